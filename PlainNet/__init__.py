@@ -1,0 +1,69 @@
+"""The structure-string language: grammar, blocks, costs and the module builder.
+
+    >>> import PlainNet
+    >>> network = PlainNet.parse("SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)")
+    >>> network.cost(resolution=32, num_classes=10).parameters
+    2250
+
+Importing this package, parsing, printing, costs and mutation import no torch.
+
+A block of your own is one file `PlainNet/NAME.py` with `register_netblocks_dict(netblocks_dict)`, which returns the
+dictionary with the block's classes added under their names, and two lines at the end of this file.
+"""
+
+from pathlib import Path
+
+from PlainNet import (
+    SuperGhostShuffle,
+    SuperResIDWEXKX,
+    SuperResK1KXK1,
+    SuperResKXKX,
+    basic_blocks,
+    composite_blocks,
+    super_blocks,
+)
+from PlainNet.block import NO_COST, Block, Cost, Style, smart_round
+from PlainNet.errors import StructureError
+from PlainNet.network import BlockReport, Network
+from PlainNet.parser import Reader
+from PlainNet.super_blocks import SuperBlock
+
+__all__ = [
+    "NO_COST",
+    "Block",
+    "BlockReport",
+    "Cost",
+    "Network",
+    "StructureError",
+    "Style",
+    "SuperBlock",
+    "parse",
+    "read_structure_file",
+    "registered_blocks",
+    "smart_round",
+]
+
+
+def parse(text: str) -> Network:
+    """The network that a structure string describes. Raises StructureError, which says what is wrong and where."""
+    return Network.trusted(Reader(text, _all_netblocks_dict_).network())
+
+
+def read_structure_file(path: str | Path) -> Network:
+    """The network in a text file; the structure may span lines. Raises StructureError or OSError."""
+    return parse(Path(path).read_text(encoding="utf-8").strip())
+
+
+def registered_blocks() -> dict[str, type[Block]]:
+    """Every block name of the language and its class."""
+    return dict(_all_netblocks_dict_)
+
+
+_all_netblocks_dict_: dict[str, type[Block]] = {}
+_all_netblocks_dict_ = basic_blocks.register_netblocks_dict(_all_netblocks_dict_)
+_all_netblocks_dict_ = composite_blocks.register_netblocks_dict(_all_netblocks_dict_)
+_all_netblocks_dict_ = super_blocks.register_netblocks_dict(_all_netblocks_dict_)
+_all_netblocks_dict_ = SuperResKXKX.register_netblocks_dict(_all_netblocks_dict_)
+_all_netblocks_dict_ = SuperResK1KXK1.register_netblocks_dict(_all_netblocks_dict_)
+_all_netblocks_dict_ = SuperResIDWEXKX.register_netblocks_dict(_all_netblocks_dict_)
+_all_netblocks_dict_ = SuperGhostShuffle.register_netblocks_dict(_all_netblocks_dict_)

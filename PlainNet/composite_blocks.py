@@ -1,0 +1,331 @@
+"""Blocks that hold other blocks: chains, branches, residual links and the GhostShuffle unit.
+
+Sources: residual links He et al. 2016; channel shuffle Zhang et al. 2018 and Ma et al. 2018 (ShuffleNet V1, V2); the
+GhostShuffle unit is GSNet's.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from PlainNet.basic_blocks import BN, ConvDW, GhostConv
+from PlainNet.block import (
+    PLAIN,
+    Block,
+    Cost,
+    Style,
+    chain_cost,
+    chain_output_size,
+    chain_widths,
+    convolution_cost,
+    first_mismatch,
+    mismatch_reason,
+)
+from PlainNet.errors import StructureError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from PlainNet.parser import Reader
+
+
+def validate_chain(blocks: tuple[Block, ...]) -> None:
+    """Raise StructureError unless every block is sound and reads what the one before it gives."""
+    for block in blocks:
+        block.validate()
+    if mismatch := first_mismatch(blocks):
+        raise StructureError(mismatch_reason(blocks[mismatch[0]], blocks[mismatch[1]]))
+
+
+def with_chain_in_channels(blocks: tuple[Block, ...], channels: int) -> tuple[Block, ...]:
+    """Blocks one after the other, the first one that has a width of its own reading `channels` channels.
+
+    The width travels on through blocks whose output is as wide as their input.
+    """
+    changed: list[Block] = []
+    for block in blocks:
+        if not block.any_width and channels == block.in_channels:
+            return (*changed, *blocks[len(changed) :])
+        changed.append(block.with_in_channels(channels))
+        channels = channels if block.any_width else changed[-1].out_channels
+    return tuple(changed)
+
+
+@dataclass(frozen=True)
+class BodyBlock(Block):
+    """Base of the blocks that wrap a chain."""
+
+    body: tuple[Block, ...]
+
+    @cached_property
+    def _widths(self) -> tuple[int, int]:
+        return chain_widths(self.body)
+
+    @property
+    def in_channels(self) -> int:  # type: ignore[override]
+        return self._widths[0]
+
+    @property
+    def out_channels(self) -> int:  # type: ignore[override]
+        return self._widths[1]
+
+    @cached_property
+    def stride(self) -> int:  # type: ignore[override]
+        return math.prod(block.stride for block in self.body)
+
+    @cached_property
+    def body_text(self) -> str:
+        """The canonical text of the chain."""
+        return "".join([block.text for block in self.body])
+
+    def validate(self) -> None:
+        if not self.body:
+            raise StructureError(f"{type(self).__name__} holds no block")
+        validate_chain(self.body)
+
+    def with_in_channels(self, channels: int) -> Self:
+        return replace(self, body=with_chain_in_channels(self.body, channels))
+
+    def output_size(self, size: int) -> int:
+        return chain_output_size(self.body, size)
+
+
+@dataclass(frozen=True)
+class Sequential(BodyBlock):
+    """Blocks one after the other. Structure string: Sequential(blocks)."""
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        return cls(reader.blocks())
+
+    @cached_property
+    def text(self) -> str:  # type: ignore[override]
+        return f"Sequential({self.body_text})"
+
+    def cost(self, size: int, style: Style = PLAIN) -> Cost:
+        return chain_cost(self.body, size, style)[0]
+
+    def module(self, style: Style = PLAIN) -> nn.Module:
+        from PlainNet import modules
+
+        return modules.Chain([block.module(style) for block in self.body])
+
+
+@dataclass(frozen=True)
+class UnitBlock(BodyBlock):
+    """Base of the units written as Name(body width, stride, body); both numbers may be left out."""
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        stated = reader.leading_integers(at_most=2)
+        unit = cls(reader.blocks())
+        for name, value, actual in zip(("in_channels", "stride"), stated, (unit._widths[0], unit.stride), strict=False):
+            if value != actual:
+                raise StructureError(f"{cls.__name__} states {name} {value}, but its body has {actual}: {unit.text}")
+        return unit
+
+    @cached_property
+    def text(self) -> str:  # type: ignore[override]
+        return f"{type(self).__name__}({self._widths[0]},{self.stride},{self.body_text})"
+
+
+@dataclass(frozen=True)
+class ResBlock(UnitBlock):
+    """Body plus shortcut: the identity where shapes allow, else a projection (1 x 1 convolution with bias, BN).
+
+    Structure string: ResBlock([in, [stride,]] blocks). No activation after the sum.
+    """
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether the shortcut is a projection."""
+        return self.stride > 1 or self.in_channels != self.out_channels
+
+    def cost(self, size: int, style: Style = PLAIN) -> Cost:
+        total, out = chain_cost(self.body, size, style)
+        if not self.has_projection:
+            return total
+        normalisation = 0 if style.no_BN else 2 * self.out_channels
+        projection = convolution_cost(self.in_channels, self.out_channels, 1, size, out)
+        return total.plus(projection).plus(Cost(parameters=self.out_channels + normalisation))
+
+    def module(self, style: Style = PLAIN) -> nn.Module:
+        from PlainNet import modules
+
+        body = [block.module(style) for block in self.body]
+        if not self.has_projection:
+            return modules.Residual(body)
+        return modules.ProjectedResidual(body, self.in_channels, self.out_channels, self.stride, style)
+
+
+@dataclass(frozen=True)
+class ResBlockProj(ResBlock):
+    """Body plus projection, always. Structure string: ResBlockProj([in, [stride,]] blocks)."""
+
+    @property
+    def has_projection(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class GhostShuffleBlock(UnitBlock):
+    """Two branches, each giving half of the output, concatenated; with stride 1 each reads half of the input.
+
+    Structure string: GhostShuffleBlock([body width, [stride,]] body blocks). The other branch ("projection") is
+    GhostConv 1 x 1, BN, ReLU; with stride 2 it begins with a depth-wise convolution of the body's kernel and BN.
+    With stride 1 the concatenation is shuffled in two groups (even channels first), with stride 2 it is not.
+    """
+
+    shuffled_strides: ClassVar[tuple[int, ...]] = (1,)
+
+    @property
+    def body_channels(self) -> int:
+        """Channels that enter either branch."""
+        return self._widths[0]
+
+    @property
+    def in_channels(self) -> int:  # type: ignore[override]
+        return self.body_channels * (2 if self.stride == 1 else 1)
+
+    @property
+    def out_channels(self) -> int:  # type: ignore[override]
+        return 2 * self._widths[1]
+
+    @property
+    def kernel_size(self) -> int:
+        """Kernel of the body's last depth-wise convolution; 0 when it has none."""
+        kernels = [block.kernel_size for block in self.body if isinstance(block, ConvDW)]
+        return kernels[-1] if kernels else 0
+
+    def projection(self, style: Style = PLAIN) -> tuple[Block, ...]:
+        """The primitives of the second branch, its closing ReLU left out."""
+        mid, half = self.body_channels, self.out_channels // 2
+        ghost: tuple[Block, ...] = (GhostConv(mid, half, 1, 1), BN(half))
+        down: tuple[Block, ...] = () if self.stride == 1 else (ConvDW(mid, self.kernel_size, self.stride), BN(mid))
+        branch = (*down, *ghost)
+        return tuple(block for block in branch if not isinstance(block, BN)) if style.no_BN else branch
+
+    def validate(self) -> None:
+        super().validate()
+        if self.stride not in (1, 2):
+            raise StructureError(f"{self}: the stride must be 1 or 2, its body has {self.stride}")
+        if self.stride == 2 and not self.kernel_size:
+            raise StructureError(f"{self}: with stride 2 the body needs a ConvDW, whose kernel the other branch takes")
+
+    def with_in_channels(self, channels: int) -> Self:
+        if self.stride == 1 and channels % 2:
+            raise StructureError(f"{self} cannot read {channels} channels: it splits them in two halves")
+        return super().with_in_channels(channels // 2 if self.stride == 1 else channels)
+
+    def cost(self, size: int, style: Style = PLAIN) -> Cost:
+        body, _ = chain_cost(self.body, size, style)
+        return body.plus(chain_cost(self.projection(style), size, style)[0])
+
+    def module(self, style: Style = PLAIN) -> nn.Module:
+        from PlainNet import modules
+
+        return modules.GhostShuffle(
+            [block.module(style) for block in self.body],
+            [modules.bare(block.module(style)) for block in self.projection(style)],
+            split=self.stride == 1,
+            shuffle=self.stride in self.shuffled_strides,
+        )
+
+
+@dataclass(frozen=True)
+class BranchBlock(Block):
+    """Base of the blocks whose branches all read the same input; a branch of several blocks is a Sequential."""
+
+    branches: tuple[Block, ...]
+    label: str = ""
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        branches = reader.branches()
+        return cls(tuple(b[0] if len(b) == 1 else Sequential(b) for b in branches), reader.label)
+
+    @property
+    def in_channels(self) -> int:  # type: ignore[override]
+        return self.branches[0].in_channels
+
+    @property
+    def stride(self) -> int:  # type: ignore[override]
+        return self.branches[0].stride
+
+    @cached_property
+    def text(self) -> str:  # type: ignore[override]
+        label = f"{self.label}|" if self.label else ""
+        return f"{type(self).__name__}({label}{';'.join([branch.text for branch in self.branches])})"
+
+    def validate(self) -> None:
+        if not self.branches:
+            raise StructureError(f"{type(self).__name__} holds no branch")
+        first = self.branches[0]
+        for branch in self.branches:
+            branch.validate()
+            if branch.in_channels != first.in_channels or branch.stride != first.stride:
+                raise StructureError(f"{type(self).__name__}: {branch} and {first} differ in input width or stride")
+
+    def with_in_channels(self, channels: int) -> Self:
+        return replace(self, branches=tuple(branch.with_in_channels(channels) for branch in self.branches))
+
+    def output_size(self, size: int) -> int:
+        return self.branches[0].output_size(size)
+
+    def cost(self, size: int, style: Style = PLAIN) -> Cost:
+        total = Cost()
+        for branch in self.branches:
+            total = total.plus(branch.cost(size, style))
+        return total
+
+
+@dataclass(frozen=True)
+class MultiSumBlock(BranchBlock):
+    """Sum of branches. Structure string: MultiSumBlock([label|] branch; branch...)."""
+
+    @property
+    def out_channels(self) -> int:  # type: ignore[override]
+        return self.branches[0].out_channels
+
+    def validate(self) -> None:
+        super().validate()
+        for branch in self.branches:
+            if branch.out_channels != self.out_channels:
+                raise StructureError(f"MultiSumBlock: {branch} and {self.branches[0]} differ in output width")
+
+    def module(self, style: Style = PLAIN) -> nn.Module:
+        from PlainNet import modules
+
+        return modules.BranchSum([branch.module(style) for branch in self.branches])
+
+
+@dataclass(frozen=True)
+class MultiCatBlock(BranchBlock):
+    """Concatenation of branches over channels. Structure string: MultiCatBlock([label|] branch; branch...)."""
+
+    @property
+    def out_channels(self) -> int:  # type: ignore[override]
+        return sum(branch.out_channels for branch in self.branches)
+
+    def module(self, style: Style = PLAIN) -> nn.Module:
+        from PlainNet import modules
+
+        return modules.BranchConcatenation([branch.module(style) for branch in self.branches])
+
+
+NETBLOCKS: tuple[type[Block], ...] = (
+    Sequential,
+    MultiSumBlock,
+    MultiCatBlock,
+    ResBlock,
+    ResBlockProj,
+    GhostShuffleBlock,
+)
+
+
+def register_netblocks_dict(netblocks_dict: dict[str, type[Block]]) -> dict[str, type[Block]]:
+    """Add the composite blocks to a registry of blocks."""
+    return netblocks_dict | {c.__name__: c for c in NETBLOCKS}

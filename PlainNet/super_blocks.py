@@ -1,0 +1,166 @@
+"""Super-blocks: what a structure string is made of and what a search mutates.
+
+A super-block is `sub_layers` repetitions of one layer, of which the first may change width and resolution. It says which
+primitives one layer is made of; costs, module, closed-form score and latency follow from those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from PlainNet.basic_blocks import BN, RELU, SE, ConvDW, ConvKX, GhostConv
+from PlainNet.block import PLAIN, Block, Cost, Style, chain_cost, chain_output_size, smart_round
+from PlainNet.composite_blocks import ResBlock, ResBlockProj
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Blocks = tuple[Block, ...]
+
+
+class SuperBlock(Block):
+    """Base of super-blocks: frozen dataclasses with in_channels, out_channels, stride, [bottleneck_channels,] sub_layers."""
+
+    sub_layers: int
+
+    def layer(self, in_channels: int, stride: int, first: bool, style: Style) -> Blocks:
+        """The blocks of one layer. The first layer reads `in_channels` at `stride`, later ones `out_channels` at 1."""
+        raise NotImplementedError(f"{type(self).__name__} does not define layer()")
+
+    def distinct_layers(self, style: Style = PLAIN) -> tuple[Blocks, Blocks]:
+        """The first layer, and the one that all later layers repeat (empty when there is none)."""
+        return _distinct_layers(self, style)
+
+    def expand(self, style: Style = PLAIN) -> Blocks:
+        """All blocks that the super-block stands for, in order."""
+        first, later = self.distinct_layers(style)
+        return first + later * (self.sub_layers - 1)
+
+    def output_size(self, size: int) -> int:
+        return chain_output_size(self.distinct_layers()[0], size)
+
+    def cost(self, size: int, style: Style = PLAIN) -> Cost:
+        return _cost(self, size, style)
+
+    def module(self, style: Style = PLAIN) -> nn.Module:
+        from PlainNet import modules
+
+        return modules.Chain([block.module(style) for block in self.expand(style)])
+
+    def split(self, threshold: int) -> tuple[Block, ...]:
+        if self.sub_layers < threshold:
+            return (self,)
+        head = threshold // 2
+        tail = replace(self, in_channels=self.out_channels, stride=1, sub_layers=self.sub_layers - head)
+        return replace(self, sub_layers=head), tail
+
+    def structure_scale(
+        self, scale: float = 1.0, channel_scale: float | None = None, sub_layer_scale: float | None = None
+    ) -> Self:
+        """The same block with widths and depth multiplied by `scale`, or each by its own factor."""
+        wider, deeper = channel_scale or scale, sub_layer_scale or scale
+        widths = [name for name in ("out_channels", "bottleneck_channels") if name in self.argument_names()]
+        changes = {name: smart_round(getattr(self, name) * wider) for name in widths}
+        return replace(self, sub_layers=max(1, round(self.sub_layers * deeper)), **changes)
+
+
+@lru_cache(maxsize=100_000)
+def _distinct_layers(block: SuperBlock, style: Style) -> tuple[Blocks, Blocks]:
+    first = block.layer(block.in_channels, block.stride, True, style)
+    later = block.layer(block.out_channels, 1, False, style) if block.sub_layers > 1 else ()
+    return first, later
+
+
+@lru_cache(maxsize=100_000)
+def _cost(block: SuperBlock, size: int, style: Style) -> Cost:
+    first, later = block.distinct_layers(style)
+    total, out = chain_cost(first, size, style)
+    return total.plus(chain_cost(later, out, style)[0].times(block.sub_layers - 1)) if later else total
+
+
+def conv_bn(in_channels: int, out_channels: int, kernel_size: int, stride: int, style: Style) -> Blocks:
+    """Convolution and BN."""
+    convolution = ConvKX(in_channels, out_channels, kernel_size, stride)
+    return (convolution,) if style.no_BN else (convolution, BN(out_channels))
+
+
+def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, stride: int, style: Style) -> Blocks:
+    """Convolution, BN and ReLU."""
+    return (*conv_bn(in_channels, out_channels, kernel_size, stride, style), RELU(out_channels))
+
+
+def depthwise_bn(channels: int, kernel_size: int, stride: int, style: Style) -> Blocks:
+    """Depth-wise convolution and BN."""
+    convolution = ConvDW(channels, kernel_size, stride)
+    return (convolution,) if style.no_BN else (convolution, BN(channels))
+
+
+def ghost_bn(in_channels: int, out_channels: int, style: Style) -> Blocks:
+    """GhostConv 1 x 1 and BN."""
+    convolution = GhostConv(in_channels, out_channels, 1, 1)
+    return (convolution,) if style.no_BN else (convolution, BN(out_channels))
+
+
+def squeeze_excite(channels: int, style: Style) -> Blocks:
+    """Squeeze-and-excitation where the style wants it."""
+    return (SE(channels),) if style.use_se else ()
+
+
+def residual(body: Blocks, style: Style, project: bool = False) -> Blocks:
+    """The body with a shortcut around it, a projection where `project` says so or shapes demand it."""
+    if style.no_reslink:
+        return body
+    return (ResBlockProj(body) if project else ResBlock(body),)
+
+
+@dataclass(frozen=True)
+class SuperConvKXBNRELU(SuperBlock):
+    """Convolution, BN, ReLU, `sub_layers` times: stems and heads, never split, without SE.
+
+    Structure string: SuperConvK3BNRELU(in, out, stride, sub_layers).
+    """
+
+    in_channels: int
+    out_channels: int
+    stride: int
+    sub_layers: int
+
+    kernel_size: ClassVar[int]
+
+    def layer(self, in_channels: int, stride: int, first: bool, style: Style) -> Blocks:
+        return conv_bn_relu(in_channels, self.out_channels, self.kernel_size, stride, style)
+
+    def split(self, threshold: int) -> tuple[Block, ...]:
+        return (self,)
+
+
+class SuperConvK1BNRELU(SuperConvKXBNRELU):
+    """1 x 1 convolution, BN, ReLU. Structure string: SuperConvK1BNRELU(in, out, stride, sub_layers)."""
+
+    kernel_size = 1
+
+
+class SuperConvK3BNRELU(SuperConvKXBNRELU):
+    """3 x 3 convolution, BN, ReLU. Structure string: SuperConvK3BNRELU(in, out, stride, sub_layers)."""
+
+    kernel_size = 3
+
+
+class SuperConvK5BNRELU(SuperConvKXBNRELU):
+    """5 x 5 convolution, BN, ReLU. Structure string: SuperConvK5BNRELU(in, out, stride, sub_layers)."""
+
+    kernel_size = 5
+
+
+class SuperConvK7BNRELU(SuperConvKXBNRELU):
+    """7 x 7 convolution, BN, ReLU. Structure string: SuperConvK7BNRELU(in, out, stride, sub_layers)."""
+
+    kernel_size = 7
+
+
+def register_netblocks_dict(netblocks_dict: dict[str, type[Block]]) -> dict[str, type[Block]]:
+    """Add the convolutional stems and heads to a registry of blocks."""
+    classes = (SuperConvK1BNRELU, SuperConvK3BNRELU, SuperConvK5BNRELU, SuperConvK7BNRELU)
+    return netblocks_dict | {c.__name__: c for c in classes}
