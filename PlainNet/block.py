@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from PlainNet.errors import StructureError
@@ -149,7 +149,7 @@ class Block:
         raise NotImplementedError(f"{type(self).__name__} does not define module()")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _argument_names(block_class: type[Block]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(block_class))  # type: ignore[arg-type]
 

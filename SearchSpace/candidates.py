@@ -1,0 +1,98 @@
+"""Neighbourhoods of a super-block: other types, widths and depths around what it is now."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from PlainNet import Block, SuperBlock, smart_round
+from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvKXBNRELU
+
+CHANNEL_RATIOS = (2.5, 2, 1.5, 1.25, 1, 1 / 1.25, 1 / 1.5, 1 / 2, 1 / 2.5)
+SUB_LAYER_STEPS = (2, 1, 0, -1, -2)
+SMALLEST_WIDTH = 8
+
+
+@lru_cache(maxsize=100_000)
+def channel_candidates(channels: int, largest: int | None = None) -> tuple[int, ...]:
+    """Widths from 0.4 to 2.5 times `channels`, multiples of 8 up to `largest`, each once, widest first."""
+    widths = [max(SMALLEST_WIDTH, channels * ratio) for ratio in CHANNEL_RATIOS]
+    limited = widths if largest is None else [min(largest, width) for width in widths]
+    return tuple(sorted({smart_round(width, 8) for width in limited}, reverse=True))
+
+
+@lru_cache(maxsize=1_000)
+def sub_layer_candidates(sub_layers: int) -> tuple[int, ...]:
+    """Depths up to two more or fewer, at least one, deepest first."""
+    return tuple(sub_layers + step for step in SUB_LAYER_STEPS if sub_layers + step > 0)
+
+
+def make_block(
+    block_type: type[SuperBlock], in_channels: int, out_channels: int, stride: int, bottleneck: int, sub_layers: int
+) -> SuperBlock:
+    """A super-block of a type that takes a bottleneck width or one that does not."""
+    if "bottleneck_channels" in block_type.argument_names():
+        return block_type(in_channels, out_channels, stride, bottleneck, sub_layers)  # type: ignore[call-arg]
+    return block_type(in_channels, out_channels, stride, sub_layers)  # type: ignore[call-arg]
+
+
+def bottleneck_of(block: Block) -> int:
+    """A block's bottleneck width; its output width where it has none."""
+    return getattr(block, "bottleneck_channels", block.out_channels)
+
+
+@dataclass(frozen=True)
+class TypedSpace:
+    """A space of block types: any listed type, neighbouring widths and depths; input width and stride are kept.
+
+    Stems keep their kernel and have one layer; so do 1 x 1 heads if `mutate_head`, otherwise they are kept as they are. A
+    space module offers `gen_search_space`, the public contract, and `sample_block`, which draws from the same set with
+    each block type equally likely, without listing it.
+    """
+
+    block_types: tuple[type[SuperBlock], ...]
+    largest_width: int | None = 2048
+    mutate_head: bool = True
+
+    def gen_search_space(self, block_list: Sequence[Block], block_id: int) -> list[list[str]]:
+        """Every string that may stand in place of a block: one list for each block type."""
+        block = block_list[block_id]
+        if isinstance(block, SuperConvKXBNRELU):
+            return [[str(candidate) for candidate in self._convolutions(block)]]
+        if not isinstance(block, SuperBlock):
+            return [[str(block)]]
+        choices = itertools.product(
+            channel_candidates(block.out_channels, self.largest_width),
+            sub_layer_candidates(block.sub_layers),
+            channel_candidates(bottleneck_of(block), self.largest_width),
+        )
+        settings = list(choices)
+        return [
+            [str(make_block(t, block.in_channels, out, block.stride, mid, n)) for out, n, mid in settings]
+            for t in self.block_types
+        ]
+
+    def sample_block(self, block_list: Sequence[Block], block_id: int, generator: random.Random) -> Block:
+        """One of the blocks that `gen_search_space` lists."""
+        block = block_list[block_id]
+        if isinstance(block, SuperConvKXBNRELU):
+            return generator.choice(self._convolutions(block))
+        if not isinstance(block, SuperBlock):
+            return block
+        return make_block(
+            generator.choice(self.block_types),
+            block.in_channels,
+            generator.choice(channel_candidates(block.out_channels, self.largest_width)),
+            block.stride,
+            generator.choice(channel_candidates(bottleneck_of(block), self.largest_width)),
+            generator.choice(sub_layer_candidates(block.sub_layers)),
+        )
+
+    def _convolutions(self, block: SuperConvKXBNRELU) -> list[SuperConvKXBNRELU]:
+        if isinstance(block, SuperConvK1BNRELU) and not self.mutate_head:
+            return [block]
+        widths = channel_candidates(block.out_channels, self.largest_width)
+        return [type(block)(block.in_channels, width, block.stride, 1) for width in widths]

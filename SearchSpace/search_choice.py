@@ -1,0 +1,52 @@
+"""Random networks and mutation over a list of block types, without a search space file.
+
+A network is a 3 x 3 stem, blocks of random type, and a 1 x 1 head; its resolution falls by 32 in all.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from PlainNet import Block, Network, SuperBlock, smart_round
+from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvK3BNRELU, SuperConvKXBNRELU
+from SearchSpace.candidates import bottleneck_of, make_block
+
+BlockTypes = Sequence[type[SuperBlock]]
+
+CHANNEL_RATIOS = (2.5, 2, 1.5, 1.25, 1, 0.8, 0.667, 0.5, 0.4)
+SUB_LAYER_STEPS = (-2, -1, 0, 1, 2)
+LARGEST_WIDTH = 2048
+LARGEST_BOTTLENECK = 512
+_FEWEST_BLOCKS, _MOST_BLOCKS = 6, 10
+_STEM_WIDTH = 32
+_RANDOM_WIDTHS = range(8, 121, 8)
+
+
+def random_network(block_types: BlockTypes, generator: random.Random) -> Network:
+    """Six to ten blocks, stem and head included, with random types and widths and one layer each."""
+    count = generator.randint(_FEWEST_BLOCKS, _MOST_BLOCKS)
+    late_stride = round((count + 2) / 2)
+    blocks: list[Block] = [SuperConvK3BNRELU(3, _STEM_WIDTH, 2, 1)]
+    for index in range(1, count):
+        stride = 2 if index <= 3 or index == late_stride else 1
+        before, out = blocks[-1].out_channels, generator.choice(_RANDOM_WIDTHS)
+        if index == count - 1:
+            blocks.append(SuperConvK1BNRELU(before, out, stride, 1))
+        else:
+            bottleneck = generator.choice(_RANDOM_WIDTHS)
+            blocks.append(make_block(generator.choice(block_types), before, out, stride, bottleneck, 1))
+    return Network.trusted(tuple(blocks))
+
+
+def sample_block(block: Block, block_types: BlockTypes, generator: random.Random) -> Block:
+    """A block in place of `block`: widths times one ratio, another type and depth unless it is a stem or head."""
+    ratio = generator.choice(CHANNEL_RATIOS)
+    out = min(LARGEST_WIDTH, smart_round(block.out_channels * ratio, 8))
+    if isinstance(block, SuperConvKXBNRELU):
+        return type(block)(block.in_channels, out, block.stride, 1)
+    if not isinstance(block, SuperBlock):
+        return block
+    bottleneck = min(LARGEST_BOTTLENECK, smart_round(bottleneck_of(block) * ratio, 8))
+    depth = max(1, block.sub_layers + generator.choice(SUB_LAYER_STEPS))
+    return make_block(generator.choice(block_types), block.in_channels, out, block.stride, bottleneck, depth)

@@ -1,0 +1,70 @@
+"""Zen-Score: how strongly a random network reacts to a small change of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ZeroShotProxy.registry import Needs, ProxyFailure, proxy
+from ZeroShotProxy.scoring import ScoringContext
+
+
+@proxy("Zen", needs=Needs.MODULE, keeps_links=False)
+@torch.no_grad()
+def zen_score(network: nn.Module, context: ScoringContext) -> float:
+    """Zen-Score of one draw of weights and images (Lin et al. 2021, algorithm 1). Larger is better.
+
+    With f the map before global pooling, BN in training mode, x and e standard normal and gamma the perturbation:
+    log mean_batch sum |f(x) - f(x + gamma e)| plus, for every BN layer, log sqrt(mean over channels of its running
+    variance). The running variance starts at 1 and takes one step of momentum 0.1 with each of the two forward passes, as
+    in the published code. The paper leaves residual links out, and so does this proxy unless it is told to keep them.
+    """
+    network.train()
+    images = context.random_images()
+    noise = torch.randn(images.shape, generator=context.generator, device=images.device)
+    clean = last_map(network, images)
+    disturbed = last_map(network, images + context.settings.gamma * noise)
+    difference = (clean - disturbed).abs().sum(dim=(1, 2, 3)).mean()
+    if difference == 0:
+        raise ProxyFailure("the perturbation does not reach the last map")
+    scale = sum((float(v.mean().log()) / 2 for v in running_variances(network)), 0.0)
+    return float(difference.log()) + scale
+
+
+def running_variances(network: nn.Module) -> Iterator[Tensor]:
+    """The running variance of every BN layer."""
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None:
+            yield layer.running_var
+
+
+def last_map(network: nn.Module, images: Tensor) -> Tensor:
+    """The (N, C, H, W) map that a classifier pools: `forward_pre_GAP` where it has one, else the last one it makes."""
+    if hasattr(network, "forward_pre_GAP"):
+        return network.forward_pre_GAP(images)  # type: ignore[operator]
+    with _last_map_recorder(network) as record:
+        network(images)
+    if "map" not in record:
+        raise ProxyFailure("the network makes no feature map that could be compared")
+    return record["map"]
+
+
+@contextmanager
+def _last_map_recorder(network: nn.Module) -> Iterator[dict[str, Tensor]]:
+    record: dict[str, Tensor] = {}
+
+    def remember(module: nn.Module, inputs: tuple, output: object) -> None:
+        pooled = isinstance(module, nn.AdaptiveAvgPool2d | nn.AvgPool2d)
+        candidate = inputs[0] if pooled and inputs else output
+        if isinstance(candidate, Tensor) and candidate.dim() == 4 and (candidate.shape[-1] > 1 or "map" not in record):
+            record["map"] = candidate
+
+    handles = [m.register_forward_hook(remember) for m in network.modules() if not any(m.children())]
+    try:
+        yield record
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,109 @@
+"""What a proxy declares: its name, what it needs and which weights it wants."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import fnmatch
+import importlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+class Needs(enum.Enum):
+    """What a proxy is given.
+
+    VALUE: the `PlainNet.Network`, nothing is built. MODULE: a torch module, without gradients. GRADIENT: a torch module
+    with gradients.
+    """
+
+    VALUE = enum.auto()
+    MODULE = enum.auto()
+    GRADIENT = enum.auto()
+
+
+class Weights(enum.Enum):
+    """How the module's weights are set before the proxy sees it.
+
+    GAUSSIAN: standard normal convolutions and linear layers, zero biases, BN at weight 1 and bias 0. DEFAULT: PyTorch's own
+    initialisation.
+    """
+
+    GAUSSIAN = enum.auto()
+    DEFAULT = enum.auto()
+
+
+class ProxyFailure(Exception):  # noqa: N818 - the name says what happened, as in the failure rows of a search
+    """A network that a proxy cannot score, with the reason."""
+
+
+class UnknownProxyError(ValueError):
+    """A proxy name that is not registered; the message names the nearest ones."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A registered proxy.
+
+    compute(network, context) returns the score. keeps_links: whether residual links stay in the scored network unless the
+    caller decides otherwise.
+    """
+
+    name: str
+    compute: Callable[[Any, Any], float]
+    needs: Needs
+    weights: Weights = Weights.GAUSSIAN
+    keeps_links: bool = True
+    larger_is_better: bool = True
+
+
+# Proxy name -> file of this package. A proxy of your own: one file here with `@proxy(...)`, and one line here.
+PROXY_FILES: dict[str, str] = {
+    "Zen": "compute_zen_score",
+    "Flops": "compute_cost_scores",
+    "Params": "compute_cost_scores",
+    "Random": "compute_random_score",
+}
+
+_registered: dict[str, Proxy] = {}
+
+
+def proxy(
+    name: str,
+    *,
+    needs: Needs,
+    weights: Weights = Weights.GAUSSIAN,
+    keeps_links: bool = True,
+    larger_is_better: bool = True,
+) -> Callable[[Callable[[Any, Any], float]], Callable[[Any, Any], float]]:
+    """Decorator that registers a function (network, context) -> float as a proxy."""
+
+    def register(compute: Callable[[Any, Any], float]) -> Callable[[Any, Any], float]:
+        _registered[name] = Proxy(name, compute, needs, weights, keeps_links, larger_is_better)
+        return compute
+
+    return register
+
+
+def list_proxies(pattern: str = "*") -> list[str]:
+    """Names of the proxies that match a wildcard pattern, in alphabetical order."""
+    return sorted(fnmatch.filter(PROXY_FILES, pattern))
+
+
+def get_proxy(name: str) -> Proxy:
+    """The proxy of that name; only its own file is imported. Raises UnknownProxyError."""
+    if name not in PROXY_FILES:
+        nearest = difflib.get_close_matches(name, PROXY_FILES, n=1, cutoff=0.3)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise UnknownProxyError(f"No proxy is called {name!r}{hint} (there are {', '.join(list_proxies())})")
+    importlib.import_module(f"ZeroShotProxy.{PROXY_FILES[name]}")
+    return _registered[name]
+
+
+def finite(score: float) -> float:
+    """The score, or ProxyFailure where it is not a finite number."""
+    if not math.isfinite(score):
+        raise ProxyFailure(f"the score is {score}")
+    return float(score)

@@ -1,0 +1,225 @@
+"""The one caller of all proxies: seeds, device, weights, link mode, memory, and the network given back untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+from PlainNet import Network, Style
+from ZeroShotProxy.registry import Needs, Proxy, ProxyFailure, Weights, finite, get_proxy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ScoringSettings:
+    """How networks are scored; the same for every network of a search.
+
+    resolution and batch_size: of the images. gamma: Zen's perturbation. device: a torch device name. keep_links: None leaves
+    the choice to the proxy. style: squeeze-and-excitation and BN.
+    """
+
+    resolution: int = 32
+    batch_size: int = 16
+    num_classes: int = 10
+    gamma: float = 1e-2
+    device: str = "cpu"
+    keep_links: bool | None = None
+    style: Style = Style()
+
+    def style_for(self, proxy: Proxy) -> Style:
+        """The style of the network that a proxy sees."""
+        keep = proxy.keeps_links if self.keep_links is None else self.keep_links
+        return Style(
+            use_se=self.style.use_se,
+            no_reslink=not keep,
+            no_BN=self.style.no_BN,
+            se_activation=self.style.se_activation,
+        )
+
+
+@dataclass
+class ScoringContext:
+    """What a proxy may use beside the network: settings, the style it is built in, and random numbers of its own."""
+
+    settings: ScoringSettings
+    style: Style
+    seed: int
+
+    @cached_property
+    def generator(self) -> torch.Generator:
+        """Random numbers on the scoring device, the same for the same seed."""
+        import torch
+
+        return torch.Generator(self.settings.device).manual_seed(self.seed)
+
+    def random_images(self) -> Tensor:
+        """Standard normal images, (batch, 3, resolution, resolution)."""
+        import torch
+
+        side = self.settings.resolution
+        shape = (self.settings.batch_size, 3, side, side)
+        return torch.randn(shape, generator=self.generator, device=self.settings.device)
+
+    def random_labels(self, num_classes: int) -> Tensor:
+        """Labels drawn uniformly, (batch,)."""
+        import torch
+
+        shape = (self.settings.batch_size,)
+        return torch.randint(num_classes, shape, generator=self.generator, device=self.settings.device)
+
+
+@dataclass(frozen=True)
+class RepeatedScore:
+    """Mean and standard deviation of a score over independent repeats (deviation 0 for a single one)."""
+
+    mean: float
+    std: float
+    scores: tuple[float, ...]
+
+
+def score(network: Network | nn.Module, proxy: str | Proxy, settings: ScoringSettings, seed: int = 0) -> float:
+    """The proxy's score of a network value or of any torch classifier.
+
+    A module is given back as it came: weights, buffers, gradients, mode and dtype. Raises ProxyFailure with the reason when
+    the network cannot be scored.
+    """
+    chosen = get_proxy(proxy) if isinstance(proxy, str) else proxy
+    context = ScoringContext(settings, settings.style_for(chosen), seed)
+    if chosen.needs is Needs.VALUE:
+        if not isinstance(network, Network):
+            raise ProxyFailure(f"{chosen.name} scores structure strings, not torch modules")
+        return finite(chosen.compute(network, context))
+    return finite(_score_module(network, chosen, context))
+
+
+def repeated_score(
+    network: Network | nn.Module, proxy: str | Proxy, settings: ScoringSettings, seeds: range
+) -> RepeatedScore:
+    """Mean and spread of a score over seeds, each with weights, images and BN statistics of its own."""
+    scores = tuple(score(network, proxy, settings, seed) for seed in seeds)
+    return RepeatedScore(fmean(scores), stdev(scores) if len(scores) > 1 else 0.0, scores)
+
+
+def _score_module(network: Network | nn.Module, proxy: Proxy, context: ScoringContext) -> float:
+    import torch
+
+    try:
+        if isinstance(network, Network):
+            return proxy.compute(_build(network, proxy, context), context)
+        with _untouched(network):
+            network.to(context.settings.device)
+            _set_weights(network, proxy.weights, context)
+            return proxy.compute(network, context)
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        raise ProxyFailure(f"not enough memory on {context.settings.device} at this batch size") from None
+    except RuntimeError as error:
+        raise ProxyFailure(f"{type(error).__name__}: {error}") from error
+    except ValueError as error:
+        # torch's own refusal of BN in training mode with a single value per channel
+        raise ProxyFailure(str(error)) from error
+
+
+def _build(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module:
+    from Masternet import MasterNet
+
+    style = context.style
+    module = MasterNet.uninitialised(
+        num_classes=context.settings.num_classes,
+        plainnet_struct=network,
+        no_reslink=style.no_reslink,
+        no_BN=style.no_BN,
+        use_se=style.use_se,
+        se_activation=style.se_activation,
+    ).to(context.settings.device)
+    _set_weights(module, proxy.weights, context)
+    return module
+
+
+def _set_weights(module: nn.Module, weights: Weights, context: ScoringContext) -> None:
+    if weights is Weights.GAUSSIAN:
+        set_gaussian_weights(module, context.generator)
+    else:
+        set_default_weights(module, context.seed)
+
+
+def set_gaussian_weights(module: nn.Module, generator: torch.Generator) -> None:
+    """Standard normal convolutions and linear layers, zero biases; normalisation at weight 1, bias 0, fresh statistics."""
+    import torch
+    from torch import nn
+
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                layer.weight.normal_(generator=generator)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+            elif isinstance(layer, nn.BatchNorm2d | nn.GroupNorm):
+                _reset_normalisation(layer)
+
+
+def _reset_normalisation(layer: nn.Module) -> None:
+    if layer.weight is not None:
+        layer.weight.fill_(1)  # type: ignore[operator, union-attr]
+        layer.bias.zero_()  # type: ignore[operator, union-attr]
+    if hasattr(layer, "reset_running_stats"):
+        layer.reset_running_stats()  # type: ignore[operator]
+
+
+def set_default_weights(module: nn.Module, seed: int) -> None:
+    """PyTorch's own initialisation, from `seed` and without moving torch's global generator."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for layer in module.modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()  # type: ignore[operator]
+
+
+@contextmanager
+def _untouched(module: nn.Module) -> Iterator[None]:
+    """Whatever happens inside, parameters, buffers, gradients, modes, dtype, device and hooks come back as they were."""
+    tensors = [(holder, name, tensor, tensor.detach().clone()) for holder, name, tensor in _tensors(module)]
+    gradients = [(p, p.grad, p.requires_grad) for p in module.parameters()]
+    modes = [(m, m.training) for m in module.modules()]
+    hooks = [(m, dict(m._forward_hooks), dict(m._forward_pre_hooks), dict(m._backward_hooks)) for m in module.modules()]
+    for parameter, _, _ in gradients:
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        import torch
+
+        with torch.no_grad():
+            for holder, name, tensor, copy in tensors:
+                tensor.data = copy
+                holder[name] = tensor
+        for parameter, gradient, requires in gradients:
+            parameter.grad = gradient
+            parameter.requires_grad_(requires)
+        for layer, training in modes:
+            layer.training = training
+        for layer, forward, before, backward in hooks:
+            for live, saved in (
+                (layer._forward_hooks, forward),
+                (layer._forward_pre_hooks, before),
+                (layer._backward_hooks, backward),
+            ):
+                live.clear()
+                live.update(saved)
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[dict, str, Tensor]]:
+    for layer in module.modules():
+        for holder in (layer._parameters, layer._buffers):
+            for name, tensor in holder.items():
+                if tensor is not None:
+                    yield holder, name, tensor

@@ -1,0 +1,146 @@
+"""Search spaces against the golden candidate lists, and long chains of mutations."""
+
+import json
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import PlainNet
+from SearchSpace import SearchSpaceError, load_block_types, load_search_space, search_choice
+from SearchSpace.candidates import channel_candidates, sub_layer_candidates
+from SearchSpace.mutation import mutate
+
+ROOT = Path(__file__).parent.parent
+LANGUAGE = json.loads((ROOT / "tests/golden/language.json").read_text())
+STRUCTURES = json.loads((ROOT / "tests/golden/structures.json").read_text())["structures"]
+INIT = {case["id"]: case["string"] for case in STRUCTURES}
+SPACES = {"XXBL": "init_XX_cifar", "IDW_fixfc": "init_IDW_flops", "ghostshuffle": "init_GS_2M"}
+PROBES = {
+    "XXBL": "SuperConvK3BNRELU(3,16,1,1)SuperResK3K3(16,24,2,8,1)SuperConvK1BNRELU(24,128,1,1)",
+    "IDW_fixfc": "SuperConvK3BNRELU(3,16,1,1)SuperResIDWE6K3(16,24,2,8,1)SuperConvK1BNRELU(24,128,1,1)",
+    "ghostshuffle": "SuperConvK3BNRELU(3,16,1,1)SuperGhostShuffleK3(16,24,2,8,1)SuperConvK1BNRELU(24,128,1,1)",
+}
+LARGEST = {"XXBL": 2048, "IDW_fixfc": None, "ghostshuffle": 2048}
+
+
+def space_of(name):
+    return load_search_space(ROOT / f"SearchSpace/search_space_{name}.py")
+
+
+def module_of(name):
+    return __import__(f"SearchSpace.search_space_{name}", fromlist=["gen_search_space"])
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_width_and_depth_candidates(name):
+    for width, golden in LANGUAGE["channel_candidates"][name].items():
+        assert list(channel_candidates(int(width), LARGEST[name])) == golden
+    for depth, golden in LANGUAGE["sublayer_candidates"].items():
+        assert list(sub_layer_candidates(int(depth))) == [n for n in golden if n > 0]
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_listed_candidates_are_the_golden_ones_with_types_equally_likely(name):
+    blocks = list(PlainNet.parse(PROBES[name]).blocks)
+    for block_id, golden in LANGUAGE["gen_search_space"][name].items():
+        lists = module_of(name).gen_search_space(blocks, int(block_id))
+        texts = [text for texts in lists for text in texts]
+        assert len(texts) == len(set(texts)) == golden["distinct"]
+        assert set(golden["distinct_sorted"]) - {"..."} <= set(texts)
+        assert len({len(texts) for texts in lists}) == 1
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_drawn_blocks_are_the_listed_ones_and_uniform(name):
+    blocks = list(PlainNet.parse(PROBES[name]).blocks)
+    generator = random.Random(0)
+    draws = Counter(str(space_of(name).sample_block(blocks, 1, generator)) for _ in range(20_000))
+    listed = {text for texts in module_of(name).gen_search_space(blocks, 1) for text in texts}
+    assert set(draws) == listed
+    expected = 20_000 / len(listed)
+    chi_square = sum((count - expected) ** 2 / expected for count in draws.values())
+    assert chi_square < len(listed) + 5 * (2 * len(listed)) ** 0.5
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_a_thousand_mutations_stay_valid(name):
+    space, generator = space_of(name), random.Random(1)
+    network = PlainNet.parse(INIT[SPACES[name]])
+    for _ in range(1_000):
+        network = mutate(network, space.sample_block, generator, 2)
+        assert PlainNet.parse(str(network)) == network
+        assert network.in_channels == 3
+        if network.cost(32, 10).parameters > 30e6 or network.layers > 60:
+            network = PlainNet.parse(INIT[SPACES[name]])
+
+
+@pytest.mark.parametrize("files", [["SuperResKXKX", "SuperResK1KXK1"], ["SuperResIDWEXKX"], ["SuperGhostShuffle"]])
+def test_random_networks_and_their_mutations(files):
+    types = load_block_types([ROOT / f"PlainNet/{file}.py" for file in files])
+    generator = random.Random(2)
+    for _ in range(200):
+        network = search_choice.random_network(types, generator)
+        assert 6 <= len(network.blocks) <= 10
+        assert network.output_size(224) == 7
+        assert PlainNet.parse(str(network)) == network
+
+        def sample(blocks, index, generator):
+            return search_choice.sample_block(blocks[index], types, generator)
+
+        for _ in range(5):
+            network = mutate(network, sample, generator, 2)
+            assert PlainNet.parse(str(network)) == network
+
+
+def test_same_generator_same_neighbours():
+    space, network = space_of("XXBL"), PlainNet.parse(INIT["init_XX_cifar"])
+    texts = [[str(mutate(network, space.sample_block, random.Random(7), 2)) for _ in range(3)] for _ in range(2)]
+    assert texts[0] == texts[1]
+
+
+def test_a_users_space_needs_only_gen_search_space(tmp_path):
+    path = tmp_path / "my_space.py"
+    path.write_text(
+        "def gen_search_space(block_list, block_id):\n"
+        "    b = block_list[block_id]\n"
+        "    if not hasattr(b, 'bottleneck_channels'):\n"
+        "        return [[str(b)]]\n"
+        "    return [[f'SuperResK5K5({b.in_channels},{c},{b.stride},{c},1)' for c in (16, 32)],\n"
+        "            [f'SuperResK7K7({b.in_channels},16,{b.stride},8,2)']]\n"
+    )
+    space = load_search_space(path)
+    assert [t.__name__ for t in space.block_types] == ["SuperResK5K5", "SuperResK7K7"]
+    network, generator = PlainNet.parse(INIT["init_XX_cifar"]), random.Random(0)
+    for _ in range(100):
+        network = mutate(network, space.sample_block, generator, 2)
+        assert PlainNet.parse(str(network)) == network
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("x = 1", "defines no gen_search_space"),
+        ("import nothing_of_that_name", "cannot be imported"),
+        ("def gen_search_space(a, b): return [['Nope(1)']]", "gen_search_space fails"),
+    ],
+)
+def test_unusable_space_files(tmp_path, content, words):
+    path = tmp_path / "space.py"
+    path.write_text(content)
+    with pytest.raises(SearchSpaceError, match=words):
+        load_search_space(path)
+    with pytest.raises(SearchSpaceError):
+        load_search_space(tmp_path / "absent.py")
+
+
+def test_block_files_that_are_not_registered(tmp_path):
+    path = tmp_path / "block.py"
+    path.write_text(
+        "from PlainNet.SuperResKXKX import SuperResKXKX\n"
+        "class SuperResK9K9(SuperResKXKX):\n    kernel_size = 9\n"
+        "def register_netblocks_dict(d):\n    return d | {'SuperResK9K9': SuperResK9K9}\n"
+    )
+    with pytest.raises(SearchSpaceError, match="two registration lines"):
+        load_block_types([path])
