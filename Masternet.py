@@ -29,9 +29,9 @@ class _WithoutInitialisation(TorchFunctionMode):
 class MasterNet(nn.Module):
     """The classifier that a structure describes.
 
-    plainnet_struct: a structure string or a `PlainNet.Network`; num_classes: width of the logits. no_reslink leaves residual
-    links out, no_BN batch normalisation, use_se puts squeeze-and-excitation into super-blocks, se_activation is its inner
-    activation ("hard_swish" or "relu"). Images are (N, 3, H, W), logits (N, num_classes).
+    plainnet_struct: a structure string or a `PlainNet.Network`; num_classes: width of the logits. no_reslink leaves
+    residual links out, no_BN batch normalisation, use_se puts squeeze-and-excitation into super-blocks, se_activation
+    is its inner activation ("hard_swish" or "relu"). Images are (N, 3, H, W), logits (N, num_classes).
 
     State-dict keys are those of the published ZenNet checkpoints. BN eps is 1e-3. Raises StructureError.
     """
@@ -90,9 +90,9 @@ class MasterNet(nn.Module):
     def init_parameters(self) -> None:
         """Training's own initialisation: wide normal weights, and residual bodies that start as zero.
 
-        Convolutions are Xavier normal with gain 3.26033, the classifier is normal with 3.26033 sqrt(2 / (in + out)); the last
-        BN of every residual body starts with weight 0, so that a network begins as its shortcuts. Without BN the last
-        convolution of the body takes that part.
+        Convolutions are Xavier normal with gain 3.26033, the classifier is normal with 3.26033 sqrt(2 / (in + out)); the
+        last BN of every residual body starts with weight 0, so that a network begins as its shortcuts. Without BN the
+        last convolution of the body takes that part.
         """
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):

@@ -16,8 +16,8 @@ from PlainNet.super_blocks import Blocks, SuperBlock, depthwise_bn, ghost_bn, sq
 class SuperGhostShuffleKX(SuperBlock):
     """GSNet's unit, `sub_layers` times: ghost expansion, depth-wise k x k, ghost reduction beside a ghost projection.
 
-    Structure string: SuperGhostShuffleK3(in, out, stride, bottleneck, sub_layers), stride 1 or 2. No activation follows the
-    depth-wise convolution or the unit. It has no residual link, so `no_reslink` changes nothing here.
+    Structure string: SuperGhostShuffleK3(in, out, stride, bottleneck, sub_layers), stride 1 or 2. No activation follows
+    the depth-wise convolution or the unit. It has no residual link, so `no_reslink` changes nothing here.
     """
 
     in_channels: int

@@ -14,8 +14,8 @@ from PlainNet.super_blocks import Blocks, SuperBlock, conv_bn, conv_bn_relu, dep
 class SuperResIDWEXKX(SuperBlock):
     """A pair of inverted residuals (in to bottleneck, bottleneck to out) with expansion e, `sub_layers` times.
 
-    Structure string: SuperResIDWE6K3(in, out, stride, bottleneck, sub_layers). Source: Sandler et al. 2018 (MobileNetV2);
-    a ReLU follows every unit, and the very first shortcut is a projection, as in Zen-NAS.
+    Structure string: SuperResIDWE6K3(in, out, stride, bottleneck, sub_layers). Source: Sandler et al. 2018
+    (MobileNetV2); a ReLU follows every unit, and the very first shortcut is a projection, as in Zen-NAS.
     """
 
     in_channels: int

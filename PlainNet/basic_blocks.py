@@ -232,8 +232,8 @@ class Swish(Activation):
 class SE(SameWidth):
     """Squeeze-and-excitation with a reduction of 4. Structure string: SE(channels).
 
-    Global average, 1 x 1 convolution to the squeezed width, BN, activation, 1 x 1 convolution back, BN, sigmoid; the map
-    is multiplied by the result. Both convolutions run on a 1 x 1 map.
+    Global average, 1 x 1 convolution to the squeezed width, BN, activation, 1 x 1 convolution back, BN, sigmoid; the
+    map is multiplied by the result. Both convolutions run on a 1 x 1 map.
     """
 
     channels: int

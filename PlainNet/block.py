@@ -6,9 +6,9 @@ Nothing here imports torch; a module is built by `Block.module`, which imports i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, NamedTuple, Self
+from dataclasses import dataclass, fields
+from functools import cache, cached_property, lru_cache
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from PlainNet.errors import StructureError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from PlainNet.parser import Reader
 
+BlockT = TypeVar("BlockT", bound="Block")
 SE_ACTIVATIONS = ("hard_swish", "relu")
 LARGEST_INTEGER = 10**9
 
@@ -125,7 +126,10 @@ class Block:
 
     def with_in_channels(self, channels: int) -> Self:
         """The same block reading `channels` channels."""
-        return self if channels == self.in_channels else replace(self, in_channels=channels)  # type: ignore[type-var]
+        if channels == self.in_channels:
+            return self
+        arguments = [channels if n == "in_channels" else getattr(self, n) for n in self.argument_names()]
+        return interned(type(self), *arguments)
 
     def accepts(self, channels: int) -> bool:
         """Whether the block can read a map of `channels` channels."""
@@ -147,6 +151,12 @@ class Block:
     def module(self, style: Style = PLAIN) -> nn.Module:
         """The block as a torch module, with PyTorch's default initialisation."""
         raise NotImplementedError(f"{type(self).__name__} does not define module()")
+
+
+@lru_cache(maxsize=200_000)
+def interned(block_class: type[BlockT], *arguments: int) -> BlockT:
+    """The block with these arguments, the same object each time, so that what it has worked out is found again."""
+    return block_class(*arguments)
 
 
 @cache

@@ -1,7 +1,8 @@
 """The torch side of the blocks. Only `Block.module` imports this file.
 
-Attribute names fix the state-dict keys that published checkpoints use: `module_list.S.module_list.L.netblock.weight` for the
-layers of super-blocks, `proj.0.*` and `proj.1.*` for projections, `primary_conv.0` and `cheap_operation.0` for GhostConv.
+Attribute names fix the state-dict keys that published checkpoints use: `module_list.S.module_list.L.netblock.weight`
+for the layers of super-blocks, `proj.0.*` and `proj.1.*` for projections, `primary_conv.0` and `cheap_operation.0` for
+GhostConv.
 """
 
 from __future__ import annotations

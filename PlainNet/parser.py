@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TypeVar
 
-from PlainNet.block import LARGEST_INTEGER, Block, first_mismatch, mismatch_reason
+from PlainNet.block import LARGEST_INTEGER, Block, first_mismatch, interned, mismatch_reason
 from PlainNet.errors import StructureError
 
 DEEPEST_NESTING = 40
@@ -30,7 +30,7 @@ def _block_of_integers(block_class: type[Block], arguments: str) -> Block | None
     values = [int(value) for value in arguments.split(",")]
     if block_class.read.__func__ is not Block.read.__func__ or len(values) != len(block_class.argument_names()):  # type: ignore[attr-defined]
         return None
-    block = block_class(*values)
+    block = interned(block_class, *values)
     try:
         block.validate()
     except StructureError:

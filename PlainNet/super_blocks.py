@@ -1,17 +1,17 @@
 """Super-blocks: what a structure string is made of and what a search mutates.
 
-A super-block is `sub_layers` repetitions of one layer, of which the first may change width and resolution. It says which
-primitives one layer is made of; costs, module, closed-form score and latency follow from those.
+A super-block is `sub_layers` repetitions of one layer, of which the first may change width and resolution. It says
+which primitives one layer is made of; costs, module, closed-form score and latency follow from those.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from PlainNet.basic_blocks import BN, RELU, SE, ConvDW, ConvKX, GhostConv
-from PlainNet.block import PLAIN, Block, Cost, Style, chain_cost, chain_output_size, smart_round
+from PlainNet.block import PLAIN, Block, Cost, Style, chain_cost, chain_output_size, interned, smart_round
 from PlainNet.composite_blocks import ResBlock, ResBlockProj
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Blocks = tuple[Block, ...]
 
 
 class SuperBlock(Block):
-    """Base of super-blocks: frozen dataclasses with in_channels, out_channels, stride, [bottleneck_channels,] sub_layers."""
+    """Base of super-blocks: frozen dataclasses whose fields are the arguments, `sub_layers` last."""
 
     sub_layers: int
 
@@ -53,8 +53,12 @@ class SuperBlock(Block):
         if self.sub_layers < threshold:
             return (self,)
         head = threshold // 2
-        tail = replace(self, in_channels=self.out_channels, stride=1, sub_layers=self.sub_layers - head)
-        return replace(self, sub_layers=head), tail
+        tail = self._changed(in_channels=self.out_channels, stride=1, sub_layers=self.sub_layers - head)
+        return self._changed(sub_layers=head), tail
+
+    def _changed(self, **changes: int) -> Self:
+        arguments = {name: getattr(self, name) for name in self.argument_names()} | changes
+        return interned(type(self), *arguments.values())
 
     def structure_scale(
         self, scale: float = 1.0, channel_scale: float | None = None, sub_layer_scale: float | None = None
@@ -63,7 +67,7 @@ class SuperBlock(Block):
         wider, deeper = channel_scale or scale, sub_layer_scale or scale
         widths = [name for name in ("out_channels", "bottleneck_channels") if name in self.argument_names()]
         changes = {name: smart_round(getattr(self, name) * wider) for name in widths}
-        return replace(self, sub_layers=max(1, round(self.sub_layers * deeper)), **changes)
+        return self._changed(sub_layers=max(1, round(self.sub_layers * deeper)), **changes)
 
 
 @lru_cache(maxsize=100_000)

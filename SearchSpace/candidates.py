@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from PlainNet import Block, SuperBlock, smart_round
+from PlainNet.block import interned
 from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvKXBNRELU
 
 CHANNEL_RATIOS = (2.5, 2, 1.5, 1.25, 1, 1 / 1.25, 1 / 1.5, 1 / 2, 1 / 2.5)
@@ -35,8 +36,8 @@ def make_block(
 ) -> SuperBlock:
     """A super-block of a type that takes a bottleneck width or one that does not."""
     if "bottleneck_channels" in block_type.argument_names():
-        return block_type(in_channels, out_channels, stride, bottleneck, sub_layers)  # type: ignore[call-arg]
-    return block_type(in_channels, out_channels, stride, sub_layers)  # type: ignore[call-arg]
+        return interned(block_type, in_channels, out_channels, stride, bottleneck, sub_layers)
+    return interned(block_type, in_channels, out_channels, stride, sub_layers)
 
 
 def bottleneck_of(block: Block) -> int:
@@ -95,4 +96,4 @@ class TypedSpace:
         if isinstance(block, SuperConvK1BNRELU) and not self.mutate_head:
             return [block]
         widths = channel_candidates(block.out_channels, self.largest_width)
-        return [type(block)(block.in_channels, width, block.stride, 1) for width in widths]
+        return [interned(type(block), block.in_channels, width, block.stride, 1) for width in widths]

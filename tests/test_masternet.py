@@ -100,8 +100,8 @@ def test_forward_values(case, activation):
                 *(golden["pre_gap_mean"], golden["pre_gap_std"], *golden["pre_gap_first8"]),
             ]
             assert list(network.forward_pre_GAP(images).shape) == golden["pre_gap_shape"]
-            # Deep networks in training mode amplify a change in the last bit of the image up to a million million times:
-            # there, the order in which a machine adds decides the digits, and the tolerance is what such a change does.
+            # Deep networks in training mode amplify a change in the last bit of the image a million million times.
+            # There, the order in which a machine adds decides the digits: the tolerance is what such a change does.
             last_bit = np.abs(figures(network, images * (1 + 2**-52)) - got).max() if mode == "train" else 0.0
             np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-12 + 30 * last_bit)
 

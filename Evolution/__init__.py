@@ -1,0 +1,1 @@
+"""The search: population, budgets, history, executors, report."""

@@ -1,0 +1,111 @@
+"""Budgets: what a candidate may cost, checked on its value, cheapest first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from PlainNet import Block, Network, Style
+from PlainNet.block import PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkCosts:
+    """What one network costs: layers, then parameters, flops, memory access and the largest feature map in elements.
+
+    `latency` is in seconds and NaN until it has been measured.
+    """
+
+    layers: int
+    parameters: int
+    flops: int
+    memory_access: int
+    peak_feature_map: int
+    latency: float = math.nan
+
+
+class CostModel:
+    """Costs of many networks that share blocks, at one resolution: each block is counted once for each map size."""
+
+    def __init__(self, resolution: int, num_classes: int, style: Style = PLAIN) -> None:
+        self.resolution = resolution
+        self.num_classes = num_classes
+        self.style = style
+        self._known: dict[int, dict[str, tuple[int, int, int, int, int]]] = {}
+
+    def costs(self, network: Network) -> NetworkCosts:
+        """The network's costs, its classifier's included."""
+        size, known = self.resolution, self._known
+        parameters = flops = memory_access = peak = 0
+        for block in network.blocks:
+            at_size = known.get(size)
+            figures = at_size.get(block.text) if at_size else None
+            if figures is None:
+                figures = self._count(block, size)
+            parameters += figures[0]
+            flops += figures[1]
+            memory_access += figures[2]
+            if figures[3] > peak:
+                peak = figures[3]
+            size = figures[4]
+        # The classifier: a linear layer with bias on the pooled vector.
+        width, classes = network.out_channels, self.num_classes
+        weights = width * classes
+        return NetworkCosts(
+            network.layers,
+            parameters + weights + classes,
+            flops + weights,
+            memory_access + weights + width + classes,
+            max(peak, classes),
+        )
+
+    def _count(self, block: Block, size: int) -> tuple[int, int, int, int, int]:
+        at_size = self._known.setdefault(size, {})
+        if len(at_size) > 100_000:
+            at_size.clear()
+        figures = (*block.cost(size, self.style), block.output_size(size))
+        at_size[block.text] = figures
+        return figures
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An upper limit. `option` is the flag that sets it, `unit` is for messages."""
+
+    name: str
+    option: str
+    unit: str
+    limit: float
+    measure: Callable[[NetworkCosts], float]
+
+
+_KNOWN_BUDGETS: dict[str, tuple[str, str, Callable[[NetworkCosts], float]]] = {
+    "layers": ("--max_layers", "layers", lambda costs: costs.layers),
+    "parameters": ("--budget_model_size", "parameters", lambda costs: costs.parameters),
+    "flops": ("--budget_flops", "FLOPs", lambda costs: costs.flops),
+    "memory access": ("--budget_mac", "elements of memory access", lambda costs: costs.memory_access),
+}
+
+
+def make_budgets(
+    max_layers: int | None = None,
+    budget_model_size: float | None = None,
+    budget_flops: float | None = None,
+    budget_mac: float | None = None,
+) -> tuple[Budget, ...]:
+    """The budgets that are set, in the order in which they are checked."""
+    limits = dict(zip(_KNOWN_BUDGETS, (max_layers, budget_model_size, budget_flops, budget_mac), strict=True))
+    return tuple(
+        Budget(name, *_KNOWN_BUDGETS[name][:2], limit, _KNOWN_BUDGETS[name][2])
+        for name, limit in limits.items()
+        if limit is not None
+    )
+
+
+def first_exceeded(budgets: tuple[Budget, ...], costs: NetworkCosts) -> Budget | None:
+    """The first budget that the costs exceed, or None."""
+    for budget in budgets:
+        if budget.measure(costs) > budget.limit:
+            return budget
+    return None

@@ -1,0 +1,107 @@
+"""Pictures of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from Evolution.history import Row
+from Evolution.settings import SearchSettings
+from Interface.files import written_whole
+
+_MOST_POINTS = 20_000
+_GREY, _BLUE, _RED = "0.65", "#1f5fa8", "#c1272d"
+
+
+def plot_search(
+    path: Path, scored: Sequence[tuple[int, float, int]], front: Sequence[Row], settings: SearchSettings
+) -> None:
+    """Score against iteration with the best so far, and score against parameters with the Pareto front.
+
+    scored: (iteration, score, parameters) of every scored candidate; at most 20,000 of them are drawn.
+    """
+    figure, (left, right) = _figure(2, (11, 4.2))
+    shown = scored[:: max(1, len(scored) // _MOST_POINTS)]
+    left.scatter([s[0] for s in shown], [s[1] for s in shown], s=3, color=_GREY, label="candidate", rasterized=True)
+    best = _running_best(scored)
+    left.step([b[0] for b in best], [b[1] for b in best], where="post", color=_BLUE, label="best so far")
+    left.set_xlabel("iteration")
+    left.set_ylabel(f"{settings.zero_shot_score} score")
+    left.legend(loc="lower right")
+    right.scatter([s[2] / 1e6 for s in shown], [s[1] for s in shown], s=3, color=_GREY, label="candidate")
+    steps = _front_in(front, "parameters")
+    right.step(
+        [r.parameters / 1e6 for r in steps],
+        [r.score for r in steps],
+        where="post",
+        color=_RED,
+        marker="o",
+        markersize=3,
+        label="Pareto front",
+    )
+    if settings.budget_model_size:
+        right.axvline(settings.budget_model_size / 1e6, color="0.3", linestyle=":", label="budget")
+    right.set_xlabel("parameters (millions)")
+    right.set_ylabel(f"{settings.zero_shot_score} score")
+    right.legend(loc="lower right")
+    figure.suptitle(f"{scored[-1][0] + 1:,} iterations, best {settings.zero_shot_score} score {best[-1][1]:.4g}")
+    _save(figure, path)
+
+
+def plot_pareto(path: Path, front: Sequence[Row], settings: SearchSettings) -> None:
+    """The Pareto front, seen against each cost."""
+    costs = (
+        ("parameters", 1e6, "parameters (millions)"),
+        ("flops", 1e6, "FLOPs (millions of multiply-accumulates)"),
+        ("memory_access", 1e6, "memory access (millions of elements)"),
+        ("layers", 1, "layers"),
+    )
+    figure, axes = _figure(4, (14, 3.8))
+    for axis, (name, unit, label) in zip(axes, costs, strict=True):
+        axis.scatter([getattr(r, name) / unit for r in front], [r.score for r in front], s=8, color=_GREY)
+        steps = _front_in(front, name)
+        axis.step(
+            [getattr(r, name) / unit for r in steps],
+            [r.score for r in steps],
+            where="post",
+            color=_RED,
+            marker="o",
+            markersize=3,
+        )
+        axis.set_xlabel(label)
+    axes[0].set_ylabel(f"{settings.zero_shot_score} score")
+    figure.suptitle(f"Pareto archive over score and all costs: {len(front)} networks (red: front in one cost alone)")
+    _save(figure, path)
+
+
+def _running_best(scored: Sequence[tuple[int, float, int]]) -> list[tuple[int, float]]:
+    best: list[tuple[int, float]] = []
+    for iteration, score, _ in scored:
+        if not best or score > best[-1][1]:
+            best.append((iteration, score))
+    return [*best, (scored[-1][0], best[-1][1])]
+
+
+def _front_in(front: Sequence[Row], cost: str) -> list[Any]:
+    """The networks whose score no cheaper one reaches, cheapest first."""
+    steps: list[Any] = []
+    for row in sorted(front, key=lambda r: (getattr(r, cost), -(r.score or 0))):
+        if not steps or row.score > steps[-1].score:
+            steps.append(row)
+    return steps
+
+
+def _figure(columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
+    # The object interface needs no display and leaves matplotlib's global state alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(1, columns)
+
+
+def _save(figure: Any, path: Path) -> None:
+    with written_whole(path, "wb") as file:
+        figure.savefig(file, format="png", dpi=110)

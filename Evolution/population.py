@@ -1,0 +1,61 @@
+"""The population of an evolutionary search: uniform parents, the worst one out, both in O(log n)."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from typing import NamedTuple
+
+from PlainNet import Network
+
+
+class Member(NamedTuple):
+    """A scored network and the iteration that proposed it."""
+
+    score: float
+    iteration: int
+    network: Network
+
+
+class Population:
+    """At most `capacity` members. When one too many comes in, the lowest score goes, the oldest among equals."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._members: list[Member] = []
+        self._places: dict[int, int] = {}
+        self._worst_first: list[tuple[float, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All members, in no particular but in a reproducible order."""
+        return tuple(self._members)
+
+    @property
+    def lowest_score(self) -> float:
+        """The score that a newcomer has to beat once the population is full."""
+        return self._worst_first[0][0]
+
+    def choose(self, generator: random.Random) -> Member:
+        """A member drawn uniformly."""
+        return self._members[int(generator.random() * len(self._members))]
+
+    def add(self, member: Member) -> Member | None:
+        """Take a member in; returns the one that had to go for it, if any."""
+        self._places[member.iteration] = len(self._members)
+        self._members.append(member)
+        heapq.heappush(self._worst_first, (member.score, member.iteration))
+        if len(self._members) <= self.capacity:
+            return None
+        return self._remove(heapq.heappop(self._worst_first)[1])
+
+    def _remove(self, iteration: int) -> Member:
+        place = self._places.pop(iteration)
+        removed, last = self._members[place], self._members.pop()
+        if last.iteration != iteration:
+            self._members[place] = last
+            self._places[last.iteration] = place
+        return removed

@@ -1,0 +1,159 @@
+"""A search from its folder to its outputs: start or resume, progress, interruption, report."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from Evolution.executors import make_executor
+from Evolution.history import DATABASE, History
+from Evolution.proposals import make_proposer
+from Evolution.report import BEST_STRUCTURE, write_config, write_outputs
+from Evolution.search import Search, SearchFailed, check_initial
+from Evolution.settings import SearchError, SearchSettings
+
+log = logging.getLogger(__name__)
+_ITERATIONS_BETWEEN_LOGS = 1_000
+_SECONDS_BETWEEN_LOGS = 1.0
+
+
+class Interrupted(Exception):  # noqa: N818 - a state of affairs, not a programming error
+    """A search that a signal stopped; everything so far is committed. `status` is the process's exit status."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.status = 128 + number
+
+
+def has_result(folder: Path) -> bool:
+    """Whether a folder holds a finished search's winner."""
+    return (folder / BEST_STRUCTURE).exists()
+
+
+def clear(folder: Path) -> None:
+    """Remove what a search wrote into a folder; other files stay."""
+    names = (BEST_STRUCTURE, "best.json", "config.json", "history.csv", "pareto.csv", "pareto.png", "search.png")
+    for name in (*names, "evolution_search.log", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def run_search(
+    settings: SearchSettings, folder: Path, *, resume: bool, workers: int, arguments: list[str], quiet: bool = False
+) -> dict:
+    """Search and write the outputs; returns the content of best.json.
+
+    Raises SearchError (options or folder), SearchFailed (no result) and Interrupted.
+    """
+    proposer = make_proposer(settings)
+    check_initial(settings, proposer.initial)
+    history = open_history(settings, folder, resume)
+    executor = make_executor(settings, workers)
+    try:
+        write_config(folder, settings, arguments)
+        search = Search(settings, proposer, executor, history)
+        _run(search, history, folder, quiet)
+        if search.progress.best is None:
+            raise SearchFailed(search.nothing_scored())
+        history.finished = True
+        return write_outputs(folder, history) or {}
+    finally:
+        executor.close()
+        history.close()
+
+
+def open_history(settings: SearchSettings, folder: Path, resume: bool) -> History:
+    """A new history, or with `resume` the one that the folder holds. Raises SearchError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / DATABASE).exists():
+        return History.create(folder, settings)
+    if not resume:
+        raise SearchError(
+            f"{folder} holds an unfinished search: continue it with --resume, or start anew with --overwrite"
+        )
+    history = History.open(folder)
+    if differences := settings.differences(history.settings):
+        history.close()
+        raise SearchError(f"--resume continues a search as it was, but {'; '.join(differences)}")
+    history.settings = settings
+    return history
+
+
+def report(folder: Path) -> dict:
+    """Re-make every output of a folder from its database; returns the content of best.json."""
+    history = History.open(folder)
+    try:
+        summary = write_outputs(folder, history)
+    finally:
+        history.close()
+    if summary is None:
+        raise SearchFailed(f"{folder} holds no scored candidate")
+    return summary
+
+
+def _run(search: Search, history: History, folder: Path, quiet: bool) -> None:
+    begun, since_log, logged_at = time.monotonic(), 0, 0.0
+    start = search.progress.next_iteration
+    if start:
+        log.info("resuming at iteration %d: %s", start, search.progress.describe())
+    with (
+        _stop_requested() as stop,
+        tqdm(
+            total=search.settings.evolution_max_iter,
+            initial=start,
+            unit="it",
+            disable=quiet or not sys.stderr.isatty(),
+            smoothing=0.05,
+        ) as bar,
+    ):
+        try:
+            while not search.finished and not stop:
+                before = search.progress.next_iteration
+                search.advance()
+                since_log += search.progress.next_iteration - before
+                if since_log >= _ITERATIONS_BETWEEN_LOGS:
+                    bar.update(since_log)
+                    since_log = 0
+                    if time.monotonic() - logged_at >= _SECONDS_BETWEEN_LOGS:
+                        logged_at = time.monotonic()
+                        _log_progress(search, begun, bar)
+        finally:
+            history.commit()
+        bar.update(since_log)
+    _log_progress(search, begun, bar)
+    if stop and not search.finished:
+        done = search.progress.next_iteration
+        raise Interrupted(stop[0], f"stopped after {done:,} iterations; continue with --resume --save_dir {folder}")
+
+
+def _log_progress(search: Search, begun: float, bar: tqdm) -> None:
+    progress, population = search.progress, search.population
+    count = f"loop_count={progress.next_iteration}/{search.settings.evolution_max_iter}"
+    if progress.best is None:
+        log.info("%s, %s", count, progress.describe())
+        return
+    best, worst, hours = progress.best.score, population.lowest_score, (time.monotonic() - begun) / 3600
+    bar.set_postfix_str(f"best {best:.4g}, worst {worst:.4g}", refresh=False)
+    if bar.disable:
+        log.info("%s, max_score=%.6g, min_score=%.6g, time=%.4fh, %s", count, best, worst, hours, progress.describe())
+        log.info("structure: %s", progress.best.network)
+
+
+@contextmanager
+def _stop_requested() -> Iterator[list[int]]:
+    """A list that receives the number of an interrupting signal; the round under way is finished first."""
+    stop: list[int] = []
+    previous = {
+        number: signal.signal(number, lambda n, _: stop.append(n)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

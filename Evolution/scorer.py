@@ -1,0 +1,91 @@
+"""What is done with a candidate that meets the budgets on its value: latency if asked for, then the proxy."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import PlainNet
+from Evolution.settings import SearchSettings
+from PlainNet import Network, Style
+from ZeroShotProxy import Proxy, ProxyFailure, ScoringSettings, get_proxy
+from ZeroShotProxy.scoring import score
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The result of scoring: `score` is None when the candidate failed (`reason` says why) or is too slow ("latency")."""
+
+    score: float | None
+    reason: str
+    latency: float | None
+    seconds: float
+
+
+class Scorer:
+    """Scores candidates of one search. Built from the settings alone, so any process can build the same one."""
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._settings = settings
+        self._scoring = scoring_settings(settings)
+
+    @cached_property
+    def _proxy(self) -> Proxy:
+        return get_proxy(self._settings.zero_shot_score)
+
+    @property
+    def network_style(self) -> Style:
+        """The style in which the proxy sees networks."""
+        return self._scoring.style_for(self._proxy)
+
+    def __call__(self, network: Network, seed: int) -> Scored:
+        """Measure and score one network with random numbers of its own."""
+        start = time.perf_counter()
+        latency = None
+        try:
+            if self._settings.budget_latency is not None:
+                latency = self._latency(network)
+                if latency > self._settings.budget_latency:
+                    return Scored(None, "latency", latency, time.perf_counter() - start)
+            value = score(network, self._proxy, self._scoring, seed)
+        except ProxyFailure as failure:
+            return Scored(None, str(failure).splitlines()[0][:300], latency, time.perf_counter() - start)
+        return Scored(value, "", latency, time.perf_counter() - start)
+
+    def _latency(self, network: Network) -> float:
+        from Latency.measurement import measure_latency
+
+        settings = self._settings
+        return measure_latency(
+            network,
+            batch_size=settings.latency_batch_size,
+            resolution=settings.latency_resolution or settings.input_image_size,
+            num_classes=settings.num_classes,
+            style=Style(settings.use_se, False, settings.no_BN),
+            device=settings.device,
+            half_precision=settings.fp16,
+        ).median
+
+
+def scoring_settings(settings: SearchSettings) -> ScoringSettings:
+    """The proxy's part of a search's settings."""
+    return ScoringSettings(
+        resolution=settings.input_image_size,
+        batch_size=settings.batch_size,
+        num_classes=settings.num_classes,
+        gamma=settings.gamma,
+        device=settings.device,
+        keep_links=settings.keep_links,
+        style=Style(use_se=settings.use_se, no_BN=settings.no_BN),
+    )
+
+
+@lru_cache(maxsize=4)
+def _worker_scorer(settings: SearchSettings) -> Scorer:
+    return Scorer(settings)
+
+
+def score_text(settings: SearchSettings, structure: str, seed: int) -> Scored:
+    """Score a structure string in whatever process this is: what travels is text in, figures out."""
+    return _worker_scorer(settings)(PlainNet.parse(structure), seed)

@@ -1,0 +1,247 @@
+"""The evolutionary search: propose, admit, score, record, evict."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import PlainNet
+from Evolution.budgets import Budget, CostModel, NetworkCosts, first_exceeded, make_budgets
+from Evolution.executors import CandidateExecutor, Job
+from Evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
+from Evolution.population import Member, Population
+from Evolution.proposals import Proposer
+from Evolution.scorer import Scored
+from Evolution.settings import SearchError, SearchSettings
+from PlainNet import Network, StructureError, Style
+
+# While the population is this small, candidates come from the start rather than from parents.
+FIRST_CANDIDATES = 10
+_ATTEMPTS_BEFORE_JUDGING = 20
+_PROPOSALS_BEFORE_GIVING_UP = 5_000
+
+
+class SearchFailed(Exception):  # noqa: N818 - the outcome of a search, not a programming error
+    """A search that ran but has no result: most candidates fail, or none meets the budgets."""
+
+
+class Proposal(NamedTuple):
+    """A candidate before anything is known about it. `problem` is set where mutation gave something that cannot run."""
+
+    iteration: int
+    parent: int | None
+    seed: int
+    network: Network | None
+    problem: str = ""
+
+
+@dataclass
+class Progress:
+    """What has happened so far, for logs and progress bars."""
+
+    next_iteration: int = 0
+    best: Member | None = None
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    def describe(self) -> str:
+        """Outcomes as text: `412 scored, 31 duplicate, 57 over budget (parameters)`."""
+        return ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.most_common())
+
+
+def candidate_seed(seed: int, iteration: int) -> int:
+    """A 63-bit seed for one candidate (SplitMix64 of both numbers; Steele et al. 2014)."""
+    mask = (1 << 64) - 1
+    z = (seed * 0xD1342543DE82EF95 + (iteration + 1) * 0x9E3779B97F4A7C15) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return (z ^ (z >> 31)) >> 1
+
+
+class Search:
+    """One search over one history. `advance` runs a round; everything else is bookkeeping.
+
+    The result depends on the settings alone: a candidate's random numbers come from (seed, iteration), a round's
+    parents from the population at its start, and results are entered in order of iteration.
+    """
+
+    def __init__(
+        self, settings: SearchSettings, proposer: Proposer, executor: CandidateExecutor, history: History
+    ) -> None:
+        self.settings = settings
+        self.progress = Progress()
+        self.population = Population(settings.population_size)
+        self._proposer = proposer
+        self._executor = executor
+        self._history = history
+        self._budgets = search_budgets(settings)
+        self._costs = cost_model(settings)
+        self._random = random.Random()
+        # Hashes of the structures that were tried. Two of half a million share a 64-bit hash once in 10^8 searches.
+        self._tried: set[int] = set()
+        self._smallest: dict[str, float] = {}
+        self._replay()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all iterations are done."""
+        return self.progress.next_iteration >= self.settings.evolution_max_iter
+
+    def advance(self) -> None:
+        """Run one round. Raises SearchFailed where going on is pointless."""
+        start = self.progress.next_iteration
+        end = min(start - start % self.settings.round_size + self.settings.round_size, self.settings.evolution_max_iter)
+        proposals = [self._propose(iteration) for iteration in range(start, end)]
+        entries = list(self._evaluate(proposals))
+        self._history.append([row for row, _ in entries])
+        for row, network in entries:
+            self._enter(row, network)
+        self._judge()
+
+    def _propose(self, iteration: int) -> Proposal:
+        seed = candidate_seed(self.settings.seed, iteration)
+        generator = self._random
+        generator.seed(seed)
+        parent = None
+        try:
+            if len(self.population) <= FIRST_CANDIDATES:
+                return Proposal(iteration, None, seed, self._proposer.first(generator))
+            parent = self.population.choose(generator)
+            return Proposal(iteration, parent.iteration, seed, self._proposer.later(parent.network, generator))
+        except StructureError as error:
+            return Proposal(iteration, parent.iteration if parent else None, seed, None, error.reason)
+
+    def _evaluate(self, proposals: list[Proposal]) -> Iterator[tuple[Row, Network | None]]:
+        """A row for every proposal, in order."""
+        admitted: dict[int, NetworkCosts] = {}
+        rejected: dict[int, Row] = {}
+        jobs: list[Job] = []
+        for proposal in proposals:
+            costs_or_row = self._admit(proposal)
+            if isinstance(costs_or_row, Row):
+                rejected[proposal.iteration] = costs_or_row
+            else:
+                admitted[proposal.iteration] = costs_or_row
+                jobs.append(Job(proposal.network, proposal.seed))  # type: ignore[arg-type]
+        results = iter(self._executor.score(jobs)) if jobs else iter(())
+        for proposal in proposals:
+            costs = admitted.get(proposal.iteration)
+            if costs is None:
+                yield rejected[proposal.iteration], None
+            else:
+                yield _scored_row(proposal, costs, next(results)), proposal.network
+
+    def _admit(self, proposal: Proposal) -> NetworkCosts | Row:
+        """The candidate's costs if it is to be scored, otherwise the row that says why not."""
+        network = proposal.network
+        if network is None:
+            return _row(proposal, FAILED, proposal.problem)
+        identity = hash(network.text)
+        if identity in self._tried:
+            return _row(proposal, DUPLICATE)
+        costs = self._costs.costs(network)
+        if self._budgets and (exceeded := first_exceeded(self._budgets, costs)):
+            self._note_smallest(exceeded, costs)
+            return _row(proposal, OVER_BUDGET, exceeded.name, costs)
+        self._tried.add(identity)
+        return costs
+
+    def _enter(self, row: Row, network: Network | None) -> None:
+        """Let a recorded proposal take part: population, best, counts."""
+        progress = self.progress
+        progress.next_iteration = row.iteration + 1
+        progress.outcomes[f"{row.outcome} ({row.reason})" if row.outcome == OVER_BUDGET else row.outcome] += 1
+        if row.score is None or network is None:
+            return
+        member = Member(row.score, row.iteration, network)
+        if progress.best is None or member.score > progress.best.score:
+            progress.best = member
+        self.population.add(member)
+
+    def _replay(self) -> None:
+        """Take up what the history holds."""
+        self._history.drop_incomplete_round(self.settings.round_size)
+        for row in self._history.rows():
+            if row.outcome in (SCORED, FAILED) or row.reason == "latency":
+                self._tried.add(hash(row.structure))
+            self._enter(row, PlainNet.parse(row.structure) if row.score is not None else None)
+
+    def _note_smallest(self, budget: Budget, costs: NetworkCosts) -> None:
+        figure = budget.measure(costs)
+        self._smallest[budget.name] = min(figure, self._smallest.get(budget.name, figure))
+
+    def _judge(self) -> None:
+        outcomes = self.progress.outcomes
+        failed, scored = outcomes[FAILED], outcomes[SCORED]
+        if failed > scored and failed + scored >= _ATTEMPTS_BEFORE_JUDGING:
+            raise SearchFailed(f"{failed} of {failed + scored} candidates failed to score; the history says why")
+        if not scored and self.progress.next_iteration >= _PROPOSALS_BEFORE_GIVING_UP:
+            raise SearchFailed(self.nothing_scored())
+
+    def nothing_scored(self) -> str:
+        """The sentence for a search in which no candidate was scored."""
+        nearest = "; ".join(
+            f"the least refused for {b.name} has {self._smallest[b.name]:,.0f} {b.unit}, {b.option} is {b.limit:,.0f}"
+            for b in self._budgets
+            if b.name in self._smallest
+        )
+        seen = f"No candidate was scored in {self.progress.next_iteration:,} iterations: {self.progress.describe()}"
+        return f"{seen}; {nearest}" if nearest else seen
+
+
+def search_budgets(settings: SearchSettings) -> tuple[Budget, ...]:
+    """The budgets that are checked on a network's value."""
+    return make_budgets(settings.max_layers, settings.budget_model_size, settings.budget_flops, settings.budget_mac)
+
+
+def cost_model(settings: SearchSettings) -> CostModel:
+    """Counts what the deployed network costs: residual links are part of it, whatever the proxy leaves out."""
+    style = Style(use_se=settings.use_se, no_BN=settings.no_BN)
+    return CostModel(settings.input_image_size, settings.num_classes, style)
+
+
+def check_initial(settings: SearchSettings, initial: Network | None) -> None:
+    """Refuse an initial structure that breaks a budget, with every budget that it breaks. Raises SearchError."""
+    if initial is None:
+        return
+    costs = cost_model(settings).costs(initial)
+    broken = [
+        f"{b.measure(costs):,.0f} {b.unit} where {b.option} allows {b.limit:,.0f}"
+        for b in search_budgets(settings)
+        if b.measure(costs) > b.limit
+    ]
+    if broken:
+        raise SearchError(f"The initial structure breaks the budgets: it has {' and '.join(broken)}")
+
+
+def _row(proposal: Proposal, outcome: str, reason: str = "", costs: NetworkCosts | None = None) -> Row:
+    figures = (None,) * 5
+    if costs is not None:
+        figures = (costs.layers, costs.parameters, costs.flops, costs.memory_access, costs.peak_feature_map)
+    text = proposal.network.text if proposal.network else ""
+    return Row(proposal.iteration, proposal.parent, proposal.seed, outcome, reason, None, *figures, None, 0.0, text)
+
+
+def _scored_row(proposal: Proposal, costs: NetworkCosts, result: Scored) -> Row:
+    if result.score is None:
+        outcome = OVER_BUDGET if result.reason == "latency" else FAILED
+        row = _row(proposal, outcome, result.reason, costs)
+        return row._replace(latency=result.latency, seconds=result.seconds)
+    return Row(
+        proposal.iteration,
+        proposal.parent,
+        proposal.seed,
+        SCORED,
+        "",
+        result.score,
+        costs.layers,
+        costs.parameters,
+        costs.flops,
+        costs.memory_access,
+        costs.peak_feature_map,
+        result.latency,
+        result.seconds,
+        proposal.network.text,  # type: ignore[union-attr]
+    )

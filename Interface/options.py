@@ -1,0 +1,78 @@
+"""Command-line options: grouped, with their defaults shown, and strict about what they do not know."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from typing import NoReturn
+
+BAD_INPUT = 2
+
+
+class InputError(Exception):
+    """Input that a script cannot work with: one sentence that says what to do. The exit status is 2."""
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        shown = action.help or ""
+        if action.default in (None, False, argparse.SUPPRESS, []) or "default" in shown:
+            return shown
+        return f"{shown} (default: %(default)s)"
+
+
+class OptionParser(argparse.ArgumentParser):
+    """An argument parser without abbreviations, whose errors name the nearest valid option."""
+
+    def __init__(self, description: str) -> None:
+        super().__init__(description=description, formatter_class=_HelpFormatter, allow_abbrev=False)
+
+    def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):  # type: ignore[no-untyped-def, override]
+        known, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._unknown(unknown[0]))
+        return known
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message}. See {self.prog} --help\n")
+
+    def _unknown(self, argument: str) -> str:
+        options = [name for action in self._actions for name in action.option_strings]
+        nearest = difflib.get_close_matches(argument.split("=")[0], options, n=1, cutoff=0.5)
+        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        return f"there is no option {argument}{hint}"
+
+
+def positive_int(text: str) -> int:
+    """A whole number of at least one; 1e6 is understood too."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.5
+    if value < 1 or value != int(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(value)
+
+
+def positive_float(text: str) -> float:
+    """A number above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def device_name(gpu: int | None) -> str:
+    """The torch device that --gpu N names; the CPU without it. Raises InputError where there is no such GPU."""
+    if gpu is None:
+        return "cpu"
+    import torch
+
+    if gpu >= torch.cuda.device_count() or gpu < 0:
+        found = torch.cuda.device_count()
+        raise InputError(f"There is no GPU {gpu} (GPUs found: {found}): leave --gpu out to run on the CPU")
+    return f"cuda:{gpu}"
