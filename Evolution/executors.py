@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -89,7 +88,8 @@ class WorkerPool:
         try:
             while queue or running:
                 while queue and len(running) < 2 * self._workers:
-                    running[self._submit(jobs[queue[-1]])] = queue.pop()
+                    index = queue.pop()
+                    running[self._submit(jobs[index])] = index
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     results[running[future]] = future.result()
@@ -119,11 +119,6 @@ def _keep(future: Future[Scored], index: int, results: dict[int, Scored]) -> boo
 def _start_worker() -> None:
     # The driver decides when to stop; an interrupt from the keyboard reaches every process of the group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def make_executor(settings: SearchSettings, workers: int) -> CandidateExecutor:

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 import PlainNet
 from Evolution.settings import SearchSettings
 from PlainNet import Network, Style
-from ZeroShotProxy import Proxy, ProxyFailure, ScoringSettings, get_proxy
+from ZeroShotProxy import Needs, Proxy, ProxyFailure, ScoringSettings, get_proxy
 from ZeroShotProxy.scoring import score
 
 
@@ -32,7 +32,13 @@ class Scorer:
 
     @cached_property
     def _proxy(self) -> Proxy:
-        return get_proxy(self._settings.zero_shot_score)
+        proxy = get_proxy(self._settings.zero_shot_score)
+        if proxy.needs is not Needs.VALUE:
+            import torch
+
+            # One thread for each process: sums come out the same in the last bit whatever the number of workers.
+            torch.set_num_threads(1)
+        return proxy
 
     @property
     def network_style(self) -> Style:
@@ -41,6 +47,7 @@ class Scorer:
 
     def __call__(self, network: Network, seed: int) -> Scored:
         """Measure and score one network with random numbers of its own."""
+        proxy = self._proxy
         start = time.perf_counter()
         latency = None
         try:
@@ -48,7 +55,7 @@ class Scorer:
                 latency = self._latency(network)
                 if latency > self._settings.budget_latency:
                     return Scored(None, "latency", latency, time.perf_counter() - start)
-            value = score(network, self._proxy, self._scoring, seed)
+            value = score(network, proxy, self._scoring, seed)
         except ProxyFailure as failure:
             return Scored(None, str(failure).splitlines()[0][:300], latency, time.perf_counter() - start)
         return Scored(value, "", latency, time.perf_counter() - start)

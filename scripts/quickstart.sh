@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# From a fresh clone to a network: makes .venv, installs requirements.txt, searches a GhostShuffle network for CIFAR-10 under
+# 1M parameters on the CPU, analyses the winner and draws the search.
+#
+#   bash scripts/quickstart.sh
+#
+# EVOLUTION_MAX_ITER, SAVE_DIR and the other overrides of search_common.sh work here too.
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$HERE/environment.sh"
+ensure_environment requirements.txt
+
+export SAVE_DIR=${SAVE_DIR:-$ROOT/save_dir/quickstart}
+export EVOLUTION_MAX_ITER=${EVOLUTION_MAX_ITER:-2000} POPULATION_SIZE=${POPULATION_SIZE:-128} BATCH_SIZE=${BATCH_SIZE:-16}
+if [[ -e $SAVE_DIR/search.db && ! -e $SAVE_DIR/best_structure.txt ]]; then
+    set -- --resume "$@"
+fi
+"$HERE/GhostShuffle_cifar_params1M_search.sh" "$@"
+
+cat <<END
+
+Found: $(cat "$SAVE_DIR/best_structure.txt")
+The network, its costs and every candidate are in $SAVE_DIR:
+  best_structure.txt  best.json  analyze_model.txt  history.csv  pareto.csv  search.png  pareto.png
+END

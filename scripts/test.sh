@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Makes .venv, installs requirements-test.txt, then runs ruff and all tests. Arguments go to pytest.
+#
+#   bash scripts/test.sh
+set -euo pipefail
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$HERE/environment.sh"
+ensure_environment requirements-test.txt
+
+cd "$ROOT"
+"$PYTHON" -m ruff check --quiet .
+"$PYTHON" -m ruff format --check --quiet . || {
+    echo "ruff format would change files: run .venv/bin/ruff format ." >&2
+    exit 1
+}
+exec "$PYTHON" -m pytest "$@"
