@@ -64,7 +64,7 @@ class CostModel:
         at_size = self._known.setdefault(size, {})
         if len(at_size) > 100_000:
             at_size.clear()
-        figures = (*block.cost(size, self.style), block.output_size(size))
+        figures = block.figures(size, self.style)
         at_size[block.text] = figures
         return figures
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from PlainNet.basic_blocks import HS
-from PlainNet.block import Block, Style
+from PlainNet.block import Block, Style, interned
 from PlainNet.composite_blocks import GhostShuffleBlock
 from PlainNet.errors import StructureError
 from PlainNet.super_blocks import Blocks, SuperBlock, depthwise_bn, ghost_bn, squeeze_excite
@@ -41,11 +41,11 @@ class SuperGhostShuffleKX(SuperBlock):
         mid, half = self.bottleneck_channels, self.out_channels // 2
         body = (
             *ghost_bn(in_channels // 2 if stride == 1 else in_channels, mid, style),
-            HS(mid),
+            interned(HS, mid),
             *depthwise_bn(mid, self.kernel_size, stride, style),
             *squeeze_excite(mid, style),
             *ghost_bn(mid, half, style),
-            HS(half),
+            interned(HS, half),
         )
         return (GhostShuffleBlock(body),)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from PlainNet.basic_blocks import RELU
-from PlainNet.block import Block, Style, smart_round
+from PlainNet.block import Block, Style, interned, smart_round
 from PlainNet.super_blocks import Blocks, SuperBlock, conv_bn, conv_bn_relu, depthwise_bn, residual, squeeze_excite
 
 
@@ -41,12 +41,12 @@ class SuperResIDWEXKX(SuperBlock):
         body = (
             *conv_bn_relu(in_channels, wide, 1, 1, style),
             *depthwise_bn(wide, self.kernel_size, stride, style),
-            RELU(wide),
+            interned(RELU, wide),
             *squeeze_excite(wide, style),
             *conv_bn(wide, out_channels, 1, 1, style),
         )
         # The field's strings write `out` in both rectifiers of a pair, although the first one is `bottleneck` wide.
-        return (*residual(body, style, project), RELU(self.out_channels))
+        return (*residual(body, style, project), interned(RELU, self.out_channels))
 
 
 def _variant(expansion: int, kernel_size: int) -> type[SuperResIDWEXKX]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from PlainNet.basic_blocks import RELU
-from PlainNet.block import Block, Style
+from PlainNet.block import Block, Style, interned
 from PlainNet.super_blocks import Blocks, SuperBlock, conv_bn, conv_bn_relu, residual, squeeze_excite
 
 
@@ -40,7 +40,7 @@ class SuperResK1KXK1(SuperBlock):
             *squeeze_excite(mid, style),
             *conv_bn(mid, self.out_channels, 1, 1, style),
         )
-        return (*residual(body, style, project), RELU(self.out_channels))
+        return (*residual(body, style, project), interned(RELU, self.out_channels))
 
 
 class SuperResK1K3K1(SuperResK1KXK1):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from PlainNet.basic_blocks import RELU
-from PlainNet.block import Block, Style
+from PlainNet.block import Block, Style, interned
 from PlainNet.super_blocks import Blocks, SuperBlock, conv_bn, conv_bn_relu, residual, squeeze_excite
 
 
@@ -32,7 +32,7 @@ class SuperResKXKX(SuperBlock):
             *squeeze_excite(mid, style),
             *conv_bn(mid, self.out_channels, self.kernel_size, 1, style),
         )
-        return (*residual(body, style, project=first), RELU(self.out_channels))
+        return (*residual(body, style, project=first), interned(RELU, self.out_channels))
 
 
 class SuperResK3K3(SuperResKXKX):

@@ -9,15 +9,30 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from PlainNet.block import NO_COST, PLAIN, Block, Cost, Style, convolution_cost, window_output
+from PlainNet.block import NO_COST, PLAIN, Block, Cost, Figures, Style, convolution_cost, window_output
 from PlainNet.errors import StructureError
+from PlainNet.lazy import lazy
 
 if TYPE_CHECKING:
     from torch import nn
 
 
+class Primitive(Block):
+    """Base of the layers that define their own costs; what they cost at a map size is remembered."""
+
+    @lazy
+    def _known_figures(self) -> dict[int, Figures]:
+        return {}
+
+    def figures(self, size: int, style: Style = PLAIN) -> Figures:
+        known = self._known_figures.get(size)
+        if known is None:
+            known = self._known_figures[size] = (*self.cost(size, style), self.output_size(size))
+        return known
+
+
 @dataclass(frozen=True)
-class ConvKX(Block):
+class ConvKX(Primitive):
     """Convolution. Structure string: ConvKX(in, out, kernel, stride)."""
 
     in_channels: int
@@ -80,7 +95,7 @@ class ConvKXG32(ConvKX):
     groups = 32
 
 
-class SameWidth(Block):
+class SameWidth(Primitive):
     """A block whose output is as wide as its input; its one width is the first argument."""
 
     channels: int
@@ -126,7 +141,7 @@ class ConvDW(SameWidth):
 
 
 @dataclass(frozen=True)
-class GhostConv(Block):
+class GhostConv(Primitive):
     """Ghost convolution: half of the output by a convolution, half by a depth-wise 3 x 3 on that half.
 
     Structure string: GhostConv(in, out, kernel, stride). An odd `out` drops the last ghost map. No BN, no activation.
@@ -240,6 +255,10 @@ class SE(SameWidth):
 
     stride: ClassVar[int] = 1
 
+    def figures(self, size: int, style: Style = PLAIN) -> Figures:
+        # The one primitive whose cost depends on the style.
+        return (*self.cost(size, style), size)
+
     @property
     def squeezed_channels(self) -> int:
         """A quarter of the channels, half to even, at least one."""
@@ -321,7 +340,7 @@ class Flatten(SameWidth):
 
 
 @dataclass(frozen=True)
-class Linear(Block):
+class Linear(Primitive):
     """Fully connected layer. Structure string: Linear(in, out, bias), bias 0 or 1."""
 
     in_channels: int

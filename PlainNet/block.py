@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from PlainNet.errors import StructureError
+from PlainNet.lazy import lazy
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,6 +55,8 @@ class Cost(NamedTuple):
 
 
 NO_COST = Cost()
+# Parameters, flops, memory access, peak feature map; then the height of the output map.
+Figures = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,13 @@ class Style:
     def __post_init__(self) -> None:
         if self.se_activation not in SE_ACTIVATIONS:
             raise ValueError(f"se_activation is {self.se_activation!r}; it must be one of {', '.join(SE_ACTIVATIONS)}")
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @lazy
+    def _hash(self) -> int:
+        return hash((self.use_se, self.no_reslink, self.no_BN, self.se_activation))
 
 
 PLAIN = Style()
@@ -108,7 +118,7 @@ class Block:
         """Parse the arguments; the reader stands behind the opening bracket and is left before the closing one."""
         return cls(*reader.integers(cls))
 
-    @cached_property
+    @lazy
     def text(self) -> str:
         """The canonical structure string."""
         return f"{type(self).__name__}({','.join([str(getattr(self, n)) for n in self.argument_names()])})"
@@ -147,6 +157,10 @@ class Block:
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         """What the block costs on an input map of `size` x `size`."""
         raise NotImplementedError(f"{type(self).__name__} does not define cost()")
+
+    def figures(self, size: int, style: Style = PLAIN) -> Figures:
+        """`cost` and `output_size` in one plain tuple: what a chain of blocks adds up."""
+        return (*self.cost(size, style), self.output_size(size))
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         """The block as a torch module, with PyTorch's default initialisation."""
@@ -190,13 +204,12 @@ def chain_cost(blocks: Iterable[Block], size: int, style: Style) -> tuple[Cost, 
     """Cost of blocks one after the other, and the height of the last output."""
     parameters = flops = memory_access = peak = 0
     for block in blocks:
-        cost = block.cost(size, style)
-        parameters += cost[0]
-        flops += cost[1]
-        memory_access += cost[2]
-        if cost[3] > peak:
-            peak = cost[3]
-        size = block.output_size(size)
+        p, f, m, largest, size = block.figures(size, style)
+        parameters += p
+        flops += f
+        memory_access += m
+        if largest > peak:
+            peak = largest
     return Cost(parameters, flops, memory_access, peak), size
 
 
@@ -209,10 +222,15 @@ def chain_output_size(blocks: Iterable[Block], size: int) -> int:
 
 def chain_widths(blocks: Sequence[Block]) -> tuple[int, int]:
     """Channels that enter and leave blocks one after the other; activations pass on what they get."""
-    fixed = [block for block in blocks if not block.any_width]
-    if not fixed:
+    for first in blocks:
+        if not first.any_width:
+            break
+    else:
         return blocks[0].in_channels, blocks[0].in_channels
-    return fixed[0].in_channels, fixed[-1].out_channels
+    for last in reversed(blocks):
+        if not last.any_width:
+            break
+    return first.in_channels, last.out_channels
 
 
 def first_mismatch(blocks: Sequence[Block]) -> tuple[int, int] | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from PlainNet.basic_blocks import BN, ConvDW, GhostConv
@@ -22,9 +21,11 @@ from PlainNet.block import (
     chain_widths,
     convolution_cost,
     first_mismatch,
+    interned,
     mismatch_reason,
 )
 from PlainNet.errors import StructureError
+from PlainNet.lazy import lazy
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,7 +61,7 @@ class BodyBlock(Block):
 
     body: tuple[Block, ...]
 
-    @cached_property
+    @lazy
     def _widths(self) -> tuple[int, int]:
         return chain_widths(self.body)
 
@@ -72,11 +73,11 @@ class BodyBlock(Block):
     def out_channels(self) -> int:  # type: ignore[override]
         return self._widths[1]
 
-    @cached_property
+    @lazy
     def stride(self) -> int:  # type: ignore[override]
         return math.prod(block.stride for block in self.body)
 
-    @cached_property
+    @lazy
     def body_text(self) -> str:
         """The canonical text of the chain."""
         return "".join([block.text for block in self.body])
@@ -101,7 +102,7 @@ class Sequential(BodyBlock):
     def read(cls, reader: Reader) -> Self:
         return cls(reader.blocks())
 
-    @cached_property
+    @lazy
     def text(self) -> str:  # type: ignore[override]
         return f"Sequential({self.body_text})"
 
@@ -127,7 +128,7 @@ class UnitBlock(BodyBlock):
                 raise StructureError(f"{cls.__name__} states {name} {value}, but its body has {actual}: {unit.text}")
         return unit
 
-    @cached_property
+    @lazy
     def text(self) -> str:  # type: ignore[override]
         return f"{type(self).__name__}({self._widths[0]},{self.stride},{self.body_text})"
 
@@ -203,8 +204,10 @@ class GhostShuffleBlock(UnitBlock):
     def projection(self, style: Style = PLAIN) -> tuple[Block, ...]:
         """The primitives of the second branch, its closing ReLU left out."""
         mid, half = self.body_channels, self.out_channels // 2
-        ghost: tuple[Block, ...] = (GhostConv(mid, half, 1, 1), BN(half))
-        down: tuple[Block, ...] = () if self.stride == 1 else (ConvDW(mid, self.kernel_size, self.stride), BN(mid))
+        ghost: tuple[Block, ...] = (interned(GhostConv, mid, half, 1, 1), interned(BN, half))
+        down: tuple[Block, ...] = ()
+        if self.stride > 1:
+            down = (interned(ConvDW, mid, self.kernel_size, self.stride), interned(BN, mid))
         branch = (*down, *ghost)
         return tuple(block for block in branch if not isinstance(block, BN)) if style.no_BN else branch
 
@@ -255,7 +258,7 @@ class BranchBlock(Block):
     def stride(self) -> int:  # type: ignore[override]
         return self.branches[0].stride
 
-    @cached_property
+    @lazy
     def text(self) -> str:  # type: ignore[override]
         label = f"{self.label}|" if self.label else ""
         return f"{type(self).__name__}({label}{';'.join([branch.text for branch in self.branches])})"

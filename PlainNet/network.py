@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from PlainNet.basic_blocks import Linear
 from PlainNet.block import PLAIN, Block, Cost, Style, chain_cost, chain_output_size, chain_widths
 from PlainNet.composite_blocks import validate_chain
+from PlainNet.lazy import lazy
 
 SPLIT_THRESHOLD = 6
 
@@ -37,7 +37,7 @@ class Network:
         object.__setattr__(network, "blocks", blocks)
         return network
 
-    @cached_property
+    @lazy
     def text(self) -> str:
         """The canonical structure string."""
         return "".join([block.text for block in self.blocks])
@@ -50,12 +50,12 @@ class Network:
         """Channels of the image."""
         return chain_widths(self.blocks)[0]
 
-    @property
+    @lazy
     def out_channels(self) -> int:
         """Channels of the last map."""
         return chain_widths(self.blocks)[1]
 
-    @cached_property
+    @lazy
     def layers(self) -> int:
         """Depth as budgets count it: the sum of `sub_layers`, stems and heads included."""
         return sum([getattr(block, "sub_layers", 0) for block in self.blocks])

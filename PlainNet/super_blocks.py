@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from PlainNet.basic_blocks import BN, RELU, SE, ConvDW, ConvKX, GhostConv
-from PlainNet.block import PLAIN, Block, Cost, Style, chain_cost, chain_output_size, interned, smart_round
+from PlainNet.block import PLAIN, Block, Cost, Figures, Style, chain_cost, chain_output_size, interned, smart_round
 from PlainNet.composite_blocks import ResBlock, ResBlockProj
 
 if TYPE_CHECKING:
@@ -42,7 +42,23 @@ class SuperBlock(Block):
         return chain_output_size(self.distinct_layers()[0], size)
 
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
-        return _cost(self, size, style)
+        return Cost(*self.figures(size, style)[:4])
+
+    def figures(self, size: int, style: Style = PLAIN) -> Figures:
+        # Neighbours in a search differ in depth more often than in the layers themselves: layers are what is remembered.
+        first = _layer_figures(self._changed(sub_layers=1), True, size, style)
+        repeats = self.sub_layers - 1
+        if not repeats:
+            return first
+        later_layer = self._changed(in_channels=self.out_channels, stride=1, sub_layers=1)
+        parameters, flops, memory_access, peak, out = _layer_figures(later_layer, False, first[4], style)
+        return (
+            first[0] + parameters * repeats,
+            first[1] + flops * repeats,
+            first[2] + memory_access * repeats,
+            max(first[3], peak),
+            out,
+        )
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -57,8 +73,8 @@ class SuperBlock(Block):
         return self._changed(sub_layers=head), tail
 
     def _changed(self, **changes: int) -> Self:
-        arguments = {name: getattr(self, name) for name in self.argument_names()} | changes
-        return interned(type(self), *arguments.values())
+        arguments = [changes[n] if n in changes else getattr(self, n) for n in self.argument_names()]
+        return interned(type(self), *arguments)
 
     def structure_scale(
         self, scale: float = 1.0, channel_scale: float | None = None, sub_layer_scale: float | None = None
@@ -70,7 +86,7 @@ class SuperBlock(Block):
         return self._changed(sub_layers=max(1, round(self.sub_layers * deeper)), **changes)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=4_000)
 def _distinct_layers(block: SuperBlock, style: Style) -> tuple[Blocks, Blocks]:
     first = block.layer(block.in_channels, block.stride, True, style)
     later = block.layer(block.out_channels, 1, False, style) if block.sub_layers > 1 else ()
@@ -78,38 +94,59 @@ def _distinct_layers(block: SuperBlock, style: Style) -> tuple[Blocks, Blocks]:
 
 
 @lru_cache(maxsize=100_000)
-def _cost(block: SuperBlock, size: int, style: Style) -> Cost:
-    first, later = block.distinct_layers(style)
-    total, out = chain_cost(first, size, style)
-    return total.plus(chain_cost(later, out, style)[0].times(block.sub_layers - 1)) if later else total
+def _layer_figures(block: SuperBlock, first: bool, size: int, style: Style) -> Figures:
+    """Costs of a super-block's only layer, taken as a first or as a later one."""
+    total, out = chain_cost(block.layer(block.in_channels, block.stride, first, style), size, style)
+    return (*total, out)
+
+
+# A search meets the same pieces again and again: each is made once, and remembers what it costs.
+@lru_cache(maxsize=50_000)
+def _conv_bn(in_channels: int, out_channels: int, kernel_size: int, stride: int, no_BN: bool) -> Blocks:
+    convolution = ConvKX(in_channels, out_channels, kernel_size, stride)
+    return (convolution,) if no_BN else (convolution, interned(BN, out_channels))
+
+
+@lru_cache(maxsize=50_000)
+def _conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, stride: int, no_BN: bool) -> Blocks:
+    return (*_conv_bn(in_channels, out_channels, kernel_size, stride, no_BN), interned(RELU, out_channels))
+
+
+@lru_cache(maxsize=50_000)
+def _depthwise_bn(channels: int, kernel_size: int, stride: int, no_BN: bool) -> Blocks:
+    convolution = ConvDW(channels, kernel_size, stride)
+    return (convolution,) if no_BN else (convolution, interned(BN, channels))
+
+
+@lru_cache(maxsize=50_000)
+def _ghost_bn(in_channels: int, out_channels: int, no_BN: bool) -> Blocks:
+    convolution = GhostConv(in_channels, out_channels, 1, 1)
+    return (convolution,) if no_BN else (convolution, interned(BN, out_channels))
 
 
 def conv_bn(in_channels: int, out_channels: int, kernel_size: int, stride: int, style: Style) -> Blocks:
     """Convolution and BN."""
-    convolution = ConvKX(in_channels, out_channels, kernel_size, stride)
-    return (convolution,) if style.no_BN else (convolution, BN(out_channels))
+    return _conv_bn(in_channels, out_channels, kernel_size, stride, style.no_BN)
 
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, stride: int, style: Style) -> Blocks:
     """Convolution, BN and ReLU."""
-    return (*conv_bn(in_channels, out_channels, kernel_size, stride, style), RELU(out_channels))
+    return _conv_bn_relu(in_channels, out_channels, kernel_size, stride, style.no_BN)
 
 
 def depthwise_bn(channels: int, kernel_size: int, stride: int, style: Style) -> Blocks:
     """Depth-wise convolution and BN."""
-    convolution = ConvDW(channels, kernel_size, stride)
-    return (convolution,) if style.no_BN else (convolution, BN(channels))
+    return _depthwise_bn(channels, kernel_size, stride, style.no_BN)
 
 
 def ghost_bn(in_channels: int, out_channels: int, style: Style) -> Blocks:
     """GhostConv 1 x 1 and BN."""
-    convolution = GhostConv(in_channels, out_channels, 1, 1)
-    return (convolution,) if style.no_BN else (convolution, BN(out_channels))
+    return _ghost_bn(in_channels, out_channels, style.no_BN)
 
 
 def squeeze_excite(channels: int, style: Style) -> Blocks:
     """Squeeze-and-excitation where the style wants it."""
-    return (SE(channels),) if style.use_se else ()
+    return (interned(SE, channels),) if style.use_se else ()
 
 
 def residual(body: Blocks, style: Style, project: bool = False) -> Blocks:

@@ -20,7 +20,7 @@ def mutate(network: Network, sample_block: SampleBlock, generator: random.Random
     blocks = list(network.blocks)
     replaced: set[int] = set()
     for _ in range(replacements):
-        index = generator.randrange(len(blocks))
+        index = int(generator.random() * len(blocks))
         if index in replaced:
             continue
         replaced.add(index)
