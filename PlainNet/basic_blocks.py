@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from PlainNet import mean_field_activations, mean_field_attention, mean_field_rules
 from PlainNet.block import NO_COST, PLAIN, Block, Cost, Figures, Style, convolution_cost, window_output
 from PlainNet.errors import StructureError
+from PlainNet.mean_field import State
+from PlainNet.mean_field_activations import hard_swish, swish
 from PlainNet.lazy import lazy
 
 if TYPE_CHECKING:
@@ -56,6 +59,10 @@ class ConvKX(Primitive):
         return convolution_cost(
             self.in_channels, self.out_channels, self.kernel_size, size, self.output_size(size), self.groups
         )
+
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        out = self.output_size(state.size)
+        return mean_field_rules.dense(state, self.out_channels, self.kernel_size, self.stride, out, self.groups)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -132,6 +139,9 @@ class ConvDW(SameWidth):
         channels = self.channels
         return convolution_cost(channels, channels, self.kernel_size, size, self.output_size(size), channels)
 
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        return mean_field_rules.depthwise(state, self.kernel_size, self.stride, self.output_size(state.size))
+
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
@@ -172,6 +182,13 @@ class GhostConv(Primitive):
         primary = convolution_cost(self.in_channels, half, self.kernel_size, size, out)
         return primary.plus(convolution_cost(half, half, self.cheap_kernel_size, out, out, half))
 
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        out, half = self.output_size(state.size), self.primary_channels
+        primary = mean_field_rules.dense(state, half, self.kernel_size, self.stride, out)
+        cheap = mean_field_rules.depthwise(primary, self.cheap_kernel_size, 1, out)
+        both = mean_field_rules.concatenated((primary, cheap._replace(log_scale=0.0)))
+        return both._replace(groups=mean_field_rules.first_channels(both.groups, self.out_channels)[0])
+
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
@@ -190,6 +207,9 @@ class BN(SameWidth):
 
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         return Cost(parameters=2 * self.channels)
+
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        return mean_field_rules.normalised(state)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -213,6 +233,9 @@ class RELU(Activation):
 
     channels: int
 
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        return mean_field_activations.rectified(state)
+
     def module(self, style: Style = PLAIN) -> nn.Module:
         from torch import nn
 
@@ -225,6 +248,9 @@ class HS(Activation):
 
     channels: int
 
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        return mean_field_activations.smooth(state, hard_swish)
+
     def module(self, style: Style = PLAIN) -> nn.Module:
         from torch import nn
 
@@ -236,6 +262,9 @@ class Swish(Activation):
     """Swish x sigmoid(x). Structure string: Swish(channels)."""
 
     channels: int
+
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        return mean_field_activations.smooth(state, swish)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from torch import nn
@@ -270,6 +299,9 @@ class SE(SameWidth):
         if style.no_BN:
             return total
         return total.plus(Cost(parameters=2 * (channels + squeezed)))
+
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        return mean_field_attention.squeeze_excited(state, self.squeezed_channels, style)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -311,6 +343,9 @@ class AdaptiveAvgPool(SameWidth):
 
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         return NO_COST
+
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        return mean_field_attention.average_pooled(state, self.output_height)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from torch import nn

@@ -10,12 +10,13 @@ from dataclasses import dataclass, fields
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
-from PlainNet.errors import StructureError
+from PlainNet.errors import NoMeanFieldRuleError, StructureError
 from PlainNet.lazy import lazy
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from PlainNet.mean_field import State
     from PlainNet.parser import Reader
 
 BlockT = TypeVar("BlockT", bound="Block")
@@ -162,6 +163,10 @@ class Block:
         """`cost` and `output_size` in one plain tuple: what a chain of blocks adds up."""
         return (*self.cost(size, style), self.output_size(size))
 
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        """The mean-field state of the output for that of the input; see `PlainNet.mean_field`."""
+        raise NoMeanFieldRuleError(f"{type(self).__name__} has no mean-field rule")
+
     def module(self, style: Style = PLAIN) -> nn.Module:
         """The block as a torch module, with PyTorch's default initialisation."""
         raise NotImplementedError(f"{type(self).__name__} does not define module()")
@@ -211,6 +216,13 @@ def chain_cost(blocks: Iterable[Block], size: int, style: Style) -> tuple[Cost, 
         if largest > peak:
             peak = largest
     return Cost(parameters, flops, memory_access, peak), size
+
+
+def chain_mean_field(blocks: Iterable[Block], state: State, style: Style) -> State:
+    """Mean-field state after blocks one after the other."""
+    for block in blocks:
+        state = block.mean_field(state, style)
+    return state
 
 
 def chain_output_size(blocks: Iterable[Block], size: int) -> int:

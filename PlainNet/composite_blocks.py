@@ -10,13 +10,15 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from PlainNet.basic_blocks import BN, ConvDW, GhostConv
+from PlainNet import mean_field_rules
+from PlainNet.basic_blocks import BN, RELU, ConvDW, ConvKX, GhostConv
 from PlainNet.block import (
     PLAIN,
     Block,
     Cost,
     Style,
     chain_cost,
+    chain_mean_field,
     chain_output_size,
     chain_widths,
     convolution_cost,
@@ -25,6 +27,7 @@ from PlainNet.block import (
     mismatch_reason,
 )
 from PlainNet.errors import StructureError
+from PlainNet.mean_field import State
 from PlainNet.lazy import lazy
 
 if TYPE_CHECKING:
@@ -109,6 +112,9 @@ class Sequential(BodyBlock):
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         return chain_cost(self.body, size, style)[0]
 
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        return chain_mean_field(self.body, state, style)
+
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
@@ -152,6 +158,17 @@ class ResBlock(UnitBlock):
         normalisation = 0 if style.no_BN else 2 * self.out_channels
         projection = convolution_cost(self.in_channels, self.out_channels, 1, size, out)
         return total.plus(projection).plus(Cost(parameters=self.out_channels + normalisation))
+
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        before, start = state.log_scale, state._replace(log_scale=0.0)
+        body = chain_mean_field(self.body, start, style)
+        shortcut = self._shortcut(start, style) if self.has_projection else start
+        total = mean_field_rules.added((body, shortcut))
+        return total._replace(log_scale=before + total.log_scale)
+
+    def _shortcut(self, state: State, style: Style) -> State:
+        projected = ConvKX(self.in_channels, self.out_channels, 1, self.stride).mean_field(state, style)
+        return projected if style.no_BN else BN(self.out_channels).mean_field(projected, style)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -227,6 +244,17 @@ class GhostShuffleBlock(UnitBlock):
         body, _ = chain_cost(self.body, size, style)
         return body.plus(chain_cost(self.projection(style), size, style)[0])
 
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        start = state._replace(log_scale=0.0)
+        left = right = start
+        if self.stride == 1:
+            groups = mean_field_rules.first_channels(state.groups, self.body_channels)
+            left, right = (start._replace(groups=half) for half in groups)
+        projected = chain_mean_field((*self.projection(style), RELU(self.out_channels // 2)), left, style)
+        both = mean_field_rules.concatenated((projected, chain_mean_field(self.body, right, style)))
+        groups = mean_field_rules.deinterleaved(both.groups) if self.stride in self.shuffled_strides else both.groups
+        return both._replace(groups=groups, log_scale=state.log_scale + both.log_scale)
+
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
@@ -299,6 +327,11 @@ class MultiSumBlock(BranchBlock):
             if branch.out_channels != self.out_channels:
                 raise StructureError(f"MultiSumBlock: {branch} and {self.branches[0]} differ in output width")
 
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        start = state._replace(log_scale=0.0)
+        total = mean_field_rules.added([branch.mean_field(start, style) for branch in self.branches])
+        return total._replace(log_scale=state.log_scale + total.log_scale)
+
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
@@ -312,6 +345,11 @@ class MultiCatBlock(BranchBlock):
     @property
     def out_channels(self) -> int:  # type: ignore[override]
         return sum(branch.out_channels for branch in self.branches)
+
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        start = state._replace(log_scale=0.0)
+        total = mean_field_rules.concatenated([branch.mean_field(start, style) for branch in self.branches])
+        return total._replace(log_scale=state.log_scale + total.log_scale)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules

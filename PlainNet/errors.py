@@ -34,3 +34,7 @@ class StructureError(ValueError):
         tail = "..." if self.position + _CONTEXT < len(self.text) else ""
         caret = " " * (len(lead) + self.position - start) + "^"
         return f"{self.reason} (position {self.position})\n  {lead}{excerpt}{tail}\n  {caret}"
+
+
+class NoMeanFieldRuleError(StructureError):
+    """A block that the closed form cannot describe; the message names it."""

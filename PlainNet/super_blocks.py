@@ -11,11 +11,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from PlainNet.basic_blocks import BN, RELU, SE, ConvDW, ConvKX, GhostConv
-from PlainNet.block import PLAIN, Block, Cost, Figures, Style, chain_cost, chain_output_size, interned, smart_round
+from PlainNet.block import PLAIN, Block, Cost, Figures, Style, chain_cost, chain_mean_field, chain_output_size, interned, smart_round
 from PlainNet.composite_blocks import ResBlock, ResBlockProj
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from PlainNet.mean_field import State
 
 Blocks = tuple[Block, ...]
 
@@ -59,6 +61,9 @@ class SuperBlock(Block):
             max(first[3], peak),
             out,
         )
+
+    def mean_field(self, state: State, style: Style = PLAIN) -> State:
+        return chain_mean_field(self.expand(style), state, style)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules

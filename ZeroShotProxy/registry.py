@@ -62,6 +62,8 @@ class Proxy:
 # Proxy name -> file of this package. A proxy of your own: one file here with `@proxy(...)`, and one line here.
 PROXY_FILES: dict[str, str] = {
     "Zen": "compute_zen_score",
+    "ZenClosedForm": "compute_zen_closed_form",
+    "PerturbationClosedForm": "compute_zen_closed_form",
     "Flops": "compute_cost_scores",
     "Params": "compute_cost_scores",
     "Random": "compute_random_score",
