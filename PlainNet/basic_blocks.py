@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 from PlainNet import mean_field_activations, mean_field_attention, mean_field_rules
 from PlainNet.block import NO_COST, PLAIN, Block, Cost, Figures, Style, convolution_cost, window_output
 from PlainNet.errors import StructureError
+from PlainNet.lazy import lazy
 from PlainNet.mean_field import State
 from PlainNet.mean_field_activations import hard_swish, swish
-from PlainNet.lazy import lazy
 
 if TYPE_CHECKING:
     from torch import nn

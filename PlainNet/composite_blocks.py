@@ -27,8 +27,8 @@ from PlainNet.block import (
     mismatch_reason,
 )
 from PlainNet.errors import StructureError
-from PlainNet.mean_field import State
 from PlainNet.lazy import lazy
+from PlainNet.mean_field import State
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,7 +11,18 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from PlainNet.basic_blocks import BN, RELU, SE, ConvDW, ConvKX, GhostConv
-from PlainNet.block import PLAIN, Block, Cost, Figures, Style, chain_cost, chain_mean_field, chain_output_size, interned, smart_round
+from PlainNet.block import (
+    PLAIN,
+    Block,
+    Cost,
+    Figures,
+    Style,
+    chain_cost,
+    chain_mean_field,
+    chain_output_size,
+    interned,
+    smart_round,
+)
 from PlainNet.composite_blocks import ResBlock, ResBlockProj
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -98,7 +97,7 @@ def write(path: Path, rows: list[dict]) -> None:
     text = '{"rows": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]}\n"
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 if __name__ == "__main__":
