@@ -7,6 +7,7 @@ committed row as if nothing had happened.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -158,7 +159,9 @@ class History:
         return self._connection.execute("SELECT COUNT(*) FROM proposals").fetchone()[0] + len(self._pending)
 
     def close(self) -> None:
-        """Release the folder. What was not committed is lost."""
+        """Fold the log into the database and release the folder. What was not committed is lost."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
         self._lock.close()
 
@@ -196,6 +199,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, isolation_level="DEFERRED")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        # The log is folded into the database only here and at the end: meanwhile any beginning of it is a sound history,
+        # wherever a crash may have torn it.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
         return connection
 
 
