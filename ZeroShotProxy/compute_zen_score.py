@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from ZeroShotProxy.network_state import normalise_by_batch
 from ZeroShotProxy.registry import Needs, ProxyFailure, proxy
 from ZeroShotProxy.scoring import ScoringContext
 
@@ -22,7 +23,18 @@ def zen_score(network: nn.Module, context: ScoringContext) -> float:
     variance). The running variance starts at 1 and takes one step of momentum 0.1 with each of the two forward passes, as
     in the published code. The paper leaves residual links out, and so does this proxy unless it is told to keep them.
     """
-    network.train()
+    reaction = perturbation_response(network, context)
+    return reaction + sum((float(v.mean().log()) / 2 for v in running_variances(network)), 0.0)
+
+
+@torch.no_grad()
+def perturbation_response(network: nn.Module, context: ScoringContext) -> float:
+    """log mean_batch sum |f(x) - f(x + gamma e)| for standard normal x and e and the map f before global pooling.
+
+    BN is in training mode: each of the two passes normalises by its own batch and moves the running statistics by a step.
+    Raises ProxyFailure where the perturbation does not reach the map.
+    """
+    normalise_by_batch(network)
     images = context.random_images()
     noise = torch.randn(images.shape, generator=context.generator, device=images.device)
     clean = last_map(network, images)
@@ -30,8 +42,7 @@ def zen_score(network: nn.Module, context: ScoringContext) -> float:
     difference = (clean - disturbed).abs().sum(dim=(1, 2, 3)).mean()
     if difference == 0:
         raise ProxyFailure("the perturbation does not reach the last map")
-    scale = sum((float(v.mean().log()) / 2 for v in running_variances(network)), 0.0)
-    return float(difference.log()) + scale
+    return float(difference.log())
 
 
 def running_variances(network: nn.Module) -> Iterator[Tensor]:
@@ -59,7 +70,10 @@ def _last_map_recorder(network: nn.Module) -> Iterator[dict[str, Tensor]]:
     def remember(module: nn.Module, inputs: tuple, output: object) -> None:
         pooled = isinstance(module, nn.AdaptiveAvgPool2d | nn.AvgPool2d)
         candidate = inputs[0] if pooled and inputs else output
-        if isinstance(candidate, Tensor) and candidate.dim() == 4 and (candidate.shape[-1] > 1 or "map" not in record):
+        if not isinstance(candidate, Tensor) or candidate.dim() != 4:
+            return
+        # What comes out of pooling is 1 x 1, and so are the inner maps of squeeze-and-excitation.
+        if pooled or candidate.shape[-1] > 1 or "map" not in record:
             record["map"] = candidate
 
     handles = [m.register_forward_hook(remember) for m in network.modules() if not any(m.children())]

@@ -62,6 +62,14 @@ class Proxy:
 # Proxy name -> file of this package. A proxy of your own: one file here with `@proxy(...)`, and one line here.
 PROXY_FILES: dict[str, str] = {
     "Zen": "compute_zen_score",
+    "Perturbation": "compute_perturbation_score",
+    "GradNorm": "compute_gradnorm_score",
+    "NASWOT": "compute_NASWOT_score",
+    "Syncflow": "compute_syncflow_score",
+    "Syncflow-log": "compute_syncflow_score",
+    "TE-NAS": "compute_te_nas_score",
+    "TE-NAS-LR": "compute_te_nas_score",
+    "TE-NAS-NTK": "compute_te_nas_score",
     "ZenClosedForm": "compute_zen_closed_form",
     "PerturbationClosedForm": "compute_zen_closed_form",
     "Flops": "compute_cost_scores",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from PlainNet import Network, Style
+from PlainNet.block import PLAIN
 from ZeroShotProxy.registry import Needs, Proxy, ProxyFailure, Weights, finite, get_proxy
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class ScoringSettings:
     gamma: float = 1e-2
     device: str = "cpu"
     keep_links: bool | None = None
-    style: Style = Style()
+    style: Style = PLAIN
 
     def style_for(self, proxy: Proxy) -> Style:
         """The style of the network that a proxy sees."""
@@ -87,8 +86,8 @@ class RepeatedScore:
 def score(network: Network | nn.Module, proxy: str | Proxy, settings: ScoringSettings, seed: int = 0) -> float:
     """The proxy's score of a network value or of any torch classifier.
 
-    A module is given back as it came: weights, buffers, gradients, mode and dtype. Raises ProxyFailure with the reason when
-    the network cannot be scored.
+    A module is given back as it came: weights, buffers, gradients, mode, dtype and hooks. Raises ProxyFailure with the
+    reason when the network cannot be scored.
     """
     chosen = get_proxy(proxy) if isinstance(proxy, str) else proxy
     context = ScoringContext(settings, settings.style_for(chosen), seed)
@@ -110,13 +109,18 @@ def repeated_score(
 def _score_module(network: Network | nn.Module, proxy: Proxy, context: ScoringContext) -> float:
     import torch
 
+    from ZeroShotProxy.network_state import untouched
+
+    needs_gradient = proxy.needs is Needs.GRADIENT
     try:
-        if isinstance(network, Network):
-            return proxy.compute(_build(network, proxy, context), context)
-        with _untouched(network):
-            network.to(context.settings.device)
-            _set_weights(network, proxy.weights, context)
-            return proxy.compute(network, context)
+        with torch.set_grad_enabled(needs_gradient):
+            if isinstance(network, Network):
+                return proxy.compute(_build(network, proxy, context), context)
+            with untouched(network):
+                network.to(context.settings.device)
+                network.requires_grad_(needs_gradient)
+                _set_weights(network, proxy.weights, context)
+                return proxy.compute(network, context)
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
         raise ProxyFailure(f"not enough memory on {context.settings.device} at this batch size") from None
@@ -144,82 +148,9 @@ def _build(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module
 
 
 def _set_weights(module: nn.Module, weights: Weights, context: ScoringContext) -> None:
+    from ZeroShotProxy.network_state import set_default_weights, set_gaussian_weights
+
     if weights is Weights.GAUSSIAN:
         set_gaussian_weights(module, context.generator)
     else:
         set_default_weights(module, context.seed)
-
-
-def set_gaussian_weights(module: nn.Module, generator: torch.Generator) -> None:
-    """Standard normal convolutions and linear layers, zero biases; normalisation at weight 1, bias 0, fresh statistics."""
-    import torch
-    from torch import nn
-
-    with torch.no_grad():
-        for layer in module.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                layer.weight.normal_(generator=generator)
-                if layer.bias is not None:
-                    layer.bias.zero_()
-            elif isinstance(layer, nn.BatchNorm2d | nn.GroupNorm):
-                _reset_normalisation(layer)
-
-
-def _reset_normalisation(layer: nn.Module) -> None:
-    if layer.weight is not None:
-        layer.weight.fill_(1)  # type: ignore[operator, union-attr]
-        layer.bias.zero_()  # type: ignore[operator, union-attr]
-    if hasattr(layer, "reset_running_stats"):
-        layer.reset_running_stats()  # type: ignore[operator]
-
-
-def set_default_weights(module: nn.Module, seed: int) -> None:
-    """PyTorch's own initialisation, from `seed` and without moving torch's global generator."""
-    import torch
-
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for layer in module.modules():
-            if hasattr(layer, "reset_parameters"):
-                layer.reset_parameters()  # type: ignore[operator]
-
-
-@contextmanager
-def _untouched(module: nn.Module) -> Iterator[None]:
-    """Whatever happens inside, parameters, buffers, gradients, modes, dtype, device and hooks come back as they were."""
-    tensors = [(holder, name, tensor, tensor.detach().clone()) for holder, name, tensor in _tensors(module)]
-    gradients = [(p, p.grad, p.requires_grad) for p in module.parameters()]
-    modes = [(m, m.training) for m in module.modules()]
-    hooks = [(m, dict(m._forward_hooks), dict(m._forward_pre_hooks), dict(m._backward_hooks)) for m in module.modules()]
-    for parameter, _, _ in gradients:
-        parameter.grad = None
-    try:
-        yield
-    finally:
-        import torch
-
-        with torch.no_grad():
-            for holder, name, tensor, copy in tensors:
-                tensor.data = copy
-                holder[name] = tensor
-        for parameter, gradient, requires in gradients:
-            parameter.grad = gradient
-            parameter.requires_grad_(requires)
-        for layer, training in modes:
-            layer.training = training
-        for layer, forward, before, backward in hooks:
-            for live, saved in (
-                (layer._forward_hooks, forward),
-                (layer._forward_pre_hooks, before),
-                (layer._backward_hooks, backward),
-            ):
-                live.clear()
-                live.update(saved)
-
-
-def _tensors(module: nn.Module) -> Iterator[tuple[dict, str, Tensor]]:
-    for layer in module.modules():
-        for holder in (layer._parameters, layer._buffers):
-            for name, tensor in holder.items():
-                if tensor is not None:
-                    yield holder, name, tensor
