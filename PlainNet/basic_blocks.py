@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from PlainNet import mean_field_activations, mean_field_attention, mean_field_rules
+from PlainNet import mean_field
 from PlainNet.block import NO_COST, PLAIN, Block, Cost, Figures, Style, convolution_cost, window_output
 from PlainNet.errors import StructureError
 from PlainNet.lazy import lazy
-from PlainNet.mean_field import State
-from PlainNet.mean_field_activations import hard_swish, swish
+from PlainNet.mean_field import Steps
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+# Equal to PlainNet.modules.BN_EPS, which imports torch; only where a pooled map hardly varies does it count.
+BN_EPSILON = 1e-3
 
 
 class Primitive(Block):
@@ -60,9 +63,8 @@ class ConvKX(Primitive):
             self.in_channels, self.out_channels, self.kernel_size, size, self.output_size(size), self.groups
         )
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        out = self.output_size(state.size)
-        return mean_field_rules.dense(state, self.out_channels, self.kernel_size, self.stride, out, self.groups)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return mean_field.dense(self.out_channels, self.kernel_size, self.stride, self.groups)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -139,8 +141,8 @@ class ConvDW(SameWidth):
         channels = self.channels
         return convolution_cost(channels, channels, self.kernel_size, size, self.output_size(size), channels)
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        return mean_field_rules.depthwise(state, self.kernel_size, self.stride, self.output_size(state.size))
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return mean_field.depthwise(self.kernel_size, self.stride)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -182,12 +184,10 @@ class GhostConv(Primitive):
         primary = convolution_cost(self.in_channels, half, self.kernel_size, size, out)
         return primary.plus(convolution_cost(half, half, self.cheap_kernel_size, out, out, half))
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        out, half = self.output_size(state.size), self.primary_channels
-        primary = mean_field_rules.dense(state, half, self.kernel_size, self.stride, out)
-        cheap = mean_field_rules.depthwise(primary, self.cheap_kernel_size, 1, out)
-        both = mean_field_rules.concatenated((primary, cheap._replace(log_scale=0.0)))
-        return both._replace(groups=mean_field_rules.first_channels(both.groups, self.out_channels)[0])
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        primary = mean_field.dense(self.primary_channels, self.kernel_size, self.stride)
+        cheap = mean_field.depthwise(self.cheap_kernel_size, 1)
+        return primary + mean_field.COPY + cheap + mean_field.CONCATENATE + mean_field.first_channels(self.out_channels)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -208,8 +208,8 @@ class BN(SameWidth):
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         return Cost(parameters=2 * self.channels)
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        return mean_field_rules.normalised(state)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return mean_field.NORMALISE
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -233,8 +233,8 @@ class RELU(Activation):
 
     channels: int
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        return mean_field_activations.rectified(state)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return mean_field.RECTIFY
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from torch import nn
@@ -248,8 +248,8 @@ class HS(Activation):
 
     channels: int
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        return mean_field_activations.smooth(state, hard_swish)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return mean_field.smooth(mean_field.Smooth.HARD_SWISH)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from torch import nn
@@ -263,8 +263,8 @@ class Swish(Activation):
 
     channels: int
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        return mean_field_activations.smooth(state, swish)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return mean_field.smooth(mean_field.Smooth.SWISH)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from torch import nn
@@ -300,8 +300,13 @@ class SE(SameWidth):
             return total
         return total.plus(Cost(parameters=2 * (channels + squeezed)))
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        return mean_field_attention.squeeze_excited(state, self.squeezed_channels, style)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        norm = b"" if style.no_BN else mean_field.normalise(BN_EPSILON)
+        relu = style.se_activation == "relu"
+        inner = mean_field.RECTIFY if relu else mean_field.smooth(mean_field.Smooth.HARD_SWISH)
+        squeeze = mean_field.average_pool(1) + mean_field.dense(self.squeezed_channels, 1, 1) + norm + inner
+        excite = mean_field.dense(self.channels, 1, 1) + norm + mean_field.smooth(mean_field.Smooth.SIGMOID)
+        return mean_field.COPY + squeeze + excite + mean_field.GATE
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -344,8 +349,8 @@ class AdaptiveAvgPool(SameWidth):
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         return NO_COST
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        return mean_field_attention.average_pooled(state, self.output_height)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return mean_field.average_pool(self.output_height)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from torch import nn

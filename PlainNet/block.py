@@ -16,7 +16,7 @@ from PlainNet.lazy import lazy
 if TYPE_CHECKING:
     from torch import nn
 
-    from PlainNet.mean_field import State
+    from PlainNet.mean_field import Steps
     from PlainNet.parser import Reader
 
 BlockT = TypeVar("BlockT", bound="Block")
@@ -163,8 +163,8 @@ class Block:
         """`cost` and `output_size` in one plain tuple: what a chain of blocks adds up."""
         return (*self.cost(size, style), self.output_size(size))
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        """The mean-field state of the output for that of the input; see `PlainNet.mean_field`."""
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        """What the block does to a map, for the closed-form scores; see `PlainNet.mean_field`."""
         raise NoMeanFieldRuleError(f"{type(self).__name__} has no mean-field rule")
 
     def module(self, style: Style = PLAIN) -> nn.Module:
@@ -218,11 +218,9 @@ def chain_cost(blocks: Iterable[Block], size: int, style: Style) -> tuple[Cost, 
     return Cost(parameters, flops, memory_access, peak), size
 
 
-def chain_mean_field(blocks: Iterable[Block], state: State, style: Style) -> State:
-    """Mean-field state after blocks one after the other."""
-    for block in blocks:
-        state = block.mean_field(state, style)
-    return state
+def chain_mean_field(blocks: Iterable[Block], style: Style) -> Steps:
+    """Mean-field steps of blocks one after the other."""
+    return b"".join([block.mean_field(style) for block in blocks])
 
 
 def chain_output_size(blocks: Iterable[Block], size: int) -> int:

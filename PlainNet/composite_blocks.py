@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from PlainNet import mean_field_rules
-from PlainNet.basic_blocks import BN, RELU, ConvDW, ConvKX, GhostConv
+from PlainNet import mean_field
+from PlainNet.basic_blocks import BN, ConvDW, GhostConv
 from PlainNet.block import (
     PLAIN,
     Block,
@@ -28,7 +28,7 @@ from PlainNet.block import (
 )
 from PlainNet.errors import StructureError
 from PlainNet.lazy import lazy
-from PlainNet.mean_field import State
+from PlainNet.mean_field import Steps
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,8 +112,8 @@ class Sequential(BodyBlock):
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         return chain_cost(self.body, size, style)[0]
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        return chain_mean_field(self.body, state, style)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return chain_mean_field(self.body, style)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -159,16 +159,12 @@ class ResBlock(UnitBlock):
         projection = convolution_cost(self.in_channels, self.out_channels, 1, size, out)
         return total.plus(projection).plus(Cost(parameters=self.out_channels + normalisation))
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        before, start = state.log_scale, state._replace(log_scale=0.0)
-        body = chain_mean_field(self.body, start, style)
-        shortcut = self._shortcut(start, style) if self.has_projection else start
-        total = mean_field_rules.added((body, shortcut))
-        return total._replace(log_scale=before + total.log_scale)
-
-    def _shortcut(self, state: State, style: Style) -> State:
-        projected = ConvKX(self.in_channels, self.out_channels, 1, self.stride).mean_field(state, style)
-        return projected if style.no_BN else BN(self.out_channels).mean_field(projected, style)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        shortcut = b""
+        if self.has_projection:
+            shortcut = mean_field.dense(self.out_channels, 1, self.stride)
+            shortcut += b"" if style.no_BN else mean_field.NORMALISE
+        return mean_field.COPY + chain_mean_field(self.body, style) + mean_field.SWAP + shortcut + mean_field.ADD
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -244,16 +240,12 @@ class GhostShuffleBlock(UnitBlock):
         body, _ = chain_cost(self.body, size, style)
         return body.plus(chain_cost(self.projection(style), size, style)[0])
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        start = state._replace(log_scale=0.0)
-        left = right = start
-        if self.stride == 1:
-            groups = mean_field_rules.first_channels(state.groups, self.body_channels)
-            left, right = (start._replace(groups=half) for half in groups)
-        projected = chain_mean_field((*self.projection(style), RELU(self.out_channels // 2)), left, style)
-        both = mean_field_rules.concatenated((projected, chain_mean_field(self.body, right, style)))
-        groups = mean_field_rules.deinterleaved(both.groups) if self.stride in self.shuffled_strides else both.groups
-        return both._replace(groups=groups, log_scale=state.log_scale + both.log_scale)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        enter = mean_field.split(self.body_channels) if self.stride == 1 else mean_field.COPY
+        body = chain_mean_field(self.body, style)
+        projection = chain_mean_field(self.projection(style), style) + mean_field.RECTIFY
+        shuffle = mean_field.DEINTERLEAVE if self.stride in self.shuffled_strides else b""
+        return enter + body + mean_field.SWAP + projection + mean_field.SWAP + mean_field.CONCATENATE + shuffle
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -306,6 +298,11 @@ class BranchBlock(Block):
     def output_size(self, size: int) -> int:
         return self.branches[0].output_size(size)
 
+    def _branch_steps(self, style: Style) -> Steps:
+        # Every branch but the last reads a copy of the input; finished ones wait below it, in order.
+        *others, last = [branch.mean_field(style) for branch in self.branches]
+        return b"".join([mean_field.COPY + branch + mean_field.SWAP for branch in others]) + last
+
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         total = Cost()
         for branch in self.branches:
@@ -327,10 +324,8 @@ class MultiSumBlock(BranchBlock):
             if branch.out_channels != self.out_channels:
                 raise StructureError(f"MultiSumBlock: {branch} and {self.branches[0]} differ in output width")
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        start = state._replace(log_scale=0.0)
-        total = mean_field_rules.added([branch.mean_field(start, style) for branch in self.branches])
-        return total._replace(log_scale=state.log_scale + total.log_scale)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return self._branch_steps(style) + mean_field.ADD * (len(self.branches) - 1)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -346,10 +341,8 @@ class MultiCatBlock(BranchBlock):
     def out_channels(self) -> int:  # type: ignore[override]
         return sum(branch.out_channels for branch in self.branches)
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        start = state._replace(log_scale=0.0)
-        total = mean_field_rules.concatenated([branch.mean_field(start, style) for branch in self.branches])
-        return total._replace(log_scale=state.log_scale + total.log_scale)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return self._branch_steps(style) + mean_field.CONCATENATE * (len(self.branches) - 1)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules

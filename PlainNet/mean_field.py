@@ -1,155 +1,100 @@
-"""Mean-field theory of random networks: what a map of a network with standard normal weights looks like on average.
+"""Mean-field rules as steps: what a block does to a map, written down for the closed-form scores.
 
-A `State` describes a map by a few numbers; every primitive layer has a rule (`Block.mean_field`) that turns the state of
-its input into that of its output. Derivation, sources and accuracy: docs/zen_closed_form.md.
+A block's rule (`Block.mean_field`) is a sequence of the steps below, each a function of a map on top of a stack of maps.
+The rules need no numbers but the block's own, so that they can be remembered with the block; the theory behind every step
+is in `ZeroShotProxy.mean_field_kernel`, which carries them out.
 """
 
 from __future__ import annotations
 
-import math
+import struct
+from enum import IntEnum
 from functools import lru_cache
-from typing import NamedTuple
 
-from PlainNet.errors import StructureError
-
-# BN's running variance starts at 1 and moves by 0.1 towards the batch variance in each of two passes.
-BN_KEPT, BN_MOVED = 0.81, 0.19
-
-
-class Group(NamedTuple):
-    """Channels of one kind, at a typical position of a typical channel.
-
-    mean, variance: over images and positions. covariance: between the clean and the perturbed run. offset: variance over
-    channels of a channel's own mean, which BN removes. third, fourth: cumulants of a channel beside what `Texture` says.
-    """
-
-    channels: int
-    mean: float
-    variance: float
-    covariance: float
-    offset: float = 0.0
-    third: float = 0.0
-    fourth: float = 0.0
-
-    @property
-    def kurtosis(self) -> float:
-        """Fourth central moment over squared variance, 3 for a Gaussian."""
-        return 3 + self.fourth / (self.variance * self.variance)
-
-    @property
-    def squared_skewness(self) -> float:
-        """Squared third central moment over cubed variance."""
-        return self.third * self.third / self.variance**3
+Steps = bytes
+# A step is its kind and four numbers.
+STEP_WIDTH = 5
+_ENCODING = struct.Struct(f"{STEP_WIDTH}d")
 
 
-class Texture(NamedTuple):
-    """How a map departs from independent Gaussian channels at finite width (Hanin and Nica 2020).
+class Step(IntEnum):
+    """The kinds of steps."""
 
-    norm: relative variance, from position to position, of the squared norm that all channels share. overlap: mean squared
-    correlation between two channels. jitter: relative variance, halved, of the mean variance over draws of the weights.
-
-    Reaches tell how far a fluctuation is alike in neighbouring positions: 1 for white noise; an average over a k x k window
-    keeps reach / (reach + k^2 - 1) of its variance and raises the reach by k^2 - 1 (Gaussian lags under a triangular
-    window). reach: of one channel's own correlation.
-    """
-
-    norm: float = 0.0
-    norm_reach: float = 1.0
-    overlap: float = 0.0
-    overlap_reach: float = 1.0
-    reach: float = 1.0
-    jitter: float = 0.0
-
-    @property
-    def own_reach(self) -> float:
-        """The reach of a channel's squared correlation: half the width in lags."""
-        return 1 + 0.5 * (self.reach - 1)
-
-    @property
-    def excess(self) -> float:
-        """Kurtosis over 3 of a channel that reads a map of this texture, 1 for a Gaussian.
-
-        Positions of larger norm make it larger; channels that overlap do not, their joint Gaussian has both.
-        """
-        return (1 + self.norm) / (1 + 2 * self.overlap)
+    DENSE = 0
+    DEPTHWISE = 1
+    NORMALISE = 2
+    RECTIFY = 3
+    SMOOTH = 4
+    COPY = 5
+    SPLIT = 6
+    SWAP = 7
+    ADD = 8
+    CONCATENATE = 9
+    FIRST_CHANNELS = 10
+    DEINTERLEAVE = 11
+    AVERAGE_POOL = 12
+    GATE = 13
 
 
-class State(NamedTuple):
-    """A map: its groups in channel order, its height, and Zen's BN sum so far.
+class Smooth(IntEnum):
+    """Pointwise functions that are handled by quadrature."""
 
-    diffusion: how often a 3 x 3 window has lowered the variance near the border, see `variance_profile`.
-    log_scale: sum over BN layers of log sqrt(running variance).
-    """
-
-    groups: tuple[Group, ...]
-    size: int
-    diffusion: int = 0
-    texture: Texture = Texture()
-    log_scale: float = 0.0
-
-    @property
-    def channels(self) -> int:
-        """Width of the map."""
-        return sum([group.channels for group in self.groups])
+    HARD_SWISH = 0
+    SWISH = 1
+    SIGMOID = 2
 
 
-def image_state(resolution: int, gamma: float, channels: int = 3) -> State:
-    """Standard normal images x beside x + gamma e; both runs are normalised by the first BN, hence the covariance."""
-    return State((Group(channels, 0.0, 1.0, 1 / math.sqrt(1 + gamma * gamma)),), resolution)
+def _step(kind: Step, *numbers: float) -> Steps:
+    return _ENCODING.pack(kind, *numbers, *[0.0] * (STEP_WIDTH - 1 - len(numbers)))
 
 
-class Window(NamedTuple):
-    """What zero padding does to a k x k window on a map of a given variance profile, both axes together.
-
-    inside: sum over taps of the mean variance they see. inside_mean: sum over taps of the squared mean deviation.
-    """
-
-    inside: float
-    inside_mean: float
+@lru_cache(maxsize=10_000)
+def dense(out_channels: int, kernel_size: int, stride: int, groups: int = 1) -> Steps:
+    """A convolution with standard normal weights that mixes all channels, or those of each of `groups` groups."""
+    return _step(Step.DENSE, out_channels, kernel_size, stride, groups)
 
 
-@lru_cache(maxsize=50_000)
-def window(size: int, diffusion: int, kernel_size: int, stride: int) -> Window:
-    """The window's sums; both are kernel_size^2 where no tap meets the border."""
-    taps = _taps(variance_profile(size, diffusion), kernel_size, stride)
-    count = len(taps[0])
-    if not count:
-        raise StructureError(f"a {kernel_size} x {kernel_size} window does not fit a map of {size} x {size}")
-    inside = sum(sum(tap) for tap in taps) / count
-    inside_mean = sum((sum(map(math.sqrt, tap)) / count) ** 2 for tap in taps)
-    return Window(inside * inside, inside_mean * inside_mean)
+@lru_cache(maxsize=10_000)
+def depthwise(kernel_size: int, stride: int) -> Steps:
+    """A convolution with standard normal weights, channel by channel."""
+    return _step(Step.DEPTHWISE, kernel_size, stride)
 
 
-@lru_cache(maxsize=20_000)
-def variance_profile(size: int, diffusion: int) -> tuple[float, ...]:
-    """Variance along one axis, mean 1, after `diffusion` zero-padded 3-tap windows over a flat map.
-
-    It falls towards the border and tends to the window's leading eigenvector. Variances of a 2-D map are products.
-    """
-    if diffusion == 0:
-        return (1.0,) * size
-    for step in range(0, diffusion, 200):  # keeps the recursion shallow
-        before = variance_profile(size, step)
-    before = variance_profile(size, diffusion - 1)
-    sums = [sum(column) for column in zip(*_taps(before, 3, 1), strict=True)]
-    mean = sum(sums) / size
-    return tuple([value / mean for value in sums])
+@lru_cache(maxsize=10_000)
+def normalise(epsilon: float = 0.0) -> Steps:
+    """Batch normalisation; the mean variance over channels enters Zen-Score. epsilon matters on pooled maps alone."""
+    return _step(Step.NORMALISE, epsilon)
 
 
-def _taps(profile: tuple[float, ...], kernel_size: int, stride: int) -> list[list[float]]:
-    size, padding = len(profile), (kernel_size - 1) // 2
-    starts = range(-padding, size + padding - kernel_size + 1, stride)
-    return [[profile[s + t] if 0 <= s + t < size else 0.0 for s in starts] for t in range(kernel_size)]
+@lru_cache(maxsize=10_000)
+def smooth(function: Smooth) -> Steps:
+    """A pointwise function of `Smooth`."""
+    return _step(Step.SMOOTH, function)
 
 
-def diffused(size: int, diffusion: int, kernel_size: int, stride: int, out_size: int) -> int:
-    """The diffusion after a k x k convolution: it counts window variances, of which a 3 x 3 window has one.
-
-    Under a stride the map's unit grows, and so a count stands for stride^2 as many.
-    """
-    return min((diffusion + (kernel_size * kernel_size - 1) // 8) // (stride * stride), out_size * out_size)
+@lru_cache(maxsize=10_000)
+def split(channels: int) -> Steps:
+    """The map becomes two: its first `channels` channels, and on top of them the others."""
+    return _step(Step.SPLIT, channels)
 
 
-def averaged(value: float, reach: float, kernel_size: int) -> float:
-    """What remains of a fluctuation of this reach after averaging over a k x k window."""
-    return value * reach / (reach + kernel_size * kernel_size - 1)
+@lru_cache(maxsize=10_000)
+def first_channels(channels: int) -> Steps:
+    """Only the first `channels` channels stay."""
+    return _step(Step.FIRST_CHANNELS, channels)
+
+
+@lru_cache(maxsize=10_000)
+def average_pool(out_size: int) -> Steps:
+    """Average pooling to out_size x out_size."""
+    return _step(Step.AVERAGE_POOL, out_size)
+
+
+NORMALISE: Steps = normalise()  # batch normalisation of a map
+RECTIFY: Steps = _step(Step.RECTIFY)  # max(x, 0)
+COPY: Steps = _step(Step.COPY)  # a second copy on top
+SWAP: Steps = _step(Step.SWAP)  # the two topmost maps change places
+ADD: Steps = _step(Step.ADD)  # the two topmost maps become their sum
+CONCATENATE: Steps = _step(Step.CONCATENATE)  # the two topmost maps become one, the lower one's channels first
+DEINTERLEAVE: Steps = _step(Step.DEINTERLEAVE)  # channels in even positions first, then the others
+GATE: Steps = _step(Step.GATE)  # the map below times the 1 x 1 map on top

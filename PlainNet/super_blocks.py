@@ -28,7 +28,7 @@ from PlainNet.composite_blocks import ResBlock, ResBlockProj
 if TYPE_CHECKING:
     from torch import nn
 
-    from PlainNet.mean_field import State
+    from PlainNet.mean_field import Steps
 
 Blocks = tuple[Block, ...]
 
@@ -73,8 +73,12 @@ class SuperBlock(Block):
             out,
         )
 
-    def mean_field(self, state: State, style: Style = PLAIN) -> State:
-        return chain_mean_field(self.expand(style), state, style)
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        steps = _layer_mean_field(self._changed(sub_layers=1), True, style)
+        if self.sub_layers > 1:
+            later = self._changed(in_channels=self.out_channels, stride=1, sub_layers=1)
+            steps += _layer_mean_field(later, False, style) * (self.sub_layers - 1)
+        return steps
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -114,6 +118,12 @@ def _layer_figures(block: SuperBlock, first: bool, size: int, style: Style) -> F
     """Costs of a super-block's only layer, taken as a first or as a later one."""
     total, out = chain_cost(block.layer(block.in_channels, block.stride, first, style), size, style)
     return (*total, out)
+
+
+@lru_cache(maxsize=20_000)
+def _layer_mean_field(block: SuperBlock, first: bool, style: Style) -> Steps:
+    """Mean-field steps of a super-block's only layer, taken as a first or as a later one."""
+    return chain_mean_field(block.layer(block.in_channels, block.stride, first, style), style)
 
 
 # A search meets the same pieces again and again: each is made once, and remembers what it costs.

@@ -1,0 +1,169 @@
+"""Mean-field rules of pointwise functions, in place on one group of channels; see `ZeroShotProxy.mean_field_kernel`.
+
+Sources: Cho and Saul 2009 for the rectifier's covariance (arc-cosine kernel of degree 1); Daniely et al. 2016 for the Hermite
+expansion of any other function's.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+try:
+    from numba import njit
+except ImportError:
+    njit = None
+
+
+def compiled(function):  # type: ignore[no-untyped-def]
+    """The function compiled to machine code when it is first called; as it is without numba."""
+    return njit(function, error_model="numpy") if njit else function
+
+
+SQRT_2PI = math.sqrt(2 * math.pi)
+# Trapezoidal rule on [-9, 9]; for a Gaussian weight its error falls faster than any power of the step.
+NODES, NODE_STEP = 385, 18 / 384
+HERMITE_TERMS = 40
+# Third and fourth central moments of max(z, 0), z standard normal.
+HALF_NORMAL_THIRD = 1 / SQRT_2PI**3 * 2 + 2 / SQRT_2PI - 1.5 / SQRT_2PI
+HALF_NORMAL_FOURTH = 1.5 - 8 / SQRT_2PI**2 + 3 / SQRT_2PI**2 - 3 / SQRT_2PI**4
+# Relative change of the variance by which second differences are taken.
+VARIANCE_STEP = 0.25
+# Columns of `moments`.
+FIRST, SECOND, CENTRAL_THIRD, CENTRAL_FOURTH, FIRST_CURVATURE, SECOND_CURVATURE, HERMITE = range(7)
+_, MEAN, VARIANCE, COVARIANCE, _, THIRD, FOURTH = range(7)
+
+
+@compiled
+def rectified(group: np.ndarray, kurtosis: float) -> float:
+    """max(x, 0) of a channel that is nearly Gaussian at every position. Returns the squared linear part over the variance.
+
+    kurtosis: that of the positions' scale, over 3; a log-normal scale s with E s^2 = 1, E s^4 = kurtosis has
+    E s = kurtosis^(-1/8). The third cumulant enters by its Gram-Charlier terms, E f He_3 / 6.
+    """
+    variance = group[VARIANCE]
+    scale = math.sqrt(variance)
+    a = group[MEAN] / scale
+    skewness, own = group[THIRD] / (variance * scale), 1 + group[FOURTH] / (3 * variance * variance)
+    shrink = scale_mean(kurtosis * own)
+    if a == 0 and skewness == 0:
+        return rectified_centred(group, shrink, own)
+    density, mass = gaussian(a)
+    narrow_density, narrow_mass = gaussian(a / shrink)
+    mean = a * narrow_mass + shrink * narrow_density - skewness / 6 * a * density
+    spread = (1 + a * a) * mass + a * density + skewness / 3 * density - mean * mean
+    change = max(0.0, variance - group[COVARIANCE]) / variance
+    lost = change * mass - math.exp(-0.5 * a * a) * kernel_deficit(change)
+    third, fourth = rectified_cumulants(a, density, mass)
+    group[MEAN], group[VARIANCE], group[COVARIANCE] = mean * scale, spread * variance, (spread - lost) * variance
+    group[THIRD], group[FOURTH] = third * variance * scale, fourth * variance * variance
+    return mass * mass / spread
+
+
+@compiled
+def rectified_centred(group: np.ndarray, shrink: float, own: float) -> float:
+    """`rectified` of a channel with mean 0 and no skewness, as behind every BN."""
+    variance = group[VARIANCE]
+    mean = shrink / SQRT_2PI
+    spread = 0.5 - mean * mean
+    change = max(0.0, variance - group[COVARIANCE]) / variance
+    lost = 0.5 * change - kernel_deficit(change)
+    scale = math.sqrt(variance)
+    group[MEAN], group[VARIANCE], group[COVARIANCE] = mean * scale, spread * variance, (spread - lost) * variance
+    group[THIRD] = HALF_NORMAL_THIRD * variance * scale
+    group[FOURTH] = (HALF_NORMAL_FOURTH * own - 3 * spread * spread) * variance * variance
+    return 0.25 / spread
+
+
+@compiled
+def scale_mean(kurtosis: float) -> float:
+    """Mean of a log-normal scale whose square has mean 1 and mean square `kurtosis`: kurtosis^(-1/8)."""
+    return 1 / math.sqrt(math.sqrt(math.sqrt(kurtosis)))
+
+
+@compiled
+def gaussian(x: float) -> tuple[float, float]:
+    """Standard normal density and distribution function."""
+    return math.exp(-0.5 * x * x) / SQRT_2PI, 0.5 * math.erfc(-x / math.sqrt(2))
+
+
+@compiled
+def kernel_deficit(change: float) -> float:
+    """By how much the arc-cosine kernel loses less than change / 2 between correlation 1 and 1 - change.
+
+    For a mean other than 0 the same deficit holds times exp(-a^2 / 2), to leading order in change.
+    """
+    rho = max(-1.0, 1 - change)
+    kernel = (math.sqrt(max(0.0, 1 - rho * rho)) + rho * (math.pi - math.acos(rho))) / (2 * math.pi)
+    return change / 2 - (0.5 - kernel)
+
+
+@compiled
+def rectified_cumulants(a: float, density: float, mass: float) -> tuple[float, float]:
+    """Third and fourth cumulant of max(a + z, 0), z standard normal."""
+    first = a * mass + density
+    second = (1 + a * a) * mass + a * density
+    third = (a * a * a + 3 * a) * mass + (a * a + 2) * density
+    fourth = (a**4 + 6 * a * a + 3) * mass + (a * a * a + 5 * a) * density
+    variance = second - first * first
+    central = fourth - 4 * first * third + 6 * first * first * second - 3 * first**4
+    return third - 3 * first * second + 2 * first**3, central - 3 * variance * variance
+
+
+def evaluated_moments(function: int, mean: float, variance: float) -> np.ndarray:
+    """Moments of function(x), x normal: mean, second, central third and fourth, curvatures, squared Hermite weights.
+
+    function: 0 hard-swish (Howard et al. 2019), 1 swish, 2 sigmoid, as in `PlainNet.mean_field.Smooth`. Curvatures are second
+    derivatives, halved, of the first two moments with respect to the relative variance.
+    """
+    result = np.zeros(HERMITE + HERMITE_TERMS)
+    z = (np.arange(NODES) - NODES // 2) * NODE_STEP
+    weight = NODE_STEP * np.exp(-0.5 * z * z) / SQRT_2PI
+    around = np.zeros((3, 2))
+    value = z
+    for side in (-1, 1, 0):
+        x = mean + math.sqrt(variance * (1 + side * VARIANCE_STEP)) * z
+        sigmoid = 1 / (1 + np.exp(-x))
+        hard_swish = x * np.minimum(np.maximum(x + 3, 0.0), 6.0) / 6
+        value = hard_swish if function == 0 else x * sigmoid if function == 1 else sigmoid
+        around[side, 0], around[side, 1] = (weight * value).sum(), (weight * value * value).sum()
+    first, second = around[0, 0], around[0, 1]
+    result[FIRST], result[SECOND] = first, second
+    result[CENTRAL_THIRD] = (weight * (value - first) ** 3).sum()
+    result[CENTRAL_FOURTH] = (weight * (value - first) ** 4).sum()
+    result[FIRST_CURVATURE] = (around[1, 0] + around[-1, 0] - 2 * first) / (2 * VARIANCE_STEP**2)
+    result[SECOND_CURVATURE] = (around[1, 1] + around[-1, 1] - 2 * second) / (2 * VARIANCE_STEP**2)
+    # Normalised Hermite polynomials: sqrt(n + 1) h_{n+1} = z h_n - sqrt(n) h_{n-1}.
+    before, polynomial = np.ones(NODES), z
+    for order in range(1, HERMITE_TERMS + 1):
+        result[HERMITE + order - 1] = (weight * value * polynomial).sum() ** 2
+        after = (z * polynomial - math.sqrt(order) * before) / math.sqrt(order + 1)
+        before, polynomial = polynomial, after
+    return result
+
+
+moments = compiled(evaluated_moments)
+
+# Almost every smooth activation follows a BN: its input is standard normal.
+AFTER_BN = np.stack([evaluated_moments(function, 0.0, 1.0) for function in range(3)])
+
+
+@compiled
+def smoothed(group: np.ndarray, kurtosis: float, function: int) -> float:
+    """A smooth function of a channel, like `rectified`; the covariance is sum a_n^2 rho^n over Hermite weights a_n."""
+    variance = group[VARIANCE]
+    centred = group[MEAN] == 0 and variance == 1
+    table = AFTER_BN[function] if centred else moments(function, group[MEAN], variance)
+    fluctuation = 8 * (1 - scale_mean(kurtosis * (1 + group[FOURTH] / (3 * variance * variance))))
+    mean = table[FIRST] + table[FIRST_CURVATURE] * fluctuation
+    spread = table[SECOND] + table[SECOND_CURVATURE] * fluctuation - mean * mean
+    rho = group[COVARIANCE] / variance
+    power, change, total = 1.0, 0.0, 0.0
+    for order in range(HERMITE, HERMITE + HERMITE_TERMS):
+        power *= rho
+        change += table[order] * (1 - power)
+        total += table[order]
+    group[MEAN], group[VARIANCE], group[COVARIANCE] = mean, spread, spread - change * spread / total
+    group[THIRD], group[FOURTH] = table[CENTRAL_THIRD], table[CENTRAL_FOURTH] - 3 * spread * spread
+    return table[HERMITE] / total

@@ -1,0 +1,243 @@
+"""Mean-field theory of random networks: carries out the steps of `PlainNet.mean_field` on numbers that describe a map.
+
+A map is a row of numbers: a header, up to `GROUPS` groups of channels of one kind, and the profile of its variance along
+one axis. docs/zen_closed_form.md derives every formula. Sources: Cho and Saul 2009 (arc-cosine kernel), Poole et al. 2016
+and Yang et al. 2019 (mean field with BN), Hanin and Nica 2020 (finite width).
+
+Compiled by numba where that is installed; without it everything works, about a hundred times slower.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ZeroShotProxy.mean_field_activations import compiled, rectified, smoothed
+
+# Header of a map. NORM: relative variance from position to position of the squared norm that all channels share. OVERLAP:
+# mean squared correlation between two channels. *_LAG and LAG: variance, in squared pixels, of the distance over which
+# these and a channel itself are alike. JITTER: half the relative variance of BN's statistic over draws of the weights.
+COUNT, SIZE, LOG_SCALE, NORM, NORM_LAG, OVERLAP, OVERLAP_LAG, LAG, JITTER = range(9)
+HEADER = 9
+# A group. OFFSET: variance over channels of a channel's own mean. THIRD, FOURTH: cumulants.
+CHANNELS, MEAN, VARIANCE, COVARIANCE, OFFSET, THIRD, FOURTH = range(7)
+FIELDS = 7
+GROUPS = 24
+PROFILE = HEADER + GROUPS * FIELDS
+STACK = 12
+
+# The share of LAG that a pointwise function leaves.
+LAG_KEPT = 0.7
+# A rectifier's centred second moment reacts less than in proportion to a norm below its mean, where the median of a
+# log-normal norm lies: that lowers its relative variance r to about r / (1 + SATURATION r).
+SATURATION = 0.145
+# BN's running variance starts at 1 and moves by 0.1 towards the batch variance in each of two passes.
+BN_KEPT, BN_MOVED = 0.81, 0.19
+
+DONE, TOO_MANY_GROUPS, WINDOW_TOO_LARGE, SHAPES_DIFFER, UNEVEN_POOLING, TOO_DEEP, NO_POSITIONS = range(7)
+
+
+@compiled
+def averaged(lag: float, kernel: int) -> float:
+    """Share of a fluctuation's variance that stays after averaging over a k x k window; its lags are Gaussian."""
+    if kernel == 1:
+        return 1.0
+    total = float(kernel)
+    if lag > 1e-9:
+        # exp(-d^2 / (2 lag)) by its ratios, each the square of the first times the one before.
+        ratio = math.exp(-1 / (2 * lag))
+        square = ratio * ratio
+        value = 1.0
+        for distance in range(1, kernel):
+            value *= ratio
+            ratio *= square
+            total += 2 * (kernel - distance) * value
+    return (total / (kernel * kernel)) ** 2
+
+
+@compiled
+def moved(lag: float, kernel: int, stride: int) -> float:
+    """A lag variance after a k x k window, whose own lags are triangular, and a stride."""
+    return (lag + (kernel * kernel - 1) / 6) / (stride * stride)
+
+
+@compiled
+def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, float]:
+    """Replace the profile by that behind a zero-padded window; sums over taps of the variance and squared mean they see.
+
+    Both sums are k^2 where no tap meets the border.
+    """
+    size = int(state[SIZE])
+    padding = (kernel - 1) // 2
+    out = (size + 2 * padding - kernel) // stride + 1
+    if out < 1:
+        return WINDOW_TOO_LARGE, 0.0, 0.0
+    profile = state[PROFILE : PROFILE + size]
+    if kernel == 1 and stride == 1:
+        deviation = 0.0
+        for position in range(size):
+            deviation += math.sqrt(profile[position])
+        return DONE, 1.0, (deviation / size) ** 4
+    root = np.sqrt(profile)
+    summed = np.zeros(out)
+    inside_mean = 0.0
+    for tap in range(kernel):
+        # Output positions whose tap lands inside the map.
+        begin = max(0, (padding - tap + stride - 1) // stride)
+        end = min(out, (size - 1 + padding - tap) // stride + 1)
+        deviation = 0.0
+        for position in range(begin, end):
+            source = position * stride - padding + tap
+            summed[position] += profile[source]
+            deviation += root[source]
+        inside_mean += (deviation / out) ** 2
+    inside = 0.0
+    for position in range(out):
+        inside += summed[position] / out
+    state[SIZE] = out
+    for position in range(out):
+        profile[position] = summed[position] / inside
+    return DONE, inside * inside, inside_mean * inside_mean
+
+
+@compiled
+def own_cumulant(excess_kurtosis: float, squared_skewness: float, terms: float) -> float:
+    """Fourth cumulant, less the squared third, of a unit-variance sum of `terms` equal terms with normal weights w.
+
+    E sum w^4 / (sum w^2)^2 = 3 / (n + 2) and E (sum w^3)^2 / (sum w^2)^3 = 15 / ((n + 2)(n + 4)). The squared third belongs
+    here because E |y| of an almost Gaussian y is lowered by fourth / 24 and raised by third^2 / 24.
+    """
+    return 3 * excess_kurtosis / (terms + 2) - 15 * squared_skewness / ((terms + 2) * (terms + 4))
+
+
+@compiled
+def through_window(group: np.ndarray, inside: float, inside_mean: float) -> None:
+    """One channel's moments after a window of unit-variance weights, in place.
+
+    Where the window reaches beyond the border it misses part of the mean: that varies over positions.
+    """
+    square = group[MEAN] * group[MEAN]
+    group[VARIANCE] = group[VARIANCE] * inside + square * (inside - inside_mean)
+    group[COVARIANCE] = group[COVARIANCE] * inside + square * (inside - inside_mean)
+    group[OFFSET] = group[OFFSET] * inside + square * inside_mean
+    group[MEAN] = 0.0
+
+
+@compiled
+def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
+    reached = min(kernel, int(state[SIZE]))
+    failure, inside, inside_mean = slide(state, kernel, stride)
+    if failure:
+        return failure
+    taps = 1 / averaged(state[LAG] / 2, reached)
+    width = 0.0
+    for index in range(int(state[COUNT])):
+        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
+        variance = group[VARIANCE]
+        excess, skewness = group[FOURTH] / variance**2, group[THIRD] ** 2 / variance**3
+        through_window(group, inside, inside_mean)
+        group[THIRD] = 0.0
+        group[FOURTH] = own_cumulant(excess, skewness, taps) * group[VARIANCE] ** 2
+        width += group[CHANNELS]
+    state[NORM] *= averaged(state[NORM_LAG], reached)
+    state[OVERLAP] *= averaged(state[OVERLAP_LAG], reached)
+    for lag in (NORM_LAG, OVERLAP_LAG, LAG):
+        state[lag] = moved(state[lag], reached, stride)
+    state[JITTER] = 1 / (taps * width)
+    return DONE
+
+
+@compiled
+def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts: int) -> int:
+    reached = min(kernel, int(state[SIZE]))
+    failure, inside, inside_mean = slide(state, kernel, stride)
+    if failure:
+        return failure
+    total = 0.0
+    for index in range(int(state[COUNT])):
+        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
+        total += group[CHANNELS] * group[VARIANCE]
+    variance = covariance = offset = own_norm = own_overlap = skewness = 0.0
+    for index in range(int(state[COUNT])):
+        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
+        channels = group[CHANNELS]
+        share = channels * group[VARIANCE] / total
+        own_overlap += share * share / channels
+        own_norm += share * share / channels * (2 + group[FOURTH] / group[VARIANCE] ** 2)
+        skewness += share * group[THIRD] ** 2 / group[VARIANCE] ** 3
+        through_window(group, inside, inside_mean)
+        variance += channels * group[VARIANCE]
+        covariance += channels * group[COVARIANCE]
+        offset += channels * group[OFFSET]
+    mix_texture(state, reached, stride, own_norm, own_overlap)
+    state[JITTER] = state[OVERLAP] / out_channels
+    variance /= parts
+    terms = 1 / (own_overlap * averaged(state[LAG] / 2, reached)) / parts
+    state[LAG] = moved(state[LAG], reached, stride)
+    group = state[HEADER : HEADER + FIELDS]
+    state[COUNT] = 1
+    group[CHANNELS] = out_channels
+    group[MEAN], group[VARIANCE], group[COVARIANCE] = 0.0, variance, covariance / parts
+    group[OFFSET], group[THIRD] = offset / parts, 0.0
+    group[FOURTH] = own_cumulant(0.0, skewness, terms) * variance * variance
+    return DONE
+
+
+@compiled
+def mix_texture(state: np.ndarray, kernel: int, stride: int, own_norm: float, own_overlap: float) -> None:
+    """NORM and OVERLAP behind a window over all channels: what they shared, and what each brought of its own."""
+    own_lag = state[LAG] / 2
+    kept = averaged(own_lag, kernel)
+    norm, own_norm = state[NORM] * averaged(state[NORM_LAG], kernel), own_norm * kept
+    overlap, own_overlap = state[OVERLAP] * averaged(state[OVERLAP_LAG], kernel), own_overlap * kept
+    state[NORM] = norm + own_norm + norm * own_norm
+    state[OVERLAP] = overlap + own_overlap
+    lag = (norm * state[NORM_LAG] + own_norm * own_lag) / (norm + own_norm)
+    state[NORM_LAG] = moved(lag, kernel, stride)
+    lag = (overlap * state[OVERLAP_LAG] + own_overlap * own_lag) / (overlap + own_overlap)
+    state[OVERLAP_LAG] = moved(lag, kernel, stride)
+
+
+@compiled
+def normalise(state: np.ndarray, epsilon: float) -> None:
+    """BN: unit variance, and half the logarithm of the running variance into the score."""
+    total = width = 0.0
+    for index in range(int(state[COUNT])):
+        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
+        total += group[CHANNELS] * group[VARIANCE]
+        width += group[CHANNELS]
+        scale = 1 / (group[VARIANCE] + epsilon)
+        group[COVARIANCE] *= scale
+        group[THIRD] *= scale * math.sqrt(scale)
+        group[FOURTH] *= scale * scale
+        # Exactly 1 where it is 1: functions of a standard normal have been worked out before.
+        group[VARIANCE] = 1.0 if epsilon == 0 else group[VARIANCE] * scale
+        group[MEAN] = group[OFFSET] = 0.0
+    # Mean of the logarithm over draws of the weights, to second order.
+    state[LOG_SCALE] += 0.5 * math.log(BN_KEPT + BN_MOVED * total / width * max(0.0, 1 - state[JITTER]))
+
+
+@compiled
+def excess(state: np.ndarray) -> float:
+    """Kurtosis over 3 of a channel, 1 for a Gaussian: norms that vary raise it, joint Gaussians that overlap do not."""
+    return (1 + state[NORM]) / (1 + 2 * state[OVERLAP])
+
+
+@compiled
+def activate(state: np.ndarray, function: int) -> None:
+    """A pointwise function on every group; function -1 is the rectifier."""
+    kurtosis = excess(state)
+    gain = width = 0.0
+    for index in range(int(state[COUNT])):
+        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
+        group[VARIANCE] += group[OFFSET]
+        group[COVARIANCE] += group[OFFSET]
+        group[OFFSET] = 0.0
+        linear = rectified(group, kurtosis) if function < 0 else smoothed(group, kurtosis, function)
+        gain += group[CHANNELS] * linear
+        width += group[CHANNELS]
+    gain /= width
+    state[NORM] /= 1 + SATURATION * state[NORM]
+    state[OVERLAP] *= gain * gain
+    state[LAG] *= LAG_KEPT
