@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import numpy as np
+
 from Evolution.history import Row
 
 COSTS = ("parameters", "flops", "memory_access", "layers")
 _COST_POSITIONS = tuple(Row._fields.index(name) for name in COSTS)
 _SCORE = Row._fields.index("score")
+_CHUNK = 1_000
+_FAVOURITES = 64
 
 
 class Archive:
-    """Scored rows that are not dominated: a larger score, or less of some cost, than every other one."""
+    """Scored rows that are not dominated: a larger score, or less of some cost, than every other one.
+
+    Rows gather in chunks. Most are dominated by a few of the front, which are asked first.
+    """
 
     def __init__(self) -> None:
-        self._points: list[tuple[tuple[float, ...], Row]] = []
+        self._rows: list[Row] = []
+        self._points = np.empty((0, 1 + len(COSTS)))
+        self._refusals = np.empty(0, dtype=np.int64)
+        self._waiting: list[Row] = []
 
-    def add(self, row: Row) -> bool:
-        """Take a scored row in unless another one is at least as good in everything; tells whether it was taken."""
-        # Everything is minimised, the score by its negative.
-        point = (-row[_SCORE], *[row[i] for i in _COST_POSITIONS])
-        points = self._points
-        for index, (other, _) in enumerate(points):
-            if _at_least_as_good(other, point):
-                # What refused one candidate will probably refuse the next ones.
-                if index:
-                    points[index], points[index // 2] = points[index // 2], points[index]
-                return False
-        self._points = [entry for entry in points if not _at_least_as_good(point, entry[0])]
-        self._points.append((point, row))
-        return True
+    def add(self, row: Row) -> None:
+        """Take a scored row into account."""
+        self._waiting.append(row)
+        if len(self._waiting) == _CHUNK:
+            self._settle()
 
     def front(self) -> list[Row]:
-        """The rows of the front, best score first."""
-        return [row for point, row in sorted(self._points, key=lambda entry: entry[0])]
+        """The rows of the front, best score first; of equal ones the oldest."""
+        self._settle()
+        return [self._rows[i] for i in np.lexsort(self._points.T[::-1])]
+
+    def _settle(self) -> None:
+        rows, self._waiting = self._waiting, []
+        rows = self._undominated(rows, np.argsort(-self._refusals, kind="stable")[:_FAVOURITES])
+        rows = self._undominated(rows, np.arange(len(self._rows)))
+        if not rows:
+            return
+        newcomers = _points(rows)
+        fresh = ~_dominated(newcomers, newcomers, np.tri(len(rows), k=-1, dtype=bool))
+        newcomers = newcomers[fresh]
+        stay = ~_dominated(self._points, newcomers)
+        self._points = np.concatenate((self._points[stay], newcomers))
+        kept = [row for row, keep in zip(self._rows, stay, strict=True) if keep]
+        self._rows = kept + [row for row, keep in zip(rows, fresh, strict=True) if keep]
+        self._refusals = np.concatenate((self._refusals[stay], np.zeros(len(newcomers), dtype=np.int64)))
+
+    def _undominated(self, rows: list[Row], members: np.ndarray) -> list[Row]:
+        """The rows that none of some members of the front is at least as good as."""
+        if not rows or not len(members):
+            return rows
+        refuses = (self._points[members][:, None] <= _points(rows)[None]).all(axis=2)
+        first = refuses.argmax(axis=0)
+        refused = refuses[first, np.arange(len(rows))]
+        np.add.at(self._refusals, members[first[refused]], 1)
+        return [row for row, gone in zip(rows, refused, strict=True) if not gone]
 
 
-def _at_least_as_good(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
-    a, b, c, d, e = one
-    f, g, h, i, j = other
-    return a <= f and b <= g and c <= h and d <= i and e <= j
+def _points(rows: Iterable[Row]) -> np.ndarray:
+    """Everything minimised, the score by its negative: (rows, 1 + costs)."""
+    return np.array([(-row[_SCORE], *[row[i] for i in _COST_POSITIONS]) for row in rows], dtype=np.float64)
+
+
+def _dominated(points: np.ndarray, others: np.ndarray, older: np.ndarray | None = None) -> np.ndarray:
+    """Which points are beaten by one of the others. `older[i, j]`: other j is older than point i and wins a tie."""
+    at_least_as_good = (others[None] <= points[:, None]).all(axis=2)
+    better = (others[None] < points[:, None]).any(axis=2)
+    return (at_least_as_good & (better if older is None else better | older)).any(axis=1)

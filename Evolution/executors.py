@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 from collections.abc import Sequence
@@ -9,11 +10,19 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple, Protocol
 
-from Evolution.scorer import Scored, Scorer, score_text
+from Evolution.scorer import Scored, Scorer, score_texts
 from Evolution.settings import SearchSettings
 from PlainNet import Network
 
 DEATHS_UNTIL_FAILURE = 3
+
+
+class TlsFiles(NamedTuple):
+    """Paths of the certificate authority, certificate and key with which a scheduler is trusted."""
+
+    ca_file: str
+    certificate: str
+    key: str
 
 
 class Job(NamedTuple):
@@ -48,6 +57,28 @@ class InProcess:
         return None
 
 
+class ChunkSize:
+    """How many candidates travel together: about a third of a second of work, and enough chunks for all workers."""
+
+    seconds = 0.3
+    largest = 4_096
+
+    def __init__(self) -> None:
+        self._seconds_each = 0.0
+
+    def of(self, jobs: int, workers: int) -> int:
+        """The size for that many jobs; single candidates until their cost is known."""
+        if not self._seconds_each:
+            return 1
+        by_cost = int(self.seconds / self._seconds_each)
+        return max(1, min(by_cost, self.largest, math.ceil(jobs / (2 * workers))))
+
+    def learn(self, results: Sequence[Scored]) -> None:
+        """Take the measured cost of a chunk into account."""
+        measured = sum(result.seconds for result in results) / len(results)
+        self._seconds_each = 0.8 * self._seconds_each + 0.2 * measured if self._seconds_each else measured
+
+
 class WorkerPool:
     """Scores in spawned processes of one thread each. A worker that dies is replaced and its candidates tried again.
 
@@ -58,62 +89,66 @@ class WorkerPool:
     def __init__(self, settings: SearchSettings, workers: int) -> None:
         self._settings = settings
         self._workers = workers
+        self._chunk_size = ChunkSize()
         self._pool = self._start()
 
     def score(self, jobs: Sequence[Job]) -> list[Scored]:
         results: dict[int, Scored] = {}
-        waiting = list(range(len(jobs)))
-        while waiting:
-            suspects = self._score_together(jobs, waiting, results)
-            for index in suspects:
-                results[index] = self._score_alone(jobs[index])
-            waiting = [index for index in waiting if index not in results]
+        while waiting := [index for index in range(len(jobs)) if index not in results]:
+            for suspect in self._score_together(jobs, waiting, results):
+                results[suspect] = self._score_alone(jobs[suspect])
         return [results[index] for index in range(len(jobs))]
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> Executor:
-        return ProcessPoolExecutor(
-            self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker
-        )
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self._workers, mp_context=context, initializer=_start_worker)
 
-    def _submit(self, job: Job) -> Future[Scored]:
-        return self._pool.submit(score_text, self._settings, str(job.network), job.seed)
+    def _submit(self, jobs: Sequence[Job]) -> Future[list[Scored]]:
+        return self._pool.submit(score_texts, self._settings, [(str(job.network), job.seed) for job in jobs])
 
     def _score_together(self, jobs: Sequence[Job], waiting: list[int], results: dict[int, Scored]) -> list[int]:
         """Score with all workers; returns the candidates that may have killed one."""
-        queue = list(reversed(waiting))
-        running: dict[Future[Scored], int] = {}
+        chunks = in_chunks(waiting, self._chunk_size.of(len(waiting), self._workers))
+        running: dict[Future[list[Scored]], list[int]] = {}
         try:
-            while queue or running:
-                while queue and len(running) < 2 * self._workers:
-                    index = queue.pop()
-                    running[self._submit(jobs[index])] = index
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    results[running[future]] = future.result()
-                    del running[future]
+            while chunks or running:
+                while chunks and len(running) < 2 * self._workers:
+                    chunk = chunks.pop()
+                    running[self._submit([jobs[index] for index in chunk])] = chunk
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    scored = future.result()
+                    results.update(zip(running.pop(future), scored, strict=True))
+                    self._chunk_size.learn(scored)
         except BrokenProcessPool:
             self._pool = self._start()
-            return [index for future, index in running.items() if not _keep(future, index, results)]
+            return [index for future, chunk in running.items() if not _succeeded(future) for index in chunk]
         return []
 
     def _score_alone(self, job: Job) -> Scored:
         for _ in range(DEATHS_UNTIL_FAILURE):
             try:
-                return self._submit(job).result()
+                return self._submit([job]).result()[0]
             except BrokenProcessPool:
                 self._pool = self._start()
-        return Scored(None, f"its worker process died {DEATHS_UNTIL_FAILURE} times", None, 0.0)
+        return worker_died()
 
 
-def _keep(future: Future[Scored], index: int, results: dict[int, Scored]) -> bool:
-    """Take the result of a candidate that was finished before the pool broke."""
-    if not future.done() or future.cancelled() or future.exception() is not None:
-        return False
-    results[index] = future.result()
-    return True
+def in_chunks(indices: Sequence[int], size: int) -> list[list[int]]:
+    """The indices in chunks, the first ones last, so that `pop` gives them in order."""
+    chunks = [list(indices[start : start + size]) for start in range(0, len(indices), size)]
+    return chunks[::-1]
+
+
+def worker_died() -> Scored:
+    """The result of a candidate that no worker survives."""
+    return Scored(None, f"its worker process died {DEATHS_UNTIL_FAILURE} times", None, 0.0)
+
+
+def _succeeded(future: Future[list[Scored]]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None
 
 
 def _start_worker() -> None:
@@ -121,6 +156,12 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def make_executor(settings: SearchSettings, workers: int) -> CandidateExecutor:
-    """An executor for a number of worker processes; one worker is this process."""
+def make_executor(
+    settings: SearchSettings, workers: int, scheduler: str | None = None, tls: TlsFiles | None = None
+) -> CandidateExecutor:
+    """The executor that the options ask for: a Dask cluster, worker processes, or this process."""
+    if scheduler is not None:
+        from Evolution.dask_executor import DaskCluster
+
+        return DaskCluster(settings, scheduler, tls)
     return InProcess(settings) if workers == 1 else WorkerPool(settings, workers)

@@ -147,6 +147,12 @@ class History:
             for values in self._connection.execute("SELECT * FROM proposals ORDER BY iteration"):
                 yield Row(*values)
 
+    def best(self, count: int) -> list[Row]:
+        """The committed rows with the best scores, the oldest first among equals."""
+        with _reporting(self.path):
+            query = "SELECT * FROM proposals WHERE score IS NOT NULL ORDER BY score DESC, iteration LIMIT ?"
+            return [Row(*values) for values in self._connection.execute(query, (count,))]
+
     def drop_incomplete_round(self, round_size: int) -> None:
         """Forget rows after the last whole round: a longer search goes on as if it had been that long from the start."""
         with _reporting(self.path):

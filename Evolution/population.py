@@ -10,11 +10,12 @@ from PlainNet import Network
 
 
 class Member(NamedTuple):
-    """A scored network and the iteration that proposed it."""
+    """A scored network, the iteration that proposed it, and its costs: parameters, flops, memory access, layers."""
 
     score: float
     iteration: int
     network: Network
+    costs: tuple[int, ...] = ()
 
 
 class Population:
@@ -43,19 +44,17 @@ class Population:
         """A member drawn uniformly."""
         return self._members[int(generator.random() * len(self._members))]
 
-    def add(self, member: Member) -> Member | None:
-        """Take a member in; returns the one that had to go for it, if any."""
+    def add(self, member: Member) -> None:
+        """Take a member in; when that is one too many, the worst one goes."""
         self._places[member.iteration] = len(self._members)
         self._members.append(member)
         heapq.heappush(self._worst_first, (member.score, member.iteration))
-        if len(self._members) <= self.capacity:
-            return None
-        return self._remove(heapq.heappop(self._worst_first)[1])
+        if len(self._members) > self.capacity:
+            self._remove(heapq.heappop(self._worst_first)[1])
 
-    def _remove(self, iteration: int) -> Member:
+    def _remove(self, iteration: int) -> None:
         place = self._places.pop(iteration)
-        removed, last = self._members[place], self._members.pop()
+        last = self._members.pop()
         if last.iteration != iteration:
             self._members[place] = last
             self._places[last.iteration] = place
-        return removed

@@ -8,16 +8,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from Evolution.executors import make_executor
+from Evolution.curves import Curves
+from Evolution.executors import CandidateExecutor, TlsFiles, make_executor
 from Evolution.history import DATABASE, History
 from Evolution.proposals import make_proposer
 from Evolution.report import BEST_STRUCTURE, write_config, write_outputs
 from Evolution.search import Search, SearchFailed, check_initial
 from Evolution.settings import SearchError, SearchSettings
+from Evolution.verification import VERIFIED, verify_top
 
 log = logging.getLogger(__name__)
 _ITERATIONS_BETWEEN_LOGS = 1_000
@@ -39,32 +42,64 @@ def has_result(folder: Path) -> bool:
 
 def clear(folder: Path) -> None:
     """Remove what a search wrote into a folder; other files stay."""
-    names = (BEST_STRUCTURE, "best.json", "config.json", "history.csv", "pareto.csv", "pareto.png", "search.png")
+    names = (
+        BEST_STRUCTURE,
+        "best.json",
+        "config.json",
+        "history.csv",
+        "pareto.csv",
+        "pareto.png",
+        "search.png",
+        VERIFIED,
+    )
     for name in (*names, "evolution_search.log", DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
         (folder / name).unlink(missing_ok=True)
 
 
-def run_search(
-    settings: SearchSettings, folder: Path, *, resume: bool, workers: int, arguments: list[str], quiet: bool = False
-) -> dict:
+@dataclass(frozen=True)
+class RunOptions:
+    """How a search runs; nothing here changes its result.
+
+    workers: scoring processes on this machine. scheduler: address of a Dask scheduler in their place, with tls files.
+    verify_top: how many of the best are re-scored by Monte-Carlo Zen at the end. quiet: no progress bar.
+    """
+
+    resume: bool = False
+    workers: int = 1
+    scheduler: str | None = None
+    tls: TlsFiles | None = None
+    tensorboard: bool = False
+    verify_top: int = 0
+    quiet: bool = False
+
+
+def run_search(settings: SearchSettings, folder: Path, options: RunOptions, arguments: list[str]) -> dict:
     """Search and write the outputs; returns the content of best.json.
 
     Raises SearchError (options or folder), SearchFailed (no result) and Interrupted.
     """
     proposer = make_proposer(settings)
     check_initial(settings, proposer.initial)
-    history = open_history(settings, folder, resume)
-    executor = make_executor(settings, workers)
+    history = open_history(settings, folder, options.resume)
+    executor: CandidateExecutor | None = None
     try:
+        executor = make_executor(settings, options.workers, options.scheduler, options.tls)
         write_config(folder, settings, arguments)
         search = Search(settings, proposer, executor, history)
-        _run(search, history, folder, quiet)
+        _run(search, history, folder, options)
         if search.progress.best is None:
             raise SearchFailed(search.nothing_scored())
         history.finished = True
-        return write_outputs(folder, history) or {}
+        summary = write_outputs(folder, history) or {}
+        if options.verify_top:
+            best = verify_top(folder, history, options.verify_top)[0].monte_carlo
+            summary["verified"] = (
+                {"zen_mean": best.mean, "zen_std": best.std, "seeds": len(best.scores)} if best else None
+            )
+        return summary
     finally:
-        executor.close()
+        if executor is not None:
+            executor.close()
         history.close()
 
 
@@ -97,8 +132,9 @@ def report(folder: Path) -> dict:
     return summary
 
 
-def _run(search: Search, history: History, folder: Path, quiet: bool) -> None:
+def _run(search: Search, history: History, folder: Path, options: RunOptions) -> None:
     begun, since_log, logged_at = time.monotonic(), 0, 0.0
+    curves = Curves(folder) if options.tensorboard else None
     start = search.progress.next_iteration
     if start:
         log.info("resuming at iteration %d: %s", start, search.progress.describe())
@@ -108,7 +144,7 @@ def _run(search: Search, history: History, folder: Path, quiet: bool) -> None:
             total=search.settings.evolution_max_iter,
             initial=start,
             unit="it",
-            disable=quiet or not sys.stderr.isatty(),
+            disable=options.quiet or not sys.stderr.isatty(),
             smoothing=0.05,
         ) as bar,
     ):
@@ -123,8 +159,13 @@ def _run(search: Search, history: History, folder: Path, quiet: bool) -> None:
                     if time.monotonic() - logged_at >= _SECONDS_BETWEEN_LOGS:
                         logged_at = time.monotonic()
                         _log_progress(search, begun, bar)
+                        if curves:
+                            curves.add(search)
         finally:
             history.commit()
+            if curves:
+                curves.add(search)
+                curves.close()
         bar.update(since_log)
     _log_progress(search, begun, bar)
     if stop and not search.finished:

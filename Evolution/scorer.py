@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -93,6 +94,7 @@ def _worker_scorer(settings: SearchSettings) -> Scorer:
     return Scorer(settings)
 
 
-def score_text(settings: SearchSettings, structure: str, seed: int) -> Scored:
-    """Score a structure string in whatever process this is: what travels is text in, figures out."""
-    return _worker_scorer(settings)(PlainNet.parse(structure), seed)
+def score_texts(settings: SearchSettings, candidates: Sequence[tuple[str, int]]) -> list[Scored]:
+    """Score (structure, seed) pairs in whatever process this is: what travels is text in, figures out."""
+    scorer = _worker_scorer(settings)
+    return [scorer(PlainNet.parse(structure), seed) for structure, seed in candidates]

@@ -16,6 +16,7 @@ from Evolution.population import Member, Population
 from Evolution.proposals import Proposer
 from Evolution.scorer import Scored
 from Evolution.settings import SearchError, SearchSettings
+from Evolution.survival import ParetoPopulation
 from PlainNet import Network, StructureError, Style
 
 # While the population is this small, candidates come from the start rather than from parents.
@@ -72,7 +73,7 @@ class Search:
     ) -> None:
         self.settings = settings
         self.progress = Progress()
-        self.population = Population(settings.population_size)
+        self.population = make_population(settings)
         self._proposer = proposer
         self._executor = executor
         self._history = history
@@ -155,7 +156,8 @@ class Search:
         progress.outcomes[f"{row.outcome} ({row.reason})" if row.outcome == OVER_BUDGET else row.outcome] += 1
         if row.score is None or network is None:
             return
-        member = Member(row.score, row.iteration, network)
+        costs = (row.parameters, row.flops, row.memory_access, row.layers)
+        member = Member(row.score, row.iteration, network, costs)  # type: ignore[arg-type]
         if progress.best is None or member.score > progress.best.score:
             progress.best = member
         self.population.add(member)
@@ -189,6 +191,13 @@ class Search:
         )
         seen = f"No candidate was scored in {self.progress.next_iteration:,} iterations: {self.progress.describe()}"
         return f"{seen}; {nearest}" if nearest else seen
+
+
+def make_population(settings: SearchSettings) -> Population | ParetoPopulation:
+    """Plain eviction of the lowest score, or survival by several objectives."""
+    if settings.objectives == ("score",):
+        return Population(settings.population_size)
+    return ParetoPopulation(settings.population_size, settings.objectives)
 
 
 def search_budgets(settings: SearchSettings) -> tuple[Budget, ...]:

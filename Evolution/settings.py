@@ -24,6 +24,7 @@ class SearchSettings:
     evolution_max_iter: int = DEFAULT_ITERATIONS
     population_size: int = DEFAULT_POPULATION
     round_size: int = 1
+    objectives: tuple[str, ...] = ("score",)
     seed: int = 0
     fix_initialize: bool = False
     origin: bool = False
@@ -55,7 +56,8 @@ class SearchSettings:
     def from_json(cls, text: str) -> SearchSettings:
         """From `to_json`'s text."""
         values = json.loads(text)
-        values["search_space_list"] = tuple(values["search_space_list"])
+        for name in ("search_space_list", "objectives"):
+            values[name] = tuple(values[name])
         return cls(**values)
 
     def differences(self, other: SearchSettings) -> list[str]:

@@ -18,6 +18,7 @@ from Evolution.budgets import CostModel, first_exceeded, make_budgets
 from Evolution.history import Row
 from Evolution.population import Member, Population
 from Evolution.search import candidate_seed
+from Evolution.survival import select
 from PlainNet import Style
 
 ROOT = Path(__file__).parent.parent
@@ -327,3 +328,40 @@ def test_candidate_seeds_differ():
     seeds = {candidate_seed(seed, iteration) for seed in range(20) for iteration in range(1_000)}
     assert len(seeds) == 20_000
     assert all(0 <= seed < 1 << 63 for seed in seeds)
+
+
+def test_objectives_keep_cheap_networks_alive(tmp_path):
+    options = [*BOTH, *XXBL, "--budget_model_size", 1e6, "--max_layers", 18]
+    for name in ("score", "score,params"):
+        result = search(tmp_path / name, *options, "--objectives", name, proxy="Flops", iterations=1_000)
+        assert result.returncode == 0, result.stderr
+
+    def median_parameters(name):
+        rows = list(csv.DictReader((tmp_path / name / "history.csv").open()))[-300:]
+        return sorted(int(r["parameters"]) for r in rows if r["outcome"] == "scored")[50]
+
+    assert median_parameters("score,params") < median_parameters("score") / 2
+    refused = search(tmp_path / "bad", *options, "--objectives", "params")
+    assert (refused.returncode, "score must be among them" in refused.stderr) == (2, True)
+
+
+def test_selection_is_by_rank_then_crowding():
+    """Deb et al. 2002 on a hand-made set: the first front whole, then the ends and the loneliest of the second."""
+    network = PlainNet.parse(INIT["init_GS_2M"])
+    first = [(9.0, 90), (5.0, 50), (1.0, 10)]
+    second = [(8.0, 95), (7.5, 94), (4.0, 60), (0.5, 20)]
+    members = [Member(score, i, network, (cost, 0, 0, 0)) for i, (score, cost) in enumerate(first + second)]
+    chosen = select(members, 6, ("score", "params"))
+    assert [member.iteration for member in chosen] == [0, 1, 2, 3, 5, 6]
+
+
+def test_verify_top_rescores_by_forward_passes(tmp_path):
+    result = search(
+        tmp_path, *BOTH, *GHOST, "--verify_top", 2, "--batch_size", 4, proxy="ZenClosedForm", iterations=150
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Monte-Carlo Zen of the winner" in result.stdout
+    rows = list(csv.DictReader((tmp_path / "verified.csv").open()))
+    assert len(rows) == 2
+    assert rows[0]["structure"] == (tmp_path / "best_structure.txt").read_text()
+    assert float(rows[0]["zen_mean"]) == pytest.approx(float(rows[0]["score"]), rel=0.03)

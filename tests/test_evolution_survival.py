@@ -190,5 +190,5 @@ def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, monkeypatch, unin
         max_layers=30,
         budget_model_size=2e6,
     )
-    runner.run_search(settings, tmp_path, resume=False, workers=1, arguments=[], quiet=True)
+    runner.run_search(settings, tmp_path, runner.RunOptions(quiet=True), [])
     assert (tmp_path / "history.csv").read_bytes() == uninterrupted["history.csv"]

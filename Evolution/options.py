@@ -1,0 +1,150 @@
+"""The options of evolution_search.py, and what they mean to a search."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from Evolution.executors import TlsFiles
+from Evolution.runner import RunOptions
+from Evolution.settings import DEFAULT_ITERATIONS, DEFAULT_POPULATION, SearchSettings
+from Evolution.survival import OBJECTIVES
+from Interface.options import InputError, OptionParser, device_name, positive_float, positive_int
+from ZeroShotProxy import Needs, get_proxy, list_proxies
+
+ROUND_SIZE_OF_MODULE_PROXIES = 32
+
+
+def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
+    """The command line."""
+    parser = OptionParser(description)
+    search = parser.add_argument_group("search")
+    search.add_argument("--zero_shot_score", metavar="NAME", help=f"proxy: {', '.join(list_proxies())}")
+    search.add_argument(
+        "--evolution_max_iter", type=positive_int, default=DEFAULT_ITERATIONS, metavar="N", help="proposals"
+    )
+    search.add_argument(
+        "--population_size", type=positive_int, default=DEFAULT_POPULATION, metavar="N", help="survivors"
+    )
+    search.add_argument("--seed", type=int, default=0, metavar="N", help="same seed and options, same history")
+    search.add_argument("--fix_initialize", action="store_true", help="first candidates mutate the given structure")
+    search.add_argument("--origin", action="store_true", help="later candidates are mutated within --search_space")
+    search.add_argument(
+        "--search_space", metavar="FILE", help="Python file with gen_search_space(block_list, block_id)"
+    )
+    search.add_argument("--search_space_list", nargs="+", default=[], metavar="FILE", help="PlainNet block files")
+    search.add_argument("--round_size", type=positive_int, metavar="N",
+                        help="candidates drawn from one population (default: 1 for value-only proxies, else 32)")  # fmt: skip
+
+    search.add_argument("--objectives", default="score", metavar="A,B",
+                        help="survive by score alone, or by several of " + ", ".join(OBJECTIVES))  # fmt: skip
+
+    network = parser.add_argument_group("networks")
+    network.add_argument("--plainnet_struct", metavar="TEXT", help="structure to start from")
+    network.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="file with that structure")
+    network.add_argument("--num_classes", type=positive_int, default=10, metavar="N", help="classes")
+    network.add_argument(
+        "--input_image_size", type=positive_int, default=32, metavar="PIXELS", help="image height and width"
+    )
+    network.add_argument("--use_se", action="store_true", help="squeeze-and-excitation in super-blocks")
+    network.add_argument("--no_BN", action="store_true", help="without batch normalisation")
+
+    budgets = parser.add_argument_group("budgets (none unless given)")
+    budgets.add_argument("--max_layers", type=positive_int, metavar="N", help="sum of sub-layers")
+    budgets.add_argument("--budget_model_size", type=positive_float, metavar="N", help="parameters")
+    budgets.add_argument("--budget_flops", type=positive_float, metavar="N", help="multiply-accumulates of one image")
+    budgets.add_argument(
+        "--budget_mac", type=positive_float, metavar="N", help="memory access cost of one image, in elements"
+    )
+    budgets.add_argument(
+        "--budget_latency", type=positive_float, metavar="SECONDS", help="measured seconds for one batch"
+    )
+    budgets.add_argument(
+        "--latency_batch_size", type=positive_int, default=1, metavar="N", help="batch of that measurement"
+    )
+    budgets.add_argument("--latency_resolution", type=positive_int, metavar="PIXELS",
+                         help="resolution of that measurement (default: --input_image_size)")  # fmt: skip
+    budgets.add_argument("--fp16", action="store_true", help="measure latency in half precision")
+
+    scoring = parser.add_argument_group("scoring")
+    scoring.add_argument("--batch_size", type=positive_int, default=16, metavar="N", help="images per score")
+    scoring.add_argument("--gamma", type=positive_float, default=0.01, metavar="X", help="size of Zen's perturbation")
+    links = scoring.add_mutually_exclusive_group()
+    links.add_argument("--no_reslink", dest="keep_links", action="store_false", default=None,
+                       help="score without residual links (default for Zen)")  # fmt: skip
+    links.add_argument("--keep_reslink", dest="keep_links", action="store_true", help="score with residual links")
+    scoring.add_argument("--gpu", type=int, metavar="N", help="score and time on this GPU (default: on the CPU)")
+    scoring.add_argument("--device", metavar="NAME", help="torch device name, in place of --gpu")
+    scoring.add_argument("--workers", type=positive_int, default=1, metavar="N", help="scoring processes")
+    scoring.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler to score on, such as tcp://HOST:8786")
+    scoring.add_argument(
+        "--tls_ca_file", metavar="FILE", help="certificate authority of that scheduler (tls://HOST:8786)"
+    )
+    scoring.add_argument("--tls_cert", metavar="FILE", help="our certificate")
+    scoring.add_argument("--tls_key", metavar="FILE", help="our key")
+
+    results = parser.add_argument_group("results")
+    results.add_argument("--save_dir", type=Path, metavar="FOLDER", help="results folder")
+    results.add_argument("--resume", action="store_true", help="continue the search in --save_dir")
+    results.add_argument("--overwrite", action="store_true", help="discard what --save_dir holds")
+    results.add_argument(
+        "--report", type=Path, metavar="FOLDER", help="only re-make a folder's outputs from its database"
+    )
+    results.add_argument("--verify_top", type=positive_int, default=0, metavar="N",
+                         help="re-score the N best by Monte-Carlo Zen at the end (verified.csv)")  # fmt: skip
+    results.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
+    results.add_argument("--json", action="store_true", help="print best.json on standard output, nothing else there")
+    return parser.parse_args(argv)
+
+
+def settings_from(options: Namespace) -> SearchSettings:
+    """The settings of the search that the options describe."""
+    if options.zero_shot_score is None or options.save_dir is None:
+        raise InputError(f"--{'save_dir' if options.zero_shot_score else 'zero_shot_score'} is required")
+    if options.plainnet_struct and options.plainnet_struct_txt:
+        raise InputError("Give --plainnet_struct or --plainnet_struct_txt, not both")
+    proxy = get_proxy(options.zero_shot_score)
+    structure = options.plainnet_struct
+    if options.plainnet_struct_txt:
+        structure = options.plainnet_struct_txt.read_text(encoding="utf-8").strip()
+    round_size = options.round_size or (1 if proxy.needs is Needs.VALUE else ROUND_SIZE_OF_MODULE_PROXIES)
+    known = {field.name for field in fields(SearchSettings)}
+    given = {name: value for name, value in vars(options).items() if name in known}
+    worked_out = {
+        "round_size": round_size,
+        "search_space_list": tuple(options.search_space_list),
+        "plainnet_struct": structure,
+        "objectives": objectives_from(options.objectives),
+        "device": options.device or device_name(options.gpu),
+    }
+    return SearchSettings(**given | worked_out)
+
+
+def objectives_from(text: str) -> tuple[str, ...]:
+    """The objectives of a comma-separated list, the score among them. Raises InputError."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    unknown = [name for name in names if name not in OBJECTIVES]
+    if unknown or "score" not in names:
+        wrong = f"{unknown[0]!r} is no objective" if unknown else "score must be among them"
+        raise InputError(f"--objectives {text}: {wrong}; choose from {', '.join(OBJECTIVES)}")
+    return names
+
+
+def run_options(options: Namespace) -> RunOptions:
+    """How the search runs."""
+    tls = (options.tls_ca_file, options.tls_cert, options.tls_key)
+    if any(tls) and not all(tls):
+        raise InputError("--tls_ca_file, --tls_cert and --tls_key belong together")
+    if options.verify_top and not options.zero_shot_score.startswith("Zen"):
+        raise InputError("--verify_top re-scores by Monte-Carlo Zen: it goes with ZenClosedForm and Zen")
+    return RunOptions(
+        resume=options.resume,
+        workers=options.workers,
+        scheduler=options.scheduler,
+        tls=TlsFiles(*tls) if all(tls) else None,
+        tensorboard=options.tensorboard,
+        verify_top=options.verify_top,
+        quiet=options.json,
+    )

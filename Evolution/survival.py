@@ -1,0 +1,99 @@
+"""Survival with several objectives: non-dominated rank first, then crowding distance (Deb et al. 2002, NSGA-II)."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+
+from Evolution.population import Member
+
+# The score is maximised; all others, in the order of `Member.costs`, are minimised.
+OBJECTIVES = ("score", "params", "flops", "mac", "layers")
+
+
+class ParetoPopulation:
+    """At most `capacity` members; the surplus goes in one cut, each time that twice the capacity has gathered.
+
+    Survivors are the best by non-dominated rank, then by crowding distance, then the oldest. Cutting in one go keeps the
+    cost of a newcomer at O(objectives x capacity) on average; parents are drawn from the survivors of the last cut and
+    the newcomers since.
+    """
+
+    def __init__(self, capacity: int, objectives: tuple[str, ...]) -> None:
+        self.capacity = capacity
+        self._objectives = objectives
+        self._members: list[Member] = []
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All members, in a reproducible order."""
+        return tuple(self._members)
+
+    @property
+    def lowest_score(self) -> float:
+        """The lowest score in the population."""
+        return min(member.score for member in self._members)
+
+    def choose(self, generator: random.Random) -> Member:
+        """A member drawn uniformly."""
+        return self._members[int(generator.random() * len(self._members))]
+
+    def add(self, member: Member) -> None:
+        """Take a member in, and cut the population back when it has doubled."""
+        self._members.append(member)
+        if len(self._members) >= 2 * self.capacity:
+            self._members = select(self._members, self.capacity, self._objectives)
+
+
+def select(members: list[Member], count: int, objectives: tuple[str, ...]) -> list[Member]:
+    """The `count` best members by rank and crowding, in order of iteration."""
+    points = [_point(member, objectives) for member in members]
+    chosen: list[int] = []
+    for front in _fronts(points):
+        room = count - len(chosen)
+        if room <= 0:
+            break
+        if len(front) > room:
+            distances = _crowding(front, points)
+            front = sorted(front, key=lambda i: (-distances[i], members[i].iteration))[:room]
+        chosen += front
+    return sorted((members[i] for i in chosen), key=lambda member: member.iteration)
+
+
+def _point(member: Member, objectives: tuple[str, ...]) -> tuple[float, ...]:
+    """Everything minimised: the score by its negative."""
+    return tuple(-member.score if name == "score" else member.costs[OBJECTIVES.index(name) - 1] for name in objectives)
+
+
+def _fronts(points: list[tuple[float, ...]]) -> list[list[int]]:
+    """Indices by non-dominated rank."""
+    p = np.array(points)
+    beats = (p[:, None] <= p[None]).all(axis=2) & (p[:, None] < p[None]).any(axis=2)
+    beaten_by = beats.sum(axis=0)
+    waiting = np.ones(len(p), dtype=bool)
+    fronts = []
+    while waiting.any():
+        front = np.flatnonzero(waiting & (beaten_by == 0))
+        fronts.append(front.tolist())
+        waiting[front] = False
+        beaten_by = beaten_by - beats[front].sum(axis=0)
+    return fronts
+
+
+def _crowding(front: list[int], points: list[tuple[float, ...]]) -> dict[int, float]:
+    """Crowding distance of every member of a front; infinite at its ends."""
+    distances = dict.fromkeys(front, 0.0)
+    for axis in range(len(points[0])):
+        ordered = sorted(front, key=lambda i: (points[i][axis], i))
+        low, high = points[ordered[0]][axis], points[ordered[-1]][axis]
+        distances[ordered[0]] = distances[ordered[-1]] = math.inf
+        if high == low:
+            continue
+        for before, here, after in zip(ordered, ordered[1:], ordered[2:], strict=False):
+            distances[here] += (points[after][axis] - points[before][axis]) / (high - low)
+    return distances

@@ -1,0 +1,52 @@
+"""Checking a closed-form winner: the best candidates re-scored by forward passes."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import PlainNet
+from Evolution.history import History, Row
+from Evolution.scorer import scoring_settings
+from Interface.files import written_whole
+from ZeroShotProxy import ProxyFailure, RepeatedScore, repeated_score
+
+log = logging.getLogger(__name__)
+VERIFIED = "verified.csv"
+_SEEDS = range(24)
+_PROXY = "Zen"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A candidate and its Monte-Carlo Zen-Score over independent weights and images; None where it cannot be computed."""
+
+    row: Row
+    monte_carlo: RepeatedScore | None
+
+
+def verify_top(folder: Path, history: History, count: int) -> list[Verified]:
+    """Re-score the `count` best candidates by Monte-Carlo Zen, and write them to verified.csv."""
+    settings = history.settings
+    scoring = replace(scoring_settings(settings), keep_links=bool(settings.keep_links))
+    verified = []
+    for row in history.best(count):
+        try:
+            result = repeated_score(PlainNet.parse(row.structure), _PROXY, scoring, _SEEDS)
+        except ProxyFailure as failure:
+            log.warning("iteration %d cannot be verified: %s", row.iteration, failure)
+            result = None
+        verified.append(Verified(row, result))
+    _write(folder / VERIFIED, verified)
+    return verified
+
+
+def _write(path: Path, verified: list[Verified]) -> None:
+    with written_whole(path) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("iteration", "score", "zen_mean", "zen_std", "seeds", "structure"))
+        for row, monte_carlo in ((v.row, v.monte_carlo) for v in verified):
+            figures = (monte_carlo.mean, monte_carlo.std, len(monte_carlo.scores)) if monte_carlo else ("", "", 0)
+            table.writerow((row.iteration, row.score, *figures, row.structure))

@@ -1,0 +1,160 @@
+"""Scoring elsewhere gives the same history, whoever dies on the way."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from Evolution.executors import ChunkSize, Job, WorkerPool, in_chunks
+from Evolution.scorer import Scored
+from Evolution.settings import SearchSettings
+
+ROOT = Path(__file__).parent.parent
+START = (
+    "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,1,8,1)SuperGhostShuffleK3(16,32,2,16,1)"
+    "SuperConvK1BNRELU(32,64,1,1)"
+)
+SETTINGS = SearchSettings(zero_shot_score="Zen", batch_size=2, input_image_size=16)
+
+
+def search(folder, *options, **keywords):
+    arguments = [
+        *(sys.executable, "evolution_search.py", "--zero_shot_score", "Zen", "--fix_initialize", "--origin"),
+        *("--search_space", "SearchSpace/search_space_ghostshuffle.py", "--plainnet_struct", START),
+        *("--batch_size", "2", "--input_image_size", "16", "--evolution_max_iter", "200", "--round_size", "20"),
+        *("--max_layers", "12", "--population_size", "16", "--save_dir", str(folder), *map(str, options)),
+    ]
+    return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, **keywords)
+
+
+class Deadly:
+    """Stands for a network: scoring its text kills the process, the first `deaths` times."""
+
+    def __init__(self, marker, deaths):
+        self.marker, self.deaths = marker, deaths
+
+    def __str__(self):
+        return f"deadly:{self.marker}:{self.deaths}"
+
+
+@pytest.fixture
+def pool(monkeypatch, tmp_path):
+    """A real pool of two processes, in which texts that begin with "deadly" kill their worker."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "deadly_scorer.py").write_text(
+        "import os, pathlib, signal\n"
+        "from Evolution.scorer import Scored\n"
+        "def score_texts(settings, candidates):\n"
+        "    results = []\n"
+        "    for text, seed in candidates:\n"
+        "        if str(text).startswith('deadly'):\n"
+        "            _, marker, deaths = str(text).split(':')\n"
+        "            count = pathlib.Path(marker)\n"
+        "            died = len(count.read_text()) if count.exists() else 0\n"
+        "            if died < int(deaths):\n"
+        "                count.write_text('x' * (died + 1))\n"
+        "                os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        results.append(Scored(float(seed), '', None, 0.01))\n"
+        "    return results\n"
+    )
+    import deadly_scorer
+
+    monkeypatch.setattr("Evolution.executors.score_texts", deadly_scorer.score_texts)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT))))
+    executor = WorkerPool(SETTINGS, workers=2)
+    yield executor
+    executor.close()
+    sys.modules.pop("deadly_scorer", None)
+
+
+def test_a_candidate_that_kills_its_worker_thrice_is_a_failure(pool, tmp_path):
+    jobs = [Job("harmless", n) for n in range(12)]
+    jobs[3] = Job(Deadly(tmp_path / "always", 99), 3)
+    jobs[8] = Job(Deadly(tmp_path / "twice", 2), 8)
+    results = pool.score(jobs)
+    assert [r.score for r in results] == [float(n) if n != 3 else None for n in range(12)]
+    assert results[3].reason == "its worker process died 3 times"
+    assert [r.score for r in pool.score(jobs[:3])] == [0.0, 1.0, 2.0]
+
+
+def test_chunks_grow_to_a_fraction_of_a_second_of_work():
+    size = ChunkSize()
+    assert size.of(1_000, 2) == 1
+    size.learn([Scored(1.0, "", None, 0.001)])
+    assert size.of(10_000, 2) == 300
+    assert size.of(100, 2) == 25
+    size.learn([Scored(1.0, "", None, 100.0)] * 50)
+    assert size.of(10_000, 2) == 1
+    chunks = in_chunks(range(7), 3)
+    assert [chunks.pop() for _ in range(3)] == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@pytest.mark.skipif(not shutil.which("dask", path=str(Path(sys.executable).parent)), reason="Dask is not installed")
+def test_a_dask_cluster_that_loses_a_worker_gives_the_same_history(tmp_path):
+    dask, address = str(Path(sys.executable).parent / "dask"), f"tcp://127.0.0.1:{free_port()}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    processes = []
+
+    def launch(*arguments):
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        processes.append(
+            subprocess.Popen([dask, *arguments], cwd=tmp_path, env=environment, start_new_session=True, **quiet)
+        )
+
+    try:
+        launch("scheduler", "--host", "127.0.0.1", "--port", address.rsplit(":", 1)[1], "--no-dashboard")
+        for _ in range(2):
+            launch("worker", address, "--nthreads", "1", "--no-dashboard")
+        driver = subprocess.Popen(
+            [sys.executable, "-c", _KILLER, str(tmp_path / "dask/search.db"), str(processes[1].pid)], cwd=ROOT
+        )
+        result = search(tmp_path / "dask", "--scheduler", address)
+        driver.wait(timeout=60)
+        assert result.returncode == 0, result.stderr
+        assert driver.returncode == 0
+    finally:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert search(tmp_path / "here").returncode == 0
+    for name in ("history.csv", "best.json", "pareto.csv"):
+        assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+
+
+# Waits until some rounds are committed, then kills a worker with its nanny.
+_KILLER = """
+import os, signal, sqlite3, sys, time
+deadline = time.monotonic() + 100
+while time.monotonic() < deadline:
+    try:
+        database = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+        rows = database.execute("SELECT COUNT(*) FROM proposals").fetchone()[0]
+        database.close()
+    except sqlite3.OperationalError:
+        rows = 0
+    if rows >= 20:
+        os.killpg(int(sys.argv[2]), signal.SIGKILL)
+        sys.exit(0)
+    time.sleep(0.01)
+sys.exit(1)
+"""
+
+
+def test_no_scheduler_is_one_sentence(tmp_path):
+    pytest.importorskip("distributed", reason="Dask is not installed")
+    result = search(tmp_path, "--scheduler", f"tcp://127.0.0.1:{free_port()}")
+    assert (result.returncode, "No Dask scheduler answers" in result.stderr) == (2, True)
+    assert "Traceback" not in result.stderr
