@@ -40,25 +40,51 @@ def rectified(group: np.ndarray, kurtosis: float) -> float:
     """max(x, 0) of a channel that is nearly Gaussian at every position. Returns the squared linear part over the variance.
 
     kurtosis: that of the positions' scale, over 3; a log-normal scale s with E s^2 = 1, E s^4 = kurtosis has
-    E s = kurtosis^(-1/8). The third cumulant enters by its Gram-Charlier terms, E f He_3 / 6.
+    E s = kurtosis^(-1/8). Third and fourth cumulants enter by Edgeworth's series.
     """
     variance = group[VARIANCE]
     scale = math.sqrt(variance)
     a = group[MEAN] / scale
-    skewness, own = group[THIRD] / (variance * scale), 1 + group[FOURTH] / (3 * variance * variance)
-    shrink = scale_mean(kurtosis * own)
+    skewness, excess = group[THIRD] / (variance * scale), group[FOURTH] / (variance * variance)
     if a == 0 and skewness == 0:
-        return rectified_centred(group, shrink, own)
+        return rectified_centred(group, scale_mean(kurtosis * (1 + excess / 3)), 1 + excess / 3)
+    moment = edgeworth_moments(a, skewness, excess)
+    shrink = scale_mean(kurtosis)
     density, mass = gaussian(a)
     narrow_density, narrow_mass = gaussian(a / shrink)
-    mean = a * narrow_mass + shrink * narrow_density - skewness / 6 * a * density
-    spread = (1 + a * a) * mass + a * density + skewness / 3 * density - mean * mean
+    mean = moment[1] + a * (narrow_mass - mass) + shrink * narrow_density - density
+    spread = moment[2] - mean * mean
     change = max(0.0, variance - group[COVARIANCE]) / variance
-    lost = change * mass - math.exp(-0.5 * a * a) * kernel_deficit(change)
-    third, fourth = rectified_cumulants(a, density, mass)
+    lost = change * moment[0] - math.exp(-0.5 * a * a) * kernel_deficit(change)
+    third = moment[3] - 3 * mean * moment[2] + 2 * mean**3
+    fourth = moment[4] - 4 * mean * moment[3] + 6 * mean * mean * moment[2] - 3 * mean**4 - 3 * spread * spread
     group[MEAN], group[VARIANCE], group[COVARIANCE] = mean * scale, spread * variance, (spread - lost) * variance
     group[THIRD], group[FOURTH] = third * variance * scale, fourth * variance * variance
-    return mass * mass / spread
+    return moment[0] * moment[0] / spread
+
+
+@compiled
+def edgeworth_moments(a: float, skewness: float, excess: float) -> tuple[float, float, float, float, float]:
+    """P(y > 0) and E max(y, 0)^n, n = 1 to 4, of y with mean a, variance 1 and these cumulants.
+
+    Edgeworth's series: to E f over a Gaussian come skewness / 6, excess / 24 and skewness^2 / 72 times the means of f's third,
+    fourth and sixth derivative.
+    """
+    density, mass = gaussian(a)
+    third, fourth, sixth = skewness / 6, excess / 24, skewness * skewness / 72
+    square = a * a
+    first = a * mass + density
+    return (
+        mass + density * (third * (square - 1) - fourth * a * (square - 3) - sixth * a * (square * (square - 10) + 15)),
+        first + density * (-third * a + fourth * (square - 1) + sixth * (square * (square - 6) + 3)),
+        (1 + square) * mass + a * density + 2 * density * (third - fourth * a - sixth * a * (square - 3)),
+        (a * square + 3 * a) * mass
+        + (square + 2) * density
+        + 6 * (third * mass + density * (fourth + sixth * (square - 1))),
+        (square * square + 6 * square + 3) * mass
+        + (a * square + 5 * a) * density
+        + 24 * (third * first + fourth * mass - sixth * a * density),
+    )
 
 
 @compiled
@@ -97,18 +123,6 @@ def kernel_deficit(change: float) -> float:
     rho = max(-1.0, 1 - change)
     kernel = (math.sqrt(max(0.0, 1 - rho * rho)) + rho * (math.pi - math.acos(rho))) / (2 * math.pi)
     return change / 2 - (0.5 - kernel)
-
-
-@compiled
-def rectified_cumulants(a: float, density: float, mass: float) -> tuple[float, float]:
-    """Third and fourth cumulant of max(a + z, 0), z standard normal."""
-    first = a * mass + density
-    second = (1 + a * a) * mass + a * density
-    third = (a * a * a + 3 * a) * mass + (a * a + 2) * density
-    fourth = (a**4 + 6 * a * a + 3) * mass + (a * a * a + 5 * a) * density
-    variance = second - first * first
-    central = fourth - 4 * first * third + 6 * first * first * second - 3 * first**4
-    return third - 3 * first * second + 2 * first**3, central - 3 * variance * variance
 
 
 def evaluated_moments(function: int, mean: float, variance: float) -> np.ndarray:

@@ -27,11 +27,12 @@ GROUPS = 24
 PROFILE = HEADER + GROUPS * FIELDS
 STACK = 12
 
-# The share of LAG that a pointwise function leaves.
-LAG_KEPT = 0.7
+# The share of LAG that a rectifier and a smooth function leave: the exact recursion of a channel's correlation through
+# convolutions of 3 x 3 to 7 x 7 and the function, at infinite width, is met best by these.
+RECTIFIED_LAG_KEPT, SMOOTH_LAG_KEPT = 0.85, 0.92
 # A rectifier's centred second moment reacts less than in proportion to a norm below its mean, where the median of a
 # log-normal norm lies: that lowers its relative variance r to about r / (1 + SATURATION r).
-SATURATION = 0.145
+SATURATION = 0.35
 # BN's running variance starts at 1 and moves by 0.1 towards the batch variance in each of two passes.
 BN_KEPT, BN_MOVED = 0.81, 0.19
 
@@ -63,6 +64,18 @@ def moved(lag: float, kernel: int, stride: int) -> float:
 
 
 @compiled
+def constant_share(state: np.ndarray) -> float:
+    """The share of the map's mean square that is constant over positions, its channels' means."""
+    constant = total = 0.0
+    for index in range(int(state[COUNT])):
+        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
+        square = group[CHANNELS] * (group[MEAN] * group[MEAN] + group[OFFSET])
+        constant += square
+        total += square + group[CHANNELS] * group[VARIANCE]
+    return constant / total
+
+
+@compiled
 def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, float]:
     """Replace the profile by that behind a zero-padded window; sums over taps of the variance and squared mean they see.
 
@@ -81,7 +94,9 @@ def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, floa
         return DONE, 1.0, (deviation / size) ** 4
     root = np.sqrt(profile)
     summed = np.zeros(out)
+    seen = np.zeros(out)
     inside_mean = 0.0
+    constant = constant_share(state)
     for tap in range(kernel):
         # Output positions whose tap lands inside the map.
         begin = max(0, (padding - tap + stride - 1) // stride)
@@ -91,13 +106,19 @@ def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, floa
             source = position * stride - padding + tap
             summed[position] += profile[source]
             deviation += root[source]
-        inside_mean += (deviation / out) ** 2
+        deviation /= out
+        inside_mean += deviation * deviation
+        for position in range(begin, end):
+            seen[position] += deviation * root[position * stride - padding + tap]
     inside = 0.0
     for position in range(out):
         inside += summed[position] / out
+    # Channel means add the square of what a position misses of them, no more: sum over taps of (mean - mean on average)^2.
+    total = inside * inside - constant * inside_mean * inside_mean
     state[SIZE] = out
     for position in range(out):
-        profile[position] = summed[position] / inside
+        around = constant * inside_mean * (inside_mean - 2 * seen[position])
+        profile[position] = (summed[position] * inside + around) / total
     return DONE, inside * inside, inside_mean * inside_mean
 
 
@@ -117,10 +138,10 @@ def through_window(group: np.ndarray, inside: float, inside_mean: float) -> None
 
     Where the window reaches beyond the border it misses part of the mean: that varies over positions.
     """
-    square = group[MEAN] * group[MEAN]
+    square = group[MEAN] * group[MEAN] + group[OFFSET]
     group[VARIANCE] = group[VARIANCE] * inside + square * (inside - inside_mean)
     group[COVARIANCE] = group[COVARIANCE] * inside + square * (inside - inside_mean)
-    group[OFFSET] = group[OFFSET] * inside + square * inside_mean
+    group[OFFSET] = square * inside_mean
     group[MEAN] = 0.0
 
 
@@ -144,7 +165,7 @@ def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
     state[OVERLAP] *= averaged(state[OVERLAP_LAG], reached)
     for lag in (NORM_LAG, OVERLAP_LAG, LAG):
         state[lag] = moved(state[lag], reached, stride)
-    state[JITTER] = 1 / (taps * width)
+    state[JITTER] += 1 / (taps * width)
     return DONE
 
 
@@ -171,7 +192,7 @@ def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts:
         covariance += channels * group[COVARIANCE]
         offset += channels * group[OFFSET]
     mix_texture(state, reached, stride, own_norm, own_overlap)
-    state[JITTER] = state[OVERLAP] / out_channels
+    state[JITTER] += state[OVERLAP] / out_channels
     variance /= parts
     terms = 1 / (own_overlap * averaged(state[LAG] / 2, reached)) / parts
     state[LAG] = moved(state[LAG], reached, stride)
@@ -215,7 +236,8 @@ def normalise(state: np.ndarray, epsilon: float) -> None:
         group[VARIANCE] = 1.0 if epsilon == 0 else group[VARIANCE] * scale
         group[MEAN] = group[OFFSET] = 0.0
     # Mean of the logarithm over draws of the weights, to second order.
-    state[LOG_SCALE] += 0.5 * math.log(BN_KEPT + BN_MOVED * total / width * max(0.0, 1 - state[JITTER]))
+    state[LOG_SCALE] += 0.5 * math.log(BN_KEPT + BN_MOVED * total / width / (1 + state[JITTER]))
+    state[JITTER] = 0.0
 
 
 @compiled
@@ -240,4 +262,4 @@ def activate(state: np.ndarray, function: int) -> None:
     gain /= width
     state[NORM] /= 1 + SATURATION * state[NORM]
     state[OVERLAP] *= gain * gain
-    state[LAG] *= LAG_KEPT
+    state[LAG] *= RECTIFIED_LAG_KEPT if function < 0 else SMOOTH_LAG_KEPT
