@@ -32,12 +32,14 @@ HALF_NORMAL_FOURTH = 1.5 - 8 / SQRT_2PI**2 + 3 / SQRT_2PI**2 - 3 / SQRT_2PI**4
 VARIANCE_STEP = 0.25
 # Columns of `moments`.
 FIRST, SECOND, CENTRAL_THIRD, CENTRAL_FOURTH, FIRST_CURVATURE, SECOND_CURVATURE, HERMITE = range(7)
-_, MEAN, VARIANCE, COVARIANCE, _, THIRD, FOURTH = range(7)
+_, MEAN, VARIANCE, COVARIANCE, _, THIRD, FOURTH, CHANGE = range(8)
 
 
 @compiled
-def rectified(group: np.ndarray, kurtosis: float) -> float:
-    """max(x, 0) of a channel that is nearly Gaussian at every position. Returns the squared linear part over the variance.
+def rectified(group: np.ndarray, kurtosis: float) -> tuple[float, float]:
+    """max(x, 0) of a channel that is nearly Gaussian at every position.
+
+    Returns the squared linear part over the variance, and d log lost variance / d log lost variance before.
 
     kurtosis: that of the positions' scale, over 3; a log-normal scale s with E s^2 = 1, E s^4 = kurtosis has
     E s = kurtosis^(-1/8). Third and fourth cumulants enter by Edgeworth's series.
@@ -58,9 +60,11 @@ def rectified(group: np.ndarray, kurtosis: float) -> float:
     lost = change * moment[0] - math.exp(-0.5 * a * a) * kernel_deficit(change)
     third = moment[3] - 3 * mean * moment[2] + 2 * mean**3
     fourth = moment[4] - 4 * mean * moment[3] + 6 * mean * mean * moment[2] - 3 * mean**4 - 3 * spread * spread
+    # Both runs are positive, or cross 0 symmetrically: E |y+ - y'+| is the share P(y > 0) of E |y - y'|.
+    group[CHANGE] = moment[0] * 2 * math.sqrt(change / math.pi) * scale
     group[MEAN], group[VARIANCE], group[COVARIANCE] = mean * scale, spread * variance, (spread - lost) * variance
     group[THIRD], group[FOURTH] = third * variance * scale, fourth * variance * variance
-    return moment[0] * moment[0] / spread
+    return moment[0] * moment[0] / spread, steepness(change, lost, math.exp(-0.5 * a * a), moment[0])
 
 
 @compiled
@@ -88,7 +92,7 @@ def edgeworth_moments(a: float, skewness: float, excess: float) -> tuple[float, 
 
 
 @compiled
-def rectified_centred(group: np.ndarray, shrink: float, own: float) -> float:
+def rectified_centred(group: np.ndarray, shrink: float, own: float) -> tuple[float, float]:
     """`rectified` of a channel with mean 0 and no skewness, as behind every BN."""
     variance = group[VARIANCE]
     mean = shrink / SQRT_2PI
@@ -96,10 +100,20 @@ def rectified_centred(group: np.ndarray, shrink: float, own: float) -> float:
     change = max(0.0, variance - group[COVARIANCE]) / variance
     lost = 0.5 * change - kernel_deficit(change)
     scale = math.sqrt(variance)
+    # |y - y'| = |y+ - y'+| + |y- - y'-|, and both have the same mean.
+    group[CHANGE] = math.sqrt(change * variance / math.pi)
     group[MEAN], group[VARIANCE], group[COVARIANCE] = mean * scale, spread * variance, (spread - lost) * variance
     group[THIRD] = HALF_NORMAL_THIRD * variance * scale
     group[FOURTH] = (HALF_NORMAL_FOURTH * own - 3 * spread * spread) * variance * variance
-    return 0.25 / spread
+    return 0.25 / spread, steepness(change, lost, 1.0, 0.5)
+
+
+@compiled
+def steepness(change: float, lost: float, weight: float, mass: float) -> float:
+    """Elasticity of the rectifier's lost variance; its derivative is the chance that both runs are positive."""
+    if lost <= 0:
+        return 1.0
+    return change / lost * max(0.0, mass - weight * math.acos(max(-1.0, 1 - change)) / (2 * math.pi))
 
 
 @compiled
@@ -164,7 +178,7 @@ AFTER_BN = np.stack([evaluated_moments(function, 0.0, 1.0) for function in range
 
 
 @compiled
-def smoothed(group: np.ndarray, kurtosis: float, function: int) -> float:
+def smoothed(group: np.ndarray, kurtosis: float, function: int) -> tuple[float, float]:
     """A smooth function of a channel, like `rectified`; the covariance is sum a_n^2 rho^n over Hermite weights a_n."""
     variance = group[VARIANCE]
     centred = group[MEAN] == 0 and variance == 1
@@ -173,11 +187,13 @@ def smoothed(group: np.ndarray, kurtosis: float, function: int) -> float:
     mean = table[FIRST] + table[FIRST_CURVATURE] * fluctuation
     spread = table[SECOND] + table[SECOND_CURVATURE] * fluctuation - mean * mean
     rho = group[COVARIANCE] / variance
-    power, change, total = 1.0, 0.0, 0.0
+    power, change, total, derivative = 1.0, 0.0, 0.0, 0.0
     for order in range(HERMITE, HERMITE + HERMITE_TERMS):
+        derivative += table[order] * (order - HERMITE + 1) * power
         power *= rho
         change += table[order] * (1 - power)
         total += table[order]
     group[MEAN], group[VARIANCE], group[COVARIANCE] = mean, spread, spread - change * spread / total
+    group[CHANGE] = 0.0
     group[THIRD], group[FOURTH] = table[CENTRAL_THIRD], table[CENTRAL_FOURTH] - 3 * spread * spread
-    return table[HERMITE] / total
+    return table[HERMITE] / total, derivative * (1 - rho) / change if change > 0 else 1.0

@@ -18,11 +18,13 @@ from ZeroShotProxy.mean_field_activations import compiled, rectified, smoothed
 # Header of a map. NORM: relative variance from position to position of the squared norm that all channels share. OVERLAP:
 # mean squared correlation between two channels. *_LAG and LAG: variance, in squared pixels, of the distance over which
 # these and a channel itself are alike. JITTER: half the relative variance of BN's statistic over draws of the weights.
-COUNT, SIZE, LOG_SCALE, NORM, NORM_LAG, OVERLAP, OVERLAP_LAG, LAG, JITTER = range(9)
-HEADER = 9
-# A group. OFFSET: variance over channels of a channel's own mean. THIRD, FOURTH: cumulants.
-CHANNELS, MEAN, VARIANCE, COVARIANCE, OFFSET, THIRD, FOURTH = range(7)
-FIELDS = 7
+# CHANGE_NORM: NORM of the difference between the clean and the perturbed run; CHANGE_OWN: what one channel adds to it.
+COUNT, SIZE, LOG_SCALE, NORM, NORM_LAG, OVERLAP, OVERLAP_LAG, LAG, JITTER, CHANGE_NORM, CHANGE_OWN = range(11)
+HEADER = 11
+# A group. OFFSET: variance over channels of a channel's own mean. THIRD, FOURTH: cumulants. CHANGE: mean absolute
+# difference of the two runs, right behind a rectifier only; 0 elsewhere, where the difference is Gaussian.
+CHANNELS, MEAN, VARIANCE, COVARIANCE, OFFSET, THIRD, FOURTH, CHANGE = range(8)
+FIELDS = 8
 GROUPS = 24
 PROFILE = HEADER + GROUPS * FIELDS
 STACK = 12
@@ -32,9 +34,13 @@ STACK = 12
 RECTIFIED_LAG_KEPT, SMOOTH_LAG_KEPT = 0.85, 0.92
 # A rectifier's centred second moment reacts less than in proportion to a norm below its mean, where the median of a
 # log-normal norm lies: that lowers its relative variance r to about r / (1 + SATURATION r).
-SATURATION = 0.35
+SATURATION = 0.15
 # BN's running variance starts at 1 and moves by 0.1 towards the batch variance in each of two passes.
 BN_KEPT, BN_MOVED = 0.81, 0.19
+
+# Relative variance of a channel's squared difference: 2 for a Gaussian one, 3 E f'^4 / (E f'^2)^2 - 1 behind a function f,
+# which is 5 for the rectifier and 5.1 for hard-swish.
+LINEAR_CHANGE, ACTIVATED_CHANGE = 2.0, 5.0
 
 DONE, TOO_MANY_GROUPS, WINDOW_TOO_LARGE, SHAPES_DIFFER, UNEVEN_POOLING, TOO_DEEP, NO_POSITIONS = range(7)
 
@@ -142,7 +148,7 @@ def through_window(group: np.ndarray, inside: float, inside_mean: float) -> None
     group[VARIANCE] = group[VARIANCE] * inside + square * (inside - inside_mean)
     group[COVARIANCE] = group[COVARIANCE] * inside + square * (inside - inside_mean)
     group[OFFSET] = square * inside_mean
-    group[MEAN] = 0.0
+    group[MEAN] = group[CHANGE] = 0.0
 
 
 @compiled
@@ -163,6 +169,8 @@ def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
         width += group[CHANNELS]
     state[NORM] *= averaged(state[NORM_LAG], reached)
     state[OVERLAP] *= averaged(state[OVERLAP_LAG], reached)
+    state[CHANGE_NORM] *= averaged(state[NORM_LAG], reached)
+    state[CHANGE_OWN] = LINEAR_CHANGE
     for lag in (NORM_LAG, OVERLAP_LAG, LAG):
         state[lag] = moved(state[lag], reached, stride)
     state[JITTER] += 1 / (taps * width)
@@ -200,7 +208,7 @@ def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts:
     state[COUNT] = 1
     group[CHANNELS] = out_channels
     group[MEAN], group[VARIANCE], group[COVARIANCE] = 0.0, variance, covariance / parts
-    group[OFFSET], group[THIRD] = offset / parts, 0.0
+    group[OFFSET], group[THIRD], group[CHANGE] = offset / parts, 0.0, 0.0
     group[FOURTH] = own_cumulant(0.0, skewness, terms) * variance * variance
     return DONE
 
@@ -210,7 +218,10 @@ def mix_texture(state: np.ndarray, kernel: int, stride: int, own_norm: float, ow
     """NORM and OVERLAP behind a window over all channels: what they shared, and what each brought of its own."""
     own_lag = state[LAG] / 2
     kept = averaged(own_lag, kernel)
-    norm, own_norm = state[NORM] * averaged(state[NORM_LAG], kernel), own_norm * kept
+    passed = averaged(state[NORM_LAG], kernel)
+    change = (1 + state[CHANGE_NORM] * passed) * (1 + state[CHANGE_OWN] * own_overlap * kept) - 1
+    state[CHANGE_NORM], state[CHANGE_OWN] = change, LINEAR_CHANGE
+    norm, own_norm = state[NORM] * passed, own_norm * kept
     overlap, own_overlap = state[OVERLAP] * averaged(state[OVERLAP_LAG], kernel), own_overlap * kept
     state[NORM] = norm + own_norm + norm * own_norm
     state[OVERLAP] = overlap + own_overlap
@@ -234,7 +245,7 @@ def normalise(state: np.ndarray, epsilon: float) -> None:
         group[FOURTH] *= scale * scale
         # Exactly 1 where it is 1: functions of a standard normal have been worked out before.
         group[VARIANCE] = 1.0 if epsilon == 0 else group[VARIANCE] * scale
-        group[MEAN] = group[OFFSET] = 0.0
+        group[MEAN] = group[OFFSET] = group[CHANGE] = 0.0
     # Mean of the logarithm over draws of the weights, to second order.
     state[LOG_SCALE] += 0.5 * math.log(BN_KEPT + BN_MOVED * total / width / (1 + state[JITTER]))
     state[JITTER] = 0.0
@@ -250,16 +261,19 @@ def excess(state: np.ndarray) -> float:
 def activate(state: np.ndarray, function: int) -> None:
     """A pointwise function on every group; function -1 is the rectifier."""
     kurtosis = excess(state)
-    gain = width = 0.0
+    gain = slope = width = 0.0
     for index in range(int(state[COUNT])):
         group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
         group[VARIANCE] += group[OFFSET]
         group[COVARIANCE] += group[OFFSET]
         group[OFFSET] = 0.0
-        linear = rectified(group, kurtosis) if function < 0 else smoothed(group, kurtosis, function)
+        linear, steepness = rectified(group, kurtosis) if function < 0 else smoothed(group, kurtosis, function)
         gain += group[CHANNELS] * linear
+        slope += group[CHANNELS] * steepness
         width += group[CHANNELS]
     gain /= width
+    state[CHANGE_NORM] *= (slope / width) ** 2
+    state[CHANGE_OWN] = ACTIVATED_CHANGE
     state[NORM] /= 1 + SATURATION * state[NORM]
     state[OVERLAP] *= gain * gain
     state[LAG] *= RECTIFIED_LAG_KEPT if function < 0 else SMOOTH_LAG_KEPT

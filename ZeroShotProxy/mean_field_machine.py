@@ -11,6 +11,7 @@ import numpy as np
 from ZeroShotProxy import mean_field_kernel as kernel
 from ZeroShotProxy.mean_field_activations import compiled, njit, scale_mean
 from ZeroShotProxy.mean_field_kernel import (
+    CHANGE,
     CHANNELS,
     COUNT,
     COVARIANCE,
@@ -19,7 +20,6 @@ from ZeroShotProxy.mean_field_kernel import (
     FOURTH,
     GROUPS,
     HEADER,
-    JITTER,
     LAG,
     LOG_SCALE,
     MEAN,
@@ -98,12 +98,15 @@ def step(stack: np.ndarray, top: int, numbers: np.ndarray) -> tuple[int, int]:
 
 @compiled
 def log_difference(state: np.ndarray) -> float:
-    """log E sum |f - f'|. E |x+ - x'+| is half of E |x - x'|, whose square is 4 / pi of the variance lost."""
+    """log E sum |f - f'|. A Gaussian difference has a mean absolute value of sqrt(2 / pi) of its deviation."""
     total = 0.0
     for index in range(int(state[COUNT])):
         group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        total += group[CHANNELS] * math.sqrt(max(0.0, group[VARIANCE] - group[COVARIANCE]))
-    total *= 2 / math.sqrt(math.pi) * scale_mean(kernel.excess(state)) * state[SIZE] ** 2
+        change = group[CHANGE]
+        if change == 0:
+            change = 2 * math.sqrt(max(0.0, group[VARIANCE] - group[COVARIANCE]) / math.pi)
+        total += group[CHANNELS] * change
+    total *= scale_mean(1 + state[kernel.CHANGE_NORM]) * state[SIZE] ** 2
     return math.log(total) if total > 0 else -math.inf
 
 
@@ -223,6 +226,7 @@ def add(lower: np.ndarray, upper: np.ndarray) -> int:
         two = upper[HEADER + right * FIELDS : HEADER + (right + 1) * FIELDS]
         channels = min(one[CHANNELS], two[CHANNELS])
         total[:] = one + two
+        total[CHANGE] = 0.0
         if append(lower, total, channels):
             return TOO_MANY_GROUPS
         one[CHANNELS] -= channels
@@ -253,7 +257,7 @@ def spread(state: np.ndarray) -> float:
 def blend(lower: np.ndarray, upper: np.ndarray, weight: float, other: float) -> None:
     """Texture and profile of two joined maps; their BN sums add."""
     share = weight / (weight + other)
-    for field in range(NORM, JITTER + 1):
+    for field in range(NORM, HEADER):
         lower[field] = share * lower[field] + (1 - share) * upper[field]
     for field in range(PROFILE, PROFILE + int(lower[SIZE])):
         lower[field] = share * lower[field] + (1 - share) * upper[field]
@@ -272,7 +276,7 @@ def average_pool(state: np.ndarray, out: int) -> int:
         group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
         group[VARIANCE] *= kept
         group[COVARIANCE] *= kept
-        group[THIRD] = 0.0
+        group[THIRD] = group[CHANGE] = 0.0
         group[FOURTH] *= kept**3
     state[NORM] *= averaged(state[kernel.NORM_LAG], window)
     state[OVERLAP] *= averaged(state[kernel.OVERLAP_LAG], window)
@@ -293,6 +297,7 @@ def gate(state: np.ndarray, gates: np.ndarray) -> None:
         squared_mean = group[MEAN] ** 2
         group[VARIANCE] = (group[VARIANCE] + squared_mean) * (factor[VARIANCE] + square) - squared_mean * square
         group[COVARIANCE] = (group[COVARIANCE] + squared_mean) * (factor[COVARIANCE] + square) - squared_mean * square
+        group[CHANGE] = 0.0
         group[MEAN] *= mean
         group[OFFSET] *= square
         group[THIRD] *= mean * (square + 3 * factor[VARIANCE])
@@ -311,6 +316,7 @@ def run_steps(steps: np.ndarray, resolution: int, gamma: float, channels: int) -
     first[COUNT], first[SIZE] = 1, resolution
     first[HEADER + CHANNELS], first[HEADER + VARIANCE] = channels, 1.0
     first[HEADER + COVARIANCE] = 1 / math.sqrt(1 + gamma * gamma)
+    first[kernel.CHANGE_OWN] = kernel.LINEAR_CHANGE
     first[PROFILE:] = 1.0
     top = 0
     for row in range(steps.shape[0]):
