@@ -1,0 +1,76 @@
+"""compute_score.py as a person runs it: results, statuses, one sentence for an error."""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import PlainNet
+from ZeroShotProxy import ScoringSettings, score
+
+ROOT = Path(__file__).parent.parent
+STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)"
+SMALL = ("--input_image_size", "16", "--batch_size", "4", "--num_classes", "10")
+
+
+def run(*arguments):
+    """Run the script; the completed process."""
+    command = [sys.executable, ROOT / "compute_score.py", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+def test_repeats_are_independent_and_their_mean_and_spread_are_printed():
+    done = run("--plainnet_struct", STRUCTURE, *SMALL, "--repeat_times", "3", "--seed", "5", "--keep_reslink", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    settings = ScoringSettings(resolution=16, batch_size=4, keep_links=True)
+    scores = [score(PlainNet.parse(STRUCTURE), "Zen", settings, seed) for seed in (5, 6, 7)]
+    assert set(result) == {"proxy", "score", "std", "repeats", "seconds_per_score", "structure"}
+    assert result["score"] == pytest.approx(statistics.fmean(scores), abs=1e-3)
+    assert result["std"] == pytest.approx(statistics.stdev(scores), abs=1e-3)
+    assert (result["proxy"], result["repeats"], result["structure"]) == ("Zen", 3, STRUCTURE)
+
+
+def test_a_file_of_networks(tmp_path):
+    path = tmp_path / "networks.txt"
+    path.write_text(f"# two networks\n{STRUCTURE}\n\nSuperConvK3BNRELU(3,8,1,1)\n")
+    done = run("--plainnet_struct_txt", path, "--zero_shot_score", "Params", "--num_classes", "10", "--json")
+    assert [json.loads(line)["score"] for line in done.stdout.splitlines()] == [2354, 322]
+
+
+def test_a_torchvision_network():
+    done = run("--arch", "mobilenet_v3_small", "--zero_shot_score", "NASWOT", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("NASWOT ")
+
+
+def test_a_network_that_cannot_be_scored_ends_in_status_1_and_one_sentence():
+    done = run("--plainnet_struct", STRUCTURE, "--input_image_size", "2", "--batch_size", "1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "more than 1 value per channel" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--plainnet_struct", STRUCTURE, "--zero_shot_score", "Zne"), "did you mean Zen"),
+        (("--plainnet_struct", STRUCTURE, "--repeat_time", "3"), "did you mean --repeat_times"),
+        (("--plainnet_struct", STRUCTURE, "--batch_size", "0"), "at least 1"),
+        (("--plainnet_struct", STRUCTURE, "--keep_reslink", "--no_reslink"), "not allowed with"),
+        (("--plainnet_struct", STRUCTURE, "--arch", "resnet18"), "takes no structure"),
+        (("--plainnet_struct", "SuperConvK3BNRELU(3,8,1"), "position"),
+        (("--plainnet_struct_txt", "no_such_file.txt"), "no_such_file.txt"),
+        (("--arch", "resnet19"), "did you mean resnet18"),
+        (("--arch", "resnet18", "--zero_shot_score", "Flops"), "structure strings only"),
+        ((), "Give one of"),
+    ],
+)
+def test_bad_input_ends_in_status_2_and_no_traceback(arguments, message):
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
