@@ -54,7 +54,8 @@ def _initial(settings: SearchSettings) -> Network | None:
         raise SearchError(
             "--fix_initialize needs a structure to start from: --plainnet_struct or --plainnet_struct_txt"
         )
-    return PlainNet.parse(settings.plainnet_struct)
+    # As every mutation leaves it: deep blocks in two.
+    return PlainNet.parse(settings.plainnet_struct).split()
 
 
 def _first(

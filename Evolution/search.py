@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -78,6 +77,7 @@ class Search:
         self._executor = executor
         self._history = history
         self._budgets = search_budgets(settings)
+        self._most_layers = settings.max_layers
         self._costs = cost_model(settings)
         self._random = random.Random()
         # Hashes of the structures that were tried. Two of half a million share a 64-bit hash once in 10^8 searches.
@@ -95,10 +95,10 @@ class Search:
         start = self.progress.next_iteration
         end = min(start - start % self.settings.round_size + self.settings.round_size, self.settings.evolution_max_iter)
         proposals = [self._propose(iteration) for iteration in range(start, end)]
-        entries = list(self._evaluate(proposals))
-        self._history.append([row for row, _ in entries])
-        for row, network in entries:
-            self._enter(row, network)
+        rows = self._evaluate(proposals)
+        self._history.append(rows)
+        for row, proposal in zip(rows, proposals, strict=True):
+            self._enter(row, proposal.network)
         self._judge()
 
     def _propose(self, iteration: int) -> Proposal:
@@ -114,31 +114,30 @@ class Search:
         except StructureError as error:
             return Proposal(iteration, parent.iteration if parent else None, seed, None, error.reason)
 
-    def _evaluate(self, proposals: list[Proposal]) -> Iterator[tuple[Row, Network | None]]:
+    def _evaluate(self, proposals: list[Proposal]) -> list[Row]:
         """A row for every proposal, in order."""
-        admitted: dict[int, NetworkCosts] = {}
-        rejected: dict[int, Row] = {}
-        jobs: list[Job] = []
-        for proposal in proposals:
-            costs_or_row = self._admit(proposal)
-            if isinstance(costs_or_row, Row):
-                rejected[proposal.iteration] = costs_or_row
-            else:
-                admitted[proposal.iteration] = costs_or_row
-                jobs.append(Job(proposal.network, proposal.seed))  # type: ignore[arg-type]
-        results = iter(self._executor.score(jobs)) if jobs else iter(())
-        for proposal in proposals:
-            costs = admitted.get(proposal.iteration)
-            if costs is None:
-                yield rejected[proposal.iteration], None
-            else:
-                yield _scored_row(proposal, costs, next(results)), proposal.network
+        verdicts = [self._admit(proposal) for proposal in proposals]
+        jobs = [
+            Job(proposal.network, proposal.seed)  # type: ignore[arg-type]
+            for proposal, verdict in zip(proposals, verdicts, strict=True)
+            if type(verdict) is NetworkCosts
+        ]
+        if not jobs:
+            return verdicts  # type: ignore[return-value]
+        results = iter(self._executor.score(jobs))
+        return [
+            _scored_row(proposal, verdict, next(results)) if type(verdict) is NetworkCosts else verdict
+            for proposal, verdict in zip(proposals, verdicts, strict=True)
+        ]
 
     def _admit(self, proposal: Proposal) -> NetworkCosts | Row:
         """The candidate's costs if it is to be scored, otherwise the row that says why not."""
         network = proposal.network
         if network is None:
             return _row(proposal, FAILED, proposal.problem)
+        if self._most_layers is not None and network.layers > self._most_layers:
+            # The one budget that needs no costs.
+            return _row(proposal, OVER_BUDGET, "layers")._replace(layers=network.layers)
         identity = hash(network.text)
         if identity in self._tried:
             return _row(proposal, DUPLICATE)

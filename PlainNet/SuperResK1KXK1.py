@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from PlainNet.basic_blocks import RELU
@@ -27,20 +28,24 @@ class SuperResK1KXK1(SuperBlock):
     kernel_size: ClassVar[int]
 
     def layer(self, in_channels: int, stride: int, first: bool, style: Style) -> Blocks:
+        mid, out, kernel_size = self.bottleneck_channels, self.out_channels, self.kernel_size
         return (
-            *self._bottleneck(in_channels, stride, first, style),
-            *self._bottleneck(self.out_channels, 1, False, style),
+            *_bottleneck(in_channels, mid, out, kernel_size, stride, first, style),
+            *_bottleneck(out, mid, out, kernel_size, 1, False, style),
         )
 
-    def _bottleneck(self, in_channels: int, stride: int, project: bool, style: Style) -> Blocks:
-        mid = self.bottleneck_channels
-        body = (
-            *conv_bn_relu(in_channels, mid, 1, 1, style),
-            *conv_bn_relu(mid, mid, self.kernel_size, stride, style),
-            *squeeze_excite(mid, style),
-            *conv_bn(mid, self.out_channels, 1, 1, style),
-        )
-        return (*residual(body, style, project), interned(RELU, self.out_channels))
+
+@lru_cache(maxsize=50_000)
+def _bottleneck(
+    in_channels: int, mid: int, out_channels: int, kernel_size: int, stride: int, project: bool, style: Style
+) -> Blocks:
+    body = (
+        *conv_bn_relu(in_channels, mid, 1, 1, style),
+        *conv_bn_relu(mid, mid, kernel_size, stride, style),
+        *squeeze_excite(mid, style),
+        *conv_bn(mid, out_channels, 1, 1, style),
+    )
+    return (*residual(body, style, project), interned(RELU, out_channels))
 
 
 class SuperResK1K3K1(SuperResK1KXK1):

@@ -122,7 +122,8 @@ class Block:
     @lazy
     def text(self) -> str:
         """The canonical structure string."""
-        return f"{type(self).__name__}({','.join([str(getattr(self, n)) for n in self.argument_names()])})"
+        values = self.__dict__
+        return f"{type(self).__name__}({','.join([str(values[name]) for name in _argument_names(type(self))])})"
 
     def __str__(self) -> str:
         return self.text
@@ -137,10 +138,11 @@ class Block:
 
     def with_in_channels(self, channels: int) -> Self:
         """The same block reading `channels` channels."""
-        if channels == self.in_channels:
+        values = self.__dict__
+        if channels == values["in_channels"]:
             return self
-        arguments = [channels if n == "in_channels" else getattr(self, n) for n in self.argument_names()]
-        return interned(type(self), *arguments)
+        names = _argument_names(type(self))
+        return interned(type(self), *[channels if name == "in_channels" else values[name] for name in names])
 
     def accepts(self, channels: int) -> bool:
         """Whether the block can read a map of `channels` channels."""

@@ -16,6 +16,7 @@ from PlainNet.block import (
     PLAIN,
     Block,
     Cost,
+    Figures,
     Style,
     chain_cost,
     chain_mean_field,
@@ -150,6 +151,16 @@ class ResBlock(UnitBlock):
     def has_projection(self) -> bool:
         """Whether the shortcut is a projection."""
         return self.stride > 1 or self.in_channels != self.out_channels
+
+    @lazy
+    def _known_figures(self) -> dict[tuple[int, Style], Figures]:
+        return {}
+
+    def figures(self, size: int, style: Style = PLAIN) -> Figures:
+        known = self._known_figures.get((size, style))
+        if known is None:
+            known = self._known_figures[size, style] = super().figures(size, style)
+        return known
 
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         total, out = chain_cost(self.body, size, style)

@@ -7,7 +7,7 @@ which primitives one layer is made of; costs, module, closed-form score and late
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from PlainNet.basic_blocks import BN, RELU, SE, ConvDW, ConvKX, GhostConv
@@ -59,12 +59,14 @@ class SuperBlock(Block):
 
     def figures(self, size: int, style: Style = PLAIN) -> Figures:
         # Neighbours in a search differ in depth more often than in the layers themselves: layers are what is remembered.
-        first = _layer_figures(self._changed(sub_layers=1), True, size, style)
+        block_class, values = type(self), self.__dict__
+        arguments = tuple([values[name] for name in self.argument_names()])
+        first = _layer_figures(block_class, arguments[:-1], True, size, style)
         repeats = self.sub_layers - 1
         if not repeats:
             return first
-        later_layer = self._changed(in_channels=self.out_channels, stride=1, sub_layers=1)
-        parameters, flops, memory_access, peak, out = _layer_figures(later_layer, False, first[4], style)
+        later = arguments_of_later_layers(block_class, arguments)
+        parameters, flops, memory_access, peak, out = _layer_figures(block_class, later, False, first[4], style)
         return (
             first[0] + parameters * repeats,
             first[1] + flops * repeats,
@@ -113,9 +115,26 @@ def _distinct_layers(block: SuperBlock, style: Style) -> tuple[Blocks, Blocks]:
     return first, later
 
 
+def arguments_of_later_layers(block_class: type[SuperBlock], arguments: tuple[int, ...]) -> tuple[int, ...]:
+    """All arguments but `sub_layers`, as a layer after the first has them: as wide as its output, with stride 1."""
+    in_place, out_place, stride_place = _places(block_class)
+    later = list(arguments[:-1])
+    later[in_place], later[stride_place] = later[out_place], 1
+    return tuple(later)
+
+
+@cache
+def _places(block_class: type[SuperBlock]) -> tuple[int, int, int]:
+    names = block_class.argument_names()
+    return names.index("in_channels"), names.index("out_channels"), names.index("stride")
+
+
 @lru_cache(maxsize=100_000)
-def _layer_figures(block: SuperBlock, first: bool, size: int, style: Style) -> Figures:
-    """Costs of a super-block's only layer, taken as a first or as a later one."""
+def _layer_figures(
+    block_class: type[SuperBlock], arguments: tuple[int, ...], first: bool, size: int, style: Style
+) -> Figures:
+    """Costs of the one layer of a super-block with these arguments, taken as a first or as a later one."""
+    block = block_class(*arguments, 1)
     total, out = chain_cost(block.layer(block.in_channels, block.stride, first, style), size, style)
     return (*total, out)
 

@@ -14,8 +14,9 @@ SampleBlock = Callable[[Sequence[Block], int, random.Random], Block]
 def mutate(network: Network, sample_block: SampleBlock, generator: random.Random, replacements: int) -> Network:
     """The network with up to `replacements` blocks replaced.
 
-    Indices are drawn uniformly and one that comes again is skipped. A replacement is drawn from the blocks as they are then,
-    and reads what the block before it gives. Raises StructureError if a block cannot take its new width.
+    Indices are drawn uniformly and one that comes again is skipped. A replacement is drawn from the blocks as they are
+    then, and reads what the block before it gives; one of six or more sub-layers is split. Raises StructureError if a
+    block cannot take its new width.
     """
     blocks = list(network.blocks)
     replaced: set[int] = set()
@@ -26,8 +27,13 @@ def mutate(network: Network, sample_block: SampleBlock, generator: random.Random
         replaced.add(index)
         block = sample_block(blocks, index, generator)
         blocks[index] = block.with_in_channels(blocks[index - 1].out_channels) if index else block
-    # Only what follows a replaced block may read another width than before.
-    for index in sorted(replaced):
+    # Only what follows a replaced block may read another width than before. From the back, so that splitting moves no index
+    # that is still to come.
+    for index in sorted(replaced, reverse=True):
+        block = blocks[index]
         if index + 1 < len(blocks):
-            blocks[index + 1] = blocks[index + 1].with_in_channels(blocks[index].out_channels)
-    return Network.trusted(tuple([part for block in blocks for part in block.split(SPLIT_THRESHOLD)]))
+            blocks[index + 1] = blocks[index + 1].with_in_channels(block.out_channels)
+        parts = block.split(SPLIT_THRESHOLD)
+        if len(parts) > 1:
+            blocks[index : index + 1] = parts
+    return Network.trusted(tuple(blocks))
