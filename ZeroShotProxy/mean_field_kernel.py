@@ -82,50 +82,46 @@ def constant_share(state: np.ndarray) -> float:
 
 
 @compiled
-def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, float]:
-    """Replace the profile by that behind a zero-padded window; sums over taps of the variance and squared mean they see.
+def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, float, float]:
+    """Replace the profiles by those behind a zero-padded window; sums over the taps of what they see.
 
-    Both sums are k^2 where no tap meets the border.
+    The sums, k^2 where no tap meets the border: of the variance, of the squared mean, of the runs' squared difference.
     """
     size = int(state[SIZE])
+    profile, change = state[PROFILE : PROFILE + size], state[PROFILE + size : PROFILE + 2 * size]
+    root = np.sqrt(profile)
+    if kernel == 1 and stride == 1:
+        return DONE, 1.0, root.mean() ** 4, 1.0
     padding = (kernel - 1) // 2
     out = (size + 2 * padding - kernel) // stride + 1
     if out < 1:
-        return WINDOW_TOO_LARGE, 0.0, 0.0
-    profile = state[PROFILE : PROFILE + size]
-    if kernel == 1 and stride == 1:
-        deviation = 0.0
-        for position in range(size):
-            deviation += math.sqrt(profile[position])
-        return DONE, 1.0, (deviation / size) ** 4
-    root = np.sqrt(profile)
-    summed = np.zeros(out)
-    seen = np.zeros(out)
+        return WINDOW_TOO_LARGE, 0.0, 0.0, 0.0
+    summed, changed, seen = np.zeros(out), np.zeros(out), np.zeros(out)
     inside_mean = 0.0
-    constant = constant_share(state)
     for tap in range(kernel):
         # Output positions whose tap lands inside the map.
         begin = max(0, (padding - tap + stride - 1) // stride)
         end = min(out, (size - 1 + padding - tap) // stride + 1)
         deviation = 0.0
         for position in range(begin, end):
-            source = position * stride - padding + tap
-            summed[position] += profile[source]
-            deviation += root[source]
+            deviation += root[position * stride - padding + tap]
         deviation /= out
         inside_mean += deviation * deviation
         for position in range(begin, end):
-            seen[position] += deviation * root[position * stride - padding + tap]
-    inside = 0.0
-    for position in range(out):
-        inside += summed[position] / out
-    # Channel means add the square of what a position misses of them, no more: sum over taps of (mean - mean on average)^2.
+            source = position * stride - padding + tap
+            summed[position] += profile[source]
+            changed[position] += change[source]
+            seen[position] += deviation * root[source]
+    inside, changed_inside = summed.mean(), changed.mean()
+    # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
+    constant = constant_share(state)
     total = inside * inside - constant * inside_mean * inside_mean
     state[SIZE] = out
     for position in range(out):
         around = constant * inside_mean * (inside_mean - 2 * seen[position])
-        profile[position] = (summed[position] * inside + around) / total
-    return DONE, inside * inside, inside_mean * inside_mean
+        state[PROFILE + position] = (summed[position] * inside + around) / total
+        state[PROFILE + out + position] = changed[position] / changed_inside
+    return DONE, inside * inside, inside_mean * inside_mean, changed_inside * changed_inside
 
 
 @compiled
@@ -139,14 +135,15 @@ def own_cumulant(excess_kurtosis: float, squared_skewness: float, terms: float) 
 
 
 @compiled
-def through_window(group: np.ndarray, inside: float, inside_mean: float) -> None:
+def through_window(group: np.ndarray, inside: float, inside_mean: float, changed: float) -> None:
     """One channel's moments after a window of unit-variance weights, in place.
 
     Where the window reaches beyond the border it misses part of the mean: that varies over positions.
     """
     square = group[MEAN] * group[MEAN] + group[OFFSET]
+    lost = (group[VARIANCE] - group[COVARIANCE]) * changed
     group[VARIANCE] = group[VARIANCE] * inside + square * (inside - inside_mean)
-    group[COVARIANCE] = group[COVARIANCE] * inside + square * (inside - inside_mean)
+    group[COVARIANCE] = group[VARIANCE] - lost
     group[OFFSET] = square * inside_mean
     group[MEAN] = group[CHANGE] = 0.0
 
@@ -154,7 +151,7 @@ def through_window(group: np.ndarray, inside: float, inside_mean: float) -> None
 @compiled
 def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
     reached = min(kernel, int(state[SIZE]))
-    failure, inside, inside_mean = slide(state, kernel, stride)
+    failure, inside, inside_mean, changed = slide(state, kernel, stride)
     if failure:
         return failure
     taps = 1 / averaged(state[LAG] / 2, reached)
@@ -163,7 +160,7 @@ def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
         group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
         variance = group[VARIANCE]
         excess, skewness = group[FOURTH] / variance**2, group[THIRD] ** 2 / variance**3
-        through_window(group, inside, inside_mean)
+        through_window(group, inside, inside_mean, changed)
         group[THIRD] = 0.0
         group[FOURTH] = own_cumulant(excess, skewness, taps) * group[VARIANCE] ** 2
         width += group[CHANNELS]
@@ -180,7 +177,7 @@ def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
 @compiled
 def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts: int) -> int:
     reached = min(kernel, int(state[SIZE]))
-    failure, inside, inside_mean = slide(state, kernel, stride)
+    failure, inside, inside_mean, changed = slide(state, kernel, stride)
     if failure:
         return failure
     total = 0.0
@@ -195,7 +192,7 @@ def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts:
         own_overlap += share * share / channels
         own_norm += share * share / channels * (2 + group[FOURTH] / group[VARIANCE] ** 2)
         skewness += share * group[THIRD] ** 2 / group[VARIANCE] ** 3
-        through_window(group, inside, inside_mean)
+        through_window(group, inside, inside_mean, changed)
         variance += channels * group[VARIANCE]
         covariance += channels * group[COVARIANCE]
         offset += channels * group[OFFSET]
@@ -272,7 +269,12 @@ def activate(state: np.ndarray, function: int) -> None:
         slope += group[CHANNELS] * steepness
         width += group[CHANNELS]
     gain /= width
-    state[CHANGE_NORM] *= (slope / width) ** 2
+    slope /= width
+    state[CHANGE_NORM] *= slope * slope
+    # Where the runs have parted for good, their difference follows the variance.
+    size = int(state[SIZE])
+    for position in range(PROFILE, PROFILE + size):
+        state[position + size] = slope * state[position + size] + (1 - slope) * state[position]
     state[CHANGE_OWN] = ACTIVATED_CHANGE
     state[NORM] /= 1 + SATURATION * state[NORM]
     state[OVERLAP] *= gain * gain

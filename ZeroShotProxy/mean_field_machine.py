@@ -106,21 +106,23 @@ def log_difference(state: np.ndarray) -> float:
         if change == 0:
             change = 2 * math.sqrt(max(0.0, group[VARIANCE] - group[COVARIANCE]) / math.pi)
         total += group[CHANNELS] * change
-    total *= scale_mean(1 + state[kernel.CHANGE_NORM]) * state[SIZE] ** 2
+    size = int(state[SIZE])
+    deviation = np.sqrt(state[PROFILE + size : PROFILE + 2 * size]).sum()
+    total *= scale_mean(1 + state[kernel.CHANGE_NORM]) * deviation * deviation
     return math.log(total) if total > 0 else -math.inf
 
 
 @compiled
 def copy(stack: np.ndarray, top: int) -> None:
     """A second copy on top; its BN sum starts at 0 because the sums of joined maps add."""
-    used = PROFILE + int(stack[top, SIZE])
+    used = PROFILE + 2 * int(stack[top, SIZE])
     stack[top + 1, :used] = stack[top, :used]
     stack[top + 1, LOG_SCALE] = 0.0
 
 
 @compiled
 def swap(stack: np.ndarray, top: int) -> None:
-    used = PROFILE + int(max(stack[top, SIZE], stack[top - 1, SIZE]))
+    used = PROFILE + 2 * int(max(stack[top, SIZE], stack[top - 1, SIZE]))
     for index in range(used):
         stack[top, index], stack[top - 1, index] = stack[top - 1, index], stack[top, index]
 
@@ -259,7 +261,7 @@ def blend(lower: np.ndarray, upper: np.ndarray, weight: float, other: float) -> 
     share = weight / (weight + other)
     for field in range(NORM, HEADER):
         lower[field] = share * lower[field] + (1 - share) * upper[field]
-    for field in range(PROFILE, PROFILE + int(lower[SIZE])):
+    for field in range(PROFILE, PROFILE + 2 * int(lower[SIZE])):
         lower[field] = share * lower[field] + (1 - share) * upper[field]
     lower[LOG_SCALE] += upper[LOG_SCALE]
 
@@ -283,7 +285,7 @@ def average_pool(state: np.ndarray, out: int) -> int:
     for lag in (LAG, kernel.NORM_LAG, kernel.OVERLAP_LAG):
         state[lag] = kernel.moved(state[lag], window, window)
     state[SIZE] = out
-    state[PROFILE : PROFILE + out] = 1.0
+    state[PROFILE : PROFILE + 2 * out] = 1.0
     return DONE
 
 
@@ -311,7 +313,7 @@ def run_steps(steps: np.ndarray, resolution: int, gamma: float, channels: int) -
 
     Both runs are normalised by the first BN, hence the covariance 1 / sqrt(1 + gamma^2).
     """
-    stack = np.zeros((STACK, PROFILE + resolution))
+    stack = np.zeros((STACK, PROFILE + 2 * resolution))
     first = stack[0]
     first[COUNT], first[SIZE] = 1, resolution
     first[HEADER + CHANNELS], first[HEADER + VARIANCE] = channels, 1.0
