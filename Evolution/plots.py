@@ -23,7 +23,7 @@ def plot_search(
     """
     figure, (left, right) = _figure(2, (11, 4.2))
     shown = scored[:: max(1, len(scored) // _MOST_POINTS)]
-    left.scatter([s[0] for s in shown], [s[1] for s in shown], s=3, color=_GREY, label="candidate", rasterized=True)
+    left.scatter([s[0] for s in shown], [s[1] for s in shown], s=3, color=_GREY, label="candidate")
     best = _running_best(scored)
     left.step([b[0] for b in best], [b[1] for b in best], where="post", color=_BLUE, label="best so far")
     left.set_xlabel("iteration")
@@ -45,7 +45,8 @@ def plot_search(
     right.set_xlabel("parameters (millions)")
     right.set_ylabel(f"{settings.zero_shot_score} score")
     right.legend(loc="lower right")
-    figure.suptitle(f"{scored[-1][0] + 1:,} iterations, best {settings.zero_shot_score} score {best[-1][1]:.4g}")
+    figure.suptitle(f"{len(scored):,} candidates scored, best {settings.zero_shot_score} score {best[-1][1]:.4g}")
+    left.xaxis.set_major_formatter("{x:,.0f}")
     _save(figure, path)
 
 

@@ -11,7 +11,10 @@ source "$HERE/environment.sh"
 ensure_environment requirements.txt
 
 export SAVE_DIR=${SAVE_DIR:-$ROOT/save_dir/quickstart}
-export EVOLUTION_MAX_ITER=${EVOLUTION_MAX_ITER:-2000} POPULATION_SIZE=${POPULATION_SIZE:-128} BATCH_SIZE=${BATCH_SIZE:-16}
+export ZERO_SHOT_SCORE=${ZERO_SHOT_SCORE:-ZenClosedForm}
+export EVOLUTION_MAX_ITER=${EVOLUTION_MAX_ITER:-100000} BATCH_SIZE=${BATCH_SIZE:-16}
+# The winner's score is checked by forward passes.
+[[ $ZERO_SHOT_SCORE == Zen* ]] && set -- --verify_top 1 "$@"
 if [[ -e $SAVE_DIR/search.db && ! -e $SAVE_DIR/best_structure.txt ]]; then
     set -- --resume "$@"
 fi
