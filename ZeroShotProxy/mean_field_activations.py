@@ -57,14 +57,14 @@ def rectified(group: np.ndarray, kurtosis: float) -> tuple[float, float]:
     mean = moment[1] + a * (narrow_mass - mass) + shrink * narrow_density - density
     spread = moment[2] - mean * mean
     change = max(0.0, variance - group[COVARIANCE]) / variance
-    lost = change * moment[0] - math.exp(-0.5 * a * a) * kernel_deficit(change)
+    lost, steepness = kernel_loss(change, moment[0], math.exp(-0.5 * a * a))
     third = moment[3] - 3 * mean * moment[2] + 2 * mean**3
     fourth = moment[4] - 4 * mean * moment[3] + 6 * mean * mean * moment[2] - 3 * mean**4 - 3 * spread * spread
     # Both runs are positive, or cross 0 symmetrically: E |y+ - y'+| is the share P(y > 0) of E |y - y'|.
     group[CHANGE] = moment[0] * 2 * math.sqrt(change / math.pi) * scale
     group[MEAN], group[VARIANCE], group[COVARIANCE] = mean * scale, spread * variance, (spread - lost) * variance
     group[THIRD], group[FOURTH] = third * variance * scale, fourth * variance * variance
-    return moment[0] * moment[0] / spread, steepness(change, lost, math.exp(-0.5 * a * a), moment[0])
+    return moment[0] * moment[0] / spread, steepness
 
 
 @compiled
@@ -98,22 +98,14 @@ def rectified_centred(group: np.ndarray, shrink: float, own: float) -> tuple[flo
     mean = shrink / SQRT_2PI
     spread = 0.5 - mean * mean
     change = max(0.0, variance - group[COVARIANCE]) / variance
-    lost = 0.5 * change - kernel_deficit(change)
+    lost, steepness = kernel_loss(change, 0.5, 1.0)
     scale = math.sqrt(variance)
     # |y - y'| = |y+ - y'+| + |y- - y'-|, and both have the same mean.
     group[CHANGE] = math.sqrt(change * variance / math.pi)
     group[MEAN], group[VARIANCE], group[COVARIANCE] = mean * scale, spread * variance, (spread - lost) * variance
     group[THIRD] = HALF_NORMAL_THIRD * variance * scale
     group[FOURTH] = (HALF_NORMAL_FOURTH * own - 3 * spread * spread) * variance * variance
-    return 0.25 / spread, steepness(change, lost, 1.0, 0.5)
-
-
-@compiled
-def steepness(change: float, lost: float, weight: float, mass: float) -> float:
-    """Elasticity of the rectifier's lost variance; its derivative is the chance that both runs are positive."""
-    if lost <= 0:
-        return 1.0
-    return change / lost * max(0.0, mass - weight * math.acos(max(-1.0, 1 - change)) / (2 * math.pi))
+    return 0.25 / spread, steepness
 
 
 @compiled
@@ -129,14 +121,19 @@ def gaussian(x: float) -> tuple[float, float]:
 
 
 @compiled
-def kernel_deficit(change: float) -> float:
-    """By how much the arc-cosine kernel loses less than change / 2 between correlation 1 and 1 - change.
+def kernel_loss(change: float, mass: float, weight: float) -> tuple[float, float]:
+    """What a rectified unit-variance channel loses of its covariance at correlation 1 - change, and that loss's elasticity.
 
-    For a mean other than 0 the same deficit holds times exp(-a^2 / 2), to leading order in change.
+    At mean 0 (mass 1/2, weight 1) this is the arc-cosine kernel. Elsewhere its deficit against change times P(y > 0) holds
+    times exp(-a^2 / 2), to leading order. The derivative is the chance that both runs are positive.
     """
     rho = max(-1.0, 1 - change)
-    kernel = (math.sqrt(max(0.0, 1 - rho * rho)) + rho * (math.pi - math.acos(rho))) / (2 * math.pi)
-    return change / 2 - (0.5 - kernel)
+    angle = math.acos(rho)
+    kernel = (math.sqrt(max(0.0, 1 - rho * rho)) + rho * (math.pi - angle)) / (2 * math.pi)
+    lost = change * mass - weight * (change / 2 - (0.5 - kernel))
+    if lost <= 0:
+        return 0.0, 1.0
+    return lost, change / lost * max(0.0, mass - weight * angle / (2 * math.pi))
 
 
 def evaluated_moments(function: int, mean: float, variance: float) -> np.ndarray:

@@ -19,8 +19,9 @@ from ZeroShotProxy.mean_field_activations import compiled, rectified, smoothed
 # mean squared correlation between two channels. *_LAG and LAG: variance, in squared pixels, of the distance over which
 # these and a channel itself are alike. JITTER: half the relative variance of BN's statistic over draws of the weights.
 # CHANGE_NORM: NORM of the difference between the clean and the perturbed run; CHANGE_OWN: what one channel adds to it.
-COUNT, SIZE, LOG_SCALE, NORM, NORM_LAG, OVERLAP, OVERLAP_LAG, LAG, JITTER, CHANGE_NORM, CHANGE_OWN = range(11)
-HEADER = 11
+# ROOT: mean square root of the profile.
+COUNT, SIZE, LOG_SCALE, NORM, NORM_LAG, OVERLAP, OVERLAP_LAG, LAG, JITTER, CHANGE_NORM, CHANGE_OWN, ROOT = range(12)
+HEADER = 12
 # A group. OFFSET: variance over channels of a channel's own mean. THIRD, FOURTH: cumulants. CHANGE: mean absolute
 # difference of the two runs, right behind a rectifier only; 0 elsewhere, where the difference is Gaussian.
 CHANNELS, MEAN, VARIANCE, COVARIANCE, OFFSET, THIRD, FOURTH, CHANGE = range(8)
@@ -88,15 +89,19 @@ def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, floa
     The sums, k^2 where no tap meets the border: of the variance, of the squared mean, of the runs' squared difference.
     """
     size = int(state[SIZE])
-    profile, change = state[PROFILE : PROFILE + size], state[PROFILE + size : PROFILE + 2 * size]
-    root = np.sqrt(profile)
     if kernel == 1 and stride == 1:
-        return DONE, 1.0, root.mean() ** 4, 1.0
+        square = state[ROOT] * state[ROOT]
+        return DONE, 1.0, square * square, 1.0
+    profile, change = state[PROFILE : PROFILE + size], state[PROFILE + size : PROFILE + 2 * size]
     padding = (kernel - 1) // 2
     out = (size + 2 * padding - kernel) // stride + 1
     if out < 1:
         return WINDOW_TOO_LARGE, 0.0, 0.0, 0.0
-    summed, changed, seen = np.zeros(out), np.zeros(out), np.zeros(out)
+    scratch = np.zeros(3 * out + size)
+    summed, changed, seen = scratch[:out], scratch[out : 2 * out], scratch[2 * out : 3 * out]
+    root = scratch[3 * out :]
+    for position in range(size):
+        root[position] = math.sqrt(profile[position])
     inside_mean = 0.0
     for tap in range(kernel):
         # Output positions whose tap lands inside the map.
@@ -112,15 +117,22 @@ def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, floa
             summed[position] += profile[source]
             changed[position] += change[source]
             seen[position] += deviation * root[source]
-    inside, changed_inside = summed.mean(), changed.mean()
+    inside = changed_inside = 0.0
+    for position in range(out):
+        inside += summed[position] / out
+        changed_inside += changed[position] / out
     # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
     constant = constant_share(state)
     total = inside * inside - constant * inside_mean * inside_mean
+    mean_root = 0.0
     state[SIZE] = out
     for position in range(out):
         around = constant * inside_mean * (inside_mean - 2 * seen[position])
-        state[PROFILE + position] = (summed[position] * inside + around) / total
+        value = max(0.0, (summed[position] * inside + around) / total)
+        mean_root += math.sqrt(value) / out
+        state[PROFILE + position] = value
         state[PROFILE + out + position] = changed[position] / changed_inside
+    state[ROOT] = mean_root
     return DONE, inside * inside, inside_mean * inside_mean, changed_inside * changed_inside
 
 

@@ -286,6 +286,7 @@ def average_pool(state: np.ndarray, out: int) -> int:
         state[lag] = kernel.moved(state[lag], window, window)
     state[SIZE] = out
     state[PROFILE : PROFILE + 2 * out] = 1.0
+    state[kernel.ROOT] = 1.0
     return DONE
 
 
@@ -313,8 +314,10 @@ def run_steps(steps: np.ndarray, resolution: int, gamma: float, channels: int) -
 
     Both runs are normalised by the first BN, hence the covariance 1 / sqrt(1 + gamma^2).
     """
-    stack = np.zeros((STACK, PROFILE + 2 * resolution))
+    stack = np.empty((STACK, PROFILE + 2 * resolution))
     first = stack[0]
+    first[: HEADER + FIELDS] = 0.0
+    first[kernel.ROOT] = 1.0
     first[COUNT], first[SIZE] = 1, resolution
     first[HEADER + CHANNELS], first[HEADER + VARIANCE] = channels, 1.0
     first[HEADER + COVARIANCE] = 1 / math.sqrt(1 + gamma * gamma)
