@@ -142,7 +142,7 @@ def _run(search: Search, history: History, folder: Path, options: RunOptions) ->
         log.info("resuming at iteration %d: %s", start, search.progress.describe())
     with (
         _stop_requested() as stop,
-        _without_collector() if is_value_only(search.settings) else nullcontext(),
+        without_collector() if is_value_only(search.settings) else nullcontext(),
         tqdm(
             total=search.settings.evolution_max_iter,
             initial=start,
@@ -195,7 +195,7 @@ def is_value_only(settings: SearchSettings) -> bool:
 
 
 @contextmanager
-def _without_collector() -> Iterator[None]:
+def without_collector() -> Iterator[None]:
     """No cyclic garbage collection: values make no cycles, and looking for them takes a third of the time."""
     gc.collect()
     gc.freeze()

@@ -1,0 +1,122 @@
+"""Iterations a second of the search, for each space and proxy, as ratios to a plain loop with Monte-Carlo Zen, in one run.
+
+    python -m benchmarks.search_throughput
+
+The plain loop is what the field does: choose a parent, mutate it, check the budgets, build the network with PyTorch's default
+initialisation, set Gaussian weights, run two forward passes of 64 images. It records nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from Evolution.budgets import first_exceeded
+from Evolution.executors import make_executor
+from Evolution.proposals import make_proposer
+from Evolution.runner import open_history, without_collector
+from Evolution.search import Search, cost_model, search_budgets
+from Evolution.settings import SearchSettings
+from Masternet import MasterNet
+from ZeroShotProxy import ScoringContext, ScoringSettings
+from ZeroShotProxy.compute_zen_score import zen_score
+from ZeroShotProxy.network_state import set_gaussian_weights
+
+ROOT = Path(__file__).parent.parent
+XX_START = (
+    "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,64,2,32,1)"
+    "SuperResK3K3(64,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
+)
+GHOST_START = XX_START.replace("SuperResK3K3", "SuperGhostShuffleK3")
+IDW_START = (
+    "SuperConvK3BNRELU(3,8,1,1)SuperResIDWE6K3(8,32,2,8,1)SuperResIDWE6K3(32,48,2,32,1)SuperResIDWE6K3(48,96,2,48,1)"
+    "SuperConvK1BNRELU(96,512,1,1)"
+)
+STARTS = {"XXBL": XX_START, "IDW_fixfc": IDW_START, "ghostshuffle": GHOST_START}
+
+
+def settings_of(space: str, proxy: str, iterations: int) -> SearchSettings:
+    """The CIFAR search under 1M parameters and 18 layers, with all four value budgets set."""
+    return SearchSettings(
+        zero_shot_score=proxy,
+        evolution_max_iter=iterations,
+        fix_initialize=True,
+        origin=True,
+        search_space=str(ROOT / f"SearchSpace/search_space_{space}.py"),
+        plainnet_struct=STARTS[space],
+        batch_size=64,
+        round_size=1 if proxy.endswith(("ClosedForm", "Random", "Flops", "Params")) else 32,
+        max_layers=18,
+        budget_model_size=1e6,
+        budget_flops=6e8,
+        budget_mac=2e7,
+    )
+
+
+def plain_loop(settings: SearchSettings) -> float:
+    """Iterations a second of the plain loop."""
+    proposer, budgets, costs = make_proposer(settings), search_budgets(settings), cost_model(settings)
+    generator, scoring = random.Random(0), ScoringSettings(32, 64, 10)
+    context = ScoringContext(scoring, replace(scoring.style, no_reslink=True), 0)
+    population = [proposer.initial]
+    begun = time.perf_counter()
+    for _ in range(settings.evolution_max_iter):
+        child = proposer.later(generator.choice(population), generator)
+        if first_exceeded(budgets, costs.costs(child)):
+            continue
+        module = MasterNet(num_classes=10, plainnet_struct=child, no_reslink=True)
+        set_gaussian_weights(module, context.generator)
+        zen_score(module, context)
+        population.append(child)
+    return settings.evolution_max_iter / (time.perf_counter() - begun)
+
+
+def search_loop(settings: SearchSettings, workers: int = 1, skip: int = 0) -> float:
+    """Iterations a second of the search, history included, after `skip` iterations."""
+    with tempfile.TemporaryDirectory() as folder:
+        history = open_history(settings, Path(folder), resume=False)
+        executor = make_executor(settings, workers)
+        search = Search(settings, make_proposer(settings), executor, history)
+        with without_collector():
+            while search.progress.next_iteration < skip:
+                search.advance()
+            begun, first = time.perf_counter(), search.progress.next_iteration
+            while not search.finished:
+                search.advance()
+            history.commit()
+            seconds = time.perf_counter() - begun
+        executor.close()
+        history.close()
+    return (settings.evolution_max_iter - first) / seconds
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--iterations", type=int, default=480_000, help="of value-only proxies")
+    parser.add_argument("--plain_iterations", type=int, default=60, help="of the plain loop and of Monte-Carlo proxies")
+    parser.add_argument("--spaces", nargs="+", default=list(STARTS), choices=list(STARTS))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"{'space':<14}{'what':<28}{'iterations/s':>14}{'times plain':>14}")
+    for space in options.spaces:
+        plain = plain_loop(settings_of(space, "Zen", options.plain_iterations))
+        rows = {"plain loop, Zen batch 64": plain}
+        for proxy in ("ZenClosedForm", "Params", "Random"):
+            # What is measured once only, compiling included, lies in the first iterations.
+            rows[proxy] = search_loop(settings_of(space, proxy, options.iterations), skip=1_000)
+        for workers in (1, 2):
+            settings = settings_of(space, "Zen", 4 * options.plain_iterations)
+            rows[f"Zen batch 64, {workers} worker{'s' * (workers > 1)}"] = search_loop(settings, workers, skip=64)
+        for name, speed in rows.items():
+            print(f"{space:<14}{name:<28}{speed:>14,.1f}{speed / plain:>14,.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
