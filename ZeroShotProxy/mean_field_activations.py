@@ -36,7 +36,7 @@ _, MEAN, VARIANCE, COVARIANCE, _, THIRD, FOURTH, CHANGE = range(8)
 
 
 @compiled
-def rectified(group: np.ndarray, kurtosis: float) -> tuple[float, float]:
+def rectified(state: np.ndarray, base: int, kurtosis: float) -> tuple[float, float]:
     """max(x, 0) of a channel that is nearly Gaussian at every position.
 
     Returns the squared linear part over the variance, and d log lost variance / d log lost variance before.
@@ -44,26 +44,30 @@ def rectified(group: np.ndarray, kurtosis: float) -> tuple[float, float]:
     kurtosis: that of the positions' scale, over 3; a log-normal scale s with E s^2 = 1, E s^4 = kurtosis has
     E s = kurtosis^(-1/8). Third and fourth cumulants enter by Edgeworth's series.
     """
-    variance = group[VARIANCE]
+    variance = state[base + VARIANCE]
     scale = math.sqrt(variance)
-    a = group[MEAN] / scale
-    skewness, excess = group[THIRD] / (variance * scale), group[FOURTH] / (variance * variance)
+    a = state[base + MEAN] / scale
+    skewness, excess = state[base + THIRD] / (variance * scale), state[base + FOURTH] / (variance * variance)
     if a == 0 and skewness == 0:
-        return rectified_centred(group, scale_mean(kurtosis * (1 + excess / 3)), 1 + excess / 3)
+        return rectified_centred(state, base, scale_mean(kurtosis * (1 + excess / 3)), 1 + excess / 3)
     moment = edgeworth_moments(a, skewness, excess)
     shrink = scale_mean(kurtosis)
     density, mass = gaussian(a)
     narrow_density, narrow_mass = gaussian(a / shrink)
     mean = moment[1] + a * (narrow_mass - mass) + shrink * narrow_density - density
     spread = moment[2] - mean * mean
-    change = max(0.0, variance - group[COVARIANCE]) / variance
+    change = max(0.0, variance - state[base + COVARIANCE]) / variance
     lost, steepness = kernel_loss(change, moment[0], math.exp(-0.5 * a * a))
     third = moment[3] - 3 * mean * moment[2] + 2 * mean**3
     fourth = moment[4] - 4 * mean * moment[3] + 6 * mean * mean * moment[2] - 3 * mean**4 - 3 * spread * spread
     # Both runs are positive, or cross 0 symmetrically: E |y+ - y'+| is the share P(y > 0) of E |y - y'|.
-    group[CHANGE] = moment[0] * 2 * math.sqrt(change / math.pi) * scale
-    group[MEAN], group[VARIANCE], group[COVARIANCE] = mean * scale, spread * variance, (spread - lost) * variance
-    group[THIRD], group[FOURTH] = third * variance * scale, fourth * variance * variance
+    state[base + CHANGE] = moment[0] * 2 * math.sqrt(change / math.pi) * scale
+    state[base + MEAN], state[base + VARIANCE], state[base + COVARIANCE] = (
+        mean * scale,
+        spread * variance,
+        (spread - lost) * variance,
+    )
+    state[base + THIRD], state[base + FOURTH] = third * variance * scale, fourth * variance * variance
     return moment[0] * moment[0] / spread, steepness
 
 
@@ -92,19 +96,23 @@ def edgeworth_moments(a: float, skewness: float, excess: float) -> tuple[float, 
 
 
 @compiled
-def rectified_centred(group: np.ndarray, shrink: float, own: float) -> tuple[float, float]:
+def rectified_centred(state: np.ndarray, base: int, shrink: float, own: float) -> tuple[float, float]:
     """`rectified` of a channel with mean 0 and no skewness, as behind every BN."""
-    variance = group[VARIANCE]
+    variance = state[base + VARIANCE]
     mean = shrink / SQRT_2PI
     spread = 0.5 - mean * mean
-    change = max(0.0, variance - group[COVARIANCE]) / variance
+    change = max(0.0, variance - state[base + COVARIANCE]) / variance
     lost, steepness = kernel_loss(change, 0.5, 1.0)
     scale = math.sqrt(variance)
     # |y - y'| = |y+ - y'+| + |y- - y'-|, and both have the same mean.
-    group[CHANGE] = math.sqrt(change * variance / math.pi)
-    group[MEAN], group[VARIANCE], group[COVARIANCE] = mean * scale, spread * variance, (spread - lost) * variance
-    group[THIRD] = HALF_NORMAL_THIRD * variance * scale
-    group[FOURTH] = (HALF_NORMAL_FOURTH * own - 3 * spread * spread) * variance * variance
+    state[base + CHANGE] = math.sqrt(change * variance / math.pi)
+    state[base + MEAN], state[base + VARIANCE], state[base + COVARIANCE] = (
+        mean * scale,
+        spread * variance,
+        (spread - lost) * variance,
+    )
+    state[base + THIRD] = HALF_NORMAL_THIRD * variance * scale
+    state[base + FOURTH] = (HALF_NORMAL_FOURTH * own - 3 * spread * spread) * variance * variance
     return 0.25 / spread, steepness
 
 
@@ -175,22 +183,26 @@ AFTER_BN = np.stack([evaluated_moments(function, 0.0, 1.0) for function in range
 
 
 @compiled
-def smoothed(group: np.ndarray, kurtosis: float, function: int) -> tuple[float, float]:
+def smoothed(state: np.ndarray, base: int, kurtosis: float, function: int) -> tuple[float, float]:
     """A smooth function of a channel, like `rectified`; the covariance is sum a_n^2 rho^n over Hermite weights a_n."""
-    variance = group[VARIANCE]
-    centred = group[MEAN] == 0 and variance == 1
-    table = AFTER_BN[function] if centred else moments(function, group[MEAN], variance)
-    fluctuation = 8 * (1 - scale_mean(kurtosis * (1 + group[FOURTH] / (3 * variance * variance))))
+    variance = state[base + VARIANCE]
+    centred = state[base + MEAN] == 0 and variance == 1
+    table = AFTER_BN[function] if centred else moments(function, state[base + MEAN], variance)
+    fluctuation = 8 * (1 - scale_mean(kurtosis * (1 + state[base + FOURTH] / (3 * variance * variance))))
     mean = table[FIRST] + table[FIRST_CURVATURE] * fluctuation
     spread = table[SECOND] + table[SECOND_CURVATURE] * fluctuation - mean * mean
-    rho = group[COVARIANCE] / variance
+    rho = state[base + COVARIANCE] / variance
     power, change, total, derivative = 1.0, 0.0, 0.0, 0.0
     for order in range(HERMITE, HERMITE + HERMITE_TERMS):
         derivative += table[order] * (order - HERMITE + 1) * power
         power *= rho
         change += table[order] * (1 - power)
         total += table[order]
-    group[MEAN], group[VARIANCE], group[COVARIANCE] = mean, spread, spread - change * spread / total
-    group[CHANGE] = 0.0
-    group[THIRD], group[FOURTH] = table[CENTRAL_THIRD], table[CENTRAL_FOURTH] - 3 * spread * spread
+    state[base + MEAN], state[base + VARIANCE], state[base + COVARIANCE] = (
+        mean,
+        spread,
+        spread - change * spread / total,
+    )
+    state[base + CHANGE] = 0.0
+    state[base + THIRD], state[base + FOURTH] = table[CENTRAL_THIRD], table[CENTRAL_FOURTH] - 3 * spread * spread
     return table[HERMITE] / total, derivative * (1 - rho) / change if change > 0 else 1.0

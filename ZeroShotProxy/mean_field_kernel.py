@@ -28,6 +28,8 @@ CHANNELS, MEAN, VARIANCE, COVARIANCE, OFFSET, THIRD, FOURTH, CHANGE = range(8)
 FIELDS = 8
 GROUPS = 24
 PROFILE = HEADER + GROUPS * FIELDS
+# Rows of the map's height behind the groups: two profiles and room to work.
+PROFILE_ROWS = 6
 STACK = 12
 
 # The share of LAG that a rectifier and a smooth function leave: the exact recursion of a channel's correlation through
@@ -75,10 +77,10 @@ def constant_share(state: np.ndarray) -> float:
     """The share of the map's mean square that is constant over positions, its channels' means."""
     constant = total = 0.0
     for index in range(int(state[COUNT])):
-        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        square = group[CHANNELS] * (group[MEAN] * group[MEAN] + group[OFFSET])
+        base = HEADER + index * FIELDS
+        square = state[base + CHANNELS] * (state[base + MEAN] * state[base + MEAN] + state[base + OFFSET])
         constant += square
-        total += square + group[CHANNELS] * group[VARIANCE]
+        total += square + state[base + CHANNELS] * state[base + VARIANCE]
     return constant / total
 
 
@@ -92,16 +94,18 @@ def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, floa
     if kernel == 1 and stride == 1:
         square = state[ROOT] * state[ROOT]
         return DONE, 1.0, square * square, 1.0
-    profile, change = state[PROFILE : PROFILE + size], state[PROFILE + size : PROFILE + 2 * size]
     padding = (kernel - 1) // 2
     out = (size + 2 * padding - kernel) // stride + 1
     if out < 1:
         return WINDOW_TOO_LARGE, 0.0, 0.0, 0.0
-    scratch = np.zeros(3 * out + size)
-    summed, changed, seen = scratch[:out], scratch[out : 2 * out], scratch[2 * out : 3 * out]
-    root = scratch[3 * out :]
+    change = PROFILE + size
+    # Room behind the profiles for sums: of the profile, of the change, of the mean a position sees; and for roots.
+    room = (state.size - PROFILE) // PROFILE_ROWS
+    summed, changed, seen, root = PROFILE + 2 * room, PROFILE + 3 * room, PROFILE + 4 * room, PROFILE + 5 * room
     for position in range(size):
-        root[position] = math.sqrt(profile[position])
+        state[root + position] = math.sqrt(state[PROFILE + position])
+    for position in range(out):
+        state[summed + position] = state[changed + position] = state[seen + position] = 0.0
     inside_mean = 0.0
     for tap in range(kernel):
         # Output positions whose tap lands inside the map.
@@ -109,30 +113,32 @@ def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, floa
         end = min(out, (size - 1 + padding - tap) // stride + 1)
         deviation = 0.0
         for position in range(begin, end):
-            deviation += root[position * stride - padding + tap]
+            deviation += state[root + position * stride - padding + tap]
         deviation /= out
         inside_mean += deviation * deviation
         for position in range(begin, end):
             source = position * stride - padding + tap
-            summed[position] += profile[source]
-            changed[position] += change[source]
-            seen[position] += deviation * root[source]
+            state[summed + position] += state[PROFILE + source]
+            state[changed + position] += state[change + source]
+            state[seen + position] += deviation * state[root + source]
     inside = changed_inside = 0.0
     for position in range(out):
-        inside += summed[position] / out
-        changed_inside += changed[position] / out
+        inside += state[summed + position]
+        changed_inside += state[changed + position]
+    inside /= out
+    changed_inside /= out
     # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
     constant = constant_share(state)
-    total = inside * inside - constant * inside_mean * inside_mean
+    scale = 1 / (inside * inside - constant * inside_mean * inside_mean)
     mean_root = 0.0
     state[SIZE] = out
     for position in range(out):
-        around = constant * inside_mean * (inside_mean - 2 * seen[position])
-        value = max(0.0, (summed[position] * inside + around) / total)
-        mean_root += math.sqrt(value) / out
+        around = constant * inside_mean * (inside_mean - 2 * state[seen + position])
+        value = max(0.0, (state[summed + position] * inside + around) * scale)
+        mean_root += math.sqrt(value)
         state[PROFILE + position] = value
-        state[PROFILE + out + position] = changed[position] / changed_inside
-    state[ROOT] = mean_root
+        state[PROFILE + out + position] = state[changed + position] / changed_inside
+    state[ROOT] = mean_root / out
     return DONE, inside * inside, inside_mean * inside_mean, changed_inside * changed_inside
 
 
@@ -147,17 +153,17 @@ def own_cumulant(excess_kurtosis: float, squared_skewness: float, terms: float) 
 
 
 @compiled
-def through_window(group: np.ndarray, inside: float, inside_mean: float, changed: float) -> None:
+def through_window(state: np.ndarray, base: int, inside: float, inside_mean: float, changed: float) -> None:
     """One channel's moments after a window of unit-variance weights, in place.
 
     Where the window reaches beyond the border it misses part of the mean: that varies over positions.
     """
-    square = group[MEAN] * group[MEAN] + group[OFFSET]
-    lost = (group[VARIANCE] - group[COVARIANCE]) * changed
-    group[VARIANCE] = group[VARIANCE] * inside + square * (inside - inside_mean)
-    group[COVARIANCE] = group[VARIANCE] - lost
-    group[OFFSET] = square * inside_mean
-    group[MEAN] = group[CHANGE] = 0.0
+    square = state[base + MEAN] * state[base + MEAN] + state[base + OFFSET]
+    lost = (state[base + VARIANCE] - state[base + COVARIANCE]) * changed
+    state[base + VARIANCE] = state[base + VARIANCE] * inside + square * (inside - inside_mean)
+    state[base + COVARIANCE] = state[base + VARIANCE] - lost
+    state[base + OFFSET] = square * inside_mean
+    state[base + MEAN] = state[base + CHANGE] = 0.0
 
 
 @compiled
@@ -169,13 +175,13 @@ def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
     taps = 1 / averaged(state[LAG] / 2, reached)
     width = 0.0
     for index in range(int(state[COUNT])):
-        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        variance = group[VARIANCE]
-        excess, skewness = group[FOURTH] / variance**2, group[THIRD] ** 2 / variance**3
-        through_window(group, inside, inside_mean, changed)
-        group[THIRD] = 0.0
-        group[FOURTH] = own_cumulant(excess, skewness, taps) * group[VARIANCE] ** 2
-        width += group[CHANNELS]
+        base = HEADER + index * FIELDS
+        variance = state[base + VARIANCE]
+        excess, skewness = state[base + FOURTH] / variance**2, state[base + THIRD] ** 2 / variance**3
+        through_window(state, base, inside, inside_mean, changed)
+        state[base + THIRD] = 0.0
+        state[base + FOURTH] = own_cumulant(excess, skewness, taps) * state[base + VARIANCE] ** 2
+        width += state[base + CHANNELS]
     state[NORM] *= averaged(state[NORM_LAG], reached)
     state[OVERLAP] *= averaged(state[OVERLAP_LAG], reached)
     state[CHANGE_NORM] *= averaged(state[NORM_LAG], reached)
@@ -194,31 +200,31 @@ def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts:
         return failure
     total = 0.0
     for index in range(int(state[COUNT])):
-        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        total += group[CHANNELS] * group[VARIANCE]
+        base = HEADER + index * FIELDS
+        total += state[base + CHANNELS] * state[base + VARIANCE]
     variance = covariance = offset = own_norm = own_overlap = skewness = 0.0
     for index in range(int(state[COUNT])):
-        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        channels = group[CHANNELS]
-        share = channels * group[VARIANCE] / total
+        base = HEADER + index * FIELDS
+        channels = state[base + CHANNELS]
+        share = channels * state[base + VARIANCE] / total
         own_overlap += share * share / channels
-        own_norm += share * share / channels * (2 + group[FOURTH] / group[VARIANCE] ** 2)
-        skewness += share * group[THIRD] ** 2 / group[VARIANCE] ** 3
-        through_window(group, inside, inside_mean, changed)
-        variance += channels * group[VARIANCE]
-        covariance += channels * group[COVARIANCE]
-        offset += channels * group[OFFSET]
+        own_norm += share * share / channels * (2 + state[base + FOURTH] / state[base + VARIANCE] ** 2)
+        skewness += share * state[base + THIRD] ** 2 / state[base + VARIANCE] ** 3
+        through_window(state, base, inside, inside_mean, changed)
+        variance += channels * state[base + VARIANCE]
+        covariance += channels * state[base + COVARIANCE]
+        offset += channels * state[base + OFFSET]
     mix_texture(state, reached, stride, own_norm, own_overlap)
     state[JITTER] += state[OVERLAP] / out_channels
     variance /= parts
     terms = 1 / (own_overlap * averaged(state[LAG] / 2, reached)) / parts
     state[LAG] = moved(state[LAG], reached, stride)
-    group = state[HEADER : HEADER + FIELDS]
+    base = HEADER
     state[COUNT] = 1
-    group[CHANNELS] = out_channels
-    group[MEAN], group[VARIANCE], group[COVARIANCE] = 0.0, variance, covariance / parts
-    group[OFFSET], group[THIRD], group[CHANGE] = offset / parts, 0.0, 0.0
-    group[FOURTH] = own_cumulant(0.0, skewness, terms) * variance * variance
+    state[base + CHANNELS] = out_channels
+    state[base + MEAN], state[base + VARIANCE], state[base + COVARIANCE] = 0.0, variance, covariance / parts
+    state[base + OFFSET], state[base + THIRD], state[base + CHANGE] = offset / parts, 0.0, 0.0
+    state[base + FOURTH] = own_cumulant(0.0, skewness, terms) * variance * variance
     return DONE
 
 
@@ -245,16 +251,16 @@ def normalise(state: np.ndarray, epsilon: float) -> None:
     """BN: unit variance, and half the logarithm of the running variance into the score."""
     total = width = 0.0
     for index in range(int(state[COUNT])):
-        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        total += group[CHANNELS] * group[VARIANCE]
-        width += group[CHANNELS]
-        scale = 1 / (group[VARIANCE] + epsilon)
-        group[COVARIANCE] *= scale
-        group[THIRD] *= scale * math.sqrt(scale)
-        group[FOURTH] *= scale * scale
+        base = HEADER + index * FIELDS
+        total += state[base + CHANNELS] * state[base + VARIANCE]
+        width += state[base + CHANNELS]
+        scale = 1 / (state[base + VARIANCE] + epsilon)
+        state[base + COVARIANCE] *= scale
+        state[base + THIRD] *= scale * math.sqrt(scale)
+        state[base + FOURTH] *= scale * scale
         # Exactly 1 where it is 1: functions of a standard normal have been worked out before.
-        group[VARIANCE] = 1.0 if epsilon == 0 else group[VARIANCE] * scale
-        group[MEAN] = group[OFFSET] = group[CHANGE] = 0.0
+        state[base + VARIANCE] = 1.0 if epsilon == 0 else state[base + VARIANCE] * scale
+        state[base + MEAN] = state[base + OFFSET] = state[base + CHANGE] = 0.0
     # Mean of the logarithm over draws of the weights, to second order.
     state[LOG_SCALE] += 0.5 * math.log(BN_KEPT + BN_MOVED * total / width / (1 + state[JITTER]))
     state[JITTER] = 0.0
@@ -272,14 +278,16 @@ def activate(state: np.ndarray, function: int) -> None:
     kurtosis = excess(state)
     gain = slope = width = 0.0
     for index in range(int(state[COUNT])):
-        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        group[VARIANCE] += group[OFFSET]
-        group[COVARIANCE] += group[OFFSET]
-        group[OFFSET] = 0.0
-        linear, steepness = rectified(group, kurtosis) if function < 0 else smoothed(group, kurtosis, function)
-        gain += group[CHANNELS] * linear
-        slope += group[CHANNELS] * steepness
-        width += group[CHANNELS]
+        base = HEADER + index * FIELDS
+        state[base + VARIANCE] += state[base + OFFSET]
+        state[base + COVARIANCE] += state[base + OFFSET]
+        state[base + OFFSET] = 0.0
+        linear, steepness = (
+            rectified(state, base, kurtosis) if function < 0 else smoothed(state, base, kurtosis, function)
+        )
+        gain += state[base + CHANNELS] * linear
+        slope += state[base + CHANNELS] * steepness
+        width += state[base + CHANNELS]
     gain /= width
     slope /= width
     state[CHANGE_NORM] *= slope * slope

@@ -28,6 +28,7 @@ from ZeroShotProxy.mean_field_kernel import (
     OFFSET,
     OVERLAP,
     PROFILE,
+    PROFILE_ROWS,
     SHAPES_DIFFER,
     SIZE,
     STACK,
@@ -314,7 +315,7 @@ def run_steps(steps: np.ndarray, resolution: int, gamma: float, channels: int) -
 
     Both runs are normalised by the first BN, hence the covariance 1 / sqrt(1 + gamma^2).
     """
-    stack = np.empty((STACK, PROFILE + 2 * resolution))
+    stack = np.empty((STACK, PROFILE + PROFILE_ROWS * resolution))
     first = stack[0]
     first[: HEADER + FIELDS] = 0.0
     first[kernel.ROOT] = 1.0
