@@ -1,0 +1,64 @@
+"""analyze_model.py: golden totals, JSON, the comparison with ptflops, refusals."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+STRUCTURES = {c["id"]: c for c in json.loads((ROOT / "tests/golden/structures.json").read_text())["structures"]}
+
+
+def analyze(*options):
+    command = [sys.executable, "analyze_model.py", *map(str, options)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("identity", ["init_XX_cifar+SE", "zennet_imagenet1k_flops400M_res224", "GSmodel-L@640"])
+def test_json_has_the_golden_totals(identity, tmp_path):
+    case = STRUCTURES[identity]
+    path = tmp_path / "structure.txt"
+    path.write_text(case["string"].replace(")", ")\n"))
+    options = ["--plainnet_struct_txt", path, "--arch", "Masternet.py:MasterNet", "--json"]
+    options += ["--input_image_size", case["resolution"], "--num_classes", case["num_classes"]]
+    result = analyze(*options, *(["--use_se"] if case["use_se"] else []))
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["structure"] == case["string"]
+    totals = [report[name] for name in ("params", "flops", "mac", "layers")]
+    assert totals == [case["params"], case["macs"]["total"], case["mac"], case["layers"]]
+    assert report["output_shape"] == case["pre_gap_shape_batch2"][1:]
+    assert [(b["structure"], b["params"]) for b in report["blocks"][:-1]] == [
+        (b["string"], b["params"]) for b in case["blocks"]
+    ]
+    assert sum(b["flops"] for b in report["blocks"]) == report["flops"]
+
+
+@pytest.mark.parametrize("options", [[], ["--use_se"], ["--no_reslink"]], ids=lambda o: "+".join(o))
+@pytest.mark.parametrize("identity", ["init_XX_cifar", "init_GS_2M", "mut_IDW_0"])
+def test_ptflops_agrees_but_for_what_it_counts_in_addition(identity, options):
+    result = analyze(
+        *("--plainnet_struct", STRUCTURES[identity]["string"], "--input_image_size", 45, "--num_classes", 10), *options
+    )
+    assert result.returncode == 0, result.stderr
+    assert "in BN" in result.stdout
+    assert "the rest agrees exactly" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], "Give one of --plainnet_struct"),
+        (["--plainnet_struct", "ConvKX(3,8,3)"], "takes 4 numbers"),
+        (["--plainnet_struct_txt", "absent.txt"], "absent.txt"),
+        (["--plainnet_struct", "ConvKX(3,8,3,1)", "--arch", "resnet18"], "is not known here"),
+        (["--plainnet_struct", "ConvKX(3,8,3,1)", "--input_image_siz", "3"], "did you mean --input_image_size"),
+        (["--plainnet_struct", "ConvKX(3,8,3,1)", "--num_classes", "0"], "not a whole number of at least 1"),
+    ],
+)
+def test_refusals_are_one_sentence(options, words):
+    result = analyze(*options)
+    assert (result.returncode, "Traceback" in result.stderr) == (2, False)
+    assert words in result.stderr
