@@ -59,7 +59,10 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
         "--budget_mac", type=positive_float, metavar="N", help="memory access cost of one image, in elements"
     )
     budgets.add_argument(
-        "--budget_latency", type=positive_float, metavar="SECONDS", help="measured seconds for one batch"
+        "--budget_latency",
+        type=positive_float,
+        metavar="SECONDS",
+        help="measured seconds for one batch (on the CPU: with one thread)",
     )
     budgets.add_argument(
         "--latency_batch_size", type=positive_int, default=1, metavar="N", help="batch of that measurement"

@@ -34,10 +34,11 @@ class Scorer:
     @cached_property
     def _proxy(self) -> Proxy:
         proxy = get_proxy(self._settings.zero_shot_score)
-        if proxy.needs is not Needs.VALUE:
+        if proxy.needs is not Needs.VALUE or self._settings.budget_latency is not None:
             import torch
 
-            # One thread for each process: sums come out the same in the last bit whatever the number of workers.
+            # One thread for each process: sums come out the same in the last bit whatever the number of workers, and
+            # latency on the CPU is that of one core.
             torch.set_num_threads(1)
         return proxy
 
