@@ -10,12 +10,16 @@ from PlainNet import Network
 
 
 class Member(NamedTuple):
-    """A scored network, the iteration that proposed it, and its costs: parameters, flops, memory access, layers."""
+    """A scored network, the iteration that proposed it, and its costs: parameters, flops, memory access, layers.
+
+    scores: of the single proxies of an ensemble.
+    """
 
     score: float
     iteration: int
     network: Network
     costs: tuple[int, ...] = ()
+    scores: tuple[float, ...] = ()
 
 
 class Population:

@@ -1,8 +1,8 @@
 """NAS-Bench-Macro (Su et al. 2021): its table of trained accuracies, and its networks as structure strings.
 
-Eight places in stages of 2, 3 and 3, the first of each doubling the channels with stride 2. One digit a place: 0 is the identity
-(a 1 x 1 convolution and BN where shapes change), 1 an inverted residual of expansion 3 and kernel 3, 2 one of expansion 6 and
-kernel 5. A stem of 32 channels before, a 1 x 1 head of 1,280 channels and the classifier behind.
+Eight places in stages of 2, 3 and 3, the first of each doubling the channels with stride 2. One digit a place: 0 is the
+identity (a 1 x 1 convolution and BN where shapes change), 1 an inverted residual of expansion 3 and kernel 3, 2 one of
+expansion 6 and kernel 5. A stem of 32 channels before, a 1 x 1 head of 1,280 channels and the classifier behind.
 
 The inverted residual without a closing activation is no block of PlainNet's, so this file brings it, as any block of one's own
 is added: a class, and `register_netblocks_dict`.

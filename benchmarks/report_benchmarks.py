@@ -1,0 +1,122 @@
+"""The two benchmarks under one interface: names of networks, their trained accuracies, scores and neighbours."""
+
+from __future__ import annotations
+
+import math
+import random
+from abc import ABC, abstractmethod
+from functools import cached_property
+from pathlib import Path
+
+from benchmarks import nas_bench_201, nas_bench_macro
+from Evolution.search import candidate_seed
+from ZeroShotProxy import Needs, ProxyFailure, ScoringSettings, get_proxy, score
+
+DISCONNECTED = "no path from the image to the logits"
+SETTINGS = ScoringSettings(resolution=32, batch_size=16, num_classes=10)
+
+
+class Benchmark(ABC):
+    """A finite space of networks whose trained accuracies are known.
+
+    accuracies: by data set, then by key; the first data set is the one that choices are made on. `score` draws its random
+    numbers from (seed, position of the key), whatever else is scored.
+    """
+
+    name: str
+    proxies: tuple[str, ...]
+
+    def __init__(self, accuracies: dict[str, dict[str, float]]) -> None:
+        self.accuracies = accuracies
+        self.keys = list(next(iter(accuracies.values())))
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """Where each key stands in the table."""
+        return {key: position for position, key in enumerate(self.keys)}
+
+    def sample(self, count: int, seed: int) -> list[str]:
+        """Keys drawn uniformly without replacement; a smaller sample is the beginning of a larger one."""
+        keys = list(self.keys)
+        random.Random(seed).shuffle(keys)
+        return keys[:count]
+
+    def score(self, key: str, proxy: str, seed: int) -> float:
+        """A network's score by a proxy, larger is better. Raises ProxyFailure."""
+        return self._score(key, proxy, candidate_seed(seed, self.positions[key]))
+
+    @abstractmethod
+    def _score(self, key: str, proxy: str, seed: int) -> float: ...
+
+    @abstractmethod
+    def mutate(self, key: str, generator: random.Random) -> str:
+        """A neighbour of a network."""
+
+    @abstractmethod
+    def random_key(self, generator: random.Random) -> str:
+        """A network drawn uniformly."""
+
+
+class NasBench201(Benchmark):
+    """15,625 cells, three data sets. Costs are counted from the cell; every other proxy gets a torch module."""
+
+    name = "NAS-Bench-201"
+    proxies = (
+        *("Params", "Flops", "Zen", "Perturbation", "GradNorm", "NASWOT", "Syncflow-log"),
+        *("TE-NAS-NTK", "TE-NAS-LR", "Random"),
+    )
+
+    def __init__(self, path: Path) -> None:
+        rows = nas_bench_201.read_table(path)
+        super().__init__({d: {r.cell: r.accuracies[d] for r in rows} for d in nas_bench_201.DATA_SETS})
+
+    def _score(self, key: str, proxy: str, seed: int) -> float:
+        operations = nas_bench_201.parse_cell(key)
+        if proxy == "Params":
+            return float(nas_bench_201.parameters(operations))
+        if proxy == "Flops":
+            return float(nas_bench_201.flops(operations))
+        if proxy == "Random":
+            return random.Random(seed).random()
+        if not nas_bench_201.is_connected(operations):
+            raise ProxyFailure(DISCONNECTED)
+        return score(nas_bench_201.CellNetwork(operations), proxy, SETTINGS, seed)
+
+    def mutate(self, key: str, generator: random.Random) -> str:
+        return nas_bench_201.cell_text(nas_bench_201.mutate(nas_bench_201.parse_cell(key), generator))
+
+    def random_key(self, generator: random.Random) -> str:
+        return nas_bench_201.cell_text(nas_bench_201.random_cell(generator))
+
+
+class NasBenchMacro(Benchmark):
+    """6,561 structure strings, CIFAR-10."""
+
+    name = "NAS-Bench-Macro"
+    proxies = (*NasBench201.proxies[:-1], "ZenClosedForm", "PerturbationClosedForm", "Random")
+
+    def __init__(self, path: Path) -> None:
+        rows = nas_bench_macro.read_table(path)
+        super().__init__({"CIFAR-10": {r.digits: r.mean_accuracy for r in rows}})
+
+    def _score(self, key: str, proxy: str, seed: int) -> float:
+        return score(nas_bench_macro.network(key), proxy, SETTINGS, seed)
+
+    def mutate(self, key: str, generator: random.Random) -> str:
+        return nas_bench_macro.mutate(key, generator)
+
+    def random_key(self, generator: random.Random) -> str:
+        return nas_bench_macro.random_digits(generator)
+
+
+def is_instant(proxy: str) -> bool:
+    """Whether a proxy needs no module, so that all networks of a benchmark are scored within seconds."""
+    return get_proxy(proxy).needs is Needs.VALUE
+
+
+def score_or_reason(benchmark: Benchmark, key: str, proxy: str, seed: int) -> tuple[float, str]:
+    """A score and no reason, or minus infinity and the reason why there is none."""
+    try:
+        return benchmark.score(key, proxy, seed), ""
+    except ProxyFailure as failure:
+        return -math.inf, str(failure).splitlines()[0][:120]
