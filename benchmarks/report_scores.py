@@ -53,14 +53,14 @@ class Scores:
         missing = [key for key in keys if (key, proxy, seed) not in self._entries]
         for key in tqdm(missing, desc=f"{self.benchmark.name} {proxy} seed {seed}", disable=None):
             self.entry(key, proxy, seed)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write what is still in memory."""
         self._file.flush()
 
-    def known(self, keys: Iterable[str], proxy: str, seed: int = 0) -> list[str]:
-        """Those of the keys that have been scored."""
-        return [key for key in keys if (key, proxy, seed) in self._entries]
-
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Write what is still in memory and release the file."""
         self._file.close()
 
     def _read(self, path: Path) -> None:

@@ -1,0 +1,165 @@
+"""How much every zero-shot proxy is worth, measured against real trained accuracies.
+
+    python benchmarks/proxy_report.py --samples 200 --output_dir save_dir/proxy_report_output
+
+NAS-Bench-201 (15,625 cells, three data sets) and NAS-Bench-Macro (6,561 networks): correlations with bootstrap intervals
+over networks and spread over seeds, the networks that a proxy puts first, and the winners of an evolution confined to the
+benchmark's own space. Scores are kept in --cache_dir, from which an interrupted run continues. The files of the benchmarks
+are looked for in the folder that the environment variable GSNET_DATA names; a benchmark whose file is absent is left out,
+with a note.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks import nas_bench_201, nas_bench_macro
+from benchmarks.report_benchmarks import Benchmark, NasBench201, NasBenchMacro, is_instant
+from benchmarks.report_output import plot_scatter, plot_summary, write_csv, write_summary, write_tables
+from benchmarks.report_rows import CorrelationRow, SearchRow, candidates, correlation_rows, search_rows
+from benchmarks.report_scores import Scores
+from benchmarks.report_search import SearchPlan
+from Interface.options import InputError, OptionParser, positive_int
+from Interface.running import FAILED, run
+from ZeroShotProxy import UnknownProxyError, get_proxy
+
+BENCHMARKS: dict[str, type[Benchmark]] = {nas_bench_201.FILE: NasBench201, nas_bench_macro.FILE: NasBenchMacro}
+# Chosen on NAS-Bench-201, CIFAR-10, alone; see docs/proxy_report.md.
+ENSEMBLE = "Flops,Perturbation,NASWOT,Syncflow-log"
+# Some seconds a network, and a search meets many.
+TOO_SLOW_TO_SEARCH = ("TE-NAS-NTK", "TE-NAS")
+
+
+def parse_options(argv: Sequence[str] | None) -> Namespace:
+    """The command line."""
+    parser = OptionParser(__doc__ or "")
+    parser.add_argument(
+        "--benchmark_file", type=Path, nargs="+", metavar="FILE", help="the benchmarks' files, by their own names"
+    )
+    parser.add_argument("--samples", type=positive_int, default=200, metavar="N", help="networks drawn uniformly")
+    parser.add_argument("--proxies", metavar="A,B:N", help="proxies, with :N for at most N networks (default: all)")
+    parser.add_argument("--ensemble", default=ENSEMBLE, metavar="A,B", help="members of the rank aggregate")
+    parser.add_argument("--sample_seed", type=int, default=0, metavar="N", help="which networks are drawn")
+    parser.add_argument("--seeds", type=positive_int, default=3, metavar="N", help="scoring seeds for the spread")
+    parser.add_argument(
+        "--seed_samples", type=positive_int, default=50, metavar="N", help="networks scored with every seed"
+    )
+    parser.add_argument("--searches", type=int, default=20, metavar="N", help="searches for each proxy, 0 for none")
+    parser.add_argument(
+        "--search_networks", type=positive_int, default=100, metavar="N", help="networks a search scores"
+    )
+    slow = ", ".join(TOO_SLOW_TO_SEARCH)
+    parser.add_argument("--search_proxies", metavar="A,B", help=f"proxies that search (default: all but {slow})")
+    parser.add_argument(
+        "--cache_dir", type=Path, default=Path("save_dir/proxy_report"), metavar="FOLDER", help="scores so far"
+    )
+    parser.add_argument(
+        "--output_dir", type=Path, default=Path("docs/proxy_report"), metavar="FOLDER", help="tables and plots"
+    )
+    return parser.parse_args(argv)
+
+
+def benchmark_files(options: Namespace) -> list[Path]:
+    """The files to use; those that are looked for in the data folder may be absent. Raises InputError."""
+    if options.benchmark_file:
+        for path in options.benchmark_file:
+            if path.name not in BENCHMARKS:
+                raise InputError(f"{path} is no benchmark: it must be called {' or '.join(BENCHMARKS)}")
+            if not path.is_file():
+                raise InputError(f"There is no file {path}")
+        return options.benchmark_file
+    folder = Path(os.environ.get("GSNET_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
+    present = [folder / name for name in BENCHMARKS if (folder / name).is_file()]
+    for name in BENCHMARKS:
+        if folder / name not in present:
+            print(f"skipped: {folder / name} does not exist (set GSNET_DATA or --benchmark_file)", file=sys.stderr)
+    return present
+
+
+def proxy_limits(options: Namespace, benchmark: Benchmark) -> dict[str, int]:
+    """The proxies that can be used on a benchmark, and how many networks each scores. Raises InputError."""
+    if not options.proxies:
+        return dict.fromkeys(benchmark.proxies, options.samples)
+    limits = {}
+    for item in options.proxies.split(","):
+        name, _, count = item.strip().partition(":")
+        get_proxy(name)
+        if count and not count.isdigit():
+            raise InputError(f"--proxies {item}: write NAME or NAME:N")
+        if name in benchmark.proxies:
+            limits[name] = min(int(count or options.samples), options.samples)
+    return limits
+
+
+def measure(scores: Scores, options: Namespace) -> tuple[list[CorrelationRow], list[SearchRow]]:
+    """All rows of one benchmark, and its scatter plot."""
+    benchmark = scores.benchmark
+    limits = proxy_limits(options, benchmark)
+    sample = benchmark.sample(options.samples, options.sample_seed)
+    for proxy, limit in limits.items():
+        scores.score_all(benchmark.keys if is_instant(proxy) else sample[:limit], proxy)
+        for seed in range(1, options.seeds):
+            scores.score_all(sample[: min(limit, options.seed_samples)], proxy, seed)
+    chosen = candidates(limits, options.ensemble.split(",") if options.ensemble else ())
+    correlations = list(correlation_rows(scores, chosen, sample, range(options.seeds), options.seed_samples))
+    plot_scatter(options.output_dir / f"scatter_{benchmark.name}.png", scores, chosen, sample)
+    plan = SearchPlan(networks=options.search_networks, seeds=options.searches)
+    wanted = options.search_proxies.split(",") if options.search_proxies else None
+    searching = [c for c in chosen if (c.name in wanted if wanted else c.name not in TOO_SLOW_TO_SEARCH)]
+    searches: list[SearchRow] = []
+    for candidate in searching if plan.seeds else []:
+        print(f"{benchmark.name}: searching with {candidate.name}", file=sys.stderr)
+        searches += search_rows(scores, candidate, plan)
+        scores.flush()
+    return correlations, searches
+
+
+def notes(options: Namespace) -> str:
+    """What the summary's figures are made of."""
+    members = options.ensemble.replace(",", ", ")
+    return (
+        "Correlations, argmax and top 1 % on a uniform sample of n networks, with 95 % bootstrap intervals. Search winner: "
+        f"mean accuracy ± standard deviation over {options.searches} evolutions that score {options.search_networks} networks "
+        f"each. Ensemble: sum of log ranks over {members}. Batch 16, 32 x 32."
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure every benchmark that is there and write the report."""
+    import torch
+
+    options = parse_options(argv)
+    # Times a network are those of one core.
+    torch.set_num_threads(1)
+    files = benchmark_files(options)
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    correlations: list[CorrelationRow] = []
+    searches: list[SearchRow] = []
+    for path in files:
+        benchmark = BENCHMARKS[path.name](path)
+        scores = Scores(benchmark, options.cache_dir / f"{benchmark.name}.csv")
+        try:
+            rows = measure(scores, options)
+        finally:
+            scores.close()
+        correlations += rows[0]
+        searches += rows[1]
+    if not correlations:
+        print("nothing was measured: no benchmark file, or none of the proxies fits", file=sys.stderr)
+        return FAILED
+    write_csv(options.output_dir, correlations, searches)
+    write_tables(options.output_dir / "tables.md", correlations, searches)
+    write_summary(options.output_dir / "summary.md", correlations, searches, notes(options))
+    plot_summary(options.output_dir / "summary.png", correlations, searches)
+    print((options.output_dir / "summary.md").read_text(encoding="utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, (UnknownProxyError,)))

@@ -1,0 +1,219 @@
+"""The report as CSV, Markdown and pictures."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+from matplotlib import pyplot as plt
+
+from benchmarks.report_rows import ENSEMBLE, SAMPLE, WHOLE, Candidate, CorrelationRow, SearchRow
+from benchmarks.report_scores import Scores
+from benchmarks.report_statistics import Interval
+from Interface.files import write_text, written_whole
+
+# Spearman on all networks as published: NAS-Bench-201 on CIFAR-10, and NAS-Bench-Macro.
+PUBLISHED = {
+    ("NAS-Bench-201", "NASWOT"): ".762 to .785",
+    ("NAS-Bench-201", "Syncflow-log"): ".758 to .769 (log .826)",
+    ("NAS-Bench-201", "GradNorm"): ".438",
+    ("NAS-Bench-201", "Flops"): ".799",
+    ("NAS-Bench-201", "Params"): ".753",
+    ("NAS-Bench-201", "TE-NAS"): ".722",
+    ("NAS-Bench-201", "Zen"): ".10 to .62",
+    ("NAS-Bench-201", ENSEMBLE): ".919 (best aggregate)",
+    ("NAS-Bench-Macro", "Params"): ".318",
+    ("NAS-Bench-Macro", "Flops"): ".748",
+    ("NAS-Bench-Macro", ENSEMBLE): ".980 (between training seeds)",
+}
+_MAIN_DATA_SET = "CIFAR-10"
+
+
+def write_csv(folder: Path, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow]) -> None:
+    """correlations.csv and searches.csv, every row in full."""
+    with written_whole(folder / "correlations.csv") as file:
+        table = csv.writer(file, lineterminator="\n")
+        statistics = [f"{s}{end}" for s in ("spearman", "kendall") for end in ("", "_low", "_high")]
+        table.writerow(
+            (
+                *("benchmark", "data_set", "proxy", "scope", "networks", *statistics, "seed_spread", "ndcg"),
+                *("top_1_percent", "argmax", "best", "milliseconds", "failures"),
+            )
+        )
+        for r in correlations:
+            figures = (*r.spearman, *r.kendall, r.seed_spread, r.ndcg, r.top, r.argmax, r.best)
+            rounded = ["" if f is None else f"{f:.4f}" for f in figures]
+            identity = (r.benchmark, r.data_set, r.proxy, r.scope, r.networks)
+            table.writerow((*identity, *rounded, f"{r.milliseconds:.3g}", r.failures))
+    with written_whole(folder / "searches.csv") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(
+            (
+                "benchmark",
+                "data_set",
+                "proxy",
+                "seeds",
+                "networks",
+                "winner_mean",
+                "winner_std",
+                "winner_worst",
+                "regret",
+            )
+        )
+        for s in searches:
+            figures = [f"{f:.4f}" for f in (s.mean, s.std, s.worst, s.regret)]
+            table.writerow((s.benchmark, s.data_set, s.proxy, s.seeds, s.networks, *figures))
+
+
+def write_summary(
+    path: Path, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow], notes: str
+) -> None:
+    """summary.md: one short table a benchmark, best search winner first."""
+    parts = [_headline_table(name, correlations, searches) for name in _names(correlations)]
+    write_text(path, "\n\n".join([*parts, notes]) + "\n")
+
+
+def write_tables(path: Path, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow]) -> None:
+    """tables.md: every data set, with intervals, seed spread, nDCG, cost and failures."""
+    parts = []
+    for name in _names(correlations):
+        for scope, title in ((SAMPLE, "uniform sample"), (WHOLE, "all networks")):
+            rows = [r for r in correlations if r.benchmark == name and r.scope == scope]
+            parts += _correlation_tables(name, title, rows)
+        parts += _search_tables(name, [s for s in searches if s.benchmark == name])
+    write_text(path, "\n\n".join(parts) + "\n")
+
+
+def _names(correlations: Iterable[CorrelationRow]) -> list[str]:
+    return list(dict.fromkeys(r.benchmark for r in correlations))
+
+
+def _headline_table(name: str, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow]) -> str:
+    found = {s.proxy: s for s in searches if s.benchmark == name and s.data_set == _MAIN_DATA_SET}
+    rows = [r for r in correlations if (r.benchmark, r.data_set, r.scope) == (name, _MAIN_DATA_SET, SAMPLE)]
+    rows.sort(key=lambda r: (-found[r.proxy].mean if r.proxy in found else 0, -r.spearman.value))
+    header = ("proxy", "search winner", "regret", "argmax", "top 1 %", "Spearman", "Kendall", "published Spearman", "n")
+    lines = [
+        (
+            f"**{r.proxy}**" if r.proxy == ENSEMBLE else r.proxy,
+            f"{found[r.proxy].mean:.2f} ± {found[r.proxy].std:.2f}" if r.proxy in found else "",
+            f"{found[r.proxy].regret:.2f}" if r.proxy in found else "",
+            f"{r.argmax:.2f}",
+            f"{r.top:.2f}",
+            _interval(r.spearman),
+            _interval(r.kendall),
+            PUBLISHED.get((name, r.proxy), ""),
+            str(r.networks),
+        )
+        for r in rows
+    ]
+    return f"### {name}, {_MAIN_DATA_SET}\n\n" + _markdown(header, lines)
+
+
+def _correlation_tables(name: str, title: str, rows: Sequence[CorrelationRow]) -> list[str]:
+    header = (
+        "proxy",
+        "n",
+        "Spearman",
+        "Kendall",
+        "seed std",
+        "nDCG",
+        "top 1 %",
+        "argmax",
+        "best of n",
+        "ms",
+        "no score",
+    )
+    tables = []
+    for data_set in dict.fromkeys(r.data_set for r in rows):
+        lines = [
+            (
+                *(r.proxy, str(r.networks), _interval(r.spearman), _interval(r.kendall)),
+                "" if r.seed_spread is None else f"{r.seed_spread:.3f}",
+                *(f"{r.ndcg:.3f}", f"{r.top:.2f}", f"{r.argmax:.2f}", f"{r.best:.2f}"),
+                *(f"{r.milliseconds:.3g}", r.failures),
+            )
+            for r in sorted((r for r in rows if r.data_set == data_set), key=lambda r: r.spearman.value, reverse=True)
+        ]
+        tables += [f"### {name}, {data_set}, {title}", _markdown(header, lines)]
+    return tables
+
+
+def _search_tables(name: str, searches: Sequence[SearchRow]) -> list[str]:
+    header = ("proxy", "winner", "worst of all seeds", "regret")
+    tables = []
+    for data_set in dict.fromkeys(s.data_set for s in searches):
+        rows = sorted((s for s in searches if s.data_set == data_set), key=lambda s: s.regret)
+        lines = [(s.proxy, f"{s.mean:.2f} ± {s.std:.2f}", f"{s.worst:.2f}", f"{s.regret:.2f}") for s in rows]
+        title = f"### {name}, {data_set}, winners of {rows[0].seeds} searches of {rows[0].networks} networks"
+        tables += [title, _markdown(header, lines)]
+    return tables
+
+
+def _interval(figure: Interval) -> str:
+    shown = f"{figure.value:.3f}"
+    return shown if figure.low is None else f"{shown} [{figure.low:.2f}, {figure.high:.2f}]"
+
+
+def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def plot_summary(path: Path, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow]) -> None:
+    """A picture of both halves of the report: correlation over random networks, and the winner of a search."""
+    names = _names(correlations)
+    figure, axes = plt.subplots(len(names), 2, figsize=(11, 4.2 * len(names)), squeeze=False, layout="constrained")
+    for (left, right), name in zip(axes, names, strict=True):
+        rows = [r for r in correlations if (r.benchmark, r.data_set, r.scope) == (name, _MAIN_DATA_SET, SAMPLE)]
+        rows.sort(key=lambda r: r.spearman.value)
+        errors = np.array([(i.value - (i.low or 0), (i.high or 0) - i.value) for i in (r.spearman for r in rows)])
+        values = [r.spearman.value for r in rows]
+        left.errorbar(values, range(len(rows)), xerr=np.abs(errors).T, fmt="o", color="tab:blue", capsize=3)
+        left.set(
+            yticks=range(len(rows)), yticklabels=[r.proxy for r in rows], xlabel="Spearman, 95 % interval", title=name
+        )
+        found = [s for s in searches if (s.benchmark, s.data_set) == (name, _MAIN_DATA_SET)]
+        found.sort(key=lambda s: -s.regret)
+        means = [s.mean for s in found]
+        right.errorbar(means, range(len(found)), xerr=[s.std for s in found], fmt="s", color="tab:orange", capsize=3)
+        right.set(
+            yticks=range(len(found)), yticklabels=[s.proxy for s in found], xlabel="accuracy of the search's winner, %"
+        )
+        if found:
+            right.axvline(found[0].mean + found[0].regret, color="grey", linestyle=":", label="best of the benchmark")
+            right.legend(loc="lower right")
+        for axis in (left, right):
+            axis.grid(alpha=0.3)
+    _save(path, figure)
+
+
+def plot_scatter(path: Path, scores: Scores, chosen: Sequence[Candidate], sample: Sequence[str]) -> None:
+    """Rank by each candidate against trained accuracy, one panel a candidate."""
+    table = scores.benchmark.accuracies[_MAIN_DATA_SET]
+    columns = 4
+    lines = -(-len(chosen) // columns)
+    figure, axes = plt.subplots(lines, columns, figsize=(12, 2.6 * lines), squeeze=False, layout="constrained")
+    for axis, candidate in zip(axes.flat, chosen, strict=False):
+        keys = sample[: candidate.networks]
+        ranks = candidate.values(scores, keys).argsort(kind="stable").argsort(kind="stable")
+        axis.scatter(100 * ranks / len(keys), [table[key] for key in keys], s=5, alpha=0.6)
+        axis.set_title(candidate.name, fontsize=9)
+        axis.grid(alpha=0.3)
+    for axis in axes.flat[len(chosen) :]:
+        axis.axis("off")
+    figure.supxlabel("place in the proxy's order, % (best on the right)")
+    figure.supylabel(f"{_MAIN_DATA_SET} accuracy, %")
+    figure.suptitle(scores.benchmark.name)
+    _save(path, figure)
+
+
+def _save(path: Path, figure: plt.Figure) -> None:
+    with written_whole(path, "wb") as file:
+        figure.savefig(file, format="png", dpi=110)
+    plt.close(figure)

@@ -1,0 +1,164 @@
+"""The rows of the report: what every proxy and every aggregate of proxies is worth on a benchmark."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+import numpy as np
+
+from benchmarks.report_benchmarks import is_instant
+from benchmarks.report_scores import Scores
+from benchmarks.report_search import SearchPlan, search_all_seeds
+from benchmarks.report_statistics import (
+    Interval,
+    argmax_accuracy,
+    bootstrap,
+    kendall,
+    ndcg,
+    spearman,
+    top_accuracy,
+)
+from Evolution.ensemble import log_rank_sums, rank_sums
+
+TE_NAS, ENSEMBLE = "TE-NAS", "Ensemble"
+TE_NAS_TERMS = ("TE-NAS-NTK", "TE-NAS-LR")
+SAMPLE, WHOLE = "sample", "all"
+_FEWEST_FOR_SPREAD = 10
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is judged: one proxy, or several with the rule that joins their ranks, on at most `networks` of a sample."""
+
+    name: str
+    members: tuple[str, ...]
+    networks: int
+    rule: Callable[[Sequence[Sequence[float]]], np.ndarray] | None = None
+
+    def values(self, scores: Scores, keys: Sequence[str], seed: int = 0) -> np.ndarray:
+        """Scores of networks; an aggregate is taken among these."""
+        table = [[scores.entry(key, member, seed).score for member in self.members] for key in keys]
+        return self.rule(table) if self.rule else np.array(table)[:, 0]
+
+
+@dataclass(frozen=True)
+class CorrelationRow:
+    """How a candidate's order agrees with trained accuracies. Accuracies and `best` (of these networks) in percent."""
+
+    benchmark: str
+    data_set: str
+    proxy: str
+    scope: str
+    networks: int
+    spearman: Interval
+    kendall: Interval
+    seed_spread: float | None
+    ndcg: float
+    top: float
+    argmax: float
+    best: float
+    milliseconds: float
+    failures: str
+
+
+@dataclass(frozen=True)
+class SearchRow:
+    """Accuracy of the winners of searches that maximise a candidate; regret is the distance to the benchmark's optimum."""
+
+    benchmark: str
+    data_set: str
+    proxy: str
+    seeds: int
+    networks: int
+    mean: float
+    std: float
+    worst: float
+    regret: float
+
+
+def candidates(limits: Mapping[str, int], ensemble: Sequence[str]) -> list[Candidate]:
+    """The proxies, TE-NAS where both of its terms are among them, and the ensemble where all its members are.
+
+    limits: how many networks of the sample each proxy scores; an aggregate has those that all its members have.
+    """
+    found = [Candidate(proxy, (proxy,), limit) for proxy, limit in limits.items()]
+    for name, members, rule in ((TE_NAS, TE_NAS_TERMS, rank_sums), (ENSEMBLE, tuple(ensemble), log_rank_sums)):
+        if members and set(members) <= set(limits):
+            found.append(Candidate(name, members, min(limits[member] for member in members), rule))
+    return found
+
+
+def correlation_rows(
+    scores: Scores, chosen: Sequence[Candidate], sample: Sequence[str], seeds: Sequence[int], seed_sample: int
+) -> Iterator[CorrelationRow]:
+    """Rows over the sample, and over the whole benchmark where every member needs no module."""
+    for candidate in chosen:
+        keys = sample[: candidate.networks]
+        spread = seed_spread(scores, candidate, keys[:seed_sample], seeds)
+        yield from _rows(scores, candidate, keys, SAMPLE, spread)
+        if all(is_instant(member) for member in candidate.members):
+            yield from _rows(scores, candidate, scores.benchmark.keys, WHOLE, [None] * len(scores.benchmark.accuracies))
+
+
+def seed_spread(scores: Scores, candidate: Candidate, keys: Sequence[str], seeds: Sequence[int]) -> list[float | None]:
+    """Standard deviation over seeds of Spearman's correlation, for each data set; the networks are the same for every seed."""
+    tables = scores.benchmark.accuracies.values()
+    if len(keys) < _FEWEST_FOR_SPREAD or len(seeds) < 2:
+        return [None for _ in tables]
+    orders = [candidate.values(scores, keys, seed) for seed in seeds]
+    return [stdev(spearman(order, _accuracies(table, keys)) for order in orders) for table in tables]
+
+
+def _rows(
+    scores: Scores, candidate: Candidate, keys: Sequence[str], scope: str, spreads: Sequence[float | None]
+) -> Iterator[CorrelationRow]:
+    values = candidate.values(scores, keys)
+    milliseconds = sum(1e3 * fmean(scores.entry(key, m).seconds for key in keys) for m in candidate.members)
+    reasons = Counter(reason for key in keys for m in candidate.members if (reason := scores.entry(key, m).reason))
+    for (data_set, table), spread in zip(scores.benchmark.accuracies.items(), spreads, strict=True):
+        accuracies = _accuracies(table, keys)
+        correlations = [
+            bootstrap(s, values, accuracies) if scope == SAMPLE else Interval(s(values, accuracies))
+            for s in (spearman, kendall)
+        ]
+        yield CorrelationRow(
+            scores.benchmark.name,
+            data_set,
+            candidate.name,
+            scope,
+            len(keys),
+            correlations[0],
+            correlations[1],
+            spread,
+            ndcg(values, accuracies),
+            top_accuracy(values, accuracies),
+            argmax_accuracy(values, accuracies),
+            float(accuracies.max()),
+            milliseconds,
+            "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common()),
+        )
+
+
+def search_rows(scores: Scores, candidate: Candidate, plan: SearchPlan) -> Iterator[SearchRow]:
+    """Rows of one candidate's searches, one for each data set."""
+    winners = search_all_seeds(scores, candidate.members, plan, candidate.rule or log_rank_sums)
+    for data_set, table in scores.benchmark.accuracies.items():
+        mean = winners.mean(data_set)
+        yield SearchRow(
+            scores.benchmark.name,
+            data_set,
+            candidate.name,
+            plan.seeds,
+            plan.networks,
+            mean,
+            winners.spread(data_set),
+            min(winners.accuracies[data_set]),
+            max(table.values()) - mean,
+        )
+
+
+def _accuracies(table: dict[str, float], keys: Sequence[str]) -> np.ndarray:
+    return np.array([table[key] for key in keys])
