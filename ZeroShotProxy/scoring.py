@@ -144,6 +144,10 @@ def _build(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module
         se_activation=style.se_activation,
     ).to(context.settings.device)
     _set_weights(module, proxy.weights, context)
+    if proxy.needs is Needs.MODULE and context.settings.device == "cpu":
+        from ZeroShotProxy.lean_network import make_lean
+
+        make_lean(module)
     return module
 
 
