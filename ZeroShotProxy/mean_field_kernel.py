@@ -1,8 +1,8 @@
 """Mean-field theory of random networks: carries out the steps of `PlainNet.mean_field` on numbers that describe a map.
 
-A map is a row of numbers: a header, up to `GROUPS` groups of channels of one kind, and the profile of its variance along
-one axis. docs/zen_closed_form.md derives every formula. Sources: Cho and Saul 2009 (arc-cosine kernel), Poole et al. 2016
-and Yang et al. 2019 (mean field with BN), Hanin and Nica 2020 (finite width).
+A map is a row of numbers: a header, up to `GROUPS` groups of channels of one kind, and two profiles along one axis, of the
+variance and of the squared difference between the runs. docs/zen_closed_form.md derives every formula. Sources: Cho and Saul
+2009 (arc-cosine kernel), Poole et al. 2016 and Yang et al. 2019 (mean field with BN), Hanin and Nica 2020 (finite width).
 
 Compiled by numba where that is installed; without it everything works, about a hundred times slower.
 """
@@ -16,12 +16,11 @@ import numpy as np
 from ZeroShotProxy.mean_field_activations import compiled, rectified, smoothed
 
 # Header of a map. NORM: relative variance from position to position of the squared norm that all channels share. OVERLAP:
-# mean squared correlation between two channels. *_LAG and LAG: variance, in squared pixels, of the distance over which
-# these and a channel itself are alike. JITTER: half the relative variance of BN's statistic over draws of the weights.
-# CHANGE_NORM: NORM of the difference between the clean and the perturbed run; CHANGE_OWN: what one channel adds to it.
-# ROOT: mean square root of the profile.
-COUNT, SIZE, LOG_SCALE, NORM, NORM_LAG, OVERLAP, OVERLAP_LAG, LAG, JITTER, CHANGE_NORM, CHANGE_OWN, ROOT = range(12)
-HEADER = 12
+# mean squared correlation between two channels. *_LAG: variance, in squared pixels, of the distance over which these are
+# alike. JITTER: half the relative variance of BN's statistic over draws of the weights. CHANGE_NORM: NORM of the difference
+# between the clean and the perturbed run; CHANGE_OWN: what one channel adds to it. ROOT: mean square root of the profile.
+COUNT, SIZE, LOG_SCALE, NORM, NORM_LAG, OVERLAP, OVERLAP_LAG, JITTER, CHANGE_NORM, CHANGE_OWN, ROOT = range(11)
+HEADER = 11
 # A group. OFFSET: variance over channels of a channel's own mean. THIRD, FOURTH: cumulants. CHANGE: mean absolute
 # difference of the two runs, right behind a rectifier only; 0 elsewhere, where the difference is Gaussian.
 CHANNELS, MEAN, VARIANCE, COVARIANCE, OFFSET, THIRD, FOURTH, CHANGE = range(8)
@@ -32,12 +31,12 @@ PROFILE = HEADER + GROUPS * FIELDS
 PROFILE_ROWS = 6
 STACK = 12
 
-# The share of LAG that a rectifier and a smooth function leave: the exact recursion of a channel's correlation through
-# convolutions of 3 x 3 to 7 x 7 and the function, at infinite width, is met best by these.
-RECTIFIED_LAG_KEPT, SMOOTH_LAG_KEPT = 0.85, 0.92
-# A rectifier's centred second moment reacts less than in proportion to a norm below its mean, where the median of a
-# log-normal norm lies: that lowers its relative variance r to about r / (1 + SATURATION r).
-SATURATION = 0.15
+# Fitted, on networks other than those of the tests: the lag variance of what one channel adds to NORM and OVERLAP. Random
+# weights make it 0 at infinite width; maps behind layers of 8 to 32 channels need about one pixel.
+OWN_LAG = 1.0
+# A rectifier's centred second moment is not proportional to the norm at a position. What it leaves of the relative variance r
+# of a log-normal norm is r / (1 + SATURATION r) for small r, if the mean root is to come out right (by quadrature).
+SATURATION = 0.08
 # BN's running variance starts at 1 and moves by 0.1 towards the batch variance in each of two passes.
 BN_KEPT, BN_MOVED = 0.81, 0.19
 
@@ -172,7 +171,7 @@ def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
     failure, inside, inside_mean, changed = slide(state, kernel, stride)
     if failure:
         return failure
-    taps = 1 / averaged(state[LAG] / 2, reached)
+    taps = float(reached * reached)
     width = 0.0
     for index in range(int(state[COUNT])):
         base = HEADER + index * FIELDS
@@ -186,7 +185,7 @@ def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
     state[OVERLAP] *= averaged(state[OVERLAP_LAG], reached)
     state[CHANGE_NORM] *= averaged(state[NORM_LAG], reached)
     state[CHANGE_OWN] = LINEAR_CHANGE
-    for lag in (NORM_LAG, OVERLAP_LAG, LAG):
+    for lag in (NORM_LAG, OVERLAP_LAG):
         state[lag] = moved(state[lag], reached, stride)
     state[JITTER] += 1 / (taps * width)
     return DONE
@@ -217,8 +216,7 @@ def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts:
     mix_texture(state, reached, stride, own_norm, own_overlap)
     state[JITTER] += state[OVERLAP] / out_channels
     variance /= parts
-    terms = 1 / (own_overlap * averaged(state[LAG] / 2, reached)) / parts
-    state[LAG] = moved(state[LAG], reached, stride)
+    terms = reached * reached / own_overlap / parts
     base = HEADER
     state[COUNT] = 1
     state[base + CHANNELS] = out_channels
@@ -231,8 +229,7 @@ def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts:
 @compiled
 def mix_texture(state: np.ndarray, kernel: int, stride: int, own_norm: float, own_overlap: float) -> None:
     """NORM and OVERLAP behind a window over all channels: what they shared, and what each brought of its own."""
-    own_lag = state[LAG] / 2
-    kept = averaged(own_lag, kernel)
+    kept = averaged(OWN_LAG, kernel)
     passed = averaged(state[NORM_LAG], kernel)
     change = (1 + state[CHANGE_NORM] * passed) * (1 + state[CHANGE_OWN] * own_overlap * kept) - 1
     state[CHANGE_NORM], state[CHANGE_OWN] = change, LINEAR_CHANGE
@@ -240,9 +237,9 @@ def mix_texture(state: np.ndarray, kernel: int, stride: int, own_norm: float, ow
     overlap, own_overlap = state[OVERLAP] * averaged(state[OVERLAP_LAG], kernel), own_overlap * kept
     state[NORM] = norm + own_norm + norm * own_norm
     state[OVERLAP] = overlap + own_overlap
-    lag = (norm * state[NORM_LAG] + own_norm * own_lag) / (norm + own_norm)
+    lag = (norm * state[NORM_LAG] + own_norm * OWN_LAG) / (norm + own_norm)
     state[NORM_LAG] = moved(lag, kernel, stride)
-    lag = (overlap * state[OVERLAP_LAG] + own_overlap * own_lag) / (overlap + own_overlap)
+    lag = (overlap * state[OVERLAP_LAG] + own_overlap * OWN_LAG) / (overlap + own_overlap)
     state[OVERLAP_LAG] = moved(lag, kernel, stride)
 
 
@@ -298,4 +295,3 @@ def activate(state: np.ndarray, function: int) -> None:
     state[CHANGE_OWN] = ACTIVATED_CHANGE
     state[NORM] /= 1 + SATURATION * state[NORM]
     state[OVERLAP] *= gain * gain
-    state[LAG] *= RECTIFIED_LAG_KEPT if function < 0 else SMOOTH_LAG_KEPT

@@ -10,6 +10,17 @@ import numpy as np
 
 from ZeroShotProxy import mean_field_kernel as kernel
 from ZeroShotProxy.mean_field_activations import compiled, njit, scale_mean
+from ZeroShotProxy.mean_field_joins import (
+    add,
+    average_pool,
+    concatenate,
+    copy,
+    deinterleave,
+    drop_first_channels,
+    gate,
+    keep_first_channels,
+    swap,
+)
 from ZeroShotProxy.mean_field_kernel import (
     CHANGE,
     CHANNELS,
@@ -17,28 +28,19 @@ from ZeroShotProxy.mean_field_kernel import (
     COVARIANCE,
     DONE,
     FIELDS,
-    FOURTH,
-    GROUPS,
     HEADER,
-    LAG,
     LOG_SCALE,
-    MEAN,
     NO_POSITIONS,
-    NORM,
-    OFFSET,
-    OVERLAP,
     PROFILE,
     PROFILE_ROWS,
     SHAPES_DIFFER,
     SIZE,
     STACK,
-    THIRD,
     TOO_DEEP,
     TOO_MANY_GROUPS,
     UNEVEN_POOLING,
     VARIANCE,
     activate,
-    averaged,
     dense,
     depthwise,
     normalise,
@@ -114,202 +116,6 @@ def log_difference(state: np.ndarray) -> float:
 
 
 @compiled
-def copy(stack: np.ndarray, top: int) -> None:
-    """A second copy on top; its BN sum starts at 0 because the sums of joined maps add."""
-    used = PROFILE + 2 * int(stack[top, SIZE])
-    stack[top + 1, :used] = stack[top, :used]
-    stack[top + 1, LOG_SCALE] = 0.0
-
-
-@compiled
-def swap(stack: np.ndarray, top: int) -> None:
-    used = PROFILE + 2 * int(max(stack[top, SIZE], stack[top - 1, SIZE]))
-    for index in range(used):
-        stack[top, index], stack[top - 1, index] = stack[top - 1, index], stack[top, index]
-
-
-@compiled
-def keep_first_channels(state: np.ndarray, channels: float) -> None:
-    for index in range(int(state[COUNT])):
-        place = HEADER + index * FIELDS + CHANNELS
-        if state[place] >= channels:
-            state[place] = channels
-            state[COUNT] = index + 1
-            return
-        channels -= state[place]
-
-
-@compiled
-def drop_first_channels(state: np.ndarray, channels: float) -> None:
-    kept = 0
-    for index in range(int(state[COUNT])):
-        source = HEADER + index * FIELDS
-        dropped = min(channels, state[source + CHANNELS])
-        channels -= dropped
-        if dropped < state[source + CHANNELS]:
-            target = HEADER + kept * FIELDS
-            for field in range(FIELDS):
-                state[target + field] = state[source + field]
-            state[target + CHANNELS] -= dropped
-            kept += 1
-    state[COUNT] = kept
-
-
-@compiled
-def append(state: np.ndarray, group: np.ndarray, channels: float) -> int:
-    """Add a group after the last one, or widen that where it is of the same kind."""
-    if channels == 0:
-        return DONE
-    count = int(state[COUNT])
-    if count:
-        last = state[HEADER + (count - 1) * FIELDS : HEADER + count * FIELDS]
-        same = True
-        for field in range(1, FIELDS):
-            same = same and last[field] == group[field]
-        if same:
-            last[CHANNELS] += channels
-            return DONE
-    if count == GROUPS:
-        return TOO_MANY_GROUPS
-    added = state[HEADER + count * FIELDS : HEADER + (count + 1) * FIELDS]
-    added[:] = group
-    added[CHANNELS] = channels
-    state[COUNT] = count + 1
-    return DONE
-
-
-@compiled
-def deinterleave(state: np.ndarray) -> int:
-    """Channels in even positions first, then those in odd positions."""
-    count = int(state[COUNT])
-    before = state[HEADER : HEADER + count * FIELDS].copy()
-    state[COUNT] = 0
-    for parity in range(2):
-        position = 0
-        for index in range(count):
-            group = before[index * FIELDS : (index + 1) * FIELDS]
-            channels = int(group[CHANNELS])
-            share = (channels + (position + parity + 1) % 2) // 2
-            if append(state, group, share):
-                return TOO_MANY_GROUPS
-            position += channels
-    return DONE
-
-
-@compiled
-def concatenate(lower: np.ndarray, upper: np.ndarray) -> int:
-    """Maps side by side, in place of the lower one."""
-    if lower[SIZE] != upper[SIZE]:
-        return SHAPES_DIFFER
-    blend(lower, upper, width(lower), width(upper))
-    for index in range(int(upper[COUNT])):
-        group = upper[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        if append(lower, group, group[CHANNELS]):
-            return TOO_MANY_GROUPS
-    return DONE
-
-
-@compiled
-def add(lower: np.ndarray, upper: np.ndarray) -> int:
-    """The sum of maps that random weights make independent, in place of the lower one: cumulants add."""
-    if lower[SIZE] != upper[SIZE] or width(lower) != width(upper):
-        return SHAPES_DIFFER
-    weight = spread(lower)
-    other = spread(upper)
-    norm = (lower[NORM] * weight**2 + upper[NORM] * other**2) / (weight + other) ** 2
-    overlap = (lower[OVERLAP] * weight**2 + upper[OVERLAP] * other**2) / (weight + other) ** 2
-    blend(lower, upper, weight, other)
-    lower[NORM], lower[OVERLAP] = norm, overlap
-    before = lower[HEADER : HEADER + int(lower[COUNT]) * FIELDS].copy()
-    lower[COUNT] = 0
-    left = right = 0
-    total = np.zeros(FIELDS)
-    while left < before.size // FIELDS and right < int(upper[COUNT]):
-        one = before[left * FIELDS : (left + 1) * FIELDS]
-        two = upper[HEADER + right * FIELDS : HEADER + (right + 1) * FIELDS]
-        channels = min(one[CHANNELS], two[CHANNELS])
-        total[:] = one + two
-        total[CHANGE] = 0.0
-        if append(lower, total, channels):
-            return TOO_MANY_GROUPS
-        one[CHANNELS] -= channels
-        two[CHANNELS] -= channels
-        left += one[CHANNELS] == 0
-        right += two[CHANNELS] == 0
-    return DONE
-
-
-@compiled
-def width(state: np.ndarray) -> float:
-    total = 0.0
-    for index in range(int(state[COUNT])):
-        total += state[HEADER + index * FIELDS + CHANNELS]
-    return total
-
-
-@compiled
-def spread(state: np.ndarray) -> float:
-    """Sum of the channels' variances."""
-    total = 0.0
-    for index in range(int(state[COUNT])):
-        total += state[HEADER + index * FIELDS + CHANNELS] * state[HEADER + index * FIELDS + VARIANCE]
-    return total
-
-
-@compiled
-def blend(lower: np.ndarray, upper: np.ndarray, weight: float, other: float) -> None:
-    """Texture and profile of two joined maps; their BN sums add."""
-    share = weight / (weight + other)
-    for field in range(NORM, HEADER):
-        lower[field] = share * lower[field] + (1 - share) * upper[field]
-    for field in range(PROFILE, PROFILE + 2 * int(lower[SIZE])):
-        lower[field] = share * lower[field] + (1 - share) * upper[field]
-    lower[LOG_SCALE] += upper[LOG_SCALE]
-
-
-@compiled
-def average_pool(state: np.ndarray, out: int) -> int:
-    """Adaptive average pooling: what is alike within a window stays, the rest averages out."""
-    size = int(state[SIZE])
-    if out < 1 or size % out:
-        return UNEVEN_POOLING
-    window = size // out
-    kept = averaged(state[LAG], window)
-    for index in range(int(state[COUNT])):
-        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        group[VARIANCE] *= kept
-        group[COVARIANCE] *= kept
-        group[THIRD] = group[CHANGE] = 0.0
-        group[FOURTH] *= kept**3
-    state[NORM] *= averaged(state[kernel.NORM_LAG], window)
-    state[OVERLAP] *= averaged(state[kernel.OVERLAP_LAG], window)
-    for lag in (LAG, kernel.NORM_LAG, kernel.OVERLAP_LAG):
-        state[lag] = kernel.moved(state[lag], window, window)
-    state[SIZE] = out
-    state[PROFILE : PROFILE + 2 * out] = 1.0
-    state[kernel.ROOT] = 1.0
-    return DONE
-
-
-@compiled
-def gate(state: np.ndarray, gates: np.ndarray) -> None:
-    """The map times a gate that is the same at all positions of an image: moments of a product of independent factors."""
-    factor = gates[HEADER : HEADER + FIELDS]
-    mean, square = factor[MEAN], factor[MEAN] ** 2
-    for index in range(int(state[COUNT])):
-        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        squared_mean = group[MEAN] ** 2
-        group[VARIANCE] = (group[VARIANCE] + squared_mean) * (factor[VARIANCE] + square) - squared_mean * square
-        group[COVARIANCE] = (group[COVARIANCE] + squared_mean) * (factor[COVARIANCE] + square) - squared_mean * square
-        group[CHANGE] = 0.0
-        group[MEAN] *= mean
-        group[OFFSET] *= square
-        group[THIRD] *= mean * (square + 3 * factor[VARIANCE])
-        group[FOURTH] *= square**2 + 6 * square * factor[VARIANCE] + 3 * factor[VARIANCE] ** 2
-    state[LOG_SCALE] += gates[LOG_SCALE]
-
-
-@compiled
 def run_steps(steps: np.ndarray, resolution: int, gamma: float, channels: int) -> tuple[int, float, float]:
     """(failure, log sum |f - f'|, BN sum) of a network's steps on standard normal images x beside x + gamma e.
 
@@ -333,7 +139,7 @@ def run_steps(steps: np.ndarray, resolution: int, gamma: float, channels: int) -
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
-    """`run_steps` with its machine code in a cache that a change of any of the three files renews.
+    """`run_steps` with its machine code in a cache that a change of any of these files renews.
 
     numba looks at the file of the cached function alone, and at what the function closes over: hence the version.
     """
@@ -348,7 +154,9 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
 
 def _source_version() -> int:
     folder = Path(__file__).parent
-    sources = [(folder / f"mean_field_{name}.py").read_bytes() for name in ("activations", "kernel", "machine")]
+    sources = [
+        (folder / f"mean_field_{name}.py").read_bytes() for name in ("activations", "joins", "kernel", "machine")
+    ]
     return zlib.crc32(b"".join(sources)) or 1
 
 

@@ -1,0 +1,137 @@
+"""The closed-form Zen-Score against Monte-Carlo figures, samples and hand computation."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+import PlainNet
+from PlainNet import Network, Style
+from PlainNet.basic_blocks import MaxPool
+from ZeroShotProxy import ProxyFailure, ScoringSettings, score
+from ZeroShotProxy.compute_zen_closed_form import ClosedForm
+from ZeroShotProxy.mean_field_activations import evaluated_moments
+
+ROOT = Path(__file__).parent.parent
+ROWS = json.loads((ROOT / "tests/golden/zen_monte_carlo.json").read_text())["rows"]
+GROUPS = sorted({(row["case"], row["links"]) for row in ROWS})
+STEM = "SuperConvK3BNRELU(3,16,1,1)"
+
+
+def compared(case, links):
+    rows = [row for row in ROWS if row["case"] == case and row["links"] == links]
+    closed_form = ClosedForm(rows[0]["resolution"], style=Style(no_reslink=not links))
+    parts = [closed_form.parts(PlainNet.parse(row["structure"])) for row in rows]
+    return np.array([fmean(row["zen"]) for row in rows]), np.array([sum(p) for p in parts]), rows, parts
+
+
+@pytest.mark.parametrize(("case", "links"), GROUPS)
+def test_agrees_with_monte_carlo(case, links):
+    sampled, closed, _, _ = compared(case, links)
+    percent = 100 * np.abs(closed - sampled) / sampled
+    assert percent.mean() <= 1
+    assert percent.max() <= 3
+
+
+@pytest.mark.parametrize(("case", "links"), GROUPS)
+def test_ranks_like_monte_carlo(case, links):
+    sampled, closed, rows, _ = compared(case, links)
+    correlation = np.corrcoef(sampled.argsort().argsort(), closed.argsort().argsort())[0, 1]
+    # Among 20 networks one swap of neighbours gives 0.9985, and Monte-Carlo means do swap.
+    assert correlation >= (0.999 if len(rows) >= 60 else 0.998)
+
+
+@pytest.mark.parametrize(("case", "links"), GROUPS)
+def test_perturbation_agrees_with_monte_carlo(case, links):
+    _, _, rows, parts = compared(case, links)
+    difference = [part[0] - fmean(row["perturbation"]) for row, part in zip(rows, parts, strict=True)]
+    assert abs(fmean(difference)) < 0.7
+    assert np.std(difference) < 0.2
+
+
+def test_first_layer_by_hand():
+    # 1 x 1 convolution of standard normal images: variance 3; the difference of the runs is gamma^2 of it.
+    network = PlainNet.parse("ConvKX(3,4096,1,1)BN(4096)RELU(4096)")
+    perturbation, scale = ClosedForm(8, gamma=1e-3).parts(network)
+    assert scale == pytest.approx(0.5 * math.log(0.81 + 0.19 * 3), abs=1e-3)
+    # E |x+ - x'+| = sqrt(change / pi), change = gamma^2 / 2; three input channels make the difference's norm fluctuate.
+    fluctuation = (1 + 2 / 3) ** -0.125
+    assert perturbation == pytest.approx(math.log(4096 * 64 * 1e-3 / math.sqrt(2 * math.pi) * fluctuation), abs=1e-4)
+
+
+def test_moments_of_hard_swish_and_sigmoid_against_a_fine_sum():
+    z = np.linspace(-12, 12, 400_001)
+    weight = np.exp(-z * z / 2) / math.sqrt(2 * math.pi) * (z[1] - z[0])
+    for function, value in ((0, z * np.clip(z + 3, 0, 6) / 6), (2, 1 / (1 + np.exp(-z)))):
+        moments = evaluated_moments(function, 0.0, 1.0)
+        assert moments[0] == pytest.approx((weight * value).sum(), abs=1e-5)
+        assert moments[1] == pytest.approx((weight * value**2).sum(), abs=1e-5)
+        assert moments[6] == pytest.approx((weight * value * z).sum() ** 2, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
+        STEM + "SuperResK3K3(16,32,2,16,2)SuperConvK1BNRELU(32,64,1,1)",
+        STEM + "MultiSumBlock(ConvKX(16,16,3,1);ConvKX(16,16,1,1))BN(16)Swish(16)",
+        STEM
+        + "MultiCatBlock(ConvKXG2(16,16,3,1);ConvDW(16,5,1))BN(32)HS(32)Sequential(ConvKX(32,64,1,1)BN(64)RELU(64))",
+        STEM + "ConvKX(16,32,3,1)AdaptiveAvgPool(32,8)BN(32)RELU(32)",
+    ],
+)
+@pytest.mark.parametrize("style", [Style(), Style(use_se=True), Style(no_reslink=True, no_BN=True)])
+def test_other_blocks_and_styles_agree_with_samples(structure, style):
+    network = PlainNet.parse(structure)
+    settings = ScoringSettings(32, 16, keep_links=not style.no_reslink, style=style)
+    sampled = [score(network, "Zen", settings, seed) for seed in range(12)]
+    assert ClosedForm(32, style=style).score(network) == pytest.approx(fmean(sampled), abs=0.35)
+
+
+def test_registered_link_modes():
+    network = PlainNet.parse(STEM + "SuperResK3K3(16,32,2,16,3)")
+    without, kept = (ClosedForm(32, style=Style(no_reslink=no)) for no in (True, False))
+    assert score(network, "ZenClosedForm", ScoringSettings()) == without.score(network)
+    assert score(network, "ZenClosedForm", ScoringSettings(keep_links=True)) == kept.score(network)
+    assert score(network, "PerturbationClosedForm", ScoringSettings()) == kept.parts(network)[0]
+
+
+def test_same_network_same_score_whatever_came_before():
+    network = PlainNet.parse(ROWS[0]["structure"])
+    fresh = ClosedForm().score(network)
+    used = ClosedForm()
+    for row in ROWS[:20]:
+        used.score(PlainNet.parse(row["structure"]))
+    assert used.score(network) == fresh
+
+
+def test_a_block_without_rule_is_named():
+    network = PlainNet.parse(STEM + "MaxPool(16,3,2)")
+    with pytest.raises(ProxyFailure, match=MaxPool.__name__):
+        score(network, "ZenClosedForm", ScoringSettings())
+
+
+def test_too_deep_nesting_is_a_failure():
+    inner = "ConvKX(16,16,3,1)"
+    for _ in range(20):
+        inner = f"ResBlock({inner})"
+    with pytest.raises(ProxyFailure, match="nested"):
+        score(Network(PlainNet.parse(STEM + inner).blocks), "ZenClosedForm", ScoringSettings())
+
+
+def test_imports_no_torch():
+    code = (
+        "import sys; from ZeroShotProxy.compute_zen_closed_form import ClosedForm; ClosedForm(); "
+        "assert 'torch' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("resolution", "gamma"), [(0, 1e-2), (32, 0.0), (32, -1.0)])
+def test_meaningless_settings_are_refused(resolution, gamma):
+    with pytest.raises(ValueError, match="must be positive"):
+        ClosedForm(resolution, gamma)
