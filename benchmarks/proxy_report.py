@@ -50,6 +50,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--seed_samples", type=positive_int, default=50, metavar="N", help="networks scored with every seed"
     )
+    parser.add_argument("--resamples", type=positive_int, default=500, metavar="N", help="resamples for the intervals")
     parser.add_argument("--searches", type=int, default=20, metavar="N", help="searches for each proxy, 0 for none")
     parser.add_argument(
         "--search_networks", type=positive_int, default=100, metavar="N", help="networks a search scores"
@@ -107,7 +108,9 @@ def measure(scores: Scores, options: Namespace) -> tuple[list[CorrelationRow], l
         for seed in range(1, options.seeds):
             scores.score_all(sample[: min(limit, options.seed_samples)], proxy, seed)
     chosen = candidates(limits, options.ensemble.split(",") if options.ensemble else ())
-    correlations = list(correlation_rows(scores, chosen, sample, range(options.seeds), options.seed_samples))
+    correlations = list(
+        correlation_rows(scores, chosen, sample, range(options.seeds), options.seed_samples, options.resamples)
+    )
     plot_scatter(options.output_dir / f"scatter_{benchmark.name}.png", scores, chosen, sample)
     plan = SearchPlan(networks=options.search_networks, seeds=options.searches)
     wanted = options.search_proxies.split(",") if options.search_proxies else None

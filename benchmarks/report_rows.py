@@ -25,6 +25,7 @@ from Evolution.ensemble import log_rank_sums, rank_sums
 
 TE_NAS, ENSEMBLE = "TE-NAS", "Ensemble"
 TE_NAS_TERMS = ("TE-NAS-NTK", "TE-NAS-LR")
+CLOSED_FORMS = {"Zen": "ZenClosedForm", "Perturbation": "PerturbationClosedForm"}
 SAMPLE, WHOLE = "sample", "all"
 _FEWEST_FOR_SPREAD = 10
 
@@ -82,8 +83,10 @@ class SearchRow:
 def candidates(limits: Mapping[str, int], ensemble: Sequence[str]) -> list[Candidate]:
     """The proxies, TE-NAS where both of its terms are among them, and the ensemble where all its members are.
 
-    limits: how many networks of the sample each proxy scores; an aggregate has those that all its members have.
+    limits: how many networks of the sample each proxy scores; an aggregate has those that all its members have. Where the
+    closed form of a member is at hand it takes the member's part.
     """
+    ensemble = [CLOSED_FORMS[m] if CLOSED_FORMS.get(m) in limits else m for m in ensemble]
     found = [Candidate(proxy, (proxy,), limit) for proxy, limit in limits.items()]
     for name, members, rule in ((TE_NAS, TE_NAS_TERMS, rank_sums), (ENSEMBLE, tuple(ensemble), log_rank_sums)):
         if members and set(members) <= set(limits):
@@ -92,15 +95,22 @@ def candidates(limits: Mapping[str, int], ensemble: Sequence[str]) -> list[Candi
 
 
 def correlation_rows(
-    scores: Scores, chosen: Sequence[Candidate], sample: Sequence[str], seeds: Sequence[int], seed_sample: int
+    scores: Scores,
+    chosen: Sequence[Candidate],
+    sample: Sequence[str],
+    seeds: Sequence[int],
+    seed_sample: int,
+    resamples: int,
 ) -> Iterator[CorrelationRow]:
     """Rows over the sample, and over the whole benchmark where every member needs no module."""
     for candidate in chosen:
         keys = sample[: candidate.networks]
         spread = seed_spread(scores, candidate, keys[:seed_sample], seeds)
-        yield from _rows(scores, candidate, keys, SAMPLE, spread)
+        yield from _rows(scores, candidate, keys, SAMPLE, spread, resamples)
         if all(is_instant(member) for member in candidate.members):
-            yield from _rows(scores, candidate, scores.benchmark.keys, WHOLE, [None] * len(scores.benchmark.accuracies))
+            yield from _rows(
+                scores, candidate, scores.benchmark.keys, WHOLE, [None] * len(scores.benchmark.accuracies), 0
+            )
 
 
 def seed_spread(scores: Scores, candidate: Candidate, keys: Sequence[str], seeds: Sequence[int]) -> list[float | None]:
@@ -113,7 +123,12 @@ def seed_spread(scores: Scores, candidate: Candidate, keys: Sequence[str], seeds
 
 
 def _rows(
-    scores: Scores, candidate: Candidate, keys: Sequence[str], scope: str, spreads: Sequence[float | None]
+    scores: Scores,
+    candidate: Candidate,
+    keys: Sequence[str],
+    scope: str,
+    spreads: Sequence[float | None],
+    resamples: int,
 ) -> Iterator[CorrelationRow]:
     values = candidate.values(scores, keys)
     milliseconds = sum(1e3 * fmean(scores.entry(key, m).seconds for key in keys) for m in candidate.members)
@@ -121,7 +136,7 @@ def _rows(
     for (data_set, table), spread in zip(scores.benchmark.accuracies.items(), spreads, strict=True):
         accuracies = _accuracies(table, keys)
         correlations = [
-            bootstrap(s, values, accuracies) if scope == SAMPLE else Interval(s(values, accuracies))
+            bootstrap(s, values, accuracies, resamples) if resamples else Interval(s(values, accuracies))
             for s in (spearman, kendall)
         ]
         yield CorrelationRow(

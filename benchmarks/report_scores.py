@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from benchmarks.report_benchmarks import Benchmark, score_or_reason
+from Interface.files import write_text
 
 _COLUMNS = ("key", "proxy", "seed", "score", "reason", "seconds")
 
@@ -64,9 +65,11 @@ class Scores:
         self._file.close()
 
     def _read(self, path: Path) -> None:
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                # A run that was killed may have left half a line, which is scored again.
-                if row["seconds"]:
-                    identity = (row["key"], row["proxy"], int(row["seed"]))
-                    self._entries[identity] = Entry(float(row["score"]), row["reason"], float(row["seconds"]))
+        text = path.read_text(encoding="utf-8")
+        # A run that was killed may have left half a line, which would be glued to the next one.
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            write_text(path, whole)
+        for row in csv.DictReader(whole.splitlines()):
+            identity = (row["key"], row["proxy"], int(row["seed"]))
+            self._entries[identity] = Entry(float(row["score"]), row["reason"], float(row["seconds"]))

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import kendalltau, rankdata, spearmanr
 
-RESAMPLES = 500
 CONFIDENCE = 0.95
 TOP = 0.01
 
@@ -33,7 +32,7 @@ def kendall(scores: np.ndarray, accuracies: np.ndarray) -> float:
     return 0.0 if np.ptp(rankdata(scores)) == 0 else float(kendalltau(rankdata(scores), accuracies).statistic)
 
 
-def bootstrap(statistic: Statistic, scores: np.ndarray, accuracies: np.ndarray, resamples: int = RESAMPLES) -> Interval:
+def bootstrap(statistic: Statistic, scores: np.ndarray, accuracies: np.ndarray, resamples: int = 500) -> Interval:
     """The statistic and its percentile interval over networks drawn with replacement (Efron 1979)."""
     generator = np.random.default_rng(0)
     draws = [generator.integers(len(scores), size=len(scores)) for _ in range(resamples)]
