@@ -59,7 +59,9 @@ def test_gradnorm_mean_agrees_with_the_reference(structure, settings, golden):
     assert deviation(ours, *golden["gradnorm"].values()) < 3
 
 
-@pytest.mark.parametrize(("structure", "settings", "golden"), cases(lambda case: case["id"] not in BIG and not has_ghosts(case)))
+@pytest.mark.parametrize(
+    ("structure", "settings", "golden"), cases(lambda case: case["id"] not in BIG and not has_ghosts(case))
+)
 def test_naswot_mean_agrees_with_the_reference_on_relu_networks(structure, settings, golden):
     ours = repeated_score(PlainNet.parse(structure), "NASWOT", settings, SEEDS).scores
     assert deviation(ours, *golden["naswot"].values()) < 3
