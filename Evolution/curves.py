@@ -20,11 +20,12 @@ class Curves:
     def add(self, search: Search) -> None:
         """The present state: scores, speed, and what becomes of proposals."""
         progress, iteration, now = search.progress, search.progress.next_iteration, time.monotonic()
-        if progress.best is None or iteration == self._iteration:
+        best = search.best
+        if best is None or iteration == self._iteration:
             return
         scores = [member.score for member in search.population.members]
         scalars = {
-            "score/best": progress.best.score,
+            "score/best": best.score,
             "score/population mean": sum(scores) / len(scores),
             "score/population worst": min(scores),
             "speed/iterations a second": (iteration - self._iteration) / max(now - self._time, 1e-9),

@@ -8,42 +8,96 @@ maximises a single proxy does not notice. TE-NAS (Chen et al. 2021, section 3.3)
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from Evolution.population import Member
+from Evolution.settings import SearchSettings
+from PlainNet import Network
 
-Rule = Callable[[Sequence[Sequence[float]]], np.ndarray]
+ENSEMBLE = "Ensemble"
+TE_NAS, TE_NAS_TERMS = "TE-NAS", ("TE-NAS-NTK", "TE-NAS-LR")
+# Replaying survival needs the members' scores alone.
+_NO_NETWORK = Network.trusted(())
+
+Table = Sequence[Sequence[float]] | np.ndarray
 
 
-def log_rank_sums(scores: Sequence[Sequence[float]]) -> np.ndarray:
+class Rule(Protocol):
+    """How the ranks of several proxies become one score."""
+
+    def __call__(self, scores: Table, reference: Table | None = None) -> np.ndarray: ...
+
+
+class Aggregate(NamedTuple):
+    """What a search ranks by: the names of the proxies, and the rule that joins their ranks."""
+
+    members: tuple[str, ...]
+    rule: Rule
+
+
+def aggregate_of(settings: SearchSettings) -> Aggregate | None:
+    """The aggregate by which a search ranks; None where a single proxy scores.
+
+    TE-NAS is the sum of its two terms' ranks, unless survival is by several objectives, which need one figure a network.
+    """
+    if settings.zero_shot_score == ENSEMBLE:
+        return Aggregate(settings.ensemble, log_rank_sums)
+    if settings.zero_shot_score == TE_NAS and settings.objectives == ("score",):
+        return Aggregate(TE_NAS_TERMS, rank_sums)
+    return None
+
+
+def scoring_proxies(settings: SearchSettings) -> tuple[str, ...]:
+    """The names of the proxies that score a candidate."""
+    aggregate = aggregate_of(settings)
+    return aggregate.members if aggregate else (settings.zero_shot_score,)
+
+
+def log_rank_sums(scores: Table, reference: Table | None = None) -> np.ndarray:
     """The aggregate of each network of a population: the sum over proxies of log(rank / size). Larger is better, at most 0.
 
     scores: one row a network, one column a proxy, larger is better in each. The best network has rank `size`, equal
     scores share their mean rank, and minus infinity, for a network without a score, is a score below all others.
+    reference: the population, where it is not the networks themselves; between two of its members a network has the rank
+    between theirs, so a network above them all is at slightly more than 0.
     """
-    ranks = _ascending_ranks(scores)
-    return np.log(ranks / max(1, len(ranks))).sum(axis=1)
+    return np.log(_rank_shares(scores, reference)).sum(axis=1)
 
 
-def rank_sums(scores: Sequence[Sequence[float]]) -> np.ndarray:
+def rank_sums(scores: Table, reference: Table | None = None) -> np.ndarray:
     """As `log_rank_sums`, with the sum over proxies of rank / size: at most the number of proxies."""
-    ranks = _ascending_ranks(scores)
-    return (ranks / max(1, len(ranks))).sum(axis=1)
+    return _rank_shares(scores, reference).sum(axis=1)
 
 
-def _ascending_ranks(scores: Sequence[Sequence[float]]) -> np.ndarray:
+def _rank_shares(scores: Table, reference: Table | None) -> np.ndarray:
+    table = _checked(scores)
+    population = table if reference is None else _checked(reference)
+    shares = np.empty_like(table)
+    for column, values in enumerate(table.T):
+        ordered = np.sort(population[:, column])
+        ranks = (ordered.searchsorted(values, "left") + ordered.searchsorted(values, "right") + 1) / 2
+        shares[:, column] = ranks / max(1, len(ordered))
+    return shares
+
+
+def _checked(scores: Table) -> np.ndarray:
     table = np.asarray(scores, dtype=np.float64)
     if table.ndim != 2:
         raise ValueError("an ensemble ranks a table with one row for each network, and all rows of the same length")
     if np.isnan(table).any():
         raise ValueError("a score that is not a number has no rank")
-    ranks = np.empty_like(table)
-    for column, values in enumerate(table.T):
-        ordered = np.sort(values)
-        ranks[:, column] = (ordered.searchsorted(values, "left") + ordered.searchsorted(values, "right") + 1) / 2
-    return ranks
+    return table
+
+
+def last_population(scores: Iterable[tuple[float, ...]], capacity: int, rule: Rule) -> list[tuple[float, ...]]:
+    """The scores of those who are left when networks with these scores have entered a population one by one."""
+    population = EnsemblePopulation(capacity, rule)
+    for iteration, row in enumerate(scores):
+        population.add(Member(row[0], iteration, _NO_NETWORK, (), row))
+    return [member.scores for member in population.members]
 
 
 class EnsemblePopulation:
@@ -65,8 +119,9 @@ class EnsemblePopulation:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """All members, in order of iteration."""
-        return tuple(self._members)
+        """All members in order of iteration, each with its aggregate as its score."""
+        aggregates = self._aggregates().tolist()
+        return tuple([m._replace(score=score) for m, score in zip(self._members, aggregates, strict=True)])
 
     @property
     def lowest_score(self) -> float:
@@ -98,4 +153,4 @@ class EnsemblePopulation:
             self._members = [self._members[place] for place in sorted(survivors)]
 
     def _aggregates(self) -> np.ndarray:
-        return self._rule([member.scores for member in self._members])
+        return self._rule([member.scores for member in self._members]) if self._members else np.empty(0)

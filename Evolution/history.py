@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 
 from Evolution.settings import SearchError, SearchSettings
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 DATABASE = "search.db"
 _SECONDS_BETWEEN_COMMITS = 0.9
 _ROWS_BETWEEN_CLOCKS = 64
@@ -38,16 +38,20 @@ CREATE TABLE proposals (
     peak_feature_map INTEGER,
     latency REAL,
     seconds REAL NOT NULL,
-    structure TEXT NOT NULL
+    structure TEXT NOT NULL,
+    scores TEXT NOT NULL DEFAULT ''
 );
 """
+# Schema version -> what makes the next one of it.
+_MIGRATIONS = {"1": "ALTER TABLE proposals ADD COLUMN scores TEXT NOT NULL DEFAULT ''"}
 
 
 class Row(NamedTuple):
     """One proposal: where it came from, what became of it and what it costs.
 
     parent: the iteration of the parent, None for a first candidate. outcome: "scored", "duplicate", "over budget" or
-    "failed"; reason: which budget, or why it failed. latency and seconds (spent scoring) are in seconds.
+    "failed"; reason: which budget, or why it failed. latency and seconds (spent scoring) are in seconds. scores: of every
+    proxy of an ensemble, as a JSON list, and then `score` is the first of them: what they come to depends on the population.
     """
 
     iteration: int
@@ -64,6 +68,7 @@ class Row(NamedTuple):
     latency: float | None
     seconds: float
     structure: str
+    scores: str = ""
 
 
 SCORED, DUPLICATE, OVER_BUDGET, FAILED = "scored", "duplicate", "over budget", "failed"
@@ -100,6 +105,11 @@ class History:
             raise SearchError(f"{folder} holds no {DATABASE}: there is nothing to continue or report")
         history = cls(folder)
         version = history._meta("schema_version")
+        if version in _MIGRATIONS:
+            with _reporting(history.path):
+                history._connection.execute(_MIGRATIONS[version])
+            version = str(int(version) + 1)
+            history._set_meta("schema_version", version)
         if version != str(SCHEMA_VERSION):
             history.close()
             raise SearchError(f"{history.path} has schema version {version}, this program reads {SCHEMA_VERSION}")

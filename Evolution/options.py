@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from Evolution.ensemble import ENSEMBLE
 from Evolution.executors import TlsFiles
 from Evolution.runner import RunOptions
 from Evolution.settings import DEFAULT_ITERATIONS, DEFAULT_POPULATION, SearchSettings
@@ -21,7 +22,9 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     """The command line."""
     parser = OptionParser(description)
     search = parser.add_argument_group("search")
-    search.add_argument("--zero_shot_score", metavar="NAME", help=f"proxy: {', '.join(list_proxies())}")
+    search.add_argument("--zero_shot_score", metavar="NAME", help=f"proxy: {', '.join(list_proxies())}, or Ensemble")
+    search.add_argument("--ensemble", default="", metavar="A,B",
+                        help="with Ensemble: the proxies whose log ranks in the population add up")  # fmt: skip
     search.add_argument(
         "--evolution_max_iter", type=positive_int, default=DEFAULT_ITERATIONS, metavar="N", help="proposals"
     )
@@ -108,21 +111,40 @@ def settings_from(options: Namespace) -> SearchSettings:
         raise InputError(f"--{'save_dir' if options.zero_shot_score else 'zero_shot_score'} is required")
     if options.plainnet_struct and options.plainnet_struct_txt:
         raise InputError("Give --plainnet_struct or --plainnet_struct_txt, not both")
-    proxy = get_proxy(options.zero_shot_score)
+    objectives = objectives_from(options.objectives)
+    proxies = ensemble_from(options.ensemble, options.zero_shot_score, objectives) or (options.zero_shot_score,)
+    needs = {get_proxy(name).needs for name in proxies}
     structure = options.plainnet_struct
     if options.plainnet_struct_txt:
         structure = options.plainnet_struct_txt.read_text(encoding="utf-8").strip()
-    round_size = options.round_size or (1 if proxy.needs is Needs.VALUE else ROUND_SIZE_OF_MODULE_PROXIES)
+    round_size = options.round_size or (1 if needs == {Needs.VALUE} else ROUND_SIZE_OF_MODULE_PROXIES)
     known = {field.name for field in fields(SearchSettings)}
     given = {name: value for name, value in vars(options).items() if name in known}
     worked_out = {
         "round_size": round_size,
         "search_space_list": tuple(options.search_space_list),
         "plainnet_struct": structure,
-        "objectives": objectives_from(options.objectives),
+        "objectives": objectives,
+        "ensemble": proxies if options.zero_shot_score == ENSEMBLE else (),
         "device": options.device or device_name(options.gpu),
     }
     return SearchSettings(**given | worked_out)
+
+
+def ensemble_from(text: str, zero_shot_score: str, objectives: tuple[str, ...]) -> tuple[str, ...]:
+    """The members of an ensemble; none where a single proxy scores. Raises InputError and UnknownProxyError."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if zero_shot_score != ENSEMBLE:
+        if names:
+            raise InputError(f"--ensemble goes with --zero_shot_score {ENSEMBLE}, not {zero_shot_score}")
+        return ()
+    if len(names) < 2:
+        raise InputError(f"--zero_shot_score {ENSEMBLE} needs at least two proxies in --ensemble A,B")
+    if objectives != ("score",):
+        raise InputError(f"--objectives go with a single proxy: the ranks of an {ENSEMBLE} are its objectives")
+    for name in names:
+        get_proxy(name)
+    return names
 
 
 def objectives_from(text: str) -> tuple[str, ...]:

@@ -7,11 +7,14 @@ import json
 import platform
 import subprocess
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
 from Evolution.archive import COSTS, Archive
+from Evolution.ensemble import aggregate_of, last_population
 from Evolution.history import DETERMINISTIC_COLUMNS, OVER_BUDGET, SCORED, History, Row
 from Evolution.settings import SearchSettings
 from Interface.files import write_text, written_whole
@@ -44,11 +47,13 @@ def write_outputs(folder: Path, history: History) -> dict | None:
     outcomes: Counter[str] = Counter()
     best: Row | None = None
     scored: list[tuple[int, float, int]] = []
+    score = final_score(history)
     with written_whole(folder / "history.csv") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(DETERMINISTIC_COLUMNS)
         positions = [Row._fields.index(name) for name in DETERMINISTIC_COLUMNS]
-        for row in history.rows():
+        for recorded in history.rows():
+            row = score(recorded)
             table.writerow([row[i] for i in positions])
             outcomes[f"{row.outcome}: {row.reason}" if row.outcome == OVER_BUDGET else row.outcome] += 1
             if row.outcome == SCORED and row.score is not None and row.parameters is not None:
@@ -66,6 +71,23 @@ def write_outputs(folder: Path, history: History) -> dict | None:
     write_text(folder / "best.json", json.dumps(summary, indent=2) + "\n")
     write_text(folder / BEST_STRUCTURE, best.structure)
     return summary
+
+
+def final_score(history: History) -> Callable[[Row], Row]:
+    """What gives a row its final score: its own, or for an ensemble its aggregate among the last population."""
+    settings = history.settings
+    aggregate = aggregate_of(settings)
+    if aggregate is None:
+        return lambda row: row
+    every = (tuple(json.loads(row.scores)) for row in history.rows() if row.scores)
+    reference = np.array(last_population(every, settings.population_size, aggregate.rule))
+
+    def among_the_last(row: Row) -> Row:
+        if not row.scores:
+            return row
+        return row._replace(score=float(aggregate.rule([json.loads(row.scores)], reference)[0]))
+
+    return among_the_last
 
 
 def _summary(best: Row, settings: SearchSettings, outcomes: Counter[str]) -> dict:

@@ -15,6 +15,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from Evolution.curves import Curves
+from Evolution.ensemble import scoring_proxies
 from Evolution.executors import CandidateExecutor, TlsFiles, make_executor
 from Evolution.history import DATABASE, History
 from Evolution.proposals import make_proposer
@@ -89,7 +90,7 @@ def run_search(settings: SearchSettings, folder: Path, options: RunOptions, argu
         write_config(folder, settings, arguments)
         search = Search(settings, proposer, executor, history)
         _run(search, history, folder, options)
-        if search.progress.best is None:
+        if search.best is None:
             raise SearchFailed(search.nothing_scored())
         history.finished = True
         summary = write_outputs(folder, history) or {}
@@ -177,21 +178,22 @@ def _run(search: Search, history: History, folder: Path, options: RunOptions) ->
 
 
 def _log_progress(search: Search, begun: float, bar: tqdm) -> None:
-    progress, population = search.progress, search.population
+    progress, population, winner = search.progress, search.population, search.best
     count = f"loop_count={progress.next_iteration}/{search.settings.evolution_max_iter}"
-    if progress.best is None:
+    if winner is None:
         log.info("%s, %s", count, progress.describe())
         return
-    best, worst, hours = progress.best.score, population.lowest_score, (time.monotonic() - begun) / 3600
+    best, worst, hours = winner.score, population.lowest_score, (time.monotonic() - begun) / 3600
     bar.set_postfix_str(f"best {best:.4g}, worst {worst:.4g}", refresh=False)
     if bar.disable:
         log.info("%s, max_score=%.6g, min_score=%.6g, time=%.4fh, %s", count, best, worst, hours, progress.describe())
-        log.info("structure: %s", progress.best.network)
+        log.info("structure: %s", winner.network)
 
 
 def is_value_only(settings: SearchSettings) -> bool:
     """Whether the search builds no module."""
-    return get_proxy(settings.zero_shot_score).needs is Needs.VALUE and settings.budget_latency is None
+    needs = {get_proxy(name).needs for name in scoring_proxies(settings)}
+    return needs == {Needs.VALUE} and settings.budget_latency is None
 
 
 @contextmanager

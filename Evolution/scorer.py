@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import PlainNet
+from Evolution.ensemble import scoring_proxies
 from Evolution.settings import SearchSettings
 from PlainNet import Network, Style
 from ZeroShotProxy import Needs, Proxy, ProxyFailure, ScoringSettings, get_proxy
@@ -16,12 +17,16 @@ from ZeroShotProxy.scoring import score
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """The result of scoring: `score` is None when the candidate failed (`reason` says why) or is too slow ("latency")."""
+    """The result of scoring: `score` is None when the candidate failed (`reason` says why) or is too slow ("latency").
+
+    scores: of every proxy of an ensemble, of which `score` is the first.
+    """
 
     score: float | None
     reason: str
     latency: float | None
     seconds: float
+    scores: tuple[float, ...] = ()
 
 
 class Scorer:
@@ -32,24 +37,18 @@ class Scorer:
         self._scoring = scoring_settings(settings)
 
     @cached_property
-    def _proxy(self) -> Proxy:
-        proxy = get_proxy(self._settings.zero_shot_score)
-        if proxy.needs is not Needs.VALUE or self._settings.budget_latency is not None:
+    def _proxies(self) -> tuple[Proxy, ...]:
+        proxies = tuple(get_proxy(name) for name in scoring_proxies(self._settings))
+        if any(proxy.needs is not Needs.VALUE for proxy in proxies):
             import torch
 
-            # One thread for each process: sums come out the same in the last bit whatever the number of workers, and
-            # latency on the CPU is that of one core.
+            # One thread for each process: sums come out the same in the last bit whatever the number of workers.
             torch.set_num_threads(1)
-        return proxy
-
-    @property
-    def network_style(self) -> Style:
-        """The style in which the proxy sees networks."""
-        return self._scoring.style_for(self._proxy)
+        return proxies
 
     def __call__(self, network: Network, seed: int) -> Scored:
         """Measure and score one network with random numbers of its own."""
-        proxy = self._proxy
+        proxies = self._proxies
         start = time.perf_counter()
         latency = None
         try:
@@ -57,10 +56,10 @@ class Scorer:
                 latency = self._latency(network)
                 if latency > self._settings.budget_latency:
                     return Scored(None, "latency", latency, time.perf_counter() - start)
-            value = score(network, proxy, self._scoring, seed)
+            values = tuple([score(network, proxy, self._scoring, seed) for proxy in proxies])
         except ProxyFailure as failure:
             return Scored(None, str(failure).splitlines()[0][:300], latency, time.perf_counter() - start)
-        return Scored(value, "", latency, time.perf_counter() - start)
+        return Scored(values[0], "", latency, time.perf_counter() - start, values if len(values) > 1 else ())
 
     def _latency(self, network: Network) -> float:
         from Latency.measurement import measure_latency

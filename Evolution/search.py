@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 import PlainNet
 from Evolution.budgets import Budget, CostModel, NetworkCosts, first_exceeded, make_budgets
+from Evolution.ensemble import EnsemblePopulation, aggregate_of
 from Evolution.executors import CandidateExecutor, Job
 from Evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
 from Evolution.population import Member, Population
@@ -90,6 +92,12 @@ class Search:
         """Whether all iterations are done."""
         return self.progress.next_iteration >= self.settings.evolution_max_iter
 
+    @property
+    def best(self) -> Member | None:
+        """The best member so far; of an ensemble, by its aggregate in the population of the moment."""
+        population = self.population
+        return population.best if isinstance(population, EnsemblePopulation) else self.progress.best
+
     def advance(self) -> None:
         """Run one round. Raises SearchFailed where going on is pointless."""
         start = self.progress.next_iteration
@@ -156,7 +164,8 @@ class Search:
         if row.score is None or network is None:
             return
         costs = (row.parameters, row.flops, row.memory_access, row.layers)
-        member = Member(row.score, row.iteration, network, costs)  # type: ignore[arg-type]
+        scores = tuple(json.loads(row.scores)) if row.scores else ()
+        member = Member(row.score, row.iteration, network, costs, scores)  # type: ignore[arg-type]
         if progress.best is None or member.score > progress.best.score:
             progress.best = member
         self.population.add(member)
@@ -192,8 +201,11 @@ class Search:
         return f"{seen}; {nearest}" if nearest else seen
 
 
-def make_population(settings: SearchSettings) -> Population | ParetoPopulation:
-    """Plain eviction of the lowest score, or survival by several objectives."""
+def make_population(settings: SearchSettings) -> Population | ParetoPopulation | EnsemblePopulation:
+    """Plain eviction of the lowest score, or survival by several objectives or several proxies."""
+    aggregate = aggregate_of(settings)
+    if aggregate:
+        return EnsemblePopulation(settings.population_size, aggregate.rule)
     if settings.objectives == ("score",):
         return Population(settings.population_size)
     return ParetoPopulation(settings.population_size, settings.objectives)
@@ -252,4 +264,5 @@ def _scored_row(proposal: Proposal, costs: NetworkCosts, result: Scored) -> Row:
         result.latency,
         result.seconds,
         proposal.network.text,  # type: ignore[union-attr]
+        json.dumps(result.scores) if result.scores else "",
     )

@@ -21,6 +21,7 @@ class SearchSettings:
     """
 
     zero_shot_score: str
+    ensemble: tuple[str, ...] = ()
     evolution_max_iter: int = DEFAULT_ITERATIONS
     population_size: int = DEFAULT_POPULATION
     round_size: int = 1
@@ -56,8 +57,8 @@ class SearchSettings:
     def from_json(cls, text: str) -> SearchSettings:
         """From `to_json`'s text."""
         values = json.loads(text)
-        for name in ("search_space_list", "objectives"):
-            values[name] = tuple(values[name])
+        for name in ("search_space_list", "objectives", "ensemble"):
+            values[name] = tuple(values.get(name, ()))
         return cls(**values)
 
     def differences(self, other: SearchSettings) -> list[str]:

@@ -12,9 +12,10 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
-from benchmarks.report_rows import ENSEMBLE, SAMPLE, WHOLE, Candidate, CorrelationRow, SearchRow
+from benchmarks.report_rows import SAMPLE, WHOLE, Candidate, CorrelationRow, SearchRow
 from benchmarks.report_scores import Scores
 from benchmarks.report_statistics import Interval
+from Evolution.ensemble import ENSEMBLE
 from Interface.files import write_text, written_whole
 
 # Spearman on all networks as published: NAS-Bench-201 on CIFAR-10, and NAS-Bench-Macro.

@@ -21,10 +21,8 @@ from benchmarks.report_statistics import (
     spearman,
     top_accuracy,
 )
-from Evolution.ensemble import log_rank_sums, rank_sums
+from Evolution.ensemble import ENSEMBLE, TE_NAS, TE_NAS_TERMS, log_rank_sums, rank_sums
 
-TE_NAS, ENSEMBLE = "TE-NAS", "Ensemble"
-TE_NAS_TERMS = ("TE-NAS-NTK", "TE-NAS-LR")
 CLOSED_FORMS = {"Zen": "ZenClosedForm", "Perturbation": "PerturbationClosedForm"}
 SAMPLE, WHOLE = "sample", "all"
 _FEWEST_FOR_SPREAD = 10

@@ -1,17 +1,29 @@
 """Ensembles: aggregates worked out by hand, survival, and the same population whatever the scales of the proxies."""
 
+import contextlib
+import csv
+import json
 import math
 import random
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import rankdata
 
 import PlainNet
-from Evolution.ensemble import EnsemblePopulation, log_rank_sums, rank_sums
+from Evolution.ensemble import EnsemblePopulation, last_population, log_rank_sums, rank_sums
 from Evolution.population import Member
 from ZeroShotProxy.compute_te_nas_score import rank_combine
 
+ROOT = Path(__file__).parent.parent
+INITIAL = (
+    "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,1,8,1)SuperGhostShuffleK3(16,32,2,16,1)"
+    "SuperGhostShuffleK3(32,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
+)
 NETWORK = PlainNet.parse("SuperConvK3BNRELU(3,8,1,1)")
 
 
@@ -38,6 +50,13 @@ def test_only_the_order_of_each_proxy_counts():
     table = np.random.default_rng(1).normal(size=(50, 2))
     stretched = np.column_stack((np.exp(3 * table[:, 0]), 1e6 * table[:, 1] - 5))
     assert (log_rank_sums(table) == log_rank_sums(stretched)).all()
+
+
+def test_ranks_against_a_population():
+    population = [(1.0, 10.0), (2.0, 20.0), (3.0, 30.0)]
+    assert log_rank_sums(population, population) == pytest.approx(log_rank_sums(population))
+    # Below all, between the second and the third, above all: ranks 0.5, 2.5 and 3.5 of 3.
+    assert rank_sums([(0.0, 25.0), (9.0, 20.0)], population) == pytest.approx([(0.5 + 2.5) / 3, (3.5 + 2) / 3])
 
 
 def test_tables_without_ranks_are_refused():
@@ -76,3 +95,73 @@ def test_a_replayed_population_is_the_same_and_a_dominating_member_never_leaves(
 
 def test_an_empty_population_has_no_best():
     assert EnsemblePopulation(4).best is None
+
+
+def search(folder, *options, proxy="Ensemble", iterations=120):
+    command = [sys.executable, "evolution_search.py", "--zero_shot_score", proxy, "--save_dir", str(folder)]
+    command += ["--evolution_max_iter", str(iterations), "--population_size", "16", "--fix_initialize", "--origin"]
+    command += ["--search_space", "SearchSpace/search_space_ghostshuffle.py", "--plainnet_struct", INITIAL]
+    command += map(str, options)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_search_survives_by_ranks_and_resumes_the_same(tmp_path):
+    options = ("--ensemble", "PerturbationClosedForm,Flops,Params", "--max_layers", 18)
+    for folder, iterations in (("whole", 120), ("parts", 70), ("parts", 120)):
+        more = ("--resume",) if iterations == 120 and folder == "parts" else ()
+        result = search(tmp_path / folder, *options, *more, iterations=iterations)
+        assert result.returncode == 0, result.stderr
+    for name in ("history.csv", "best.json", "pareto.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
+    rows = [r for r in csv.DictReader((tmp_path / "whole/history.csv").open()) if r["outcome"] == "scored"]
+    table = [tuple(json.loads(r["scores"])) for r in rows]
+    assert [row[1:] for row in table] == [(float(r["flops"]), float(r["parameters"])) for r in rows]
+    last = np.array(last_population(table, 16, log_rank_sums))
+    best = json.loads((tmp_path / "whole/best.json").read_text())
+    assert best["score"] == max(float(r["score"]) for r in rows)
+    assert [float(r["score"]) for r in rows] == pytest.approx(log_rank_sums(table, last))
+
+
+def test_te_nas_ranks_its_terms_and_workers_change_nothing(tmp_path):
+    options = ("--batch_size", 2, "--input_image_size", 16, "--round_size", 8)
+    for workers in (1, 2):
+        result = search(tmp_path / str(workers), *options, "--workers", workers, proxy="TE-NAS", iterations=24)
+        assert result.returncode == 0, result.stderr
+    tables = [list(csv.DictReader((tmp_path / str(w) / "history.csv").open())) for w in (1, 2)]
+    assert [r["scores"] for r in tables[0]] == [r["scores"] for r in tables[1]]
+    table = [json.loads(r["scores"]) for r in tables[0] if r["scores"]]
+    assert all(condition <= -1 and regions >= 1 for condition, regions in table)
+    best = json.loads((tmp_path / "1/best.json").read_text())
+    assert 0 < best["score"] <= 2.2
+
+
+@pytest.mark.parametrize(
+    ("options", "proxy", "complaint"),
+    [
+        ([], "Ensemble", "at least two"),
+        (["--ensemble", "Flops"], "Ensemble", "at least two"),
+        (["--ensemble", "Flops,Zenn"], "Ensemble", "did you mean Zen"),
+        (["--ensemble", "Flops,Params"], "Flops", "--ensemble goes with"),
+        (["--ensemble", "Flops,Params", "--objectives", "score,flops"], "Ensemble", "--objectives go with"),
+    ],
+)
+def test_bad_ensembles_are_refused(tmp_path, options, proxy, complaint):
+    result = search(tmp_path, *options, proxy=proxy)
+    assert (result.returncode, complaint in result.stderr) == (2, True), result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_history_of_the_first_schema_is_continued(tmp_path):
+    assert search(tmp_path, proxy="Params", iterations=60).returncode == 0
+    whole = {name: (tmp_path / name).read_bytes() for name in ("history.csv", "best.json")}
+    with contextlib.closing(sqlite3.connect(tmp_path / "search.db")) as database:
+        database.execute("ALTER TABLE proposals DROP COLUMN scores")
+        database.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
+        settings = json.loads(database.execute("SELECT value FROM meta WHERE key = 'settings'").fetchone()[0])
+        del settings["ensemble"]
+        database.execute("UPDATE meta SET value = ? WHERE key = 'settings'", (json.dumps(settings),))
+        database.commit()
+    (tmp_path / "best_structure.txt").unlink()
+    result = search(tmp_path, "--resume", proxy="Params", iterations=60)
+    assert result.returncode == 0, result.stderr
+    assert {name: (tmp_path / name).read_bytes() for name in whole} == whole
