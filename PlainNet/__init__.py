@@ -3,7 +3,7 @@
     >>> import PlainNet
     >>> network = PlainNet.parse("SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)")
     >>> network.cost(resolution=32, num_classes=10).parameters
-    2250
+    2354
 
 Importing this package, parsing, printing, costs and mutation import no torch.
 
