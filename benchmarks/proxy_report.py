@@ -31,7 +31,7 @@ from ZeroShotProxy import UnknownProxyError, get_proxy
 
 BENCHMARKS: dict[str, type[Benchmark]] = {nas_bench_201.FILE: NasBench201, nas_bench_macro.FILE: NasBenchMacro}
 # Chosen on NAS-Bench-201, CIFAR-10, alone; see docs/proxy_report.md.
-ENSEMBLE = "Flops,Perturbation,NASWOT,Syncflow-log"
+ENSEMBLE = "Flops,NASWOT,Syncflow-log"
 # Some seconds a network, and a search meets many.
 TOO_SLOW_TO_SEARCH = ("TE-NAS-NTK", "TE-NAS")
 
@@ -53,7 +53,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument("--resamples", type=positive_int, default=500, metavar="N", help="resamples for the intervals")
     parser.add_argument("--searches", type=int, default=20, metavar="N", help="searches for each proxy, 0 for none")
     parser.add_argument(
-        "--search_networks", type=positive_int, default=100, metavar="N", help="networks a search scores"
+        "--search_networks", type=positive_int, default=64, metavar="N", help="networks a search scores"
     )
     slow = ", ".join(TOO_SLOW_TO_SEARCH)
     parser.add_argument("--search_proxies", metavar="A,B", help=f"proxies that search (default: all but {slow})")

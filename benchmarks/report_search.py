@@ -24,7 +24,7 @@ _PROPOSALS_BEFORE_GIVING_UP = 100
 class SearchPlan:
     """How far each search goes: networks scored, of which the first ones are random, and survivors."""
 
-    networks: int = 100
+    networks: int = 64
     population: int = 16
     first: int = 10
     seeds: int = 20
