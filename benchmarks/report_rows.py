@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import median, stdev
 
 import numpy as np
 
@@ -129,8 +129,9 @@ def _rows(
     resamples: int,
 ) -> Iterator[CorrelationRow]:
     values = candidate.values(scores, keys)
-    milliseconds = sum(1e3 * fmean(scores.entry(key, m).seconds for key in keys) for m in candidate.members)
-    reasons = Counter(reason for key in keys for m in candidate.members if (reason := scores.entry(key, m).reason))
+    milliseconds = sum(1e3 * median(scores.entry(key, m).seconds for key in keys) for m in candidate.members)
+    failed = {(key, reason) for key in keys for m in candidate.members if (reason := scores.entry(key, m).reason)}
+    reasons = Counter(reason for _, reason in failed)
     for (data_set, table), spread in zip(scores.benchmark.accuracies.items(), spreads, strict=True):
         accuracies = _accuracies(table, keys)
         correlations = [
