@@ -11,6 +11,6 @@ ensure_environment requirements-test.txt
 options=(--output_dir "${SAVE_DIR:-$ROOT/docs/proxy_report}" --cache_dir "$ROOT/save_dir/proxy_report")
 if [[ ${SMOKE:-} == 1 ]]; then
     options=(--output_dir "${SAVE_DIR:-$ROOT/save_dir/proxy_report_smoke}" --cache_dir "$ROOT/save_dir/proxy_report_smoke")
-    options+=(--samples 16 --searches 2 --search_networks 20 --proxies Params,Flops,Random,PerturbationClosedForm)
+    options+=(--samples 16 --searches 2 --search_networks 20 --proxies "Params,Flops,Random,PerturbationClosedForm")
 fi
 exec "$PYTHON" "$ROOT/benchmarks/proxy_report.py" "${options[@]}" "$@"

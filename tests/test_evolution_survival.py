@@ -125,15 +125,22 @@ def test_a_torn_write_ahead_log_costs_only_its_last_commits(tmp_path, uninterrup
 
 
 def test_a_full_disk_is_said_and_survived(tmp_path, uninterrupted):
+    process = start(tmp_path)
+    wait_for_rows(tmp_path, 1_000, process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    before = committed(tmp_path)
+    largest = max(file.stat().st_size for file in tmp_path.iterdir()) + 100_000
+
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, 1_500_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
-    result = run(tmp_path, preexec_fn=limit)
+    result = run(tmp_path, "--resume", preexec_fn=limit)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert "--resume" in result.stderr
-    assert 0 < committed(tmp_path) < ITERATIONS
+    assert 0 < before <= committed(tmp_path) < ITERATIONS
     assert run(tmp_path, "--resume").returncode == 0
     assert outputs(tmp_path) == uninterrupted
 
