@@ -15,6 +15,7 @@ ALLOWED = {
     "SearchSpace": {"PlainNet"},
     "ZeroShotProxy": {"PlainNet", "Masternet"},
     "Latency": {"PlainNet", "Masternet"},
+    "ZenNet": {"PlainNet", "Masternet", "Interface"},
     "Evolution": {"PlainNet", "Masternet", "SearchSpace", "ZeroShotProxy", "Latency", "Interface"},
 }
 OURS = {*ALLOWED, "Masternet"}
@@ -38,7 +39,9 @@ def test_rooms_import_only_what_is_below_them(room):
         assert not names & SCRIPTS, path
 
 
-@pytest.mark.parametrize("module", ["PlainNet", "SearchSpace", "ZeroShotProxy", "evolution_search", "analyze_model"])
+@pytest.mark.parametrize(
+    "module", ["PlainNet", "SearchSpace", "ZeroShotProxy", "evolution_search", "analyze_model", "ZenNet"]
+)
 def test_values_need_no_torch(module):
     script = f"import sys, {module}; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,0 +1,90 @@
+"""Published networks by name, and their weights.
+
+    ZenNet.get_ZenNet("zennet_imagenet1k_latency01ms_res224")    # built, weights found or downloaded, loaded strictly
+    ZenNet.list_models("zennet_imagenet*")
+
+Source: Lin et al. 2021, "Zen-NAS"; `gsmodel_l` is GSNet's backbone. Importing this room needs no torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ZenNet.catalogue import Published, UnknownNetworkError, base_url, list_models, published
+from ZenNet.files import WeightsError, find_weights
+
+if TYPE_CHECKING:
+    from Masternet import MasterNet
+
+__all__ = [
+    "Published",
+    "UnknownNetworkError",
+    "WeightsError",
+    "base_url",
+    "find_weights",
+    "get_ZenNet",
+    "list_models",
+    "published",
+    "register_with_timm",
+]
+
+
+def get_ZenNet(
+    name: str,
+    pretrained: bool = True,
+    *,
+    num_classes: int | None = None,
+    weights: str | Path | None = None,
+    weights_url: str | None = None,
+    use_se: bool | None = None,
+    se_activation: str = "relu",
+) -> MasterNet:
+    """The network of that name, on the CPU in evaluation mode.
+
+    pretrained: with its weights, from the file `weights`, the cache or the network, in that order (`find_weights`);
+    weights_url is a base address that replaces the published one. Without, weights are random. num_classes: width of the
+    logits; where the checkpoint has another, its classifier is left out and stays random. use_se replaces the table's
+    choice; the published checkpoints were trained with se_activation "relu", GSNet's own networks use "hard_swish".
+
+    Raises UnknownNetworkError, WeightsError.
+    """
+    from Masternet import MasterNet
+    from ZenNet.state import load_into, read_state
+
+    entry = published(name)
+    wanted = weights is not None or pretrained
+    other_classes = None if num_classes == entry.classes else num_classes
+    # Searching and downloading come first: they fail in a moment, building a large network takes seconds.
+    file = find_weights(entry, weights, weights_url) if wanted else None
+    build = MasterNet.uninitialised if wanted and other_classes is None else MasterNet
+    network = build(
+        num_classes=num_classes or entry.classes,
+        plainnet_struct=entry.structure,
+        use_se=entry.se if use_se is None else use_se,
+        se_activation=se_activation,
+    )
+    if file is not None:
+        load_into(network, read_state(file), f"{file} as {name}", new_classes=other_classes)
+    return network.eval()
+
+
+def register_with_timm() -> list[str]:
+    """Make every name of `list_models` a model of `timm.create_model`; returns the names. Raises ImportError."""
+    from timm.models import register_model
+
+    for name in list_models():
+        register_model(_constructor(name))
+    return list_models()
+
+
+def _constructor(name: str):  # type: ignore[no-untyped-def]
+    def build(pretrained: bool = False, **options):  # type: ignore[no-untyped-def]
+        # timm adds its own bookkeeping options, which say nothing about our networks.
+        ours = {k: v for k, v in options.items() if k in ("num_classes", "weights", "weights_url")}
+        return get_ZenNet(name, pretrained, **ours)
+
+    # timm files a model under the function's own name and module.
+    build.__name__ = build.__qualname__ = name
+    build.__module__ = __name__
+    return build

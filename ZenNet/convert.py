@@ -1,0 +1,70 @@
+"""Convert checkpoints to safetensors, which hold tensors and nothing that could run.
+
+    python -m ZenNet.convert zennet_imagenet1k_latency01ms_res224     # in the cache, beside the original
+    python -m ZenNet.convert zennet_cifar10_model_size05M_res32 --weights best-params_rank0.pth --output small.safetensors
+
+The checkpoint must fit the network exactly; the new file is read back and compared before it takes its place.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from Interface.options import OptionParser
+from Interface.running import log_to, run
+from ZenNet.catalogue import published
+from ZenNet.files import WeightsError, find_weights
+
+_LOG = logging.getLogger(__name__)
+
+
+def convert(name: str, weights: Path | None = None, output: Path | None = None, weights_url: str | None = None) -> Path:
+    """Write a network's weights as safetensors; returns the new file, by default the checkpoint's name with that suffix.
+
+    Raises WeightsError where the checkpoint does not fit the network, ImportError without safetensors.
+    """
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    from Masternet import MasterNet
+    from ZenNet.state import load_into, read_state
+
+    entry = published(name)
+    source = find_weights(entry, weights, weights_url)
+    target = output or source.with_suffix(".safetensors")
+    if target.exists() and target.samefile(source):
+        raise WeightsError(f"{source} is safetensors already; give another --output FILE for a copy")
+    state = {key: value.contiguous() for key, value in read_state(source).items()}
+    network = MasterNet.uninitialised(num_classes=entry.classes, plainnet_struct=entry.structure, use_se=entry.se)
+    load_into(network, state, f"{source} as {name}")
+    part = target.with_name(f".{target.name}.part")
+    try:
+        save_file(state, part)
+        read_back = load_file(part)
+        if read_back.keys() != state.keys() or not all(torch.equal(read_back[key], state[key]) for key in state):
+            raise WeightsError(f"{part} reads back with other values: is the disk sound?")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+    return target
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Convert one checkpoint; returns the exit status."""
+    parser = OptionParser(__doc__ or "")
+    parser.add_argument("name", help="a published network")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="its checkpoint, instead of the cached one")
+    parser.add_argument("--weights_url", metavar="URL", help="base address of a mirror")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="the new file")
+    options = parser.parse_args(argv)
+    log_to()
+    file = convert(options.name, options.weights, options.output, options.weights_url)
+    _LOG.info("%s, %s bytes", file, f"{file.stat().st_size:,}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
