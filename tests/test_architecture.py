@@ -16,6 +16,7 @@ ALLOWED = {
     "ZeroShotProxy": {"PlainNet", "Masternet"},
     "Latency": {"PlainNet", "Masternet"},
     "ZenNet": {"PlainNet", "Masternet", "Interface"},
+    "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet"},
     "Evolution": {"PlainNet", "Masternet", "SearchSpace", "ZeroShotProxy", "Latency", "Interface"},
 }
 OURS = {*ALLOWED, "Masternet"}

@@ -1,0 +1,111 @@
+"""Any network by name: `ModelLoader.load_model("resnet18", num_classes=10)`.
+
+--arch takes, in this order: a structure file (…/best_structure.txt), FILE.py:Class, a published name of `ZenNet`,
+myresnet18 to myresnet152, geffnet_NAME, a torchvision name, a timm name.
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from torch import nn
+
+import ZenNet
+from Interface.options import InputError
+from ModelLoader import libraries, own
+from ModelLoader.expected import ExpectedInput, centre_crop
+from ZenNet.state import load_into, read_state
+
+__all__ = ["ExpectedInput", "expected_input", "list_models", "load_model"]
+
+_GEFFNET = "geffnet_"
+_STRUCTURE = "PlainNet"
+
+
+def load_model(
+    arch: str,
+    *,
+    num_classes: int | None = None,
+    pretrained: bool = False,
+    weights: str | None = None,
+    weights_url: str | None = None,
+    plainnet_struct: str | None = None,
+    use_se: bool = False,
+) -> nn.Module:
+    """The network that --arch names, on the CPU.
+
+    num_classes: width of the logits, by default the network's own (1000 where it has none); together with pretrained
+    weights of another width the classifier stays random. pretrained: with published weights. weights: a checkpoint
+    instead, of which every tensor must fit. weights_url: a mirror of the published networks. plainnet_struct: the
+    structure for "PlainNet" and for classes that take one; use_se: with squeeze-and-excitation in structures.
+
+    Raises InputError (bad name, no weights), StructureError.
+    """
+    if arch in ZenNet.list_models():
+        return own.published_network(arch, num_classes, pretrained, weights, weights_url)
+    network = _build(arch, num_classes, pretrained and weights is None, plainnet_struct, use_se)
+    if weights is not None:
+        file = Path(weights).expanduser()
+        if not file.is_file():
+            raise InputError(f"There is no file {file}: --weights takes a checkpoint of {arch}")
+        load_into(network, read_state(file), f"{file} as {arch}")
+    return network
+
+
+def expected_input(arch: str) -> ExpectedInput:
+    """What a network was tested with; 224 pixels and ImageNet's figures where nothing is known. Raises InputError."""
+    if arch in ZenNet.list_models():
+        return own.published_input(arch)
+    if arch.startswith(_GEFFNET):
+        return libraries.timm_input(libraries.geffnet_to_timm(arch.removeprefix(_GEFFNET)))
+    if arch in libraries.torchvision_names():
+        return libraries.torchvision_input(arch)
+    if not _is_file(arch) and libraries.is_timm(arch):
+        return libraries.timm_input(arch)
+    return centre_crop(224)
+
+
+def list_models() -> list[str]:
+    """Every name that needs no file, timm's included where it is installed."""
+    return [
+        *ZenNet.list_models(),
+        *libraries.myresnet_names(),
+        *libraries.torchvision_names(),
+        *libraries.timm_names(),
+    ]
+
+
+def _is_file(arch: str) -> bool:
+    return arch.endswith(".txt") or ".py:" in arch
+
+
+def _build(
+    arch: str, num_classes: int | None, pretrained: bool, plainnet_struct: str | None, use_se: bool
+) -> nn.Module:
+    classes = num_classes or 1000
+    if arch == _STRUCTURE or _is_file(arch) or arch.startswith("myresnet"):
+        if pretrained:
+            raise InputError(f"No weights of {arch} were published: give a checkpoint with --weights FILE")
+        if arch.startswith("myresnet"):
+            return libraries.myresnet(arch, classes)
+        if arch.endswith(".txt"):
+            return own.structure_file_network(arch, classes, use_se)
+        if arch == _STRUCTURE:
+            arch = "Masternet.py:MasterNet"
+        return own.class_network(arch, classes, plainnet_struct, use_se)
+    if arch.startswith(_GEFFNET):
+        return libraries.timm_network(libraries.geffnet_to_timm(arch.removeprefix(_GEFFNET)), num_classes, pretrained)
+    if arch in libraries.torchvision_names():
+        return libraries.torchvision_network(arch, num_classes, pretrained)
+    if libraries.is_timm(arch):
+        return libraries.timm_network(arch, num_classes, pretrained)
+    raise InputError(f"There is no network {arch!r}: {_nearest(arch)}")
+
+
+def _nearest(arch: str) -> str:
+    near = difflib.get_close_matches(arch, list_models(), n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    names = "a name of ZenNet, torchvision or timm"
+    return f"--arch takes {names}, myresnet18 to myresnet152, FILE.py:Class or a structure file (.txt)"

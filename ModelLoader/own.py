@@ -1,0 +1,80 @@
+"""Networks of this project and of its users: published ones, structure files, and classes in Python files."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from pathlib import Path
+
+from torch import nn
+
+import PlainNet
+from Interface.options import InputError
+from Masternet import MasterNet
+from ModelLoader.expected import ExpectedInput, centre_crop, whole_image
+from ZenNet import get_ZenNet, published
+
+_ROOT = Path(__file__).parent.parent
+
+
+def published_network(
+    name: str, num_classes: int | None, pretrained: bool, weights: str | None, weights_url: str | None
+) -> nn.Module:
+    """A network of `ZenNet.list_models()`."""
+    return get_ZenNet(name, pretrained, num_classes=num_classes, weights=weights, weights_url=weights_url)
+
+
+def published_input(name: str) -> ExpectedInput:
+    """What a published network was tested with."""
+    entry = published(name)
+    if "cifar" in name:
+        return whole_image(entry.resolution, entry.classes)
+    return centre_crop(entry.resolution, entry.crop, entry.classes)
+
+
+def structure_network(structure: str, num_classes: int, use_se: bool) -> MasterNet:
+    """A structure string with fresh weights. Raises StructureError."""
+    network = MasterNet(num_classes=num_classes, plainnet_struct=structure, use_se=use_se)
+    network.init_parameters()
+    return network
+
+
+def structure_file_network(path: str, num_classes: int, use_se: bool) -> MasterNet:
+    """The network of a file such as best_structure.txt, with fresh weights. Raises StructureError or InputError."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise InputError(f"There is no file {file}: --arch takes a structure file, or the name of a network")
+    return structure_network(str(PlainNet.read_structure_file(file)), num_classes, use_se)
+
+
+def class_network(arch: str, num_classes: int, structure: str | None, use_se: bool) -> nn.Module:
+    """An object of the class in FILE.py:Class, whose file is run; it gets those of our options that it names.
+
+    The file is looked for in the working folder, then in the project. Raises InputError.
+    """
+    path, _, name = arch.rpartition(":")
+    file = next((f for f in (Path(path).expanduser(), _ROOT / path) if f.is_file()), None)
+    if file is None:
+        raise InputError(f"There is no file {path}: --arch FILE.py:Class names a class in a Python file")
+    constructor = MasterNet if file.resolve() == _ROOT / "Masternet.py" and name == "MasterNet" else _member(file, name)
+    known = inspect.signature(constructor).parameters
+    if "plainnet_struct" in known and structure is None:
+        raise InputError(f"{arch} is built from a structure: give --plainnet_struct or --plainnet_struct_txt")
+    options = {"num_classes": num_classes, "plainnet_struct": structure, "use_se": use_se}
+    network = constructor(**{key: value for key, value in options.items() if key in known})
+    if not isinstance(network, nn.Module):
+        raise InputError(f"{arch} gives a {type(network).__name__}, not a torch.nn.Module")
+    return network
+
+
+def _member(file: Path, name: str):  # type: ignore[no-untyped-def]
+    spec = importlib.util.spec_from_file_location(f"arch_{file.stem}", file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{file} is no Python file: --arch FILE.py:Class names a class in one")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    member = getattr(module, name, None)
+    if not callable(member):
+        classes = [n for n, value in vars(module).items() if inspect.isclass(value) and value.__module__ == spec.name]
+        raise InputError(f"{file} has no class {name}; it has {', '.join(classes) or 'none'}")
+    return member
