@@ -17,6 +17,7 @@ ALLOWED = {
     "Latency": {"PlainNet", "Masternet"},
     "ZenNet": {"PlainNet", "Masternet", "Interface"},
     "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet"},
+    "Validation": {"Interface", "ModelLoader"},
     "Evolution": {"PlainNet", "Masternet", "SearchSpace", "ZeroShotProxy", "Latency", "Interface"},
 }
 OURS = {*ALLOWED, "Masternet"}

@@ -1,0 +1,166 @@
+"""What val.py and val_cifar.py share: options, one row a network, and the report."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import logging
+from argparse import Namespace
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from Interface.files import written_whole
+from Interface.options import InputError, OptionParser, device_name, positive_int
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network's figures, or why there are none."""
+
+    arch: str
+    figures: dict | None
+    error: str | None = None
+    bad_input: bool = False
+
+
+def parser(description: str, batch_size: int) -> OptionParser:
+    """The options of a validation."""
+    parser = OptionParser(description)
+    network = parser.add_argument_group("network")
+    network.add_argument("--arch", required=True, metavar="NAME", help="network; 'zennet_cifar*' takes all that match")
+    network.add_argument("--weights", metavar="FILE", help="checkpoint, instead of the published weights")
+    network.add_argument("--weights_url", metavar="URL", help="base address of a mirror of ZenNet's weights")
+    network.add_argument("--untrained", action="store_true", help="with random weights, for a dry run")
+    network.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch PlainNet")
+    network.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
+    network.add_argument("--num_classes", type=positive_int, metavar="N", help="width of the logits")
+    data = parser.add_argument_group("data")
+    data.add_argument("--data_dir", "--data", metavar="FOLDER", help="data set's folder (default: below ~/data)")
+    data.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
+    data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
+    data.add_argument("--workers", type=int, default=6, metavar="N", help="processes that read images")
+    data.add_argument("--batch_size", type=positive_int, default=batch_size, metavar="N", help="images at a time")
+    data.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's")
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")
+    machine.add_argument("--device", metavar="NAME", help="torch device, instead of --gpu")
+    machine.add_argument("--fp16", action="store_true", help="half precision; bfloat16 on a CPU")
+    machine.add_argument("--channels_last", action="store_true", help="channels last in memory")
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    output.add_argument("--per_class", action="store_true", help="top-1 of each class")
+    output.add_argument("--confusion", type=Path, metavar="FILE.png", help="picture of true against predicted classes")
+    return parser
+
+
+def validate_all(options: Namespace, dataset_of: dict[str, str] | None = None) -> list[Row]:
+    """One row for each network that --arch names; where it names several, an error is a row. Raises InputError.
+
+    dataset_of: data set by a part of the network's name, where it is not options.dataset alone that decides.
+    """
+    from ModelLoader import list_models
+
+    device = options.device or device_name(options.gpu)
+    if not set("*?[") & set(options.arch):
+        return [Row(options.arch, _figures(options, options.arch, device, dataset_of))]
+    if options.weights or options.confusion:
+        raise InputError("--weights and --confusion belong to a single network: --arch must not be a pattern")
+    names = fnmatch.filter(list_models(), options.arch)
+    if not names:
+        raise InputError(f"No network's name matches {options.arch!r}")
+    return [_row(options, name, device, dataset_of) for name in names]
+
+
+def _row(options: Namespace, name: str, device: str, dataset_of: dict[str, str] | None) -> Row:
+    try:
+        return Row(name, _figures(options, name, device, dataset_of))
+    except (InputError, RuntimeError, OSError, ValueError) as error:
+        return Row(name, None, str(error).split("\n")[0], isinstance(error, InputError))
+
+
+def _figures(options: Namespace, arch: str, device: str, dataset_of: dict[str, str] | None) -> dict:
+    from ModelLoader import expected_input, load_model
+    from ModelLoader.expected import centre_crop, whole_image
+    from Validation import test_images, validate
+
+    dataset = next((d for part, d in (dataset_of or {}).items() if f"_{part}_" in arch), options.dataset)
+    small = dataset.startswith("cifar")
+    expected = expected_input(arch)
+    side = options.input_image_size
+    if small:
+        expected = whole_image(side or 32, 100 if dataset == "cifar100" else 10)
+    elif side:
+        expected = replace(centre_crop(side, None, expected.classes), mean=expected.mean, std=expected.std)
+    if options.num_classes:
+        expected = replace(expected, classes=options.num_classes)
+    # The data set first: a missing folder shows at once, a download of weights takes minutes.
+    images = test_images(dataset, expected, options.data_dir, options.download)
+    network = load_model(
+        arch,
+        num_classes=options.num_classes or (expected.classes if small else None),
+        pretrained=not options.untrained and options.weights is None,
+        weights=options.weights,
+        weights_url=options.weights_url,
+        plainnet_struct=options.plainnet_struct,
+        use_se=options.use_se,
+    )
+    result = validate(
+        network,
+        images,
+        resolution=expected.resolution,
+        batch_size=options.batch_size,
+        device=device,
+        workers=options.workers,
+        half=options.fp16,
+        channels_last=options.channels_last,
+        limit=options.limit,
+    )
+    if options.confusion:
+        draw_confusion(options.confusion, result.confusion)
+    figures = {"arch": arch, "dataset": dataset, "images": result.images, "top1": result.top1, "top5": result.top5}
+    figures |= {"loss": result.loss, "images_per_second": result.images_per_second, "batch_size": result.batch_size}
+    figures |= {"resolution": expected.resolution, "crop": expected.crop, "fp16": options.fp16, "device": device}
+    return figures | ({"per_class": result.per_class()} if options.per_class else {})
+
+
+def draw_confusion(file: Path, confusion) -> None:  # type: ignore[no-untyped-def]
+    """A picture of the counts, each row divided by its sum."""
+    from matplotlib.figure import Figure
+
+    shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
+    figure = Figure(figsize=(7, 6), layout="constrained")
+    axes = figure.subplots()
+    figure.colorbar(axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="viridis"), label="share of the true class")
+    axes.set(xlabel="predicted class", ylabel="true class", title=f"{int(confusion.sum())} images")
+    with written_whole(file, "wb") as stream:
+        figure.savefig(stream, format="png", dpi=120)
+
+
+def text_of(rows: list[Row], as_json: bool) -> str:
+    """The rows as lines, or as one JSON object (under "networks" where there are several)."""
+    if not as_json:
+        return "\n".join(line for row in rows for line in _lines(row))
+    found = [row.figures or {"arch": row.arch, "error": row.error} for row in rows]
+    return json.dumps(found[0] if len(found) == 1 else {"networks": found})
+
+
+def status_of(rows: list[Row]) -> int:
+    """0 where a network was validated, 2 where every row is bad input, 1 where all failed otherwise."""
+    if any(row.error is None for row in rows):
+        return 0
+    return 2 if all(row.bad_input for row in rows) else 1
+
+
+def _lines(row: Row) -> list[str]:
+    if row.figures is None:
+        return [f"*** arch={row.arch}, error: {row.error}"]
+    f = row.figures
+    lines = [
+        f"*** arch={f['arch']}, top1 {f['top1']:.3f}%, top5 {f['top5']:.3f}%, loss {f['loss']:.4f}, "
+        f"{f['images']} images of {f['dataset']}, {f['images_per_second']:.1f} images/s"
+    ]
+    for label, accuracy in enumerate(f.get("per_class", [])):
+        lines.append(f"class {label}: {'no images' if accuracy is None else f'{accuracy:.2f}%'}")
+    return lines

@@ -1,0 +1,127 @@
+"""The validation loop."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from Interface.options import InputError
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a validation found.
+
+    images: how many were classified; loss: mean cross-entropy; top1 and top5: per cent whose label is the first, or among
+    the first five; images_per_second: of the whole loop, reading included; batch_size: the one that fitted into memory;
+    confusion: counts, (classes, classes), row true label, column prediction.
+    """
+
+    images: int
+    loss: float
+    top1: float
+    top5: float
+    images_per_second: float
+    batch_size: int
+    confusion: Tensor
+
+    def per_class(self) -> list[float | None]:
+        """Top-1 in per cent of each class; None for a class without images."""
+        counts = self.confusion.sum(dim=1)
+        hits = self.confusion.diagonal()
+        return [100 * int(h) / int(n) if n else None for h, n in zip(hits, counts, strict=True)]
+
+
+def loader(images: Dataset, batch_size: int, workers: int = 0, limit: int | None = None) -> DataLoader:
+    """Batches in order, the last one as small as it is. limit: that many images, evenly spread over the data set."""
+    total = len(images)  # type: ignore[arg-type]
+    if limit is not None and limit < total:
+        images = Subset(images, [i * total // limit for i in range(limit)])
+    return DataLoader(images, batch_size, num_workers=workers, pin_memory=torch.cuda.is_available())
+
+
+def validate(
+    network: nn.Module,
+    images: Dataset,
+    *,
+    resolution: int,
+    batch_size: int = 128,
+    device: str = "cpu",
+    workers: int = 0,
+    half: bool = False,
+    channels_last: bool = False,
+    limit: int | None = None,
+) -> Result:
+    """Classify test images; maps images (N, 3, H, W) of another size to `resolution` (bilinear) first.
+
+    half: half precision on a GPU, bfloat16 on a CPU, which has no fast half; the loss is taken in float32. Where a batch
+    does not fit into memory, the validation begins anew with half of it. The network is left on the device, in evaluation
+    mode and that precision. Raises InputError where a label has no logit.
+    """
+    kind = torch.float32 if not half else torch.float16 if device.startswith("cuda") else torch.bfloat16
+    if kind == torch.bfloat16:
+        _LOG.info("Half precision on a CPU is bfloat16")
+    layout = torch.channels_last if channels_last else torch.preserve_format
+    network = network.eval().to(device=device, dtype=kind, memory_format=layout)
+    while True:
+        try:
+            return _pass(network, loader(images, batch_size, workers, limit), resolution, device, kind, layout)
+        except torch.OutOfMemoryError:
+            if batch_size == 1:
+                raise InputError(f"One image does not fit into the memory of {device}: use another --device") from None
+        batch_size //= 2
+        _LOG.warning("Out of memory: starting again with batches of %d", batch_size)
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+
+@torch.inference_mode()
+def _pass(
+    network: nn.Module,
+    batches: DataLoader,
+    resolution: int,
+    device: str,
+    kind: torch.dtype,
+    layout: torch.memory_format,
+) -> Result:
+    from tqdm import tqdm
+
+    count = hits = hits5 = 0
+    loss = 0.0
+    confusion: Tensor | None = None
+    begin = time.perf_counter()
+    for images, labels in tqdm(batches, disable=not sys.stderr.isatty(), desc="validation"):
+        labels = labels.to(device)
+        logits = network(_prepared(images.to(device), resolution, kind, layout)).float()
+        classes = logits.shape[1]
+        if int(labels.max()) >= classes:
+            raise InputError(f"The data set has label {int(labels.max())}, but the network only {classes} classes")
+        count += len(labels)
+        loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
+        ranked = logits.topk(min(5, classes)).indices
+        found = ranked == labels[:, None]
+        hits += int(found[:, 0].sum())
+        hits5 += int(found.any(dim=1).sum())
+        pairs = torch.bincount(labels * classes + ranked[:, 0], minlength=classes * classes).cpu()
+        confusion = pairs if confusion is None else confusion + pairs
+    if confusion is None:
+        raise InputError("The data set has no images")
+    seconds = time.perf_counter() - begin
+    table = confusion.reshape(classes, classes)
+    speed = count / seconds
+    return Result(count, loss / count, 100 * hits / count, 100 * hits5 / count, speed, batches.batch_size or 1, table)
+
+
+def _prepared(images: Tensor, resolution: int, kind: torch.dtype, layout: torch.memory_format) -> Tensor:
+    if images.shape[-2:] != (resolution, resolution):
+        images = functional.interpolate(images, size=(resolution, resolution), mode="bilinear", align_corners=False)
+    return images.to(dtype=kind, memory_format=layout)

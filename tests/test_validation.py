@@ -1,0 +1,227 @@
+"""Validation: figures that can be worked out by hand, an independent count on real images, and every way to fail."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from torch.utils.data import TensorDataset
+
+import val
+import val_cifar
+from Interface.options import InputError
+from Masternet import MasterNet
+from ModelLoader import expected_input
+from Validation import test_images as images_of
+from Validation import validate
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("GSNET_DATA", ROOT / ".." / "shared" / "data"))
+ARCHIVE = DATA / "cifar10_jpeg_2000_1000.tar.gz"
+STRUCTURE = "SuperConvK3BNRELU(3,16,1,1)SuperResK3K3(16,32,2,16,1)SuperConvK1BNRELU(32,64,1,1)"
+COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
+NETWORK = """
+from torch import nn
+
+class Brightest(nn.Module):
+    '''The brightest of the channels blue, green, red: logit 2 for it, 0 for the others.'''
+    def forward(self, x):
+        means = x.float().mean(dim=(2, 3)).flip(1)
+        return (nn.functional.one_hot(means.argmax(1), 3) * 2).to(x.dtype)
+"""
+
+
+@pytest.fixture
+def colours(tmp_path):
+    """A folder of 11 plain pictures, of which three have a wrong colour: two reds that are green, a blue that is red."""
+    (tmp_path / "brightest.py").write_text(NETWORK)
+    content = {"blue": ["blue"] * 3 + ["red"], "green": ["green"] * 2, "red": ["red"] * 3 + ["green"] * 2}
+    for name, pictures in content.items():
+        folder = tmp_path / "data" / "val" / name
+        folder.mkdir(parents=True)
+        for i, colour in enumerate(pictures):
+            Image.new("RGB", (48, 32), COLOURS[colour]).save(folder / f"{i}.png")
+    return tmp_path
+
+
+def run_json(script, capsys, *arguments):
+    assert script.main([*map(str, arguments), "--workers", "0", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("options", [[], ["--fp16"], ["--channels_last", "--batch_size", "4"]])
+def test_figures_worked_out_by_hand(colours, capsys, options):
+    arch = f"{colours / 'brightest.py'}:Brightest"
+    arguments = ["--arch", arch, "--untrained", "--data_dir", colours / "data", "--input_image_size", 32]
+    found = run_json(val, capsys, *arguments, "--per_class", "--confusion", colours / "c.png", *options)
+    assert found["images"] == 11
+    assert found["top1"] == pytest.approx(100 * 8 / 11)
+    assert found["top5"] == 100
+    # Cross-entropy of logits 2, 0, 0: log(e^2 + 2) less the logit of the label.
+    assert found["loss"] == pytest.approx(math.log(math.exp(2) + 2) - 2 * 8 / 11, abs=1e-6)
+    assert found["per_class"] == [75.0, 100.0, 60.0]
+    assert Image.open(colours / "c.png").size[0] > 500
+
+
+def test_limit_spreads_over_the_classes(colours, capsys):
+    arch = f"{colours / 'brightest.py'}:Brightest"
+    found = run_json(val, capsys, "--arch", arch, "--untrained", "--data_dir", colours / "data", "--limit", 3)
+    # Images 0, 3 and 7 of 11: a blue one, the blue one that is red, a red one.
+    assert (found["images"], found["top1"]) == (3, pytest.approx(100 * 2 / 3))
+
+
+def test_text_report(colours, capsys):
+    arch = f"{colours / 'brightest.py'}:Brightest"
+    options = ["--arch", arch, "--untrained", "--data", str(colours / "data"), "--workers", "0", "--per_class"]
+    assert val.main(options) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"*** arch={arch}, top1 72.727%, top5 100.000%, loss ")
+    assert "11 images of imagenet" in lines[0]
+    assert lines[1:] == ["class 0: 75.00%", "class 1: 100.00%", "class 2: 60.00%"]
+
+
+def test_imagenet_images_are_resized_cropped_and_interpolated(tmp_path):
+    # A picture of 480 x 960 with a bright square in the middle half: what is left after the crop is known.
+    picture = np.zeros((480, 960, 3), np.uint8)
+    picture[120:360, 360:600] = 255
+    (tmp_path / "val" / "only").mkdir(parents=True)
+    Image.fromarray(picture).save(tmp_path / "val" / "only" / "a.png")
+    expected = expected_input("zennet_imagenet1k_latency01ms_res224")
+    image, label = images_of("imagenet", expected, tmp_path)[0]
+    assert (image.shape, label) == ((3, 320, 320), 0)
+    # Shorter side 480 to ceil(320 / 0.875) = 366: the square is 240 * 366 / 480 = 183 wide in the middle of 320.
+    bright = image[0, 160] > 0
+    assert int(bright.sum()) == pytest.approx(183, abs=1)
+    assert float(image[0, 160, 160]) == pytest.approx((1 - 0.485) / 0.229, rel=1e-5)
+    assert float(image[2, 0, 0]) == pytest.approx(-0.406 / 0.225, rel=1e-5)
+
+
+@pytest.mark.skipif(not ARCHIVE.is_file(), reason=f"no {ARCHIVE.name} in GSNET_DATA")
+def test_accuracy_on_real_images_is_the_independent_count(tmp_path, capsys):
+    with tarfile.open(ARCHIVE) as archive:
+        members = [m for m in archive.getmembers() if m.isfile() and "/00" in m.name and m.name[-5] in "02468"]
+        archive.extractall(tmp_path, [m for m in members if m.name.endswith(".jpg")], filter="data")
+    data = tmp_path / "cifar10"
+    mean, std = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2023, 0.1994, 0.2010])
+
+    def read(split):
+        files = sorted((data / split).glob("*/*.jpg"))
+        names = sorted({file.parent.name for file in files})
+        pixels = np.stack([(np.asarray(Image.open(f)) / 255 - mean) / std for f in files]).astype(np.float32)
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.tensor([names.index(f.parent.name) for f in files])
+
+    torch.manual_seed(0)
+    network = MasterNet(num_classes=10, plainnet_struct=STRUCTURE)
+    optimizer = torch.optim.SGD(network.parameters(), 0.05, momentum=0.9)
+    images, labels = read("train")
+    for batch in torch.randperm(len(labels)).repeat(4).split(50):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(images[batch]), labels[batch]).backward()
+        optimizer.step()
+    torch.save({"state_dict": network.state_dict()}, tmp_path / "trained.pth")
+    (tmp_path / "best_structure.txt").write_text(STRUCTURE)
+
+    images, labels = read("test")
+    with torch.no_grad():
+        logits = network.eval()(images)
+    right = 100 * float((logits.argmax(1) == labels).double().mean())
+    arguments = ["--arch", tmp_path / "best_structure.txt", "--weights", tmp_path / "trained.pth", "--data_dir", data]
+    found = run_json(val_cifar, capsys, *arguments, "--dataset", "cifar10", "--batch_size", 37)
+    assert found["images"] == len(labels)
+    assert found["top1"] == pytest.approx(right)
+    assert right > 15
+    assert found["loss"] == pytest.approx(float(nn.functional.cross_entropy(logits, labels)), rel=1e-5)
+
+
+class Greedy(nn.Module):
+    """Runs out of memory with more than three images."""
+
+    def forward(self, x):
+        if len(x) > 3:
+            raise torch.OutOfMemoryError("no room")
+        return x.mean(dim=(2, 3))
+
+
+def test_batches_are_halved_where_memory_runs_out(caplog):
+    images = TensorDataset(torch.rand(10, 3, 4, 4), torch.zeros(10, dtype=torch.long))
+    with caplog.at_level("WARNING"):
+        result = validate(Greedy(), images, resolution=4, batch_size=8)
+    assert (result.images, result.batch_size) == (10, 2)
+    assert [r.getMessage() for r in caplog.records] == [
+        "Out of memory: starting again with batches of 4",
+        "Out of memory: starting again with batches of 2",
+    ]
+
+
+def test_several_networks_are_rows_and_an_error_is_a_row(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("ZENNET_HOME", str(tmp_path))
+    arguments = [
+        "--arch",
+        "myresnet[13]*",
+        "--dataset",
+        "fake",
+        "--limit",
+        "4",
+        "--num_classes",
+        "10",
+        "--workers",
+        "0",
+    ]
+    arguments += ["--input_image_size", "32"]
+    assert val.main([*arguments, "--json"]) == 2
+    rows = json.loads(capsys.readouterr().out)["networks"]
+    assert [row["arch"] for row in rows] == ["myresnet18", "myresnet34", "myresnet101", "myresnet152"]
+    assert all("No weights of myresnet" in row["error"] for row in rows)
+    assert val.main([*arguments[2:], "--arch", "myresnet18*", "--untrained"]) == 0
+    assert capsys.readouterr().out.startswith("*** arch=myresnet18, top1 ")
+    assert val_cifar.main(["--arch", "zennet_cifar*", "--data_dir", str(tmp_path)]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 6
+    assert sum("cifar-100-python" in line for line in lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        (val, ["--arch", "resnet18", "--data_dir", "absent"], "has no val or test folder"),
+        (val_cifar, ["--arch", "resnet18"], "give --dataset cifar10 or cifar100"),
+        (val_cifar, ["--arch", "resnet18", "--dataset", "cifar10", "--data_dir", "absent"], "holds neither"),
+        (val, ["--arch", "nothing*", "--dataset", "fake"], "No network's name matches"),
+        (val, ["--arch", "resnet*", "--dataset", "fake", "--weights", "x"], "belong to a single network"),
+        (val, ["--arch", "resent18", "--dataset", "fake"], "did you mean"),
+        (val, ["--arch", "resnet18", "--gpu", "77"], "There is no GPU 77"),
+        (val, ["--arch", "resnet18", "--dataset", "fake", "--weights", "absent.pth"], "There is no file absent.pth"),
+    ],
+)
+def test_bad_input(script, arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        script.main([*arguments, "--workers", "0"])
+    assert "\n" not in str(caught.value)
+
+
+def test_more_labels_than_logits():
+    images = TensorDataset(torch.rand(2, 3, 4, 4), torch.tensor([0, 7]))
+    with pytest.raises(InputError, match="has label 7, but the network only 3 classes"):
+        validate(Greedy(), images, resolution=4)
+
+
+def test_a_user_who_meets_dead_links_reads_one_sentence(tmp_path):
+    command = ["val.py", "--fp16", "--arch", "zennet_imagenet1k_latency01ms_res224", "--dataset", "fake"]
+    result = subprocess.run(
+        [sys.executable, *command, "--weights_url", "http://127.0.0.1:9"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"ZENNET_HOME": str(tmp_path)},
+    )
+    assert result.returncode == 2
+    assert str(tmp_path / "iccv2021_zennet_imagenet1k_latency01ms_res224") in result.stderr
+    assert result.stderr.count("\n") == 1
