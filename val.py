@@ -19,8 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dataset", choices=("imagenet", "fake"), default="imagenet", help="data set")
     options = parser.parse_args(argv)
     log_to(quiet=options.json)
+    if options.predict:
+        print(command.predict_all(options))
+        return 0
     rows = command.validate_all(options)
-    print(command.text_of(rows, options.json))
+    if command.is_first():
+        print(command.text_of(rows, options.json))
     return command.status_of(rows)
 
 

@@ -26,8 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"The name {options.arch} does not say which data set: give --dataset cifar10 or cifar100")
     log_to(quiet=options.json)
     options.dataset, by_name = options.dataset or "cifar10", None if options.dataset else _BY_NAME
+    if options.predict:
+        print(command.predict_all(options))
+        return 0
     rows = command.validate_all(options, by_name)
-    print(command.text_of(rows, options.json))
+    if command.is_first():
+        print(command.text_of(rows, options.json))
     return command.status_of(rows)
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import logging
+import os
 from argparse import Namespace
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from Interface.files import written_whole
 from Interface.options import InputError, OptionParser, device_name, positive_int
 
-_LOG = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ModelLoader import ExpectedInput
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def parser(description: str, batch_size: int) -> OptionParser:
     machine.add_argument("--channels_last", action="store_true", help="channels last in memory")
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    output.add_argument("--predict", type=Path, nargs="+", metavar="IMAGE", help="classify these pictures instead")
     output.add_argument("--per_class", action="store_true", help="top-1 of each class")
     output.add_argument("--confusion", type=Path, metavar="FILE.png", help="picture of true against predicted classes")
     return parser
@@ -60,9 +65,15 @@ def validate_all(options: Namespace, dataset_of: dict[str, str] | None = None) -
 
     dataset_of: data set by a part of the network's name, where it is not options.dataset alone that decides.
     """
+    from Validation.processes import process_group
+
+    with process_group(options.device or device_name(options.gpu)) as device:
+        return _validate_all(options, device, dataset_of)
+
+
+def _validate_all(options: Namespace, device: str, dataset_of: dict[str, str] | None) -> list[Row]:
     from ModelLoader import list_models
 
-    device = options.device or device_name(options.gpu)
     if not set("*?[") & set(options.arch):
         return [Row(options.arch, _figures(options, options.arch, device, dataset_of))]
     if options.weights or options.confusion:
@@ -80,32 +91,56 @@ def _row(options: Namespace, name: str, device: str, dataset_of: dict[str, str] 
         return Row(name, None, str(error).split("\n")[0], isinstance(error, InputError))
 
 
-def _figures(options: Namespace, arch: str, device: str, dataset_of: dict[str, str] | None) -> dict:
-    from ModelLoader import expected_input, load_model
-    from ModelLoader.expected import centre_crop, whole_image
-    from Validation import test_images, validate
+def predict_all(options: Namespace) -> str:
+    """The report of --predict: five classes a picture, as lines or as one JSON object."""
+    from Validation.predict import predict
 
-    dataset = next((d for part, d in (dataset_of or {}).items() if f"_{part}_" in arch), options.dataset)
-    small = dataset.startswith("cifar")
-    expected = expected_input(arch)
-    side = options.input_image_size
-    if small:
+    expected = _expected(options, options.arch, options.dataset)
+    network = _network(options, options.arch, options.dataset, expected)
+    device = options.device or device_name(options.gpu)
+    found = predict(network, options.predict, expected, device, options.data_dir)
+    if options.json:
+        return json.dumps({file: [asdict(guess) for guess in guesses] for file, guesses in found.items()})
+    return "\n".join(
+        f"{file}: " + ", ".join(f"{guess.name} {guess.probability:.1%}" for guess in guesses)
+        for file, guesses in found.items()
+    )
+
+
+def _expected(options: Namespace, arch: str, dataset: str) -> ExpectedInput:
+    from ModelLoader import expected_input
+    from ModelLoader.expected import centre_crop, whole_image
+
+    expected, side = expected_input(arch), options.input_image_size
+    if dataset.startswith("cifar"):
         expected = whole_image(side or 32, 100 if dataset == "cifar100" else 10)
     elif side:
         expected = replace(centre_crop(side, None, expected.classes), mean=expected.mean, std=expected.std)
-    if options.num_classes:
-        expected = replace(expected, classes=options.num_classes)
-    # The data set first: a missing folder shows at once, a download of weights takes minutes.
-    images = test_images(dataset, expected, options.data_dir, options.download)
-    network = load_model(
+    return replace(expected, classes=options.num_classes or expected.classes)
+
+
+def _network(options: Namespace, arch: str, dataset: str, expected: ExpectedInput) -> nn.Module:
+    from ModelLoader import load_model
+
+    return load_model(
         arch,
-        num_classes=options.num_classes or (expected.classes if small else None),
+        num_classes=options.num_classes or (expected.classes if dataset.startswith("cifar") else None),
         pretrained=not options.untrained and options.weights is None,
         weights=options.weights,
         weights_url=options.weights_url,
         plainnet_struct=options.plainnet_struct,
         use_se=options.use_se,
     )
+
+
+def _figures(options: Namespace, arch: str, device: str, dataset_of: dict[str, str] | None) -> dict:
+    from Validation import test_images, validate
+
+    dataset = next((d for part, d in (dataset_of or {}).items() if f"_{part}_" in arch), options.dataset)
+    expected = _expected(options, arch, dataset)
+    # The data set first: a missing folder shows at once, a download of weights takes minutes.
+    images = test_images(dataset, expected, options.data_dir, options.download)
+    network = _network(options, arch, dataset, expected)
     result = validate(
         network,
         images,
@@ -117,7 +152,7 @@ def _figures(options: Namespace, arch: str, device: str, dataset_of: dict[str, s
         channels_last=options.channels_last,
         limit=options.limit,
     )
-    if options.confusion:
+    if options.confusion and is_first():
         draw_confusion(options.confusion, result.confusion)
     figures = {"arch": arch, "dataset": dataset, "images": result.images, "top1": result.top1, "top5": result.top5}
     figures |= {"loss": result.loss, "images_per_second": result.images_per_second, "batch_size": result.batch_size}
@@ -136,6 +171,11 @@ def draw_confusion(file: Path, confusion) -> None:  # type: ignore[no-untyped-de
     axes.set(xlabel="predicted class", ylabel="true class", title=f"{int(confusion.sum())} images")
     with written_whole(file, "wb") as stream:
         figure.savefig(stream, format="png", dpi=120)
+
+
+def is_first() -> bool:
+    """Whether this process reports: of those that torchrun started, the first."""
+    return int(os.environ.get("RANK", "0")) == 0
 
 
 def text_of(rows: list[Row], as_json: bool) -> str:

@@ -19,7 +19,7 @@ _FOLDERS = {
     "cifar10": Path("~/data/pytorch_cifar10"),
     "cifar100": Path("~/data/pytorch_cifar100"),
 }
-_SPLITS = ("val", "test")
+SPLITS = ("val", "test")
 _CIFAR = {
     "cifar10": (datasets.CIFAR10, "cifar-10-batches-py"),
     "cifar100": (datasets.CIFAR100, "cifar-100-python"),
@@ -56,11 +56,11 @@ def test_images(
     if dataset not in _FOLDERS:
         raise InputError(f"There is no data set {dataset!r}: use one of {', '.join(DATASETS)}")
     folder = Path(data_dir or _FOLDERS[dataset]).expanduser()
-    split = next((folder / name for name in _SPLITS if (folder / name).is_dir()), None)
+    split = next((folder / name for name in SPLITS if (folder / name).is_dir()), None)
     if split is not None:
         return _image_folder(split, expected)
     if dataset not in _CIFAR:
-        raise InputError(f"{folder} has no {' or '.join(_SPLITS)} folder: --data_dir takes one with val/CLASS/IMAGE")
+        raise InputError(f"{folder} has no {' or '.join(SPLITS)} folder: --data_dir takes one with val/CLASS/IMAGE")
     kind, inside = _CIFAR[dataset]
     try:
         return kind(folder, train=False, transform=transform(expected), download=download)

@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from Interface.options import InputError
+from Validation.processes import place, summed
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,10 +43,17 @@ class Result:
 
 
 def loader(images: Dataset, batch_size: int, workers: int = 0, limit: int | None = None) -> DataLoader:
-    """Batches in order, the last one as small as it is. limit: that many images, evenly spread over the data set."""
+    """Batches in order, the last one as small as it is. limit: that many images, evenly spread over the data set.
+
+    Of several processes each gets its own share, and no image twice. Raises InputError where one would get none.
+    """
     total = len(images)  # type: ignore[arg-type]
-    if limit is not None and limit < total:
-        images = Subset(images, [i * total // limit for i in range(limit)])
+    chosen = range(total) if limit is None or limit >= total else [i * total // limit for i in range(limit)]
+    rank, processes = place()
+    if len(chosen) < processes:
+        raise InputError(f"There are {len(chosen)} images for {processes} processes: each needs one")
+    if len(chosen) < total or processes > 1:
+        images = Subset(images, chosen[rank::processes])
     return DataLoader(images, batch_size, num_workers=workers, pin_memory=torch.cuda.is_available())
 
 
@@ -95,13 +103,12 @@ def _pass(
 ) -> Result:
     from tqdm import tqdm
 
-    count = hits = hits5 = 0
-    loss = 0.0
+    count = hits = hits5 = loss = 0.0
     confusion: Tensor | None = None
     begin = time.perf_counter()
-    for images, labels in tqdm(batches, disable=not sys.stderr.isatty(), desc="validation"):
+    for images, labels in tqdm(batches, disable=place()[0] > 0 or not sys.stderr.isatty(), desc="validation"):
         labels = labels.to(device)
-        logits = network(_prepared(images.to(device), resolution, kind, layout)).float()
+        logits = network(prepared(images.to(device), resolution, kind, layout)).float()
         classes = logits.shape[1]
         if int(labels.max()) >= classes:
             raise InputError(f"The data set has label {int(labels.max())}, but the network only {classes} classes")
@@ -109,19 +116,23 @@ def _pass(
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
         ranked = logits.topk(min(5, classes)).indices
         found = ranked == labels[:, None]
-        hits += int(found[:, 0].sum())
-        hits5 += int(found.any(dim=1).sum())
+        hits += float(found[:, 0].sum())
+        hits5 += float(found.any(dim=1).sum())
         pairs = torch.bincount(labels * classes + ranked[:, 0], minlength=classes * classes).cpu()
         confusion = pairs if confusion is None else confusion + pairs
     if confusion is None:
         raise InputError("The data set has no images")
-    seconds = time.perf_counter() - begin
-    table = confusion.reshape(classes, classes)
-    speed = count / seconds
-    return Result(count, loss / count, 100 * hits / count, 100 * hits5 / count, speed, batches.batch_size or 1, table)
+    # Counts below 2^53 are exact in float64.
+    sums = summed(torch.tensor([count, hits, hits5, loss], dtype=torch.float64, device=device))
+    count, hits, hits5, loss = (float(value) for value in sums)
+    table = summed(confusion.to(device)).cpu().reshape(classes, classes)
+    speed = count / (time.perf_counter() - begin)
+    figures = (loss / count, 100 * hits / count, 100 * hits5 / count)
+    return Result(int(count), *figures, speed, batches.batch_size or 1, table)
 
 
-def _prepared(images: Tensor, resolution: int, kind: torch.dtype, layout: torch.memory_format) -> Tensor:
+def prepared(images: Tensor, resolution: int, kind: torch.dtype, layout: torch.memory_format) -> Tensor:
+    """Images (N, 3, H, W) at the network's resolution (bilinear), in its precision and memory layout."""
     if images.shape[-2:] != (resolution, resolution):
         images = functional.interpolate(images, size=(resolution, resolution), mode="bilinear", align_corners=False)
     return images.to(dtype=kind, memory_format=layout)

@@ -22,6 +22,7 @@ from Masternet import MasterNet
 from ModelLoader import expected_input
 from Validation import test_images as images_of
 from Validation import validate
+from Validation.predict import class_names
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GSNET_DATA", ROOT / ".." / "shared" / "data"))
@@ -76,6 +77,39 @@ def test_limit_spreads_over_the_classes(colours, capsys):
     found = run_json(val, capsys, "--arch", arch, "--untrained", "--data_dir", colours / "data", "--limit", 3)
     # Images 0, 3 and 7 of 11: a blue one, the blue one that is red, a red one.
     assert (found["images"], found["top1"]) == (3, pytest.approx(100 * 2 / 3))
+
+
+def test_processes_share_the_images_and_count_each_once(colours):
+    """Eleven images and two processes: neither share is padded, and only the first process reports."""
+    arch = f"{colours / 'brightest.py'}:Brightest"
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "val.py", "--arch", arch]
+    command += ["--untrained", "--data_dir", str(colours / "data"), "--workers", "0", "--json", "--per_class"]
+    result = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert (found["images"], found["top1"]) == (11, pytest.approx(100 * 8 / 11))
+    assert found["loss"] == pytest.approx(math.log(math.exp(2) + 2) - 2 * 8 / 11, abs=1e-6)
+    assert found["per_class"] == [75.0, 100.0, 60.0]
+
+
+def test_pictures_are_classified_and_named(colours, capsys):
+    arch = f"{colours / 'brightest.py'}:Brightest"
+    picture = colours / "data" / "val" / "red" / "4.png"
+    options = ["--arch", arch, "--untrained", "--data_dir", str(colours / "data"), "--predict", str(picture)]
+    assert val.main([*options, "--json"]) == 0
+    guesses = json.loads(capsys.readouterr().out)[str(picture)]
+    assert (guesses[0]["label"], guesses[0]["name"]) == (1, "green")
+    assert guesses[0]["probability"] == pytest.approx(math.exp(2) / (math.exp(2) + 2))
+    assert val.main(options) == 0
+    assert capsys.readouterr().out.startswith(f"{picture}: green 78.7%, ")
+    with pytest.raises(InputError, match="is no picture that can be read"):
+        val.main([*options[:-1], str(colours / "brightest.py")])
+
+
+def test_class_names():
+    assert class_names(1000)[207] == "golden retriever"
+    assert class_names(10)[3] == "cat"
+    assert class_names(3) == ["class 0", "class 1", "class 2"]
 
 
 def test_text_report(colours, capsys):

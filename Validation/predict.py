@@ -1,0 +1,66 @@
+"""What a network sees in pictures of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import nn
+from torchvision.datasets import ImageFolder
+from torchvision.models import ResNet18_Weights
+
+from Interface.options import InputError
+from ModelLoader import ExpectedInput
+from Validation.images import SPLITS, transform
+from Validation.measure import prepared
+
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """One class and the probability (softmax) that the network gives it."""
+
+    label: int
+    name: str
+    probability: float
+
+
+def class_names(classes: int, data_dir: str | Path | None = None) -> list[str]:
+    """Names by label: the folders of a data set, else ImageNet's or CIFAR-10's where the number fits, else "class 7"."""
+    for split in SPLITS if data_dir is not None else ():
+        folder = Path(data_dir).expanduser() / split  # type: ignore[arg-type]
+        if folder.is_dir() and len(names := ImageFolder.find_classes(None, folder)[0]) == classes:  # type: ignore[arg-type]
+            return names
+    if classes == 1000:
+        return list(ResNet18_Weights.DEFAULT.meta["categories"])
+    return list(_CIFAR10) if classes == len(_CIFAR10) else [f"class {i}" for i in range(classes)]
+
+
+@torch.inference_mode()
+def predict(
+    network: nn.Module,
+    files: Sequence[Path],
+    expected: ExpectedInput,
+    device: str = "cpu",
+    data_dir: str | Path | None = None,
+) -> dict[str, list[Guess]]:
+    """The five likeliest classes of each picture, by file name. Raises InputError where a file is no picture."""
+    network = network.eval().to(device)
+    prepare = transform(expected)
+    found = {}
+    for file in files:
+        try:
+            with Image.open(file.expanduser()) as picture:
+                image = prepare(picture.convert("RGB"))[None].to(device)
+        except (OSError, UnidentifiedImageError) as error:
+            raise InputError(f"{file} is no picture that can be read ({error})") from error
+        logits = network(prepared(image, expected.resolution, torch.float32, torch.preserve_format))[0].float()
+        names = class_names(len(logits), data_dir)
+        best = logits.softmax(0).topk(min(5, len(logits)))
+        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        found[str(file)] = [Guess(label, names[label], probability) for label, probability in pairs]
+    return found
