@@ -1,0 +1,94 @@
+"""Exported networks: read back by the libraries that others would use, and giving the same predictions."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from Interface.options import InputError
+from Masternet import MasterNet
+from ModelLoader import export
+
+STRUCTURE = (
+    "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,2)SuperResK3K3(16,16,1,8,1)SuperConvK1BNRELU(16,32,1,1)"
+)
+
+
+def trained_like():
+    """A network whose BN statistics are not those of a fresh one."""
+    torch.manual_seed(3)
+    network = MasterNet(num_classes=10, plainnet_struct=STRUCTURE, use_se=True)
+    network(torch.randn(8, 3, 16, 16) * 3 + 1)
+    return network.eval()
+
+
+def options(tmp_path, kind):
+    torch.save({"state_dict": trained_like().state_dict()}, tmp_path / "net.pth")
+    return [
+        *("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--use_se", "--num_classes", "10"),
+        *("--weights", str(tmp_path / "net.pth"), "--input_image_size", "16"),
+        *("--format", kind, "--output", str(tmp_path / "out")),
+    ]
+
+
+@torch.inference_mode()
+def test_torchscript(tmp_path):
+    assert export.main(options(tmp_path, "torchscript")) == 0
+    images = torch.randn(5, 3, 16, 16)
+    torch.testing.assert_close(torch.jit.load(tmp_path / "out")(images), trained_like()(images))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.pth", "out"]
+
+
+def test_onnx(tmp_path):
+    for library in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    import onnxruntime
+
+    assert export.main(options(tmp_path, "onnx")) == 0
+    images = torch.randn(5, 3, 16, 16)
+    session = onnxruntime.InferenceSession(tmp_path / "out", providers=["CPUExecutionProvider"])
+    logits = session.run(["logits"], {"images": images.numpy()})[0]
+    with torch.inference_mode():
+        expected = trained_like()(images).numpy()
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    assert (logits.argmax(1) == expected.argmax(1)).all()
+
+
+def test_safetensors(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
+    assert export.main(options(tmp_path, "safetensors")) == 0
+    state = safetensors.load_file(tmp_path / "out")
+    assert all(torch.equal(state[key], value) for key, value in trained_like().state_dict().items())
+
+
+class Uneven(nn.Module):
+    """What it computes depends on the number of images, which a trace with two images fixes."""
+
+    def forward(self, x):
+        return x.mean(dim=(2, 3)) * (2 if len(x) == 2 else 1)
+
+
+def test_an_export_that_computes_something_else_is_not_kept(tmp_path):
+    with pytest.raises(InputError, match="computes other outputs"), pytest.warns(torch.jit.TracerWarning):
+        export.export(Uneven(), tmp_path / "wrong.pt", "torchscript", 8)
+    assert not list(tmp_path.iterdir())
+
+
+class Untraceable(nn.Module):
+    """A module whose output is no tensor."""
+
+    def forward(self, x):
+        return object()
+
+
+def test_a_network_that_cannot_be_written_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="cannot be written as torchscript") as caught:
+        export.export(Untraceable(), tmp_path / "none.pt", "torchscript", 8)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_library_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    with pytest.raises(InputError, match="needs a library that is not installed"):
+        export.main(options(tmp_path, "onnx"))
