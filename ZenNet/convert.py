@@ -26,13 +26,13 @@ def convert(name: str, weights: Path | None = None, output: Path | None = None, 
 
     Raises WeightsError where the checkpoint does not fit the network, ImportError without safetensors.
     """
+    entry = published(name)
     import torch
     from safetensors.torch import load_file, save_file
 
     from Masternet import MasterNet
     from ZenNet.state import load_into, read_state
 
-    entry = published(name)
     source = find_weights(entry, weights, weights_url)
     target = output or source.with_suffix(".safetensors")
     if target.exists() and target.samefile(source):
