@@ -12,7 +12,7 @@ import PlainNet
 from ZeroShotProxy import ProxyFailure, ScoringSettings, UnknownProxyError, get_proxy, repeated_score, score
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/scores.json").read_text())["structures"]
-SEEDS = range(8)
+SEEDS = range(24)
 BIG = ("zennet_cifar_model_size1M_res32", "GSmodel-L@32")
 KERNEL_CASES = ("init_XX_cifar", "init_GS_1M", "init_GS_2M")
 
