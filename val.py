@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from Interface.running import log_to, run
+from Interface.running import run
 from Validation import command
 
 
@@ -17,15 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Validate; returns the exit status."""
     parser = command.parser(__doc__ or "", batch_size=128)
     parser.add_argument("--dataset", choices=("imagenet", "fake"), default="imagenet", help="data set")
-    options = parser.parse_args(argv)
-    log_to(quiet=options.json)
-    if options.predict:
-        print(command.predict_all(options))
-        return 0
-    rows = command.validate_all(options)
-    if command.is_first():
-        print(command.text_of(rows, options.json))
-    return command.status_of(rows)
+    return command.report(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

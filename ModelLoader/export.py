@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from Interface.options import InputError, OptionParser, positive_int
 from Interface.running import log_to, run
-from ModelLoader import expected_input, load_model
+from ModelLoader import expected_input
+from ModelLoader.options import add_network_options, network_of
 
 _LOG = logging.getLogger(__name__)
 _SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
@@ -125,18 +126,12 @@ def _read_safetensors(network: nn.Module, file: Path) -> Callable[[Tensor], Tens
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = OptionParser(__doc__ or "")
-    parser.add_argument("--arch", required=True, metavar="NAME", help="network")
+    add_network_options(parser)
     parser.add_argument("--format", required=True, choices=tuple(_SUFFIXES), help="what to write")
     parser.add_argument("--output", type=Path, metavar="FILE", help="new file (default: the network's name)")
-    parser.add_argument("--weights", metavar="FILE", help="checkpoint, instead of the published weights")
-    parser.add_argument("--weights_url", metavar="URL", help="base address of a mirror of ZenNet's weights")
-    parser.add_argument("--untrained", action="store_true", help="with random weights")
-    parser.add_argument("--num_classes", type=positive_int, metavar="N", help="width of the logits")
     parser.add_argument(
         "--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's"
     )
-    parser.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch PlainNet")
-    parser.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
     return parser.parse_args(argv)
 
 
@@ -144,15 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Export one network; returns the exit status."""
     options = parse_options(argv)
     log_to()
-    network = load_model(
-        options.arch,
-        num_classes=options.num_classes,
-        pretrained=not options.untrained and options.weights is None,
-        weights=options.weights,
-        weights_url=options.weights_url,
-        plainnet_struct=options.plainnet_struct,
-        use_se=options.use_se,
-    )
+    network = network_of(options, options.arch, options.num_classes)
     resolution = options.input_image_size or expected_input(options.arch).resolution
     stem = Path(options.arch.partition(":")[0]).stem
     file = options.output or Path(f"{stem}{_SUFFIXES[options.format]}")

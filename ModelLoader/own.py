@@ -59,7 +59,7 @@ def class_network(arch: str, num_classes: int, structure: str | None, use_se: bo
     constructor = MasterNet if file.resolve() == _ROOT / "Masternet.py" and name == "MasterNet" else _member(file, name)
     known = inspect.signature(constructor).parameters
     if "plainnet_struct" in known and structure is None:
-        raise InputError(f"{arch} is built from a structure: give --plainnet_struct or --plainnet_struct_txt")
+        raise InputError(f"{arch} is built from a structure: give --plainnet_struct, or the file with it as --arch")
     options = {"num_classes": num_classes, "plainnet_struct": structure, "use_se": use_se}
     network = constructor(**{key: value for key, value in options.items() if key in known})
     if not isinstance(network, nn.Module):

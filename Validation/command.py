@@ -8,15 +8,22 @@ import os
 from argparse import Namespace
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+from torch import Tensor, nn
 
 from Interface.files import written_whole
 from Interface.options import InputError, OptionParser, device_name, positive_int
+from Interface.running import log_to
+from ModelLoader import ExpectedInput, expected_input, list_models
+from ModelLoader.expected import centre_crop, whole_image
+from ModelLoader.options import add_network_options, network_of, takes_published_weights
+from Validation.images import test_images
+from Validation.measure import validate
+from Validation.predict import predict
+from Validation.processes import process_group
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from ModelLoader import ExpectedInput
+_IN_NAMES = ("cifar10", "cifar100")
 
 
 @dataclass(frozen=True)
@@ -32,14 +39,7 @@ class Row:
 def parser(description: str, batch_size: int) -> OptionParser:
     """The options of a validation."""
     parser = OptionParser(description)
-    network = parser.add_argument_group("network")
-    network.add_argument("--arch", required=True, metavar="NAME", help="network; 'zennet_cifar*' takes all that match")
-    network.add_argument("--weights", metavar="FILE", help="checkpoint, instead of the published weights")
-    network.add_argument("--weights_url", metavar="URL", help="base address of a mirror of ZenNet's weights")
-    network.add_argument("--untrained", action="store_true", help="with random weights, for a dry run")
-    network.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch PlainNet")
-    network.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
-    network.add_argument("--num_classes", type=positive_int, metavar="N", help="width of the logits")
+    add_network_options(parser)
     data = parser.add_argument_group("data")
     data.add_argument("--data_dir", "--data", metavar="FOLDER", help="data set's folder (default: below ~/data)")
     data.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
@@ -60,43 +60,57 @@ def parser(description: str, batch_size: int) -> OptionParser:
     return parser
 
 
-def validate_all(options: Namespace, dataset_of: dict[str, str] | None = None) -> list[Row]:
-    """One row for each network that --arch names; where it names several, an error is a row. Raises InputError.
+def report(options: Namespace) -> int:
+    """Do what the options ask for and print it; returns the exit status. Raises InputError."""
+    log_to(quiet=options.json)
+    if options.predict:
+        print(predict_all(options))
+        return 0
+    rows = validate_all(options)
+    if is_first():
+        print(text_of(rows, options.json))
+    return status_of(rows)
 
-    dataset_of: data set by a part of the network's name, where it is not options.dataset alone that decides.
-    """
-    from Validation.processes import process_group
 
+def dataset_of(options: Namespace, arch: str) -> str:
+    """--dataset, else the one in the network's name. Raises InputError where there is neither."""
+    if options.dataset:
+        return options.dataset
+    named = next((part for part in arch.split("_") if part in _IN_NAMES), None)
+    if named is None:
+        raise InputError(f"The name {arch} does not say which data set: give --dataset")
+    return named
+
+
+def validate_all(options: Namespace) -> list[Row]:
+    """One row for each network that --arch names; where it names several, an error is a row. Raises InputError."""
     with process_group(options.device or device_name(options.gpu)) as device:
-        return _validate_all(options, device, dataset_of)
+        return _validate_all(options, device)
 
 
-def _validate_all(options: Namespace, device: str, dataset_of: dict[str, str] | None) -> list[Row]:
-    from ModelLoader import list_models
-
+def _validate_all(options: Namespace, device: str) -> list[Row]:
     if not set("*?[") & set(options.arch):
-        return [Row(options.arch, _figures(options, options.arch, device, dataset_of))]
+        return [Row(options.arch, _figures(options, options.arch, device))]
     if options.weights or options.confusion:
         raise InputError("--weights and --confusion belong to a single network: --arch must not be a pattern")
     names = fnmatch.filter(list_models(), options.arch)
     if not names:
         raise InputError(f"No network's name matches {options.arch!r}")
-    return [_row(options, name, device, dataset_of) for name in names]
+    return [_row(options, name, device) for name in names]
 
 
-def _row(options: Namespace, name: str, device: str, dataset_of: dict[str, str] | None) -> Row:
+def _row(options: Namespace, name: str, device: str) -> Row:
     try:
-        return Row(name, _figures(options, name, device, dataset_of))
+        return Row(name, _figures(options, name, device))
     except (InputError, RuntimeError, OSError, ValueError) as error:
         return Row(name, None, str(error).split("\n")[0], isinstance(error, InputError))
 
 
 def predict_all(options: Namespace) -> str:
     """The report of --predict: five classes a picture, as lines or as one JSON object."""
-    from Validation.predict import predict
-
-    expected = _expected(options, options.arch, options.dataset)
-    network = _network(options, options.arch, options.dataset, expected)
+    dataset = dataset_of(options, options.arch)
+    expected = _expected(options, options.arch, dataset)
+    network = _network(options, options.arch, dataset, expected)
     device = options.device or device_name(options.gpu)
     found = predict(network, options.predict, expected, device, options.data_dir)
     if options.json:
@@ -108,9 +122,6 @@ def predict_all(options: Namespace) -> str:
 
 
 def _expected(options: Namespace, arch: str, dataset: str) -> ExpectedInput:
-    from ModelLoader import expected_input
-    from ModelLoader.expected import centre_crop, whole_image
-
     expected, side = expected_input(arch), options.input_image_size
     if dataset.startswith("cifar"):
         expected = whole_image(side or 32, 100 if dataset == "cifar100" else 10)
@@ -120,23 +131,20 @@ def _expected(options: Namespace, arch: str, dataset: str) -> ExpectedInput:
 
 
 def _network(options: Namespace, arch: str, dataset: str, expected: ExpectedInput) -> nn.Module:
-    from ModelLoader import load_model
+    classes = options.num_classes or (expected.classes if dataset.startswith("cifar") else None)
+    network = network_of(options, arch, classes)
+    published = expected_input(arch).classes
+    if takes_published_weights(options) and classes not in (None, published):
+        # Its classifier is random: the accuracy would be chance, and would look like a figure.
+        raise InputError(
+            f"The published weights of {arch} have {published} classes, not {classes}: "
+            "give a checkpoint with --weights FILE, or --untrained"
+        )
+    return network
 
-    return load_model(
-        arch,
-        num_classes=options.num_classes or (expected.classes if dataset.startswith("cifar") else None),
-        pretrained=not options.untrained and options.weights is None,
-        weights=options.weights,
-        weights_url=options.weights_url,
-        plainnet_struct=options.plainnet_struct,
-        use_se=options.use_se,
-    )
 
-
-def _figures(options: Namespace, arch: str, device: str, dataset_of: dict[str, str] | None) -> dict:
-    from Validation import test_images, validate
-
-    dataset = next((d for part, d in (dataset_of or {}).items() if f"_{part}_" in arch), options.dataset)
+def _figures(options: Namespace, arch: str, device: str) -> dict:
+    dataset = dataset_of(options, arch)
     expected = _expected(options, arch, dataset)
     # The data set first: a missing folder shows at once, a download of weights takes minutes.
     images = test_images(dataset, expected, options.data_dir, options.download)
@@ -160,10 +168,8 @@ def _figures(options: Namespace, arch: str, device: str, dataset_of: dict[str, s
     return figures | ({"per_class": result.per_class()} if options.per_class else {})
 
 
-def draw_confusion(file: Path, confusion) -> None:  # type: ignore[no-untyped-def]
+def draw_confusion(file: Path, confusion: Tensor) -> None:
     """A picture of the counts, each row divided by its sum."""
-    from matplotlib.figure import Figure
-
     shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()

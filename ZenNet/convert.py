@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from Interface.files import written_whole
 from Interface.options import OptionParser
 from Interface.running import log_to, run
 from ZenNet.catalogue import published
@@ -24,11 +25,12 @@ _LOG = logging.getLogger(__name__)
 def convert(name: str, weights: Path | None = None, output: Path | None = None, weights_url: str | None = None) -> Path:
     """Write a network's weights as safetensors; returns the new file, by default the checkpoint's name with that suffix.
 
-    Raises WeightsError where the checkpoint does not fit the network, ImportError without safetensors.
+    Raises WeightsError where the checkpoint does not fit the network.
     """
+    # A name is checked before torch is loaded, which takes seconds.
     entry = published(name)
     import torch
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file, save
 
     from Masternet import MasterNet
     from ZenNet.state import load_into, read_state
@@ -40,15 +42,12 @@ def convert(name: str, weights: Path | None = None, output: Path | None = None, 
     state = {key: value.contiguous() for key, value in read_state(source).items()}
     network = MasterNet.uninitialised(num_classes=entry.classes, plainnet_struct=entry.structure, use_se=entry.se)
     load_into(network, state, f"{source} as {name}")
-    part = target.with_name(f".{target.name}.part")
-    try:
-        save_file(state, part)
-        read_back = load_file(part)
+    with written_whole(target, "wb") as file:
+        file.write(save(state))
+        file.flush()
+        read_back = load_file(file.name)
         if read_back.keys() != state.keys() or not all(torch.equal(read_back[key], state[key]) for key in state):
-            raise WeightsError(f"{part} reads back with other values: is the disk sound?")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+            raise WeightsError(f"{target} reads back with other values: is the disk sound?")
     return target
 
 

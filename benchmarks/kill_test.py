@@ -1,6 +1,6 @@
 """Kill a search thirty times at random moments, resume it each time, and compare its files with an uninterrupted run's.
 
-python benchmarks/kill_test.py --kills 30
+python -m benchmarks.kill_test --kills 30
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How much every zero-shot proxy is worth, measured against real trained accuracies.
 
-    python benchmarks/proxy_report.py --samples 200 --output_dir save_dir/proxy_report_output
+    python -m benchmarks.proxy_report --samples 200 --output_dir save_dir/proxy_report_output
 
 NAS-Bench-201 (15,625 cells, three data sets) and NAS-Bench-Macro (6,561 networks): correlations with bootstrap intervals
 over networks and spread over seeds, the networks that a proxy puts first, and the winners of an evolution confined to the
@@ -16,8 +16,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import nas_bench_201, nas_bench_macro
 from benchmarks.report_benchmarks import Benchmark, NasBench201, NasBenchMacro, is_instant

@@ -1,6 +1,6 @@
 """Closed-form Zen against stored Monte-Carlo Zen: a table, and the plots of docs/zen_closed_form.md.
 
-    python benchmarks/zen_closed_form_accuracy.py [--plots docs]
+    python -m benchmarks.zen_closed_form_accuracy [--plots docs]
 
 The Monte-Carlo figures are those of `zen_closed_form_monte_carlo.py`; nothing here needs torch.
 """
@@ -16,12 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import PlainNet
+from PlainNet import Style
+from ZeroShotProxy.compute_zen_closed_form import ClosedForm
 
-import PlainNet  # noqa: E402
-from PlainNet import Style  # noqa: E402
-from ZeroShotProxy.compute_zen_closed_form import ClosedForm  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class Comparison(NamedTuple):

@@ -1,6 +1,6 @@
 """Monte-Carlo Zen-Scores that the closed form is compared with; slow, run once, resumable.
 
-    python benchmarks/zen_closed_form_monte_carlo.py --output tests/golden/zen_monte_carlo.json --seeds 24
+    python -m benchmarks.zen_closed_form_monte_carlo --output tests/golden/zen_monte_carlo.json --seeds 24
 
 Every network is scored with seeds 0, 1, 2, ..., in passes of a few seeds over all networks, and the file is rewritten after
 every network; a second run adds the seeds that are missing.
@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import PlainNet
 from benchmarks.zen_closed_form_networks import CASES, sample_networks

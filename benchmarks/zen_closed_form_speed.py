@@ -1,6 +1,6 @@
 """Speed of the closed-form Zen-Score on one core: against Monte-Carlo Zen, and along a mutation chain.
 
-python benchmarks/zen_closed_form_speed.py [--networks 60] [--chain 3000]
+python -m benchmarks.zen_closed_form_speed [--networks 60] [--chain 3000]
 """
 
 from __future__ import annotations
@@ -9,9 +9,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import PlainNet
 from benchmarks.zen_closed_form_networks import CASES, candidates, sample_networks

@@ -1,6 +1,6 @@
 """Monte-Carlo Zen-Score against the plain way, on the same networks of CIFAR size, one thread.
 
-    PYTHONPATH=. python benchmarks/zen_monte_carlo_speed.py
+    python -m benchmarks.zen_monte_carlo_speed
 
 The plain way builds the network with PyTorch's default initialisation, draws Gaussian weights over it and runs two forward
 passes. The figures are processor seconds of one score, the smaller of --rounds; both ways take turns. The mean scores of

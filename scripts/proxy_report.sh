@@ -2,7 +2,7 @@
 # Measures every zero-shot proxy against trained accuracies (NAS-Bench-201, NAS-Bench-Macro); tables and plots go to
 # docs/proxy_report, or to the folder in SAVE_DIR. SMOKE=1 takes 16 networks and value-only proxies.
 #
-#   GSNET_DATA=FOLDER bash scripts/proxy_report.sh [options of benchmarks/proxy_report.py]
+#   GSNET_DATA=FOLDER bash scripts/proxy_report.sh [options of benchmarks.proxy_report]
 set -euo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/environment.sh"
@@ -13,4 +13,5 @@ if [[ ${SMOKE:-} == 1 ]]; then
     options=(--output_dir "${SAVE_DIR:-$ROOT/save_dir/proxy_report_smoke}" --cache_dir "$ROOT/save_dir/proxy_report_smoke")
     options+=(--samples 16 --searches 2 --search_networks 20 --proxies "Params,Flops,Random,PerturbationClosedForm")
 fi
-exec "$PYTHON" "$ROOT/benchmarks/proxy_report.py" "${options[@]}" "$@"
+cd "$ROOT"
+exec "$PYTHON" -m benchmarks.proxy_report "${options[@]}" "$@"

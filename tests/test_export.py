@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from Interface.options import InputError
@@ -55,9 +56,8 @@ def test_onnx(tmp_path):
 
 
 def test_safetensors(tmp_path):
-    safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
     assert export.main(options(tmp_path, "safetensors")) == 0
-    state = safetensors.load_file(tmp_path / "out")
+    state = load_file(tmp_path / "out")
     assert all(torch.equal(state[key], value) for key, value in trained_like().state_dict().items())
 
 

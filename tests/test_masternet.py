@@ -101,9 +101,16 @@ def test_forward_values(case, activation):
             ]
             assert list(network.forward_pre_GAP(images).shape) == golden["pre_gap_shape"]
             # Deep networks in training mode amplify a change in the last bit of the image a million million times.
-            # There, the order in which a machine adds decides the digits: the tolerance is what such a change does.
-            last_bit = np.abs(figures(network, images * (1 + 2**-52)) - got).max() if mode == "train" else 0.0
-            np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-12 + 30 * last_bit)
+            # There, the order in which a machine adds decides the digits: the tolerance is what such changes do.
+            rounding = 0.0 if mode == "eval" else rounding_error(network, images, got)
+            np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-12 + 10 * rounding)
+
+
+def rounding_error(network, images, got):
+    """The largest change of a figure when each pixel goes up, down or not at all by its last bit, of four drawings."""
+    generator = torch.Generator().manual_seed(0)
+    changes = [torch.randint(-1, 2, images.shape, generator=generator).double() for _ in range(4)]
+    return max(np.abs(figures(network, images * (1 + change * 2**-52)) - got).max() for change in changes)
 
 
 @torch.no_grad()

@@ -233,7 +233,8 @@ def test_the_report_from_end_to_end(tmp_path):
     data_file(nas_bench_macro.FILE)
     command = [
         sys.executable,
-        "benchmarks/proxy_report.py",
+        "-m",
+        "benchmarks.proxy_report",
         "--samples",
         "12",
         "--searches",

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.utils.data import TensorDataset
+from torchvision.models import ResNet18_Weights, resnet18
 
 import val
 import val_cifar
@@ -226,7 +227,7 @@ def test_several_networks_are_rows_and_an_error_is_a_row(tmp_path, capsys, monke
     ("script", "arguments", "message"),
     [
         (val, ["--arch", "resnet18", "--data_dir", "absent"], "has no val or test folder"),
-        (val_cifar, ["--arch", "resnet18"], "give --dataset cifar10 or cifar100"),
+        (val_cifar, ["--arch", "resnet18"], "does not say which data set: give --dataset"),
         (val_cifar, ["--arch", "resnet18", "--dataset", "cifar10", "--data_dir", "absent"], "holds neither"),
         (val, ["--arch", "nothing*", "--dataset", "fake"], "No network's name matches"),
         (val, ["--arch", "resnet*", "--dataset", "fake", "--weights", "x"], "belong to a single network"),
@@ -259,3 +260,17 @@ def test_a_user_who_meets_dead_links_reads_one_sentence(tmp_path):
     assert result.returncode == 2
     assert str(tmp_path / "iccv2021_zennet_imagenet1k_latency01ms_res224") in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_published_weights_of_other_classes_are_no_figure(monkeypatch):
+    source = ResNet18_Weights.DEFAULT
+    monkeypatch.setattr(type(source), "get_state_dict", lambda self, **_: resnet18().state_dict())
+    with pytest.raises(InputError, match="have 1000 classes, not 10: give a checkpoint"):
+        val.main(["--arch", "resnet18", "--dataset", "fake", "--num_classes", "10", "--workers", "0"])
+
+
+def test_pictures_are_classified_with_the_classes_of_the_networks_name(colours, capsys):
+    picture = colours / "data" / "val" / "red" / "4.png"
+    arch = "zennet_cifar100_model_size05M_res32"
+    assert val_cifar.main(["--arch", arch, "--untrained", "--predict", str(picture), "--json"]) == 0
+    assert {guess["name"].split()[0] for guess in json.loads(capsys.readouterr().out)[str(picture)]} == {"class"}

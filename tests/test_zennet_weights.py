@@ -268,7 +268,6 @@ def test_keys_of_parallel_training_are_understood(tmp_path, checkpoint):
 
 
 def test_conversion_to_safetensors(cache, checkpoint):
-    pytest.importorskip("safetensors", reason="safetensors is not installed")
     cached = cache / ZenNet.published(SMALL).path
     cached.parent.mkdir(parents=True)
     cached.write_bytes(checkpoint.read_bytes())

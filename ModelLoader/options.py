@@ -1,0 +1,40 @@
+"""The command-line options that name a network and its weights, for every script that takes --arch."""
+
+from __future__ import annotations
+
+import argparse
+
+from torch import nn
+
+from Interface.options import positive_int
+from ModelLoader import load_model
+
+
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """Add --arch and what belongs to it, as a group."""
+    group = parser.add_argument_group("network")
+    group.add_argument("--arch", required=True, metavar="NAME", help="name, FILE.py:Class or structure file (.txt)")
+    group.add_argument("--weights", metavar="FILE", help="checkpoint, instead of the published weights")
+    group.add_argument("--weights_url", metavar="URL", help="base address of a mirror of ZenNet's weights")
+    group.add_argument("--untrained", action="store_true", help="with random weights, for a dry run")
+    group.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch PlainNet")
+    group.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
+    group.add_argument("--num_classes", type=positive_int, metavar="N", help="width of the logits")
+
+
+def takes_published_weights(options: argparse.Namespace) -> bool:
+    """Whether the weights are those that were published with the network."""
+    return not options.untrained and options.weights is None
+
+
+def network_of(options: argparse.Namespace, arch: str, num_classes: int | None) -> nn.Module:
+    """The network that the options describe, under one of the names that --arch may stand for; see `load_model`."""
+    return load_model(
+        arch,
+        num_classes=num_classes,
+        pretrained=takes_published_weights(options),
+        weights=options.weights,
+        weights_url=options.weights_url,
+        plainnet_struct=options.plainnet_struct,
+        use_se=options.use_se,
+    )
