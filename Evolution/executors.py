@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -11,7 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple, Protocol
 
 from Evolution.scorer import Scored, Scorer, score_texts
-from Evolution.settings import SearchSettings
+from Evolution.settings import SearchError, SearchSettings
 from PlainNet import Network
 
 DEATHS_UNTIL_FAILURE = 3
@@ -103,8 +104,22 @@ class WorkerPool:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> Executor:
+        """A pool whose workers all run. Raises SearchError where they die as they start.
+
+        A pool adds workers as it needs them, and one that is added in the moment in which another dies is forgotten: nobody
+        ends it, and Python waits for it at its own end, for ever. A pool that is complete adds none.
+        """
         context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._workers, mp_context=context, initializer=_start_worker)
+        for _ in range(DEATHS_UNTIL_FAILURE):
+            pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_start_worker)
+            try:
+                # All are handed out before the first worker has imported what it needs, so that each starts a worker.
+                for ready in [pool.submit(os.getpid) for _ in range(self._workers)]:
+                    ready.result()
+            except BrokenProcessPool:
+                continue
+            return pool
+        raise SearchError(f"The {self._workers} scoring processes die as they start: give fewer --workers")
 
     def _submit(self, jobs: Sequence[Job]) -> Future[list[Scored]]:
         return self._pool.submit(score_texts, self._settings, [(str(job.network), job.seed) for job in jobs])

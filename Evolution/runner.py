@@ -93,7 +93,7 @@ def run_search(settings: SearchSettings, folder: Path, options: RunOptions, argu
         if search.best is None:
             raise SearchFailed(search.nothing_scored())
         history.finished = True
-        summary = write_outputs(folder, history) or {}
+        summary = _outputs(folder, history) or {}
         if options.verify_top:
             best = verify_top(folder, history, options.verify_top)[0].monte_carlo
             summary["verified"] = (
@@ -104,6 +104,16 @@ def run_search(settings: SearchSettings, folder: Path, options: RunOptions, argu
         if executor is not None:
             executor.close()
         history.close()
+
+
+def _outputs(folder: Path, history: History) -> dict | None:
+    """`write_outputs`, of which a full disk is said as one of the search is. Raises SearchError."""
+    try:
+        return write_outputs(folder, history)
+    except OSError as error:
+        raise SearchError(
+            f"{error.filename or folder}: {error.strerror}. The search itself is safe: free the disk, then use --resume"
+        ) from error
 
 
 def open_history(settings: SearchSettings, folder: Path, resume: bool) -> History:

@@ -11,7 +11,10 @@ from typing import IO
 
 @contextmanager
 def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
-    """A file under a temporary name, flushed to disk and renamed when the block ends without error."""
+    """A file under a temporary name, flushed to disk and renamed when the block ends without error.
+
+    Raises OSError, with the file's name where it would have none (a full disk).
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     encoding = None if "b" in mode else "utf-8"
     try:
@@ -20,6 +23,9 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

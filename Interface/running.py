@@ -25,8 +25,8 @@ def run(main: Callable[[], int], bad_input: tuple[type[Exception], ...] = ()) ->
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        print(f"{Path(sys.argv[0]).name}:{where}: {error.strerror or error}", file=sys.stderr)
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{Path(sys.argv[0]).name}: {where}{error.strerror or error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         return 130

@@ -6,8 +6,8 @@ import argparse
 
 from torch import nn
 
-from Interface.options import positive_int
-from ModelLoader import load_model
+from Interface.options import InputError, positive_int
+from ModelLoader import expected_input, load_model
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:
@@ -22,19 +22,25 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--num_classes", type=positive_int, metavar="N", help="width of the logits")
 
 
-def takes_published_weights(options: argparse.Namespace) -> bool:
-    """Whether the weights are those that were published with the network."""
-    return not options.untrained and options.weights is None
-
-
 def network_of(options: argparse.Namespace, arch: str, num_classes: int | None) -> nn.Module:
-    """The network that the options describe, under one of the names that --arch may stand for; see `load_model`."""
-    return load_model(
+    """The network that the options describe, under one of the names that --arch may stand for; see `load_model`.
+
+    Raises InputError, also where published weights have another number of classes: the classifier would be random.
+    """
+    takes_published_weights = not options.untrained and options.weights is None
+    network = load_model(
         arch,
         num_classes=num_classes,
-        pretrained=takes_published_weights(options),
+        pretrained=takes_published_weights,
         weights=options.weights,
         weights_url=options.weights_url,
         plainnet_struct=options.plainnet_struct,
         use_se=options.use_se,
     )
+    published = expected_input(arch).classes
+    if takes_published_weights and num_classes not in (None, published):
+        raise InputError(
+            f"The published weights of {arch} have {published} classes, not {num_classes}: "
+            "give a checkpoint with --weights FILE, or --untrained"
+        )
+    return network

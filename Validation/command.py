@@ -17,7 +17,7 @@ from Interface.options import InputError, OptionParser, device_name, positive_in
 from Interface.running import log_to
 from ModelLoader import ExpectedInput, expected_input, list_models
 from ModelLoader.expected import centre_crop, whole_image
-from ModelLoader.options import add_network_options, network_of, takes_published_weights
+from ModelLoader.options import add_network_options, network_of
 from Validation.images import test_images
 from Validation.measure import validate
 from Validation.predict import predict
@@ -132,15 +132,7 @@ def _expected(options: Namespace, arch: str, dataset: str) -> ExpectedInput:
 
 def _network(options: Namespace, arch: str, dataset: str, expected: ExpectedInput) -> nn.Module:
     classes = options.num_classes or (expected.classes if dataset.startswith("cifar") else None)
-    network = network_of(options, arch, classes)
-    published = expected_input(arch).classes
-    if takes_published_weights(options) and classes not in (None, published):
-        # Its classifier is random: the accuracy would be chance, and would look like a figure.
-        raise InputError(
-            f"The published weights of {arch} have {published} classes, not {classes}: "
-            "give a checkpoint with --weights FILE, or --untrained"
-        )
-    return network
+    return network_of(options, arch, classes)
 
 
 def _figures(options: Namespace, arch: str, device: str) -> dict:

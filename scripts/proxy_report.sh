@@ -13,5 +13,5 @@ if [[ ${SMOKE:-} == 1 ]]; then
     options=(--output_dir "${SAVE_DIR:-$ROOT/save_dir/proxy_report_smoke}" --cache_dir "$ROOT/save_dir/proxy_report_smoke")
     options+=(--samples 16 --searches 2 --search_networks 20 --proxies "Params,Flops,Random,PerturbationClosedForm")
 fi
-cd "$ROOT"
-exec "$PYTHON" -m benchmarks.proxy_report "${options[@]}" "$@"
+# Not by changing folder: relative paths among the options are the user's.
+PYTHONPATH=$ROOT${PYTHONPATH:+:$PYTHONPATH} exec "$PYTHON" -m benchmarks.proxy_report "${options[@]}" "$@"

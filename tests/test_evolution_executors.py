@@ -1,12 +1,14 @@
 """Scoring elsewhere gives the same history, whoever dies on the way."""
 
 import contextlib
+import multiprocessing
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,19 @@ def test_a_candidate_that_kills_its_worker_thrice_is_a_failure(pool, tmp_path):
     assert [r.score for r in results] == [float(n) if n != 3 else None for n in range(12)]
     assert results[3].reason == "its worker process died 3 times"
     assert [r.score for r in pool.score(jobs[:3])] == [0.0, 1.0, 2.0]
+
+
+def test_no_worker_starts_while_another_may_die(pool, tmp_path):
+    """Python waits for ever, at its end, for a worker which a pool took in while it broke: none is taken in later."""
+    assert len(multiprocessing.active_children()) == 2
+    pool.score([Job(Deadly(tmp_path / "once", 1), 0), Job("harmless", 1)])
+    # The processes of the broken pool end a moment later.
+    deadline = time.monotonic() + 20
+    while len(multiprocessing.active_children()) > 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(multiprocessing.active_children()) == 2
+    pool.close()
+    assert not multiprocessing.active_children()
 
 
 def test_chunks_grow_to_a_fraction_of_a_second_of_work():

@@ -130,19 +130,30 @@ def test_a_full_disk_is_said_and_survived(tmp_path, uninterrupted):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     before = committed(tmp_path)
-    largest = max(file.stat().st_size for file in tmp_path.iterdir()) + 100_000
-
-    def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-
-    result = run(tmp_path, "--resume", preexec_fn=limit)
-    assert result.returncode == 2
-    assert "Traceback" not in result.stderr
-    assert "--resume" in result.stderr
+    assert "search.db: " in stops_on_a_full_disk(tmp_path)
     assert 0 < before <= committed(tmp_path) < ITERATIONS
     assert run(tmp_path, "--resume").returncode == 0
     assert outputs(tmp_path) == uninterrupted
+    for name in ("history.csv", "best_structure.txt"):
+        (tmp_path / name).unlink()
+    assert "history.csv: " in stops_on_a_full_disk(tmp_path)
+    assert not (tmp_path / "history.csv").exists()
+    assert run(tmp_path, "--resume").returncode == 0
+    assert outputs(tmp_path) == uninterrupted
+
+
+def stops_on_a_full_disk(folder):
+    """What a resumed search says when no file may grow beyond 200 kB, some hundred rows."""
+
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    result = run(folder, "--resume", preexec_fn=limit)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "--resume" in result.stderr
+    return result.stderr
 
 
 def test_a_second_search_in_the_same_folder_stops(tmp_path):

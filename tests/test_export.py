@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torchvision.models import ResNet18_Weights, resnet18
 
 from Interface.options import InputError
 from Masternet import MasterNet
@@ -53,6 +54,14 @@ def test_onnx(tmp_path):
         expected = trained_like()(images).numpy()
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
     assert (logits.argmax(1) == expected.argmax(1)).all()
+
+
+def test_a_network_with_a_random_classifier_is_not_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(ResNet18_Weights, "get_state_dict", lambda self, **_: resnet18().state_dict())
+    arguments = ["--arch", "resnet18", "--num_classes", "10", "--format", "safetensors"]
+    with pytest.raises(InputError, match="have 1000 classes, not 10"):
+        export.main([*arguments, "--output", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
 
 
 def test_safetensors(tmp_path):
