@@ -18,6 +18,7 @@ ALLOWED = {
     "ZenNet": {"PlainNet", "Masternet", "Interface"},
     "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet"},
     "Validation": {"Interface", "ModelLoader"},
+    "DataLoader": {"Interface"},
     "Evolution": {"PlainNet", "Masternet", "SearchSpace", "ZeroShotProxy", "Latency", "Interface"},
 }
 OURS = {*ALLOWED, "Masternet"}
