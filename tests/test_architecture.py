@@ -19,6 +19,7 @@ ALLOWED = {
     "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet"},
     "Validation": {"Interface", "ModelLoader"},
     "DataLoader": {"Interface"},
+    "Training": {"PlainNet", "Masternet", "Interface", "ModelLoader", "DataLoader", "Validation"},
     "Evolution": {"PlainNet", "Masternet", "SearchSpace", "ZeroShotProxy", "Latency", "Interface"},
 }
 OURS = {*ALLOWED, "Masternet"}
