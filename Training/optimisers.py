@@ -39,6 +39,8 @@ def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
 
 def optimiser(network: nn.Module, settings: OptimiserSettings, lr: float) -> Optimizer:
     """The optimiser of a network's trained parameters. Raises InputError for an unknown name."""
+    if settings.name not in OPTIMISERS:
+        raise InputError(f"There is no --optimizer {settings.name!r}: use one of {', '.join(OPTIMISERS)}")
     groups = parameter_groups(network, settings.weight_decay)
     if settings.nesterov and (settings.name != "sgd" or settings.momentum == 0):
         raise InputError("--nesterov belongs to --optimizer sgd with a --momentum above 0")
@@ -51,6 +53,5 @@ def optimiser(network: nn.Module, settings: OptimiserSettings, lr: float) -> Opt
             return torch.optim.AdamW(groups, lr)
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr, alpha=0.9, momentum=settings.momentum)
-        case "adadelta":
+        case _:
             return torch.optim.Adadelta(groups, lr, rho=settings.rho, eps=settings.eps)
-    raise InputError(f"There is no --optimizer {settings.name!r}: use one of {', '.join(OPTIMISERS)}")

@@ -19,7 +19,7 @@ ALLOWED = {
     "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet"},
     "Validation": {"Interface", "ModelLoader"},
     "DataLoader": {"Interface"},
-    "Training": {"PlainNet", "Masternet", "Interface", "ModelLoader", "DataLoader", "Validation"},
+    "Training": {"PlainNet", "Masternet", "Interface", "ZenNet", "ModelLoader", "DataLoader", "Validation"},
     "Evolution": {"PlainNet", "Masternet", "SearchSpace", "ZeroShotProxy", "Latency", "Interface"},
 }
 OURS = {*ALLOWED, "Masternet"}
