@@ -18,6 +18,8 @@ ALLOWED = {
     "ZenNet": {"PlainNet", "Masternet", "Interface"},
     "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet"},
     "Validation": {"Interface", "ModelLoader"},
+    "DataLoader": {"Interface"},
+    "Training": {"PlainNet", "Masternet", "Interface", "ZenNet", "ModelLoader", "DataLoader", "Validation"},
     "Evolution": {"PlainNet", "Masternet", "SearchSpace", "ZeroShotProxy", "Latency", "Interface"},
 }
 OURS = {*ALLOWED, "Masternet"}

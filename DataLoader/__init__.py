@@ -1,0 +1,11 @@
+"""Images by the name of their data set, prepared for training and for validation.
+
+settings = DataSettings("cifar10", Path("~/data/cifar10"), batch_size=128, workers=2, input_image_size=32)
+for images, labels in training_loader(settings): ...
+"""
+
+from DataLoader.data_sets import data_set
+from DataLoader.loaders import training_loader, validation_loader
+from DataLoader.settings import DATASETS, DataSettings
+
+__all__ = ["DATASETS", "DataSettings", "data_set", "training_loader", "validation_loader"]

@@ -1,0 +1,63 @@
+"""Data sets on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import datasets
+from torchvision.transforms import v2
+
+from DataLoader.settings import DataSettings
+from DataLoader.transforms import training_transform, validation_transform
+from Interface.options import InputError
+
+TRAINING, VALIDATION = ("train",), ("val", "test")
+_CIFAR = {
+    "cifar10": (datasets.CIFAR10, "cifar-10-batches-py"),
+    "cifar100": (datasets.CIFAR100, "cifar-100-python"),
+}
+
+
+def data_set(settings: DataSettings, train: bool) -> Dataset[tuple[Tensor, int]]:
+    """The training or the validation images of a data set: tensors (3, side, side) and labels from 0.
+
+    A folder with train/CLASS/IMAGE and val/CLASS/IMAGE (or test/…) will do for every name but fake; classes count in
+    alphabetical order. For cifar10 and cifar100 torchvision's files are read too. Raises InputError, which says what
+    was looked for and where.
+    """
+    transform = training_transform(settings) if train else validation_transform(settings)
+    if settings.dataset == "fake":
+        return _noise(settings, train, transform)
+    folder, splits = settings.folder, TRAINING if train else VALIDATION
+    split = next((folder / name for name in splits if (folder / name).is_dir()), None)
+    if split is not None:
+        return _image_folder(split, transform)
+    if settings.kind.cifar:
+        return _cifar(settings, train, transform)
+    raise InputError(f"{folder} has no folder {' or '.join(splits)}: --data_dir takes one with {splits[0]}/CLASS/IMAGE")
+
+
+def _noise(settings: DataSettings, train: bool, transform: v2.Transform) -> Dataset[tuple[Tensor, int]]:
+    shape = (3, settings.side, settings.side)
+    offset = 0 if train else settings.fake_images
+    return datasets.FakeData(settings.fake_images, shape, settings.fake_classes, transform, random_offset=offset)
+
+
+def _cifar(settings: DataSettings, train: bool, transform: v2.Transform) -> Dataset[tuple[Tensor, int]]:
+    kind, inside = _CIFAR[settings.dataset]
+    try:
+        return kind(settings.folder, train=train, transform=transform, download=settings.download)
+    except (RuntimeError, OSError) as error:
+        raise InputError(
+            f"{settings.folder} holds neither a whole {inside} nor {'train' if train else 'test'}/CLASS/IMAGE: "
+            "name the folder with --data_dir, or use --download"
+        ) from error
+
+
+def _image_folder(folder: Path, transform: v2.Transform) -> Dataset[tuple[Tensor, int]]:
+    try:
+        return datasets.ImageFolder(folder, transform)
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} has no CLASS/IMAGE below it: one folder of pictures a class is expected") from error

@@ -1,0 +1,105 @@
+"""Batches for one or several processes, the same after an interruption as without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
+
+from DataLoader.data_sets import data_set
+from DataLoader.settings import DataSettings
+from Interface.options import InputError
+
+_MIX = 0x9E3779B97F4A7C15
+
+
+def mixed_seed(*numbers: int) -> int:
+    """One seed of 63 bits from several numbers; nearby numbers give unrelated seeds (SplitMix64's finaliser)."""
+    state = 0
+    for number in numbers:
+        state = (state + number + _MIX) % 2**64
+        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
+        state ^= state >> 31
+    return state >> 1
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Pairs (epoch, image) of this process: a permutation that epoch and seed decide, every process having its share.
+
+    Step t of all processes together sees the images that one process with the sum of their batches would see. Images
+    that do not fill a batch of every process are left to the next epochs. `set_epoch` also skips the batches that an
+    interrupted epoch has done.
+    """
+
+    def __init__(self, images: int, settings: DataSettings) -> None:
+        self.images = images
+        self.settings = settings
+        self.batches = images // (settings.batch_size * settings.processes)
+        self.epoch = self.skip = 0
+
+    def set_epoch(self, epoch: int, skip: int = 0) -> None:
+        """Which epoch the next iteration belongs to, and how many of its batches are done."""
+        self.epoch, self.skip = epoch, skip
+
+    def __len__(self) -> int:
+        return (self.batches - self.skip) * self.settings.batch_size
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        s = self.settings
+        generator = torch.Generator().manual_seed(mixed_seed(s.seed, self.epoch))
+        order = torch.randperm(self.images, generator=generator)[s.rank :: s.processes]
+        chosen = order[self.skip * s.batch_size : self.batches * s.batch_size]
+        return ((self.epoch, index) for index in chosen.tolist())
+
+
+class SeededImages(Dataset[tuple[Tensor, int]]):
+    """Images by (epoch, index), whose random changes follow from seed, epoch and index alone."""
+
+    def __init__(self, images: Dataset[tuple[Tensor, int]], seed: int) -> None:
+        self.images = images
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.images)  # type: ignore[arg-type]
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, int]:
+        epoch, index = place
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(mixed_seed(self.seed, epoch, index))
+            return self.images[index]
+
+
+def training_loader(settings: DataSettings) -> DataLoader:
+    """Shuffled and changed batches of this process; `loader.sampler.set_epoch(epoch)` comes before every epoch.
+
+    Images are (batch_size, 3, side, side), labels (batch_size,). Raises InputError where the data set is smaller than
+    one batch of all processes.
+    """
+    images = SeededImages(data_set(settings, train=True), settings.seed)
+    sampler = EpochSampler(len(images), settings)
+    if not sampler.batches:
+        wanted = settings.batch_size * settings.processes
+        raise InputError(
+            f"The data set has {len(images)} training images, a batch {wanted}: use a smaller --batch_size"
+        )
+    return DataLoader(images, settings.batch_size, sampler=sampler, drop_last=True, **_reading(settings))
+
+
+def validation_loader(settings: DataSettings) -> DataLoader:
+    """The validation images of this process in order; each image is in exactly one process's batches."""
+    images = data_set(settings, train=False)
+    if settings.processes > 1:
+        images = Subset(images, range(settings.rank, len(images), settings.processes))  # type: ignore[arg-type]
+    return DataLoader(images, settings.batch_size, **_reading(settings))
+
+
+def _reading(settings: DataSettings) -> dict:
+    return {
+        "num_workers": settings.workers,
+        "persistent_workers": settings.workers > 0,
+        "pin_memory": torch.cuda.is_available(),
+        "generator": torch.Generator().manual_seed(mixed_seed(settings.seed)),
+    }

@@ -1,0 +1,101 @@
+"""Which images, how many at a time, and how they are changed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from Interface.options import InputError
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is known of a data set by its name: where it lies without --data_dir, and its classes (0: count folders)."""
+
+    folder: Path | None
+    classes: int
+    cifar: bool = False
+
+
+DATASETS = {
+    "imagenet": Kind(Path("~/data/imagenet/images"), 1000),
+    "myimagenet100": Kind(Path("~/data/myimagenet100"), 100),
+    "image_folder": Kind(None, 0),
+    "cifar10": Kind(Path("~/data/pytorch_cifar10"), 10, cifar=True),
+    "cifar100": Kind(Path("~/data/pytorch_cifar100"), 100, cifar=True),
+    "fake": Kind(None, 10),
+}
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """A data set and its preparation.
+
+    dataset: a key of `DATASETS`; data_dir: its folder, by default below ~/data. batch_size: images of one process and
+    step. workers: processes that read. input_image_size: side of the square in pixels; crop_image_size: side that
+    validation images are cut to where it differs, the network interpolates the rest. input_image_crop: share of the
+    shorter side that validation keeps. Everything random follows from seed, epoch and the image's place in the data
+    set, so that neither the number of workers nor an interruption changes an image.
+
+    Raises InputError for values that no data set has.
+    """
+
+    dataset: str
+    data_dir: Path | None
+    batch_size: int
+    workers: int
+    input_image_size: int
+    crop_image_size: int | None = None
+    seed: int = 0
+    download: bool = False
+    input_image_crop: float = 0.875
+    augment: bool = True
+    auto_augment: bool = False
+    random_erase: bool = False
+    rank: int = 0
+    processes: int = 1
+    fake_images: int = 256
+    fake_classes: int = 10
+
+    def __post_init__(self) -> None:
+        if self.dataset not in DATASETS:
+            raise InputError(f"There is no data set {self.dataset!r}: use one of {', '.join(DATASETS)}")
+        if self.batch_size < 1 or self.workers < 0 or self.side < 1:
+            raise InputError("Batch and image sizes start at 1, workers at 0")
+        if not 0 < self.input_image_crop <= 1:
+            raise InputError(
+                f"--input_image_crop {self.input_image_crop} is not a share of the image: above 0, up to 1"
+            )
+        if not self.augment and (self.auto_augment or self.random_erase):
+            raise InputError("--no_data_augment contradicts --auto_augment and --random_erase: choose one of them")
+
+    @property
+    def kind(self) -> Kind:
+        return DATASETS[self.dataset]
+
+    @property
+    def side(self) -> int:
+        """Side of the prepared images, in pixels."""
+        return self.crop_image_size or self.input_image_size
+
+    @property
+    def resize(self) -> int:
+        """What the shorter side of a validation image is brought to before the centre is cut out."""
+        return math.ceil(self.side / self.input_image_crop)
+
+    @property
+    def folder(self) -> Path:
+        """Where the images are looked for. Raises InputError where neither data_dir nor a usual folder is known."""
+        folder = self.data_dir or self.kind.folder
+        if folder is None:
+            raise InputError(f"--dataset {self.dataset} has no usual folder: name it with --data_dir")
+        return Path(folder).expanduser()
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation by channel, of pixels in [0, 1]."""
+        return (CIFAR_MEAN, CIFAR_STD) if self.kind.cifar else (IMAGENET_MEAN, IMAGENET_STD)

@@ -1,0 +1,61 @@
+"""Checkpoints: whole or not there, the last two and the best kept."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from Interface.files import written_whole
+from Interface.options import InputError
+
+_LOG = logging.getLogger(__name__)
+LATEST, BEST = "latest-params_rank0.pth", "best-params_rank0.pth"
+_BACKUP = ".backup"
+
+
+def save_latest(folder: Path, state: dict[str, Any]) -> None:
+    """Write the latest checkpoint; the one before it stays as `.backup`. Never is there a moment without a whole one."""
+    latest = folder / LATEST
+    if latest.is_file():
+        second_name = latest.with_name(f".{latest.name}.link")
+        second_name.unlink(missing_ok=True)
+        os.link(latest, second_name)
+        second_name.replace(folder / (LATEST + _BACKUP))
+    save(latest, state)
+
+
+def save(file: Path, state: dict[str, Any]) -> None:
+    """Write one checkpoint whole."""
+    with written_whole(file, "wb") as stream:
+        torch.save(state, stream)
+
+
+def load(file: Path) -> dict[str, Any]:
+    """A checkpoint on the CPU, tensors and plain values alone. Raises InputError where the file is not one."""
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file {file}: --resume takes a {LATEST} of the same training") from error
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(f"{file} is no whole checkpoint of this project: name another with --resume") from error
+    if not isinstance(state, dict) or not {"epoch", "state_dict", "optimizer"} <= state.keys():
+        raise InputError(f"{file} holds no state of an optimiser, so that no training can go on from it")
+    return state
+
+
+def load_latest(folder: Path) -> dict[str, Any] | None:
+    """The latest checkpoint of a folder, else the one before it, else None. Raises InputError where both are broken."""
+    files = [file for file in (folder / LATEST, folder / (LATEST + _BACKUP)) if file.is_file()]
+    for file in files:
+        try:
+            return load(file)
+        except InputError as error:
+            _LOG.warning("%s", error)
+    if files:
+        raise InputError(f"No checkpoint in {folder} can be read: remove them to begin anew")
+    return None

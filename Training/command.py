@@ -1,0 +1,228 @@
+"""From options to a finished training: what both scripts share."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import PlainNet
+from DataLoader import DATASETS, DataSettings, training_loader, validation_loader
+from Interface.files import write_text
+from Interface.options import InputError, device_name
+from Interface.running import log_to
+from ModelLoader import load_model
+from Training import checkpoints, record
+from Training.evaluation import evaluate
+from Training.initialisers import initialise, set_batch_norm
+from Training.loop import Trainer
+from Training.optimisers import OptimiserSettings
+from Training.schedules import Schedule
+from Training.settings import TrainingSettings
+from Training.step import Stepper
+from Training.tasks import Classification
+from Validation.processes import place, process_group
+from ZenNet.state import load_into, read_state
+
+_LOG = logging.getLogger(__name__)
+_SMOOTHING = 0.1
+_SEVERAL = ("ddp", "apex")
+# What two trainings may differ in and still be the same.
+_INCIDENTAL = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "workers_per_gpu", "retired", "gpu"}
+TaskBuilder = Callable[[nn.Module, Namespace, int], Classification]
+
+
+def train(options: Namespace, name: str, build_task: TaskBuilder) -> None:
+    """Train, or validate with --evaluate_only. name: of the log and of the .done file.
+
+    build_task makes the task from the network, the options and the number of classes. Raises InputError,
+    TrainingFailed, Terminated.
+    """
+    if options.resume and options.auto_resume:
+        raise InputError("--resume and --auto_resume contradict each other: use one of them")
+    done = options.save_dir / f"{name}.done"
+    writes = not (options.evaluate_only or options.dry_run)
+    if writes and done.is_file():
+        _LOG.warning("skip: %s exists already, this training is finished", done)
+        return
+    with process_group(device_of(options)) as device:
+        first = place()[0] == 0
+        if writes and first:
+            options.save_dir.mkdir(parents=True, exist_ok=True)
+        log_to(options.save_dir / f"{name}.log" if writes and first else None, quiet=not first)
+        trainer = _trainer(options, device, build_task)
+        if not writes:
+            _report(trainer, options, device)
+            return
+        if first:
+            _write_config(options)
+        status = trainer.run()
+        if first:
+            record.draw_curves(options.save_dir, trainer.history)
+            record.write_done(done, status)
+
+
+def device_of(options: Namespace) -> str:
+    """The device that --dist_mode and --gpu mean; "cuda" alone is shared out by torchrun. Raises InputError."""
+    started, processes = "LOCAL_RANK" in os.environ, int(os.environ.get("WORLD_SIZE", "1"))
+    if options.dist_mode in _SEVERAL:
+        if not started:
+            raise InputError(
+                f"--dist_mode {options.dist_mode} is started by torchrun: torchrun --nproc_per_node=2 {sys.argv[0]} …"
+            )
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if processes > 1:
+        raise InputError(f"torchrun started {processes} processes: use --dist_mode ddp")
+    return "cpu" if options.dist_mode == "cpu" else device_name(options.gpu or 0)
+
+
+def _trainer(options: Namespace, device: str, build_task: TaskBuilder) -> Trainer:
+    data = data_settings(options)
+    training, validation = training_loader(data), validation_loader(data)
+    _check_classes(training.dataset.images, data.fake_classes)  # type: ignore[attr-defined]
+    images = len(training.dataset)  # type: ignore[arg-type]
+    settings = training_settings(options, images, data)
+    torch.manual_seed(options.seed)
+    network = build_network(options, settings.classes)
+    task = build_task(network, options, settings.classes).to(device)
+    if settings.channels_last:
+        task = task.to(memory_format=torch.channels_last)
+    if options.sync_bn and device.startswith("cuda") and place()[1] > 1:
+        task = nn.SyncBatchNorm.convert_sync_batchnorm(task)
+    elif options.sync_bn:
+        _LOG.warning("--sync_bn has no effect here: it needs several GPUs")
+    if options.dist_mode == "apex" or options.apex:
+        _LOG.info("Apex: torch's own mixed precision and DistributedDataParallel stand for it")
+    stepper = Stepper(task, settings, device)
+    kept = {k: _plain(v) for k, v in vars(options).items() if k not in _INCIDENTAL}
+    trainer = Trainer(stepper, settings, training, validation, options.save_dir, kept)
+    state = checkpoints.load(options.resume) if options.resume else None
+    if options.auto_resume:
+        state = checkpoints.load_latest(options.save_dir)
+    if state is not None:
+        trainer.resume(state)
+    return trainer
+
+
+def data_settings(options: Namespace) -> DataSettings:
+    """The options' data set, this process's share of a batch, and its place among the processes. Raises InputError."""
+    rank, processes = place()
+    batch = options.batch_size_per_gpu or 64
+    if options.batch_size is not None:
+        if options.batch_size % processes:
+            raise InputError(f"--batch_size {options.batch_size} does not divide into {processes} processes")
+        batch = options.batch_size // processes
+    return DataSettings(
+        options.dataset,
+        options.data_dir,
+        batch * options.batches_per_allreduce,
+        options.workers_per_gpu,
+        options.input_image_size,
+        seed=options.seed,
+        download=options.download,
+        input_image_crop=options.input_image_crop,
+        augment=not options.no_data_augment,
+        auto_augment=options.auto_augment,
+        random_erase=options.random_erase,
+        rank=rank,
+        processes=processes,
+        fake_classes=_classes(options),
+    )
+
+
+def training_settings(options: Namespace, images: int, data: DataSettings) -> TrainingSettings:
+    """The options as settings; learning rates without --lr follow from the images of a step. Raises InputError."""
+    share = data.batch_size * data.processes / 256
+    schedule = Schedule(
+        options.lr_mode,
+        options.lr or options.lr_per_256 * share,
+        options.target_lr_per_256 * share if options.target_lr is None else options.target_lr,
+        options.epochs,
+        images,
+        options.warmup,
+        options.lr_stage_list,
+        options.lr_stage_decay,
+    )
+    constants = (options.momentum, options.nesterov, options.wd, options.adadelta_rho, options.adadelta_eps)
+    return TrainingSettings(
+        schedule,
+        OptimiserSettings(options.optimizer, *constants),
+        _classes(options),
+        smoothing=_SMOOTHING if options.label_smoothing else 0.0,
+        mixup=options.mixup,
+        cutmix=options.cutmix,
+        grad_clip=options.grad_clip,
+        grad_norm=options.grad_norm,
+        accumulate=options.batches_per_allreduce,
+        ema=options.ema,
+        amp=options.fp16 or options.apex or options.dist_mode == "apex",
+        channels_last=options.channels_last,
+        compile=options.compile,
+        save_freq=options.save_freq,
+        print_freq=options.print_freq,
+        seed=options.seed,
+    )
+
+
+def build_network(options: Namespace, classes: int) -> nn.Module:
+    """The network of --arch with its first weights. Raises InputError, StructureError."""
+    if options.pretrained and options.weight_init != "None":
+        raise InputError("--weight_init would overwrite the weights of --pretrained: use one of them")
+    structure = options.plainnet_struct
+    if options.plainnet_struct_txt is not None:
+        structure = str(PlainNet.read_structure_file(options.plainnet_struct_txt))
+    network = load_model(
+        options.arch,
+        num_classes=classes,
+        pretrained=options.pretrained,
+        plainnet_struct=structure,
+        use_se=options.use_se,
+    )
+    initialise(network, options.weight_init)
+    set_batch_norm(network, options.bn_momentum, options.bn_eps)
+    if options.load_parameters_from is not None:
+        load_into(network, read_state(options.load_parameters_from), f"{options.load_parameters_from}")
+    return network
+
+
+def _classes(options: Namespace) -> int:
+    kind = DATASETS.get(options.dataset)
+    classes = options.num_classes or (kind.classes if kind else 1)
+    if not classes:
+        raise InputError(f"--dataset {options.dataset} can have any number of classes: say it with --num_classes")
+    return classes
+
+
+def _check_classes(images: object, classes: int) -> None:
+    names = getattr(images, "classes", None)
+    if names is not None and len(names) > classes:
+        raise InputError(f"The data set has {len(names)} classes, the network {classes}: raise --num_classes")
+
+
+def _report(trainer: Trainer, options: Namespace, device: str) -> None:
+    if options.dry_run:
+        times = trainer.dry_run()
+        _LOG.info("%.1f s an epoch, %.2f h for all", times["seconds_per_epoch"], times["seconds"] / 3600)
+        return
+    found = evaluate(trainer.stepper.validated, trainer.validation, device, trainer.settings.amp)
+    _LOG.info("top-1 %.3f%%, top-5 %.3f%%, loss %.4f, %d images", found.top1, found.top5, found.loss, found.images)
+
+
+def _write_config(options: Namespace) -> None:
+    made_by = {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
+    values = {k: _plain(v) for k, v in vars(options).items()}
+    write_text(options.save_dir / "config.json", json.dumps(made_by | {"options": values}, indent=1) + "\n")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

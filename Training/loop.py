@@ -1,0 +1,238 @@
+"""The loop over epochs, which may be killed at any moment and goes on bit for bit."""
+
+from __future__ import annotations
+
+import logging
+import math
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from Interface.options import InputError
+from Training import checkpoints, record
+from Training.evaluation import Accuracy, evaluate
+from Training.settings import Terminated, TrainingFailed, TrainingSettings
+from Training.step import Stepper
+from Validation.processes import place, summed
+
+_LOG = logging.getLogger(__name__)
+
+
+class Trainer:
+    """A training in a results folder.
+
+    stepper holds the network, training and validation the batches of this process. options: plain values that the
+    checkpoint keeps, so that a continued training can say what differs.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        settings: TrainingSettings,
+        training: DataLoader,
+        validation: DataLoader,
+        folder: Path,
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        self.stepper, self.settings, self.folder = stepper, settings, folder
+        self.training, self.validation = training, validation
+        self.options = options or {}
+        self.epoch = self.steps_done = 0
+        self.sums = torch.zeros(2, dtype=torch.float64, device=stepper.device)
+        self.history: list[dict[str, Any]] = []
+        times = {"training_elasped_time": 0.0, "validation_elasped_time": 0.0}
+        best = {"best_acc1": 0.0, "best_acc5": 0.0, "best_acc1_at_epoch": 0, "best_acc5_at_epoch": 0}
+        self.status: dict[str, Any] = best | times
+        self._terminated = False
+
+    def run(self) -> dict[str, Any]:
+        """Train to the last epoch and return the status. Raises TrainingFailed, and Terminated after SIGTERM."""
+        with self._saving_at_sigterm():
+            while self.epoch < self.settings.epochs:
+                speed = self._train_epoch()
+                self._end_epoch(speed)
+        return self.status
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint. Raises InputError where it belongs to another training."""
+        try:
+            self.stepper.restore(state)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise InputError("The checkpoint is another network's: resume with the options it was made with") from error
+        changed = [name for name, value in self.options.items() if state.get("options", {}).get(name, value) != value]
+        if changed:
+            _LOG.warning("Options differ from those of the interrupted training: %s", ", ".join(changed))
+        self.epoch, self.steps_done = state["epoch"] + 1, state["step"]
+        self.sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device)
+        self.history, self.status = state["history"], state["training_status_info"]
+        _LOG.info("Resuming at epoch %d, step %d", self.epoch, self.steps_done)
+
+    def dry_run(self, steps: int = 2) -> dict[str, float]:
+        """A few batches of training and validation, after which nothing is kept; seconds for the whole training."""
+        sampler = self.training.sampler
+        sampler.set_epoch(0)  # type: ignore[attr-defined]
+        seconds = []
+        self.stepper.task.train()
+        begin = time.perf_counter()
+        for step, (images, labels) in zip(range(steps), self.training, strict=False):
+            loss = self.stepper.step(images, labels, 0, step, self._rate(0, step))
+            self._check(float(loss[0]))
+            seconds.append(time.perf_counter() - begin)
+            begin = time.perf_counter()
+        begin = time.perf_counter()
+        evaluate(self.stepper.validated, self.validation, self.stepper.device, self.settings.amp, limit=steps)
+        validation = (time.perf_counter() - begin) / steps * len(self.validation)
+        epoch = min(seconds) * sampler.batches + validation  # type: ignore[attr-defined]
+        return {"seconds_per_epoch": epoch, "seconds": epoch * self.settings.epochs}
+
+    def _rate(self, epoch: int, step: int) -> float:
+        batch = (self.training.batch_size or 1) * place()[1]
+        return self.settings.schedule.learning_rate(epoch * self.settings.schedule.epoch_images + (step + 1) * batch)
+
+    def _train_epoch(self) -> float:
+        """One epoch, or what is left of it; returns images per second of this process."""
+        from tqdm import tqdm
+
+        self.stepper.task.train()
+        sampler = self.training.sampler
+        sampler.set_epoch(self.epoch, self.steps_done)  # type: ignore[attr-defined]
+        begin, images_seen = time.perf_counter(), 0
+        hidden = place()[0] > 0 or not sys.stderr.isatty()
+        with tqdm(total=len(self.training), disable=hidden, desc=f"epoch {self.epoch + 1}", leave=False) as bar:
+            for images, labels in self.training:
+                lr = self._rate(self.epoch, self.steps_done)
+                self.sums += self.stepper.step(images, labels, self.epoch, self.steps_done, lr)
+                self.steps_done += 1
+                images_seen += len(images)
+                bar.update()
+                if self.steps_done % self.settings.print_freq == 0:
+                    self._print_step(bar, images_seen / (time.perf_counter() - begin), lr)
+                if self._terminated:
+                    self._check(float(self.sums[0]))
+                    self._save()
+                    raise Terminated(f"Stopped by SIGTERM at epoch {self.epoch + 1}: --auto_resume goes on from here")
+        seconds = time.perf_counter() - begin
+        self.status["training_elasped_time"] += seconds
+        return images_seen / seconds
+
+    def _print_step(self, bar, speed: float, lr: float) -> None:  # type: ignore[no-untyped-def]
+        loss = float(self.sums[0]) / (self.steps_done * (self.training.batch_size or 1))
+        self._check(loss)
+        bar.set_postfix(loss=f"{loss:.3f}", speed=f"{speed:.0f} images/s")
+        total = self.training.sampler.batches  # type: ignore[attr-defined]
+        _LOG.info(
+            "epoch %d step %d/%d loss %.4f lr %.5f %.0f images/s",
+            self.epoch + 1,
+            self.steps_done,
+            total,
+            loss,
+            lr,
+            speed,
+        )
+
+    def _check(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingFailed(
+                f"The loss is no longer a number in epoch {self.epoch + 1}: lower --lr or use --grad_norm; "
+                f"the last good state is in {self.folder / checkpoints.LATEST}"
+            )
+
+    def _end_epoch(self, speed: float) -> None:
+        self._check(float(self.sums[0]))
+        begin = time.perf_counter()
+        accuracy = evaluate(
+            self.stepper.validated,
+            self.validation,
+            self.stepper.device,
+            self.settings.amp,
+            channels_last=self.settings.channels_last,
+        )
+        self.status["validation_elasped_time"] += time.perf_counter() - begin
+        row = self._row(accuracy, speed)
+        self.history.append(row)
+        best = self._note_best(accuracy)
+        self.epoch += 1
+        self.steps_done = 0
+        self.sums.zero_()
+        if place()[0] == 0:
+            # The best first: were the latest the first, a kill between the two would lose the best for good.
+            if best:
+                self._save_best(accuracy)
+            if self.epoch % self.settings.save_freq == 0 or self.epoch == self.settings.epochs:
+                self._save(accuracy)
+            record.write_log(self.folder, self.history)
+        self._print_epoch(row)
+
+    def _row(self, accuracy: Accuracy, speed: float) -> dict[str, Any]:
+        images = self.steps_done * (self.training.batch_size or 1) * place()[1]
+        loss, hits = (float(value) / images for value in summed(self.sums))
+        return {
+            "epoch": self.epoch,
+            "lr": self._rate(self.epoch, self.steps_done - 1),
+            "train_loss": loss,
+            "train_acc1": None if self.settings.mixes else 100 * hits,
+            "val_loss": accuracy.loss,
+            "val_acc1": accuracy.top1,
+            "val_acc5": accuracy.top5,
+            "images_per_second": speed * place()[1],
+        }
+
+    def _note_best(self, accuracy: Accuracy) -> bool:
+        best = not self.history[:-1] or accuracy.top1 > self.status["best_acc1"]
+        for name, value in (("best_acc1", accuracy.top1), ("best_acc5", accuracy.top5)):
+            if value > self.status[name]:
+                self.status |= {name: value, f"{name}_at_epoch": self.epoch}
+        return best
+
+    def _save_best(self, accuracy: Accuracy) -> None:
+        state = self._progress(accuracy) | {"state_dict": self.stepper.validated.state_dict()}
+        for name in self.stepper.task.best_names:
+            checkpoints.save(self.folder / name, state)
+
+    def _save(self, accuracy: Accuracy | None = None) -> None:
+        checkpoints.save_latest(self.folder, self._progress(accuracy) | self.stepper.state())
+
+    def _progress(self, accuracy: Accuracy | None) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch - 1,
+            "step": self.steps_done,
+            "sums": self.sums.tolist(),
+            "top1_acc": accuracy.top1 if accuracy else None,
+            "top5_acc": accuracy.top5 if accuracy else None,
+            "history": self.history,
+            "training_status_info": self.status,
+            "options": self.options,
+        }
+
+    def _print_epoch(self, row: dict[str, Any]) -> None:
+        spent = self.status["training_elasped_time"] + self.status["validation_elasped_time"]
+        left = spent / self.epoch * (self.settings.epochs - self.epoch)
+        _LOG.info(
+            "epoch %d/%d loss %.4f val loss %.4f top-1 %.2f%% top-5 %.2f%%, best %.2f%%, %.0f images/s, %.2f h, %.2f h left",
+            *(self.epoch, self.settings.epochs, row["train_loss"], row["val_loss"], row["val_acc1"], row["val_acc5"]),
+            *(self.status["best_acc1"], row["images_per_second"], spent / 3600, left / 3600),
+        )
+
+    @contextmanager
+    def _saving_at_sigterm(self) -> Iterator[None]:
+        """In a single process SIGTERM waits for the step and saves; of several, torchrun ends all, and the last epoch's
+        checkpoint is what they go on from."""
+        if place()[1] > 1:
+            yield
+            return
+
+        def note(*_: object) -> None:
+            self._terminated = True
+
+        before = signal.signal(signal.SIGTERM, note)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)

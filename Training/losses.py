@@ -1,0 +1,75 @@
+"""Targets and losses of classification: label smoothing, mixup, CutMix."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Beta
+from torch.nn import functional
+
+MIXUP_ALPHA = 0.2
+CUTMIX_ALPHA = 1.0
+
+
+def smoothed_targets(labels: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
+    """Probabilities (N, classes): 1 - smoothing on the label, and smoothing spread evenly over all classes.
+
+    Source: Szegedy et al. 2016, section 7.
+    """
+    return functional.one_hot(labels, classes).float() * (1 - smoothing) + smoothing / classes
+
+
+def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean over the batch of -sum targets log softmax(logits); both (N, classes)."""
+    return -(targets * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
+
+
+def blended(values: Tensor, partners: Tensor, share: float) -> Tensor:
+    """share of each value and 1 - share of its partner's; partners: indices (N,)."""
+    return share * values + (1 - share) * values[partners]
+
+
+def mixup(images: Tensor, targets: Tensor, alpha: float = MIXUP_ALPHA) -> tuple[Tensor, Tensor]:
+    """Images (N, 3, H, W) and targets (N, classes) blended with those of a random partner (Zhang et al. 2018).
+
+    One share for the batch, from Beta(alpha, alpha) and torch's random numbers of the CPU.
+    """
+    share, partners = _share(alpha), _partners(images)
+    return blended(images, partners, share), blended(targets, partners, share)
+
+
+def cutmix(images: Tensor, targets: Tensor, alpha: float = CUTMIX_ALPHA) -> tuple[Tensor, Tensor]:
+    """A rectangle of each image comes from a random partner; targets mix by area (Yun et al. 2019, section 3.1)."""
+    share, partners = _share(alpha), _partners(images)
+    height, width = images.shape[-2:]
+    centre = int(torch.randint(height, ())), int(torch.randint(width, ()))
+    return pasted(images, targets, partners, share, centre)
+
+
+def pasted(
+    images: Tensor, targets: Tensor, partners: Tensor, share: float, centre: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Images with the partners' rectangle around centre (row, column), which would keep `share` of an image's area.
+
+    Where the border cuts the rectangle, the targets take the area that is left of it.
+    """
+    height, width = images.shape[-2:]
+    scale = (1 - share) ** 0.5 / 2
+    top, bottom = _span(centre[0], height * scale, height)
+    left, right = _span(centre[1], width * scale, width)
+    mixed = images.clone()
+    mixed[..., top:bottom, left:right] = images[partners, :, top:bottom, left:right]
+    kept = 1 - (bottom - top) * (right - left) / (height * width)
+    return mixed, blended(targets, partners, kept)
+
+
+def _span(centre: int, half: float, length: int) -> tuple[int, int]:
+    return max(0, int(centre - half)), min(length, int(centre + half))
+
+
+def _share(alpha: float) -> float:
+    return float(Beta(alpha, alpha).sample())
+
+
+def _partners(images: Tensor) -> Tensor:
+    return torch.randperm(len(images)).to(images.device)

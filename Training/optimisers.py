@@ -1,0 +1,57 @@
+"""Optimisers by name, without weight decay for normalisation and biases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from Interface.options import InputError
+
+OPTIMISERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta")
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """An optimiser's name and constants; the learning rate is set before each step."""
+
+    name: str = "sgd"
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 4e-5
+    rho: float = 0.9
+    eps: float = 1e-9
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
+    """Two groups: matrices and kernels with weight decay; biases and the vectors of normalisation without.
+
+    Frozen parameters are in neither.
+    """
+    trained = [p for p in network.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def optimiser(network: nn.Module, settings: OptimiserSettings, lr: float) -> Optimizer:
+    """The optimiser of a network's trained parameters. Raises InputError for an unknown name."""
+    if settings.name not in OPTIMISERS:
+        raise InputError(f"There is no --optimizer {settings.name!r}: use one of {', '.join(OPTIMISERS)}")
+    groups = parameter_groups(network, settings.weight_decay)
+    if settings.nesterov and (settings.name != "sgd" or settings.momentum == 0):
+        raise InputError("--nesterov belongs to --optimizer sgd with a --momentum above 0")
+    match settings.name:
+        case "sgd":
+            return torch.optim.SGD(groups, lr, momentum=settings.momentum, nesterov=settings.nesterov)
+        case "adam":
+            return torch.optim.Adam(groups, lr)
+        case "adamw":
+            return torch.optim.AdamW(groups, lr)
+        case "rmsprop":
+            return torch.optim.RMSprop(groups, lr, alpha=0.9, momentum=settings.momentum)
+        case _:
+            return torch.optim.Adadelta(groups, lr, rho=settings.rho, eps=settings.eps)

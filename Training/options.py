@@ -1,0 +1,181 @@
+"""Command-line options of the training scripts, by their published names."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from Interface.options import OptionParser, positive_float, positive_int
+
+_LOG = logging.getLogger(__name__)
+DIST_MODES = ("cpu", "single", "ddp", "apex")
+# Published options that stand for nothing now: how many values they take, and what does their work.
+_RETIRED = {
+    "--keep-batchnorm-fp32": (1, "mixed precision keeps normalisation in float32 by itself"),
+    "--deterministic": (0, "--seed fixes every random number already"),
+    "--prof": (1, "torch.profiler measures where time goes"),
+    "--num_job_splits": (1, "nothing reads it"),
+    "--job_id": (1, "nothing reads it"),
+    "--epoch_offset": (1, "use --resume to begin at a later epoch"),
+    "--start_epoch": (1, "use --resume, which knows its epoch"),
+    "--auto_batch_size": (0, "use --dry_run to try a --batch_size"),
+    "--num_cv_folds": (1, "use a --data_dir for each fold"),
+    "--cv_id": (1, "use a --data_dir for each fold"),
+    "--world-size": (1, "torchrun --nproc_per_node says it"),
+    "--rank": (1, "torchrun says it"),
+    "--local_rank": (1, "torchrun says it"),
+    "--independent_training": (0, "start the script once for each training"),
+    "--dataloader_testing": (0, "use --dry_run"),
+    "--strict_load": (0, "loading is always strict"),
+    "--apex_opt_level": (1, "torch's mixed precision stands for it"),
+    "--apex_loss_scale": (1, "torch's scaler is always dynamic"),
+    "--fp16_allreduce": (0, "gradients are summed in full precision"),
+}
+
+
+class _Retired(argparse.Action):
+    """Accepts a retired option and remembers its name for a warning."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:  # type: ignore[no-untyped-def]
+        namespace.retired = [*namespace.retired, option_string]
+
+
+def parser(description: str) -> OptionParser:
+    """The options that both training scripts have."""
+    parser = OptionParser(description)
+    parser.set_defaults(retired=[])
+    _add_network(parser.add_argument_group("network"))
+    _add_data(parser.add_argument_group("data"))
+    _add_optimiser(parser.add_argument_group("optimiser and schedule"))
+    _add_regularisation(parser.add_argument_group("regularisation"))
+    _add_machine(parser.add_argument_group("machine"))
+    _add_run(parser.add_argument_group("run"))
+    retired = parser.add_argument_group("accepted and without effect")
+    for name, (values, instead) in _RETIRED.items():
+        retired.add_argument(
+            name, action=_Retired, nargs=values, dest="retired", default=argparse.SUPPRESS, help=instead
+        )
+    return parser
+
+
+def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
+    """Parsed options; a retired one costs a warning that names what stands for it."""
+    options = parser.parse_args(argv)
+    for name in options.retired:
+        _LOG.warning("%s has no effect: %s", name, _RETIRED[name][1])
+    return options
+
+
+def true_or_false(text: str) -> bool:
+    """ "True" or "False", as published command lines write it."""
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return text.lower() in ("true", "1")
+
+
+def stage_list(text: str) -> tuple[int, ...]:
+    """Epochs separated by commas."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of epochs such as 30,60,80") from None
+
+
+def not_negative(text: str) -> int:
+    """A whole number of at least zero."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
+def _add_network(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--arch", required=True, metavar="NAME", help="network by name, FILE.py:Class or structure file")
+    group.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch Masternet.py:MasterNet")
+    group.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="the same, in a file")
+    group.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
+    group.add_argument("--num_classes", type=positive_int, metavar="N", help="classes (default: the data set's)")
+    group.add_argument("--pretrained", action="store_true", help="begin with published weights")
+    group.add_argument("--load_parameters_from", type=Path, metavar="FILE", help="begin with a checkpoint's weights")
+    group.add_argument(
+        "--weight_init", default="None", metavar="NAME", help="custom, xavier, MSRAPrelu, stupid, 01, zero"
+    )
+    group.add_argument("--bn_momentum", type=float, metavar="X", help="momentum of batch normalisation")
+    group.add_argument("--bn_eps", type=float, metavar="X", help="eps of batch normalisation")
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--dataset", required=True, metavar="NAME", help="imagenet, image_folder, cifar10, cifar100, fake"
+    )
+    group.add_argument("--data_dir", type=Path, metavar="FOLDER", help="its folder (default: below ~/data)")
+    group.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
+    group.add_argument(
+        "--workers_per_gpu", "--workers", type=not_negative, default=6, metavar="N", help="reading processes"
+    )
+    group.add_argument("--batch_size", type=positive_int, metavar="N", help="images of a step, all processes together")
+    group.add_argument("--batch_size_per_gpu", type=positive_int, metavar="N", help="images of a process (default 64)")
+    group.add_argument(
+        "--input_image_size", type=positive_int, default=224, metavar="PIXELS", help="side of the images"
+    )
+    group.add_argument(
+        "--input_image_crop", type=positive_float, default=0.875, metavar="X", help="share that tests keep"
+    )
+    group.add_argument("--auto_augment", action="store_true", help="AutoAugment's policies")
+    group.add_argument("--random_erase", action="store_true", help="random erasing")
+    group.add_argument("--no_data_augment", action="store_true", help="train with images as they are")
+
+
+def _add_optimiser(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--epochs", type=positive_int, default=90, metavar="N", help="passes over the data")
+    group.add_argument("--optimizer", default="sgd", metavar="NAME", help="sgd, adam, adamw, rmsprop, adadelta")
+    group.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of sgd and rmsprop")
+    group.add_argument("--nesterov", action="store_true", help="Nesterov's momentum")
+    group.add_argument("--adadelta_rho", type=float, default=0.9, metavar="X", help="rho of adadelta")
+    group.add_argument("--adadelta_eps", type=float, default=1e-9, metavar="X", help="eps of adadelta")
+    group.add_argument(
+        "--wd", "--weight_decay", type=float, default=4e-5, metavar="X", help="decay of kernels and matrices"
+    )
+    group.add_argument("--lr", type=positive_float, metavar="X", help="learning rate (default: by --lr_per_256)")
+    group.add_argument("--target_lr", type=float, metavar="X", help="learning rate at the end")
+    group.add_argument("--lr_per_256", type=float, default=0.1, metavar="X", help="learning rate of a batch of 256")
+    group.add_argument("--target_lr_per_256", type=float, default=0.0, metavar="X", help="the same at the end")
+    group.add_argument("--lr_mode", default="cosine", metavar="NAME", help="cosine, linear or stagedecay")
+    group.add_argument("--lr_stage_list", type=stage_list, default=(), metavar="E,E", help="epochs that end a stage")
+    group.add_argument("--lr_stage_decay", type=float, default=0.1, metavar="X", help="factor of a stage")
+    group.add_argument("--warmup", type=not_negative, default=0, metavar="N", help="epochs of rising learning rate")
+    group.add_argument("--batches_per_allreduce", type=positive_int, default=1, metavar="N", help="batches of one step")
+    group.add_argument("--grad_clip", type=positive_float, metavar="X", help="bound of each gradient value")
+    group.add_argument("--grad_norm", type=positive_float, metavar="X", help="bound of the norm of all gradients")
+    group.add_argument("--ema", type=float, metavar="X", help="validate averaged weights of this decay")
+
+
+def _add_regularisation(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--label_smoothing", action="store_true", help="a tenth of the label goes to all classes")
+    group.add_argument("--mixup", action="store_true", help="blend pairs of images")
+    group.add_argument("--cutmix", action="store_true", help="paste rectangles of other images")
+
+
+def _add_machine(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--dist_mode", choices=DIST_MODES, default="cpu", help="ddp and apex are started by torchrun")
+    group.add_argument("--gpu", type=int, metavar="N", help="GPU of --dist_mode single (default 0)")
+    group.add_argument("--sync_bn", action="store_true", help="normalise over all GPUs")
+    group.add_argument("--fp16", "--amp", action="store_true", help="mixed precision; bfloat16 on a CPU")
+    group.add_argument("--apex", action="store_true", help="the same")
+    group.add_argument(
+        "--channels-last", type=true_or_false, default=False, metavar="BOOL", help="channels last in memory"
+    )
+    group.add_argument("--compile", action="store_true", help="compile the network")
+
+
+def _add_run(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--save_dir", type=Path, required=True, metavar="FOLDER", help="results folder")
+    group.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of everything random")
+    group.add_argument("--resume", type=Path, metavar="FILE", help="go on from a checkpoint")
+    group.add_argument("--auto_resume", action="store_true", help="go on from the folder's latest checkpoint, if any")
+    group.add_argument("--evaluate_only", action="store_true", help="validate and write nothing")
+    group.add_argument("--dry_run", action="store_true", help="two batches, and how long all would take")
+    group.add_argument("--save_freq", type=positive_int, default=1, metavar="N", help="epochs between checkpoints")
+    group.add_argument("--print_freq", type=positive_int, default=100, metavar="N", help="steps between log lines")

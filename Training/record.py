@@ -1,0 +1,46 @@
+"""What a training leaves for people: log.csv, curves.png and the .done file."""
+
+from __future__ import annotations
+
+import csv
+import pprint
+from pathlib import Path
+from typing import Any
+
+from Interface.files import write_text, written_whole
+
+COLUMNS = ("epoch", "lr", "train_loss", "train_acc1", "val_loss", "val_acc1", "val_acc5", "images_per_second")
+
+
+def write_log(folder: Path, history: list[dict[str, Any]]) -> None:
+    """One row an epoch, the whole file anew, so that it always agrees with the checkpoint."""
+    with written_whole(folder / "log.csv") as file:
+        rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        rows.writeheader()
+        rows.writerows(history)
+
+
+def write_done(file: Path, status: dict[str, Any]) -> None:
+    """The fields of a finished training."""
+    write_text(file, pprint.pformat(status) + "\n")
+
+
+def draw_curves(folder: Path, history: list[dict[str, Any]]) -> None:
+    """Loss and accuracy over epochs, as curves.png."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    losses, accuracies = figure.subplots(1, 2)
+    epochs = [row["epoch"] + 1 for row in history]
+    for axes, names in ((losses, ("train_loss", "val_loss")), (accuracies, ("train_acc1", "val_acc1", "val_acc5"))):
+        for name in names:
+            values = [row[name] for row in history]
+            if None not in values:
+                axes.plot(epochs, values, label=name)
+        axes.set(xlabel="epoch")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    losses.set(ylabel="cross-entropy")
+    accuracies.set(ylabel="per cent")
+    with written_whole(folder / "curves.png", "wb") as stream:
+        figure.savefig(stream, format="png", dpi=110)

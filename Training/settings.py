@@ -1,0 +1,62 @@
+"""What a training is made of, checked before anything is built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from Interface.options import InputError
+from Training.optimisers import OptimiserSettings
+from Training.schedules import Schedule
+
+
+class TrainingFailed(Exception):  # noqa: N818 - the outcome of a training, not a programming error
+    """A training that cannot go on: one sentence that says why, and what is kept."""
+
+
+class Terminated(Exception):  # noqa: N818 - a state of affairs, not a programming error
+    """SIGTERM ended the training after everything was saved."""
+
+    status = 143
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """One training.
+
+    smoothing: share of the label that goes to all classes; grad_clip and grad_norm: bounds of each gradient value and of
+    the norm of all. accumulate: parts that a batch is computed in. ema: decay of averaged weights, which are then the ones
+    that are validated. amp: mixed precision (float16 on a GPU, bfloat16 on a CPU). save_freq in epochs, print_freq in
+    steps. seed: everything random in a step follows from it, the epoch, the step and the process.
+    """
+
+    schedule: Schedule
+    optimiser: OptimiserSettings
+    classes: int
+    smoothing: float = 0.0
+    mixup: bool = False
+    cutmix: bool = False
+    grad_clip: float | None = None
+    grad_norm: float | None = None
+    accumulate: int = 1
+    ema: float | None = None
+    amp: bool = False
+    channels_last: bool = False
+    compile: bool = False
+    save_freq: int = 1
+    print_freq: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise InputError(f"--ema {self.ema} is not a decay: above 0 and below 1, as 0.999")
+        if min(self.save_freq, self.print_freq, self.accumulate) < 1:
+            raise InputError("--save_freq, --print_freq and --batches_per_allreduce start at 1")
+
+    @property
+    def epochs(self) -> int:
+        return self.schedule.epochs
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed, so that there is no single right class to count."""
+        return self.mixup or self.cutmix

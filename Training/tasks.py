@@ -1,0 +1,29 @@
+"""What a step computes: a module from images and targets to a loss and logits.
+
+A task names the network that is validated (`network`) and the one whose weights a checkpoint holds (`trained`).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from Training.losses import soft_cross_entropy
+
+
+class Classification(nn.Module):
+    """A network learns from targets alone."""
+
+    best_names = ("best-params_rank0.pth",)
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    @property
+    def trained(self) -> nn.Module:
+        return self.network
+
+    def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (N, 3, H, W) and targets (N, classes) to the mean loss and logits (N, classes)."""
+        logits = self.network(images)
+        return soft_cross_entropy(logits.float(), targets), logits

@@ -1,0 +1,225 @@
+"""Whole trainings: killed and resumed, in several processes, failing, and on real images."""
+
+import ast
+import csv
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import train_image_classification as script
+from Interface.options import InputError
+from Training import checkpoints
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("GSNET_DATA", ROOT / ".." / "shared" / "data"))
+ARCHIVE = DATA / "cifar10_jpeg_2000_1000.tar.gz"
+STRUCTURE = "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,16,2,8,1)"
+BASE = ["--dataset", "fake", "--input_image_size", "16", "--num_classes", "10", "--workers_per_gpu", "0"]
+NETWORK = ["--arch", "Masternet.py:MasterNet", "--plainnet_struct", STRUCTURE, "--weight_init", "custom"]
+# Without batch normalisation, and without anything random, so that the split of a batch cannot matter.
+PLAIN_NETWORK = """
+from torch import nn
+
+
+class Plain(nn.Sequential):
+    def __init__(self, num_classes):
+        super().__init__(nn.Conv2d(3, 6, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, num_classes))
+"""
+
+
+def arguments(folder, *more, base=BASE, network=NETWORK):
+    return [*base, *network, "--nesterov", "--save_dir", str(folder), *map(str, more)]
+
+
+def log_rows(folder):
+    """The log, without the one column that measures time."""
+    with (folder / "log.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "images_per_second"} for row in csv.DictReader(file)]
+
+
+def weights(folder, name=checkpoints.LATEST):
+    return torch.load(folder / name, weights_only=True)["state_dict"]
+
+
+def assert_same_weights(folder, other, name=checkpoints.LATEST):
+    one, two = weights(folder, name), weights(other, name)
+    assert one.keys() == two.keys()
+    for key, value in one.items():
+        assert torch.equal(value, two[key]), key
+
+
+def child(argv):
+    """A training in a process of its own."""
+    torch.set_num_threads(1)
+    sys.exit(script.main(argv))
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Processes that start with torch imported, so that a kill can come at any moment of the training itself."""
+    context = multiprocessing.get_context("forkserver")
+    slow_to_import = ["torch._dynamo", "torch.distributions", "torchvision", "matplotlib.figure"]
+    context.set_forkserver_preload([*slow_to_import, "Training.command", "train_image_classification"])
+    return context
+
+
+HARD = ("--epochs", 16, "--batch_size", 64, "--mixup", "--cutmix", "--random_erase", "--ema", 0.9, "--warmup", 1)
+
+
+def started(process, folder, marker="config.json"):
+    """Start and wait until the marker is written anew: config.json when training begins, log.csv after an epoch."""
+    file = folder / marker
+    before = file.stat().st_mtime_ns if file.exists() else 0
+    process.start()
+    while process.is_alive() and (not file.exists() or file.stat().st_mtime_ns == before):
+        time.sleep(0.005)
+
+
+def test_killed_ten_times_and_still_the_same_training(tmp_path, processes):
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    start = processes.Process(target=child, args=(arguments(whole, *HARD),))
+    start.start()
+    start.join(60)
+    assert start.exitcode == 0
+    done = ast.literal_eval((whole / "train_image_classification.done").read_text())
+    epoch = (done["training_elasped_time"] + done["validation_elasped_time"]) / 16
+    moments, kills, reached = random.Random(7), 0, set()
+    for i in range(10):
+        process = processes.Process(target=child, args=(arguments(torn, *HARD, "--auto_resume"),))
+        # By turns before and after the first epoch of the process, which takes longer than the others.
+        started(process, torn, "log.csv" if i % 2 else "config.json")
+        time.sleep(epoch * moments.uniform(0, 1.5))
+        process.kill()
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
+        reached.add(len(log_rows(torn)) if (torn / "log.csv").exists() else 0)
+    # Every kill came while it trained, and several after some progress.
+    assert kills == 10 and len(reached) >= 3 and max(reached) < 16, reached
+    last = processes.Process(target=child, args=(arguments(torn, *HARD, "--auto_resume"),))
+    last.start()
+    last.join(60)
+    assert last.exitcode == 0
+    assert_same_weights(whole, torn)
+    assert_same_weights(whole, torn, checkpoints.BEST)
+    assert log_rows(whole) == log_rows(torn) and len(log_rows(whole)) == 16
+
+
+def test_sigterm_saves_within_the_epoch_and_exits_143(tmp_path, processes):
+    more = ("--epochs", 1, "--batch_size", 2, "--label_smoothing")
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    process = processes.Process(target=child, args=(arguments(torn, *more),))
+    started(process, torn)
+    time.sleep(0.1)
+    process.terminate()
+    process.join(30)
+    assert process.exitcode == 143
+    state = torch.load(torn / checkpoints.LATEST, weights_only=True)
+    assert 0 < state["step"] < 128
+    assert script.main(arguments(torn, *more, "--auto_resume")) == 0
+    assert script.main(arguments(whole, *more)) == 0
+    assert_same_weights(whole, torn)
+    assert log_rows(whole) == log_rows(torn)
+
+
+def test_a_torn_latest_checkpoint_falls_back_to_the_one_before(tmp_path):
+    more = ("--epochs", 2, "--batch_size", 128)
+    assert script.main(arguments(tmp_path / "whole", *more)) == 0
+    assert script.main(arguments(tmp_path / "torn", *more)) == 0
+    latest = tmp_path / "torn" / checkpoints.LATEST
+    latest.write_bytes(latest.read_bytes()[:5000])
+    (tmp_path / "torn" / "train_image_classification.done").unlink()
+    assert script.main(arguments(tmp_path / "torn", *more, "--auto_resume")) == 0
+    assert_same_weights(tmp_path / "whole", tmp_path / "torn")
+
+
+def test_a_finished_training_is_left_alone(tmp_path):
+    assert script.main(arguments(tmp_path, "--epochs", 1, "--batch_size", 128)) == 0
+    names = {file.name for file in tmp_path.iterdir()}
+    assert {"log.csv", "curves.png", "config.json", "best-params_rank0.pth"} <= names
+    before = (tmp_path / checkpoints.LATEST).stat().st_mtime_ns
+    assert script.main(arguments(tmp_path, "--epochs", 1, "--batch_size", 128)) == 0
+    assert (tmp_path / checkpoints.LATEST).stat().st_mtime_ns == before
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path, capsys):
+    assert script.main(arguments(tmp_path, "--epochs", 3, "--batch_size", 64, "--lr", 1e30)) == 1
+    assert "no longer a number in epoch 1" in capsys.readouterr().err
+    assert not (tmp_path / checkpoints.LATEST).exists() and not (tmp_path / "train_image_classification.done").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--resume", "nowhere.pth"), "no file nowhere.pth"),
+        (("--dist_mode", "ddp"), "torchrun --nproc_per_node"),
+        (("--auto_resume", "--resume", "a"), "contradict"),
+        (("--pretrained",), "--weight_init would overwrite"),
+        (("--lr_mode", "exp"), "no --lr_mode 'exp'"),
+        (("--optimizer", "lion"), "no --optimizer 'lion'"),
+        (("--batch_size", "1000"), "smaller --batch_size"),
+    ],
+)
+def test_errors_are_one_sentence(tmp_path, more, message):
+    with pytest.raises(InputError, match=message):
+        script.main(arguments(tmp_path, *more))
+
+
+def test_another_network_s_checkpoint_is_refused(tmp_path):
+    assert script.main(arguments(tmp_path, "--epochs", 1, "--batch_size", 128)) == 0
+    other = ["--arch", "resnet18"]
+    with pytest.raises(InputError, match="another network's"):
+        script.main(arguments(tmp_path / "b", "--resume", tmp_path / checkpoints.LATEST, network=other))
+
+
+def test_a_dry_run_writes_nothing(tmp_path, caplog):
+    assert script.main(arguments(tmp_path / "none", "--dry_run", "--batch_size", 16)) == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_accumulated_parts_are_one_step(tmp_path):
+    (tmp_path / "plain.py").write_text(PLAIN_NETWORK)
+    network = ["--arch", f"{tmp_path}/plain.py:Plain"]
+    common = ("--epochs", 2, "--lr", 0.1)
+    assert script.main(arguments(tmp_path / "one", *common, "--batch_size", 64, network=network)) == 0
+    parts = ("--batch_size", 16, "--batches_per_allreduce", 4)
+    assert script.main(arguments(tmp_path / "four", *common, *parts, network=network)) == 0
+    for key, value in weights(tmp_path / "one").items():
+        assert torch.allclose(value, weights(tmp_path / "four")[key], atol=1e-6), key
+
+
+def test_two_processes_train_to_the_weights_of_one_with_the_double_batch(tmp_path):
+    (tmp_path / "plain.py").write_text(PLAIN_NETWORK)
+    network = ["--arch", f"{tmp_path}/plain.py:Plain"]
+    common = ("--epochs", 2, "--batch_size", 64, "--lr", 0.1, "--label_smoothing")
+    assert script.main(arguments(tmp_path / "one", *common, network=network)) == 0
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [*launcher, "train_image_classification.py", "--dist_mode", "ddp"]
+    command += arguments(tmp_path / "two", *common, network=network)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=100)
+    assert result.returncode == 0, result.stderr[-2000:]
+    for key, value in weights(tmp_path / "one").items():
+        assert torch.allclose(value, weights(tmp_path / "two")[key], atol=1e-6), key
+    for one, two in zip(log_rows(tmp_path / "one"), log_rows(tmp_path / "two"), strict=True):
+        for name in one:
+            assert float(one[name]) == pytest.approx(float(two[name]), rel=1e-5), name
+
+
+@pytest.mark.skipif(not ARCHIVE.is_file(), reason=f"no {ARCHIVE.name} in GSNET_DATA")
+def test_it_learns_real_images(tmp_path):
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    base = ["--dataset", "cifar10", "--data_dir", str(tmp_path / "cifar10"), "--input_image_size", "32"]
+    more = ("--epochs", 4, "--batch_size", 64, "--lr", 0.1, "--workers_per_gpu", 0)
+    assert script.main(arguments(tmp_path / "run", *more, base=base)) == 0
+    # Chance is 10 %, and its standard deviation over 1,000 images 0.95.
+    assert float(log_rows(tmp_path / "run")[-1]["val_acc1"]) > 20

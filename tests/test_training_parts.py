@@ -1,0 +1,184 @@
+"""Schedules, optimisers, losses and initialisers against values worked out by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+from torchvision.ops import SqueezeExcitation
+
+from Interface.options import InputError
+from Masternet import MasterNet
+from Training.initialisers import initialise, set_batch_norm
+from Training.losses import blended, cutmix, mixup, pasted, smoothed_targets, soft_cross_entropy
+from Training.optimisers import OptimiserSettings, optimiser, parameter_groups
+from Training.schedules import Schedule
+
+# 10 epochs of 100 images, the first 2 of them warm-up.
+WARM = {"lr": 0.1, "target_lr": 0.0, "epochs": 10, "epoch_images": 100, "warmup": 2}
+
+
+@pytest.mark.parametrize(
+    ("mode", "seen", "rate"),
+    [
+        ("cosine", 9, 0.005),  # 10 / 200
+        ("cosine", 199, 0.1),  # 200 / 200
+        ("cosine", 399, 0.0853553391),  # q = 1/4: (1 + cos 45 degrees) / 20
+        ("cosine", 599, 0.05),  # q = 1/2
+        ("cosine", 799, 0.0146446609),  # q = 3/4
+        ("cosine", 999, 0.0),
+        ("cosine", 1000, 0.0),
+        ("linear", 99, 0.05),
+        ("linear", 399, 0.075),
+        ("linear", 799, 0.025),
+        ("linear", 1000, 0.0),
+    ],
+)
+def test_rates_by_hand(mode, seen, rate):
+    assert Schedule(mode, **WARM).learning_rate(seen) == pytest.approx(rate, abs=1e-9)
+
+
+def test_a_rate_may_end_above_zero():
+    assert Schedule("cosine", 0.4, 0.2, 4, 10).learning_rate(19) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("seen", "rate"), [(50, 0.051), (350, 0.1), (399, 0.1), (400, 0.02), (699, 0.02), (700, 0.004), (999, 0.004)]
+)
+def test_stages_by_hand(seen, rate):
+    schedule = Schedule("stagedecay", **(WARM | {"warmup": 1}), stages=(3, 6), decay=0.2)
+    assert schedule.learning_rate(seen) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("mode", "change"),
+    [("exp", {}), ("stagedecay", {}), ("stagedecay", {"stages": (6, 3)}), ("cosine", {"warmup": 10})],
+)
+def test_schedules_that_make_no_sense(mode, change):
+    with pytest.raises(InputError):
+        Schedule(mode, **(WARM | change))
+
+
+def small_network():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 2))
+
+
+def test_only_kernels_and_matrices_decay():
+    network = small_network()
+    network[4].weight.requires_grad_(False)
+    decayed, free = parameter_groups(network, 0.01)
+    assert [p.numel() for p in decayed["params"]] == [108] and decayed["weight_decay"] == 0.01
+    assert [p.numel() for p in free["params"]] == [4, 4, 4, 2] and free["weight_decay"] == 0
+
+
+def test_nesterov_by_hand():
+    weight = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        weight.weight.fill_(1.0)
+    sgd = optimiser(weight, OptimiserSettings(nesterov=True, momentum=0.5, weight_decay=0.1), lr=0.2)
+    # First gradient 2 + 0.1 = velocity: step 0.2 (2.1 + 1.05) = 0.63. Second gradient 2.037, velocity 3.087:
+    # step 0.2 (2.037 + 1.5435) = 0.7161.
+    for expected in (0.37, -0.3461):
+        sgd.zero_grad()
+        (2 * weight.weight).sum().backward()
+        sgd.step()
+        assert float(weight.weight.detach()) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop", "adadelta"])
+def test_every_optimiser_descends(name):
+    torch.manual_seed(0)
+    network = nn.Linear(3, 1)
+    steps = optimiser(network, OptimiserSettings(name), lr=0.01)
+    images = torch.randn(16, 3)
+    losses = []
+    for _ in range(20):
+        steps.zero_grad()
+        loss = network(images).square().mean()
+        loss.backward()
+        steps.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("settings", [OptimiserSettings("lion"), OptimiserSettings("adam", nesterov=True)])
+def test_optimisers_that_do_not_exist(settings):
+    with pytest.raises(InputError):
+        optimiser(nn.Linear(1, 1), settings, 0.1)
+
+
+def test_smoothed_targets_by_hand():
+    assert smoothed_targets(torch.tensor([2]), 4, 0.1).tolist() == [pytest.approx([0.025, 0.025, 0.925, 0.025])]
+
+
+def test_soft_cross_entropy_by_hand():
+    # log softmax of (0, log 3) is (log 1/4, log 3/4).
+    loss = soft_cross_entropy(torch.tensor([[0.0, math.log(3)]]), torch.tensor([[0.5, 0.5]]))
+    assert float(loss) == pytest.approx(-(math.log(1 / 4) + math.log(3 / 4)) / 2)
+
+
+def test_soft_cross_entropy_is_torch_s_with_smoothing():
+    logits, labels = torch.randn(5, 7), torch.tensor([0, 6, 3, 3, 1])
+    expected = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
+    assert float(soft_cross_entropy(logits, smoothed_targets(labels, 7, 0.1))) == pytest.approx(float(expected))
+
+
+def test_blending_by_hand():
+    mixed = blended(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([1, 0]), 0.75)
+    assert mixed.tolist() == [[0.75, 0.25], [0.25, 0.75]]
+
+
+def test_a_pasted_rectangle_by_hand():
+    images = torch.stack([torch.zeros(3, 4, 4), torch.ones(3, 4, 4)])
+    mixed, targets = pasted(images, torch.eye(2), torch.tensor([1, 0]), 0.75, (2, 2))
+    assert mixed[0, 0].tolist() == [[0, 0, 0, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    assert targets.tolist() == [[0.75, 0.25], [0.25, 0.75]]
+    # In the corner only one of the four pixels lies inside.
+    mixed, targets = pasted(images, torch.eye(2), torch.tensor([1, 0]), 0.75, (0, 0))
+    assert float(mixed[0, 0].sum()) == 1 and targets[0].tolist() == [0.9375, 0.0625]
+
+
+@pytest.mark.parametrize("mix", [mixup, cutmix])
+def test_mixed_targets_stay_probabilities_and_match_the_pixels(mix):
+    torch.manual_seed(3)
+    images = torch.eye(4)[:, :, None, None].expand(4, 4, 8, 8)
+    for _ in range(10):
+        mixed, targets = mix(images, torch.eye(4))
+        assert torch.allclose(mixed.mean((2, 3)), targets, atol=1e-6)
+        assert torch.allclose(targets.sum(1), torch.ones(4))
+
+
+@pytest.mark.parametrize(
+    ("name", "convolution", "linear"),
+    [
+        ("xavier", math.sqrt(2) * math.sqrt(2 / (64 * 9 + 128 * 9)), 3.26033 * math.sqrt(2 / 640)),
+        ("MSRAPrelu", 3.26033 * math.sqrt(2 / (64 * 9 + 128 * 9)), 3.26033 * math.sqrt(2 / 640)),
+        ("stupid", 1 / math.sqrt(128 * 9), 1 / math.sqrt(512)),
+        ("01", 0.1 / math.sqrt(128 * 9), 0.1 / math.sqrt(512)),
+        ("zero", 1e-3 / math.sqrt(128 * 9), 1e-3 / math.sqrt(512)),
+    ],
+)
+def test_spread_of_initial_weights(name, convolution, linear):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(64, 128, 3), nn.BatchNorm2d(128), nn.Linear(128, 512))
+    nn.init.constant_(network[1].weight, 5)
+    initialise(network, name)
+    assert float(network[0].weight.detach().std()) == pytest.approx(convolution, rel=0.02)
+    assert float(network[2].weight.detach().std()) == pytest.approx(linear, rel=0.02)
+    assert network[1].weight.unique().tolist() == [1] and network[0].bias.abs().max() == 0
+
+
+def test_the_network_s_own_initialisation():
+    network = MasterNet(num_classes=2, plainnet_struct="SuperResK3K3(3,8,1,8,1)")
+    initialise(network, "custom")
+    assert any(isinstance(m, nn.BatchNorm2d) and not m.weight.any() for m in network.modules())
+    with pytest.raises(InputError, match="no initialisation of its own"):
+        initialise(SqueezeExcitation(4, 2), "custom")
+    with pytest.raises(InputError, match="kaiming"):
+        initialise(network, "kaiming")
+
+
+def test_batch_norm_constants():
+    network = small_network()
+    set_batch_norm(network, 0.01, None)
+    assert network[1].momentum == 0.01 and network[1].eps == 1e-5

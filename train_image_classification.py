@@ -1,0 +1,41 @@
+"""Train an image classifier.
+
+python train_image_classification.py --dataset cifar10 --data_dir data/cifar10 --input_image_size 32 --num_classes 10 \\
+    --arch Masternet.py:MasterNet --plainnet_struct_txt best_structure.txt --weight_init custom --nesterov \\
+    --epochs 100 --warmup 5 --batch_size 128 --save_dir save_dir/my_training --auto_resume
+torchrun --nproc_per_node=4 train_image_classification.py --dist_mode ddp ...
+
+The results folder receives latest- and best-params_rank0.pth, log.csv, curves.png, config.json, the log, and at the end
+a .done file. A training that was killed goes on with --auto_resume as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from Interface.running import FAILED, log_to, run
+from Training.options import parse, parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train; returns the exit status."""
+    log_to()
+    options = parse(parser(__doc__ or ""), argv)
+    from Training.command import train
+    from Training.settings import Terminated, TrainingFailed
+    from Training.tasks import Classification
+
+    try:
+        train(options, "train_image_classification", lambda network, *_: Classification(network))
+    except TrainingFailed as failure:
+        print(failure, file=sys.stderr)
+        return FAILED
+    except Terminated as end:
+        print(end, file=sys.stderr)
+        return end.status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
