@@ -108,10 +108,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     task = arguments[0] if arguments else "--help"
     if task not in _TASKS:
-        print(
-            f"{(__doc__ or '').strip()}\n\nEach tool has its own --help.",
-            file=sys.stdout if task == "--help" else sys.stderr,
-        )
+        stream = sys.stdout if task in ("--help", "-h") else sys.stderr
+        print((__doc__ or "").strip(), file=stream)
         return 0 if task in ("--help", "-h") else 2
     options = parser(task).parse_args(arguments[1:])
     return {"convert": convert, "stats": stats, "synthetic": synthetic}[task](options)

@@ -19,7 +19,16 @@ ALLOWED = {
     "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet"},
     "Validation": {"Interface", "ModelLoader"},
     "DataLoader": {"Interface"},
-    "Detection": {"PlainNet", "Masternet", "Interface", "ZenNet", "ModelLoader", "DataLoader", "Validation", "Training"},
+    "Detection": {
+        "PlainNet",
+        "Masternet",
+        "Interface",
+        "ZenNet",
+        "ModelLoader",
+        "DataLoader",
+        "Validation",
+        "Training",
+    },
     "Training": {"PlainNet", "Masternet", "Interface", "ZenNet", "ModelLoader", "DataLoader", "Validation"},
     "Evolution": {"PlainNet", "Masternet", "SearchSpace", "ZeroShotProxy", "Latency", "Interface"},
 }
