@@ -15,6 +15,8 @@ from Interface.files import written_whole
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN = 0.61803398875
 _TRUTH = (255, 255, 255)
+_LUMINANCE = (0.299, 0.587, 0.114)
+_HIDDEN = 0.2  # share of a label that may lie on boxes of other objects
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
@@ -64,8 +66,12 @@ def _points(box: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 def _draw_labels(canvas: np.ndarray, results: ImageResults, class_names: Sequence[str], size: float) -> None:
-    """Labels of the strongest detections first, above their box or inside at its top, where nothing is covered yet."""
+    """Labels of the strongest detections first, above their box or inside at its top, where they hide no label and little
+    of another box."""
     covered = np.zeros(canvas.shape[:2], dtype=bool)
+    boxes = np.zeros(canvas.shape[:2], dtype=np.int32)
+    for (x1, y1), (x2, y2) in map(_points, results.boxes):
+        boxes[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] += 1
     thickness = max(1, round(size * 1.6))
     for box, score, label in zip(results.boxes, results.scores.tolist(), results.labels.tolist(), strict=True):
         text = f"{class_names[label]} {score:.2f}"
@@ -76,11 +82,14 @@ def _draw_labels(canvas: np.ndarray, results: ImageResults, class_names: Sequenc
         if y < 0:
             y = round(box[1])
         place = (slice(max(y, 0), y + height), slice(x, x + width))
-        if covered[place].any() or y + height > canvas.shape[0]:
+        own = int(y >= round(box[1]))
+        if y + height > canvas.shape[0] or covered[place].any() or (boxes[place] > own).mean() > _HIDDEN:
             continue
         covered[place] = True
-        canvas[place] = class_colour(label)
-        cv2.putText(canvas, text, (x, y + height - base), _FONT, size, (0, 0, 0), thickness, cv2.LINE_AA)
+        colour = class_colour(label)
+        canvas[place] = colour
+        ink = (0, 0, 0) if np.dot(colour, _LUMINANCE) > 110 else (255, 255, 255)
+        cv2.putText(canvas, text, (x, y + height - base), _FONT, size, ink, thickness, cv2.LINE_AA)
 
 
 def _legend(width: int, class_names: Sequence[str], counts: list[int], size: float) -> np.ndarray:

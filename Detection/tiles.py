@@ -1,7 +1,7 @@
 """Large images as overlapping tiles, and the detections of the tiles joined to those of the image.
 
-An object that a tile's edge cuts is found in part there and whole in a neighbour, if the tiles overlap by more than its size. A
-part has little IoU with the whole, so parts at such edges go where most of their own area is covered by a stronger or a larger box.
+An object that a tile's edge cuts is found in part there and whole in a neighbour, if the tiles overlap by more than its
+size. A part has little IoU with the whole, so parts at such edges go where another box covers most of their own area.
 """
 
 from __future__ import annotations
