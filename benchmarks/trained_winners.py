@@ -132,7 +132,7 @@ def main() -> None:
     parser.add_argument("--data_dir", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=6_000)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--proxies", nargs="+", default=PROXIES)
     parser.add_argument("--work_dir", type=Path, default=ROOT / "save_dir/trained_winners")
     parser.add_argument("--output", type=Path, default=ROOT / "docs/trained_winners")
