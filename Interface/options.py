@@ -55,6 +55,13 @@ def positive_int(text: str) -> int:
     return int(value)
 
 
+def not_negative(text: str) -> int:
+    """A whole number of at least zero."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
 def positive_float(text: str) -> float:
     """A number above zero."""
     try:

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from Interface.options import OptionParser, positive_float, positive_int
+from Interface.options import OptionParser, not_negative, positive_float, positive_int
 
 _LOG = logging.getLogger(__name__)
 DIST_MODES = ("cpu", "single", "ddp", "apex")
@@ -82,13 +82,6 @@ def stage_list(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of epochs such as 30,60,80") from None
-
-
-def not_negative(text: str) -> int:
-    """A whole number of at least zero."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return int(text)
 
 
 def _add_network(group: argparse._ArgumentGroup) -> None:

@@ -1,4 +1,4 @@
-"""What val.py and val_cifar.py share: options, one row a network, and the report."""
+"""What val.py and val_cifar.py do: one row a network, and the report."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from Interface.files import written_whole
-from Interface.options import InputError, OptionParser, device_name, positive_int
+from Interface.options import InputError, device_name
 from Interface.running import log_to
 from ModelLoader import ExpectedInput, expected_input, list_models
 from ModelLoader.expected import centre_crop, whole_image
-from ModelLoader.options import add_network_options, network_of
+from ModelLoader.options import network_of
 from Validation.images import test_images
 from Validation.measure import validate
+from Validation.precision import Precision
 from Validation.predict import predict
 from Validation.processes import process_group
 
@@ -34,30 +35,6 @@ class Row:
     figures: dict | None
     error: str | None = None
     bad_input: bool = False
-
-
-def parser(description: str, batch_size: int) -> OptionParser:
-    """The options of a validation."""
-    parser = OptionParser(description)
-    add_network_options(parser)
-    data = parser.add_argument_group("data")
-    data.add_argument("--data_dir", "--data", metavar="FOLDER", help="data set's folder (default: below ~/data)")
-    data.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
-    data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
-    data.add_argument("--workers", type=int, default=6, metavar="N", help="processes that read images")
-    data.add_argument("--batch_size", type=positive_int, default=batch_size, metavar="N", help="images at a time")
-    data.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's")
-    machine = parser.add_argument_group("machine")
-    machine.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")
-    machine.add_argument("--device", metavar="NAME", help="torch device, instead of --gpu")
-    machine.add_argument("--fp16", action="store_true", help="half precision; bfloat16 on a CPU")
-    machine.add_argument("--channels_last", action="store_true", help="channels last in memory")
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    output.add_argument("--predict", type=Path, nargs="+", metavar="IMAGE", help="classify these pictures instead")
-    output.add_argument("--per_class", action="store_true", help="top-1 of each class")
-    output.add_argument("--confusion", type=Path, metavar="FILE.png", help="picture of true against predicted classes")
-    return parser
 
 
 def report(options: Namespace) -> int:
@@ -80,6 +57,13 @@ def dataset_of(options: Namespace, arch: str) -> str:
     if named is None:
         raise InputError(f"The name {arch} does not say which data set: give --dataset")
     return named
+
+
+def precision_of(options: Namespace) -> Precision:
+    """What --fp16 and --apex mean. Raises InputError where both are given."""
+    if options.fp16 and options.apex:
+        raise InputError("--fp16 and --apex contradict each other: half precision or mixed precision")
+    return Precision.MIXED if options.apex else Precision.HALF if options.fp16 else Precision.SINGLE
 
 
 def validate_all(options: Namespace) -> list[Row]:
@@ -148,7 +132,7 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
         batch_size=options.batch_size,
         device=device,
         workers=options.workers,
-        half=options.fp16,
+        precision=precision_of(options),
         channels_last=options.channels_last,
         limit=options.limit,
     )
@@ -156,7 +140,8 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
         draw_confusion(options.confusion, result.confusion)
     figures = {"arch": arch, "dataset": dataset, "images": result.images, "top1": result.top1, "top5": result.top5}
     figures |= {"loss": result.loss, "images_per_second": result.images_per_second, "batch_size": result.batch_size}
-    figures |= {"resolution": expected.resolution, "crop": expected.crop, "fp16": options.fp16, "device": device}
+    figures |= {"resolution": expected.resolution, "crop": expected.crop, "device": device}
+    figures["precision"] = precision_of(options).value
     return figures | ({"per_class": result.per_class()} if options.per_class else {})
 
 
