@@ -20,9 +20,7 @@ _CIFAR = {
 }
 
 
-def data_set(
-    settings: DataSettings, train: bool, transform: v2.Transform | None = None
-) -> Dataset[tuple[Tensor, int]]:
+def data_set(settings: DataSettings, train: bool, transform: v2.Transform | None = None) -> Dataset[tuple[Tensor, int]]:
     """The training or the validation images of a data set: tensors (3, side, side) and labels from 0.
 
     transform: from a PIL image to a tensor, instead of the preparation that the settings describe.

@@ -73,8 +73,12 @@ def positive_float(text: str) -> float:
     return value
 
 
-def device_name(gpu: int | None) -> str:
-    """The torch device that --gpu N names; the CPU without it. Raises InputError where there is no such GPU."""
+def device_name(gpu: int | None, name: str | None = None) -> str:
+    """The torch device that --device NAME or --gpu N means, by default the CPU. Raises InputError where it is not there."""
+    if name is not None and gpu is not None:
+        raise InputError("--device and --gpu contradict each other: use one of them")
+    if name not in (None, "cpu"):
+        return _working_device(name)
     if gpu is None:
         return "cpu"
     import torch
@@ -83,3 +87,16 @@ def device_name(gpu: int | None) -> str:
         found = torch.cuda.device_count()
         raise InputError(f"There is no GPU {gpu} (GPUs found: {found}): leave --gpu out to run on the CPU")
     return f"cuda:{gpu}"
+
+
+def _working_device(name: str) -> str:
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"torch has no device {name!r} here ({reason}): leave --device out to run on the CPU"
+        ) from error
+    return name

@@ -20,7 +20,7 @@ from ModelLoader.expected import centre_crop, whole_image
 from ModelLoader.options import network_of
 from Validation.images import test_images
 from Validation.measure import validate
-from Validation.precision import Precision
+from Validation.precision import Precision, mixed
 from Validation.predict import predict
 from Validation.processes import process_group
 
@@ -59,16 +59,9 @@ def dataset_of(options: Namespace, arch: str) -> str:
     return named
 
 
-def precision_of(options: Namespace) -> Precision:
-    """What --fp16 and --apex mean. Raises InputError where both are given."""
-    if options.fp16 and options.apex:
-        raise InputError("--fp16 and --apex contradict each other: half precision or mixed precision")
-    return Precision.MIXED if options.apex else Precision.HALF if options.fp16 else Precision.SINGLE
-
-
 def validate_all(options: Namespace) -> list[Row]:
     """One row for each network that --arch names; where it names several, an error is a row. Raises InputError."""
-    with process_group(options.device or device_name(options.gpu)) as device:
+    with process_group(device_name(options.gpu, options.device)) as device:
         return _validate_all(options, device)
 
 
@@ -95,7 +88,7 @@ def predict_all(options: Namespace) -> str:
     dataset = dataset_of(options, options.arch)
     expected = _expected(options, options.arch, dataset)
     network = _network(options, options.arch, dataset, expected)
-    device = options.device or device_name(options.gpu)
+    device = device_name(options.gpu, options.device)
     found = predict(network, options.predict, expected, device, options.data_dir)
     if options.json:
         return json.dumps({file: [asdict(guess) for guess in guesses] for file, guesses in found.items()})
@@ -125,6 +118,9 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
     # The data set first: a missing folder shows at once, a download of weights takes minutes.
     images = test_images(dataset, expected, options.data_dir, options.download)
     network = _network(options, arch, dataset, expected)
+    precision = Precision.HALF if options.fp16 else Precision.SINGLE
+    if options.apex:
+        network, precision = mixed(network, device)
     result = validate(
         network,
         images,
@@ -132,7 +128,7 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
         batch_size=options.batch_size,
         device=device,
         workers=options.workers,
-        precision=precision_of(options),
+        precision=precision,
         channels_last=options.channels_last,
         limit=options.limit,
     )
@@ -141,7 +137,7 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
     figures = {"arch": arch, "dataset": dataset, "images": result.images, "top1": result.top1, "top5": result.top5}
     figures |= {"loss": result.loss, "images_per_second": result.images_per_second, "batch_size": result.batch_size}
     figures |= {"resolution": expected.resolution, "crop": expected.crop, "device": device}
-    figures["precision"] = precision_of(options).value
+    figures["precision"] = "mixed" if options.apex else precision.value
     return figures | ({"per_class": result.per_class()} if options.per_class else {})
 
 

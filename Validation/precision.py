@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import enum
+import logging
 
 import torch
+from torch import nn
+
+from Interface.apex import find_apex
+
+_LOG = logging.getLogger(__name__)
 
 
 class Precision(enum.Enum):
@@ -23,3 +29,16 @@ def half_type(device: str) -> torch.dtype:
 def autocast(device: str, enabled: bool) -> torch.autocast:
     """Mixed precision in the device's 16-bit format."""
     return torch.autocast("cuda" if device.startswith("cuda") else "cpu", half_type(device), enabled=enabled)
+
+
+def mixed(network: nn.Module, device: str) -> tuple[nn.Module, Precision]:
+    """A network for mixed precision as `--apex` asks for it, and the precision to validate it in.
+
+    An Apex that still has `apex.amp` patches the network (level O1) for a GPU, after which it takes float32; without it, and
+    on a CPU, it is torch's own.
+    """
+    apex = find_apex()
+    _LOG.info("%s", apex.message)
+    if apex.amp is None or not device.startswith("cuda"):
+        return network, Precision.MIXED
+    return apex.amp.initialize(network.to(device), opt_level="O1"), Precision.SINGLE
