@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -71,6 +72,11 @@ def positive_float(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def reading_processes() -> int:
+    """How many processes read images unless the user says: six, as published scripts have it, but no more than cores."""
+    return min(6, len(os.sched_getaffinity(0)))
 
 
 def device_name(gpu: int | None, name: str | None = None) -> str:

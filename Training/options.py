@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from Interface.options import OptionParser, not_negative, positive_float, positive_int
+from Interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
 
 _LOG = logging.getLogger(__name__)
 DIST_MODES = ("cpu", "single", "ddp", "apex")
@@ -106,7 +106,12 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--data_dir", type=Path, metavar="FOLDER", help="its folder (default: below ~/data)")
     group.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
     group.add_argument(
-        "--workers_per_gpu", "--workers", type=not_negative, default=6, metavar="N", help="reading processes"
+        "--workers_per_gpu",
+        "--workers",
+        type=not_negative,
+        default=reading_processes(),
+        metavar="N",
+        help="reading processes",
     )
     group.add_argument("--batch_size", type=positive_int, metavar="N", help="images of a step, all processes together")
     group.add_argument("--batch_size_per_gpu", type=positive_int, metavar="N", help="images of a process (default 64)")

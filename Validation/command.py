@@ -1,4 +1,4 @@
-"""What val.py and val_cifar.py do: one row a network, and the report."""
+"""What val.py and val_cifar.py do: one row a network."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import fnmatch
 import json
 import os
 from argparse import Namespace
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 
-from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import nn
 
-from Interface.files import written_whole
 from Interface.options import InputError, device_name
 from Interface.running import log_to
 from ModelLoader import ExpectedInput, expected_input, list_models
@@ -21,20 +18,11 @@ from ModelLoader.options import network_of
 from Validation.images import test_images
 from Validation.measure import validate
 from Validation.precision import Precision, mixed
-from Validation.predict import predict
+from Validation.predict import class_names, predict
 from Validation.processes import process_group
+from Validation.report import Row, draw_confusion, status_of, text_of
 
 _IN_NAMES = ("cifar10", "cifar100")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network's figures, or why there are none."""
-
-    arch: str
-    figures: dict | None
-    error: str | None = None
-    bad_input: bool = False
 
 
 def report(options: Namespace) -> int:
@@ -133,53 +121,17 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
         limit=options.limit,
     )
     if options.confusion and is_first():
-        draw_confusion(options.confusion, result.confusion)
+        draw_confusion(options.confusion, result.confusion, class_names(len(result.confusion), options.data_dir))
     figures = {"arch": arch, "dataset": dataset, "images": result.images, "top1": result.top1, "top5": result.top5}
     figures |= {"loss": result.loss, "images_per_second": result.images_per_second, "batch_size": result.batch_size}
     figures |= {"resolution": expected.resolution, "crop": expected.crop, "device": device}
     figures["precision"] = "mixed" if options.apex else precision.value
-    return figures | ({"per_class": result.per_class()} if options.per_class else {})
-
-
-def draw_confusion(file: Path, confusion: Tensor) -> None:
-    """A picture of the counts, each row divided by its sum."""
-    shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    axes = figure.subplots()
-    figure.colorbar(axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="viridis"), label="share of the true class")
-    axes.set(xlabel="predicted class", ylabel="true class", title=f"{int(confusion.sum())} images")
-    with written_whole(file, "wb") as stream:
-        figure.savefig(stream, format="png", dpi=120)
+    if options.per_class:
+        figures["per_class"] = result.per_class()
+        figures["class_names"] = class_names(len(result.confusion), options.data_dir)
+    return figures
 
 
 def is_first() -> bool:
     """Whether this process reports: of those that torchrun started, the first."""
     return int(os.environ.get("RANK", "0")) == 0
-
-
-def text_of(rows: list[Row], as_json: bool) -> str:
-    """The rows as lines, or as one JSON object (under "networks" where there are several)."""
-    if not as_json:
-        return "\n".join(line for row in rows for line in _lines(row))
-    found = [row.figures or {"arch": row.arch, "error": row.error} for row in rows]
-    return json.dumps(found[0] if len(found) == 1 else {"networks": found})
-
-
-def status_of(rows: list[Row]) -> int:
-    """0 where a network was validated, 2 where every row is bad input, 1 where all failed otherwise."""
-    if any(row.error is None for row in rows):
-        return 0
-    return 2 if all(row.bad_input for row in rows) else 1
-
-
-def _lines(row: Row) -> list[str]:
-    if row.figures is None:
-        return [f"*** arch={row.arch}, error: {row.error}"]
-    f = row.figures
-    lines = [
-        f"*** arch={f['arch']}, top1 {f['top1']:.3f}%, top5 {f['top5']:.3f}%, loss {f['loss']:.4f}, "
-        f"{f['images']} images of {f['dataset']}, {f['images_per_second']:.1f} images/s"
-    ]
-    for label, accuracy in enumerate(f.get("per_class", [])):
-        lines.append(f"class {label}: {'no images' if accuracy is None else f'{accuracy:.2f}%'}")
-    return lines

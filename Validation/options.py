@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from Interface.options import OptionParser, not_negative, positive_int
+from Interface.options import OptionParser, not_negative, positive_int, reading_processes
 from ModelLoader.options import add_network_options
 
 
@@ -16,7 +16,9 @@ def option_parser(description: str, batch_size: int) -> OptionParser:
     data.add_argument("--data_dir", "--data", metavar="FOLDER", help="data set's folder (default: below ~/data)")
     data.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
     data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
-    data.add_argument("--workers", type=not_negative, default=6, metavar="N", help="processes that read images")
+    data.add_argument(
+        "--workers", type=not_negative, default=reading_processes(), metavar="N", help="processes that read images"
+    )
     data.add_argument("--batch_size", type=positive_int, default=batch_size, metavar="N", help="images at a time")
     data.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's")
     machine = parser.add_argument_group("machine")

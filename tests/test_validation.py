@@ -122,7 +122,7 @@ def test_text_report(colours, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"*** arch={arch}, top1 72.727%, top5 100.000%, loss ")
     assert "11 images of imagenet" in lines[0]
-    assert lines[1:] == ["class 0: 75.00%", "class 1: 100.00%", "class 2: 60.00%"]
+    assert lines[1:] == ["blue: 75.00%", "green: 100.00%", "red: 60.00%"]
 
 
 def test_imagenet_images_are_resized_cropped_and_interpolated(tmp_path):
@@ -244,7 +244,7 @@ def test_several_networks_are_rows_and_an_error_is_a_row(tmp_path, capsys, monke
     assert capsys.readouterr().out.startswith("*** arch=myresnet18, top1 ")
     assert val_cifar.main(["--arch", "zennet_cifar*", "--data_dir", str(tmp_path)]) == 2
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7 and lines[0].startswith("network ")
     assert sum("cifar-100-python" in line for line in lines) == 3
 
 
