@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,6 +71,9 @@ def _write_onnx(network: nn.Module, file: Path, resolution: int) -> None:
     import onnxruntime  # noqa: F401
     import onnxscript  # noqa: F401
 
+    for library in ("onnxscript", "onnx_ir"):
+        # They report every graph rewriting, several lines a layer.
+        logging.getLogger(library).setLevel(logging.WARNING)
     image = torch.zeros(2, 3, resolution, resolution)
     batch = {0: torch.export.Dim("batch")}
     names = {"input_names": ["images"], "output_names": ["logits"]}
