@@ -11,11 +11,11 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from DataLoader.loaders import mixed_seed
-from Training.evaluation import autocast
 from Training.losses import cutmix, mixup, smoothed_targets
 from Training.optimisers import optimiser
 from Training.settings import TrainingSettings
 from Training.tasks import Classification
+from Validation.precision import autocast
 from Validation.processes import place
 
 
