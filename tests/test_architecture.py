@@ -19,7 +19,16 @@ ALLOWED = {
     "DataLoader": {"Interface"},
     "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet", "DataLoader"},
     "Validation": {"Interface", "DataLoader", "ModelLoader"},
-    "Detection": {"PlainNet", "Masternet", "Interface", "ZenNet", "ModelLoader", "DataLoader", "Validation", "Training"},
+    "Detection": {
+        "PlainNet",
+        "Masternet",
+        "Interface",
+        "ZenNet",
+        "ModelLoader",
+        "DataLoader",
+        "Validation",
+        "Training",
+    },
     "Training": {"PlainNet", "Masternet", "Interface", "ZenNet", "ModelLoader", "DataLoader", "Validation"},
     "Evolution": {"PlainNet", "Masternet", "SearchSpace", "ZeroShotProxy", "Latency", "Interface"},
 }
