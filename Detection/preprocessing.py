@@ -7,10 +7,8 @@ pixel centres. An image that shrinks to less than half is averaged over whole bl
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -53,20 +51,6 @@ class Preprocessing:
             raise InputError(
                 f"An input of {self.width} x {self.height} is not possible: both are multiples of {MULTIPLE}"
             )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, as a checkpoint holds them; the order of the channels is among them."""
-        values = {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-        return values | {"channel_order": CHANNEL_ORDER}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Preprocessing:
-        """The preprocessing of a checkpoint. Raises InputError where it is not one of this version."""
-        known = {field.name for field in fields(cls)} | {"channel_order"}
-        if set(values) != known or values["channel_order"] != CHANNEL_ORDER:
-            raise InputError("The checkpoint describes no preprocessing of this version")
-        kept = {key: value for key, value in values.items() if key != "channel_order"}
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()})
 
     def placement(self, width: int, height: int) -> Placement:
         """Where an image of width x height pixels lies in the input."""

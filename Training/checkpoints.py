@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pickle
@@ -12,6 +13,7 @@ import torch
 
 from Interface.files import written_whole
 from Interface.options import InputError
+from Validation.processes import place, told_by_first
 
 _LOG = logging.getLogger(__name__)
 LATEST, BEST = "latest-params_rank0.pth", "best-params_rank0.pth"
@@ -48,9 +50,13 @@ def load(file: Path) -> dict[str, Any]:
     return state
 
 
-def load_latest(folder: Path) -> dict[str, Any] | None:
-    """The latest checkpoint of a folder, else the one before it, else None. Raises InputError where both are broken."""
+def load_latest(folder: Path, since: float = 0.0) -> dict[str, Any] | None:
+    """The latest checkpoint of a folder, else the one before it, else None.
+
+    since: seconds since the epoch; older ones are another training's. Raises InputError where all are broken.
+    """
     files = [file for file in (folder / LATEST, folder / (LATEST + _BACKUP)) if file.is_file()]
+    files = [file for file in files if file.stat().st_mtime >= since]
     for file in files:
         try:
             return load(file)
@@ -59,3 +65,12 @@ def load_latest(folder: Path) -> dict[str, Any] | None:
     if files:
         raise InputError(f"No checkpoint in {folder} can be read: remove them to begin anew")
     return None
+
+
+def from_first(state: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The state that process 0 holds, in every process, whose machines need not see its folder."""
+    if place()[1] == 1:
+        return state
+    stream = io.BytesIO()
+    torch.save(state, stream)
+    return torch.load(io.BytesIO(told_by_first(stream.getvalue())), map_location="cpu", weights_only=True)

@@ -9,32 +9,39 @@ import platform
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 import PlainNet
 from DataLoader import DATASETS, DataSettings, training_loader, validation_loader
+from Interface.apex import find_apex
 from Interface.files import write_text
 from Interface.options import InputError, device_name
 from Interface.running import log_to
 from ModelLoader import load_model
 from Training import checkpoints, record
+from Training.coupling import with_synchronised_norms
 from Training.evaluation import evaluate
 from Training.initialisers import initialise, set_batch_norm
 from Training.loop import Trainer
 from Training.optimisers import OptimiserSettings
+from Training.precision import ApexPrecision, TorchPrecision
 from Training.schedules import Schedule
 from Training.settings import TrainingSettings
 from Training.step import Stepper
 from Training.tasks import Classification
-from Validation.processes import place, process_group
+from Validation.horovod import horovod_group
+from Validation.processes import place, process_group, told_by_first
 from ZenNet.state import load_into, read_state
 
 _LOG = logging.getLogger(__name__)
 _SMOOTHING = 0.1
 _SEVERAL = ("ddp", "apex")
+_CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
 _INCIDENTAL = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "workers_per_gpu", "retired", "gpu"}
 TaskBuilder = Callable[[nn.Module, Namespace, int], Classification]
@@ -50,11 +57,12 @@ def train(options: Namespace, name: str, build_task: TaskBuilder) -> None:
         raise InputError("--resume and --auto_resume contradict each other: use one of them")
     done = options.save_dir / f"{name}.done"
     writes = not (options.evaluate_only or options.dry_run)
-    if writes and done.is_file():
-        _LOG.warning("skip: %s exists already, this training is finished", done)
-        return
-    with process_group(device_of(options)) as device:
+    with _group(options) as device:
         first = place()[0] == 0
+        # One process decides for all: others may be on machines that do not see the folder.
+        if writes and told_by_first(b"done" if done.is_file() else b""):
+            _LOG.warning("skip: %s exists already, this training is finished", done)
+            return
         if writes and first:
             options.save_dir.mkdir(parents=True, exist_ok=True)
         log_to(options.save_dir / f"{name}.log" if writes and first else None, quiet=not first)
@@ -62,7 +70,7 @@ def train(options: Namespace, name: str, build_task: TaskBuilder) -> None:
         if not writes:
             _report(trainer, options, device)
             return
-        if first:
+        if first and not _restarted():
             _write_config(options)
         status = trainer.run()
         if first:
@@ -70,9 +78,20 @@ def train(options: Namespace, name: str, build_task: TaskBuilder) -> None:
             record.write_done(done, status)
 
 
+def _group(options: Namespace) -> AbstractContextManager[str]:
+    device = device_of(options)
+    return horovod_group(device) if options.dist_mode == "horovod" else process_group(device)
+
+
 def device_of(options: Namespace) -> str:
-    """The device that --dist_mode and --gpu mean; "cuda" alone is shared out by torchrun. Raises InputError."""
+    """The device that --dist_mode and --gpu mean; "cuda" alone is shared out among processes. Raises InputError."""
     started, processes = "LOCAL_RANK" in os.environ, int(os.environ.get("WORLD_SIZE", "1"))
+    if options.dist_mode == "horovod":
+        if processes > 1:
+            raise InputError("--dist_mode horovod is started by horovodrun: horovodrun -np 2 python, not by torchrun")
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if int(os.environ.get("HOROVOD_SIZE", "1")) > 1:
+        raise InputError(f"horovodrun started {os.environ['HOROVOD_SIZE']} processes: use --dist_mode horovod")
     if options.dist_mode in _SEVERAL:
         if not started:
             raise InputError(
@@ -95,21 +114,50 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder) -> Traine
     task = build_task(network, options, settings.classes).to(device)
     if settings.channels_last:
         task = task.to(memory_format=torch.channels_last)
-    if options.sync_bn and device.startswith("cuda") and place()[1] > 1:
-        task = nn.SyncBatchNorm.convert_sync_batchnorm(task)
-    elif options.sync_bn:
-        _LOG.warning("--sync_bn has no effect here: it needs several GPUs")
-    if options.dist_mode == "apex" or options.apex:
-        _LOG.info("Apex: torch's own mixed precision and DistributedDataParallel stand for it")
-    stepper = Stepper(task, settings, device)
+    if options.sync_bn:
+        task = with_synchronised_norms(task, device)
+    stepper = Stepper(task, settings, device, _precision(options, settings, device))
     kept = {k: _plain(v) for k, v in vars(options).items() if k not in _INCIDENTAL}
     trainer = Trainer(stepper, settings, training, validation, options.save_dir, kept)
-    state = checkpoints.load(options.resume) if options.resume else None
-    if options.auto_resume:
-        state = checkpoints.load_latest(options.save_dir)
+    state = checkpoints.from_first(_interrupted(options) if place()[0] == 0 else None)
     if state is not None:
         trainer.resume(state)
     return trainer
+
+
+def _precision(options: Namespace, settings: TrainingSettings, device: str) -> TorchPrecision | ApexPrecision:
+    """torch's mixed precision, or that of an installed Apex where one is asked for; says once which of the two."""
+    by_torch = TorchPrecision(device, settings.amp, options.apex_loss_scale)
+    if not _asks_for_apex(options):
+        return by_torch
+    found = find_apex()
+    if found.amp is not None and not device.startswith("cuda"):
+        _LOG.info("Apex needs a GPU: torch.amp does its work")
+        return by_torch
+    _LOG.info("%s", found.message)
+    return by_torch if found.amp is None else ApexPrecision(found.amp, options.apex_opt_level, options.apex_loss_scale)
+
+
+def _asks_for_apex(options: Namespace) -> bool:
+    return options.apex or options.dist_mode == "apex"
+
+
+def _restarted() -> bool:
+    """Whether torchrun has started this process anew because one of the group died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def _interrupted(options: Namespace) -> dict[str, Any] | None:
+    """The checkpoint to go on from, if any: asked for, or left by the group that torchrun has restarted."""
+    if options.auto_resume:
+        return checkpoints.load_latest(options.save_dir)
+    config = options.save_dir / _CONFIG
+    if _restarted() and config.is_file():
+        # What is older than the first start of this group belongs to an earlier training in the same folder.
+        state = checkpoints.load_latest(options.save_dir, since=config.stat().st_mtime)
+        if state is not None:
+            return state
+    return checkpoints.load(options.resume) if options.resume else None
 
 
 def data_settings(options: Namespace) -> DataSettings:
@@ -163,7 +211,8 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         grad_norm=options.grad_norm,
         accumulate=options.batches_per_allreduce,
         ema=options.ema,
-        amp=options.fp16 or options.apex or options.dist_mode == "apex",
+        amp=options.fp16 or (_asks_for_apex(options) and options.apex_opt_level != "O0"),
+        fp16_allreduce=options.fp16_allreduce,
         channels_last=options.channels_last,
         compile=options.compile,
         save_freq=options.save_freq,
@@ -212,14 +261,14 @@ def _report(trainer: Trainer, options: Namespace, device: str) -> None:
         times = trainer.dry_run()
         _LOG.info("%.1f s an epoch, %.2f h for all", times["seconds_per_epoch"], times["seconds"] / 3600)
         return
-    found = evaluate(trainer.stepper.validated, trainer.validation, device, trainer.settings.amp)
+    found = evaluate(trainer.stepper.validated, trainer.validation, device, trainer.stepper.precision.enabled)
     _LOG.info("top-1 %.3f%%, top-5 %.3f%%, loss %.4f, %d images", found.top1, found.top5, found.loss, found.images)
 
 
 def _write_config(options: Namespace) -> None:
     made_by = {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
     values = {k: _plain(v) for k, v in vars(options).items()}
-    write_text(options.save_dir / "config.json", json.dumps(made_by | {"options": values}, indent=1) + "\n")
+    write_text(options.save_dir / _CONFIG, json.dumps(made_by | {"options": values}, indent=1) + "\n")
 
 
 def _plain(value: object) -> object:

@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from Interface.options import InputError
@@ -20,7 +21,7 @@ from Training import checkpoints, record
 from Training.evaluation import Accuracy, evaluate
 from Training.settings import Terminated, TrainingFailed, TrainingSettings
 from Training.step import Stepper
-from Validation.processes import place, summed
+from Validation.processes import Vote, place, summed
 
 _LOG = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Trainer:
         best = {"best_acc1": 0.0, "best_acc5": 0.0, "best_acc1_at_epoch": 0, "best_acc5_at_epoch": 0}
         self.status: dict[str, Any] = best | times
         self._terminated = False
+        self._stops = Vote()
 
     def run(self) -> dict[str, Any]:
         """Train to the last epoch and return the status. Raises TrainingFailed, and Terminated after SIGTERM."""
@@ -70,7 +72,9 @@ class Trainer:
         if changed:
             _LOG.warning("Options differ from those of the interrupted training: %s", ", ".join(changed))
         self.epoch, self.steps_done = state["epoch"] + 1, state["step"]
-        self.sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device)
+        # They are of all processes together, and are summed over them again at the end of the epoch.
+        if place()[0] == 0:
+            self.sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device)
         self.history, self.status = state["history"], state["training_status_info"]
         _LOG.info("Resuming at epoch %d, step %d", self.epoch, self.steps_done)
 
@@ -87,7 +91,8 @@ class Trainer:
             seconds.append(time.perf_counter() - begin)
             begin = time.perf_counter()
         begin = time.perf_counter()
-        evaluate(self.stepper.validated, self.validation, self.stepper.device, self.settings.amp, limit=steps)
+        precise = self.stepper.precision.enabled
+        evaluate(self.stepper.validated, self.validation, self.stepper.device, precise, limit=steps)
         validation = (time.perf_counter() - begin) / steps * len(self.validation)
         epoch = min(seconds) * sampler.batches + validation  # type: ignore[attr-defined]
         return {"seconds_per_epoch": epoch, "seconds": epoch * self.settings.epochs}
@@ -114,13 +119,26 @@ class Trainer:
                 bar.update()
                 if self.steps_done % self.settings.print_freq == 0:
                     self._print_step(bar, images_seen / (time.perf_counter() - begin), lr)
-                if self._terminated:
-                    self._check(float(self.sums[0]))
-                    self._save()
-                    raise Terminated(f"Stopped by SIGTERM at epoch {self.epoch + 1}: --auto_resume goes on from here")
+                if self._stops.cast(self._terminated):
+                    self._stop()
+        self._stops.settle()
         seconds = time.perf_counter() - begin
         self.status["training_elasped_time"] += seconds
         return images_seen / seconds
+
+    def _stop(self) -> NoReturn:
+        """Save in the middle of an epoch, after the same step in every process, and leave together."""
+        self._stops.settle()
+        self.sums = self._total()
+        self._check(float(self.sums[0]))
+        if place()[0] == 0:
+            self._save()
+        summed(torch.zeros(1))
+        raise Terminated(f"Stopped by SIGTERM at epoch {self.epoch + 1}: --auto_resume goes on from here")
+
+    def _total(self) -> Tensor:
+        """Loss and hits of this epoch's images in all processes."""
+        return summed(self.sums.clone())
 
     def _print_step(self, bar, speed: float, lr: float) -> None:  # type: ignore[no-untyped-def]
         loss = float(self.sums[0]) / (self.steps_done * (self.training.batch_size or 1))
@@ -145,17 +163,19 @@ class Trainer:
             )
 
     def _end_epoch(self, speed: float) -> None:
-        self._check(float(self.sums[0]))
+        total = self._total()
+        self._check(float(total[0]))
         begin = time.perf_counter()
+        self.stepper.copy_buffers_from_first()
         accuracy = evaluate(
             self.stepper.validated,
             self.validation,
             self.stepper.device,
-            self.settings.amp,
+            self.stepper.precision.enabled,
             channels_last=self.settings.channels_last,
         )
         self.status["validation_elasped_time"] += time.perf_counter() - begin
-        row = self._row(accuracy, speed)
+        row = self._row(accuracy, speed, total)
         self.history.append(row)
         best = self._note_best(accuracy)
         self.epoch += 1
@@ -170,9 +190,9 @@ class Trainer:
             record.write_log(self.folder, self.history)
         self._print_epoch(row)
 
-    def _row(self, accuracy: Accuracy, speed: float) -> dict[str, Any]:
+    def _row(self, accuracy: Accuracy, speed: float, total: Tensor) -> dict[str, Any]:
         images = self.steps_done * (self.training.batch_size or 1) * place()[1]
-        loss, hits = (float(value) / images for value in summed(self.sums))
+        loss, hits = (float(value) / images for value in total)
         return {
             "epoch": self.epoch,
             "lr": self._rate(self.epoch, self.steps_done - 1),
@@ -222,11 +242,7 @@ class Trainer:
 
     @contextmanager
     def _saving_at_sigterm(self) -> Iterator[None]:
-        """In a single process SIGTERM waits for the step and saves; of several, torchrun ends all, and the last epoch's
-        checkpoint is what they go on from."""
-        if place()[1] > 1:
-            yield
-            return
+        """SIGTERM, in whichever process, waits for the end of a step, after which all stop together."""
 
         def note(*_: object) -> None:
             self._terminated = True

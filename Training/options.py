@@ -8,10 +8,11 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from Interface.options import OptionParser, positive_float, positive_int
+from Interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
 
 _LOG = logging.getLogger(__name__)
-DIST_MODES = ("cpu", "single", "ddp", "apex")
+OPT_LEVELS = ("O0", "O1", "O2", "O3")
+DIST_MODES = ("cpu", "single", "ddp", "horovod", "apex")
 # Published options that stand for nothing now: how many values they take, and what does their work.
 _RETIRED = {
     "--keep-batchnorm-fp32": (1, "mixed precision keeps normalisation in float32 by itself"),
@@ -30,9 +31,6 @@ _RETIRED = {
     "--independent_training": (0, "start the script once for each training"),
     "--dataloader_testing": (0, "use --dry_run"),
     "--strict_load": (0, "loading is always strict"),
-    "--apex_opt_level": (1, "torch's mixed precision stands for it"),
-    "--apex_loss_scale": (1, "torch's scaler is always dynamic"),
-    "--fp16_allreduce": (0, "gradients are summed in full precision"),
 }
 
 
@@ -84,11 +82,9 @@ def stage_list(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of epochs such as 30,60,80") from None
 
 
-def not_negative(text: str) -> int:
-    """A whole number of at least zero."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return int(text)
+def loss_scale(text: str) -> float | None:
+    """A number above zero, or None for "dynamic"."""
+    return None if text == "dynamic" else positive_float(text)
 
 
 def _add_network(group: argparse._ArgumentGroup) -> None:
@@ -113,7 +109,12 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--data_dir", type=Path, metavar="FOLDER", help="its folder (default: below ~/data)")
     group.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
     group.add_argument(
-        "--workers_per_gpu", "--workers", type=not_negative, default=6, metavar="N", help="reading processes"
+        "--workers_per_gpu",
+        "--workers",
+        type=not_negative,
+        default=reading_processes(),
+        metavar="N",
+        help="reading processes",
     )
     group.add_argument("--batch_size", type=positive_int, metavar="N", help="images of a step, all processes together")
     group.add_argument("--batch_size_per_gpu", type=positive_int, metavar="N", help="images of a process (default 64)")
@@ -159,11 +160,26 @@ def _add_regularisation(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_machine(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--dist_mode", choices=DIST_MODES, default="cpu", help="ddp and apex are started by torchrun")
+    group.add_argument(
+        "--dist_mode",
+        choices=DIST_MODES,
+        default="cpu",
+        help="ddp and apex are started by torchrun, horovod by horovodrun",
+    )
     group.add_argument("--gpu", type=int, metavar="N", help="GPU of --dist_mode single (default 0)")
     group.add_argument("--sync_bn", action="store_true", help="normalise over all GPUs")
     group.add_argument("--fp16", "--amp", action="store_true", help="mixed precision; bfloat16 on a CPU")
-    group.add_argument("--apex", action="store_true", help="the same")
+    group.add_argument("--apex", action="store_true", help="the same, by an installed NVIDIA Apex that still has it")
+    group.add_argument(
+        "--apex_opt_level",
+        choices=OPT_LEVELS,
+        default="O1",
+        help="of Apex; without it O0 is float32, the others --fp16",
+    )
+    group.add_argument(
+        "--apex_loss_scale", type=loss_scale, metavar="X", help="of Apex and torch: a number, or dynamic (default)"
+    )
+    group.add_argument("--fp16_allreduce", action="store_true", help="gradients travel between processes in float16")
     group.add_argument(
         "--channels-last", type=true_or_false, default=False, metavar="BOOL", help="channels last in memory"
     )

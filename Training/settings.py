@@ -25,7 +25,8 @@ class TrainingSettings:
 
     smoothing: share of the label that goes to all classes; grad_clip and grad_norm: bounds of each gradient value and of
     the norm of all. accumulate: parts that a batch is computed in. ema: decay of averaged weights, which are then the ones
-    that are validated. amp: mixed precision (float16 on a GPU, bfloat16 on a CPU). save_freq in epochs, print_freq in
+    that are validated. amp: mixed precision (float16 on a GPU, bfloat16 on a CPU). fp16_allreduce: gradients
+    travel between processes in float16. save_freq in epochs, print_freq in
     steps. seed: everything random in a step follows from it, the epoch, the step and the process.
     """
 
@@ -40,6 +41,7 @@ class TrainingSettings:
     accumulate: int = 1
     ema: float | None = None
     amp: bool = False
+    fp16_allreduce: bool = False
     channels_last: bool = False
     compile: bool = False
     save_freq: int = 1

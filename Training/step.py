@@ -6,38 +6,45 @@ from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from DataLoader.loaders import mixed_seed
-from Training.evaluation import autocast
+from Training.coupling import coupling
 from Training.losses import cutmix, mixup, smoothed_targets
 from Training.optimisers import optimiser
+from Training.precision import ApexPrecision, TorchPrecision
 from Training.settings import TrainingSettings
 from Training.tasks import Classification
-from Validation.processes import place
+from Validation.processes import copy_buffers_from_first, place
 
 
 class Stepper:
-    """A task with its optimiser, scaler and averaged weights.
+    """A task with its optimiser, precision and averaged weights.
 
-    task: a module as in `Training.tasks`, on the device already. Of several processes each holds the same weights.
+    task: a module as in `Training.tasks`, on the device already. Of several processes each holds the same weights, which
+    the constructor takes from process 0. precision: torch's by default.
     """
 
-    def __init__(self, task: Classification, settings: TrainingSettings, device: str) -> None:
-        self.task, self.settings, self.device = task, settings, device
+    def __init__(
+        self,
+        task: Classification,
+        settings: TrainingSettings,
+        device: str,
+        precision: TorchPrecision | ApexPrecision | None = None,
+    ) -> None:
+        self.settings, self.device = settings, device
         self.layout = torch.channels_last if settings.channels_last else torch.preserve_format
-        self.optimiser: Optimizer = optimiser(task, settings.optimiser, settings.schedule.lr)
-        half = settings.amp and device.startswith("cuda")
-        self.scaler = torch.amp.GradScaler("cuda" if half else "cpu", enabled=half)
+        self.precision = precision or TorchPrecision(device, settings.amp)
+        own: Optimizer = optimiser(task, settings.optimiser, settings.schedule.lr)
+        self.task, own = self.precision.initialise(task, own)
+        self.coupling = coupling(device, settings.fp16_allreduce, settings.accumulate)
+        module, self.optimiser = self.coupling.couple(self.task, own)
         self.ema = None
         if settings.ema is not None:
             average = get_ema_multi_avg_fn(settings.ema)
-            self.ema = AveragedModel(task.network, multi_avg_fn=average, use_buffers=True)
-        module: nn.Module = task
-        if place()[1] > 1:
-            module = DistributedDataParallel(module, [device] if device.startswith("cuda") else None)
+            self.ema = AveragedModel(self.task.network, multi_avg_fn=average, use_buffers=True)
+        self.coupled = module
         self.module = torch.compile(module) if settings.compile else module
 
     @property
@@ -75,34 +82,40 @@ class Stepper:
         return cutmix(images, targets) if s.cutmix else (images, targets)
 
     def _backward(self, images: Tensor, targets: Tensor, labels: Tensor, total: int, last: bool) -> Tensor:
-        parallel = isinstance(self.module, DistributedDataParallel) and not last
-        with self.module.no_sync() if parallel else nullcontext():  # type: ignore[union-attr, operator]
-            with autocast(self.device, self.settings.amp):
+        with nullcontext() if last else self.coupling.accumulating(self.coupled):
+            with self.precision.forward():
                 loss, logits = self.module(images, targets)
-            self.scaler.scale(loss * (len(images) / total)).backward()
+            self.precision.backward(loss * (len(images) / total), self.optimiser, last)
         hits = torch.zeros((), device=self.device) if self.settings.mixes else (logits.argmax(1) == labels).sum()
         return torch.stack([loss.detach().double() * len(images), hits.double()])
 
     def _update(self) -> None:
         s = self.settings
+        self.coupling.average(self.optimiser)
         weights = [p for group in self.optimiser.param_groups for p in group["params"]]
         if s.grad_clip is not None or s.grad_norm is not None:
-            self.scaler.unscale_(self.optimiser)
+            self.precision.unscale(self.optimiser)
         if s.grad_clip is not None:
             nn.utils.clip_grad_value_(weights, s.grad_clip)
         if s.grad_norm is not None:
             nn.utils.clip_grad_norm_(weights, s.grad_norm)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
+        with self.coupling.stepping(self.optimiser):
+            self.precision.step(self.optimiser)
         if self.ema is not None:
             self.ema.update_parameters(self.task.network)
+
+    def copy_buffers_from_first(self) -> None:
+        """All processes validate with the running statistics that process 0 saves."""
+        copy_buffers_from_first(self.task)
+        if self.ema is not None:
+            copy_buffers_from_first(self.ema)
 
     def state(self) -> dict:
         """Everything that a continued training needs of this object."""
         return {
             "state_dict": self.task.trained.state_dict(),
             "optimizer": self.optimiser.state_dict(),
-            "scaler": self.scaler.state_dict(),
+            "scaler": self.precision.state_dict(),
             "ema": None if self.ema is None else self.ema.state_dict(),
         }
 
@@ -110,6 +123,7 @@ class Stepper:
         """Take the state of a checkpoint. Raises RuntimeError or ValueError where it is another network's."""
         self.task.trained.load_state_dict(state["state_dict"])
         self.optimiser.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.precision.load_state_dict(state["scaler"])
         if self.ema is not None and state["ema"] is not None:
             self.ema.load_state_dict(state["ema"])
+        self.coupling.copy_from_first(self.task, self.optimiser)

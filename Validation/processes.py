@@ -1,13 +1,15 @@
-"""Several processes that share one validation, started by torchrun."""
+"""Several processes that share one training or validation, started by torchrun or horovodrun."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed, nn
+
+from Validation.horovod import running
 
 
 @contextmanager
@@ -20,7 +22,8 @@ def process_group(device: str) -> Iterator[str]:
     if cuda:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if cuda else "gloo")
+    # Gloo stays for values that are on the CPU, which then need not wait for the GPU.
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
     try:
         yield device
     finally:
@@ -29,13 +32,79 @@ def process_group(device: str) -> Iterator[str]:
 
 def place() -> tuple[int, int]:
     """This process's number and how many there are; (0, 1) outside of a group."""
+    horovod = running()
+    if horovod is not None:
+        return horovod.rank(), horovod.size()
     if not distributed.is_initialized():
         return 0, 1
     return distributed.get_rank(), distributed.get_world_size()
 
 
-def summed(values: torch.Tensor) -> torch.Tensor:
-    """The sum over all processes; the tensor itself outside of a group."""
-    if distributed.is_initialized():
-        distributed.all_reduce(values)
-    return values
+def summed(values: Tensor) -> Tensor:
+    """The sum over all processes, in place; the tensor itself outside of a group."""
+    return values if place()[1] == 1 else _started_sum(values)()
+
+
+def copy_from_first(values: Tensor) -> None:
+    """Every process's tensor becomes that of process 0."""
+    horovod = running()
+    if horovod is not None:
+        horovod.broadcast_(values, root_rank=0)
+    elif distributed.is_initialized():
+        distributed.broadcast(values, src=0)
+
+
+def copy_buffers_from_first(module: nn.Module) -> None:
+    """Running statistics, which each process has from its own images, become those of process 0."""
+    if place()[1] > 1:
+        for buffer in module.buffers():
+            copy_from_first(buffer)
+
+
+def told_by_first(message: bytes) -> bytes:
+    """The message of process 0, in every process."""
+    if place()[1] == 1:
+        return message
+    length = torch.tensor([len(message)])
+    copy_from_first(length)
+    content = torch.empty(int(length), dtype=torch.uint8)
+    if place()[0] == 0 and message:
+        content.copy_(torch.frombuffer(bytearray(message), dtype=torch.uint8))
+    if len(content):
+        copy_from_first(content)
+    return content.numpy().tobytes()
+
+
+class Vote:
+    """Whether any process has said yes, in all of them at the same call: one later, so that no process waits."""
+
+    def __init__(self) -> None:
+        self._pending: Callable[[], Tensor] | None = None
+
+    def cast(self, yes: bool) -> bool:
+        """Say yes or no, and learn the outcome of the call before; alone, that of this call."""
+        if place()[1] == 1:
+            return yes
+        outcome = self.settle()
+        self._pending = _started_sum(torch.tensor([float(yes)]))
+        return outcome
+
+    def settle(self) -> bool:
+        """Wait for the last call's outcome."""
+        pending, self._pending = self._pending, None
+        return pending is not None and float(pending()) > 0
+
+
+def _started_sum(values: Tensor) -> Callable[[], Tensor]:
+    """Begin to sum over all processes, in place; the function returned waits for the sum."""
+    horovod = running()
+    if horovod is not None:
+        handle = horovod.allreduce_async_(values, op=horovod.Sum)
+        return lambda: horovod.synchronize(handle)
+    work = distributed.all_reduce(values, async_op=True)
+
+    def wait() -> Tensor:
+        work.wait()
+        return values
+
+    return wait

@@ -1,0 +1,91 @@
+"""Mixed precision of a training: torch's own, or that of an installed NVIDIA Apex."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from Validation.precision import autocast
+
+# A scale that is asked for by number stays until a gradient overflows.
+_NEVER = 2**31 - 1
+
+
+class TorchPrecision:
+    """torch.amp: float16 with a scaled loss on a GPU, bfloat16 on a CPU, or float32 where not enabled.
+
+    loss_scale: None for a scale that adapts.
+    """
+
+    def __init__(self, device: str, enabled: bool, loss_scale: float | None = None) -> None:
+        self.device, self.enabled = device, enabled
+        half = enabled and device.startswith("cuda")
+        scale = {} if loss_scale is None else {"init_scale": loss_scale, "growth_interval": _NEVER}
+        self.scaler = torch.amp.GradScaler("cuda" if half else "cpu", enabled=half, **scale)
+
+    def initialise(self, task: nn.Module, optimiser: Optimizer) -> tuple[nn.Module, Optimizer]:
+        """The task and its optimiser, prepared; comes before they are coupled to other processes."""
+        return task, optimiser
+
+    def forward(self) -> AbstractContextManager:
+        """Around the forward pass."""
+        return autocast(self.device, self.enabled)
+
+    def backward(self, loss: Tensor, optimiser: Optimizer, last: bool) -> None:
+        """Gradients of the loss; last: of the parts of a step."""
+        self.scaler.scale(loss).backward()
+
+    def unscale(self, optimiser: Optimizer) -> None:
+        """Gradients as they would be without a scale, to be bounded."""
+        self.scaler.unscale_(optimiser)
+
+    def step(self, optimiser: Optimizer) -> None:
+        """The optimiser's step, left out where a gradient overflowed."""
+        self.scaler.step(optimiser)
+        self.scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.scaler.load_state_dict(state)
+
+
+class ApexPrecision:
+    """apex.amp, which changes torch's functions for the whole process and needs a GPU.
+
+    Source: the documentation of apex.amp, release 25.05. loss_scale: None for a scale that adapts.
+    """
+
+    enabled = False
+
+    def __init__(self, amp: ModuleType, opt_level: str, loss_scale: float | None = None) -> None:
+        self.amp, self.opt_level = amp, opt_level
+        self.loss_scale = "dynamic" if loss_scale is None else loss_scale
+
+    def initialise(self, task: nn.Module, optimiser: Optimizer) -> tuple[nn.Module, Optimizer]:
+        return self.amp.initialize(task, optimiser, opt_level=self.opt_level, loss_scale=self.loss_scale, verbosity=0)
+
+    def forward(self) -> AbstractContextManager:
+        return nullcontext()
+
+    def backward(self, loss: Tensor, optimiser: Optimizer, last: bool) -> None:
+        with self.amp.scale_loss(loss, optimiser, delay_unscale=not last) as scaled:
+            scaled.backward()
+
+    def unscale(self, optimiser: Optimizer) -> None:
+        """Apex has done so at the end of the last backward."""
+
+    def step(self, optimiser: Optimizer) -> None:
+        optimiser.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.amp.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.amp.load_state_dict(state)
