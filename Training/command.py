@@ -255,6 +255,7 @@ def build_network(options: Namespace, classes: int) -> nn.Module:
         pretrained=options.pretrained,
         plainnet_struct=structure,
         use_se=options.use_se,
+        unit=options.unit,
     )
     initialise(network, options.weight_init)
     set_batch_norm(network, options.bn_momentum, options.bn_eps)
