@@ -1,6 +1,6 @@
 # GSNet on a CPU: docker build -t gsnet . && docker run --rm -v "$PWD/save_dir:/gsnet/save_dir" gsnet evolution_search --help
 #
-# Checked by hadolint alone; this image has never been built.
+# Checked by hadolint alone (no findings): this image has never been built.
 FROM python:3.11-slim-bookworm
 
 WORKDIR /gsnet
@@ -10,10 +10,10 @@ RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu 
     && pip install --no-cache-dir -r requirements.txt
 COPY . .
 RUN pip install --no-cache-dir --no-deps --editable . \
-    && useradd --create-home researcher \
+    && useradd --create-home --uid 1000 researcher \
     && mkdir -p save_dir \
     && chown researcher save_dir
-USER researcher
+USER 1000
 
 ENTRYPOINT ["gsnet"]
 CMD ["--help"]
