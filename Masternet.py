@@ -31,9 +31,10 @@ class MasterNet(nn.Module):
 
     plainnet_struct: a structure string or a `PlainNet.Network`; num_classes: width of the logits. no_reslink leaves
     residual links out, no_BN batch normalisation, use_se puts squeeze-and-excitation into super-blocks, se_activation
-    is its inner activation ("hard_swish" or "relu"). Images are (N, 3, H, W), logits (N, num_classes).
+    is its inner activation ("hard_swish" or "relu"). style replaces these four, and says the rest of `PlainNet.Style`
+    too. Images are (N, 3, H, W), logits (N, num_classes).
 
-    State-dict keys are those of the published ZenNet checkpoints. BN eps is 1e-3. Raises StructureError.
+    State-dict keys are those of the published ZenNet checkpoints. Raises StructureError.
     """
 
     def __init__(
@@ -45,10 +46,11 @@ class MasterNet(nn.Module):
         no_BN: bool = False,
         use_se: bool = False,
         se_activation: str = "hard_swish",
+        style: Style | None = None,
     ) -> None:
         super().__init__()
         self.network = plainnet_struct if isinstance(plainnet_struct, Network) else PlainNet.parse(plainnet_struct)
-        self.style = Style(use_se, no_reslink, no_BN, se_activation)
+        self.style = style or Style(use_se, no_reslink, no_BN, se_activation)
         self.num_classes = num_classes
         self.module_list = nn.ModuleList(block.module(self.style) for block in self.network.blocks)
         self.fc_linear = Linear(self.network.out_channels, num_classes, 1).module()

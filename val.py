@@ -2,6 +2,7 @@
 
 python val.py --fp16 --gpu 0 --arch zennet_imagenet1k_latency01ms_res224
 python val.py --arch 'zennet_imagenet*' --data_dir ~/data/imagenet --limit 5000 --json
+torchrun --nproc_per_node=8 val.py --device cuda --apex --arch resnet50
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from DataLoader import DATASETS
 from Interface.running import run
-from Validation import command
+from Validation.options import option_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Validate; returns the exit status."""
-    parser = command.parser(__doc__ or "", batch_size=128)
-    parser.add_argument("--dataset", choices=("imagenet", "fake"), default="imagenet", help="data set")
-    return command.report(parser.parse_args(argv))
+    parser = option_parser(__doc__ or "", batch_size=128)
+    parser.add_argument("--dataset", choices=tuple(DATASETS), default="imagenet", help="data set")
+    options = parser.parse_args(argv)
+    from Validation.command import report
+
+    return report(options)
 
 
 if __name__ == "__main__":

@@ -10,15 +10,18 @@ import sys
 from collections.abc import Sequence
 
 from Interface.running import run
-from Validation import command
+from Validation.options import option_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Validate; returns the exit status."""
-    parser = command.parser(__doc__ or "", batch_size=512)
+    parser = option_parser(__doc__ or "", batch_size=512)
     help_text = "data set (default: the one in the network's name)"
     parser.add_argument("--dataset", choices=("cifar10", "cifar100"), help=help_text)
-    return command.report(parser.parse_args(argv))
+    options = parser.parse_args(argv)
+    from Validation.command import report
+
+    return report(options)
 
 
 if __name__ == "__main__":

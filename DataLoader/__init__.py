@@ -2,10 +2,19 @@
 
 settings = DataSettings("cifar10", Path("~/data/cifar10"), batch_size=128, workers=2, input_image_size=32)
 for images, labels in training_loader(settings): ...
+
+Importing this room needs no torch.
 """
 
-from DataLoader.data_sets import data_set
-from DataLoader.loaders import training_loader, validation_loader
+from typing import TYPE_CHECKING
+
 from DataLoader.settings import DATASETS, DataSettings
+from Interface.lazily import lazily
+
+if TYPE_CHECKING:
+    from DataLoader.data_sets import data_set
+    from DataLoader.loaders import training_loader, validation_loader
 
 __all__ = ["DATASETS", "DataSettings", "data_set", "training_loader", "validation_loader"]
+_MODULES = {"data_set": "data_sets", "training_loader": "loaders", "validation_loader": "loaders"}
+__getattr__ = lazily(__name__, _MODULES)

@@ -20,14 +20,17 @@ _CIFAR = {
 }
 
 
-def data_set(settings: DataSettings, train: bool) -> Dataset[tuple[Tensor, int]]:
+def data_set(settings: DataSettings, train: bool, transform: v2.Transform | None = None) -> Dataset[tuple[Tensor, int]]:
     """The training or the validation images of a data set: tensors (3, side, side) and labels from 0.
+
+    transform: from a PIL image to a tensor, instead of the preparation that the settings describe.
 
     A folder with train/CLASS/IMAGE and val/CLASS/IMAGE (or test/…) will do for every name but fake; classes count in
     alphabetical order. For cifar10 and cifar100 torchvision's files are read too. Raises InputError, which says what
     was looked for and where.
     """
-    transform = training_transform(settings) if train else validation_transform(settings)
+    if transform is None:
+        transform = training_transform(settings) if train else validation_transform(settings)
     if settings.dataset == "fake":
         return _noise(settings, train, transform)
     folder, splits = settings.folder, TRAINING if train else VALIDATION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,6 +27,22 @@ def mixed_seed(*numbers: int) -> int:
     return state >> 1
 
 
+class Share(Protocol):
+    """What decides which images a process sees: batches of one process, the processes, and the seed of the order."""
+
+    @property
+    def batch_size(self) -> int: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def processes(self) -> int: ...
+
+
 class EpochSampler(Sampler[tuple[int, int]]):
     """Pairs (epoch, image) of this process: a permutation that epoch and seed decide, every process having its share.
 
@@ -34,7 +51,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
     interrupted epoch has done.
     """
 
-    def __init__(self, images: int, settings: DataSettings) -> None:
+    def __init__(self, images: int, settings: Share) -> None:
         self.images = images
         self.settings = settings
         self.batches = images // (settings.batch_size * settings.processes)

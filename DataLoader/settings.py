@@ -14,20 +14,24 @@ CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 @dataclass(frozen=True)
 class Kind:
-    """What is known of a data set by its name: where it lies without --data_dir, and its classes (0: count folders)."""
+    """What is known of a data set by its name: where it may lie without --data_dir, and its classes (0: any number)."""
 
-    folder: Path | None
+    folders: tuple[Path, ...]
     classes: int
     cifar: bool = False
 
 
+def _below(*names: str) -> tuple[Path, ...]:
+    return tuple(Path("~/data", name) for name in names)
+
+
 DATASETS = {
-    "imagenet": Kind(Path("~/data/imagenet/images"), 1000),
-    "myimagenet100": Kind(Path("~/data/myimagenet100"), 100),
-    "image_folder": Kind(None, 0),
-    "cifar10": Kind(Path("~/data/pytorch_cifar10"), 10, cifar=True),
-    "cifar100": Kind(Path("~/data/pytorch_cifar100"), 100, cifar=True),
-    "fake": Kind(None, 10),
+    "imagenet": Kind(_below("imagenet/images", "imagenet/imagenet-torch", "imagenet"), 1000),
+    "myimagenet100": Kind(_below("myimagenet100"), 100),
+    "image_folder": Kind((), 0),
+    "cifar10": Kind(_below("pytorch_cifar10"), 10, cifar=True),
+    "cifar100": Kind(_below("pytorch_cifar100"), 100, cifar=True),
+    "fake": Kind((), 10),
 }
 
 
@@ -89,11 +93,16 @@ class DataSettings:
 
     @property
     def folder(self) -> Path:
-        """Where the images are looked for. Raises InputError where neither data_dir nor a usual folder is known."""
-        folder = self.data_dir or self.kind.folder
-        if folder is None:
+        """Where the images are looked for: data_dir, else the first usual folder that is there.
+
+        Raises InputError where neither is known.
+        """
+        usual = [folder.expanduser() for folder in self.kind.folders]
+        if self.data_dir is not None:
+            return Path(self.data_dir).expanduser()
+        if not usual:
             raise InputError(f"--dataset {self.dataset} has no usual folder: name it with --data_dir")
-        return Path(folder).expanduser()
+        return next((folder for folder in usual if folder.is_dir()), usual[0])
 
     @property
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -126,7 +126,7 @@ def settings_from(options: Namespace) -> SearchSettings:
         "plainnet_struct": structure,
         "objectives": objectives,
         "ensemble": proxies if options.zero_shot_score == ENSEMBLE else (),
-        "device": options.device or device_name(options.gpu),
+        "device": device_name(options.gpu, options.device),
     }
     return SearchSettings(**given | worked_out)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -55,6 +56,13 @@ def positive_int(text: str) -> int:
     return int(value)
 
 
+def not_negative(text: str) -> int:
+    """A whole number of at least zero."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return int(text)
+
+
 def positive_float(text: str) -> float:
     """A number above zero."""
     try:
@@ -66,8 +74,17 @@ def positive_float(text: str) -> float:
     return value
 
 
-def device_name(gpu: int | None) -> str:
-    """The torch device that --gpu N names; the CPU without it. Raises InputError where there is no such GPU."""
+def reading_processes() -> int:
+    """How many processes read images unless the user says: six, as published scripts have it, but no more than cores."""
+    return min(6, len(os.sched_getaffinity(0)))
+
+
+def device_name(gpu: int | None, name: str | None = None) -> str:
+    """The torch device that --device NAME or --gpu N means, by default the CPU. Raises InputError where it is not there."""
+    if name is not None and gpu is not None:
+        raise InputError("--device and --gpu contradict each other: use one of them")
+    if name not in (None, "cpu"):
+        return _working_device(name)
     if gpu is None:
         return "cpu"
     import torch
@@ -76,3 +93,16 @@ def device_name(gpu: int | None) -> str:
         found = torch.cuda.device_count()
         raise InputError(f"There is no GPU {gpu} (GPUs found: {found}): leave --gpu out to run on the CPU")
     return f"cuda:{gpu}"
+
+
+def _working_device(name: str) -> str:
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"torch has no device {name!r} here ({reason}): leave --device out to run on the CPU"
+        ) from error
+    return name

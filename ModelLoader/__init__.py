@@ -2,20 +2,22 @@
 
 --arch takes, in this order: a structure file (…/best_structure.txt), FILE.py:Class, a published name of `ZenNet`,
 myresnet18 to myresnet152, geffnet_NAME, a torchvision name, a timm name.
+
+Importing this room needs no torch; its functions do.
 """
 
 from __future__ import annotations
 
 import difflib
 from pathlib import Path
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 import ZenNet
 from Interface.options import InputError
-from ModelLoader import libraries, own
 from ModelLoader.expected import ExpectedInput, centre_crop
-from ZenNet.state import load_into, read_state
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["ExpectedInput", "expected_input", "list_models", "load_model"]
 
@@ -42,6 +44,9 @@ def load_model(
 
     Raises InputError (bad name, no weights), StructureError.
     """
+    from ModelLoader import own
+    from ZenNet.state import load_into, read_state
+
     if arch in ZenNet.list_models():
         return own.published_network(arch, num_classes, pretrained, weights, weights_url)
     network = _build(arch, num_classes, pretrained and weights is None, plainnet_struct, use_se)
@@ -55,6 +60,8 @@ def load_model(
 
 def expected_input(arch: str) -> ExpectedInput:
     """What a network was tested with; 224 pixels and ImageNet's figures where nothing is known. Raises InputError."""
+    from ModelLoader import libraries, own
+
     if arch in ZenNet.list_models():
         return own.published_input(arch)
     if arch.startswith(_GEFFNET):
@@ -68,6 +75,8 @@ def expected_input(arch: str) -> ExpectedInput:
 
 def list_models() -> list[str]:
     """Every name that needs no file, timm's included where it is installed."""
+    from ModelLoader import libraries
+
     return [
         *ZenNet.list_models(),
         *libraries.myresnet_names(),
@@ -83,6 +92,8 @@ def _is_file(arch: str) -> bool:
 def _build(
     arch: str, num_classes: int | None, pretrained: bool, plainnet_struct: str | None, use_se: bool
 ) -> nn.Module:
+    from ModelLoader import libraries, own
+
     classes = num_classes or 1000
     if arch == _STRUCTURE or _is_file(arch) or arch.startswith("myresnet"):
         if pretrained:

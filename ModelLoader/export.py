@@ -7,120 +7,19 @@ What was written is read back and run on random images; the file is kept only wh
 
 from __future__ import annotations
 
-import copy
 import logging
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
-
-from Interface.options import InputError, OptionParser, positive_int
+from Interface.options import OptionParser, positive_int
 from Interface.running import log_to, run
 from ModelLoader import expected_input
 from ModelLoader.options import add_network_options, network_of
 
 _LOG = logging.getLogger(__name__)
 _SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
-# float32 through another library's kernels: relative to the largest logit.
-_TOLERANCE = 1e-4
-_BATCHES = (1, 3)
-
-
-class ExportError(InputError):
-    """A network that could not be written so that it computes the same."""
-
-
-def export(network: nn.Module, file: Path, kind: str, resolution: int) -> float:
-    """Write a network (put into evaluation mode); returns the largest difference of an output, relative to the largest.
-
-    kind: "onnx" (batch size is free), "torchscript" or "safetensors" (weights alone). Images are (N, 3, resolution,
-    resolution). Nothing is left at `file` unless outputs agree to 1e-4 for batches of 1 and 3. Raises ExportError, or
-    ImportError's sentence as InputError where a library is missing.
-    """
-    network = network.eval().cpu().float()
-    part = file.with_name(f".{file.name}.part{_SUFFIXES[kind]}")
-    write, read = {
-        "onnx": (_write_onnx, _read_onnx),
-        "torchscript": (_write_torchscript, _read_torchscript),
-        "safetensors": (_write_safetensors, _read_safetensors),
-    }[kind]
-    try:
-        write(network, part, resolution)
-        difference = _difference(network, read(network, part), resolution)
-        if not difference <= _TOLERANCE:
-            raise ExportError(f"{kind} computes other outputs, off by {difference:.2g} of the largest: nothing is kept")
-        part.replace(file)
-    except ImportError as error:
-        raise InputError(
-            f"--format {kind} needs a library that is not installed ({error.name}): pip install it"
-        ) from error
-    except RuntimeError as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ExportError(f"The network cannot be written as {kind} ({reason}): nothing is kept") from error
-    finally:
-        part.unlink(missing_ok=True)
-    return difference
-
-
-@torch.inference_mode()
-def _difference(network: nn.Module, other: Callable[[Tensor], Tensor], resolution: int) -> float:
-    generator = torch.Generator().manual_seed(0)
-    worst = 0.0
-    for batch in _BATCHES:
-        images = torch.randn(batch, 3, resolution, resolution, generator=generator)
-        expected = network(images)
-        difference = (other(images) - expected).abs().max() / expected.abs().max().clamp(min=1e-12)
-        # A comparison with NaN is false in max(), and would hide it.
-        worst = float("nan") if difference.isnan() else max(worst, float(difference))
-    return worst
-
-
-def _write_onnx(network: nn.Module, file: Path, resolution: int) -> None:
-    import onnx  # noqa: F401
-    import onnxruntime  # noqa: F401
-    import onnxscript  # noqa: F401
-
-    image = torch.zeros(2, 3, resolution, resolution)
-    batch = {0: torch.export.Dim("batch")}
-    names = {"input_names": ["images"], "output_names": ["logits"]}
-    torch.onnx.export(
-        network, (image,), str(file), dynamo=True, dynamic_shapes=(batch,), external_data=False, verbose=False, **names
-    )
-
-
-def _read_onnx(network: nn.Module, file: Path) -> Callable[[Tensor], Tensor]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
-
-
-def _write_torchscript(network: nn.Module, file: Path, resolution: int) -> None:
-    with torch.inference_mode():
-        torch.jit.save(torch.jit.trace(network, torch.zeros(2, 3, resolution, resolution)), str(file))
-
-
-def _read_torchscript(network: nn.Module, file: Path) -> Callable[[Tensor], Tensor]:
-    return torch.jit.load(str(file), map_location="cpu").eval()
-
-
-def _write_safetensors(network: nn.Module, file: Path, resolution: int) -> None:
-    from safetensors.torch import save_file
-
-    save_file({key: value.contiguous().clone() for key, value in network.state_dict().items()}, file)
-
-
-def _read_safetensors(network: nn.Module, file: Path) -> Callable[[Tensor], Tensor]:
-    from safetensors.torch import load_file
-
-    other = copy.deepcopy(network)
-    for value in other.state_dict().values():
-        value.zero_()
-    other.load_state_dict(load_file(file), strict=True)
-    return other
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -139,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Export one network; returns the exit status."""
     options = parse_options(argv)
     log_to()
+    from ModelLoader.exporting import export
+
     network = network_of(options, options.arch, options.num_classes)
     resolution = options.input_image_size or expected_input(options.arch).resolution
     stem = Path(options.arch.partition(":")[0]).stem

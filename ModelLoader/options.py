@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from Interface.options import InputError, positive_int
 from ModelLoader import expected_input, load_model
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def add_network_options(parser: argparse.ArgumentParser) -> None:

@@ -22,14 +22,17 @@ from PlainNet import (
     composite_blocks,
     super_blocks,
 )
-from PlainNet.block import NO_COST, Block, Cost, Style, smart_round
+from PlainNet.block import DEPLOYED, NO_COST, PLAIN, UNITS, Block, Cost, Style, smart_round
 from PlainNet.errors import StructureError
 from PlainNet.network import BlockReport, Network
 from PlainNet.parser import Reader
 from PlainNet.super_blocks import SuperBlock
 
 __all__ = [
+    "DEPLOYED",
     "NO_COST",
+    "PLAIN",
+    "UNITS",
     "Block",
     "BlockReport",
     "Cost",

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-# Equal to PlainNet.modules.BN_EPS, which imports torch; only where a pooled map hardly varies does it count.
-BN_EPSILON = 1e-3
-
-
 class Primitive(Block):
     """Base of the layers that define their own costs; what they cost at a map size is remembered."""
 
@@ -214,7 +210,7 @@ class BN(SameWidth):
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
-        return modules.Layer(modules.batch_norm(self.channels))
+        return modules.Layer(modules.batch_norm(self.channels, style))
 
 
 class Activation(SameWidth):
@@ -301,7 +297,7 @@ class SE(SameWidth):
         return total.plus(Cost(parameters=2 * (channels + squeezed)))
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
-        norm = b"" if style.no_BN else mean_field.normalise(BN_EPSILON)
+        norm = b"" if style.no_BN else mean_field.normalise(style.bn_eps)
         relu = style.se_activation == "relu"
         inner = mean_field.RECTIFY if relu else mean_field.smooth(mean_field.Smooth.HARD_SWISH)
         squeeze = mean_field.average_pool(1) + mean_field.dense(self.squeezed_channels, 1, 1) + norm + inner

@@ -201,7 +201,8 @@ class GhostShuffleBlock(UnitBlock):
 
     Structure string: GhostShuffleBlock([body width, [stride,]] body blocks). The other branch ("projection") is
     GhostConv 1 x 1, BN, ReLU; with stride 2 it begins with a depth-wise convolution of the body's kernel and BN.
-    With stride 1 the concatenation is shuffled in two groups (even channels first), with stride 2 it is not.
+    With stride 1 the concatenation is shuffled in two groups (even channels first), with stride 2 it is not. The style
+    may close the projection by hard-swish and shuffle with either stride.
     """
 
     shuffled_strides: ClassVar[tuple[int, ...]] = (1,)
@@ -226,7 +227,7 @@ class GhostShuffleBlock(UnitBlock):
         return kernels[-1] if kernels else 0
 
     def projection(self, style: Style = PLAIN) -> tuple[Block, ...]:
-        """The primitives of the second branch, its closing ReLU left out."""
+        """The primitives of the second branch, its closing activation left out."""
         mid, half = self.body_channels, self.out_channels // 2
         ghost: tuple[Block, ...] = (interned(GhostConv, mid, half, 1, 1), interned(BN, half))
         down: tuple[Block, ...] = ()
@@ -234,6 +235,10 @@ class GhostShuffleBlock(UnitBlock):
             down = (interned(ConvDW, mid, self.kernel_size, self.stride), interned(BN, mid))
         branch = (*down, *ghost)
         return tuple(block for block in branch if not isinstance(block, BN)) if style.no_BN else branch
+
+    def shuffles(self, style: Style = PLAIN) -> bool:
+        """Whether the channels of the concatenation are shuffled."""
+        return style.shuffle_always or self.stride in self.shuffled_strides
 
     def validate(self) -> None:
         super().validate()
@@ -254,8 +259,10 @@ class GhostShuffleBlock(UnitBlock):
     def mean_field(self, style: Style = PLAIN) -> Steps:
         enter = mean_field.split(self.body_channels) if self.stride == 1 else mean_field.COPY
         body = chain_mean_field(self.body, style)
-        projection = chain_mean_field(self.projection(style), style) + mean_field.RECTIFY
-        shuffle = mean_field.DEINTERLEAVE if self.stride in self.shuffled_strides else b""
+        relu = style.projection_activation == "relu"
+        closing = mean_field.RECTIFY if relu else mean_field.smooth(mean_field.Smooth.HARD_SWISH)
+        projection = chain_mean_field(self.projection(style), style) + closing
+        shuffle = mean_field.DEINTERLEAVE if self.shuffles(style) else b""
         return enter + body + mean_field.SWAP + projection + mean_field.SWAP + mean_field.CONCATENATE + shuffle
 
     def module(self, style: Style = PLAIN) -> nn.Module:
@@ -264,8 +271,9 @@ class GhostShuffleBlock(UnitBlock):
         return modules.GhostShuffle(
             [block.module(style) for block in self.body],
             [modules.bare(block.module(style)) for block in self.projection(style)],
+            activation=style.projection_activation,
             split=self.stride == 1,
-            shuffle=self.stride in self.shuffled_strides,
+            shuffle=self.shuffles(style),
         )
 
 

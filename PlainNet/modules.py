@@ -15,8 +15,6 @@ from torch.nn import functional
 
 from PlainNet.block import Style
 
-BN_EPS = 1e-3
-
 
 def convolution(
     in_channels: int, out_channels: int, kernel_size: int, stride: int, groups: int = 1, bias: bool = False
@@ -26,9 +24,14 @@ def convolution(
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=bias)
 
 
-def batch_norm(channels: int) -> nn.BatchNorm2d:
-    """Batch normalisation with this field's eps of 1e-3."""
-    return nn.BatchNorm2d(channels, eps=BN_EPS)
+def _activation(name: str) -> nn.Module:
+    """The module of an activation that `Style` names."""
+    return nn.ReLU() if name == "relu" else nn.Hardswish()
+
+
+def batch_norm(channels: int, style: Style) -> nn.BatchNorm2d:
+    """Batch normalisation with the style's eps."""
+    return nn.BatchNorm2d(channels, eps=style.bn_eps)
 
 
 def linear(in_channels: int, out_channels: int, bias: bool) -> nn.Linear:
@@ -81,7 +84,7 @@ class ProjectedResidual(Chain):
         super().__init__(layers)
         projection: list[nn.Module] = [convolution(in_channels, out_channels, 1, stride, bias=True)]
         if not style.no_BN:
-            projection.append(batch_norm(out_channels))
+            projection.append(batch_norm(out_channels, style))
         self.proj = nn.Sequential(*projection)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -116,10 +119,15 @@ class GhostShuffle(Chain):
     """Projection branch and body branch, concatenated; see `PlainNet.composite_blocks.GhostShuffleBlock`."""
 
     def __init__(
-        self, layers: Sequence[nn.Module], projection: Sequence[nn.Module], split: bool, shuffle: bool
+        self,
+        layers: Sequence[nn.Module],
+        projection: Sequence[nn.Module],
+        activation: str,
+        split: bool,
+        shuffle: bool,
     ) -> None:
         super().__init__(layers)
-        self.proj = nn.Sequential(*projection, nn.ReLU())
+        self.proj = nn.Sequential(*projection, _activation(activation))
         self.split = split
         self.shuffle = shuffle
 
@@ -134,15 +142,14 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, squeezed_channels: int, style: Style) -> None:
         super().__init__()
-        activation = nn.ReLU() if style.se_activation == "relu" else nn.Hardswish()
         # Identity keeps the positions, and so the keys, where BN is left out.
         self.netblock = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             convolution(channels, squeezed_channels, 1, 1),
-            nn.Identity() if style.no_BN else batch_norm(squeezed_channels),
-            activation,
+            nn.Identity() if style.no_BN else batch_norm(squeezed_channels, style),
+            _activation(style.se_activation),
             convolution(squeezed_channels, channels, 1, 1),
-            nn.Identity() if style.no_BN else batch_norm(channels),
+            nn.Identity() if style.no_BN else batch_norm(channels, style),
             nn.Sigmoid(),
         )
 

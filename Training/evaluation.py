@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from Interface.options import InputError
+from Validation.precision import autocast
 from Validation.processes import summed
 
 
@@ -57,9 +58,3 @@ def counts(logits: Tensor, labels: Tensor) -> Tensor:
     loss = functional.cross_entropy(logits, labels, reduction="sum")
     values = torch.stack([found[:, 0].sum().double(), found.any(dim=1).sum().double()])
     return torch.cat([torch.stack([torch.full_like(loss, len(labels)).double(), loss.double()]), values])
-
-
-def autocast(device: str, enabled: bool) -> torch.autocast:
-    """Mixed precision: float16 on a GPU, bfloat16 on a CPU, which has no fast half."""
-    kind = "cuda" if device.startswith("cuda") else "cpu"
-    return torch.autocast(kind, torch.float16 if kind == "cuda" else torch.bfloat16, enabled=enabled)

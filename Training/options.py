@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from Interface.options import OptionParser, positive_float, positive_int
+from Interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
 
 _LOG = logging.getLogger(__name__)
 OPT_LEVELS = ("O0", "O1", "O2", "O3")
@@ -87,13 +87,6 @@ def loss_scale(text: str) -> float | None:
     return None if text == "dynamic" else positive_float(text)
 
 
-def not_negative(text: str) -> int:
-    """A whole number of at least zero."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return int(text)
-
-
 def _add_network(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--arch", required=True, metavar="NAME", help="network by name, FILE.py:Class or structure file")
     group.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch Masternet.py:MasterNet")
@@ -116,7 +109,12 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--data_dir", type=Path, metavar="FOLDER", help="its folder (default: below ~/data)")
     group.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
     group.add_argument(
-        "--workers_per_gpu", "--workers", type=not_negative, default=6, metavar="N", help="reading processes"
+        "--workers_per_gpu",
+        "--workers",
+        type=not_negative,
+        default=reading_processes(),
+        metavar="N",
+        help="reading processes",
     )
     group.add_argument("--batch_size", type=positive_int, metavar="N", help="images of a step, all processes together")
     group.add_argument("--batch_size_per_gpu", type=positive_int, metavar="N", help="images of a process (default 64)")

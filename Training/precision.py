@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from Training.evaluation import autocast
+from Validation.precision import autocast
 
 # A scale that is asked for by number stays until a gradient overflows.
 _NEVER = 2**31 - 1

@@ -1,4 +1,4 @@
-"""What val.py and val_cifar.py share: options, one row a network, and the report."""
+"""What val.py and val_cifar.py do: one row a network."""
 
 from __future__ import annotations
 
@@ -6,58 +6,23 @@ import fnmatch
 import json
 import os
 from argparse import Namespace
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 
-from matplotlib.figure import Figure
-from torch import Tensor, nn
+from torch import nn
 
-from Interface.files import written_whole
-from Interface.options import InputError, OptionParser, device_name, positive_int
+from Interface.options import InputError, device_name
 from Interface.running import log_to
 from ModelLoader import ExpectedInput, expected_input, list_models
 from ModelLoader.expected import centre_crop, whole_image
-from ModelLoader.options import add_network_options, network_of
+from ModelLoader.options import network_of
 from Validation.images import test_images
 from Validation.measure import validate
-from Validation.predict import predict
+from Validation.precision import Precision, mixed
+from Validation.predict import class_names, predict
 from Validation.processes import process_group
+from Validation.report import Row, draw_confusion, status_of, text_of
 
 _IN_NAMES = ("cifar10", "cifar100")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network's figures, or why there are none."""
-
-    arch: str
-    figures: dict | None
-    error: str | None = None
-    bad_input: bool = False
-
-
-def parser(description: str, batch_size: int) -> OptionParser:
-    """The options of a validation."""
-    parser = OptionParser(description)
-    add_network_options(parser)
-    data = parser.add_argument_group("data")
-    data.add_argument("--data_dir", "--data", metavar="FOLDER", help="data set's folder (default: below ~/data)")
-    data.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
-    data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
-    data.add_argument("--workers", type=int, default=6, metavar="N", help="processes that read images")
-    data.add_argument("--batch_size", type=positive_int, default=batch_size, metavar="N", help="images at a time")
-    data.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's")
-    machine = parser.add_argument_group("machine")
-    machine.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")
-    machine.add_argument("--device", metavar="NAME", help="torch device, instead of --gpu")
-    machine.add_argument("--fp16", action="store_true", help="half precision; bfloat16 on a CPU")
-    machine.add_argument("--channels_last", action="store_true", help="channels last in memory")
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    output.add_argument("--predict", type=Path, nargs="+", metavar="IMAGE", help="classify these pictures instead")
-    output.add_argument("--per_class", action="store_true", help="top-1 of each class")
-    output.add_argument("--confusion", type=Path, metavar="FILE.png", help="picture of true against predicted classes")
-    return parser
 
 
 def report(options: Namespace) -> int:
@@ -84,7 +49,7 @@ def dataset_of(options: Namespace, arch: str) -> str:
 
 def validate_all(options: Namespace) -> list[Row]:
     """One row for each network that --arch names; where it names several, an error is a row. Raises InputError."""
-    with process_group(options.device or device_name(options.gpu)) as device:
+    with process_group(device_name(options.gpu, options.device)) as device:
         return _validate_all(options, device)
 
 
@@ -111,7 +76,7 @@ def predict_all(options: Namespace) -> str:
     dataset = dataset_of(options, options.arch)
     expected = _expected(options, options.arch, dataset)
     network = _network(options, options.arch, dataset, expected)
-    device = options.device or device_name(options.gpu)
+    device = device_name(options.gpu, options.device)
     found = predict(network, options.predict, expected, device, options.data_dir)
     if options.json:
         return json.dumps({file: [asdict(guess) for guess in guesses] for file, guesses in found.items()})
@@ -141,6 +106,9 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
     # The data set first: a missing folder shows at once, a download of weights takes minutes.
     images = test_images(dataset, expected, options.data_dir, options.download)
     network = _network(options, arch, dataset, expected)
+    precision = Precision.HALF if options.fp16 else Precision.SINGLE
+    if options.apex:
+        network, precision = mixed(network, device)
     result = validate(
         network,
         images,
@@ -148,57 +116,22 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
         batch_size=options.batch_size,
         device=device,
         workers=options.workers,
-        half=options.fp16,
+        precision=precision,
         channels_last=options.channels_last,
         limit=options.limit,
     )
     if options.confusion and is_first():
-        draw_confusion(options.confusion, result.confusion)
+        draw_confusion(options.confusion, result.confusion, class_names(len(result.confusion), options.data_dir))
     figures = {"arch": arch, "dataset": dataset, "images": result.images, "top1": result.top1, "top5": result.top5}
     figures |= {"loss": result.loss, "images_per_second": result.images_per_second, "batch_size": result.batch_size}
-    figures |= {"resolution": expected.resolution, "crop": expected.crop, "fp16": options.fp16, "device": device}
-    return figures | ({"per_class": result.per_class()} if options.per_class else {})
-
-
-def draw_confusion(file: Path, confusion: Tensor) -> None:
-    """A picture of the counts, each row divided by its sum."""
-    shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
-    figure = Figure(figsize=(7, 6), layout="constrained")
-    axes = figure.subplots()
-    figure.colorbar(axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="viridis"), label="share of the true class")
-    axes.set(xlabel="predicted class", ylabel="true class", title=f"{int(confusion.sum())} images")
-    with written_whole(file, "wb") as stream:
-        figure.savefig(stream, format="png", dpi=120)
+    figures |= {"resolution": expected.resolution, "crop": expected.crop, "device": device}
+    figures["precision"] = "mixed" if options.apex else precision.value
+    if options.per_class:
+        figures["per_class"] = result.per_class()
+        figures["class_names"] = class_names(len(result.confusion), options.data_dir)
+    return figures
 
 
 def is_first() -> bool:
     """Whether this process reports: of those that torchrun started, the first."""
     return int(os.environ.get("RANK", "0")) == 0
-
-
-def text_of(rows: list[Row], as_json: bool) -> str:
-    """The rows as lines, or as one JSON object (under "networks" where there are several)."""
-    if not as_json:
-        return "\n".join(line for row in rows for line in _lines(row))
-    found = [row.figures or {"arch": row.arch, "error": row.error} for row in rows]
-    return json.dumps(found[0] if len(found) == 1 else {"networks": found})
-
-
-def status_of(rows: list[Row]) -> int:
-    """0 where a network was validated, 2 where every row is bad input, 1 where all failed otherwise."""
-    if any(row.error is None for row in rows):
-        return 0
-    return 2 if all(row.bad_input for row in rows) else 1
-
-
-def _lines(row: Row) -> list[str]:
-    if row.figures is None:
-        return [f"*** arch={row.arch}, error: {row.error}"]
-    f = row.figures
-    lines = [
-        f"*** arch={f['arch']}, top1 {f['top1']:.3f}%, top5 {f['top5']:.3f}%, loss {f['loss']:.4f}, "
-        f"{f['images']} images of {f['dataset']}, {f['images_per_second']:.1f} images/s"
-    ]
-    for label, accuracy in enumerate(f.get("per_class", [])):
-        lines.append(f"class {label}: {'no images' if accuracy is None else f'{accuracy:.2f}%'}")
-    return lines

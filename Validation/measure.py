@@ -13,6 +13,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from Interface.options import InputError
+from Validation.precision import Precision, autocast, half_type
 from Validation.processes import place, summed
 
 _LOG = logging.getLogger(__name__)
@@ -65,24 +66,26 @@ def validate(
     batch_size: int = 128,
     device: str = "cpu",
     workers: int = 0,
-    half: bool = False,
+    precision: Precision = Precision.SINGLE,
     channels_last: bool = False,
     limit: int | None = None,
 ) -> Result:
     """Classify test images; maps images (N, 3, H, W) of another size to `resolution` (bilinear) first.
 
-    half: half precision on a GPU, bfloat16 on a CPU, which has no fast half; the loss is taken in float32. Where a batch
-    does not fit into memory, the validation begins anew with half of it. The network is left on the device, in evaluation
-    mode and that precision. Raises InputError where a label has no logit.
+    precision: see `Precision`; the loss is taken in float32 always. Where a batch does not fit into memory, the validation
+    begins anew with half of it. The network is left on the device, in evaluation mode and its precision. Raises InputError
+    where a label has no logit.
     """
-    kind = torch.float32 if not half else torch.float16 if device.startswith("cuda") else torch.bfloat16
-    if kind == torch.bfloat16:
+    kind = half_type(device) if precision is Precision.HALF else torch.float32
+    if precision is not Precision.SINGLE and half_type(device) is torch.bfloat16:
         _LOG.info("Half precision on a CPU is bfloat16")
     layout = torch.channels_last if channels_last else torch.preserve_format
     network = network.eval().to(device=device, dtype=kind, memory_format=layout)
     while True:
         try:
-            return _pass(network, loader(images, batch_size, workers, limit), resolution, device, kind, layout)
+            batches = loader(images, batch_size, workers, limit)
+            with autocast(device, precision is Precision.MIXED):
+                return _pass(network, batches, resolution, device, kind, layout)
         except torch.OutOfMemoryError:
             if batch_size == 1:
                 raise InputError(f"One image does not fit into the memory of {device}: use another --device") from None

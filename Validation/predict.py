@@ -12,9 +12,10 @@ from torch import nn
 from torchvision.datasets import ImageFolder
 from torchvision.models import ResNet18_Weights
 
+from DataLoader.data_sets import VALIDATION
 from Interface.options import InputError
 from ModelLoader import ExpectedInput
-from Validation.images import SPLITS, transform
+from Validation.images import transform
 from Validation.measure import prepared
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -31,7 +32,7 @@ class Guess:
 
 def class_names(classes: int, data_dir: str | Path | None = None) -> list[str]:
     """Names by label: the folders of a data set, else ImageNet's or CIFAR-10's where the number fits, else "class 7"."""
-    for split in SPLITS if data_dir is not None else ():
+    for split in VALIDATION if data_dir is not None else ():
         folder = Path(data_dir).expanduser() / split  # type: ignore[arg-type]
         if folder.is_dir() and len(names := ImageFolder.find_classes(None, folder)[0]) == classes:  # type: ignore[arg-type]
             return names

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
@@ -34,13 +34,13 @@ class ScoringSettings:
 
     def style_for(self, proxy: Proxy) -> Style:
         """The style of the network that a proxy sees."""
-        keep = proxy.keeps_links if self.keep_links is None else self.keep_links
-        return Style(
-            use_se=self.style.use_se,
-            no_reslink=not keep,
-            no_BN=self.style.no_BN,
-            se_activation=self.style.se_activation,
-        )
+        return _with_links(self.style, proxy.keeps_links if self.keep_links is None else self.keep_links)
+
+
+# Asked for every candidate of a search: the same object each time is found at once wherever a style is a key.
+@lru_cache(maxsize=100)
+def _with_links(style: Style, keep: bool) -> Style:
+    return replace(style, no_reslink=not keep)
 
 
 @dataclass
@@ -134,14 +134,10 @@ def _score_module(network: Network | nn.Module, proxy: Proxy, context: ScoringCo
 def _build(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module:
     from Masternet import MasterNet
 
-    style = context.style
     module = MasterNet.uninitialised(
         num_classes=context.settings.num_classes,
         plainnet_struct=network,
-        no_reslink=style.no_reslink,
-        no_BN=style.no_BN,
-        use_se=style.use_se,
-        se_activation=style.se_activation,
+        style=context.style,
     ).to(context.settings.device)
     _set_weights(module, proxy.weights, context)
     if proxy.needs is Needs.MODULE and context.settings.device == "cpu":

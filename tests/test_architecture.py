@@ -16,9 +16,9 @@ ALLOWED = {
     "ZeroShotProxy": {"PlainNet", "Masternet"},
     "Latency": {"PlainNet", "Masternet"},
     "ZenNet": {"PlainNet", "Masternet", "Interface"},
-    "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet"},
-    "Validation": {"Interface", "ModelLoader"},
     "DataLoader": {"Interface"},
+    "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet", "DataLoader"},
+    "Validation": {"Interface", "DataLoader", "ModelLoader"},
     "Training": {"PlainNet", "Masternet", "Interface", "ZenNet", "ModelLoader", "DataLoader", "Validation"},
     "Evolution": {"PlainNet", "Masternet", "SearchSpace", "ZeroShotProxy", "Latency", "Interface"},
 }
@@ -44,7 +44,8 @@ def test_rooms_import_only_what_is_below_them(room):
 
 
 @pytest.mark.parametrize(
-    "module", ["PlainNet", "SearchSpace", "ZeroShotProxy", "evolution_search", "analyze_model", "ZenNet"]
+    "module",
+    ["PlainNet", "SearchSpace", "ZeroShotProxy", "ZenNet", "DataLoader", "ModelLoader", "Validation", *SCRIPTS],
 )
 def test_values_need_no_torch(module):
     script = f"import sys, {module}; print('torch' in sys.modules)"

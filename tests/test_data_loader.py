@@ -148,6 +148,19 @@ def test_errors_say_what_was_expected(change, message):
         training_loader(replace(FAKE, **change))
 
 
+def test_usual_folders_are_below_the_home_folder(tree, monkeypatch):
+    home = tree / "home"
+    monkeypatch.setenv("HOME", str(home))
+    with pytest.raises(InputError, match=f"{home}/data/imagenet/images has no folder val or test: .*val/CLASS/IMAGE"):
+        validation_loader(replace(FAKE, dataset="imagenet"))
+    (home / "data").mkdir(parents=True)
+    (home / "data" / "imagenet").symlink_to(tree)
+    assert len(validation_loader(replace(FAKE, dataset="imagenet")).dataset) == 6
+    (home / "data" / "elsewhere").symlink_to(tree)
+    elsewhere = replace(FAKE, dataset="image_folder", data_dir=Path("~/data/elsewhere"))
+    assert len(validation_loader(elsewhere).dataset) == 6
+
+
 def test_an_empty_split_is_named(tmp_path):
     (tmp_path / "train").mkdir()
     with pytest.raises(InputError, match="one folder of pictures a class"):

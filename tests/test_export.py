@@ -9,7 +9,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 
 from Interface.options import InputError
 from Masternet import MasterNet
-from ModelLoader import export
+from ModelLoader import export, exporting
 
 STRUCTURE = (
     "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,2)SuperResK3K3(16,16,1,8,1)SuperConvK1BNRELU(16,32,1,1)"
@@ -79,7 +79,7 @@ class Uneven(nn.Module):
 
 def test_an_export_that_computes_something_else_is_not_kept(tmp_path):
     with pytest.raises(InputError, match="computes other outputs"), pytest.warns(torch.jit.TracerWarning):
-        export.export(Uneven(), tmp_path / "wrong.pt", "torchscript", 8)
+        exporting.export(Uneven(), tmp_path / "wrong.pt", "torchscript", 8)
     assert not list(tmp_path.iterdir())
 
 
@@ -92,7 +92,7 @@ class Untraceable(nn.Module):
 
 def test_a_network_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="cannot be written as torchscript") as caught:
-        export.export(Untraceable(), tmp_path / "none.pt", "torchscript", 8)
+        exporting.export(Untraceable(), tmp_path / "none.pt", "torchscript", 8)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 

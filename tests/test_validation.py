@@ -1,5 +1,6 @@
 """Validation: figures that can be worked out by hand, an independent count on real images, and every way to fail."""
 
+import csv
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 from torchvision.models import ResNet18_Weights, resnet18
 
+import train_image_classification
 import val
 import val_cifar
 from Interface.options import InputError
@@ -59,7 +61,7 @@ def run_json(script, capsys, *arguments):
     return json.loads(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize("options", [[], ["--fp16"], ["--channels_last", "--batch_size", "4"]])
+@pytest.mark.parametrize("options", [[], ["--fp16"], ["--apex"], ["--channels_last", "--batch_size", "4"]])
 def test_figures_worked_out_by_hand(colours, capsys, options):
     arch = f"{colours / 'brightest.py'}:Brightest"
     arguments = ["--arch", arch, "--untrained", "--data_dir", colours / "data", "--input_image_size", 32]
@@ -120,7 +122,7 @@ def test_text_report(colours, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"*** arch={arch}, top1 72.727%, top5 100.000%, loss ")
     assert "11 images of imagenet" in lines[0]
-    assert lines[1:] == ["class 0: 75.00%", "class 1: 100.00%", "class 2: 60.00%"]
+    assert lines[1:] == ["blue: 75.00%", "green: 100.00%", "red: 60.00%"]
 
 
 def test_imagenet_images_are_resized_cropped_and_interpolated(tmp_path):
@@ -139,12 +141,35 @@ def test_imagenet_images_are_resized_cropped_and_interpolated(tmp_path):
     assert float(image[2, 0, 0]) == pytest.approx(-0.406 / 0.225, rel=1e-5)
 
 
-@pytest.mark.skipif(not ARCHIVE.is_file(), reason=f"no {ARCHIVE.name} in GSNET_DATA")
-def test_accuracy_on_real_images_is_the_independent_count(tmp_path, capsys):
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """Some real pictures of CIFAR-10's ten classes."""
+    if not ARCHIVE.is_file():
+        pytest.skip(f"no {ARCHIVE.name} in GSNET_DATA")
+    folder = tmp_path_factory.mktemp("sample")
     with tarfile.open(ARCHIVE) as archive:
         members = [m for m in archive.getmembers() if m.isfile() and "/00" in m.name and m.name[-5] in "02468"]
-        archive.extractall(tmp_path, [m for m in members if m.name.endswith(".jpg")], filter="data")
-    data = tmp_path / "cifar10"
+        archive.extractall(folder, [m for m in members if m.name.endswith(".jpg")], filter="data")
+    return folder / "cifar10"
+
+
+def test_a_trained_network_has_the_accuracy_of_its_training_log(sample, tmp_path, capsys):
+    structure = tmp_path / "best_structure.txt"
+    structure.write_text(STRUCTURE)
+    common = ["--arch", str(structure), "--dataset", "cifar10", "--data_dir", str(sample)]
+    options = ["--input_image_size", "32", "--epochs", "3", "--batch_size", "50", "--lr", "0.05", "--workers", "0"]
+    folder = tmp_path / "training"
+    assert train_image_classification.main([*common, *options, "--save_dir", str(folder)]) == 0
+    with (folder / "log.csv").open() as file:
+        best = max(csv.DictReader(file), key=lambda row: float(row["val_acc1"]))
+    found = run_json(val_cifar, capsys, *common, "--weights", folder / "best-params_rank0.pth")
+    assert found["top1"] == float(best["val_acc1"])
+    assert found["top5"] == float(best["val_acc5"])
+    assert found["loss"] == pytest.approx(float(best["val_loss"]), rel=1e-5)
+
+
+def test_accuracy_on_real_images_is_the_independent_count(sample, tmp_path, capsys):
+    data = sample
     mean, std = np.array([0.4914, 0.4822, 0.4465]), np.array([0.2023, 0.1994, 0.2010])
 
     def read(split):
@@ -219,20 +244,23 @@ def test_several_networks_are_rows_and_an_error_is_a_row(tmp_path, capsys, monke
     assert capsys.readouterr().out.startswith("*** arch=myresnet18, top1 ")
     assert val_cifar.main(["--arch", "zennet_cifar*", "--data_dir", str(tmp_path)]) == 2
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
+    assert len(lines) == 7 and lines[0].startswith("network ")
     assert sum("cifar-100-python" in line for line in lines) == 3
 
 
 @pytest.mark.parametrize(
     ("script", "arguments", "message"),
     [
-        (val, ["--arch", "resnet18", "--data_dir", "absent"], "has no val or test folder"),
+        (val, ["--arch", "resnet18", "--data_dir", "absent"], "has no folder val or test"),
         (val_cifar, ["--arch", "resnet18"], "does not say which data set: give --dataset"),
         (val_cifar, ["--arch", "resnet18", "--dataset", "cifar10", "--data_dir", "absent"], "holds neither"),
         (val, ["--arch", "nothing*", "--dataset", "fake"], "No network's name matches"),
         (val, ["--arch", "resnet*", "--dataset", "fake", "--weights", "x"], "belong to a single network"),
         (val, ["--arch", "resent18", "--dataset", "fake"], "did you mean"),
         (val, ["--arch", "resnet18", "--gpu", "77"], "There is no GPU 77"),
+        (val, ["--arch", "resnet18", "--device", "abacus"], "torch has no device 'abacus' here"),
+        (val, ["--arch", "resnet18", "--device", "cuda", "--gpu", "0"], "contradict"),
+        (val, ["--arch", "resnet18", "--dataset", "image_folder"], "no usual folder: name it with --data_dir"),
         (val, ["--arch", "resnet18", "--dataset", "fake", "--weights", "absent.pth"], "There is no file absent.pth"),
     ],
 )

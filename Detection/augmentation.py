@@ -1,0 +1,175 @@
+"""Random changes of training images and their boxes: warp, colour and mosaic.
+
+The warp is NanoDet's: resize . translate . flip . shear . rotate . stretch . scale . centre, one matrix and one sampling.
+Other than there, objects of which too little is left are dropped: a box without an area would still claim a prior.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from Detection.preprocessing import Placement, Preprocessing, moved, warped
+from Interface.options import InputError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image (H, W, 3) uint8, RGB, with its objects: boxes (M, 4) `x1, y1, x2, y2`, labels (M,), regions (K, 4)."""
+
+    image: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    regions: np.ndarray
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of the random changes. Pairs are the ends of uniform distributions, probabilities lie from 0 to 1.
+
+    scale about the centre; stretch of each axis; translate: half the range by which the centre moves, as a share of the
+    size; flip: probability of a mirror image; rotation and shear: largest angle in degrees. Colour works on pixels from 0 to
+    1, each change with probability one half: brightness adds, contrast and saturation multiply. mosaic: probability that
+    an image becomes a mosaic of four. An object is dropped that keeps less than minimal_side pixels in width or height or
+    less than minimal_share of its area. Raises InputError for values out of range.
+    """
+
+    scale: tuple[float, float] = (0.6, 1.4)
+    stretch: tuple[float, float] = (0.8, 1.2)
+    translate: float = 0.2
+    flip: float = 0.5
+    rotation: float = 0.0
+    shear: float = 0.0
+    brightness: float = 0.2
+    contrast: tuple[float, float] = (0.6, 1.4)
+    saturation: tuple[float, float] = (0.5, 1.2)
+    mosaic: float = 0.0
+    minimal_side: float = 2.0
+    minimal_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("scale", "stretch", "contrast", "saturation"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise InputError(f"The range {name} ({low} to {high}) has a positive lower end and a larger upper one")
+        for name in ("translate", "flip", "mosaic", "minimal_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"{name} {getattr(self, name)} is not between 0 and 1")
+
+    def matrix(self, rng: np.random.Generator, width: int, height: int) -> np.ndarray:
+        """A random warp (2, 3) within an image of width x height pixels."""
+        centre = _shift(-width / 2, -height / 2)
+        scale = np.diag([rng.uniform(*self.scale)] * 2 + [1.0])
+        stretch = np.diag([rng.uniform(*self.stretch), rng.uniform(*self.stretch), 1.0])
+        angle = math.radians(rng.uniform(-self.rotation, self.rotation))
+        rotate = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
+        slopes = np.tan(np.radians(rng.uniform(-self.shear, self.shear, size=2)))
+        shear = np.array([[1, slopes[0], 0], [slopes[1], 1, 0], [0, 0, 1]])
+        flip = np.diag([-1.0 if rng.random() < self.flip else 1.0, 1.0, 1.0])
+        place = rng.uniform(0.5 - self.translate, 0.5 + self.translate, size=2) * (width, height)
+        return (_shift(*place) @ flip @ shear @ rotate @ stretch @ scale @ centre)[:2]
+
+    def recoloured(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+        """The image (H, W, 3), pixels from 0 to 255, with other colours, float32; not clipped to 0 to 255."""
+        image = image.astype(np.float32) / 255
+        if rng.random() < 0.5:
+            image = image + np.float32(rng.uniform(-self.brightness, self.brightness))
+        if rng.random() < 0.5:
+            image = image * np.float32(rng.uniform(*self.contrast))
+        if rng.random() < 0.5:
+            hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+            hsv[..., 1] *= np.float32(rng.uniform(*self.saturation))
+            image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+        return image * 255
+
+    def apply(self, rng: np.random.Generator, sample: Sample, target: Preprocessing) -> tuple[Sample, np.ndarray]:
+        """The changed sample in the size of the network's input, its image float32 from 0 to 255, and the matrix (2, 3) of
+        the whole way."""
+        height, width = sample.image.shape[:2]
+        placement = target.placement(width, height)
+        matrix = _joined(placement.matrix, self.matrix(rng, width, height))
+        placement = replace(placement, matrix=matrix)
+        changed = placed(sample, placement, self.minimal_side, self.minimal_share)
+        return replace(changed, image=self.recoloured(rng, changed.image)), matrix
+
+
+def placed(sample: Sample, placement: Placement, minimal_side: float = 0.0, minimal_share: float = 0.0) -> Sample:
+    """The sample in the network's input: image warped; boxes and regions moved, clipped, and dropped where dead."""
+    limits = [placement.width, placement.height] * 2
+    boxes = moved(sample.boxes, placement.matrix)
+    inside = boxes.clip(0, limits)
+    sides = inside[:, 2:] - inside[:, :2]
+    whole = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    alive = (sides > 0).all(axis=1) & (sides >= minimal_side).all(axis=1)
+    alive &= np.prod(sides, axis=1) >= minimal_share * whole
+    regions = moved(sample.regions, placement.matrix).clip(0, limits)
+    regions = regions[(regions[:, 2:] > regions[:, :2]).all(axis=1)]
+    return Sample(warped(sample.image, placement), inside[alive], sample.labels[alive], regions)
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Four images around a random point of a canvas twice the input's size (Bochkovskiy et al. 2020, section 3.3).
+
+    Every image is brought to the input's size first, so that objects keep the size that they have without a mosaic once
+    the canvas is shrunk by half or a window of the input's size is cut out of it, each with probability one half.
+    """
+
+    target: Preprocessing
+    others: Callable[[np.random.Generator], list[Sample]] = field(repr=False)
+
+    def apply(self, rng: np.random.Generator, sample: Sample) -> Sample:
+        """A mosaic of this sample and three others."""
+        width, height = self.target.width, self.target.height
+        x = int(rng.uniform(0.5, 1.5) * width)
+        y = int(rng.uniform(0.5, 1.5) * height)
+        corners = ((x - width, y - height), (x, y - height), (x - width, y), (x, y))
+        stretch = replace(self.target, keep_ratio=False)
+        canvas = np.zeros((2 * height, 2 * width, 3), dtype=np.uint8)
+        parts = []
+        for (left, top), part in zip(corners, [sample, *self.others(rng)], strict=True):
+            placement = stretch.placement(part.image.shape[1], part.image.shape[0])
+            piece = placed(part, placement)
+            _paste(canvas, piece.image, left, top)
+            parts.append(_moved(piece, left, top, 2 * width, 2 * height))
+        window = _window(rng, width, height)
+        boxes, labels, regions = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "labels", "regions")
+        )
+        return placed(Sample(canvas, boxes, labels, regions), window, minimal_side=1, minimal_share=0.2)
+
+
+def _window(rng: np.random.Generator, width: int, height: int) -> Placement:
+    if rng.random() < 0.5:
+        return Placement(np.array([[0.5, 0, 0], [0, 0.5, 0]]), width, height)
+    left, top = rng.uniform(0, 1, size=2) * (width, height)
+    return Placement(np.array([[1, 0, -math.floor(left)], [0, 1, -math.floor(top)]], dtype=float), width, height)
+
+
+def _paste(canvas: np.ndarray, image: np.ndarray, left: int, top: int) -> None:
+    height, width = image.shape[:2]
+    x1, y1 = max(left, 0), max(top, 0)
+    x2, y2 = min(left + width, canvas.shape[1]), min(top + height, canvas.shape[0])
+    canvas[y1:y2, x1:x2] = image[y1 - top : y2 - top, x1 - left : x2 - left]
+
+
+def _moved(sample: Sample, left: int, top: int, width: int, height: int) -> Sample:
+    shift, limits = np.array([left, top] * 2), [width, height] * 2
+    boxes = (sample.boxes + shift).clip(0, limits)
+    kept = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) >= 0.2 * np.prod(
+        sample.boxes[:, 2:] - sample.boxes[:, :2], axis=1
+    )
+    return Sample(sample.image, boxes[kept], sample.labels[kept], (sample.regions + shift).clip(0, limits))
+
+
+def _shift(x: float, y: float) -> np.ndarray:
+    return np.array([[1.0, 0, x], [0, 1.0, y], [0, 0, 1.0]])
+
+
+def _joined(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    bottom = np.array([[0, 0, 1.0]])
+    return (np.concatenate([second, bottom]) @ np.concatenate([first, bottom]))[:2]

@@ -1,0 +1,105 @@
+"""COCO's average precision and recall, counted by pycocotools and read from its arrays.
+
+`COCOeval.summarize` reports an AP of -1 as soon as none of the limits of detections is 100, so the precision array is read
+here instead. Figures are in per cent, and None where the ground truth has no object of that kind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from Detection.coco_format import to_coco, to_coco_results
+from Detection.scene import ImageResults, SceneSet
+from Detection.visdrone_evaluation import drop_ignored
+
+MAX_DETECTIONS = (1, 10, 100, 500)
+SIZES = ("all", "small", "medium", "large")
+_USUAL, _MANY = 2, 3  # places of 100 and 500 in MAX_DETECTIONS
+
+
+@dataclass(frozen=True)
+class CocoResult:
+    """figures: by name, as `coco_figures` documents them; classes: AP, AP50, AP75 of each class at 100 and at 500."""
+
+    figures: dict[str, float | None]
+    classes: dict[str, dict[str, float | None]]
+
+
+def evaluate_coco(data: SceneSet, results: Sequence[ImageResults], regions: str = "discard") -> CocoResult:
+    """Score detections as the COCO API does, with at most 100 and at most 500 per image and class.
+
+    regions: what happens to ignored regions, as in `to_coco`; "drop" takes detections in them away as well.
+    """
+    content = to_coco(data, regions)
+    if regions == "drop":
+        results = [drop_ignored(scene, found)[1] for scene, found in zip(data.scenes, results, strict=True)]
+    return evaluate_json(content, to_coco_results(data, results))
+
+
+def evaluate_json(content: dict[str, Any], results: list[dict[str, Any]]) -> CocoResult:
+    """The same for ground truth and results in COCO's JSON."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = content
+        truth.createIndex()
+        found = _results(truth, results)
+        evaluation = COCOeval(truth, found, "bbox")
+        evaluation.params.maxDets = list(MAX_DETECTIONS)
+        evaluation.evaluate()
+        evaluation.accumulate()
+    names = {category["id"]: str(category["name"]) for category in content["categories"]}
+    order = [names[i] for i in evaluation.params.catIds]
+    precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+    return CocoResult(coco_figures(precision, recall), _by_class(precision, order))
+
+
+def _results(truth: COCO, results: list[dict[str, Any]]) -> COCO:
+    if results:
+        return truth.loadRes(results)
+    empty = COCO()
+    empty.dataset = {**truth.dataset, "annotations": []}
+    empty.createIndex()
+    return empty
+
+
+def coco_figures(precision: np.ndarray, recall: np.ndarray) -> dict[str, float | None]:
+    """The figures by name: AP, AP50, AP75, AP_small, AP_medium, AP_large, AR1, AR10, AR100, AR_small, AR_medium and AR_large
+    with at most 100 detections per image and class; AP_500, AP50_500 … AR_large_500 with at most 500.
+
+    precision (thresholds, recalls, classes, sizes, limits) and recall (thresholds, classes, sizes, limits) as in COCOeval.
+    """
+    figures: dict[str, float | None] = {}
+    for ending, limit in (("", _USUAL), ("_500", _MANY)):
+        for name, part in (("AP", slice(None)), ("AP50", 0), ("AP75", 5)):
+            figures[name + ending] = _mean(precision[part, ..., 0, limit])
+        for size, name in enumerate(SIZES[1:], start=1):
+            figures[f"AP_{name}{ending}"] = _mean(precision[..., size, limit])
+            figures[f"AR_{name}{ending}"] = _mean(recall[..., size, limit])
+    for limit, number in enumerate(MAX_DETECTIONS):
+        figures[f"AR{number}"] = _mean(recall[..., 0, limit])
+    return figures
+
+
+def _by_class(precision: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, float | None]]:
+    return {
+        name: {
+            f"{figure}{ending}": _mean(precision[part, ..., i, 0, limit])
+            for ending, limit in (("", _USUAL), ("_500", _MANY))
+            for figure, part in (("AP", slice(None)), ("AP50", 0), ("AP75", 5))
+        }
+        for i, name in enumerate(names)
+    }
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Mean in per cent without the -1 of what does not exist."""
+    values = values[values > -1]
+    return 100 * float(values.mean()) if values.size else None

@@ -1,0 +1,152 @@
+"""Detection data sets as batches of a network's inputs, the same after an interruption and with any number of workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from DataLoader.loaders import EpochSampler, mixed_seed
+from Detection.augmentation import Augmentation, Mosaic, Sample, placed
+from Detection.preprocessing import MULTIPLE, Preprocessing, read_image
+from Detection.scene import SceneSet, corners, usable, with_others_as_regions
+from Detection.targets import Batch, Targets
+from Interface.options import InputError
+
+
+@dataclass(frozen=True)
+class LoadingSettings:
+    """How images become batches.
+
+    preprocessing: of training and evaluation alike; augmentation: None leaves training images as they are. batch_size:
+    images of one process and step. others_as_regions: objects of no class (VisDrone's category 11) neither train nor count.
+    Everything random follows from seed, epoch and the image's place in the data set.
+    """
+
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    augmentation: Augmentation | None = field(default_factory=Augmentation)
+    batch_size: int = 8
+    workers: int = 0
+    seed: int = 0
+    rank: int = 0
+    processes: int = 1
+    others_as_regions: bool = True
+
+
+class _Images:
+    """Images of a data set as samples, their faulty boxes left out."""
+
+    def __init__(self, data: SceneSet, settings: LoadingSettings) -> None:
+        scenes = data.scenes
+        if settings.others_as_regions:
+            scenes = tuple(with_others_as_regions(scene) for scene in scenes)
+        self.scenes = tuple(usable(scene) for scene in scenes)
+        self.settings = settings
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def sample(self, index: int) -> Sample:
+        """The image and its objects; ignored objects become regions. Raises InputError where the image is unlike its entry."""
+        scene = self.scenes[index]
+        if scene.image is None:
+            raise InputError(f"The data set names no image file for {scene.name}")
+        image = read_image(scene.image)
+        if image.shape[:2] != (scene.height, scene.width):
+            raise InputError(
+                f"{scene.image} has {image.shape[1]} x {image.shape[0]} pixels, "
+                f"the annotations were made for {scene.width} x {scene.height}"
+            )
+        boxes = corners(scene.boxes)
+        regions = np.concatenate([corners(scene.regions), boxes[scene.ignored]])
+        return Sample(image, boxes[~scene.ignored], scene.labels[~scene.ignored], regions)
+
+    def target(self, index: int, sample: Sample, matrix: np.ndarray) -> Targets:
+        """What the detector learns from, in pixels of the input."""
+        scene = self.scenes[index]
+        return Targets(
+            boxes=torch.from_numpy(sample.boxes).float(),
+            labels=torch.from_numpy(np.asarray(sample.labels, dtype=np.int64)),
+            ignored=torch.from_numpy(sample.regions).float(),
+            image_id=scene.name,
+            to_input=torch.from_numpy(np.ascontiguousarray(matrix)).float(),
+            original_size=(scene.height, scene.width),
+        )
+
+    def as_it_is(self, index: int, sample: Sample) -> tuple[Tensor, Targets]:
+        """The image resized and normalised, (3, H, W), and its targets."""
+        placement = self.settings.preprocessing.placement(sample.image.shape[1], sample.image.shape[0])
+        sample = placed(sample, placement)
+        image = torch.from_numpy(self.settings.preprocessing.normalised(sample.image))
+        return image, self.target(index, sample, placement.matrix)
+
+
+class TrainingImages(_Images, Dataset[tuple[Tensor, Targets]]):
+    """Changed images by (epoch, index); the changes follow from seed, epoch and index alone."""
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, Targets]:
+        epoch, index = place
+        settings = self.settings
+        sample = self.sample(index)
+        if settings.augmentation is None:
+            return self.as_it_is(index, sample)
+        rng = np.random.default_rng(mixed_seed(settings.seed, epoch, index))
+        if rng.random() < settings.augmentation.mosaic:
+            sample = Mosaic(settings.preprocessing, self._three_others).apply(rng, sample)
+        sample, matrix = settings.augmentation.apply(rng, sample, settings.preprocessing)
+        image = torch.from_numpy(settings.preprocessing.normalised(sample.image))
+        return image, self.target(index, sample, matrix)
+
+    def _three_others(self, rng: np.random.Generator) -> list[Sample]:
+        return [self.sample(index) for index in rng.integers(len(self), size=3).tolist()]
+
+
+class EvaluationImages(_Images, Dataset[tuple[Tensor, Targets]]):
+    """Images by index, as they are."""
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Targets]:
+        return self.as_it_is(index, self.sample(index))
+
+
+def collated(samples: list[tuple[Tensor, Targets]]) -> Batch:
+    """Images of any sizes as one batch, padded with zeros to the right and below, to multiples of 32."""
+    height, width = (max(image.shape[axis] for image, _ in samples) for axis in (1, 2))
+    height, width = (-(-side // MULTIPLE) * MULTIPLE for side in (height, width))
+    images = torch.zeros(len(samples), 3, height, width)
+    for place, (image, _) in zip(images, samples, strict=True):
+        place[:, : image.shape[1], : image.shape[2]] = image
+    return Batch(images, [target for _, target in samples])
+
+
+def detection_training_loader(data: SceneSet, settings: LoadingSettings) -> DataLoader[Batch]:
+    """Shuffled and changed batches of this process; `loader.sampler.set_epoch(epoch, skip)` comes before every epoch.
+
+    Raises InputError where the data set is smaller than one batch of all processes.
+    """
+    images = TrainingImages(data, settings)
+    sampler = EpochSampler(len(images), settings)
+    if not sampler.batches:
+        wanted = settings.batch_size * settings.processes
+        raise InputError(f"The data set has {len(images)} images, a batch {wanted}: use a smaller --batch_size")
+    return DataLoader(images, settings.batch_size, sampler=sampler, drop_last=True, **_reading(settings))
+
+
+def detection_evaluation_loader(data: SceneSet, settings: LoadingSettings) -> DataLoader[Batch]:
+    """The images of this process in order and as they are; each image is in exactly one process's batches."""
+    images: Dataset = EvaluationImages(data, settings)
+    if settings.processes > 1:
+        images = Subset(images, range(settings.rank, len(data), settings.processes))
+    return DataLoader(images, settings.batch_size, **_reading(settings))
+
+
+def _reading(settings: LoadingSettings) -> dict:
+    return {
+        "num_workers": settings.workers,
+        "persistent_workers": settings.workers > 0,
+        "pin_memory": False,
+        "collate_fn": collated,
+        "generator": torch.Generator().manual_seed(mixed_seed(settings.seed)),
+    }

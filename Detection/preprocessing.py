@@ -1,0 +1,125 @@
+"""How an image becomes a network's input: one function that resizes, for training, evaluation and every picture of a user's.
+
+Coordinates are continuous: pixel i covers [i, i + 1), so that a point moves by the matrix alone and the image is sampled at
+pixel centres. An image that shrinks to less than half is averaged over whole blocks first, so that small objects leave a trace.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from Interface.options import InputError
+
+CHANNEL_ORDER = "rgb"
+# ImageNet's, of pixels from 0 to 255 in the order red, green, blue.
+MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+MULTIPLE = 32
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an image lies in the network's input: matrix (2, 3) from pixels of the file to pixels of the input, and the
+    input's width and height."""
+
+    matrix: np.ndarray
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network expects of an image; a checkpoint keeps it.
+
+    width, height: of the input in pixels, multiples of 32. keep_ratio: the image is scaled as it is and centred in the
+    smallest input of multiples of 32 that holds it; otherwise it is stretched to width x height. mean and deviation: of
+    pixels from 0 to 255, red, green, blue. Raises InputError for sizes that the network cannot have.
+    """
+
+    width: int = 640
+    height: int = 640
+    keep_ratio: bool = False
+    mean: tuple[float, float, float] = MEAN
+    deviation: tuple[float, float, float] = DEVIATION
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.height) < MULTIPLE or self.width % MULTIPLE or self.height % MULTIPLE:
+            raise InputError(
+                f"An input of {self.width} x {self.height} is not possible: both are multiples of {MULTIPLE}"
+            )
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where an image of width x height pixels lies in the input."""
+        if not self.keep_ratio:
+            scales = self.width / width, self.height / height
+            return Placement(_affine(*scales, 0, 0), self.width, self.height)
+        scale = min(self.width / width, self.height / height)
+        # The small number takes back what the division may have lost of a whole one.
+        inner = [math.floor(scale * side + 1e-9) for side in (width, height)]
+        outer = [max(MULTIPLE, math.ceil(side / MULTIPLE) * MULTIPLE) for side in inner]
+        shift = [(big - scale * side) / 2 for big, side in zip(outer, (width, height), strict=True)]
+        return Placement(_affine(scale, scale, *shift), *outer)
+
+    def normalised(self, image: np.ndarray) -> np.ndarray:
+        """An RGB image (H, W, 3) of pixels from 0 to 255 as float32 (3, H, W), mean taken off and divided by deviation."""
+        values = (image.astype(np.float32) - np.float32(self.mean)) / np.float32(self.deviation)
+        return np.ascontiguousarray(values.transpose(2, 0, 1))
+
+    def apply(self, image: np.ndarray) -> tuple[np.ndarray, Placement]:
+        """An RGB image (H, W, 3) uint8 as the network's input (3, height, width) float32, and where it lies in it."""
+        placement = self.placement(image.shape[1], image.shape[0])
+        return self.normalised(warped(image, placement)), placement
+
+
+def _affine(scale_x: float, scale_y: float, shift_x: float, shift_y: float) -> np.ndarray:
+    return np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y]], dtype=np.float64)
+
+
+def read_image(file: Path) -> np.ndarray:
+    """An image as RGB (H, W, 3) uint8, as stored: a rotation in its EXIF data is not applied, as annotations know none.
+
+    Raises InputError where the file is missing or no image.
+    """
+    if not file.is_file():
+        raise InputError(f"There is no image {file}")
+    image = cv2.imread(str(file), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if image is None:
+        raise InputError(f"{file} is no image that can be read")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def warped(image: np.ndarray, placement: Placement) -> np.ndarray:
+    """The image (H, W, 3) moved by an affine matrix (2, 3), bilinear, black outside: (height, width, 3)."""
+    matrix = np.array(placement.matrix, dtype=np.float64)
+    for axis in (0, 1):
+        blocks = math.floor(1 / max(float(np.linalg.norm(matrix[:, axis])), 1e-6) + 1e-9)
+        if blocks < 2:
+            continue
+        side = image.shape[1 - axis]
+        shrunk = max(1, side // blocks)
+        size = (shrunk, image.shape[0]) if axis == 0 else (image.shape[1], shrunk)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        matrix[:, axis] *= side / shrunk
+    # OpenCV counts from pixel centres: half a pixel to either side of the matrix.
+    matrix[:, 2] += matrix[:, :2] @ np.array([0.5, 0.5]) - 0.5
+    size = (placement.width, placement.height)
+    return cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+
+
+def moved(boxes: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Boxes (M, 4) `x1, y1, x2, y2` moved by an affine matrix (2, 3): the hulls of their four moved corners, not clipped."""
+    x1, y1, x2, y2 = boxes.T
+    points = np.stack([np.stack([x1, y1]), np.stack([x2, y1]), np.stack([x2, y2]), np.stack([x1, y2])])  # (4, 2, M)
+    points = np.einsum("ij,pjm->pim", matrix[:, :2], points) + matrix[:, 2][None, :, None]
+    return np.concatenate([points.min(axis=0), points.max(axis=0)]).T
+
+
+def moved_back(boxes: np.ndarray, placement: Placement, width: int, height: int) -> np.ndarray:
+    """Boxes (M, 4) `x1, y1, x2, y2` of the input in pixels of the file, clipped to its width and height."""
+    inverse = np.linalg.inv(placement.matrix[:, :2])
+    back = np.concatenate([inverse, -(inverse @ placement.matrix[:, 2:])], axis=1)
+    return moved(boxes, back).clip(0, [width, height, width, height])

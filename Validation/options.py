@@ -1,0 +1,36 @@
+"""The command line of val.py and val_cifar.py; needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from Interface.options import OptionParser, not_negative, positive_int, reading_processes
+from ModelLoader.options import add_network_options
+
+
+def option_parser(description: str, batch_size: int) -> OptionParser:
+    """The options of a validation."""
+    parser = OptionParser(description)
+    add_network_options(parser)
+    data = parser.add_argument_group("data")
+    data.add_argument("--data_dir", "--data", metavar="FOLDER", help="data set's folder (default: below ~/data)")
+    data.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
+    data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
+    data.add_argument(
+        "--workers", type=not_negative, default=reading_processes(), metavar="N", help="processes that read images"
+    )
+    data.add_argument("--batch_size", type=positive_int, default=batch_size, metavar="N", help="images at a time")
+    data.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's")
+    machine = parser.add_argument_group("machine")
+    machine.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")
+    machine.add_argument("--device", metavar="NAME", help="torch device, instead of --gpu")
+    precision = machine.add_mutually_exclusive_group()
+    precision.add_argument("--fp16", action="store_true", help="half precision; bfloat16 on a CPU")
+    precision.add_argument("--apex", action="store_true", help="mixed precision, by torch where Apex has none")
+    machine.add_argument("--channels_last", action="store_true", help="channels last in memory")
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    output.add_argument("--predict", type=Path, nargs="+", metavar="IMAGE", help="classify these pictures instead")
+    output.add_argument("--per_class", action="store_true", help="top-1 of each class")
+    output.add_argument("--confusion", type=Path, metavar="FILE.png", help="picture of true against predicted classes")
+    return parser

@@ -1,0 +1,44 @@
+"""The number formats that a network is run in."""
+
+from __future__ import annotations
+
+import enum
+import logging
+
+import torch
+from torch import nn
+
+from Interface.apex import find_apex
+
+_LOG = logging.getLogger(__name__)
+
+
+class Precision(enum.Enum):
+    """SINGLE: float32 throughout. HALF: weights and images in 16 bits. MIXED: weights in float32, layers as torch chooses."""
+
+    SINGLE = "float32"
+    HALF = "half"
+    MIXED = "mixed"
+
+
+def half_type(device: str) -> torch.dtype:
+    """The 16-bit format of a device: float16 on a GPU, bfloat16 on a CPU, which has no fast half."""
+    return torch.float16 if device.startswith("cuda") else torch.bfloat16
+
+
+def autocast(device: str, enabled: bool) -> torch.autocast:
+    """Mixed precision in the device's 16-bit format."""
+    return torch.autocast("cuda" if device.startswith("cuda") else "cpu", half_type(device), enabled=enabled)
+
+
+def mixed(network: nn.Module, device: str) -> tuple[nn.Module, Precision]:
+    """A network for mixed precision as `--apex` asks for it, and the precision to validate it in.
+
+    An Apex that still has `apex.amp` patches the network (level O1) for a GPU, after which it takes float32; without it, and
+    on a CPU, it is torch's own.
+    """
+    apex = find_apex()
+    _LOG.info("%s", apex.message)
+    if apex.amp is None or not device.startswith("cuda"):
+        return network, Precision.MIXED
+    return apex.amp.initialize(network.to(device), opt_level="O1"), Precision.SINGLE
