@@ -24,6 +24,9 @@ class Accuracy:
     top1: float
     top5: float
 
+    def __str__(self) -> str:
+        return f"top-1 {self.top1:.3f}%, top-5 {self.top5:.3f}%, loss {self.loss:.4f}, {self.images} images"
+
 
 @torch.no_grad()
 def evaluate(
