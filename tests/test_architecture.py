@@ -14,7 +14,7 @@ ALLOWED = {
     "PlainNet": set(),
     "SearchSpace": {"PlainNet"},
     "ZeroShotProxy": {"PlainNet", "Masternet"},
-    "Latency": {"PlainNet", "Masternet"},
+    "Latency": {"PlainNet", "Masternet", "SearchSpace", "Interface"},
     "ZenNet": {"PlainNet", "Masternet", "Interface"},
     "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet"},
     "Validation": {"Interface", "ModelLoader"},
