@@ -21,8 +21,7 @@ CHAINS = 100
 CALIBRATION_NETWORKS = 40
 ROUNDS = 3
 CALIBRATION = "calibration"
-_REPEATS = 25
-_SECONDS_A_TURN = 0.5
+_SECONDS_A_TURN = 0.15
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) ->
 def _whole_network(network: Network, setting: Setting) -> float:
     import torch
 
-    from Latency.measurement import dtype_of, time_calls
+    from Latency.measurement import dtype_of, time_for
     from Masternet import MasterNet
 
     style = setting.style
@@ -140,9 +139,7 @@ def _whole_network(network: Network, setting: Setting) -> float:
     model = model.to(setting.device, dtype).eval()
     try:
         with torch.inference_mode():
-            once = time_calls(lambda: model(images), images.device, 2).median
-            repeats = min(_REPEATS, max(3, int(_SECONDS_A_TURN / once)))
-            return time_calls(lambda: model(images), images.device, repeats).median
+            return time_for(lambda: model(images), images.device, _SECONDS_A_TURN)
     except RuntimeError as error:
         raise LatencyError(f"{network} cannot run at {setting.conditions}: {str(error).splitlines()[0]}") from error
 
@@ -152,4 +149,6 @@ def _shuffled(networks: Sequence[Network], seed: int) -> list[Network]:
 
 
 def _progress(total: int, done: int, what: str, quiet: bool) -> tqdm:
-    return tqdm(total=total, initial=done, desc=what, unit="", disable=quiet, mininterval=1 if sys.stderr.isatty() else 15)
+    return tqdm(
+        total=total, initial=done, desc=what, unit="", disable=quiet, mininterval=1 if sys.stderr.isatty() else 15
+    )

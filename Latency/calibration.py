@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,6 +15,8 @@ FEWEST_NETWORKS = 6
 # How strongly coefficients of single terms are drawn towards the overall ratio, in networks.
 _PRIOR = 4.0
 _LAYER_TERMS = 3
+# (networks, terms) and (networks,) seconds to (terms,) coefficients.
+Fit = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def fit(terms: Sequence[Sequence[float]], seconds: Sequence[float]) -> Calibration:
@@ -24,20 +26,30 @@ def fit(terms: Sequence[Sequence[float]], seconds: Sequence[float]) -> Calibrati
     leave-one-out. Raises LatencyError for fewer than 6 networks.
     """
     if len(seconds) < FEWEST_NETWORKS:
-        raise LatencyError(f"{len(seconds)} timed networks cannot calibrate a predictor: time at least {FEWEST_NETWORKS}")
+        raise LatencyError(
+            f"{len(seconds)} timed networks cannot calibrate a predictor: time at least {FEWEST_NETWORKS}"
+        )
     rows, times = np.array(terms, dtype=np.float64), np.array(seconds, dtype=np.float64)
     coefficients = _fit(rows, times)
     errors = leave_one_out(rows, times)
     return Calibration(tuple(map(float, coefficients)), float(np.sqrt(np.mean(errors**2))), len(times))
 
 
-def leave_one_out(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
+def leave_one_out(rows: np.ndarray, times: np.ndarray, fit_to: Fit | None = None) -> np.ndarray:
     """Logarithm of predicted over measured for every network, fitted to all others."""
+    fit_to = fit_to or _fit
     errors = np.empty(len(times))
     for i in range(len(times)):
         others = np.arange(len(times)) != i
-        errors[i] = np.log(rows[i] @ _fit(rows[others], times[others]) / times[i])
+        errors[i] = np.log(rows[i] @ fit_to(rows[others], times[others]) / times[i])
     return errors
+
+
+def fit_few(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Two coefficients for networks too few for `fit`: of the layers' seconds, and of their number."""
+    two = np.column_stack((rows[:, :_LAYER_TERMS].sum(axis=1), rows[:, _LAYER_TERMS]))
+    layers, launch = non_negative_least_squares(two / times[:, None], np.ones(len(times)))
+    return np.array((layers, layers, layers, launch, 0.0))
 
 
 def _fit(rows: np.ndarray, times: np.ndarray) -> np.ndarray:

@@ -92,7 +92,9 @@ class Listing:
         self.fuses = fuses
         self.layers: list[Layer] = []
 
-    def add(self, kind: str, channels: int, size: int, out: int | None = None, kernel: int = 1, stride: int = 1) -> None:
+    def add(
+        self, kind: str, channels: int, size: int, out: int | None = None, kernel: int = 1, stride: int = 1
+    ) -> None:
         """One more layer on a map of `size` x `size`."""
         out = channels if out is None else out
         self.layers.append(Layer(kind, self.batch, channels, size, size, out, kernel, stride, 0))

@@ -98,6 +98,16 @@ def time_calls(
     return LatencyFigures(*quantiles(times, n=4, method="inclusive"), len(times), _interval(times))
 
 
+def time_for(action: Callable[[], object], device: torch.device, seconds: float) -> float:
+    """Median seconds of an action over at least 3 repeats, and about `seconds` of them; after one of warm-up."""
+    timer = _timer(device)
+    timer(action)
+    times = [timer(action) for _ in range(3)]
+    while sum(times) < seconds:
+        times.append(timer(action))
+    return median(times)
+
+
 def _interval(times: list[float]) -> float:
     count = len(times)
     if count < _FEWEST:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from Latency.errors import LatencyError
 from Latency.interpolation import LayerCurve
-from Latency.layers import DEPTHWISE, Layer, Listing, classifier_layers, layers_of, list_layers
+from Latency.layers import DEPTHWISE, Layer, Listing, classifier_layers, list_layers
 from Latency.table import Calibration, Conditions, LatencyTable
 from PlainNet import Block, Network, Style, SuperBlock
 from PlainNet.block import PLAIN

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 from Latency.errors import LatencyError
@@ -107,7 +106,11 @@ class LatencyTable:
                 "or from a TinyNAS library with --import_tinynas"
             )
         try:
-            return cls(path, sqlite3.connect(path))
+            connection = sqlite3.connect(path)
+            # A commit after every chain or network, each without waiting for the disk.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            return cls(path, connection)
         except sqlite3.Error as error:
             raise LatencyError(f"{path} is no latency table: {error}") from error
 
@@ -179,7 +182,7 @@ class LatencyTable:
         return self.add_layers(precision, read_tinynas(path))
 
     def networks(self, conditions: Conditions, role: str) -> list[TimedNetwork]:
-        """Whole networks timed under these conditions, each with the median over the rounds in which it was timed."""
+        """Whole networks timed under these conditions, each with the least of its rounds: the computer undisturbed."""
         query = (
             "SELECT structure, num_classes, use_se, seconds FROM networks "
             "WHERE precision = ? AND batch = ? AND resolution = ? AND role = ? ORDER BY structure, num_classes, use_se"
@@ -189,8 +192,7 @@ class LatencyTable:
             for *network, seconds in self._connection.execute(query, (*conditions, role)):
                 rounds.setdefault(tuple(network), []).append(seconds)  # type: ignore[arg-type]
         return [
-            TimedNetwork(text, classes, bool(se), role, median(seconds))
-            for (text, classes, se), seconds in rounds.items()
+            TimedNetwork(text, classes, bool(se), role, min(seconds)) for (text, classes, se), seconds in rounds.items()
         ]
 
     def rounds(self, conditions: Conditions, role: str) -> set[tuple[int, str]]:
@@ -224,7 +226,8 @@ class LatencyTable:
         """Keep a fit."""
         with self._reporting(), self._connection:
             self._connection.execute(
-                "INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?, ?)", (*conditions, json.dumps(asdict(calibration)))
+                "INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?, ?)",
+                (*conditions, json.dumps(asdict(calibration))),
             )
 
     def close(self) -> None:
@@ -251,4 +254,3 @@ def is_calibrated(path: Path, conditions: Conditions) -> bool:
         return False
     with LatencyTable.open(path) as table:
         return table.calibration(conditions) is not None
-

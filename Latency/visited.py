@@ -50,4 +50,3 @@ def _walk(
         if admits(candidate):
             network = candidate
     return network
-
