@@ -18,7 +18,7 @@ ALLOWED = {
     "PlainNet": set(),
     "SearchSpace": {"PlainNet"},
     "ZeroShotProxy": {"PlainNet", "Masternet"},
-    "Latency": {"PlainNet", "Masternet"},
+    "Latency": {"PlainNet", "Masternet", "SearchSpace", "Interface"},
     "ZenNet": {"PlainNet", "Masternet", "Interface"},
     "DataLoader": {"Interface"},
     "ModelLoader": {"PlainNet", "Masternet", "Interface", "ZenNet", "DataLoader"},
