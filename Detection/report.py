@@ -42,10 +42,16 @@ def _coco(result: CocoResult) -> dict[str, Any]:
 
 
 def as_text(figures: dict[str, Any]) -> str:
-    """The figures of one protocol, or of both one after the other, as tables."""
-    if "protocol" not in figures:
-        return "\n\n".join(as_text(part) for part in figures.values())
-    return "\n".join(_visdrone_lines(figures) if figures["protocol"] == "visdrone" else _coco_lines(figures))
+    """The figures of one protocol, or of both one after the other, as tables; then objects by file and times, if there."""
+    lines: list[str] = []
+    for part in (figures, figures.get("visdrone"), figures.get("coco")):
+        if part and "protocol" in part:
+            lines += [*_visdrone_lines(part), ""] if part["protocol"] == "visdrone" else [*_coco_lines(part), ""]
+    lines += [f"{file}: {count} objects" for file, count in figures.get("predicted", {}).items()]
+    if "milliseconds_per_image" in figures:
+        times = figures["milliseconds_per_image"].items()
+        lines.append("milliseconds an image: " + ", ".join(f"{name} {value:.1f}" for name, value in times))
+    return "\n".join(lines).rstrip()
 
 
 def _visdrone_lines(figures: dict[str, Any]) -> list[str]:

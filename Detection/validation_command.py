@@ -30,12 +30,15 @@ def parser(description: str) -> OptionParser:
     model.add_argument(
         "--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the checkpoint's"
     )
-    model.add_argument("--score_threshold", type=float, default=0.01, metavar="P", help="least score of a detection")
-    model.add_argument("--nms", type=float, default=0.6, metavar="IOU", help="overlap at which the weaker one goes")
+    model.add_argument("--score_threshold", type=float, default=0.005, metavar="P", help="least score of a detection")
+    model.add_argument(
+        "--nms_threshold", type=float, default=0.6, metavar="IOU", help="overlap at which the weaker one goes"
+    )
     model.add_argument("--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image")
     data = parser.add_argument_group("data")
     data.add_argument("--data_dir", type=Path, metavar="PATH", help="data set to evaluate on")
     data.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
+    data.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read images")
     data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
     data.add_argument("--predict", type=Path, nargs="+", metavar="PATH", help="images, folders or videos instead")
     data.add_argument(

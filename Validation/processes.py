@@ -22,8 +22,12 @@ def process_group(device: str) -> Iterator[str]:
     if cuda:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
+    store, rank, processes = next(distributed.rendezvous("env://"))
+    # torchrun keeps one store over its restarts, in which the addresses of processes that died would be found again.
+    store = distributed.PrefixStore(f"restart {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     # Gloo stays for values that are on the CPU, which then need not wait for the GPU.
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    engines = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+    distributed.init_process_group(engines, store=store, rank=rank, world_size=processes)
     try:
         yield device
     finally:
