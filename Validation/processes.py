@@ -22,8 +22,12 @@ def process_group(device: str) -> Iterator[str]:
     if cuda:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
         torch.cuda.set_device(device)
+    store, rank, processes = next(distributed.rendezvous("env://"))
+    # torchrun keeps one store over its restarts, in which the addresses of processes that died would be found again.
+    store = distributed.PrefixStore(f"restart {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     # Gloo stays for values that are on the CPU, which then need not wait for the GPU.
-    distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
+    engines = "cpu:gloo,cuda:nccl" if cuda else "gloo"
+    distributed.init_process_group(engines, store=store, rank=rank, world_size=processes)
     try:
         yield device
     finally:
@@ -73,6 +77,22 @@ def told_by_first(message: bytes) -> bytes:
     if len(content):
         copy_from_first(content)
     return content.numpy().tobytes()
+
+
+def gathered(message: bytes) -> list[bytes]:
+    """The messages of all processes in their order, in every process."""
+    rank, processes = place()
+    if processes == 1:
+        return [message]
+    lengths = torch.zeros(processes, dtype=torch.int64)
+    lengths[rank] = len(message)
+    summed(lengths)
+    # Every process fills its own row, so that the sum is all of them.
+    content = torch.zeros(processes, int(lengths.max()), dtype=torch.uint8)
+    if message:
+        content[rank, : len(message)] = torch.frombuffer(bytearray(message), dtype=torch.uint8)
+    summed(content)
+    return [row[:length].numpy().tobytes() for row, length in zip(content, lengths.tolist(), strict=True)]
 
 
 class Vote:

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Trains what Zen_NAS_cifar_params1M_search.sh found on CIFAR-10 by Horovod.
+source "$(dirname "${BASH_SOURCE[0]}")/distributed_common.sh"
+
+EPOCHS=${EPOCHS:-1440} BATCH_SIZE_PER_GPU=${BATCH_SIZE_PER_GPU:-128}
+classify by_horovod Zen_NAS_cifar_params1M 4 --wd 4e-5 --sync_bn "$@"
