@@ -144,6 +144,14 @@ def test_coco_gives_back_what_was_written(split):
         assert np.array_equal(other.regions, scene.regions) and np.array_equal(other.occlusion, scene.occlusion)
 
 
+def test_file_names_with_or_without_their_folder(split):
+    content = to_coco(read_visdrone(split))
+    content["images"][0]["file_name"] = "images/0000001_a.jpg"
+    (split / "all.json").write_text(json.dumps(content))
+    images = [scene.image for scene in read_data_set(split / "all.json").scenes]
+    assert images == [split / "images" / "0000001_a.jpg", split / "images" / "0000002_b.jpg"]
+
+
 @pytest.mark.skipif(not FIRST_50.is_file(), reason=f"no {FIRST_50.name} in GSNET_DATA")
 def test_real_boxes_of_visdrone(tmp_path):
     (tmp_path / "first50.json").write_bytes(gzip.decompress(FIRST_50.read_bytes()))
@@ -253,6 +261,7 @@ def test_statistics_and_their_picture(tmp_path, split):
     }
     assert (figures["ignored_boxes"], figures["ignored_regions"], figures["objects_of_no_class"]) == (1, 1, 1)
     assert figures["occlusion"] == {"0": 3, "1": 1, "2": 1}
+    assert figures["repeated_images"] == [["0000001_a", "0000002_b"]]
     draw(read_visdrone(split), tmp_path / "stats.png")
     assert cv2.imread(str(tmp_path / "stats.png")).shape[1] > 1000
 
