@@ -118,7 +118,7 @@ def time_network(options: Namespace) -> dict:
     from Latency import backends
     from Latency.measurement import dtype_of
     from ModelLoader import expected_input, load_model
-    from ModelLoader.export import export
+    from ModelLoader.exporting import export
 
     torch.set_num_threads(options.threads)
     on_processor = options.device == "cpu" and not options.fp16 and not options.channels_last

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from Latency.layers import ADD, Layer
-from PlainNet.modules import BN_EPS, shuffle_halves
+from PlainNet.modules import shuffle_halves
 
 WARM_UP = 2
 _FEWEST, _MOST = 5, 40
@@ -126,7 +126,7 @@ def _operation(layer: Layer, place: dict) -> Callable[..., Tensor]:
             *widths, layer.kernel_size, layer.stride, padding, groups=layer.groups, bias=False, **place
         )
     elif layer.kind == "BN":
-        module = nn.BatchNorm2d(layer.in_channels, BN_EPS, **place)
+        module = nn.BatchNorm2d(layer.in_channels, **place)
     elif layer.kind == "MaxPool":
         module = nn.MaxPool2d(layer.kernel_size, layer.stride, (layer.kernel_size - 1) // 2)
     elif layer.kind == "Linear":

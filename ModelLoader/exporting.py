@@ -89,16 +89,12 @@ def _write_onnx(network: nn.Module, file: Path, size: tuple[int, int], output: s
         logging.getLogger(library).setLevel(logging.WARNING)
     image = torch.zeros(2, 3, *size)
     batch = {0: torch.export.Dim("batch")}
-<<<<<<< HEAD
-    names = {"input_names": ["images"], "output_names": [output]}
-=======
->>>>>>> main
     torch.onnx.export(
         network,
         (image,),
         str(file),
         input_names=["images"],
-        output_names=["logits"],
+        output_names=[output],
         dynamo=True,
         dynamic_shapes=(batch,),
         external_data=False,

@@ -42,7 +42,17 @@ _SMOOTHING = 0.1
 _SEVERAL = ("ddp", "apex")
 _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
-_INCIDENTAL = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "workers_per_gpu", "retired", "gpu"}
+_INCIDENTAL = {
+    "auto_resume",
+    "resume",
+    "save_dir",
+    "save_freq",
+    "print_freq",
+    "workers_per_gpu",
+    "workers",
+    "retired",
+    "gpu",
+}
 TaskBuilder = Callable[[nn.Module, Namespace, int], Classification]
 Task = TypeVar("Task", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound=Trainer)

@@ -105,7 +105,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--save_dir", type=Path, required=True)
     parser.add_argument("--docs", type=Path, help="folder for drawn tiles and figures")
-    parser.add_argument("--epochs", type=int, default=150)
+    parser.add_argument("--epochs", type=int, default=80)
     options = parser.parse_args()
     folder = options.save_dir.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def main() -> None:
         "epochs": options.epochs,
         "neck_channels": 32,
         "head_channels": 32,
-        "lr": 2e-3,
+        "lr": 4e-3,
         "ema": 0.99,
         "val_interval": 10_000,
         "workers": 0,

