@@ -9,6 +9,7 @@ import platform
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ import PlainNet
 from DataLoader import DATASETS, DataSettings, training_loader, validation_loader
 from Interface.files import write_text
 from Interface.options import InputError, device_name
-from Interface.running import log_to
+from Interface.running import FAILED, log_to
 from ModelLoader import load_model
 from Training import checkpoints, record
 from Training.evaluation import evaluate
@@ -26,7 +27,7 @@ from Training.initialisers import initialise, set_batch_norm
 from Training.loop import Trainer
 from Training.optimisers import OptimiserSettings
 from Training.schedules import Schedule
-from Training.settings import TrainingSettings
+from Training.settings import Terminated, TrainingFailed, TrainingSettings
 from Training.step import Stepper
 from Training.tasks import Classification
 from Validation.processes import place, process_group
@@ -37,13 +38,27 @@ _SMOOTHING = 0.1
 _SEVERAL = ("ddp", "apex")
 # What two trainings may differ in and still be the same.
 _INCIDENTAL = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "workers_per_gpu", "retired", "gpu"}
-TaskBuilder = Callable[[nn.Module, Namespace, int], Classification]
+TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, int], Classification]
 
 
-def train(options: Namespace, name: str, build_task: TaskBuilder) -> None:
+def exit_status(options: Namespace, name: str, build_task: TaskBuilder, side: int) -> int:
+    """Train as `train` does, and say in one sentence why it ended before its time. Raises InputError."""
+    try:
+        train(options, name, build_task, side)
+    except TrainingFailed as failure:
+        print(failure, file=sys.stderr)
+        return FAILED
+    except Terminated as end:
+        print(end, file=sys.stderr)
+        return end.status
+    return 0
+
+
+def train(options: Namespace, name: str, build_task: TaskBuilder, side: int) -> None:
     """Train, or validate with --evaluate_only. name: of the log and of the .done file.
 
-    build_task makes the task from the network, the options and the number of classes. Raises InputError,
+    build_task makes the task from the network, the options, the settings, the training data's settings and the steps
+    of an epoch. side: of training images, in pixels; validation images have --input_image_size. Raises InputError,
     TrainingFailed, Terminated.
     """
     if options.resume and options.auto_resume:
@@ -58,7 +73,7 @@ def train(options: Namespace, name: str, build_task: TaskBuilder) -> None:
         if writes and first:
             options.save_dir.mkdir(parents=True, exist_ok=True)
         log_to(options.save_dir / f"{name}.log" if writes and first else None, quiet=not first)
-        trainer = _trainer(options, device, build_task)
+        trainer = _trainer(options, device, build_task, side)
         if not writes:
             _report(trainer, options, device)
             return
@@ -84,15 +99,16 @@ def device_of(options: Namespace) -> str:
     return "cpu" if options.dist_mode == "cpu" else device_name(options.gpu or 0)
 
 
-def _trainer(options: Namespace, device: str, build_task: TaskBuilder) -> Trainer:
-    data = data_settings(options)
-    training, validation = training_loader(data), validation_loader(data)
+def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int) -> Trainer:
+    validation = validation_loader(data_settings(options))
+    data = replace(data_settings(options), input_image_size=side)
+    training = training_loader(data)
     _check_classes(training.dataset.images, data.fake_classes)  # type: ignore[attr-defined]
     images = len(training.dataset)  # type: ignore[arg-type]
     settings = training_settings(options, images, data)
     torch.manual_seed(options.seed)
     network = build_network(options, settings.classes)
-    task = build_task(network, options, settings.classes).to(device)
+    task = build_task(network, options, settings, data, training.sampler.batches).to(device)  # type: ignore[attr-defined]
     if settings.channels_last:
         task = task.to(memory_format=torch.channels_last)
     if options.sync_bn and device.startswith("cuda") and place()[1] > 1:

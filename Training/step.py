@@ -15,7 +15,7 @@ from Training.evaluation import autocast
 from Training.losses import cutmix, mixup, smoothed_targets
 from Training.optimisers import optimiser
 from Training.settings import TrainingSettings
-from Training.tasks import Classification
+from Training.tasks import Classification, Place
 from Validation.processes import place
 
 
@@ -60,8 +60,11 @@ class Stepper:
         found = torch.zeros(2, dtype=torch.float64, device=self.device)
         parts = self.settings.accumulate
         chunks = list(zip(images.chunk(parts), targets.chunk(parts), labels.chunk(parts), strict=True))
+        first = 0
         for i, chunk in enumerate(chunks):
-            found += self._backward(*chunk, total=len(images), last=i == len(chunks) - 1)
+            place_in_run = (epoch, number, first)
+            found += self._backward(*chunk, place_in_run, total=len(images), last=i == len(chunks) - 1)
+            first += len(chunk[0])
         self._update()
         return found
 
@@ -74,11 +77,13 @@ class Stepper:
             return mixup(images, targets)
         return cutmix(images, targets) if s.cutmix else (images, targets)
 
-    def _backward(self, images: Tensor, targets: Tensor, labels: Tensor, total: int, last: bool) -> Tensor:
+    def _backward(
+        self, images: Tensor, targets: Tensor, labels: Tensor, place: Place, total: int, last: bool
+    ) -> Tensor:
         parallel = isinstance(self.module, DistributedDataParallel) and not last
         with self.module.no_sync() if parallel else nullcontext():  # type: ignore[union-attr, operator]
             with autocast(self.device, self.settings.amp):
-                loss, logits = self.module(images, targets)
+                loss, logits = self.module(images, targets, *self.task.guidance(images, place))
             self.scaler.scale(loss * (len(images) / total)).backward()
         hits = torch.zeros((), device=self.device) if self.settings.mixes else (logits.argmax(1) == labels).sum()
         return torch.stack([loss.detach().double() * len(images), hits.double()])
