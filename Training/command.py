@@ -225,11 +225,19 @@ def _check_classes(images: object, classes: int) -> None:
 
 def _report(trainer: Trainer, options: Namespace, device: str) -> None:
     if options.dry_run:
-        times = trainer.dry_run()
-        _LOG.info("%.1f s an epoch, %.2f h for all", times["seconds_per_epoch"], times["seconds"] / 3600)
+        found = trainer.dry_run()
+        epochs, hours = trainer.settings.epochs, found["seconds"] / 3600
+        where = "of GPU memory" if device.startswith("cuda") else "of memory, reading processes not counted"
+        _LOG.info(
+            "Two batches ran. %.1f s an epoch, %.2f h for %d epochs; %.2f GB %s",
+            *(found["seconds_per_epoch"], hours, epochs, found["gigabytes"], where),
+        )
         return
-    found = evaluate(trainer.stepper.validated, trainer.validation, device, trainer.settings.amp)
-    _LOG.info("top-1 %.3f%%, top-5 %.3f%%, loss %.4f, %d images", found.top1, found.top5, found.loss, found.images)
+    accuracy = evaluate(trainer.stepper.validated, trainer.validation, device, trainer.settings.amp)
+    _LOG.info(
+        "top-1 %.3f%%, top-5 %.3f%%, loss %.4f, %d images",
+        *(accuracy.top1, accuracy.top5, accuracy.loss, accuracy.images),
+    )
 
 
 def _write_config(options: Namespace) -> None:

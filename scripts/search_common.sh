@@ -8,7 +8,8 @@
 #   ZERO_SHOT_SCORE     another proxy    SEED             random numbers  WORKERS     scoring processes
 #   BUDGET_MODEL_SIZE, BUDGET_FLOPS, BUDGET_MAC, BUDGET_LATENCY, MAX_LAYERS   other budgets; empty for none
 #   SMOKE=1             a few iterations, to see that everything runs
-# Further arguments of the script go to evolution_search.py.
+# Further arguments of a script that only searches go to evolution_search.py, of others to the training (train_common.sh).
+# What was searched already is not searched again.
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -20,7 +21,9 @@ GHOSTSHUFFLE_1M_START="SuperConvK3BNRELU(3,32,2,1)SuperGhostShuffleK3(32,64,2,32
 SuperGhostShuffleK3(128,256,2,128,1)SuperGhostShuffleK3(256,512,2,256,1)SuperConvK1BNRELU(512,128,1,1)"
 GHOSTSHUFFLE_2M_START="SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,1,8,1)SuperGhostShuffleK3(16,32,2,16,1)\
 SuperGhostShuffleK3(32,64,2,32,1)SuperGhostShuffleK3(64,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
-export XX_START GHOSTSHUFFLE_1M_START GHOSTSHUFFLE_2M_START
+IDW_START="SuperConvK3BNRELU(3,8,2,1)SuperResIDWE6K3(8,32,2,8,1)SuperResIDWE6K3(32,48,2,32,1)\
+SuperResIDWE6K3(48,96,2,48,1)SuperResIDWE6K3(96,128,2,96,1)SuperConvK1BNRELU(128,2048,1,1)"
+export XX_START IDW_START GHOSTSHUFFLE_1M_START GHOSTSHUFFLE_2M_START
 
 # search NAME: needs SPACE and START; RESOLUTION, CLASSES and the budgets may be set before.
 search() {
@@ -44,6 +47,8 @@ search() {
     [[ -n ${BUDGET_MAC:-} ]] && options+=(--budget_mac "$BUDGET_MAC")
     [[ -n ${BUDGET_LATENCY:-} ]] && options+=(--budget_latency "$BUDGET_LATENCY")
     [[ -n ${MAX_LAYERS:-} ]] && options+=(--max_layers "$MAX_LAYERS")
+    # A search that was stopped goes on.
+    [[ -e $save_dir/search.db && ! -e $save_dir/best_structure.txt ]] && options+=(--resume)
     "$PYTHON" "$ROOT/evolution_search.py" "${options[@]}" "$@"
     "$PYTHON" "$ROOT/analyze_model.py" --plainnet_struct_txt "$save_dir/best_structure.txt" \
         --input_image_size "$resolution" --num_classes "$classes" | tee "$save_dir/analyze_model.txt"
