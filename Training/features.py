@@ -49,7 +49,7 @@ class TimmStages(StageFeatures):
 class TracedStages(StageFeatures):
     """For any other network that can be traced: the output of the last block at each ratio.
 
-    Blocks are the network's children; those of a Sequential stand for themselves. side: of the images, in pixels.
+    Blocks are the network's children; what is in a plain Sequential stands for itself. side: of the images, in pixels.
     Raises InputError.
     """
 
@@ -136,7 +136,8 @@ def _last_blocks(network: nn.Module, side: int) -> dict[int, str]:
 
 def _blocks(network: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     for name, child in network.named_children():
-        if isinstance(child, nn.Sequential):
+        # Not its subclasses: torchvision's tracing takes some of them whole.
+        if type(child) is nn.Sequential:
             yield from _blocks(child, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", child
