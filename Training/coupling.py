@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
+from typing import TypeVar, cast
 
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import fp16_compress_hook
@@ -15,6 +16,7 @@ from Validation.horovod import running
 from Validation.processes import place
 
 _LOG = logging.getLogger(__name__)
+TaskT = TypeVar("TaskT", bound=nn.Module)
 
 
 class Coupling:
@@ -97,15 +99,15 @@ def coupling(device: str, half: bool, parts: int) -> Coupling:
     return DataParallel(device, half) if place()[1] > 1 else Coupling()
 
 
-def with_synchronised_norms(task: nn.Module, device: str) -> nn.Module:
+def with_synchronised_norms(task: TaskT, device: str) -> TaskT:
     """Batch normalisation over the images of all GPUs; on a CPU, where neither engine has it, the task as it is."""
     if place()[1] == 1 or not device.startswith("cuda"):
         _LOG.warning("--sync_bn has no effect here: it needs several GPUs")
         return task
     horovod = running()
     if horovod is None:
-        return nn.SyncBatchNorm.convert_sync_batchnorm(task)
-    return _with_horovod_norms(task, horovod)
+        return cast(TaskT, nn.SyncBatchNorm.convert_sync_batchnorm(task))
+    return cast(TaskT, _with_horovod_norms(task, horovod))
 
 
 def _with_horovod_norms(module: nn.Module, horovod: ModuleType) -> nn.Module:
