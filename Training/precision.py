@@ -12,7 +12,8 @@ from torch.optim import Optimizer
 
 from Validation.precision import autocast
 
-TaskT = TypeVar("TaskT", bound=nn.Module)
+Task = TypeVar("Task", bound=nn.Module)
+
 # A scale that is asked for by number stays until a gradient overflows.
 _NEVER = 2**31 - 1
 
@@ -29,7 +30,7 @@ class TorchPrecision:
         scale: dict[str, Any] = {} if loss_scale is None else {"init_scale": loss_scale, "growth_interval": _NEVER}
         self.scaler = torch.amp.GradScaler("cuda" if half else "cpu", enabled=half, **scale)
 
-    def initialise(self, task: TaskT, optimiser: Optimizer) -> tuple[TaskT, Optimizer]:
+    def initialise(self, task: Task, optimiser: Optimizer) -> tuple[Task, Optimizer]:
         """The task and its optimiser, prepared; comes before they are coupled to other processes."""
         return task, optimiser
 
@@ -69,7 +70,7 @@ class ApexPrecision:
         self.amp, self.opt_level = amp, opt_level
         self.loss_scale = "dynamic" if loss_scale is None else loss_scale
 
-    def initialise(self, task: TaskT, optimiser: Optimizer) -> tuple[TaskT, Optimizer]:
+    def initialise(self, task: Task, optimiser: Optimizer) -> tuple[Task, Optimizer]:
         return self.amp.initialize(task, optimiser, opt_level=self.opt_level, loss_scale=self.loss_scale, verbosity=0)
 
     def forward(self) -> AbstractContextManager:
