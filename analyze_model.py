@@ -12,29 +12,15 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import PlainNet
 from Interface.options import InputError, OptionParser, positive_int
 from Interface.running import run
-from PlainNet import BlockReport, Cost, Network, Style
+from PlainNet import UNITS, BlockReport, Cost, Network, Style
 
-_MASTERNET = "Masternet.py:MasterNet"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """ptflops' count of one image: in all, by kind of layer that we leave out, and what is left to compare with ours."""
-
-    total: int
-    left_out: dict[str, int]
-    parameters: int
-
-    @property
-    def comparable(self) -> int:
-        """Multiply-accumulates of convolutions and linear layers, bias left out."""
-        return self.total - sum(self.left_out.values())
+_MASTERNET, _DETECTOR = "Masternet.py:MasterNet", "gsnet_detector"
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -43,7 +29,12 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     network = parser.add_argument_group("network")
     network.add_argument("--plainnet_struct", metavar="TEXT", help="structure string")
     network.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="file with a structure string")
-    network.add_argument("--arch", default=_MASTERNET, metavar="NAME", help="what the structure is built as")
+    network.add_argument(
+        "--arch", default=_MASTERNET, metavar="NAME", help=f"what it is built as; {_DETECTOR}: GSNet's detector"
+    )
+    network.add_argument(
+        "--unit", choices=tuple(UNITS), help="GhostShuffle unit (default: searched; detector: deployed)"
+    )
     network.add_argument(
         "--input_image_size", type=positive_int, default=224, metavar="PIXELS", help="height and width"
     )
@@ -60,12 +51,29 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
 def load_network(options: Namespace) -> Network:
     """The network that the options name."""
     if options.arch != _MASTERNET:
-        raise InputError(f"--arch {options.arch} is not known here: use {_MASTERNET} with --plainnet_struct")
+        raise InputError(f"--arch {options.arch} is not known here: use {_MASTERNET} or {_DETECTOR}")
+    return structure_of(options)
+
+
+def structure_of(options: Namespace) -> Network:
+    """The structure that the options name."""
     if bool(options.plainnet_struct) == bool(options.plainnet_struct_txt):
         raise InputError("Give one of --plainnet_struct and --plainnet_struct_txt")
     if options.plainnet_struct:
         return PlainNet.parse(options.plainnet_struct)
     return PlainNet.read_structure_file(options.plainnet_struct_txt)
+
+
+def detector_report(options: Namespace) -> str:
+    """The counts of the published detector, or of the same one on another structure."""
+    from Detection.catalogue import published_settings
+    from Detection.counts import report
+
+    settings = published_settings(tuple(f"class {i + 1}" for i in range(options.num_classes)))
+    if options.plainnet_struct or options.plainnet_struct_txt:
+        settings = replace(settings, structure=str(structure_of(options)))
+    settings = replace(settings, unit=options.unit or settings.unit, use_se=options.use_se)
+    return report(settings, options.arch, options.input_image_size, options.json)
 
 
 def rows_of(network: Network, options: Namespace, style: Style) -> list[BlockReport]:
@@ -103,80 +111,16 @@ def _figures(cost: Cost) -> dict[str, int]:
     return {"params": cost.parameters, "flops": cost.flops, "mac": cost.memory_access}
 
 
-def compare_with_ptflops(network: Network, options: Namespace, style: Style) -> Comparison:
-    """ptflops' count of the built module, and how much of it lies in layers and terms that budgets leave out."""
-    from ptflops import get_model_complexity_info
-    from torch import nn
-
-    from Masternet import MasterNet
-
-    model = MasterNet(
-        num_classes=options.num_classes,
-        plainnet_struct=network,
-        no_reslink=style.no_reslink,
-        no_BN=style.no_BN,
-        use_se=style.use_se,
-    ).eval()
-    image = (3, options.input_image_size, options.input_image_size)
-
-    def count(*ignored: type[nn.Module]) -> tuple[int, int]:
-        return get_model_complexity_info(
-            model,
-            image,
-            as_strings=False,
-            print_per_layer_stat=False,
-            backend="pytorch",
-            ignore_modules=list(ignored),
-            backend_specific_config={"count_functional": False},
-        )
-
-    total, parameters = count()
-    kinds = {
-        "BN": (nn.BatchNorm2d,),
-        "activations": (nn.ReLU, nn.Hardswish, nn.SiLU, nn.Sigmoid),
-        "pooling": (nn.AdaptiveAvgPool2d, nn.MaxPool2d),
-    }
-    left_out = {kind: total - count(*types)[0] for kind, types in kinds.items()}
-    return Comparison(total, left_out | {"bias": _bias_additions(model, image)}, parameters)
-
-
-def _bias_additions(model, image: tuple[int, int, int]) -> int:  # type: ignore[no-untyped-def]
-    import torch
-    from torch import nn
-
-    additions = 0
-
-    def add(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
-        nonlocal additions
-        if module.bias is not None:
-            additions += output.numel()
-
-    handles = [m.register_forward_hook(add) for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    with torch.inference_mode():
-        model(torch.zeros(1, *image))
-    for handle in handles:
-        handle.remove()
-    return additions
-
-
-def describe(comparison: Comparison, total: Cost) -> str:
-    """The comparison in words."""
-    parts = ", ".join(f"{count:,} in {kind}" for kind, count in comparison.left_out.items() if count)
-    agree = comparison.comparable == total.flops and comparison.parameters == total.parameters
-    verdict = (
-        "the rest agrees exactly" if agree else f"the rest differs: {comparison.comparable:,} here {total.flops:,}"
-    )
-    return (
-        f"ptflops counts {comparison.total:,} multiply-accumulates and {comparison.parameters:,} parameters. "
-        f"It includes {parts or 'nothing else'}, which budgets leave out; {verdict}."
-    )
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Analyse one network; returns the exit status."""
     options = parse_options(argv)
+    if options.arch == _DETECTOR:
+        print(detector_report(options))
+        return 0
     network = load_network(options)
-    style = Style(use_se=options.use_se, no_reslink=options.no_reslink, no_BN=options.no_BN)
+    unit = UNITS[options.unit or "searched"]
+    use_se = options.use_se or unit.use_se
+    style = replace(unit, use_se=use_se, no_reslink=options.no_reslink, no_BN=options.no_BN)
     rows = rows_of(network, options, style)
     total = network.cost(options.input_image_size, options.num_classes, style)
     if options.json:
@@ -184,7 +128,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print(as_table(network, rows, total))
     if not options.no_ptflops:
-        print(describe(compare_with_ptflops(network, options, style), total))
+        from ModelLoader.complexity import compare_with_ptflops, describe
+
+        print(describe(compare_with_ptflops(network, options.num_classes, options.input_image_size, style), total))
     return 0
 
 

@@ -85,10 +85,7 @@ def load_networks(options: Namespace) -> list[tuple[str, Network | nn.Module]]:
 def read_structures(path: Path) -> list[Network]:
     """One network for every line of a file that is neither blank nor a comment."""
     structures = []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is not a text file") from None
+    lines = PlainNet.read_structure_text(path, largest=1 << 30).splitlines()
     for number, line in enumerate(lines, start=1):
         text = line.strip()
         if not text or text.startswith("#"):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from Detection.scene import ImageResults, Scene, SceneSet, no_boxes, usable
+from Detection.scene import ImageResults, Scene, SceneSet, usable
 from Detection.visdrone_evaluation import outside_regions, region_integral
 from Interface.options import InputError
 
@@ -97,9 +97,15 @@ def _scene(image: dict, rows: list[dict], regions: list, folder: Path | None, la
         labels=np.array([labels[row["category_id"]] for row in rows], dtype=np.int64),
         ignored=np.array([bool(row.get("iscrowd", 0)) for row in rows], dtype=bool),
         regions=np.array(regions, dtype=np.float64).reshape(-1, 4),
-        truncation=np.array([int(row.get("truncation", 0)) for row in rows], dtype=np.int64),
-        occlusion=np.array([int(row.get("occlusion", 0)) for row in rows], dtype=np.int64),
+        truncation=_extra(rows, "truncation"),
+        occlusion=_extra(rows, "occlusion"),
     )
+
+
+def _extra(rows: list[dict], key: str) -> np.ndarray | None:
+    if not all(key in row for row in rows):
+        return None
+    return np.array([int(row[key]) for row in rows], dtype=np.int64)
 
 
 def to_coco(data: SceneSet, regions: str = "discard", dropped: Counter[str] | None = None) -> dict[str, Any]:
@@ -198,6 +204,3 @@ def _results(rows: list[tuple]) -> ImageResults:
         return ImageResults()
     boxes, scores, labels = zip(*rows, strict=True)
     return ImageResults(np.array(boxes, dtype=np.float64), np.array(scores, dtype=np.float64), np.array(labels))
-
-
-__all__ = ["REGIONS", "no_boxes", "read_coco", "read_coco_results", "to_coco", "to_coco_results"]

@@ -77,7 +77,7 @@ def draw_scene(settings: SyntheticSettings, rng: np.random.Generator) -> tuple[n
         label = int(rng.integers(settings.classes))
         boxes.append(box)
         _draw(image, box, label, rng)
-        if region is None or box[0] >= region[2] or box[1] >= region[3]:
+        if region is None or _share_in(box, region) < 0.5:
             rows.append([*box, 1, label + 1, 0, 0])
     return image, rows
 
@@ -104,11 +104,19 @@ def _place(settings: SyntheticSettings, rng: np.random.Generator, boxes: list[li
     return None
 
 
-def _iou(a: list[int], b: list[int]) -> float:
+def _common(a: list[int], b: list[int]) -> int:
     width = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     height = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-    common = max(width, 0) * max(height, 0)
+    return max(width, 0) * max(height, 0)
+
+
+def _iou(a: list[int], b: list[int]) -> float:
+    common = _common(a, b)
     return common / (a[2] * a[3] + b[2] * b[3] - common)
+
+
+def _share_in(box: list[int], region: list[int]) -> float:
+    return _common(box, region) / (box[2] * box[3])
 
 
 def _draw(image: np.ndarray, box: list[int], label: int, rng: np.random.Generator) -> None:

@@ -4,7 +4,9 @@ Boxes are `x1, y1, x2, y2`, float32. Inside a batch they are pixels of the netwo
 been mapped back is in pixels of the image as it lies in the file, and says so where it is made.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,6 +60,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Images and targets, so that `images, targets = batch`."""
+        return iter((self.images, self.targets))
 
 
 @dataclass

@@ -9,8 +9,7 @@ import numpy as np
 from Evolution.history import Row
 
 COSTS = ("parameters", "flops", "memory_access", "layers")
-_COST_POSITIONS = tuple(Row._fields.index(name) for name in COSTS)
-_SCORE = Row._fields.index("score")
+_POSITIONS = tuple(Row._fields.index(name) for name in ("score", *COSTS))
 _CHUNK = 1_000
 _FAVOURITES = 64
 
@@ -66,11 +65,13 @@ class Archive:
 
 def _points(rows: Iterable[Row]) -> np.ndarray:
     """Everything minimised, the score by its negative: (rows, 1 + costs)."""
-    return np.array([(-row[_SCORE], *[row[i] for i in _COST_POSITIONS]) for row in rows], dtype=np.float64)
+    points = np.array([[row[i] for i in _POSITIONS] for row in rows], dtype=np.float64)
+    points[:, 0] *= -1
+    return points
 
 
 def _dominated(points: np.ndarray, others: np.ndarray, older: np.ndarray | None = None) -> np.ndarray:
     """Which points are beaten by one of the others. `older[i, j]`: other j is older than point i and wins a tie."""
-    at_least_as_good = (others[None] <= points[:, None]).all(axis=2)
-    better = (others[None] < points[:, None]).any(axis=2)
-    return (at_least_as_good & (better if older is None else better | older)).any(axis=1)
+    at_least_as_good = np.all(others[None] <= points[:, None], axis=2)
+    better = np.any(others[None] < points[:, None], axis=2)
+    return np.any(at_least_as_good & (better if older is None else better | older), axis=1)

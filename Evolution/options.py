@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import PlainNet
 from Evolution.ensemble import ENSEMBLE
 from Evolution.executors import TlsFiles
 from Evolution.runner import RunOptions
@@ -116,7 +117,7 @@ def settings_from(options: Namespace) -> SearchSettings:
     needs = {get_proxy(name).needs for name in proxies}
     structure = options.plainnet_struct
     if options.plainnet_struct_txt:
-        structure = options.plainnet_struct_txt.read_text(encoding="utf-8").strip()
+        structure = PlainNet.read_structure_text(options.plainnet_struct_txt)
     round_size = options.round_size or (1 if needs == {Needs.VALUE} else ROUND_SIZE_OF_MODULE_PROXIES)
     known = {field.name for field in fields(SearchSettings)}
     given = {name: value for name, value in vars(options).items() if name in known}

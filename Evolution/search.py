@@ -128,13 +128,11 @@ class Search:
         jobs = [
             Job(proposal.network, proposal.seed)  # type: ignore[arg-type]
             for proposal, verdict in zip(proposals, verdicts, strict=True)
-            if type(verdict) is NetworkCosts
+            if isinstance(verdict, NetworkCosts)
         ]
-        if not jobs:
-            return verdicts  # type: ignore[return-value]
-        results = iter(self._executor.score(jobs))
+        results = iter(self._executor.score(jobs) if jobs else ())
         return [
-            _scored_row(proposal, verdict, next(results)) if type(verdict) is NetworkCosts else verdict
+            _scored_row(proposal, verdict, next(results)) if isinstance(verdict, NetworkCosts) else verdict
             for proposal, verdict in zip(proposals, verdicts, strict=True)
         ]
 
@@ -236,8 +234,11 @@ def check_initial(settings: SearchSettings, initial: Network | None) -> None:
         raise SearchError(f"The initial structure breaks the budgets: it has {' and '.join(broken)}")
 
 
+_Figures = tuple[int | None, int | None, int | None, int | None, int | None]
+
+
 def _row(proposal: Proposal, outcome: str, reason: str = "", costs: NetworkCosts | None = None) -> Row:
-    figures = (None,) * 5
+    figures: _Figures = (None, None, None, None, None)
     if costs is not None:
         figures = (costs.layers, costs.parameters, costs.flops, costs.memory_access, costs.peak_feature_map)
     text = proposal.network.text if proposal.network else ""

@@ -73,7 +73,7 @@ def _point(member: Member, objectives: tuple[str, ...]) -> tuple[float, ...]:
 def _fronts(points: list[tuple[float, ...]]) -> list[list[int]]:
     """Indices by non-dominated rank."""
     p = np.array(points)
-    beats = (p[:, None] <= p[None]).all(axis=2) & (p[:, None] < p[None]).any(axis=2)
+    beats: np.ndarray = np.all(p[:, None] <= p[None], axis=2) & np.any(p[:, None] < p[None], axis=2)
     beaten_by = beats.sum(axis=0)
     waiting = np.ones(len(p), dtype=bool)
     fronts = []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import itertools
 import os
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -30,7 +32,12 @@ class OptionParser(argparse.ArgumentParser):
         super().__init__(description=description, formatter_class=_HelpFormatter, allow_abbrev=False)
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):  # type: ignore[no-untyped-def, override]
-        known, unknown = self.parse_known_args(args, namespace)
+        arguments = sys.argv[1:] if args is None else list(args)
+        # Before argparse complains that a required option is missing, which a mistyped one is.
+        for argument in itertools.takewhile(lambda a: a != "--", arguments):
+            if argument.startswith("--") and argument.split("=")[0] not in self._option_string_actions:
+                self.error(self._unknown(argument))
+        known, unknown = self.parse_known_args(arguments, namespace)
         if unknown:
             self.error(self._unknown(unknown[0]))
         return known

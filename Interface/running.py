@@ -19,9 +19,10 @@ def run(main: Callable[[], int], bad_input: tuple[type[Exception], ...] = ()) ->
     """
     from PlainNet import StructureError
 
+    expected: tuple[type[Exception], ...] = (InputError, StructureError, *bad_input)
     try:
         return main()
-    except (InputError, StructureError, *bad_input) as error:
+    except expected as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:

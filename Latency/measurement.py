@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import quantiles
+from statistics import median, quantiles
 
 import torch
 from torch import nn
 
+from Latency.device import BF16, FP16, precision_of
 from Masternet import MasterNet
 from PlainNet import Network, Style
 
 WARM_UP = 3
 REPEATS = 10
+# Fewer repeats have no interval of their median.
+_FEWEST = 8
+_DTYPES = {BF16: torch.bfloat16, FP16: torch.float16}
+# Of a normal distribution, for the 95 % interval.
+_QUANTILE = 1.96
 
 
 @dataclass(frozen=True)
 class LatencyFigures:
-    """Seconds for one batch: quartiles over repeats."""
+    """Seconds for one batch: quartiles over repeats.
+
+    interval: half the width of the median's 95 % interval (order statistics; Conover 1999, section 3.2), relative to the
+    median; NaN below 8 repeats.
+    """
 
     lower_quartile: float
     median: float
     upper_quartile: float
+    repeats: int = REPEATS
+    interval: float = math.nan
 
 
 def measure_latency(
@@ -36,8 +49,9 @@ def measure_latency(
     device: str = "cpu",
     half_precision: bool = False,
     repeats: int = REPEATS,
+    precision: float = 0.0,
 ) -> LatencyFigures:
-    """Time forward passes of a network in evaluation mode, after a warm-up.
+    """Time forward passes of a network in evaluation mode, after a warm-up; see `time_calls`.
 
     half_precision: float16 on a GPU, bfloat16 on a CPU. Residual links are part of the timed network.
     """
@@ -49,18 +63,60 @@ def measure_latency(
         se_activation=style.se_activation,
     )
     images = torch.randn(batch_size, 3, resolution, resolution)
-    dtype = torch.float32 if not half_precision else torch.float16 if device.startswith("cuda") else torch.bfloat16
-    return time_forward(model.to(device, dtype).eval(), images.to(device, dtype), repeats)
+    dtype = dtype_of(device, half_precision)
+    return time_forward(model.to(device, dtype).eval(), images.to(device, dtype), repeats, precision)
+
+
+def dtype_of(device: str, half_precision: bool) -> torch.dtype:
+    """The type of weights and images: float32, or what half precision means on a device."""
+    return _DTYPES.get(precision_of(device, half_precision), torch.float32)
 
 
 @torch.inference_mode()
-def time_forward(model: nn.Module, images: torch.Tensor, repeats: int = REPEATS) -> LatencyFigures:
+def time_forward(
+    model: nn.Module, images: torch.Tensor, repeats: int = REPEATS, precision: float = 0.0
+) -> LatencyFigures:
     """Quartiles of the time of `model(images)`; images (N, 3, H, W) on the model's device."""
-    seconds = _timer(images.device)
+    return time_calls(lambda: model(images), images.device, repeats, precision)
+
+
+def time_calls(
+    action: Callable[[], object], device: torch.device, repeats: int = REPEATS, precision: float = 0.0
+) -> LatencyFigures:
+    """Time an action after a warm-up, until the interval of the median is within `precision`, at most `repeats` times.
+
+    On a GPU times are those of CUDA events around the action.
+    """
+    seconds = _timer(device)
     for _ in range(WARM_UP):
-        model(images)
-    times = [seconds(lambda: model(images)) for _ in range(max(2, repeats))]
-    return LatencyFigures(*quantiles(times, n=4, method="inclusive"))
+        action()
+    times: list[float] = []
+    while len(times) < max(2, repeats):
+        times.append(seconds(action))
+        if len(times) >= _FEWEST and _interval(times) <= precision:
+            break
+    return LatencyFigures(*quantiles(times, n=4, method="inclusive"), len(times), _interval(times))
+
+
+def time_for(action: Callable[[], object], device: torch.device, seconds: float) -> float:
+    """Median seconds of an action over at least 3 repeats, and about `seconds` of them; after one of warm-up."""
+    timer = _timer(device)
+    timer(action)
+    times = [timer(action) for _ in range(3)]
+    while sum(times) < seconds:
+        times.append(timer(action))
+    return median(times)
+
+
+def _interval(times: list[float]) -> float:
+    count = len(times)
+    if count < _FEWEST:
+        return math.nan
+    ordered = sorted(times)
+    reach = _QUANTILE * math.sqrt(count) / 2
+    low = ordered[max(0, math.floor(count / 2 - reach))]
+    high = ordered[min(count - 1, math.ceil(count / 2 + reach))]
+    return (high - low) / 2 / median(ordered)
 
 
 def _timer(device: torch.device) -> Callable[[Callable[[], object]], float]:

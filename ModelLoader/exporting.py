@@ -76,9 +76,16 @@ def _write_onnx(network: nn.Module, file: Path, resolution: int) -> None:
         logging.getLogger(library).setLevel(logging.WARNING)
     image = torch.zeros(2, 3, resolution, resolution)
     batch = {0: torch.export.Dim("batch")}
-    names = {"input_names": ["images"], "output_names": ["logits"]}
     torch.onnx.export(
-        network, (image,), str(file), dynamo=True, dynamic_shapes=(batch,), external_data=False, verbose=False, **names
+        network,
+        (image,),
+        str(file),
+        input_names=["images"],
+        output_names=["logits"],
+        dynamo=True,
+        dynamic_shapes=(batch,),
+        external_data=False,
+        verbose=False,
     )
 
 

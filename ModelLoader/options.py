@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def add_network_options(parser: argparse.ArgumentParser) -> None:
-    """Add --arch and what belongs to it, as a group."""
+def add_network_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add --arch and what belongs to it, as a group; `required`: --arch cannot be left out."""
     group = parser.add_argument_group("network")
-    group.add_argument("--arch", required=True, metavar="NAME", help="name, FILE.py:Class or structure file (.txt)")
+    group.add_argument("--arch", required=required, metavar="NAME", help="name, FILE.py:Class or structure file (.txt)")
     group.add_argument("--weights", metavar="FILE", help="checkpoint, instead of the published weights")
     group.add_argument("--weights_url", metavar="URL", help="base address of a mirror of ZenNet's weights")
     group.add_argument("--untrained", action="store_true", help="with random weights, for a dry run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -60,7 +61,7 @@ def class_network(arch: str, num_classes: int, structure: str | None, use_se: bo
     known = inspect.signature(constructor).parameters
     if "plainnet_struct" in known and structure is None:
         raise InputError(f"{arch} is built from a structure: give --plainnet_struct, or the file with it as --arch")
-    options = {"num_classes": num_classes, "plainnet_struct": structure, "use_se": use_se}
+    options: dict[str, Any] = {"num_classes": num_classes, "plainnet_struct": structure, "use_se": use_se}
     network = constructor(**{key: value for key, value in options.items() if key in known})
     if not isinstance(network, nn.Module):
         raise InputError(f"{arch} gives a {type(network).__name__}, not a torch.nn.Module")

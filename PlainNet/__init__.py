@@ -42,6 +42,7 @@ __all__ = [
     "SuperBlock",
     "parse",
     "read_structure_file",
+    "read_structure_text",
     "registered_blocks",
     "smart_round",
 ]
@@ -54,7 +55,24 @@ def parse(text: str) -> Network:
 
 def read_structure_file(path: str | Path) -> Network:
     """The network in a text file; the structure may span lines. Raises StructureError or OSError."""
-    return parse(Path(path).read_text(encoding="utf-8").strip())
+    return parse(read_structure_text(path))
+
+
+def read_structure_text(path: str | Path, largest: int = 1 << 24) -> str:
+    """The text of a structure file, without white space around it. Raises StructureError or OSError.
+
+    largest: bytes that a file may have; what is larger is something else, and is not read into memory.
+    """
+    file = Path(path)
+    if file.stat().st_size > largest:
+        raise StructureError(f"{file} has {file.stat().st_size:,} bytes and is no structure file: name another")
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise StructureError(f"{file} is not a text file: a file with a structure string was expected") from None
+    if not text:
+        raise StructureError(f"{file} is empty: a file with a structure string was expected")
+    return text
 
 
 def registered_blocks() -> dict[str, type[Block]]:

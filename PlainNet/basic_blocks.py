@@ -216,7 +216,7 @@ class BN(SameWidth):
 class Activation(SameWidth):
     """A pointwise function: free in every budget, and it takes whatever width arrives."""
 
-    any_width = True
+    any_width: ClassVar[bool] = True
     stride = 1
 
     def cost(self, size: int, style: Style = PLAIN) -> Cost:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, lru_cache
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, TypeVar
 
 from PlainNet.errors import NoMeanFieldRuleError, StructureError
-from PlainNet.lazy import lazy
+from PlainNet.lazy import lazy, remembered
 
 if TYPE_CHECKING:
     from torch import nn
@@ -115,9 +114,14 @@ class Block:
     # Only annotated, never assigned here: a value would become the default of the dataclass field of that name.
     in_channels: int
     out_channels: int
-    stride: int
     # Activations act on whatever width arrives: the number in their string is a note, and is not checked.
-    any_width: bool = False
+    any_width: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+        # Read-only, because a field of some blocks and the same for all objects of others.
+        @property
+        def stride(self) -> int:
+            """How many pixels the window moves."""
 
     @classmethod
     def argument_names(cls) -> tuple[str, ...]:
@@ -190,13 +194,13 @@ class Block:
         raise NotImplementedError(f"{type(self).__name__} does not define module()")
 
 
-@lru_cache(maxsize=200_000)
+@remembered(200_000)
 def interned(block_class: type[BlockT], *arguments: int) -> BlockT:
     """The block with these arguments, the same object each time, so that what it has worked out is found again."""
     return block_class(*arguments)
 
 
-@cache
+@remembered(None)
 def _argument_names(block_class: type[Block]) -> tuple[str, ...]:
     return tuple(f.name for f in fields(block_class))  # type: ignore[arg-type]
 

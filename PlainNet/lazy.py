@@ -1,11 +1,18 @@
-"""A property that is worked out once and then is a plain attribute."""
+"""Values that are worked out once: a property that then is a plain attribute, and remembered results of functions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, overload
+from functools import lru_cache
+from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
 
 Value = TypeVar("Value")
+Parameters = ParamSpec("Parameters")
+
+
+def remembered(size: int | None) -> Callable[[Callable[Parameters, Value]], Callable[Parameters, Value]]:
+    """`functools.lru_cache` with the signature kept, because type checkers take classes for unhashable arguments."""
+    return cast(Any, lru_cache(maxsize=size))
 
 
 class lazy(Generic[Value]):

@@ -9,11 +9,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import TypeVar
 
 from PlainNet.block import LARGEST_INTEGER, Block, first_mismatch, interned, mismatch_reason
 from PlainNet.errors import StructureError
+from PlainNet.lazy import remembered
 
 DEEPEST_NESTING = 40
 _Result = TypeVar("_Result")
@@ -25,7 +25,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 _DIGITS = len(str(LARGEST_INTEGER))
 
 
-@lru_cache(maxsize=100_000)
+@remembered(100_000)
 def _block_of_integers(block_class: type[Block], arguments: str) -> Block | None:
     values = [int(value) for value in arguments.split(",")]
     if block_class.read.__func__ is not Block.read.__func__ or len(values) != len(block_class.argument_names()):  # type: ignore[attr-defined]

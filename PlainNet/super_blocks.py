@@ -7,7 +7,7 @@ which primitives one layer is made of; costs, module, closed-form score and late
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from PlainNet.basic_blocks import BN, RELU, SE, ConvDW, ConvKX, GhostConv
@@ -24,6 +24,7 @@ from PlainNet.block import (
     smart_round,
 )
 from PlainNet.composite_blocks import ResBlock, ResBlockProj
+from PlainNet.lazy import remembered
 
 if TYPE_CHECKING:
     from torch import nn
@@ -123,18 +124,18 @@ def arguments_of_later_layers(block_class: type[SuperBlock], arguments: tuple[in
     return tuple(later)
 
 
-@cache
+@remembered(None)
 def _places(block_class: type[SuperBlock]) -> tuple[int, int, int]:
     names = block_class.argument_names()
     return names.index("in_channels"), names.index("out_channels"), names.index("stride")
 
 
-@lru_cache(maxsize=100_000)
+@remembered(100_000)
 def _layer_figures(
     block_class: type[SuperBlock], arguments: tuple[int, ...], first: bool, size: int, style: Style
 ) -> Figures:
     """Costs of the one layer of a super-block with these arguments, taken as a first or as a later one."""
-    block = block_class(*arguments, 1)
+    block = block_class(*(*arguments, 1))
     total, out = chain_cost(block.layer(block.in_channels, block.stride, first, style), size, style)
     return (*total, out)
 

@@ -43,7 +43,7 @@ def load(file: Path) -> dict[str, Any]:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"There is no file {file}: --resume takes a {LATEST} of the same training") from error
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise InputError(f"{file} is no whole checkpoint of this project: name another with --resume") from error
     if not isinstance(state, dict) or not {"epoch", "state_dict", "optimizer"} <= state.keys():
         raise InputError(f"{file} holds no state of an optimiser, so that no training can go on from it")

@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -25,7 +25,6 @@ from Interface.running import log_to
 from ModelLoader import load_model
 from Training import checkpoints, record
 from Training.coupling import with_synchronised_norms
-from Training.evaluation import evaluate
 from Training.initialisers import initialise, set_batch_norm
 from Training.loop import Trainer
 from Training.optimisers import OptimiserSettings
@@ -45,13 +44,23 @@ _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
 _INCIDENTAL = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "workers_per_gpu", "retired", "gpu"}
 TaskBuilder = Callable[[nn.Module, Namespace, int], Classification]
+Task = TypeVar("Task", bound=nn.Module)
+TrainerT = TypeVar("TrainerT", bound=Trainer)
 
 
 def train(options: Namespace, name: str, build_task: TaskBuilder) -> None:
-    """Train, or validate with --evaluate_only. name: of the log and of the .done file.
+    """Train a classifier, or validate it with --evaluate_only. name: of the log and of the .done file.
 
     build_task makes the task from the network, the options and the number of classes. Raises InputError,
     TrainingFailed, Terminated.
+    """
+    run_training(options, name, lambda options, device: _trainer(options, device, build_task))
+
+
+def run_training(options: Namespace, name: str, build: Callable[[Namespace, str], Trainer]) -> None:
+    """Run the training that `build` makes from the options and this process's device, and leave what people look at.
+
+    Raises InputError, TrainingFailed, Terminated.
     """
     if options.resume and options.auto_resume:
         raise InputError("--resume and --auto_resume contradict each other: use one of them")
@@ -66,15 +75,15 @@ def train(options: Namespace, name: str, build_task: TaskBuilder) -> None:
         if writes and first:
             options.save_dir.mkdir(parents=True, exist_ok=True)
         log_to(options.save_dir / f"{name}.log" if writes and first else None, quiet=not first)
-        trainer = _trainer(options, device, build_task)
+        trainer = build(options, device)
         if not writes:
-            _report(trainer, options, device)
+            _report(trainer, options)
             return
         if first and not _restarted():
             _write_config(options)
         status = trainer.run()
         if first:
-            record.draw_curves(options.save_dir, trainer.history)
+            trainer.draw_curves()
             record.write_done(done, status)
 
 
@@ -111,21 +120,33 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder) -> Traine
     settings = training_settings(options, images, data)
     torch.manual_seed(options.seed)
     network = build_network(options, settings.classes)
-    task = build_task(network, options, settings.classes).to(device)
-    if settings.channels_last:
-        task = task.to(memory_format=torch.channels_last)
-    if options.sync_bn:
-        task = with_synchronised_norms(task, device)
-    stepper = Stepper(task, settings, device, _precision(options, settings, device))
-    kept = {k: _plain(v) for k, v in vars(options).items() if k not in _INCIDENTAL}
-    trainer = Trainer(stepper, settings, training, validation, options.save_dir, kept)
+    task = placed(build_task(network, options, settings.classes), options, device)
+    stepper = Stepper(task, settings, device, precision(options, settings, device))
+    return resumed(Trainer(stepper, settings, training, validation, options.save_dir, kept_options(options)), options)
+
+
+def placed(task: Task, options: Namespace, device: str) -> Task:
+    """The task on its device, in the memory layout and with the normalisation that the options ask for."""
+    task = task.to(device)
+    if options.channels_last:
+        task = task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return with_synchronised_norms(task, device) if options.sync_bn else task
+
+
+def kept_options(options: Namespace) -> dict[str, Any]:
+    """The options in which two trainings may not differ, as a checkpoint keeps them."""
+    return {k: _plain(v) for k, v in vars(options).items() if k not in _INCIDENTAL}
+
+
+def resumed(trainer: TrainerT, options: Namespace) -> TrainerT:
+    """The trainer, gone on from the checkpoint that the options mean. Raises InputError."""
     state = checkpoints.from_first(_interrupted(options) if place()[0] == 0 else None)
     if state is not None:
         trainer.resume(state)
     return trainer
 
 
-def _precision(options: Namespace, settings: TrainingSettings, device: str) -> TorchPrecision | ApexPrecision:
+def precision(options: Namespace, settings: TrainingSettings, device: str) -> TorchPrecision | ApexPrecision:
     """torch's mixed precision, or that of an installed Apex where one is asked for; says once which of the two."""
     by_torch = TorchPrecision(device, settings.amp, options.apex_loss_scale)
     if not _asks_for_apex(options):
@@ -256,13 +277,12 @@ def _check_classes(images: object, classes: int) -> None:
         raise InputError(f"The data set has {len(names)} classes, the network {classes}: raise --num_classes")
 
 
-def _report(trainer: Trainer, options: Namespace, device: str) -> None:
+def _report(trainer: Trainer, options: Namespace) -> None:
     if options.dry_run:
         times = trainer.dry_run()
         _LOG.info("%.1f s an epoch, %.2f h for all", times["seconds_per_epoch"], times["seconds"] / 3600)
         return
-    found = evaluate(trainer.stepper.validated, trainer.validation, device, trainer.stepper.precision.enabled)
-    _LOG.info("top-1 %.3f%%, top-5 %.3f%%, loss %.4f, %d images", found.top1, found.top5, found.loss, found.images)
+    _LOG.info("%s", trainer.evaluated())
 
 
 def _write_config(options: Namespace) -> None:

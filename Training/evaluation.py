@@ -24,6 +24,9 @@ class Accuracy:
     top1: float
     top5: float
 
+    def __str__(self) -> str:
+        return f"top-1 {self.top1:.3f}%, top-5 {self.top5:.3f}%, loss {self.loss:.4f}, {self.images} images"
+
 
 @torch.no_grad()
 def evaluate(
@@ -46,10 +49,10 @@ def evaluate(
         with autocast(device, amp):
             logits = network(images.to(device, memory_format=layout, non_blocking=True))
         sums += counts(logits.float(), labels)
-    images, loss, first, five = (float(value) for value in summed(sums))
-    if not images:
+    count, loss, first, five = (float(value) for value in summed(sums))
+    if not count:
         raise InputError("The data set has no validation images")
-    return Accuracy(int(images), loss / images, 100 * first / images, 100 * five / images)
+    return Accuracy(int(count), loss / count, 100 * first / count, 100 * five / count)
 
 
 def counts(logits: Tensor, labels: Tensor) -> Tensor:

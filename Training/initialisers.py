@@ -33,9 +33,10 @@ def initialise(network: nn.Module, name: str) -> None:
         _LOG.info("Weights start as the network's constructor left them (--weight_init None)")
         return
     if name == "custom":
-        if not hasattr(network, "init_parameters"):
+        own = getattr(network, "init_parameters", None)
+        if not callable(own):
             raise InputError("The network has no initialisation of its own: use another --weight_init than custom")
-        network.init_parameters()
+        own()
         return
     for layer in network.modules():
         _initialise_layer(layer, _xavier(_XAVIER[name]) if name in _XAVIER else _normal(_NORMAL[name]))

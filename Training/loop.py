@@ -33,6 +33,8 @@ class Trainer:
     checkpoint keeps, so that a continued training can say what differs.
     """
 
+    columns = record.COLUMNS
+
     def __init__(
         self,
         stepper: Stepper,
@@ -91,15 +93,25 @@ class Trainer:
             seconds.append(time.perf_counter() - begin)
             begin = time.perf_counter()
         begin = time.perf_counter()
-        precise = self.stepper.precision.enabled
-        evaluate(self.stepper.validated, self.validation, self.stepper.device, precise, limit=steps)
+        self.evaluated(limit=steps)
         validation = (time.perf_counter() - begin) / steps * len(self.validation)
         epoch = min(seconds) * sampler.batches + validation  # type: ignore[attr-defined]
         return {"seconds_per_epoch": epoch, "seconds": epoch * self.settings.epochs}
 
     def _rate(self, epoch: int, step: int) -> float:
-        batch = (self.training.batch_size or 1) * place()[1]
-        return self.settings.schedule.learning_rate(epoch * self.settings.schedule.epoch_images + (step + 1) * batch)
+        return self.settings.schedule.rate(epoch, step, (self.training.batch_size or 1) * place()[1])
+
+    def evaluated(self, limit: int | None = None) -> Any:
+        """What the validation data say of the network, all processes together; limit: batches, for a dry run."""
+        stepper = self.stepper
+        layout = self.settings.channels_last
+        return evaluate(
+            stepper.validated, self.validation, stepper.device, stepper.precision.enabled, limit, channels_last=layout
+        )
+
+    def draw_curves(self) -> None:
+        """The training over epochs as a picture in the results folder."""
+        record.draw_curves(self.folder, self.history)
 
     def _train_epoch(self) -> float:
         """One epoch, or what is left of it; returns images per second of this process."""
@@ -167,13 +179,7 @@ class Trainer:
         self._check(float(total[0]))
         begin = time.perf_counter()
         self.stepper.copy_buffers_from_first()
-        accuracy = evaluate(
-            self.stepper.validated,
-            self.validation,
-            self.stepper.device,
-            self.stepper.precision.enabled,
-            channels_last=self.settings.channels_last,
-        )
+        accuracy = self.evaluated()
         self.status["validation_elasped_time"] += time.perf_counter() - begin
         row = self._row(accuracy, speed, total)
         self.history.append(row)
@@ -187,7 +193,7 @@ class Trainer:
                 self._save_best(accuracy)
             if self.epoch % self.settings.save_freq == 0 or self.epoch == self.settings.epochs:
                 self._save(accuracy)
-            record.write_log(self.folder, self.history)
+            record.write_log(self.folder, self.history, self.columns)
         self._print_epoch(row)
 
     def _row(self, accuracy: Accuracy, speed: float, total: Tensor) -> dict[str, Any]:

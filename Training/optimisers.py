@@ -15,7 +15,10 @@ OPTIMISERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta")
 
 @dataclass(frozen=True)
 class OptimiserSettings:
-    """An optimiser's name and constants; the learning rate is set before each step."""
+    """An optimiser's name and constants; the learning rate is set before each step.
+
+    decay_all: weight decay also for biases and the vectors of normalisation.
+    """
 
     name: str = "sgd"
     momentum: float = 0.9
@@ -23,17 +26,18 @@ class OptimiserSettings:
     weight_decay: float = 4e-5
     rho: float = 0.9
     eps: float = 1e-9
+    decay_all: bool = False
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict]:
-    """Two groups: matrices and kernels with weight decay; biases and the vectors of normalisation without.
+def parameter_groups(network: nn.Module, weight_decay: float, decay_all: bool = False) -> list[dict]:
+    """Two groups: matrices and kernels with weight decay; biases and the vectors of normalisation without, by default.
 
     Frozen parameters are in neither.
     """
     trained = [p for p in network.parameters() if p.requires_grad]
     return [
         {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": weight_decay if decay_all else 0.0},
     ]
 
 
@@ -41,7 +45,7 @@ def optimiser(network: nn.Module, settings: OptimiserSettings, lr: float) -> Opt
     """The optimiser of a network's trained parameters. Raises InputError for an unknown name."""
     if settings.name not in OPTIMISERS:
         raise InputError(f"There is no --optimizer {settings.name!r}: use one of {', '.join(OPTIMISERS)}")
-    groups = parameter_groups(network, settings.weight_decay)
+    groups = parameter_groups(network, settings.weight_decay, settings.decay_all)
     if settings.nesterov and (settings.name != "sgd" or settings.momentum == 0):
         raise InputError("--nesterov belongs to --optimizer sgd with a --momentum above 0")
     match settings.name:

@@ -49,8 +49,8 @@ def parser(description: str) -> OptionParser:
     _add_data(parser.add_argument_group("data"))
     _add_optimiser(parser.add_argument_group("optimiser and schedule"))
     _add_regularisation(parser.add_argument_group("regularisation"))
-    _add_machine(parser.add_argument_group("machine"))
-    _add_run(parser.add_argument_group("run"))
+    add_machine(parser.add_argument_group("machine"))
+    add_run(parser.add_argument_group("run"))
     retired = parser.add_argument_group("accepted and without effect")
     for name, (values, instead) in _RETIRED.items():
         retired.add_argument(
@@ -159,7 +159,8 @@ def _add_regularisation(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--cutmix", action="store_true", help="paste rectangles of other images")
 
 
-def _add_machine(group: argparse._ArgumentGroup) -> None:
+def add_machine(group: argparse._ArgumentGroup) -> None:
+    """Options of processes, devices and precision, which every training has."""
     group.add_argument(
         "--dist_mode",
         choices=DIST_MODES,
@@ -186,7 +187,8 @@ def _add_machine(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--compile", action="store_true", help="compile the network")
 
 
-def _add_run(group: argparse._ArgumentGroup) -> None:
+def add_run(group: argparse._ArgumentGroup) -> None:
+    """Options of the results folder, of resuming and of trying out, which every training has."""
     group.add_argument("--save_dir", type=Path, required=True, metavar="FOLDER", help="results folder")
     group.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of everything random")
     group.add_argument("--resume", type=Path, metavar="FILE", help="go on from a checkpoint")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import pprint
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ from Interface.files import write_text, written_whole
 COLUMNS = ("epoch", "lr", "train_loss", "train_acc1", "val_loss", "val_acc1", "val_acc5", "images_per_second")
 
 
-def write_log(folder: Path, history: list[dict[str, Any]]) -> None:
+def write_log(folder: Path, history: list[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> None:
     """One row an epoch, the whole file anew, so that it always agrees with the checkpoint."""
     with written_whole(folder / "log.csv") as file:
-        rows = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        rows = csv.DictWriter(file, columns, lineterminator="\n")
         rows.writeheader()
         rows.writerows(history)
 

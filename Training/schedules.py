@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 from Interface.options import InputError
 
 MODES = ("cosine", "linear", "stagedecay")
+
+
+class Rates(Protocol):
+    """What a training needs of a schedule; `Schedule` is that of the classifiers."""
+
+    @property
+    def lr(self) -> float: ...
+
+    @property
+    def epochs(self) -> int: ...
+
+    def rate(self, epoch: int, step: int, batch: int) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,10 @@ class Schedule:
             raise InputError("--lr_stage_list takes epochs in ascending order")
         if not 0 <= self.warmup < self.epochs:
             raise InputError(f"--warmup {self.warmup} must be shorter than the {self.epochs} epochs of the training")
+
+    def rate(self, epoch: int, step: int, batch: int) -> float:
+        """The rate of a step of an epoch, both from 0; batch: images of a step, all processes together."""
+        return self.learning_rate(epoch * self.epoch_images + (step + 1) * batch)
 
     def learning_rate(self, seen: int) -> float:
         """The rate of a step; seen: images up to now, those of the step included."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from Interface.options import InputError
 from Training.optimisers import OptimiserSettings
-from Training.schedules import Schedule
+from Training.schedules import Rates
 
 
 class TrainingFailed(Exception):  # noqa: N818 - the outcome of a training, not a programming error
@@ -30,7 +30,7 @@ class TrainingSettings:
     steps. seed: everything random in a step follows from it, the epoch, the step and the process.
     """
 
-    schedule: Schedule
+    schedule: Rates
     optimiser: OptimiserSettings
     classes: int
     smoothing: float = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,12 +41,13 @@ class Stepper:
         self.task, own = self.precision.initialise(task, own)
         self.coupling = coupling(device, settings.fp16_allreduce, settings.accumulate)
         module, self.optimiser = self.coupling.couple(self.task, own)
-        self.ema = None
-        if settings.ema is not None:
-            average = get_ema_multi_avg_fn(settings.ema)
-            self.ema = AveragedModel(self.task.network, multi_avg_fn=average, use_buffers=True)
+        self.ema = None if settings.ema is None else self._average(settings.ema)
         self.coupled = module
         self.module = torch.compile(module) if settings.compile else module
+
+    def _average(self, decay: float) -> AveragedModel:
+        """The copy of the network whose weights are averaged over the steps."""
+        return AveragedModel(self.task.network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
     @property
     def validated(self) -> nn.Module:
@@ -59,18 +61,26 @@ class Stepper:
         """
         torch.manual_seed(mixed_seed(self.settings.seed, epoch, number, place()[0]))
         images = images.to(self.device, memory_format=self.layout, non_blocking=True)
-        labels = labels.to(self.device, non_blocking=True)
-        images, targets = self._mixed(images, labels)
+        chunks = self._chunks(images, labels)
         for group in self.optimiser.param_groups:
             group["lr"] = lr
         self.optimiser.zero_grad()
         found = torch.zeros(2, dtype=torch.float64, device=self.device)
-        parts = self.settings.accumulate
-        chunks = list(zip(images.chunk(parts), targets.chunk(parts), labels.chunk(parts), strict=True))
         for i, chunk in enumerate(chunks):
             found += self._backward(*chunk, total=len(images), last=i == len(chunks) - 1)
         self._update()
         return found
+
+    def _chunks(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Any, Any]]:
+        """Images, targets and labels of each part that a step is computed in."""
+        labels = labels.to(self.device, non_blocking=True)
+        images, targets = self._mixed(images, labels)
+        parts = self.settings.accumulate
+        return list(zip(images.chunk(parts), targets.chunk(parts), labels.chunk(parts), strict=True))
+
+    def _hits(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """What is counted beside the loss, summed over images."""
+        return torch.zeros((), device=self.device) if self.settings.mixes else (logits.argmax(1) == labels).sum()
 
     def _mixed(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         s = self.settings
@@ -81,13 +91,12 @@ class Stepper:
             return mixup(images, targets)
         return cutmix(images, targets) if s.cutmix else (images, targets)
 
-    def _backward(self, images: Tensor, targets: Tensor, labels: Tensor, total: int, last: bool) -> Tensor:
+    def _backward(self, images: Tensor, targets: Any, labels: Any, total: int, last: bool) -> Tensor:
         with nullcontext() if last else self.coupling.accumulating(self.coupled):
             with self.precision.forward():
                 loss, logits = self.module(images, targets)
             self.precision.backward(loss * (len(images) / total), self.optimiser, last)
-        hits = torch.zeros((), device=self.device) if self.settings.mixes else (logits.argmax(1) == labels).sum()
-        return torch.stack([loss.detach().double() * len(images), hits.double()])
+        return torch.stack([loss.detach().double() * len(images), self._hits(logits, labels).double()])
 
     def _update(self) -> None:
         s = self.settings

@@ -80,7 +80,7 @@ def validate(
     if precision is not Precision.SINGLE and half_type(device) is torch.bfloat16:
         _LOG.info("Half precision on a CPU is bfloat16")
     layout = torch.channels_last if channels_last else torch.preserve_format
-    network = network.eval().to(device=device, dtype=kind, memory_format=layout)
+    network = network.eval().to(device, kind).to(memory_format=layout)
     while True:
         try:
             batches = loader(images, batch_size, workers, limit)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import nn
-from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import find_classes
 from torchvision.models import ResNet18_Weights
 
 from DataLoader.data_sets import VALIDATION
@@ -32,9 +32,8 @@ class Guess:
 
 def class_names(classes: int, data_dir: str | Path | None = None) -> list[str]:
     """Names by label: the folders of a data set, else ImageNet's or CIFAR-10's where the number fits, else "class 7"."""
-    for split in VALIDATION if data_dir is not None else ():
-        folder = Path(data_dir).expanduser() / split  # type: ignore[arg-type]
-        if folder.is_dir() and len(names := ImageFolder.find_classes(None, folder)[0]) == classes:  # type: ignore[arg-type]
+    for folder in [Path(data_dir).expanduser() / split for split in VALIDATION] if data_dir is not None else []:
+        if folder.is_dir() and len(names := find_classes(folder)[0]) == classes:
             return names
     if classes == 1000:
         return list(ResNet18_Weights.DEFAULT.meta["categories"])

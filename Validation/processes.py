@@ -79,6 +79,22 @@ def told_by_first(message: bytes) -> bytes:
     return content.numpy().tobytes()
 
 
+def gathered(message: bytes) -> list[bytes]:
+    """The messages of all processes in their order, in every process."""
+    rank, processes = place()
+    if processes == 1:
+        return [message]
+    lengths = torch.zeros(processes, dtype=torch.int64)
+    lengths[rank] = len(message)
+    summed(lengths)
+    # Every process fills its own row, so that the sum is all of them.
+    content = torch.zeros(processes, int(lengths.max()), dtype=torch.uint8)
+    if message:
+        content[rank, : len(message)] = torch.frombuffer(bytearray(message), dtype=torch.uint8)
+    summed(content)
+    return [row[:length].numpy().tobytes() for row, length in zip(content, lengths.tolist(), strict=True)]
+
+
 class Vote:
     """Whether any process has said yes, in all of them at the same call: one later, so that no process waits."""
 

@@ -53,7 +53,7 @@ def _read_torch(file: Path) -> Any:
     try:
         with torch.serialization.safe_globals(_numpy_scalars()):
             return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, AttributeError) as error:
         first = str(error).strip().split("\n")[0].split(". ")[0]
         raise WeightsError(
             f"{file} is torn, or holds more than weights, and is not loaded ({first}); put a whole copy in its place"

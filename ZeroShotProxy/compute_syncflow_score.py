@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -141,9 +141,10 @@ def chain_links(network: nn.Module) -> list[nn.Module]:
     if isinstance(network, MasterNet):
         return [link for block in network.module_list for link in chain_links(block) or [block]]
     # Subclasses with a forward of their own have shortcuts around their links.
-    if type(network).forward is Chain.forward:
+    children: Iterable[nn.Module]
+    if isinstance(network, Chain) and type(network).forward is Chain.forward:
         children = network.module_list
-    elif type(network).forward is nn.Sequential.forward:
+    elif isinstance(network, nn.Sequential) and type(network).forward is nn.Sequential.forward:
         children = network
     else:
         return []

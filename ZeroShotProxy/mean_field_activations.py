@@ -7,18 +7,21 @@ expansion of any other function's.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import numpy as np
 
-try:
-    from numba import njit
-except ImportError:
-    njit = None
+Function = TypeVar("Function", bound=Callable)
 
 
-def compiled(function):  # type: ignore[no-untyped-def]
-    """The function compiled to machine code when it is first called; as it is without numba."""
-    return njit(function, error_model="numpy") if njit else function
+def compiled(function: Function, cache: bool = False) -> Function:
+    """The function compiled to machine code when it is first called, kept on disk if `cache`; as it is without numba."""
+    try:
+        from numba import njit
+    except ImportError:
+        return function
+    return cast(Function, njit(function, cache=cache, error_model="numpy"))
 
 
 SQRT_2PI = math.sqrt(2 * math.pi)
@@ -168,7 +171,8 @@ def evaluated_moments(function: int, mean: float, variance: float) -> np.ndarray
     result[FIRST_CURVATURE] = (around[1, 0] + around[-1, 0] - 2 * first) / (2 * VARIANCE_STEP**2)
     result[SECOND_CURVATURE] = (around[1, 1] + around[-1, 1] - 2 * second) / (2 * VARIANCE_STEP**2)
     # Normalised Hermite polynomials: sqrt(n + 1) h_{n+1} = z h_n - sqrt(n) h_{n-1}.
-    before, polynomial = np.ones(NODES), z
+    before: np.ndarray = np.ones(NODES)
+    polynomial: np.ndarray = z
     for order in range(1, HERMITE_TERMS + 1):
         result[HERMITE + order - 1] = (weight * value * polynomial).sum() ** 2
         after = (z * polynomial - math.sqrt(order) * before) / math.sqrt(order + 1)

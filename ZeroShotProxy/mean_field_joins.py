@@ -38,16 +38,27 @@ from ZeroShotProxy.mean_field_kernel import (
 @compiled
 def copy(stack: np.ndarray, top: int) -> None:
     """A second copy on top; its BN sum starts at 0 because the sums of joined maps add."""
-    used = PROFILE + 2 * int(stack[top, SIZE])
-    stack[top + 1, :used] = stack[top, :used]
-    stack[top + 1, LOG_SCALE] = 0.0
+    lower, upper = stack[top], stack[top + 1]
+    groups = HEADER + int(lower[COUNT]) * FIELDS
+    profiles = PROFILE + 2 * int(lower[SIZE])
+    upper[:groups] = lower[:groups]
+    upper[PROFILE:profiles] = lower[PROFILE:profiles]
+    upper[LOG_SCALE] = 0.0
 
 
 @compiled
 def swap(stack: np.ndarray, top: int) -> None:
-    used = PROFILE + 2 * int(max(stack[top, SIZE], stack[top - 1, SIZE]))
-    for index in range(used):
-        stack[top, index], stack[top - 1, index] = stack[top - 1, index], stack[top, index]
+    lower, upper = stack[top - 1], stack[top]
+    groups = HEADER + int(max(lower[COUNT], upper[COUNT])) * FIELDS
+    profiles = PROFILE + 2 * int(max(lower[SIZE], upper[SIZE]))
+    exchange(lower[:groups], upper[:groups])
+    exchange(lower[PROFILE:profiles], upper[PROFILE:profiles])
+
+
+@compiled
+def exchange(one: np.ndarray, other: np.ndarray) -> None:
+    for index in range(one.size):
+        one[index], other[index] = other[index], one[index]
 
 
 @compiled

@@ -84,6 +84,33 @@ def constant_share(state: np.ndarray) -> float:
 
 
 @compiled
+def total(numbers: np.ndarray) -> float:
+    result = 0.0
+    for index in range(numbers.size):
+        result += numbers[index]
+    return result
+
+
+@compiled
+def read_tap(
+    summed: np.ndarray,
+    changed: np.ndarray,
+    seen: np.ndarray,
+    profile: np.ndarray,
+    change: np.ndarray,
+    root: np.ndarray,
+    positions: int,
+) -> float:
+    """Add what one tap reads to the sums of a window; the mean root that the tap sees, over all positions of the output."""
+    deviation = total(root) / positions
+    for index in range(summed.size):
+        summed[index] += profile[index]
+        changed[index] += change[index]
+        seen[index] += deviation * root[index]
+    return deviation
+
+
+@compiled
 def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, float, float]:
     """Replace the profiles by those behind a zero-padded window; sums over the taps of what they see.
 
@@ -97,46 +124,46 @@ def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, floa
     out = (size + 2 * padding - kernel) // stride + 1
     if out < 1:
         return WINDOW_TOO_LARGE, 0.0, 0.0, 0.0
-    change = PROFILE + size
-    # Room behind the profiles for sums: of the profile, of the change, of the mean a position sees; and for roots.
+    # Room behind the profiles: sums of the profile, of the change and of the mean that a position sees; roots.
     room = (state.size - PROFILE) // PROFILE_ROWS
-    summed, changed, seen, root = PROFILE + 2 * room, PROFILE + 3 * room, PROFILE + 4 * room, PROFILE + 5 * room
+    profile, change = state[PROFILE : PROFILE + size], state[PROFILE + size : PROFILE + 2 * size]
+    work = state[PROFILE + 2 * room :]
+    summed, changed, seen = work[:out], work[room : room + out], work[2 * room : 2 * room + out]
+    root = work[3 * room : 3 * room + size]
     for position in range(size):
-        state[root + position] = math.sqrt(state[PROFILE + position])
+        root[position] = math.sqrt(profile[position])
     for position in range(out):
-        state[summed + position] = state[changed + position] = state[seen + position] = 0.0
+        summed[position] = changed[position] = seen[position] = 0.0
     inside_mean = 0.0
     for tap in range(kernel):
-        # Output positions whose tap lands inside the map.
+        # Output positions whose tap lands inside the map, and the input positions that they read.
         begin = max(0, (padding - tap + stride - 1) // stride)
         end = min(out, (size - 1 + padding - tap) // stride + 1)
-        deviation = 0.0
-        for position in range(begin, end):
-            deviation += state[root + position * stride - padding + tap]
-        deviation /= out
+        if begin >= end:
+            continue
+        first, last = begin * stride - padding + tap, (end - 1) * stride - padding + tap
+        to = slice(begin, end)
+        if stride == 1:
+            # Neighbours in memory: the compiler takes several at once.
+            read = slice(first, last + 1)
+            deviation = read_tap(summed[to], changed[to], seen[to], profile[read], change[read], root[read], out)
+        else:
+            apart = slice(first, last + 1, stride)
+            deviation = read_tap(summed[to], changed[to], seen[to], profile[apart], change[apart], root[apart], out)
         inside_mean += deviation * deviation
-        for position in range(begin, end):
-            source = position * stride - padding + tap
-            state[summed + position] += state[PROFILE + source]
-            state[changed + position] += state[change + source]
-            state[seen + position] += deviation * state[root + source]
-    inside = changed_inside = 0.0
-    for position in range(out):
-        inside += state[summed + position]
-        changed_inside += state[changed + position]
-    inside /= out
-    changed_inside /= out
+    inside, changed_inside = total(summed) / out, total(changed) / out
     # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
     constant = constant_share(state)
     scale = 1 / (inside * inside - constant * inside_mean * inside_mean)
     mean_root = 0.0
     state[SIZE] = out
+    profile, change = state[PROFILE : PROFILE + out], state[PROFILE + out : PROFILE + 2 * out]
     for position in range(out):
-        around = constant * inside_mean * (inside_mean - 2 * state[seen + position])
-        value = max(0.0, (state[summed + position] * inside + around) * scale)
+        around = constant * inside_mean * (inside_mean - 2 * seen[position])
+        value = max(0.0, (summed[position] * inside + around) * scale)
         mean_root += math.sqrt(value)
-        state[PROFILE + position] = value
-        state[PROFILE + out + position] = state[changed + position] / changed_inside
+        profile[position] = value
+        change[position] = changed[position] / changed_inside
     state[ROOT] = mean_root / out
     return DONE, inside * inside, inside_mean * inside_mean, changed_inside * changed_inside
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ZeroShotProxy import mean_field_kernel as kernel
-from ZeroShotProxy.mean_field_activations import compiled, njit, scale_mean
+from ZeroShotProxy.mean_field_activations import compiled, scale_mean
 from ZeroShotProxy.mean_field_joins import (
     add,
     average_pool,
@@ -149,7 +149,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
             return DONE, 0.0, 0.0
         return run_steps(steps, resolution, gamma, channels)
 
-    return njit(run, cache=True, error_model="numpy") if njit else run
+    return compiled(run, cache=True)
 
 
 def _source_version() -> int:

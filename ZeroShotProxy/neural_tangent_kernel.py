@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,9 @@ class _Call:
         layer = self.layer
         if isinstance(layer, nn.Linear):
             return self.inputs
-        unfolded = functional.unfold(self.inputs, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+        # `_is_plain` lets no convolution pass whose padding is a word.
+        padding = cast(tuple[int, int], layer.padding)
+        unfolded = functional.unfold(self.inputs, layer.kernel_size, layer.dilation, padding, layer.stride)
         return unfolded.transpose(1, 2).flatten(0, 1)
 
 
@@ -111,11 +114,11 @@ def _kernel_of_layer(call: _Call, gradients: Tensor) -> Tensor:
 
 
 @contextmanager
-def _recorded_calls(network: nn.Module) -> Iterator[dict[nn.Parameter, list[_Call]]]:
-    calls: dict[nn.Parameter, list[_Call]] = {}
+def _recorded_calls(network: nn.Module) -> Iterator[dict[Tensor, list[_Call]]]:
+    calls: dict[Tensor, list[_Call]] = {}
 
     def remember(layer: nn.Module, inputs: tuple, output: Tensor) -> None:
-        if output.requires_grad:
+        if isinstance(layer, nn.Conv2d | nn.Linear) and output.requires_grad:
             positions = output.shape[0] * output[0, 0].numel()
             call = _Call(layer, inputs[0].detach(), positions, get_gradient_edge(output))
             calls.setdefault(layer.weight, []).append(call)

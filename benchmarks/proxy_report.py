@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import nas_bench_201, nas_bench_macro
@@ -27,7 +27,10 @@ from Interface.options import InputError, OptionParser, positive_int
 from Interface.running import FAILED, run
 from ZeroShotProxy import UnknownProxyError, get_proxy
 
-BENCHMARKS: dict[str, type[Benchmark]] = {nas_bench_201.FILE: NasBench201, nas_bench_macro.FILE: NasBenchMacro}
+BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {
+    nas_bench_201.FILE: NasBench201,
+    nas_bench_macro.FILE: NasBenchMacro,
+}
 # Chosen on NAS-Bench-201, CIFAR-10, alone; see docs/proxy_report.md.
 ENSEMBLE = "Flops,NASWOT,Syncflow-log"
 # Some seconds a network, and a search meets many.

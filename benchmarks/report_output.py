@@ -68,8 +68,8 @@ def write_csv(folder: Path, correlations: Sequence[CorrelationRow], searches: Se
             )
         )
         for s in searches:
-            figures = [f"{f:.4f}" for f in (s.mean, s.std, s.worst, s.regret)]
-            table.writerow((s.benchmark, s.data_set, s.proxy, s.seeds, s.networks, *figures))
+            accuracies = [f"{f:.4f}" for f in (s.mean, s.std, s.worst, s.regret)]
+            table.writerow((s.benchmark, s.data_set, s.proxy, s.seeds, s.networks, *accuracies))
 
 
 def write_summary(

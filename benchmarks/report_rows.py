@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, stdev
 
@@ -21,7 +21,7 @@ from benchmarks.report_statistics import (
     spearman,
     top_accuracy,
 )
-from Evolution.ensemble import ENSEMBLE, TE_NAS, TE_NAS_TERMS, log_rank_sums, rank_sums
+from Evolution.ensemble import ENSEMBLE, TE_NAS, TE_NAS_TERMS, Rule, log_rank_sums, rank_sums
 
 CLOSED_FORMS = {"Zen": "ZenClosedForm", "Perturbation": "PerturbationClosedForm"}
 SAMPLE, WHOLE = "sample", "all"
@@ -35,7 +35,7 @@ class Candidate:
     name: str
     members: tuple[str, ...]
     networks: int
-    rule: Callable[[Sequence[Sequence[float]]], np.ndarray] | None = None
+    rule: Rule | None = None
 
     def values(self, scores: Scores, keys: Sequence[str], seed: int = 0) -> np.ndarray:
         """Scores of networks; an aggregate is taken among these."""

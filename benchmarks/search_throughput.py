@@ -64,6 +64,8 @@ def plain_loop(settings: SearchSettings) -> float:
     proposer, budgets, costs = make_proposer(settings), search_budgets(settings), cost_model(settings)
     generator, scoring = random.Random(0), ScoringSettings(32, 64, 10)
     context = ScoringContext(scoring, replace(scoring.style, no_reslink=True), 0)
+    if proposer.initial is None:
+        raise ValueError("The plain loop begins with a given structure")
     population = [proposer.initial]
     begun = time.perf_counter()
     for _ in range(settings.evolution_max_iter):

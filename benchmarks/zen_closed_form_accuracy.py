@@ -92,8 +92,8 @@ def plot(comparisons: dict[tuple[str, bool], Comparison], folder: Path) -> None:
             axes[int(links)].scatter(
                 c.sampled, value, s=14, marker=marker, color=colours[space], alpha=0.7, label=label
             )
-        for links, axis in enumerate(axes):
-            axis.set_title(f"residual links {'kept' if links else 'left out'}")
+        for kept, axis in enumerate(axes):
+            axis.set_title(f"residual links {'kept' if kept else 'left out'}")
             axis.set_xlabel("Monte-Carlo Zen")
             axis.axline((100, 100), slope=1, lw=0.7, color="grey") if name == "scores" else axis.axhline(
                 0, color="grey"

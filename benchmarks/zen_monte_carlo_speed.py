@@ -47,7 +47,9 @@ def plain_zen(network: Network, settings: ScoringSettings, seed: int) -> float:
         disturbed = module.forward_pre_GAP(images + settings.gamma * torch.randn_like(images))
     response = (clean - disturbed).abs().sum(dim=(1, 2, 3)).mean().log().item()
     scales = [
-        layer.running_var.mean().sqrt().log().item() for layer in module.modules() if hasattr(layer, "running_var")
+        layer.running_var.mean().sqrt().log().item()
+        for layer in module.modules()
+        if isinstance(layer, nn.BatchNorm2d) and layer.running_var is not None
     ]
     return response + sum(scales)
 

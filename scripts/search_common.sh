@@ -20,7 +20,9 @@ GHOSTSHUFFLE_1M_START="SuperConvK3BNRELU(3,32,2,1)SuperGhostShuffleK3(32,64,2,32
 SuperGhostShuffleK3(128,256,2,128,1)SuperGhostShuffleK3(256,512,2,256,1)SuperConvK1BNRELU(512,128,1,1)"
 GHOSTSHUFFLE_2M_START="SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,1,8,1)SuperGhostShuffleK3(16,32,2,16,1)\
 SuperGhostShuffleK3(32,64,2,32,1)SuperGhostShuffleK3(64,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
-export XX_START GHOSTSHUFFLE_1M_START GHOSTSHUFFLE_2M_START
+IDW_START="SuperConvK3BNRELU(3,8,2,1)SuperResIDWE6K3(8,32,2,8,1)SuperResIDWE6K3(32,48,2,32,1)\
+SuperResIDWE6K3(48,96,2,48,1)SuperResIDWE6K3(96,128,2,96,1)SuperConvK1BNRELU(128,2048,1,1)"
+export XX_START IDW_START GHOSTSHUFFLE_1M_START GHOSTSHUFFLE_2M_START
 
 # search NAME: needs SPACE and START; RESOLUTION, CLASSES and the budgets may be set before.
 search() {
@@ -29,7 +31,7 @@ search() {
     local save_dir=${SAVE_DIR:-$ROOT/save_dir/$name}
     local resolution=${RESOLUTION:-32} classes=${CLASSES:-10}
     if [[ ${SMOKE:-} == 1 ]]; then
-        EVOLUTION_MAX_ITER=48 POPULATION_SIZE=16 BATCH_SIZE=4
+        EVOLUTION_MAX_ITER=16 POPULATION_SIZE=16 BATCH_SIZE=4
     fi
     local options=(
         --zero_shot_score "${ZERO_SHOT_SCORE:-Zen}"

@@ -9,6 +9,7 @@ ensure_environment requirements-test.txt
 
 cd "$ROOT"
 "$PYTHON" -m ruff check --quiet .
+"$PYTHON" -m mypy
 "$PYTHON" -m ruff format --check --quiet . || {
     echo "ruff format would change files: run .venv/bin/ruff format ." >&2
     exit 1

@@ -1,0 +1,41 @@
+"""The published detector, and any other by the name or structure of its backbone. No torch needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import PlainNet
+import ZenNet
+from Detection.settings import DetectorSettings
+from Interface.options import InputError
+
+GSNET_DETECTOR = "gsnet_detector"
+GSMODEL_L = "gsmodel_l"
+
+
+def structure_of(arch: str) -> str:
+    """The structure string that --arch means: gsnet_detector's, a published network's, a structure file's, or itself.
+
+    Raises InputError, StructureError.
+    """
+    if arch == GSNET_DETECTOR:
+        arch = GSMODEL_L
+    if arch in ZenNet.list_models():
+        return str(PlainNet.parse(ZenNet.published(arch).structure))
+    if "(" in arch:
+        return str(PlainNet.parse(arch))
+    if not arch.endswith(".txt"):
+        near = ZenNet.UnknownNetworkError
+        try:
+            ZenNet.published(arch)
+        except near as error:
+            raise InputError(f"{error}; --arch also takes {GSNET_DETECTOR} and a structure file (.txt)") from error
+    file = Path(arch).expanduser()
+    if not file.is_file():
+        raise InputError(f"There is no file {file}: --arch takes a structure file, or the name of a network")
+    return str(PlainNet.read_structure_file(file))
+
+
+def published_settings(classes: tuple[str, ...]) -> DetectorSettings:
+    """The published configuration: GSmodel-L in its deployed unit, neck and head of 128 channels, four levels."""
+    return DetectorSettings(structure_of(GSNET_DETECTOR), classes)

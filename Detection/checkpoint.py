@@ -1,0 +1,94 @@
+"""A trained detector in a file: its weights, and everything that is needed to use them.
+
+A checkpoint of a training holds, beside what `Training.checkpoints` keeps, `detector` (`DetectorSettings`) and
+`preprocessing` (`Preprocessing`) as plain values.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from Detection.detector import Detector
+from Detection.preprocessing import CHANNEL_ORDER, Preprocessing
+from Detection.settings import DetectorSettings
+from Interface.options import InputError
+from ZenNet.state import State, load_into
+
+_FORMAT = 1
+# In the checkpoints from which a training goes on, the detector is one part of what is trained.
+TRAINED_PREFIX = "network."
+
+
+@dataclass(frozen=True)
+class LoadedDetector:
+    """A detector in evaluation mode, and how images are prepared for it; `settings.classes` are the names of its labels."""
+
+    detector: Detector
+    preprocessing: Preprocessing
+
+    @property
+    def settings(self) -> DetectorSettings:
+        """What the detector is made of."""
+        return self.detector.settings
+
+
+def description(settings: DetectorSettings, preprocessing: Preprocessing) -> dict[str, Any]:
+    """The plain values of a checkpoint that say what its weights are for."""
+    prepared = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(preprocessing).items()}
+    return {
+        "detector_format": _FORMAT,
+        "detector": settings.to_dict(),
+        "preprocessing": prepared | {"channel_order": CHANNEL_ORDER},
+        "counting": "parameters include batch normalisation's; multiply-accumulates are those of convolutions",
+    }
+
+
+def load_detector(file: str | Path, device: str = "cpu") -> LoadedDetector:
+    """The detector of a checkpoint that train_detection.py wrote: of its best, or of its latest.
+
+    Of the latest the averaged weights are taken, where the training averages. Raises InputError.
+    """
+    state = read_checkpoint(Path(file).expanduser())
+    settings, preprocessing = described(state, str(file))
+    detector = Detector(settings)
+    load_into(detector, detector_weights(state), str(file))
+    return LoadedDetector(detector.to(device).eval(), preprocessing)
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """The content of a detector's checkpoint, tensors and plain values alone. Raises InputError."""
+    if not file.is_file():
+        raise InputError(f"There is no file {file}: --weights takes a checkpoint of train_detection.py")
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(f"{file} is torn or no checkpoint: put a whole copy in its place") from error
+    if not isinstance(state, dict) or not {"detector", "preprocessing", "state_dict"} <= state.keys():
+        raise InputError(f"{file} is no checkpoint of a detector: --weights takes one of train_detection.py")
+    return state
+
+
+def described(state: Mapping[str, Any], source: str) -> tuple[DetectorSettings, Preprocessing]:
+    """What a checkpoint says of itself. Raises InputError where it is of another version."""
+    values = dict(state["preprocessing"])
+    known = {field.name for field in fields(Preprocessing)}
+    if values.pop("channel_order", None) != CHANNEL_ORDER or not values.keys() <= known:
+        raise InputError(f"{source} expects images in a form that this version does not know")
+    prepared = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    return DetectorSettings.from_dict(state["detector"]), Preprocessing(**prepared)
+
+
+def detector_weights(state: Mapping[str, Any]) -> State:
+    """The weights of a checkpoint that are meant to be used."""
+    weights: State = state["state_dict"]
+    if state.get("ema") is not None:
+        return {key.removeprefix("module."): v for key, v in state["ema"].items() if key.startswith("module.")}
+    if any(key.startswith(TRAINED_PREFIX) for key in weights):
+        return {k.removeprefix(TRAINED_PREFIX): v for k, v in weights.items() if k.startswith(TRAINED_PREFIX)}
+    return weights

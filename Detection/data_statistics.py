@@ -1,0 +1,141 @@
+"""What a detection data set holds: classes, sizes, objects per image, and rows that are known kinds of faulty."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from Detection.scene import SceneSet
+from Detection.visdrone_evaluation import outside_regions, region_integral
+from Detection.visdrone_format import sanity
+from Interface.files import written_whole
+from Interface.options import InputError
+
+# COCO's buckets by area in pixels of the original image.
+SMALL, MEDIUM = 32**2, 96**2
+
+
+def statistics(data: SceneSet) -> dict[str, Any]:
+    """Counts of a data set as a plain dictionary. Raises InputError where it has no image."""
+    if not len(data):
+        raise InputError("The data set has no images")
+    labels = np.concatenate([scene.labels for scene in data.scenes])
+    boxes = np.concatenate([scene.boxes for scene in data.scenes])
+    ignored = np.concatenate([scene.ignored for scene in data.scenes])
+    per_image = np.array([len(scene.labels) for scene in data.scenes])
+    widths, heights = ([getattr(scene, side) for scene in data.scenes] for side in ("width", "height"))
+    faults: Counter[str] = Counter()
+    for scene in data.scenes:
+        faults.update(sanity(scene))
+    return {
+        "images": len(data),
+        "image_width": [min(widths), max(widths)],
+        "image_height": [min(heights), max(heights)],
+        "boxes": len(labels),
+        "ignored_boxes": int(ignored.sum()),
+        "ignored_regions": sum(len(scene.regions) for scene in data.scenes),
+        "boxes_half_in_regions": sum(_in_regions(scene) for scene in data.scenes),
+        "objects_of_no_class": sum(len(scene.others) for scene in data.scenes),
+        "objects_per_image": {
+            "least": int(per_image.min()),
+            "median": float(np.median(per_image)),
+            "mean": float(per_image.mean()),
+            "most": int(per_image.max()),
+        },
+        "classes": {name: _class(data, i, boxes[labels == i]) for i, name in enumerate(data.class_names)},
+        "truncation": _shares([scene.truncation for scene in data.scenes]),
+        "occlusion": _shares([scene.occlusion for scene in data.scenes]),
+        "faults": dict(faults),
+    }
+
+
+def _in_regions(scene) -> int:  # type: ignore[no-untyped-def]
+    if not len(scene.regions):
+        return 0
+    return int((~outside_regions(scene.boxes, region_integral(scene.regions, scene.width, scene.height))).sum())
+
+
+def _class(data: SceneSet, label: int, boxes: np.ndarray) -> dict[str, Any]:
+    areas = boxes[:, 2] * boxes[:, 3]
+    return {
+        "images": sum(bool((scene.labels == label).any()) for scene in data.scenes),
+        "boxes": len(boxes),
+        "small": int((areas < SMALL).sum()),
+        "medium": int(((areas >= SMALL) & (areas < MEDIUM)).sum()),
+        "large": int((areas >= MEDIUM).sum()),
+        "median_side": float(np.median(np.sqrt(np.maximum(areas, 0)))) if len(boxes) else None,
+    }
+
+
+def _shares(values: list[np.ndarray | None]) -> dict[str, int]:
+    known = [part for part in values if part is not None]
+    joined = np.concatenate(known) if known else np.zeros(0, dtype=np.int64)
+    return {str(level): int(count) for level, count in zip(*np.unique(joined, return_counts=True), strict=True)}
+
+
+def as_text(figures: dict[str, Any]) -> str:
+    """The counts as a table."""
+    objects = figures["objects_per_image"]
+    (w1, w2), (h1, h2) = figures["image_width"], figures["image_height"]
+    lines = [
+        f"{figures['images']} images, {w1}-{w2} x {h1}-{h2} pixels, {figures['boxes']} boxes",
+        f"objects per image: {objects['least']} to {objects['most']}, mean {objects['mean']:.1f}, "
+        f"median {objects['median']:.0f}",
+        "",
+        f"{'class':<18}{'images':>9}{'boxes':>9}{'small':>9}{'medium':>9}{'large':>9}{'median side':>13}",
+    ]
+    for name, row in figures["classes"].items():
+        side = "-" if row["median_side"] is None else f"{row['median_side']:.0f} px"
+        counts = "".join(f"{row[key]:>9}" for key in ("images", "boxes", "small", "medium", "large"))
+        lines.append(f"{name:<18}{counts}{side:>13}")
+    lines.append("")
+    for name in ("ignored_boxes", "ignored_regions", "boxes_half_in_regions", "objects_of_no_class"):
+        lines.append(f"{name.replace('_', ' ')}: {figures[name]}")
+    for name in ("truncation", "occlusion"):
+        if figures[name]:
+            lines.append(f"{name}: " + ", ".join(f"level {level}: {count}" for level, count in figures[name].items()))
+    lines += [f"{kind}: {count}" for kind, count in figures["faults"].items() if count]
+    return "\n".join(lines)
+
+
+def draw(data: SceneSet, file: Path) -> None:
+    """A picture of classes, sides of objects, objects per image, and widths against heights."""
+    boxes = np.concatenate([scene.boxes for scene in data.scenes])
+    labels = np.concatenate([scene.labels for scene in data.scenes])
+    figure = Figure(figsize=(12, 8), layout="constrained")
+    classes, sides, images, shapes = figure.subplots(2, 2).flat
+    _draw_classes(classes, data, labels)
+    positive = boxes[(boxes[:, 2:] > 0).all(axis=1)]
+    _draw_sides(sides, np.sqrt(positive[:, 2] * positive[:, 3]))
+    images.hist([len(scene.labels) for scene in data.scenes], bins=40, color="#4477aa")
+    images.set(xlabel="objects in an image", ylabel="images", title=f"{len(data)} images")
+    if len(positive):
+        shapes.hexbin(positive[:, 2], positive[:, 3], xscale="log", yscale="log", gridsize=40, bins="log", mincnt=1)
+    shapes.set(xlabel="width, pixels", ylabel="height, pixels", title="shapes of the boxes")
+    with written_whole(file, "wb") as stream:
+        figure.savefig(stream, format="png", dpi=110)
+
+
+def _draw_classes(axes: Axes, data: SceneSet, labels: np.ndarray) -> None:
+    counts = np.bincount(labels, minlength=len(data.class_names))
+    bars = axes.barh(range(len(counts)), counts, color="#4477aa")
+    axes.bar_label(bars, padding=3, fontsize=8)
+    axes.set_yticks(range(len(counts)), data.class_names)
+    axes.invert_yaxis()
+    axes.margins(x=0.15)
+    axes.set(xlabel="boxes", title=f"{len(labels)} boxes")
+
+
+def _draw_sides(axes: Axes, sides: np.ndarray) -> None:
+    if len(sides):
+        axes.hist(sides, bins=np.geomspace(max(1, sides.min()), max(2, sides.max() + 1), 40), color="#4477aa")
+    axes.set_xscale("log")
+    for side, name in ((32, "small | medium"), (96, "medium | large")):
+        axes.axvline(side, color="#aa3377", linestyle="--", linewidth=1)
+        axes.text(side, axes.get_ylim()[1], name, color="#aa3377", fontsize=8, ha="center", va="bottom")
+    axes.set(xlabel="side of a square of the box's area, pixels", ylabel="boxes")

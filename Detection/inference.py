@@ -1,0 +1,123 @@
+"""A detector at work: batches in, detections in pixels of the images' files out, and the time that each part takes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from Detection.data_set import collated
+from Detection.postprocess import PostprocessSettings, detections
+from Detection.preprocessing import Preprocessing
+from Detection.scene import ImageResults, from_corners
+from Detection.settings import DetectorSettings
+from Detection.targets import Batch, Detections, Targets
+from Detection.tiles import Tile, joined, tiles_of
+
+
+@dataclass
+class Seconds:
+    """Time spent, in seconds, over a number of images: reading and resizing, the network, and what follows it."""
+
+    images: int = 0
+    reading: float = 0.0
+    network: float = 0.0
+    postprocessing: float = 0.0
+
+    def milliseconds_per_image(self) -> dict[str, float]:
+        """Each part and their sum, in milliseconds of one image."""
+        parts = {name: getattr(self, name) for name in ("reading", "network", "postprocessing")}
+        parts["total"] = sum(parts.values())
+        return {name: 1000 * value / max(self.images, 1) for name, value in parts.items()}
+
+
+@dataclass
+class Finder:
+    """A network with all that its predictions need to become detections.
+
+    network: images (N, 3, H, W) to predictions (N, priors, classes + 32), on the device and in evaluation mode already.
+    half: bfloat16 on a CPU, float16 on a GPU. batch_size: tiles at a time.
+    """
+
+    network: nn.Module
+    settings: DetectorSettings
+    preprocessing: Preprocessing
+    postprocess: PostprocessSettings
+    device: str = "cpu"
+    half: bool = False
+    batch_size: int = 8
+    seconds: Seconds = field(default_factory=Seconds)
+
+    @torch.inference_mode()
+    def find(self, batch: Batch) -> list[ImageResults]:
+        """The detections of every image of a batch, in pixels of its file, by descending score."""
+        begin = time.perf_counter()
+        cuda = self.device.startswith("cuda")
+        kind = torch.float16 if cuda else torch.bfloat16
+        with torch.autocast("cuda" if cuda else "cpu", kind) if self.half else nullcontext():
+            predictions = self.network(batch.images.to(self.device))
+        if cuda:
+            torch.cuda.synchronize(self.device)
+        middle = time.perf_counter()
+        height, width = batch.images.shape[-2:]
+        found = detections(predictions, (height, width), self.settings, self.postprocess)
+        results = [as_results(part, target) for part, target in zip(found, batch.targets, strict=True)]
+        self.seconds.network += middle - begin
+        self.seconds.postprocessing += time.perf_counter() - middle
+        return results
+
+    def find_in(self, image: np.ndarray) -> ImageResults:
+        """The detections of one RGB image (H, W, 3) uint8."""
+        self.seconds.images += 1
+        return self._find_views([image])[0]
+
+    def find_in_tiles(self, image: np.ndarray, side: int, overlap: float) -> ImageResults:
+        """The detections of one RGB image, looked at in tiles of `side` pixels and as a whole, and joined."""
+        height, width = image.shape[:2]
+        tiles = tiles_of(width, height, side, overlap)
+        if len(tiles) > 1:
+            tiles = [*tiles, Tile(0, 0, width, height)]
+        self.seconds.images += 1
+        found = self._find_views([tile.cut(image) for tile in tiles])
+        begin = time.perf_counter()
+        whole = joined(tiles, found, (width, height), self.postprocess.iou_threshold, self.postprocess.max_detections)
+        self.seconds.postprocessing += time.perf_counter() - begin
+        return whole
+
+    def _find_views(self, images: list[np.ndarray]) -> list[ImageResults]:
+        results: list[ImageResults] = []
+        for first in range(0, len(images), self.batch_size):
+            begin = time.perf_counter()
+            samples = [self._sample(image) for image in images[first : first + self.batch_size]]
+            batch = collated(samples)
+            self.seconds.reading += time.perf_counter() - begin
+            results += self.find(batch)
+        return results
+
+    def _sample(self, image: np.ndarray) -> tuple[torch.Tensor, Targets]:
+        values, placement = self.preprocessing.apply(image)
+        matrix = torch.from_numpy(placement.matrix).float()
+        return torch.from_numpy(values), Targets(to_input=matrix, original_size=(image.shape[0], image.shape[1]))
+
+    def find_all(self, batches: Iterable[Batch]) -> Iterator[tuple[str, ImageResults]]:
+        """Image ids and detections, batch by batch, with a progress bar on a terminal."""
+        begin = time.perf_counter()
+        for batch in tqdm(batches, disable=not sys.stderr.isatty(), desc="detection", leave=False):
+            self.seconds.reading += time.perf_counter() - begin
+            self.seconds.images += len(batch)
+            yield from zip((target.image_id for target in batch.targets), self.find(batch), strict=True)
+            begin = time.perf_counter()
+
+
+def as_results(found: Detections, target: Targets) -> ImageResults:
+    """Detections in pixels of the input as results in pixels of the image's file."""
+    found = Detections(found.boxes.cpu(), found.scores.cpu(), found.labels.cpu()).mapped_back(target)
+    boxes = from_corners(found.boxes.double().numpy().reshape(-1, 4))
+    return ImageResults(boxes, found.scores.double().numpy(), found.labels.numpy())

@@ -1,0 +1,64 @@
+"""From predictions to detections: scores, boxes, non-maximum suppression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torchvision.ops import batched_nms
+
+from Detection.priors import clipped, decode, priors
+from Detection.settings import DetectorSettings
+from Detection.targets import Detections
+from Interface.options import InputError
+
+
+@dataclass(frozen=True)
+class PostprocessSettings:
+    """score_threshold: scores must be above it. iou_threshold: of two boxes of a class that share more, the weaker goes.
+
+    max_detections of an image; candidates: how many of the highest scores enter suppression.
+    """
+
+    score_threshold: float = 0.05
+    iou_threshold: float = 0.6
+    max_detections: int = 100
+    candidates: int = 5000
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.score_threshold < 1 or not 0 <= self.iou_threshold <= 1:
+            raise InputError("--score_threshold and --nms_threshold lie between 0 and 1")
+        if min(self.max_detections, self.candidates) < 1:
+            raise InputError("--max_detections starts at 1")
+
+
+# The official protocol of VisDrone looks at 500 detections of an image, whatever their scores.
+VISDRONE = PostprocessSettings(score_threshold=0.005, max_detections=500)
+
+
+@torch.no_grad()
+def detections(
+    predictions: Tensor, size: tuple[int, int], detector: DetectorSettings, settings: PostprocessSettings
+) -> list[Detections]:
+    """Detections of every image in pixels of the network's input, of `size` (height, width); predictions (N, P, outputs)."""
+    predictions = predictions.float()
+    classes = len(detector.classes)
+    where = priors(*size, detector.strides, predictions.device)
+    boxes = clipped(decode(predictions[..., classes:], where), *size)
+    scores = predictions[..., :classes].sigmoid()
+    return [suppressed(b, s, settings) for b, s in zip(boxes, scores, strict=True)]
+
+
+def suppressed(boxes: Tensor, scores: Tensor, settings: PostprocessSettings) -> Detections:
+    """The detections of one image: boxes (P, 4), scores (P, classes). A box may be found once for each class.
+
+    Sorted by falling score; on the device of the input.
+    """
+    prior, label = (scores > settings.score_threshold).nonzero(as_tuple=True)
+    found = scores[prior, label]
+    if len(found) > settings.candidates:
+        found, order = found.topk(settings.candidates)
+        prior, label = prior[order], label[order]
+    kept = batched_nms(boxes[prior], found, label, settings.iou_threshold)[: settings.max_detections]
+    return Detections(boxes[prior[kept]], found[kept], label[kept])

@@ -1,0 +1,128 @@
+"""Detections in pictures, folders of pictures and videos: drawn, and written as result files."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from Detection.drawing import drawn, write_png
+from Detection.inference import Finder
+from Detection.preprocessing import read_image
+from Detection.scene import IMAGE_SUFFIXES, ImageResults
+from Detection.visdrone_format import write_results
+from Interface.options import InputError
+
+_LOG = logging.getLogger(__name__)
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+
+
+def media_of(paths: Sequence[Path]) -> list[Path]:
+    """The images and videos that paths name, those of folders in the order of their names. Raises InputError."""
+    found: list[Path] = []
+    for path in paths:
+        path = path.expanduser()
+        if path.is_dir():
+            inside = [
+                file for file in sorted(path.iterdir()) if file.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
+            ]
+            if not inside:
+                raise InputError(f"{path} has neither images nor videos")
+            found += inside
+        elif not path.is_file():
+            raise InputError(f"There is no file {path}: --predict takes images, folders and videos")
+        elif path.suffix.lower() not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
+            raise InputError(f"{path} is neither an image nor a video by its suffix")
+        else:
+            found.append(path)
+    stems = [file.stem for file in found]
+    repeated = next((stem for stem in stems if stems.count(stem) > 1), None)
+    if repeated is not None:
+        raise InputError(f"Two files are called {repeated!r}, so that their results would have one name: rename one")
+    return found
+
+
+def predict_media(
+    finder: Finder, media: Sequence[Path], folder: Path, tile: int | None, overlap: float, threshold: float
+) -> dict[str, int]:
+    """Detections of every file into a folder: NAME.png or NAME.mp4 drawn, results/NAME.txt in VisDrone's columns.
+
+    A video has a result file a frame, results/NAME_0000001.txt. Returns the number of detections drawn, by file.
+    """
+    (folder / "results").mkdir(parents=True, exist_ok=True)
+    categories = tuple(range(1, len(finder.settings.classes) + 1))
+
+    def look(image: np.ndarray, name: str) -> ImageResults:
+        found = finder.find_in(image) if tile is None else finder.find_in_tiles(image, tile, overlap)
+        write_results(folder / "results", name, found, categories)
+        return found
+
+    counts = {}
+    for file in tqdm(media, disable=not sys.stderr.isatty() or len(media) == 1, desc="files", leave=False):
+        if file.suffix.lower() in VIDEO_SUFFIXES:
+            counts[str(file)] = _predict_video(file, folder, look, finder.settings.classes, threshold)
+            continue
+        image = read_image(file)
+        found = look(image, file.stem)
+        write_png(folder / f"{file.stem}.png", drawn(image, found, finder.settings.classes, threshold))
+        counts[str(file)] = int((found.scores >= threshold).sum())
+        _LOG.info("%s: %d objects", file, counts[str(file)])
+    return counts
+
+
+def _predict_video(file: Path, folder: Path, look, classes: Sequence[str], threshold: float) -> int:  # type: ignore[no-untyped-def]
+    """Detections of every frame; the drawn video has the frames' own size and rate."""
+    output = folder / f"{file.stem}.mp4"
+    if output.resolve() == file.resolve():
+        raise InputError(f"The drawn video would replace {file}: choose another --save_dir")
+    temporary = folder / f".{file.stem}.part.mp4"
+    count = 0
+    with _reading(file) as (frames, total, rate, size), _writing(temporary, rate, size) as writer:
+        bar = tqdm(frames, total=total, disable=not sys.stderr.isatty(), desc=file.name, leave=False)
+        for number, frame in enumerate(bar, start=1):
+            image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+            found = look(image, f"{file.stem}_{number:07d}")
+            count += int((found.scores >= threshold).sum())
+            picture = drawn(image, found, classes, threshold)[: image.shape[0]]
+            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    temporary.replace(output)
+    _LOG.info("%s: %d objects in %d frames", file, count, total)
+    return count
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[tuple[Iterator[np.ndarray], int, float, tuple[int, int]]]:
+    video = cv2.VideoCapture(str(file))
+    try:
+        if not video.isOpened():
+            raise InputError(f"{file} is no video that can be read")
+        size = int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        total, rate = int(video.get(cv2.CAP_PROP_FRAME_COUNT)), video.get(cv2.CAP_PROP_FPS) or 25.0
+        yield _frames(video), total, rate, size
+    finally:
+        video.release()
+
+
+def _frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    while True:
+        there, frame = video.read()
+        if not there:
+            return
+        yield frame
+
+
+@contextmanager
+def _writing(file: Path, rate: float, size: tuple[int, int]) -> Iterator[cv2.VideoWriter]:
+    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+    try:
+        if not writer.isOpened():
+            raise InputError(f"No video can be written to {file.parent}")
+        yield writer
+    finally:
+        writer.release()

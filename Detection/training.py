@@ -1,0 +1,163 @@
+"""The training of a detector on the loop that classifiers train on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from Detection.checkpoint import description
+from Detection.coco_evaluation import evaluate_coco
+from Detection.curves import draw_curves
+from Detection.inference import Finder
+from Detection.postprocess import VISDRONE, PostprocessSettings
+from Detection.preprocessing import Preprocessing
+from Detection.scene import SceneSet
+from Detection.schedule import RampedAverage
+from Detection.sharing import in_order, of_all_processes
+from Detection.targets import Batch, Targets
+from Detection.task import DetectionTask
+from Training.loop import Trainer
+from Training.settings import TrainingSettings
+from Training.step import Stepper
+from Validation.processes import place
+
+_LOG = logging.getLogger(__name__)
+
+
+class DetectionStepper(Stepper):
+    """Steps of a `DetectionTask`; from epoch `detach_epoch` (from 0) on the guidance module no longer teaches the rest."""
+
+    task: DetectionTask  # type: ignore[assignment]
+
+    def __init__(self, *arguments, detach_epoch: int = 10, **options) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(*arguments, **options)
+        self.detach_epoch = detach_epoch
+
+    def step(self, images: Tensor, targets: list[Targets], epoch: int, number: int, lr: float) -> Tensor:  # type: ignore[override]
+        """Learn from one batch; returns its loss, summed over images, and the positive priors: (2,) in float64."""
+        self.task.detached = epoch >= self.detach_epoch
+        return super().step(images, targets, epoch, number, lr)  # type: ignore[arg-type]
+
+    def _average(self, decay: float) -> RampedAverage:  # type: ignore[override]
+        return RampedAverage(self.task.network, decay)
+
+    def _chunks(self, images: Tensor, targets: list[Targets]) -> list[tuple[Tensor, Any, Any]]:  # type: ignore[override]
+        targets = [target.to(self.device) for target in targets]
+        parts = images.chunk(self.settings.accumulate)
+        begins = [sum(len(part) for part in parts[:i]) for i in range(len(parts))]
+        return [(part, targets[b : b + len(part)], None) for part, b in zip(parts, begins, strict=True)]
+
+    def _hits(self, positives: Tensor, labels: None) -> Tensor:  # type: ignore[override]
+        return positives.detach()
+
+
+@dataclass(frozen=True)
+class Precision:
+    """COCO's average precision in per cent on the validation images, at most 500 detections each; None: not measured."""
+
+    ap: float | None = None
+    ap50: float | None = None
+    ap75: float | None = None
+    images: int = 0
+
+    def __str__(self) -> str:
+        if self.ap is None:
+            return "not validated"
+        return f"AP {self.ap:.2f}%, AP50 {self.ap50:.2f}%, AP75 {self.ap75:.2f}% on {self.images} images"
+
+
+class DetectionTrainer(Trainer):
+    """A training of a detector in a results folder.
+
+    truth: the validation images' objects; interval: epochs between validations, of which the last is always one.
+    """
+
+    columns = ("epoch", "lr", "train_loss", "positives", "val_AP", "val_AP50", "val_AP75", "images_per_second")
+    stepper: DetectionStepper
+
+    def __init__(
+        self,
+        stepper: DetectionStepper,
+        settings: TrainingSettings,
+        training: DataLoader[Batch],
+        validation: DataLoader[Batch],
+        folder: Path,
+        options: dict[str, Any],
+        truth: SceneSet,
+        preprocessing: Preprocessing,
+        interval: int = 10,
+        postprocess: PostprocessSettings = VISDRONE,
+    ) -> None:
+        super().__init__(stepper, settings, training, validation, folder, options)
+        self.truth, self.preprocessing = truth, preprocessing
+        self.interval, self.postprocess = interval, postprocess
+        times = {"training_elasped_time": 0.0, "validation_elasped_time": 0.0}
+        self.status = {"best_AP": 0.0, "best_AP50": 0.0, "best_AP_at_epoch": 0} | times
+
+    def evaluated(self, limit: int | None = None) -> Precision:
+        """Average precision of the network that counts; limit: batches, for a dry run."""
+        if limit is None and self.epoch < self.settings.epochs and not self._is_due():
+            return Precision()
+        stepper = self.stepper
+        finder = Finder(
+            stepper.validated.eval(),
+            stepper.task.network.settings,
+            self.preprocessing,
+            self.postprocess,
+            stepper.device,
+            half=stepper.precision.enabled,
+        )
+        found = of_all_processes(dict(finder.find_all(islice(self.validation, limit))))
+        figures = evaluate_coco(self.truth, in_order(found, self.truth)).figures
+        ap, ap50, ap75 = (figures[f"{name}_500"] or 0.0 for name in ("AP", "AP50", "AP75"))
+        return Precision(ap, ap50, ap75, len(found))
+
+    def draw_curves(self) -> None:
+        """Loss and average precision over epochs, as curves.png."""
+        draw_curves(self.folder, self.history)
+
+    def _is_due(self) -> bool:
+        return (self.epoch + 1) % self.interval == 0 or self.epoch + 1 == self.settings.epochs
+
+    def _row(self, accuracy: Precision, speed: float, total: Tensor) -> dict[str, Any]:  # type: ignore[override]
+        images = self.steps_done * (self.training.batch_size or 1) * place()[1]
+        loss, positives = (float(value) / images for value in total)
+        return {
+            "epoch": self.epoch,
+            "lr": self._rate(self.epoch, self.steps_done - 1),
+            "train_loss": loss,
+            "positives": positives,
+            "val_AP": accuracy.ap,
+            "val_AP50": accuracy.ap50,
+            "val_AP75": accuracy.ap75,
+            "images_per_second": speed * place()[1],
+        }
+
+    def _note_best(self, accuracy: Precision) -> bool:  # type: ignore[override]
+        if accuracy.ap is None:
+            return False
+        measured_before = any(row["val_AP"] is not None for row in self.history[:-1])
+        best = not measured_before or accuracy.ap > self.status["best_AP"]
+        if best:
+            self.status |= {"best_AP": accuracy.ap, "best_AP50": accuracy.ap50, "best_AP_at_epoch": self.epoch}
+        return best
+
+    def _progress(self, accuracy: Precision | None) -> dict[str, Any]:  # type: ignore[override]
+        state = super()._progress(None) | {"AP": accuracy.ap if accuracy else None}
+        return state | description(self.stepper.task.network.settings, self.preprocessing)
+
+    def _print_epoch(self, row: dict[str, Any]) -> None:
+        spent = self.status["training_elasped_time"] + self.status["validation_elasped_time"]
+        left = spent / self.epoch * (self.settings.epochs - self.epoch)
+        measured = "" if row["val_AP"] is None else f" AP {row['val_AP']:.2f}% AP50 {row['val_AP50']:.2f}%,"
+        _LOG.info(
+            "epoch %d/%d loss %.4f,%s best AP %.2f%%, %.1f images/s, %.2f h, %.2f h left",
+            *(self.epoch, self.settings.epochs, row["train_loss"], measured, self.status["best_AP"]),
+            *(row["images_per_second"], spent / 3600, left / 3600),
+        )

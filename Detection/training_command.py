@@ -1,0 +1,171 @@
+"""From the options of train_detection.py to a training."""
+
+from __future__ import annotations
+
+import logging
+from argparse import Namespace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from Detection.assignment import AssignmentSettings
+from Detection.augmentation import Augmentation
+from Detection.catalogue import structure_of
+from Detection.checkpoint import TRAINED_PREFIX, detector_weights
+from Detection.data_set import LoadingSettings, detection_evaluation_loader, detection_training_loader
+from Detection.data_sets import read_data_set
+from Detection.detector import Detector
+from Detection.postprocess import PostprocessSettings
+from Detection.preprocessing import Preprocessing
+from Detection.schedule import DetectionSchedule
+from Detection.settings import DetectorSettings
+from Detection.task import DetectionTask
+from Detection.training import DetectionStepper, DetectionTrainer
+from Interface.options import InputError
+from Training.command import kept_options, placed, precision, resumed, run_training
+from Training.optimisers import OptimiserSettings
+from Training.settings import TrainingSettings
+from Validation.processes import place
+from ZenNet.state import State, load_into, read_state
+
+_LOG = logging.getLogger(__name__)
+_WARMUP_STEPS = 500
+NAME = "train_detection"
+
+
+def train(options: Namespace) -> None:
+    """Train a detector, or validate it with --evaluate_only. Raises InputError, TrainingFailed, Terminated."""
+    run_training(options, NAME, _trainer)
+
+
+def _trainer(options: Namespace, device: str) -> DetectionTrainer:
+    data = read_data_set(options.data_dir, options.data_format)
+    truth = read_data_set(options.val_dir, options.data_format) if options.val_dir else data
+    if truth.class_names != data.class_names:
+        raise InputError(f"{options.val_dir} has other classes than {options.data_dir}")
+    loading = _loading(options)
+    training = detection_training_loader(data, loading)
+    settings = training_settings(options, training.sampler.batches)  # type: ignore[attr-defined]
+    torch.manual_seed(options.seed)
+    network = Detector(detector_settings(options, data.class_names))
+    _check_batch(options, loading.batch_size, network)
+    if options.start_weights is not None:
+        start(network, options.start_weights)
+    task = placed(
+        DetectionTask(
+            network, AssignmentSettings(tiny_radius=options.tiny_radius, ignored_share=options.ignored_share)
+        ),
+        options,
+        device,
+    )
+    stepper = DetectionStepper(
+        task, settings, device, precision(options, settings, device), detach_epoch=options.detach_epoch
+    )
+    trainer = DetectionTrainer(
+        stepper,
+        settings,
+        training,
+        detection_evaluation_loader(truth, loading),
+        options.save_dir,
+        kept_options(options),
+        truth=truth,
+        preprocessing=loading.preprocessing,
+        interval=options.val_interval,
+        postprocess=PostprocessSettings(options.score_threshold, options.nms, options.max_detections),
+    )
+    return resumed(trainer, options)
+
+
+def detector_settings(options: Namespace, classes: tuple[str, ...]) -> DetectorSettings:
+    """The detector that the options describe. Raises InputError, StructureError."""
+    return DetectorSettings(
+        structure_of(options.arch),
+        classes,
+        unit=options.unit,
+        use_se=options.use_se,
+        tap=options.tap,
+        tap_strides=options.tap_strides,
+        extra_level=not options.no_extra_level,
+        neck_channels=options.neck_channels,
+        head_channels=options.head_channels,
+        auxiliary=not options.no_auxiliary,
+    )
+
+
+def _loading(options: Namespace) -> LoadingSettings:
+    rank, processes = place()
+    if options.batch_size % processes:
+        raise InputError(f"--batch_size {options.batch_size} does not divide into {processes} processes")
+    height = options.input_image_height or options.input_image_size
+    change = Augmentation(scale=tuple(options.scale), rotation=options.rotation, mosaic=options.mosaic)
+    return LoadingSettings(
+        Preprocessing(options.input_image_size, height, options.keep_ratio),
+        None if options.no_data_augment else change,
+        options.batch_size // processes,
+        options.workers,
+        options.seed,
+        rank,
+        processes,
+    )
+
+
+def training_settings(options: Namespace, steps_per_epoch: int) -> TrainingSettings:
+    """The options as settings. Raises InputError."""
+    steps = options.epochs * steps_per_epoch
+    warmup = min(_WARMUP_STEPS, steps // 5) if options.warmup_steps is None else options.warmup_steps
+    return TrainingSettings(
+        DetectionSchedule(options.lr, options.target_lr, options.epochs, steps_per_epoch, warmup),
+        OptimiserSettings(
+            options.optimizer, options.momentum, weight_decay=options.wd, decay_all=not options.no_norm_decay
+        ),
+        classes=0,
+        grad_norm=options.grad_norm,
+        accumulate=options.batches_per_step,
+        ema=options.ema or None,
+        amp=options.fp16 or ((options.apex or options.dist_mode == "apex") and options.apex_opt_level != "O0"),
+        fp16_allreduce=options.fp16_allreduce,
+        channels_last=options.channels_last,
+        compile=options.compile,
+        save_freq=options.save_freq,
+        print_freq=options.print_freq,
+        seed=options.seed,
+    )
+
+
+def _check_batch(options: Namespace, batch_size: int, network: nn.Module) -> None:
+    """Batch normalisation on 1 x 1 maps, as inside squeeze-and-excitation, needs two images."""
+    smallest = batch_size // options.batches_per_step
+    if smallest < 2:
+        raise InputError(
+            f"--batch_size gives {smallest} image to a process or part of a step: the detector needs at least 2 in each"
+        )
+
+
+def start(network: Detector, file: Path) -> None:
+    """Begin with the weights of a file: a classifier's for the backbone, or a detector's, whatever its classes.
+
+    Of a detector with other classes everything but the last layer of its head is taken. Raises InputError.
+    """
+    if not file.is_file():
+        raise InputError(
+            f"There is no file {file}: --start_weights takes a checkpoint of a classifier or of a detector"
+        )
+    state = read_state(file)
+    if not any(key.removeprefix(TRAINED_PREFIX).startswith("head.") for key in state):
+        network.backbone.load_classifier(state, f"{file}")
+        _LOG.info("The backbone starts with the weights of %s", file)
+        return
+    weights = detector_weights({"state_dict": state})
+    replaced = _other_classes(network, weights)
+    load_into(network, weights | {key: network.state_dict()[key] for key in replaced}, f"{file}")
+    _LOG.info("The detector starts with the weights of %s%s", file, ", its last layers anew" if replaced else "")
+
+
+def _other_classes(network: Detector, weights: State) -> list[str]:
+    own = network.state_dict()
+    return [
+        key
+        for key, value in own.items()
+        if key.startswith("head.predict.") and key in weights and weights[key].shape != value.shape
+    ]

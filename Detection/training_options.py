@@ -1,0 +1,128 @@
+"""The options of train_detection.py."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from Detection.catalogue import GSNET_DETECTOR
+from Detection.data_sets import FORMATS
+from Detection.settings import TAP_STRIDES, TAPS
+from Interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
+from PlainNet import UNITS
+from Training.options import add_machine, add_run
+
+
+def parser(description: str) -> OptionParser:
+    """The options, grouped by what they are for; defaults are NanoDet-Plus'."""
+    parser = OptionParser(description)
+    # What a classifier's training asks for and this one does not have.
+    parser.set_defaults(retired=[])
+    _add_network(parser.add_argument_group("network"))
+    _add_data(parser.add_argument_group("data"))
+    _add_augmentation(parser.add_argument_group("augmentation"))
+    _add_optimiser(parser.add_argument_group("optimiser and schedule"))
+    _add_detection(parser.add_argument_group("assignment and validation"))
+    add_machine(parser.add_argument_group("machine"))
+    add_run(parser.add_argument_group("run"))
+    return parser
+
+
+def strides(text: str) -> tuple[int, ...]:
+    """Strides separated by commas."""
+    values = tuple(int(part) for part in text.split(",") if part.isdecimal())
+    if not values or not set(values) <= set(TAP_STRIDES):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of strides such as 8,16,32")
+    return values
+
+
+def add_network_options(group: argparse._ArgumentGroup) -> None:
+    """Options that say what a detector is made of."""
+    group.add_argument(
+        "--arch",
+        default=GSNET_DETECTOR,
+        metavar="NAME",
+        help="backbone: gsnet_detector, a name of ZenNet, a structure file (.txt) or a structure string",
+    )
+    group.add_argument(
+        "--unit", choices=tuple(UNITS), default="deployed", help="GhostShuffle units as published, or as searched"
+    )
+    group.add_argument("--use_se", action="store_true", help="squeeze-and-excitation in searched units")
+    group.add_argument("--tap", choices=TAPS, default="reference", help="which map of a stride the neck reads")
+    group.add_argument("--tap_strides", type=strides, default=(8, 16, 32), metavar="S,S", help="or 4,8,16,32")
+    group.add_argument("--no_extra_level", action="store_true", help="without the level of stride 64")
+    group.add_argument("--neck_channels", type=positive_int, default=128, metavar="N", help="width of the neck")
+    group.add_argument("--head_channels", type=positive_int, default=128, metavar="N", help="width of the head")
+
+
+def _add_network(group: argparse._ArgumentGroup) -> None:
+    add_network_options(group)
+    group.add_argument("--no_auxiliary", action="store_true", help="without the assignment guidance module")
+    group.add_argument(
+        "--start_weights",
+        type=Path,
+        metavar="FILE",
+        help="begin with a classifier's weights, or with a detector's of other classes",
+    )
+
+
+def _add_data(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--data_dir", type=Path, required=True, metavar="PATH", help="training images and annotations")
+    group.add_argument("--val_dir", type=Path, metavar="PATH", help="validation data (default: the training data)")
+    group.add_argument("--data_format", choices=FORMATS, default="auto", help="format of both")
+    group.add_argument("--input_image_size", type=positive_int, default=640, metavar="PIXELS", help="side of the input")
+    group.add_argument("--input_image_height", type=positive_int, metavar="PIXELS", help="its height, if another")
+    group.add_argument("--keep_ratio", action="store_true", help="scale images as they are instead of stretching")
+    group.add_argument(
+        "--batch_size", type=positive_int, default=96, metavar="N", help="images of a step, all processes"
+    )
+    group.add_argument(
+        "--batches_per_step", type=positive_int, default=1, metavar="N", help="parts a step is computed in"
+    )
+    group.add_argument(
+        "--workers", type=not_negative, default=reading_processes(), metavar="N", help="reading processes"
+    )
+
+
+def _add_augmentation(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--no_data_augment", action="store_true", help="train with images as they are")
+    group.add_argument("--mosaic", type=float, default=0.0, metavar="P", help="probability of a mosaic of four images")
+    group.add_argument("--rotation", type=float, default=0.0, metavar="DEGREES", help="largest rotation")
+    group.add_argument("--scale", type=float, nargs=2, default=(0.6, 1.4), metavar="X", help="least and largest scale")
+
+
+def _add_optimiser(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--epochs", type=positive_int, default=300, metavar="N", help="passes over the data")
+    group.add_argument("--optimizer", default="adamw", metavar="NAME", help="sgd, adam, adamw, rmsprop")
+    group.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of sgd and rmsprop")
+    group.add_argument("--lr", type=positive_float, default=1e-3, metavar="X", help="learning rate")
+    group.add_argument("--target_lr", type=float, default=5e-5, metavar="X", help="learning rate at the end")
+    group.add_argument("--wd", "--weight_decay", type=float, default=0.05, metavar="X", help="weight decay")
+    group.add_argument("--no_norm_decay", action="store_true", help="none on biases and normalisation")
+    group.add_argument(
+        "--warmup_steps", type=not_negative, metavar="N", help="default: 500, or a fifth of a shorter training"
+    )
+    group.add_argument(
+        "--grad_norm", type=positive_float, default=35.0, metavar="X", help="bound of the gradient's norm"
+    )
+    group.add_argument("--ema", type=float, default=0.9998, metavar="X", help="validate averaged weights; 0: not")
+    group.add_argument(
+        "--detach_epoch", type=not_negative, default=10, metavar="N", help="the guidance module teaches till then"
+    )
+
+
+def _add_detection(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--tiny_radius",
+        type=float,
+        default=0.0,
+        metavar="STRIDES",
+        help="objects may be learnt by the nearest prior within so many strides; 1 to 1.5 for tiny objects (default: 0, off)",
+    )
+    group.add_argument(
+        "--ignored_share", type=float, default=0.5, metavar="SHARE", help="of a box in an ignored region"
+    )
+    group.add_argument("--val_interval", type=positive_int, default=10, metavar="N", help="epochs between validations")
+    group.add_argument("--score_threshold", type=float, default=0.005, metavar="P", help="least score in validations")
+    group.add_argument("--nms", type=float, default=0.6, metavar="IOU", help="overlap at which the weaker one goes")
+    group.add_argument("--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image")

@@ -1,0 +1,107 @@
+"""What val_detection.py does with a model: a data set is evaluated, or pictures and videos of the user's are looked at."""
+
+from __future__ import annotations
+
+import logging
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from Detection.checkpoint import load_detector
+from Detection.data_set import LoadingSettings, detection_evaluation_loader
+from Detection.data_sets import read_data_set
+from Detection.drawing import drawn, write_png
+from Detection.inference import Finder
+from Detection.postprocess import PostprocessSettings
+from Detection.prediction import media_of, predict_media
+from Detection.preprocessing import read_image
+from Detection.report import evaluated
+from Detection.scene import ImageResults, SceneSet
+from Detection.visdrone_format import CLASS_NAMES, write_results
+from Interface.options import InputError, device_name
+
+_LOG = logging.getLogger(__name__)
+
+
+def run_model(options: Namespace) -> dict[str, Any]:
+    """Evaluate on --data_dir, or look at --predict; returns the figures. Raises InputError."""
+    if (options.data_dir is None) == (options.predict is None):
+        raise InputError("--weights needs either --data_dir, to be evaluated, or --predict, to look at pictures")
+    if (options.draw or options.predict) and options.save_dir is None:
+        raise InputError("Pictures and results need a place: give --save_dir FOLDER")
+    finder = finder_of(options)
+    if options.save_dir is not None:
+        options.save_dir.mkdir(parents=True, exist_ok=True)
+    if options.predict is None:
+        return _evaluate(options, finder)
+    media = media_of(options.predict)
+    counts = predict_media(finder, media, options.save_dir, options.tile, options.overlap, options.draw_threshold)
+    return {"predicted": counts, "milliseconds_per_image": finder.seconds.milliseconds_per_image()}
+
+
+def finder_of(options: Namespace) -> Finder:
+    """The detector that the options name, ready to work. Raises InputError."""
+    device = device_name(options.gpu)
+    postprocess = PostprocessSettings(options.score_threshold, options.nms_threshold, options.max_detections)
+    loaded = load_detector(options.weights, device)
+    preprocessing = loaded.preprocessing
+    if options.input_image_size is not None:
+        preprocessing = replace(preprocessing, width=options.input_image_size, height=options.input_image_size)
+    return Finder(
+        loaded.detector, loaded.settings, preprocessing, postprocess, device, options.fp16, options.batch_size
+    )
+
+
+def _evaluate(options: Namespace, finder: Finder) -> dict[str, Any]:
+    data = _data(options, finder.settings.classes)
+    results = dict(_found(options, finder, data))
+    ordered = [results[scene.name] for scene in data.scenes]
+    if options.save_dir is not None:
+        _write(options.save_dir / "results", data, ordered)
+    for scene, found in list(zip(data.scenes, ordered, strict=True))[: options.draw]:
+        if scene.image is not None:
+            picture = drawn(read_image(scene.image), found, data.class_names, options.draw_threshold, scene)
+            write_png(options.save_dir / f"{scene.name}.png", picture)
+    figures = evaluated(data, ordered, options.protocol, options.regions)
+    return figures | {"milliseconds_per_image": finder.seconds.milliseconds_per_image()}
+
+
+def _data(options: Namespace, classes: tuple[str, ...]) -> SceneSet:
+    """The data set of --data_dir, or --limit images of it. Raises InputError where its classes are not the model's."""
+    data = read_data_set(options.data_dir, options.data_format)
+    if data.class_names != classes:
+        raise InputError(
+            f"The detector was trained for {', '.join(classes)}; {options.data_dir} has {', '.join(data.class_names)}"
+        )
+    total = len(data)
+    if not total:
+        raise InputError(f"{options.data_dir} has no images")
+    if options.limit is None or options.limit >= total:
+        return data
+    return replace(data, scenes=tuple(data.scenes[i * total // options.limit] for i in range(options.limit)))
+
+
+def _found(options: Namespace, finder: Finder, data: SceneSet) -> Iterable[tuple[str, ImageResults]]:
+    if options.tile is not None:
+        return _found_in_tiles(options, finder, data)
+    loading = LoadingSettings(finder.preprocessing, None, options.batch_size, options.workers)
+    return finder.find_all(detection_evaluation_loader(data, loading))
+
+
+def _found_in_tiles(options: Namespace, finder: Finder, data: SceneSet) -> Iterator[tuple[str, ImageResults]]:
+    for number, scene in enumerate(data.scenes, start=1):
+        if scene.image is None:
+            raise InputError(f"The data set names no image file for {scene.name}")
+        yield scene.name, finder.find_in_tiles(read_image(scene.image), options.tile, options.overlap)
+        if number % 50 == 0:
+            _LOG.info("%d of %d images", number, len(data))
+
+
+def _write(folder: Path, data: SceneSet, results: list[ImageResults]) -> None:
+    folder.mkdir(exist_ok=True)
+    for scene, found in zip(data.scenes, results, strict=True):
+        write_results(folder, scene.name, found, data.category_ids)
+    if data.class_names == CLASS_NAMES:
+        _LOG.info("%s has the official result files of %d images", folder, len(data))

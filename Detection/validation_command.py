@@ -1,0 +1,78 @@
+"""The options of val_detection.py and what each way of using it does."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from Detection.coco_format import REGIONS
+from Detection.data_sets import FORMATS
+from Detection.report import PROTOCOLS, as_text, evaluated
+from Detection.score_files import read_files
+from Interface.options import InputError, OptionParser, positive_int
+from Interface.running import log_to
+
+
+def parser(description: str) -> OptionParser:
+    """The options, grouped by what they are for."""
+    parser = OptionParser(description)
+    files = parser.add_argument_group("score result files, without a model")
+    files.add_argument("--evaluate_results", type=Path, metavar="FOLDER", help="official result files, or COCO's JSON")
+    files.add_argument("--annotations", type=Path, metavar="PATH", help="VisDrone's annotation files, or COCO's JSON")
+    files.add_argument("--images", type=Path, metavar="FOLDER", help="images, of which only the sizes are read")
+    files.add_argument("--image_sizes", type=Path, metavar="FILE.json", help='instead: {"stem": [width, height]}')
+    model = parser.add_argument_group("model")
+    model.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint of train_detection.py")
+    model.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")
+    model.add_argument("--fp16", action="store_true", help="half precision; bfloat16 on a CPU")
+    model.add_argument("--batch_size", type=positive_int, default=8, metavar="N", help="images or tiles at a time")
+    model.add_argument(
+        "--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the checkpoint's"
+    )
+    model.add_argument("--score_threshold", type=float, default=0.005, metavar="P", help="least score of a detection")
+    model.add_argument(
+        "--nms_threshold", type=float, default=0.6, metavar="IOU", help="overlap at which the weaker one goes"
+    )
+    model.add_argument("--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image")
+    data = parser.add_argument_group("data")
+    data.add_argument("--data_dir", type=Path, metavar="PATH", help="data set to evaluate on")
+    data.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
+    data.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read images")
+    data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
+    data.add_argument("--predict", type=Path, nargs="+", metavar="PATH", help="images, folders or videos instead")
+    data.add_argument(
+        "--tile", type=positive_int, metavar="PIXELS", help="look at tiles of this side, and at the whole"
+    )
+    data.add_argument("--overlap", type=float, default=0.2, metavar="SHARE", help="of neighbouring tiles")
+    output = parser.add_argument_group("output")
+    output.add_argument("--protocol", choices=PROTOCOLS, default="both", help="how detections are scored")
+    regions = "COCO's protocol: ignored regions are nothing, crowds of every class, or take away what lies in them"
+    output.add_argument("--regions", choices=REGIONS, default="discard", help=regions)
+    output.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    output.add_argument("--save_dir", type=Path, metavar="FOLDER", help="result files and pictures go here")
+    output.add_argument("--draw", type=int, default=0, metavar="N", help="draw the detections of N images")
+    output.add_argument("--draw_threshold", type=float, default=0.3, metavar="P", help="least score of what is drawn")
+    return parser
+
+
+def report(options: Namespace) -> int:
+    """Do what the options ask for and print it; returns the exit status. Raises InputError."""
+    log_to(quiet=options.json)
+    ways = [name for name in ("evaluate_results", "weights") if getattr(options, name) is not None]
+    if len(ways) != 1:
+        raise InputError("Give either --evaluate_results, to score files, or --weights, to run a model")
+    if options.evaluate_results is not None:
+        data, results = read_files(options)
+        print_figures(evaluated(data, results, options.protocol, options.regions), options.json)
+        return 0
+    from Detection.validation import run_model
+
+    figures = run_model(options)
+    print_figures(figures, options.json)
+    return 0
+
+
+def print_figures(figures: dict, as_json: bool) -> None:
+    """The figures on standard output."""
+    print(json.dumps(figures) if as_json else as_text(figures))

@@ -1,0 +1,119 @@
+"""Tools for VisDrone-DET: conversion to COCO's JSON, what a split holds, and synthetic scenes.
+
+python -m Detection.visdrone convert --data_dir VisDrone2019-DET-val --output val.json --regions discard
+python -m Detection.visdrone stats --data_dir VisDrone2019-DET-val --plot val.png
+python -m Detection.visdrone synthetic --output scenes --images 8 --seed 0
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from Detection.coco_format import REGIONS, to_coco
+from Detection.data_sets import FORMATS, read_data_set
+from Detection.synthetic import SyntheticSettings, write_synthetic
+from Detection.visdrone_format import read_visdrone, sanity
+from Interface.files import write_text
+from Interface.options import OptionParser, positive_int
+from Interface.running import run
+
+_TASKS = ("convert", "stats", "synthetic")
+
+
+def convert(options: Namespace) -> int:
+    """Write a split as COCO's JSON and say what was left out."""
+    data = read_visdrone(options.data_dir)
+    dropped: Counter[str] = Counter()
+    content = to_coco(data, options.regions, dropped)
+    write_text(options.output, json.dumps(content))
+    for scene in data.scenes:
+        faults = {kind: count for kind, count in sanity(scene).items() if count and kind != "repeated rows"}
+        if faults:
+            shown = ", ".join(f"{count} {kind}" for kind, count in faults.items())
+            print(f"{scene.name}.txt: {shown}", file=sys.stderr)
+    counts = {"images": len(data), "annotations": len(content["annotations"])}
+    counts |= {"ignored regions": len(content["ignored_regions"])}
+    counts |= {"crowd annotations": sum(row["iscrowd"] for row in content["annotations"])}
+    if options.json:
+        print(json.dumps({"output": str(options.output), **counts, "dropped": dict(dropped)}))
+        return 0
+    print(f"{options.output}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    for reason, count in dropped.items():
+        print(f"  {reason}: {count}" + ("" if "clipped" in reason else ", not written"))
+    return 0
+
+
+def stats(options: Namespace) -> int:
+    """Print, and with --plot draw, what a data set holds."""
+    from Detection.data_statistics import as_text, draw, statistics
+
+    data = read_data_set(options.data_dir, options.data_format)
+    figures = statistics(data)
+    print(json.dumps(figures) if options.json else as_text(figures))
+    if options.plot is not None:
+        draw(data, options.plot)
+    return 0
+
+
+def synthetic(options: Namespace) -> int:
+    """Draw scenes in VisDrone's format."""
+    settings = SyntheticSettings(
+        images=options.images,
+        width=options.width,
+        height=options.height,
+        objects=(min(options.objects), max(options.objects)),
+        classes=options.classes,
+        seed=options.seed,
+    )
+    write_synthetic(options.output, settings)
+    print(f"{options.output}: {options.images} scenes of {options.width} x {options.height} pixels")
+    return 0
+
+
+def parser(task: str) -> OptionParser:
+    """The options of one of the tools."""
+    parser = OptionParser(__doc__ or "")
+    parser.prog = f"python -m Detection.visdrone {task}"
+    if task == "synthetic":
+        parser.add_argument(
+            "--output", type=Path, required=True, metavar="FOLDER", help="gets images/ and annotations/"
+        )
+        parser.add_argument("--images", type=positive_int, default=8, metavar="N", help="scenes")
+        parser.add_argument("--width", type=positive_int, default=320, metavar="PIXELS", help="of a scene")
+        parser.add_argument("--height", type=positive_int, default=192, metavar="PIXELS", help="of a scene")
+        help_text = "least and largest number of objects (default: 4 16)"
+        parser.add_argument("--objects", type=positive_int, nargs=2, default=[4, 16], metavar="N", help=help_text)
+        parser.add_argument("--classes", type=positive_int, default=10, metavar="N", help="the first N classes")
+        parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything")
+        return parser
+    parser.add_argument("--data_dir", type=Path, required=True, metavar="PATH", help="folder of a split")
+    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    if task == "convert":
+        parser.add_argument("--output", type=Path, required=True, metavar="FILE.json", help="the COCO file")
+        help_text = "ignored regions: only under a key of their own, one crowd a class, or drop the boxes in them"
+        parser.add_argument("--regions", choices=REGIONS, default="discard", help=help_text)
+        return parser
+    parser.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the figures")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the tool that the first argument names; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    task = arguments[0] if arguments else "--help"
+    if task not in _TASKS:
+        stream = sys.stdout if task in ("--help", "-h") else sys.stderr
+        print((__doc__ or "").strip(), file=stream)
+        return 0 if task in ("--help", "-h") else 2
+    options = parser(task).parse_args(arguments[1:])
+    return {"convert": convert, "stats": stats, "synthetic": synthetic}[task](options)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

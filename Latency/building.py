@@ -1,0 +1,154 @@
+"""Filling a device's table: layers timed in chains, whole networks timed in rounds, and the fit of the one to the other."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tqdm import tqdm
+
+from Latency.calibration import fit
+from Latency.errors import LatencyError
+from Latency.layers import Layer, list_layers
+from Latency.predictor import LatencyModel
+from Latency.table import Calibration, Conditions, LatencyTable, TimedNetwork
+from PlainNet import Network, Style
+from PlainNet.block import PLAIN
+
+CHAINS = 100
+CALIBRATION_NETWORKS = 40
+ROUNDS = 3
+CALIBRATION = "calibration"
+_SECONDS_A_TURN = 0.15
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What networks are timed as: batch, resolution and precision, classes and style, on which torch device."""
+
+    conditions: Conditions
+    num_classes: int
+    style: Style = PLAIN
+    device: str = "cpu"
+
+    def layers(self, network: Network, fuses: bool = False) -> list[Layer]:
+        """A network's layers."""
+        batch, resolution = self.conditions.batch, self.conditions.resolution
+        return list_layers(
+            network, batch=batch, resolution=resolution, num_classes=self.num_classes, style=self.style, fuses=fuses
+        )
+
+
+def measure_missing(setting: Setting) -> Callable[[Sequence[Layer]], list[float | None]]:
+    """What times layers that a table lacks, each once."""
+    from Latency.probe import measure_chain
+
+    def measure(layers: Sequence[Layer]) -> list[float | None]:
+        seconds = measure_chain(layers, device=setting.device, precision=setting.conditions.precision)
+        return [seconds[layer] for layer in layers]
+
+    return measure
+
+
+def measure_layers(
+    table: LatencyTable,
+    networks: Sequence[Network],
+    setting: Setting,
+    *,
+    more: Callable[[], bool] = lambda: True,
+    quiet: bool = False,
+) -> int:
+    """Time the layers of networks that the table has not had yet, while `more()`; returns how many are left."""
+    from Latency.probe import measure_chain
+
+    done = table.chains(setting.conditions)
+    waiting = [network for network in networks if network.text not in done]
+    with _progress(len(networks), len(networks) - len(waiting), "layers of networks", quiet) as bar:
+        for index, network in enumerate(waiting):
+            if not more():
+                return len(waiting) - index
+            chain = setting.layers(network)
+            seconds = measure_chain(chain, device=setting.device, precision=setting.conditions.precision)
+            table.add_chain(setting.conditions, network.text, seconds.items())
+            bar.update()
+    return 0
+
+
+def time_networks(
+    table: LatencyTable,
+    networks: Sequence[Network],
+    setting: Setting,
+    *,
+    role: str = CALIBRATION,
+    rounds: int = ROUNDS,
+    more: Callable[[], bool] = lambda: True,
+    quiet: bool = False,
+) -> int:
+    """Time whole networks, all of them once in every round, while `more()`; returns how many turns are left.
+
+    A computer's speed drifts over minutes: rounds spread each network over the whole time, the order within each is random.
+    """
+    done = table.rounds(setting.conditions, role)
+    turns = [(number, network) for number in range(rounds) for network in _shuffled(networks, number)]
+    waiting = [(number, network) for number, network in turns if (number, network.text) not in done]
+    with _progress(len(turns), len(turns) - len(waiting), "timing networks", quiet) as bar:
+        for index, (number, network) in enumerate(waiting):
+            if not more():
+                return len(waiting) - index
+            seconds = _whole_network(network, setting)
+            timed = TimedNetwork(network.text, setting.num_classes, setting.style.use_se, role, seconds)
+            table.add_network(setting.conditions, timed, number)
+            bar.update()
+    return 0
+
+
+def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) -> Calibration:
+    """Fit the table's terms to the networks that were timed, and keep the fit. Raises LatencyError."""
+    import PlainNet
+
+    timed = table.networks(setting.conditions, role)
+    terms = []
+    for network in timed:
+        style = Style(network.use_se, False, setting.style.no_BN, setting.style.se_activation)
+        model = LatencyModel(table, setting.conditions, num_classes=network.num_classes, style=style)
+        terms.append(model.terms(PlainNet.parse(network.structure)))
+    calibration = fit(terms, [network.seconds for network in timed])
+    table.add_calibration(setting.conditions, calibration)
+    return calibration
+
+
+def _whole_network(network: Network, setting: Setting) -> float:
+    import torch
+
+    from Latency.measurement import dtype_of, time_for
+    from Masternet import MasterNet
+
+    style = setting.style
+    model = MasterNet(
+        num_classes=setting.num_classes,
+        plainnet_struct=network,
+        no_BN=style.no_BN,
+        use_se=style.use_se,
+        se_activation=style.se_activation,
+    )
+    dtype = dtype_of(setting.device, setting.conditions.precision != "fp32")
+    size = setting.conditions.resolution
+    images = torch.randn(setting.conditions.batch, 3, size, size).to(setting.device, dtype)
+    model = model.to(setting.device, dtype).eval()
+    try:
+        with torch.inference_mode():
+            return time_for(lambda: model(images), images.device, _SECONDS_A_TURN)
+    except RuntimeError as error:
+        raise LatencyError(f"{network} cannot run at {setting.conditions}: {str(error).splitlines()[0]}") from error
+
+
+def _shuffled(networks: Sequence[Network], seed: int) -> list[Network]:
+    return random.Random(seed).sample(list(networks), len(networks))
+
+
+def _progress(total: int, done: int, what: str, quiet: bool) -> tqdm:
+    return tqdm(
+        total=total, initial=done, desc=what, unit="", disable=quiet, mininterval=1 if sys.stderr.isatty() else 15
+    )

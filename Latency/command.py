@@ -1,0 +1,185 @@
+"""What benchmark_network_latency.py does with tables and clocks, once it knows the network."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import PlainNet
+from Interface.options import InputError, positive_int
+from Latency.building import Setting, calibrate, measure_layers, measure_missing, time_networks
+from Latency.device import FP32, default_table, device_identity, precision_of
+from Latency.errors import LatencyError
+from Latency.predictor import LatencyModel
+from Latency.table import Conditions, LatencyTable
+from Latency.visited import random_networks
+from PlainNet import Network, Style
+from SearchSpace import load_search_space
+
+if TYPE_CHECKING:
+    from Latency.backends import Runner
+
+_LIBRARY_PRECISIONS = ("fp32", "fp16", "int8")
+_RESOLUTION, _CLASSES = 32, 10
+
+
+def import_library(options: Namespace) -> dict:
+    """Take a TinyNAS library into --latency_table; returns what was read. Raises LatencyError."""
+    library: Path = options.import_tinynas
+    if options.latency_table is None:
+        raise InputError("--import_tinynas needs --latency_table FILE: the library is of another device")
+    named = [name for name in _LIBRARY_PRECISIONS if name in library.name]
+    precision = options.table_precision or (named[0] if len(named) == 1 else None)
+    if precision is None:
+        raise InputError(f"The name of {library} does not say its precision: give --table_precision")
+    library.stat()
+    device = options.device_name or library.name.partition(".")[0]
+    path = options.latency_table
+    existed = path.is_file()
+    table = LatencyTable.open(path) if existed else LatencyTable.create(path, device, fuses=True)
+    with table:
+        if table.device != device:
+            raise LatencyError(f"{path} holds latencies of {table.device}, and {library.name} is of {device}")
+        count = table.import_tinynas(library, precision)
+    return {"latency_table": str(path), "device": device, "precision": precision, "layers": count}
+
+
+def build_table(options: Namespace) -> dict:
+    """Measure what --build_table and --calibrate ask for; returns the fit and counts."""
+    import torch
+
+    torch.set_num_threads(options.threads)
+    identity = device_identity(options.device, options.threads)
+    path = options.latency_table or default_table(identity)
+    report: dict = {"latency_table": str(path), "device": identity}
+    setting = _setting(options)
+    with LatencyTable.open_for(path, identity) as table:
+        if options.build_table:
+            networks = _visited(options, setting, options.networks, 2 * options.seed)
+            measure_layers(table, networks, setting, quiet=options.json)
+        if options.calibrate:
+            networks = _visited(options, setting, options.calibration_networks, 2 * options.seed + 1)
+            time_networks(table, networks, setting, quiet=options.json)
+            fitted = calibrate(table, setting)
+            report |= {"coefficients": fitted.coefficients, "spread": fitted.spread, "networks": fitted.networks}
+        report["layers"] = len(table.layers(setting.conditions.precision, setting.conditions.batch))
+    return report | {"conditions": str(setting.conditions)}
+
+
+def predict(options: Namespace, network: Network, num_classes: int, style: Style, resolution: int) -> dict:
+    """The latency that a table gives for a network at each batch size, calibrated where the table is."""
+    identity = device_identity(options.device, options.threads)
+    path = options.latency_table or default_table(identity)
+    report: dict = {"latency_table": str(path), "rows": []}
+    with LatencyTable.open_for(path, identity) if options.measure_missing else LatencyTable.open(path) as table:
+        report["device"] = table.device
+        for batch in batch_sizes(options):
+            precision = _table_precision(options, table)
+            setting = Setting(Conditions(precision, batch, resolution), num_classes, style, options.device)
+            if options.measure_missing:
+                _measure_chain_of(table, network, setting)
+            calibration = table.calibration(setting.conditions)
+            model = LatencyModel(
+                table,
+                setting.conditions,
+                num_classes=num_classes,
+                style=style,
+                calibration=calibration,
+                measure=measure_missing(setting) if options.measure_missing else None,
+            )
+            seconds, spread = model.predict(network)
+            text = f"{setting.conditions}: {seconds * 1e3:.4g} ms, {seconds / batch * 1e3:.4g} ms an image, "
+            text += f"+- {spread:.0%}" if calibration else "plain sum of layers, not calibrated"
+            figures = {"batch": batch, "seconds": seconds, "spread": spread, "calibrated": calibration is not None}
+            report["rows"].append(figures | {"seconds_per_image": seconds / batch, "text": text})
+    return report
+
+
+def time_runner(options: Namespace, run: Runner, resolution: int) -> dict:
+    """Time what runs a network at each batch size."""
+    import torch
+
+    from Latency.measurement import dtype_of, time_calls
+
+    dtype = dtype_of(options.device, options.fp16)
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
+    report: dict = {
+        "device": device_identity(options.device, options.threads),
+        "backend": options.backend,
+        "precision": precision_of(options.device, options.fp16),
+        "resolution": resolution,
+        "rows": [],
+    }
+    for batch in batch_sizes(options):
+        images = torch.randn(batch, 3, resolution, resolution).to(options.device, dtype, memory_format=layout)
+        with torch.inference_mode():
+            figures = time_calls(
+                lambda images=images: run(images), images.device, options.repeat_times, options.precision
+            )
+        rate = batch / figures.median
+        text = (
+            f"batch {batch}: median {figures.median * 1e3:.4g} ms (quartiles {figures.lower_quartile * 1e3:.4g} to "
+            f"{figures.upper_quartile * 1e3:.4g}, +- {figures.interval:.1%}, {figures.repeats} repeats), "
+            f"{figures.median / batch * 1e3:.4g} ms an image, {rate:.4g} images a second"
+        )
+        report["rows"].append(asdict(figures) | {"batch": batch, "images_per_second": rate, "text": text})
+    return report
+
+
+def batch_sizes(options: Namespace) -> list[int]:
+    """--batch_size_list, else --batch_size. Raises InputError."""
+    if not options.batch_size_list:
+        return [options.batch_size]
+    try:
+        return [positive_int(text) for text in options.batch_size_list.split(",")]
+    except ArgumentTypeError as error:
+        raise InputError(f"--batch_size_list {options.batch_size_list}: {error}") from error
+
+
+def _setting(options: Namespace) -> Setting:
+    sizes = batch_sizes(options)
+    if len(sizes) > 1:
+        raise InputError("A table is built for one --batch_size at a time")
+    precision = precision_of(options.device, options.fp16)
+    conditions = Conditions(precision, sizes[0], options.input_image_size or _RESOLUTION)
+    return Setting(conditions, options.num_classes or _CLASSES, Style(use_se=options.use_se), options.device)
+
+
+def _visited(options: Namespace, setting: Setting, count: int, seed: int) -> list[Network]:
+    if not options.search_space:
+        raise InputError(
+            "--build_table and --calibrate need --search_space FILE: the search whose networks are measured"
+        )
+    space = load_search_space(options.search_space)
+    start = PlainNet.parse(options.plainnet_struct) if options.plainnet_struct else None
+    return random_networks(space, start, count, seed, _within(options, setting))
+
+
+def _within(options: Namespace, setting: Setting) -> Callable[[Network], bool]:
+    resolution = setting.conditions.resolution
+
+    def admits(network: Network) -> bool:
+        return (
+            network.layers <= options.max_layers
+            and network.cost(resolution, setting.num_classes, setting.style).flops <= options.budget_flops
+        )
+
+    return admits
+
+
+def _measure_chain_of(table: LatencyTable, network: Network, setting: Setting) -> None:
+    """Measure all layers of a network in one chain where the table lacks some."""
+    known = table.layers(setting.conditions.precision, setting.conditions.batch)
+    if any(layer not in known for layer in setting.layers(network, table.fuses)):
+        measure_layers(table, [network], setting, quiet=True)
+
+
+def _table_precision(options: Namespace, table: LatencyTable) -> str:
+    """What --fp16 means in this table: a processor's tables have bfloat16, a GPU's float16."""
+    if not options.fp16:
+        return FP32
+    half = [name for name in table.batches() if name != FP32 and name != "int8"]
+    return half[0] if half else precision_of(options.device, True)

@@ -1,0 +1,45 @@
+"""Which device a latency belongs to, and where its table lies."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
+
+
+def device_identity(device: str = "cpu", threads: int = 1) -> str:
+    """The device's name as tables record it: a processor with its number of threads, or a GPU's model."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return f"{processor_name()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def processor_name() -> str:
+    """The model of this computer's processor."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def precision_of(device: str, half: bool) -> str:
+    """What --fp16 means: float16 on a GPU, bfloat16 on a processor."""
+    if not half:
+        return FP32
+    return FP16 if device.startswith("cuda") else BF16
+
+
+def default_table(identity: str) -> Path:
+    """The file of a device's table: in the folder GSNET_LATENCY, else below the user's cache directory."""
+    folder = os.environ.get("GSNET_LATENCY")
+    if not folder:
+        folder = str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gsnet/latency")
+    return Path(folder).expanduser() / f"{re.sub(r'[^A-Za-z0-9]+', '_', identity).strip('_').lower()}.db"

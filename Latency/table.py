@@ -1,0 +1,256 @@
+"""Measured latencies of one device, in one SQLite file: layers, whole networks, and what was fitted to them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from Latency.errors import LatencyError
+from Latency.layers import Layer
+from Latency.tinynas import read_tinynas
+
+_VERSION = "1"
+_KEY = "kind, batch, in_channels, height, width, out_channels, kernel_size, stride, fused"
+_SCHEMA = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE layers (
+    precision TEXT, kind TEXT, batch INTEGER, in_channels INTEGER, height INTEGER, width INTEGER, out_channels INTEGER,
+    kernel_size INTEGER, stride INTEGER, fused INTEGER, seconds REAL, samples INTEGER NOT NULL,
+    PRIMARY KEY (precision, {_KEY})
+) WITHOUT ROWID;
+CREATE TABLE chains (
+    precision TEXT, batch INTEGER, resolution INTEGER, structure TEXT, PRIMARY KEY (precision, batch, resolution, structure)
+) WITHOUT ROWID;
+CREATE TABLE networks (
+    precision TEXT, batch INTEGER, resolution INTEGER, structure TEXT, num_classes INTEGER, use_se INTEGER, role TEXT,
+    round INTEGER, seconds REAL NOT NULL,
+    PRIMARY KEY (precision, batch, resolution, role, structure, num_classes, use_se, round)
+) WITHOUT ROWID;
+CREATE TABLE calibrations (
+    precision TEXT, batch INTEGER, resolution INTEGER, fit TEXT NOT NULL, PRIMARY KEY (precision, batch, resolution)
+) WITHOUT ROWID;
+"""
+
+
+class Conditions(NamedTuple):
+    """What a network's latency depends on besides the network and the device. precision: "fp32", "fp16", "bf16", "int8"."""
+
+    precision: str
+    batch: int
+    resolution: int
+
+    def __str__(self) -> str:
+        return f"batch {self.batch}, {self.resolution} pixels, {self.precision}"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Coefficients of a network's terms (see `Latency.predictor.TERMS`), fitted to whole networks.
+
+    spread: standard deviation of the logarithm of predicted over measured, leave-one-out; networks: how many were timed.
+    """
+
+    coefficients: tuple[float, ...]
+    spread: float
+    networks: int
+
+
+class TimedNetwork(NamedTuple):
+    """A whole network's measured seconds for one batch. role: what it was timed for, such as "calibration"."""
+
+    structure: str
+    num_classes: int
+    use_se: bool
+    role: str
+    seconds: float
+
+
+class LatencyTable:
+    """The table in a file. Every write is a transaction: what a kill interrupts is measured again, nothing else."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        with self._reporting():
+            meta = dict(connection.execute("SELECT key, value FROM meta"))
+        if meta.get("version") != _VERSION:
+            raise LatencyError(f"{path} is no latency table of this program (version {meta.get('version', 'unknown')})")
+        self.device = meta["device"]
+        self.fuses = meta["fuses"] == "1"
+
+    @classmethod
+    def create(cls, path: Path, device: str, *, fuses: bool) -> LatencyTable:
+        """A new, empty table. fuses: the device's library folds normalisation and sums into convolutions."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.unlink(missing_ok=True)
+        with sqlite3.connect(part) as connection:
+            connection.executescript(_SCHEMA)
+            meta = {"version": _VERSION, "device": device, "fuses": str(int(fuses))}
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        connection.close()
+        part.replace(path)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> LatencyTable:
+        """The table that a file holds. Raises LatencyError."""
+        if not path.is_file():
+            raise LatencyError(
+                f"There is no latency table {path}: make it with benchmark_network_latency.py --build_table, "
+                "or from a TinyNAS library with --import_tinynas"
+            )
+        try:
+            connection = sqlite3.connect(path)
+            # A commit after every chain or network, each without waiting for the disk.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            return cls(path, connection)
+        except sqlite3.Error as error:
+            raise LatencyError(f"{path} is no latency table: {error}") from error
+
+    @classmethod
+    def open_for(cls, path: Path, device: str) -> LatencyTable:
+        """The table of a device that is at hand, made if there is none. Raises LatencyError where it is of another one."""
+        if not path.is_file():
+            return cls.create(path, device, fuses=False)
+        table = cls.open(path)
+        if table.device != device:
+            table.close()
+            raise LatencyError(
+                f"{path} holds latencies of {table.device}, and this is {device}: nothing measured here belongs into it"
+            )
+        return table
+
+    def layers(self, precision: str, batch: int) -> dict[Layer, float]:
+        """Seconds of every layer that was measured at one batch size."""
+        query = f"SELECT {_KEY}, seconds FROM layers WHERE precision = ? AND batch = ? AND seconds IS NOT NULL"
+        with self._reporting():
+            return {Layer(*row[:-1]): row[-1] for row in self._connection.execute(query, (precision, batch))}
+
+    def known_layers(self, precision: str, batch: int) -> set[Layer]:
+        """Every layer that was tried at one batch size, with or without success."""
+        query = f"SELECT {_KEY} FROM layers WHERE precision = ? AND batch = ?"
+        with self._reporting():
+            return {Layer(*row) for row in self._connection.execute(query, (precision, batch))}
+
+    def batches(self) -> dict[str, list[int]]:
+        """Batch sizes of measured layers by precision."""
+        found: dict[str, list[int]] = {}
+        with self._reporting():
+            query = "SELECT DISTINCT precision, batch FROM layers ORDER BY precision, batch"
+            for precision, batch in self._connection.execute(query):
+                found.setdefault(precision, []).append(batch)
+        return found
+
+    def add_layers(self, precision: str, rows: Iterable[tuple[Layer, float | None]]) -> int:
+        """Put measured layers in, None for one that cannot be measured; returns how many. Of repeated ones the mean counts."""
+        values = [(precision, *layer, seconds) for layer, seconds in rows]
+        with self._reporting(), self._connection:
+            self._insert_layers(values)
+        return len(values)
+
+    def add_chain(self, conditions: Conditions, structure: str, rows: Iterable[tuple[Layer, float | None]]) -> None:
+        """`add_layers` of a whole network's layers, and the note that it was measured."""
+        values = [(conditions.precision, *layer, seconds) for layer, seconds in rows]
+        with self._reporting(), self._connection:
+            self._insert_layers(values)
+            self._connection.execute("INSERT OR REPLACE INTO chains VALUES (?, ?, ?, ?)", (*conditions, structure))
+
+    def chains(self, conditions: Conditions) -> set[str]:
+        """The networks whose layers were measured."""
+        query = "SELECT structure FROM chains WHERE precision = ? AND batch = ? AND resolution = ?"
+        with self._reporting():
+            return {structure for (structure,) in self._connection.execute(query, conditions)}
+
+    def _insert_layers(self, values: Sequence[tuple]) -> None:
+        places = ",".join("?" * (len(Layer._fields) + 2))
+        self._connection.executemany(
+            f"INSERT INTO layers VALUES ({places}, 1) ON CONFLICT DO UPDATE SET "
+            "seconds = coalesce((seconds * samples + excluded.seconds) / (samples + 1), seconds, excluded.seconds), "
+            "samples = samples + (excluded.seconds IS NOT NULL)",
+            values,
+        )
+
+    def import_tinynas(self, path: Path, precision: str) -> int:
+        """Take in a TinyNAS library; returns how many layers it has. Raises LatencyError."""
+        return self.add_layers(precision, read_tinynas(path))
+
+    def networks(self, conditions: Conditions, role: str) -> list[TimedNetwork]:
+        """Whole networks timed under these conditions, each with the least of its rounds: the computer undisturbed."""
+        query = (
+            "SELECT structure, num_classes, use_se, seconds FROM networks "
+            "WHERE precision = ? AND batch = ? AND resolution = ? AND role = ? ORDER BY structure, num_classes, use_se"
+        )
+        rounds: dict[tuple[str, int, int], list[float]] = {}
+        with self._reporting():
+            for *network, seconds in self._connection.execute(query, (*conditions, role)):
+                rounds.setdefault(tuple(network), []).append(seconds)  # type: ignore[arg-type]
+        return [
+            TimedNetwork(text, classes, bool(se), role, min(seconds)) for (text, classes, se), seconds in rounds.items()
+        ]
+
+    def rounds(self, conditions: Conditions, role: str) -> set[tuple[int, str]]:
+        """Which network was timed in which round."""
+        query = (
+            "SELECT round, structure FROM networks WHERE precision = ? AND batch = ? AND resolution = ? AND role = ?"
+        )
+        with self._reporting():
+            return set(self._connection.execute(query, (*conditions, role)))
+
+    def add_network(self, conditions: Conditions, timed: TimedNetwork, number: int = 0) -> None:
+        """Put a whole network's time in the round `number` in."""
+        values = (
+            *(*conditions, timed.structure, timed.num_classes, int(timed.use_se), timed.role),
+            *(number, timed.seconds),
+        )
+        with self._reporting(), self._connection:
+            self._connection.execute(f"INSERT OR REPLACE INTO networks VALUES ({','.join('?' * len(values))})", values)
+
+    def calibration(self, conditions: Conditions) -> Calibration | None:
+        """What was fitted under these conditions."""
+        query = "SELECT fit FROM calibrations WHERE precision = ? AND batch = ? AND resolution = ?"
+        with self._reporting():
+            row = self._connection.execute(query, conditions).fetchone()
+        if row is None:
+            return None
+        fit = json.loads(row[0])
+        return Calibration(tuple(fit["coefficients"]), fit["spread"], fit["networks"])
+
+    def add_calibration(self, conditions: Conditions, calibration: Calibration) -> None:
+        """Keep a fit."""
+        with self._reporting(), self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO calibrations VALUES (?, ?, ?, ?)",
+                (*conditions, json.dumps(asdict(calibration))),
+            )
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def __enter__(self) -> LatencyTable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LatencyError(f"{self.path}: {error}") from error
+
+
+def is_calibrated(path: Path, conditions: Conditions) -> bool:
+    """Whether a file is a table with a fit for these conditions."""
+    if not path.is_file():
+        return False
+    with LatencyTable.open(path) as table:
+        return table.calibration(conditions) is not None

@@ -1,0 +1,143 @@
+"""Train the detector on tiles of two real aerial images and measure it on a third, which it has never seen.
+
+    python -m benchmarks.detection_trees --save_dir save_dir/trees --docs docs/detection
+
+Images: DeepForest's (MIT licence), found in GSNET_DATA/deepforest_aerial. Trained on tiles of 2019_YELL_2_541000_4977000 (279
+trees) and SOAP_061 (37), measured on OSBS_029 (61), cut into four tiles that share nothing. All trees are one class. The
+backbone is a shrunken structure, trained from nothing by train_detection.py and measured by val_detection.py; the CPU time of
+the training is counted. Drawn tiles are put into --docs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from Detection.coco_format import to_coco
+from Detection.other_formats import read_voc
+from Detection.preprocessing import read_image
+from Detection.scene import Scene, SceneSet
+from Interface.files import write_text
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / "deepforest_aerial"
+TRAINED, HELD_OUT = ("2019_YELL_2_541000_4977000_image_crop", "SOAP_061"), ("OSBS_029",)
+ANNOTATIONS = ("2019_YELL_2_541000_4977000_image_crop.xml", "testfile_multi.csv", "OSBS_029.csv")
+STRUCTURE = (
+    "SuperConvK3BNRELU(3,16,2,1)SuperGhostShuffleK3(16,32,2,24,1)SuperGhostShuffleK3(32,64,2,48,2)"
+    "SuperGhostShuffleK3(64,96,2,64,2)SuperGhostShuffleK3(96,128,2,96,1)"
+)
+TRAINING_TILE, STEP, HELD_OUT_TILE = 300, 100, 200
+# Pixels of the input for one of the image: tiles of either size are seen at the same scale.
+INPUT, HELD_OUT_INPUT = 192, 128
+# A tree at the edge of a tile counts where so much of it is inside.
+VISIBLE = 0.4
+
+
+def scenes() -> SceneSet:
+    """The three images, every tree of class 0."""
+    data = read_voc([DATA / name for name in ANNOTATIONS], DATA)
+    one_class = tuple(replace(scene, labels=np.zeros_like(scene.labels)) for scene in data.scenes)
+    return SceneSet(("tree",), (1,), one_class)
+
+
+def tiles(scene: Scene, side: int, step: int, folder: Path) -> Iterator[Scene]:
+    """Tiles of an image, written as PNG; trees that are mostly outside become regions that do not count."""
+    assert scene.image is not None
+    image = cv2.cvtColor(read_image(scene.image), cv2.COLOR_RGB2BGR)
+    for top in _places(scene.height, side, step):
+        for left in _places(scene.width, side, step):
+            name = f"{scene.name}_{top}_{left}"
+            file = folder / f"{name}.png"
+            cv2.imwrite(str(file), image[top : top + side, left : left + side])
+            boxes = scene.boxes - [left, top, 0, 0]
+            low = boxes[:, :2].clip(0, side)
+            inside = np.concatenate([low, (boxes[:, :2] + boxes[:, 2:]).clip(0, side) - low], axis=1)
+            share = inside[:, 2:].prod(axis=1) / boxes[:, 2:].prod(axis=1)
+            whole, edge = share >= VISIBLE, (share > 0) & (share < VISIBLE)
+            yield Scene(
+                name,
+                file,
+                side,
+                side,
+                inside[whole],
+                scene.labels[whole],
+                np.zeros(whole.sum(), dtype=bool),
+                regions=inside[edge],
+            )
+
+
+def _places(length: int, side: int, step: int) -> list[int]:
+    return sorted({*range(0, length - side, step), length - side})
+
+
+def write_set(folder: Path, names: tuple[str, ...], side: int, step: int) -> Path:
+    """The tiles of some images as COCO's JSON, beside them; returns the file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = scenes()
+    chosen = [tile for scene in data.scenes if scene.name in names for tile in tiles(scene, side, step, folder)]
+    content = to_coco(replace(data, scenes=tuple(chosen)))
+    file = folder / "annotations.json"
+    write_text(file, json.dumps(content))
+    return file
+
+
+def run(script: str, *arguments: str) -> str:
+    """One of our scripts; its standard output."""
+    command = [sys.executable, str(ROOT / script), *arguments]
+    return subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--save_dir", type=Path, required=True)
+    parser.add_argument("--docs", type=Path, help="folder for drawn tiles and figures")
+    parser.add_argument("--epochs", type=int, default=60)
+    options = parser.parse_args()
+    folder = options.save_dir.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    structure = folder / "structure.txt"
+    write_text(structure, STRUCTURE + "\n")
+    training = write_set(folder / "training", TRAINED, TRAINING_TILE, STEP)
+    held_out = write_set(folder / "held_out", HELD_OUT, HELD_OUT_TILE, HELD_OUT_TILE)
+    recipe = {
+        "arch": structure,
+        "data_dir": training,
+        "input_image_size": INPUT,
+        "batch_size": 8,
+        "epochs": options.epochs,
+        "neck_channels": 48,
+        "head_channels": 48,
+        "lr": 2e-3,
+        "ema": 0.998,
+        "val_interval": 10_000,
+        "workers": 0,
+        "print_freq": 1000,
+        "save_dir": folder / "detector",
+    }
+    run("train_detection.py", "--auto_resume", *(text for k, v in recipe.items() for text in (f"--{k}", str(v))))
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    minutes = (used.ru_utime + used.ru_stime) / 60
+    weights = folder / "detector/latest-params_rank0.pth"
+    found = run(
+        "val_detection.py",
+        *("--weights", str(weights), "--data_dir", str(held_out), "--input_image_size", str(HELD_OUT_INPUT)),
+        *("--protocol", "coco", "--regions", "drop", "--json", "--draw", "4", "--save_dir", str(folder / "drawn")),
+    )
+    figures = json.loads(found) | {"cpu_minutes": minutes, "recipe": {k: str(v) for k, v in recipe.items()}}
+    write_text(folder / "figures.json", json.dumps(figures, indent=1) + "\n")
+    print(f"held-out AP50 {figures['AP50']:.1f} %, AP {figures['AP']:.1f} %, {minutes:.1f} CPU minutes of training")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""How well latencies are predicted: on the processor at hand for held-out networks, and on a V100's table for published ones.
+
+    python -m benchmarks.latency_predictor --table save_dir/latency_predictor.db --seconds 140    (repeat until it reports)
+    python -m benchmarks.latency_predictor --report --table save_dir/latency_predictor.db --output docs/latency_predictor.csv
+
+Measuring continues where it stopped, so that it can be done in pieces of --seconds while nothing else runs. Three kinds of
+networks come from three different seeds in each of the three spaces: those whose layers fill the table, those that
+calibrate, and those held out, which nothing but the last comparison sees. The V100 part reads TinyNAS's table below
+GSNET_DATA, and is left out where there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import PlainNet
+import ZenNet
+from Interface.files import written_whole
+from Latency.building import CALIBRATION, Setting, calibrate, measure_layers, time_networks
+from Latency.calibration import fit_few, leave_one_out
+from Latency.device import device_identity
+from Latency.predictor import LatencyModel
+from Latency.table import Conditions, LatencyTable
+from Latency.visited import random_networks
+from PlainNet import Network, Style
+from SearchSpace import load_search_space
+
+HELD_OUT = "held out"
+CLASSES = 10
+MAX_LAYERS = 25
+# Networks of one space for the table, for calibration and held out; and their seeds.
+COUNTS = {"table": 40, CALIBRATION: 14, HELD_OUT: 20}
+SEEDS = {"table": 1, CALIBRATION: 2, HELD_OUT: 3}
+BUDGET_FLOPS = {32: 4e8, 224: 6e8}
+_CIFAR = {
+    "XXBL": "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,64,2,32,1)"
+    "SuperResK3K3(64,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)",
+    "ghostshuffle": "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,1,8,1)SuperGhostShuffleK3(16,32,2,16,1)"
+    "SuperGhostShuffleK3(32,64,2,32,1)SuperGhostShuffleK3(64,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)",
+}
+_IDW = (
+    "SuperConvK3BNRELU(3,8,2,1)SuperResIDWE6K3(8,32,2,8,1)SuperResIDWE6K3(32,48,2,32,1)SuperResIDWE6K3(48,96,2,48,1)"
+    "SuperResIDWE6K3(96,128,2,96,1)SuperConvK1BNRELU(128,2048,1,1)"
+)
+_IMAGENET = {
+    "XXBL": "SuperConvK3BNRELU(3,32,2,1)SuperResK3K3(32,64,2,32,1)SuperResK3K3(64,128,2,64,1)"
+    "SuperResK3K3(128,256,2,128,1)SuperResK3K3(256,512,2,256,1)SuperConvK1BNRELU(512,512,1,1)",
+    "ghostshuffle": "SuperConvK3BNRELU(3,32,2,1)SuperGhostShuffleK3(32,64,2,32,1)SuperGhostShuffleK3(64,128,2,64,1)"
+    "SuperGhostShuffleK3(128,256,2,128,1)SuperGhostShuffleK3(256,512,2,256,1)SuperConvK1BNRELU(512,128,1,1)",
+}
+STARTS = {32: _CIFAR | {"IDW_fixfc": _IDW}, 224: _IMAGENET | {"IDW_fixfc": _IDW}}
+# Milliseconds an image on a V100, batch 64, half precision, as published.
+PUBLISHED = {
+    "zennet_imagenet1k_latency01ms_res224": 0.1,
+    "zennet_imagenet1k_latency02ms_res224": 0.2,
+    "zennet_imagenet1k_latency03ms_res224": 0.3,
+    "zennet_imagenet1k_latency05ms_res224": 0.5,
+    "zennet_imagenet1k_latency08ms_res224": 0.8,
+    "zennet_imagenet1k_latency12ms_res224": 1.2,
+    "zennet_imagenet1k_flops400M_SE_res224": 0.25,
+    "zennet_imagenet1k_flops600M_SE_res224": 0.36,
+    "zennet_imagenet1k_flops900M_SE_res224": 0.55,
+}
+V100 = "tinynas_v100_conv.fp16.txt.gz"
+COLUMNS = ("device", "conditions", "networks", "spearman", "median_error", "error_90", "spread", "microseconds")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the report: errors are relative."""
+
+    device: str
+    conditions: str
+    networks: int
+    spearman: float
+    median_error: float
+    error_90: float
+    spread: float
+    microseconds: float
+
+
+def networks_of(resolution: int, kind: str) -> list[Network]:
+    """Networks of all spaces in turns, of a kind of COUNTS; no two kinds share one."""
+    found = []
+    for name, start in STARTS[resolution].items():
+        space = load_search_space(f"SearchSpace/search_space_{name}.py")
+
+        def admits(network: Network) -> bool:
+            cost = network.cost(resolution, CLASSES)
+            return cost.flops <= BUDGET_FLOPS[resolution] and network.layers <= MAX_LAYERS
+
+        found.append(random_networks(space, PlainNet.parse(start), COUNTS[kind], SEEDS[kind], admits))
+    return [network for together in zip(*found, strict=True) for network in together]
+
+
+def measure(table: LatencyTable, setting: Setting, end: float) -> int:
+    """Measure until `end`; returns how much is left."""
+    resolution = setting.conditions.resolution
+    left = measure_layers(table, networks_of(resolution, "table"), setting, more=lambda: time.monotonic() < end)
+    # Both kinds in the same rounds: neither has the computer to itself at a better hour.
+    for number in range(1, 4):
+        for role in (CALIBRATION, HELD_OUT):
+            networks = networks_of(resolution, role)
+            left += time_networks(
+                table, networks, setting, role=role, rounds=number, more=lambda: time.monotonic() < end
+            )
+    return left
+
+
+def report_held_out(table: LatencyTable, setting: Setting) -> Row:
+    """Predict the held-out networks after a calibration on the others."""
+    calibration = calibrate(table, setting)
+    model = LatencyModel(table, setting.conditions, num_classes=CLASSES, calibration=calibration)
+    timed = table.networks(setting.conditions, HELD_OUT)
+    networks = [PlainNet.parse(one.structure) for one in timed]
+    predicted = np.array([model.seconds(network) for network in networks])
+    start = time.perf_counter()
+    for _ in range(10):
+        for network in networks:
+            model.seconds(network)
+    each = (time.perf_counter() - start) / 10 / len(networks)
+    measured = np.array([one.seconds for one in timed])
+    return _row(table.device, str(setting.conditions), predicted, measured, calibration.spread, each * 1e6)
+
+
+def report_published(library: Path, folder: Path) -> list[Row]:
+    """The plain sums of a V100's table against published latencies, and after a calibration of either block family."""
+    path = folder / "v100.db"
+    if not path.is_file():
+        with LatencyTable.create(path, "Tesla V100 (TensorRT)", fuses=True) as table:
+            table.import_tinynas(library, "fp16")
+    conditions = Conditions("fp16", 64, 224)
+    measured = np.array([milliseconds / 1e3 for milliseconds in PUBLISHED.values()])
+    with LatencyTable.open(path) as table:
+        terms = np.array([_published_terms(table, conditions, name) for name in PUBLISHED]) / conditions.batch
+    sums = terms[:, :3].sum(axis=1)
+    latency_models = np.array(["latency" in name for name in PUBLISHED])
+    device = "V100 table"
+    rows = [
+        _row(device, "plain sums, six latency models", sums[latency_models], measured[latency_models]),
+        _row(device, "plain sums, all nine", sums, measured),
+    ]
+    predicted = np.empty(len(measured))
+    for family in (latency_models, ~latency_models):
+        errors = leave_one_out(terms[family], measured[family], fit_few)
+        predicted[family] = measured[family] * np.exp(errors)
+    rows.append(_row(device, "two coefficients a family, leave-one-out", predicted, measured))
+    for name, sum_, guess, truth in zip(PUBLISHED, sums, predicted, measured, strict=True):
+        print(
+            f"  {name}: sum {sum_ * 1e3:.3f} ms, left out and predicted {guess * 1e3:.3f}, published {truth * 1e3:.2f}"
+        )
+    return rows
+
+
+def _published_terms(table: LatencyTable, conditions: Conditions, name: str) -> tuple[float, ...]:
+    entry = ZenNet.published(name)
+    style = Style(use_se=entry.se, se_activation="relu")
+    return LatencyModel(table, conditions, num_classes=1000, style=style).terms(PlainNet.parse(entry.structure))
+
+
+def _row(
+    device: str, conditions: str, predicted: np.ndarray, measured: np.ndarray, spread: float = 0.0, each: float = 0.0
+) -> Row:
+    errors = np.abs(predicted / measured - 1)
+    quantile = float(np.quantile(errors, 0.9))
+    spearman = _spearman(predicted, measured)
+    return Row(device, conditions, len(measured), spearman, float(np.median(errors)), quantile, spread, each)
+
+
+def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+    ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def write(rows: list[Row], output: Path | None) -> None:
+    """Print the rows, and write them as CSV."""
+    for row in rows:
+        print(
+            f"{row.device}, {row.conditions}: {row.networks} networks, Spearman {row.spearman:.3f}, median error "
+            f"{row.median_error:.1%}, 90 % below {row.error_90:.1%}, {row.microseconds:.0f} microseconds each"
+        )
+    if output is None:
+        return
+    with written_whole(output) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(COLUMNS)
+        for row in rows:
+            values = [getattr(row, column) for column in COLUMNS]
+            table.writerow([f"{value:.4g}" if isinstance(value, float) else value for value in values])
+
+
+def main() -> None:
+    """Measure what is missing, then report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, default=Path("save_dir/latency_predictor.db"), help="measurements so far")
+    parser.add_argument("--settings", default="32:1,32:8,224:1,224:8", help="pixels:batch, ...")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="measure for so long")
+    parser.add_argument("--report", action="store_true", help="measure nothing")
+    parser.add_argument("--output", type=Path, help="CSV file")
+    options = parser.parse_args()
+
+    import torch
+
+    torch.set_num_threads(1)
+    end = time.monotonic() + options.seconds
+    options.table.parent.mkdir(parents=True, exist_ok=True)
+    pairs = [tuple(map(int, pair.split(":"))) for pair in options.settings.split(",")]
+    settings = [Setting(Conditions("fp32", batch, resolution), CLASSES) for resolution, batch in pairs]
+    rows = []
+    with LatencyTable.open_for(options.table, device_identity()) as table:
+        for setting in settings:
+            left = 0 if options.report else measure(table, setting, end)
+            if left:
+                print(f"{setting.conditions}: {left} measurements are left")
+                return
+            if table.networks(setting.conditions, HELD_OUT):
+                rows.append(report_held_out(table, setting))
+    library = Path(os.environ.get("GSNET_DATA", "../shared/data")) / V100
+    if library.is_file():
+        rows += report_published(library, options.table.parent)
+    write(rows, options.output)
+
+
+if __name__ == "__main__":
+    main()

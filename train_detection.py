@@ -1,0 +1,41 @@
+"""Train GSNet's detector on VisDrone, COCO, YOLO, UAVDT or Pascal VOC data.
+
+python train_detection.py --arch save_dir/my_search/best_structure.txt --data_dir VisDrone2019-DET-train \\
+    --val_dir VisDrone2019-DET-val --start_weights save_dir/my_classifier/best-params_rank0.pth --keep_ratio \\
+    --input_image_size 640 --batch_size 28 --tiny_radius 1.0 --save_dir save_dir/my_detector --auto_resume
+torchrun --nproc_per_node=4 train_detection.py --dist_mode ddp --fp16 ...
+
+The results folder receives latest- and best-params_rank0.pth, log.csv, curves.png, config.json, the log, and at the end
+a .done file. A training that was killed goes on with --auto_resume as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from Interface.running import FAILED, log_to, run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train; returns the exit status."""
+    log_to()
+    from Detection.training_options import parser
+
+    options = parser(__doc__ or "").parse_args(argv)
+    from Detection.training_command import train
+    from Training.settings import Terminated, TrainingFailed
+
+    try:
+        train(options)
+    except TrainingFailed as failure:
+        print(failure, file=sys.stderr)
+        return FAILED
+    except Terminated as end:
+        print(end, file=sys.stderr)
+        return end.status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

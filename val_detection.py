@@ -1,0 +1,23 @@
+"""Evaluate a detector, or files of detections, by VisDrone's official protocol and by COCO's.
+
+python val_detection.py --evaluate_results results/ --annotations annotations/ --images images/ --protocol visdrone --json
+python val_detection.py --weights save_dir/best-params_rank0.pth --data_dir VisDrone2019-DET-val --draw 8 --save_dir out
+python val_detection.py --weights save_dir/best-params_rank0.pth --predict photo.jpg video.mp4 --tile 640 --save_dir out
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from Detection import validation_command
+from Interface.running import run
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Evaluate; returns the exit status."""
+    return validation_command.report(validation_command.parser(__doc__ or "").parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
