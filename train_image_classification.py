@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from Interface.running import FAILED, log_to, run
+from Interface.running import log_to, run
 from Training.options import parse, parser
 
 
@@ -22,19 +22,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit status."""
     log_to()
     options = parse(parser(__doc__ or ""), argv)
-    from Training.command import train
-    from Training.settings import Terminated, TrainingFailed
+    from Training.command import exit_status
     from Training.tasks import Classification
 
-    try:
-        train(options, "train_image_classification", lambda network, *_: Classification(network))
-    except TrainingFailed as failure:
-        print(failure, file=sys.stderr)
-        return FAILED
-    except Terminated as end:
-        print(end, file=sys.stderr)
-        return end.status
-    return 0
+    return exit_status(
+        options, "train_image_classification", lambda network, *_: Classification(network), options.input_image_size
+    )
 
 
 if __name__ == "__main__":

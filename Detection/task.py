@@ -34,6 +34,10 @@ class DetectionTask(nn.Module):
         """What a checkpoint holds from which the training goes on: both modules."""
         return self
 
+    def guidance(self, images: Tensor, place: tuple[int, int, int]) -> tuple[()]:
+        """Nothing beside images and targets; `Training.tasks` says what this is for."""
+        return ()
+
     def forward(self, images: Tensor, targets: Sequence[Targets]) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) and their targets, on the same device, to the loss and the number of positive priors.
 
