@@ -93,9 +93,8 @@ class Trainer:
         if changed:
             _LOG.warning("Options differ from those of the interrupted training: %s", ", ".join(changed))
         self.epoch, self.steps_done = state["epoch"] + 1, state["step"]
-        # They are of all processes together, and are summed over them again at the end of the epoch.
-        if place()[0] == 0:
-            self.sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device)
+        # They are of all processes together, and will be summed over those of this run, however many these are.
+        self.sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device) / place()[1]
         self.history, self.status = state["history"], state["training_status_info"]
         _LOG.info("Resuming at epoch %d, step %d", self.epoch, self.steps_done)
 
