@@ -93,7 +93,7 @@ def _scene(image: dict, rows: list[dict], regions: list, folder: Path | None, la
     name = Path(image["file_name"])
     return Scene(
         name=name.stem,
-        image=None if folder is None else folder / name,
+        image=None if folder is None else _file(folder, name),
         width=int(image["width"]),
         height=int(image["height"]),
         boxes=np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4),
@@ -103,6 +103,11 @@ def _scene(image: dict, rows: list[dict], regions: list, folder: Path | None, la
         truncation=_extra(rows, "truncation"),
         occlusion=_extra(rows, "occlusion"),
     )
+
+
+def _file(folder: Path, name: Path) -> Path:
+    """The image below its folder, by the path in the JSON or, where that repeats the folder, by its bare name."""
+    return folder / name.name if not (folder / name).is_file() and (folder / name.name).is_file() else folder / name
 
 
 def _extra(rows: list[dict], key: str) -> np.ndarray | None:

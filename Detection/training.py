@@ -102,8 +102,6 @@ class DetectionTrainer(Trainer):
 
     def evaluated(self, limit: int | None = None) -> Precision:
         """Average precision of the network that counts; limit: batches, for a dry run."""
-        if limit is None and self.epoch < self.settings.epochs and not self._is_due():
-            return Precision()
         stepper = self.stepper
         finder = Finder(
             stepper.validated.eval(),
@@ -122,8 +120,9 @@ class DetectionTrainer(Trainer):
         """Loss and average precision over epochs, as curves.png."""
         draw_curves(self.folder, self.history)
 
-    def _is_due(self) -> bool:
-        return (self.epoch + 1) % self.interval == 0 or self.epoch + 1 == self.settings.epochs
+    def _validated(self) -> Precision:
+        due = (self.epoch + 1) % self.interval == 0 or self.epoch + 1 == self.settings.epochs
+        return self.evaluated() if due else Precision()
 
     def _row(self, accuracy: Precision, speed: float, total: Tensor) -> dict[str, Any]:  # type: ignore[override]
         images = self.steps_done * (self.training.batch_size or 1) * place()[1]

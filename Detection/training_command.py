@@ -52,13 +52,8 @@ def _trainer(options: Namespace, device: str) -> DetectionTrainer:
     _check_batch(options, loading.batch_size, network)
     if options.start_weights is not None:
         start(network, options.start_weights)
-    task = placed(
-        DetectionTask(
-            network, AssignmentSettings(tiny_radius=options.tiny_radius, ignored_share=options.ignored_share)
-        ),
-        options,
-        device,
-    )
+    assignment = AssignmentSettings(tiny_radius=options.tiny_radius, ignored_share=options.ignored_share)
+    task = placed(DetectionTask(network, assignment), options, device)
     stepper = DetectionStepper(
         task, settings, device, precision(options, settings, device), detach_epoch=options.detach_epoch
     )

@@ -9,12 +9,14 @@ Importing this room needs no torch; its functions do.
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ZenNet
 from Interface.options import InputError
 from ModelLoader.expected import ExpectedInput, centre_crop
+from PlainNet import UNITS, Style
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,13 +36,15 @@ def load_model(
     weights_url: str | None = None,
     plainnet_struct: str | None = None,
     use_se: bool = False,
+    unit: str = "searched",
 ) -> nn.Module:
     """The network that --arch names, on the CPU.
 
     num_classes: width of the logits, by default the network's own (1000 where it has none); together with pretrained
     weights of another width the classifier stays random. pretrained: with published weights. weights: a checkpoint
     instead, of which every tensor must fit. weights_url: a mirror of the published networks. plainnet_struct: the
-    structure for "PlainNet" and for classes that take one; use_se: with squeeze-and-excitation in structures.
+    structure for "PlainNet" and for classes that take one; use_se: with squeeze-and-excitation in structures; unit: their
+    GhostShuffle units, "searched" or "deployed" as in the detector (`PlainNet.UNITS`), which always has it.
 
     Raises InputError (bad name, no weights), StructureError.
     """
@@ -48,8 +52,9 @@ def load_model(
     from ZenNet.state import load_into, read_state
 
     if arch in ZenNet.list_models():
-        return own.published_network(arch, num_classes, pretrained, weights, weights_url)
-    network = _build(arch, num_classes, pretrained and weights is None, plainnet_struct, use_se)
+        return own.published_network(arch, num_classes, pretrained, weights, weights_url, unit)
+    style = replace(UNITS[unit], use_se=use_se or UNITS[unit].use_se)
+    network = _build(arch, num_classes, pretrained and weights is None, plainnet_struct, style)
     if weights is not None:
         file = Path(weights).expanduser()
         if not file.is_file():
@@ -90,7 +95,7 @@ def _is_file(arch: str) -> bool:
 
 
 def _build(
-    arch: str, num_classes: int | None, pretrained: bool, plainnet_struct: str | None, use_se: bool
+    arch: str, num_classes: int | None, pretrained: bool, plainnet_struct: str | None, style: Style
 ) -> nn.Module:
     from ModelLoader import libraries, own
 
@@ -101,10 +106,10 @@ def _build(
         if arch.startswith("myresnet"):
             return libraries.myresnet(arch, classes)
         if arch.endswith(".txt"):
-            return own.structure_file_network(arch, classes, use_se)
+            return own.structure_file_network(arch, classes, style)
         if arch == _STRUCTURE:
             arch = "Masternet.py:MasterNet"
-        return own.class_network(arch, classes, plainnet_struct, use_se)
+        return own.class_network(arch, classes, plainnet_struct, style)
     if arch.startswith(_GEFFNET):
         return libraries.timm_network(libraries.geffnet_to_timm(arch.removeprefix(_GEFFNET)), num_classes, pretrained)
     if arch in libraries.torchvision_names():

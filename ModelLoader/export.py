@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     resolution = options.input_image_size or expected_input(options.arch).resolution
     stem = Path(options.arch.partition(":")[0]).stem
     file = options.output or Path(f"{stem}{_SUFFIXES[options.format]}")
-    difference = export(network, file, options.format, resolution)
+    difference = export(network, file, options.format, (resolution, resolution))
     _LOG.info("%s, %s bytes, outputs agree to %.1e", file, f"{file.stat().st_size:,}", difference)
     return 0
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,23 +22,31 @@ class ExportError(InputError):
     """A network that could not be written so that it computes the same."""
 
 
-def export(network: nn.Module, file: Path, kind: str, resolution: int) -> float:
+def export(
+    network: nn.Module,
+    file: Path,
+    kind: str,
+    size: tuple[int, int],
+    output: str = "logits",
+    groups: Sequence[slice] = (slice(None),),
+) -> float:
     """Write a network (put into evaluation mode); returns the largest difference of an output, relative to the largest.
 
-    kind: "onnx" (batch size is free), "torchscript" or "safetensors" (weights alone). Images are (N, 3, resolution,
-    resolution). Nothing is left at `file` unless outputs agree to 1e-4 for batches of 1 and 3. Raises ExportError, or
-    ImportError's sentence as InputError where a library is missing.
+    kind: "onnx" (batch size is free), "torchscript" or "safetensors" (weights alone). Images are (N, 3, *size). output: the
+    name of the one output in ONNX; groups: parts of its last axis that are compared each by its own largest value. Nothing is
+    left at `file` unless outputs agree to 1e-4 for batches of 1 and 3. Raises ExportError, or ImportError's sentence as
+    InputError where a library is missing.
     """
     network = network.eval().cpu().float()
     part = file.with_name(f".{file.name}.part")
     write, read = {
-        "onnx": (_write_onnx, _read_onnx),
+        "onnx": (partial(_write_onnx, output=output), _read_onnx),
         "torchscript": (_write_torchscript, _read_torchscript),
         "safetensors": (_write_safetensors, _read_safetensors),
     }[kind]
     try:
-        write(network, part, resolution)
-        difference = _difference(network, read(network, part), resolution)
+        write(network, part, size)
+        difference = _difference(network, read(network, part), size, groups)
         if not difference <= _TOLERANCE:
             raise ExportError(f"{kind} computes other outputs, off by {difference:.2g} of the largest: nothing is kept")
         part.replace(file)
@@ -54,19 +63,23 @@ def export(network: nn.Module, file: Path, kind: str, resolution: int) -> float:
 
 
 @torch.inference_mode()
-def _difference(network: nn.Module, other: Callable[[Tensor], Tensor], resolution: int) -> float:
+def _difference(
+    network: nn.Module, other: Callable[[Tensor], Tensor], size: tuple[int, int], groups: Sequence[slice]
+) -> float:
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     for batch in _BATCHES:
-        images = torch.randn(batch, 3, resolution, resolution, generator=generator)
-        expected = network(images)
-        difference = (other(images) - expected).abs().max() / expected.abs().max().clamp(min=1e-12)
-        # A comparison with NaN is false in max(), and would hide it.
-        worst = float("nan") if difference.isnan() else max(worst, float(difference))
+        images = torch.randn(batch, 3, *size, generator=generator)
+        expected, found = network(images), other(images)
+        for group in groups:
+            largest = expected[..., group].abs().max().clamp(min=1e-12)
+            difference = (found[..., group] - expected[..., group]).abs().max() / largest
+            # A comparison with NaN is false in max(), and would hide it.
+            worst = float("nan") if difference.isnan() else max(worst, float(difference))
     return worst
 
 
-def _write_onnx(network: nn.Module, file: Path, resolution: int) -> None:
+def _write_onnx(network: nn.Module, file: Path, size: tuple[int, int], output: str) -> None:
     import onnx  # noqa: F401
     import onnxruntime  # noqa: F401
     import onnxscript  # noqa: F401
@@ -74,14 +87,14 @@ def _write_onnx(network: nn.Module, file: Path, resolution: int) -> None:
     for library in ("onnxscript", "onnx_ir"):
         # They report every graph rewriting, several lines a layer.
         logging.getLogger(library).setLevel(logging.WARNING)
-    image = torch.zeros(2, 3, resolution, resolution)
+    image = torch.zeros(2, 3, *size)
     batch = {0: torch.export.Dim("batch")}
     torch.onnx.export(
         network,
         (image,),
         str(file),
         input_names=["images"],
-        output_names=["logits"],
+        output_names=[output],
         dynamo=True,
         dynamic_shapes=(batch,),
         external_data=False,
@@ -93,19 +106,19 @@ def _read_onnx(network: nn.Module, file: Path) -> Callable[[Tensor], Tensor]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
 
-def _write_torchscript(network: nn.Module, file: Path, resolution: int) -> None:
+def _write_torchscript(network: nn.Module, file: Path, size: tuple[int, int]) -> None:
     with torch.inference_mode():
-        torch.jit.save(torch.jit.trace(network, torch.zeros(2, 3, resolution, resolution)), str(file))
+        torch.jit.save(torch.jit.trace(network, torch.zeros(2, 3, *size)), str(file))
 
 
 def _read_torchscript(network: nn.Module, file: Path) -> Callable[[Tensor], Tensor]:
     return torch.jit.load(str(file), map_location="cpu").eval()
 
 
-def _write_safetensors(network: nn.Module, file: Path, resolution: int) -> None:
+def _write_safetensors(network: nn.Module, file: Path, size: tuple[int, int]) -> None:
     from safetensors.torch import save_file
 
     save_file({key: value.contiguous().clone() for key, value in network.state_dict().items()}, file)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from Interface.options import InputError, positive_int
 from ModelLoader import expected_input, load_model
+from PlainNet import UNITS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +22,7 @@ def add_network_options(parser: argparse.ArgumentParser, required: bool = True) 
     group.add_argument("--untrained", action="store_true", help="with random weights, for a dry run")
     group.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch PlainNet")
     group.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
+    group.add_argument("--unit", choices=tuple(UNITS), default="searched", help="GhostShuffle units of structures")
     group.add_argument("--num_classes", type=positive_int, metavar="N", help="width of the logits")
 
 
@@ -38,6 +40,7 @@ def network_of(options: argparse.Namespace, arch: str, num_classes: int | None) 
         weights_url=options.weights_url,
         plainnet_struct=options.plainnet_struct,
         use_se=options.use_se,
+        unit=options.unit,
     )
     published = expected_input(arch).classes
     if takes_published_weights and num_classes not in (None, published):

@@ -13,16 +13,17 @@ import PlainNet
 from Interface.options import InputError
 from Masternet import MasterNet
 from ModelLoader.expected import ExpectedInput, centre_crop, whole_image
+from PlainNet import Style
 from ZenNet import get_ZenNet, published
 
 _ROOT = Path(__file__).parent.parent
 
 
 def published_network(
-    name: str, num_classes: int | None, pretrained: bool, weights: str | None, weights_url: str | None
+    name: str, num_classes: int | None, pretrained: bool, weights: str | None, weights_url: str | None, unit: str
 ) -> nn.Module:
     """A network of `ZenNet.list_models()`."""
-    return get_ZenNet(name, pretrained, num_classes=num_classes, weights=weights, weights_url=weights_url)
+    return get_ZenNet(name, pretrained, num_classes=num_classes, weights=weights, weights_url=weights_url, unit=unit)
 
 
 def published_input(name: str) -> ExpectedInput:
@@ -33,22 +34,22 @@ def published_input(name: str) -> ExpectedInput:
     return centre_crop(entry.resolution, entry.crop, entry.classes)
 
 
-def structure_network(structure: str, num_classes: int, use_se: bool) -> MasterNet:
+def structure_network(structure: str, num_classes: int, style: Style) -> MasterNet:
     """A structure string with fresh weights. Raises StructureError."""
-    network = MasterNet(num_classes=num_classes, plainnet_struct=structure, use_se=use_se)
+    network = MasterNet(num_classes=num_classes, plainnet_struct=structure, style=style)
     network.init_parameters()
     return network
 
 
-def structure_file_network(path: str, num_classes: int, use_se: bool) -> MasterNet:
+def structure_file_network(path: str, num_classes: int, style: Style) -> MasterNet:
     """The network of a file such as best_structure.txt, with fresh weights. Raises StructureError or InputError."""
     file = Path(path).expanduser()
     if not file.is_file():
         raise InputError(f"There is no file {file}: --arch takes a structure file, or the name of a network")
-    return structure_network(str(PlainNet.read_structure_file(file)), num_classes, use_se)
+    return structure_network(str(PlainNet.read_structure_file(file)), num_classes, style)
 
 
-def class_network(arch: str, num_classes: int, structure: str | None, use_se: bool) -> nn.Module:
+def class_network(arch: str, num_classes: int, structure: str | None, style: Style) -> nn.Module:
     """An object of the class in FILE.py:Class, whose file is run; it gets those of our options that it names.
 
     The file is looked for in the working folder, then in the project. Raises InputError.
@@ -61,7 +62,8 @@ def class_network(arch: str, num_classes: int, structure: str | None, use_se: bo
     known = inspect.signature(constructor).parameters
     if "plainnet_struct" in known and structure is None:
         raise InputError(f"{arch} is built from a structure: give --plainnet_struct, or the file with it as --arch")
-    options: dict[str, Any] = {"num_classes": num_classes, "plainnet_struct": structure, "use_se": use_se}
+    options: dict[str, Any] = {"num_classes": num_classes, "plainnet_struct": structure}
+    options |= {"use_se": style.use_se, "style": style}
     network = constructor(**{key: value for key, value in options.items() if key in known})
     if not isinstance(network, nn.Module):
         raise InputError(f"{arch} gives a {type(network).__name__}, not a torch.nn.Module")

@@ -43,7 +43,8 @@ _SMOOTHING = 0.1
 _SEVERAL = ("ddp", "apex")
 _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
-_INCIDENTAL = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "workers_per_gpu", "retired", "gpu"}
+_RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq"}
+_INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu"}
 TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, int], Classification]
 Task = TypeVar("Task", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound=Trainer)
@@ -273,6 +274,7 @@ def build_network(options: Namespace, classes: int) -> nn.Module:
         pretrained=options.pretrained,
         plainnet_struct=structure,
         use_se=options.use_se,
+        unit=options.unit,
     )
     initialise(network, options.weight_init)
     set_batch_norm(network, options.bn_momentum, options.bn_eps)

@@ -133,6 +133,10 @@ class Trainer:
             stepper.validated, self.validation, stepper.device, stepper.precision.enabled, limit, channels_last=layout
         )
 
+    def _validated(self) -> Any:
+        """What is said of the network at the end of an epoch."""
+        return self.evaluated()
+
     def draw_curves(self) -> None:
         """The training over epochs as a picture in the results folder."""
         record.draw_curves(self.folder, self.history)
@@ -209,7 +213,7 @@ class Trainer:
         self._check(float(total[0]))
         begin = time.perf_counter()
         self.stepper.copy_buffers_from_first()
-        accuracy = self.evaluated()
+        accuracy = self._validated()
         self.status["validation_elasped_time"] += time.perf_counter() - begin
         row = self._row(accuracy, speed, total)
         self.history.append(row)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from Interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
+from PlainNet import UNITS
 
 _LOG = logging.getLogger(__name__)
 OPT_LEVELS = ("O0", "O1", "O2", "O3")
@@ -105,6 +106,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch Masternet.py:MasterNet")
     group.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="the same, in a file")
     group.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
+    group.add_argument("--unit", choices=tuple(UNITS), default="searched", help="GhostShuffle units of structures")
     group.add_argument("--num_classes", type=positive_int, metavar="N", help="classes (default: the data set's)")
     group.add_argument("--pretrained", action="store_true", help="begin with published weights")
     group.add_argument("--load_parameters_from", type=Path, metavar="FILE", help="begin with a checkpoint's weights")

@@ -11,6 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from Interface.options import InputError
+from PlainNet import DEPLOYED, UNITS, Style
 from ZenNet.catalogue import Published, UnknownNetworkError, base_url, list_models, published
 from ZenNet.files import WeightsError, find_weights
 
@@ -39,6 +41,7 @@ def get_ZenNet(
     weights_url: str | None = None,
     use_se: bool | None = None,
     se_activation: str = "relu",
+    unit: str = "searched",
 ) -> MasterNet:
     """The network of that name, on the CPU in evaluation mode.
 
@@ -46,13 +49,21 @@ def get_ZenNet(
     weights_url is a base address that replaces the published one. Without, weights are random. num_classes: width of the
     logits; where the checkpoint has another, its classifier is left out and stays random. use_se replaces the table's
     choice; the published checkpoints were trained with se_activation "relu", GSNet's own networks use "hard_swish".
+    unit: "deployed" builds GhostShuffle units as GSNet's detector has them (`PlainNet.DEPLOYED`); it then decides over both.
 
-    Raises UnknownNetworkError, WeightsError.
+    Raises UnknownNetworkError, WeightsError, and InputError where a network has no such unit.
     """
     from Masternet import MasterNet
     from ZenNet.state import load_into, read_state
 
     entry = published(name)
+    style = Style(use_se=entry.se if use_se is None else use_se, se_activation=se_activation)
+    if unit == "deployed":
+        if "GhostShuffle" not in entry.structure:
+            raise InputError(f"{name} has no GhostShuffle units that --unit deployed could change")
+        style = DEPLOYED
+    elif unit not in UNITS:
+        raise InputError(f"There is no --unit {unit!r}: use one of {', '.join(UNITS)}")
     wanted = weights is not None or pretrained
     other_classes = None if num_classes == entry.classes else num_classes
     # Searching and downloading come first: they fail in a moment, building a large network takes seconds.
@@ -61,8 +72,7 @@ def get_ZenNet(
     network = build(
         num_classes=num_classes or entry.classes,
         plainnet_struct=entry.structure,
-        use_se=entry.se if use_se is None else use_se,
-        se_activation=se_activation,
+        style=style,
     )
     if file is not None:
         load_into(network, read_state(file), f"{file} as {name}", new_classes=other_classes)

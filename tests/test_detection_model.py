@@ -20,6 +20,7 @@ from Detection.settings import DetectorSettings
 from Detection.taps import tap_points, without_tail
 from Interface.options import InputError
 from Masternet import MasterNet
+from ModelLoader import load_model
 from tests.detection_golden import GOLDEN, agrees, fill, hashed, pattern, unit
 from ZenNet import WeightsError
 
@@ -230,6 +231,21 @@ def test_the_searched_unit_is_the_network_that_the_search_scored(use_se):
     deployed = Backbone(SMALL, replace(PlainNet.DEPLOYED, use_se=use_se), tap="stage_end").double().eval()
     deployed.load_state_dict(backbone.state_dict())
     assert (deployed(images)[-1] - maps[-1]).abs().max() > 1e-3
+
+
+def test_the_published_backbone_as_a_deployed_classifier():
+    classifier = load_model("gsmodel_l", num_classes=10, unit="deployed")
+    assert classifier.style == PlainNet.DEPLOYED
+    # The backbone, the search's 1 x 1 tail and the classifier.
+    assert parameters(classifier) == GOLDEN["backbone"]["total"] + 73_984 + 1_290
+    backbone = Backbone(GSMODEL_L, tap="stage_end").eval()
+    backbone.load_classifier(classifier.state_dict(), "gsmodel_l")
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        last = classifier.eval().module_list[-1](backbone(images)[-1])
+        torch.testing.assert_close(last, classifier.forward_pre_GAP(images))
+    with pytest.raises(InputError, match="has no GhostShuffle units"):
+        ZenNet.get_ZenNet("zennet_cifar10_model_size05M_res32", pretrained=False, unit="deployed")
 
 
 def test_taps_by_rule():

@@ -79,7 +79,7 @@ class Uneven(nn.Module):
 
 def test_an_export_that_computes_something_else_is_not_kept(tmp_path):
     with pytest.raises(InputError, match="computes other outputs"), pytest.warns(torch.jit.TracerWarning):
-        exporting.export(Uneven(), tmp_path / "wrong.pt", "torchscript", 8)
+        exporting.export(Uneven(), tmp_path / "wrong.pt", "torchscript", (8, 8))
     assert not list(tmp_path.iterdir())
 
 
@@ -92,7 +92,7 @@ class Untraceable(nn.Module):
 
 def test_a_network_that_cannot_be_written_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match="cannot be written as torchscript") as caught:
-        exporting.export(Untraceable(), tmp_path / "none.pt", "torchscript", 8)
+        exporting.export(Untraceable(), tmp_path / "none.pt", "torchscript", (8, 8))
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 

@@ -1,0 +1,126 @@
+"""Write a trained detector as ONNX: images in, one tensor out.
+
+    python -m Detection.export --weights best-params_rank0.pth --output detector.onnx
+    python -m Detection.export --weights best-params_rank0.pth --output detector.onnx --decode
+
+Input `images`: (N, 3, H, W) float32, red, green, blue, of pixels from 0 to 255 with the mean taken off and divided by the
+deviation; N is free, H and W are those of the training unless --input_image_size says otherwise.
+
+Output `predictions`, without --decode: (N, P, K + 32). First the K scores of the classes, from 0 to 1, then 8 bins, as logits,
+of each of left, top, right and bottom. Prior p of the level with stride s, in row y and column x of ceil(W / s) columns, has
+its centre at (s x, s y), without half a cell; levels follow one another. A side lies s * sum_j j softmax(bins)_j pixels away.
+
+Output `predictions` with --decode: (N, P, 4 + K). First the box `x1, y1, x2, y2` in pixels of the input, clipped to it, then
+the K scores. What is left to do is to keep scores above a threshold and to suppress overlaps, class by class.
+
+The file also says all this in its metadata. It is kept only where onnxruntime computes what torch does.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from Detection.checkpoint import LoadedDetector, description, load_detector
+from Detection.detector import Detector
+from Detection.preprocessing import Preprocessing
+from Detection.priors import clipped, decode, priors
+from Interface.files import written_whole
+from Interface.options import OptionParser, positive_int
+from Interface.running import log_to, run
+from ModelLoader.exporting import export
+
+_LOG = logging.getLogger(__name__)
+LAYOUTS = {False: "scores of classes, then logits of 4 x 8 bins", True: "x1, y1, x2, y2, then scores of classes"}
+
+
+class Exported(nn.Module):
+    """A detector for inputs of one size (height, width), whose scores, and on request boxes, are worked out."""
+
+    where: Tensor
+
+    def __init__(self, detector: Detector, size: tuple[int, int], decoded: bool) -> None:
+        super().__init__()
+        self.detector, self.size, self.decoded = detector, size, decoded
+        self.register_buffer("where", priors(*size, detector.settings.strides), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        predictions = self.detector(images)
+        classes = len(self.detector.settings.classes)
+        scores, bins = predictions[..., :classes].sigmoid(), predictions[..., classes:]
+        if not self.decoded:
+            return torch.cat((scores, bins), dim=-1)
+        return torch.cat((clipped(decode(bins, self.where), *self.size), scores), dim=-1)
+
+
+def write_onnx(loaded: LoadedDetector, file: Path, decoded: bool = False) -> float:
+    """Write a detector for the input size of its preprocessing; returns the largest relative difference of an output.
+
+    Raises ExportError where onnxruntime disagrees with torch, InputError where a library is missing.
+    """
+    size = (loaded.preprocessing.height, loaded.preprocessing.width)
+    classes = len(loaded.settings.classes)
+    first = 4 if decoded else classes
+    groups = (slice(0, first), slice(first, None))
+    difference = export(Exported(loaded.detector, size, decoded), file, "onnx", size, "predictions", groups)
+    _add_metadata(file, description(loaded.settings, loaded.preprocessing) | {"layout": LAYOUTS[decoded]})
+    return difference
+
+
+def _add_metadata(file: Path, values: dict) -> None:
+    import onnx
+
+    model = onnx.load(str(file))
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    onnx.helper.set_model_props(model, texts)
+    with written_whole(file, "wb") as stream:
+        stream.write(model.SerializeToString())
+
+
+def parse_options(argv: Sequence[str] | None) -> Namespace:
+    """The command line."""
+    parser = OptionParser(__doc__ or "")
+    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="checkpoint of train_detection.py")
+    parser.add_argument("--output", type=Path, default=Path("detector.onnx"), metavar="FILE", help="new file")
+    parser.add_argument("--decode", action="store_true", help="boxes instead of bins")
+    parser.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="width, or both sides")
+    parser.add_argument("--input_image_height", type=positive_int, metavar="PIXELS", help="height, if another")
+    return parser.parse_args(argv)
+
+
+def _resized(preprocessing: Preprocessing, options: Namespace) -> Preprocessing:
+    width = options.input_image_size or preprocessing.width
+    height = options.input_image_height or options.input_image_size or preprocessing.height
+    return replace(preprocessing, width=width, height=height)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Export one detector; returns the exit status."""
+    options = parse_options(argv)
+    log_to()
+    loaded = load_detector(options.weights)
+    loaded = replace(loaded, preprocessing=_resized(loaded.preprocessing, options))
+    difference = write_onnx(loaded, options.output, options.decode)
+    _LOG.info(
+        "%s, %s bytes, input 3 x %d x %d, %s; outputs agree to %.1e",
+        *(
+            options.output,
+            f"{options.output.stat().st_size:,}",
+            loaded.preprocessing.height,
+            loaded.preprocessing.width,
+        ),
+        *(LAYOUTS[options.decode], difference),
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,224 @@
+"""Trainings of the detector: schedule and averages, over-fitting, kills, processes, start weights and bad input."""
+
+import csv
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import train_detection as script
+from Detection.checkpoint import load_detector
+from Detection.detector import Detector
+from Detection.schedule import DetectionSchedule, RampedAverage, new_weight_fraction
+from Detection.settings import DetectorSettings
+from Detection.synthetic import SyntheticSettings, write_synthetic
+from Detection.targets import Targets
+from Detection.task import DetectionTask
+from Interface.options import InputError
+from Interface.running import run
+from Masternet import MasterNet
+from PlainNet import DEPLOYED
+from tests.detection_golden import GOLDEN
+from Training import checkpoints
+
+ROOT = Path(__file__).parent.parent
+TINY = (
+    "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,8,2,8,1)SuperGhostShuffleK3(8,16,2,8,1)"
+    "SuperGhostShuffleK3(16,16,2,8,1)SuperGhostShuffleK3(16,16,2,8,1)SuperConvK1BNRELU(16,16,1,1)"
+)
+SMALL = (
+    "SuperConvK3BNRELU(3,16,2,1)SuperGhostShuffleK3(16,24,2,24,1)SuperGhostShuffleK3(24,48,2,32,1)"
+    "SuperGhostShuffleK3(48,64,2,48,2)SuperGhostShuffleK3(64,96,2,64,1)"
+)
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    settings = SyntheticSettings(images=8, width=128, height=96, objects=(2, 5), classes=3, sides=(20, 40), overlap=0.0)
+    return write_synthetic(tmp_path_factory.mktemp("scenes"), settings)
+
+
+def arguments(folder, scenes, *more, structure=TINY):
+    size = ("--input_image_size", 128, "--input_image_height", 96, "--neck_channels", 16, "--head_channels", 16)
+    common = ("--workers", 0, "--batch_size", 4, "--epochs", 3, "--val_interval", 2, "--lr", 2e-3)
+    values = ["--arch", structure, "--data_dir", scenes, "--save_dir", folder, *size, *common, *more]
+    return [str(value) for value in values]
+
+
+def log_rows(folder):
+    """The log, without the one column that measures time."""
+    with (folder / "log.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "images_per_second"} for row in csv.DictReader(file)]
+
+
+def child(argv):
+    torch.set_num_threads(1)
+    sys.exit(script.main(argv))
+
+
+def test_learning_rates_are_the_published_ones():
+    golden = GOLDEN["schedule"]
+    plan = DetectionSchedule(1e-3, 5e-5, epochs=300, steps_per_epoch=1000, warmup_steps=500)
+    for step, lr in golden["warmup_linear_ratio_1e4_steps_500"].items():
+        assert plan.rate(0, int(step)) == pytest.approx(lr, rel=1e-9)
+    for epoch, lr in golden["cosine_per_epoch"].items():
+        assert plan.rate(int(epoch), 501) == pytest.approx(lr, rel=1e-9)
+    with pytest.raises(InputError, match="--warmup_steps 500"):
+        DetectionSchedule(1e-3, 5e-5, epochs=1, steps_per_epoch=100)
+
+
+def test_averages_are_the_published_ones():
+    golden = GOLDEN["ema"]
+    for step, fraction in golden["new_weight_fraction"].items():
+        assert new_weight_fraction(golden["decay"], int(step)) == pytest.approx(fraction, rel=1e-8)
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).double()
+    average = RampedAverage(network, 0.9998)
+    expected = {key: value.clone() for key, value in network.state_dict().items()}
+    for step in range(3):
+        network(torch.randn(2, 1, 3, 3).double()).sum().backward()
+        with torch.no_grad():
+            network[0].weight += 1
+        average.update_parameters(network)
+        fraction = new_weight_fraction(0.9998, step)
+        for key, value in network.state_dict().items():
+            whole = not value.is_floating_point()
+            expected[key] = value if whole else (1 - fraction) * expected[key] + fraction * value
+    for key, value in average.module.state_dict().items():
+        torch.testing.assert_close(value, expected[key], rtol=1e-12, atol=1e-12)
+    again = RampedAverage(network, 0.9998)
+    again.load_state_dict(average.state_dict())
+    again.update_parameters(network)
+    average.update_parameters(network)
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.state_dict().values(), average.state_dict().values(), strict=True)
+    )
+
+
+def test_it_learns_eight_scenes_by_heart(tmp_path, scenes):
+    # The guidance module alone would cost nine times the rest.
+    more = ("--no_data_augment", "--no_auxiliary", "--neck_channels", 32, "--head_channels", 32, "--batch_size", 8)
+    argv = arguments(tmp_path, scenes, *more, "--epochs", 120, "--val_interval", 120, "--lr", 5e-3, structure=SMALL)
+    assert script.main(argv) == 0
+    assert float(log_rows(tmp_path)[-1]["val_AP50"]) >= 95
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+    loaded = load_detector(tmp_path / checkpoints.BEST)
+    assert loaded.settings.classes[0] == "pedestrian" and loaded.preprocessing.height == 96
+    latest = load_detector(tmp_path / checkpoints.LATEST)
+    for one, two in zip(loaded.detector.state_dict().values(), latest.detector.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, scenes):
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    more = ("--detach_epoch", 1, "--mosaic", 0.5)
+    assert script.main(arguments(whole, scenes, *more)) == 0
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["Detection.training_command", "train_detection"])
+    process = context.Process(target=child, args=(arguments(torn, scenes, *more),))
+    process.start()
+    while process.is_alive() and not (torn / "log.csv").exists():
+        time.sleep(0.005)
+    process.kill()
+    process.join()
+    assert len(log_rows(torn)) < 3
+    assert script.main(arguments(torn, scenes, *more, "--auto_resume")) == 0
+    one, two = (torch.load(f / checkpoints.LATEST, weights_only=True) for f in (whole, torn))
+    for part in ("state_dict", "ema"):
+        assert one[part].keys() == two[part].keys()
+        assert all(torch.equal(value, two[part][key]) for key, value in one[part].items())
+    assert log_rows(whole) == log_rows(torn)
+
+
+def test_two_processes_share_training_and_validation(tmp_path, scenes):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command = [
+        *launcher,
+        "train_detection.py",
+        "--dist_mode",
+        "ddp",
+        *arguments(tmp_path, scenes, "--epochs", 1, "--fp16"),
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200)
+    assert result.returncode == 0, result.stderr[-2000:]
+    state = torch.load(tmp_path / checkpoints.LATEST, weights_only=True)
+    assert state["training_status_info"]["best_AP"] >= 0
+    assert log_rows(tmp_path)[0]["val_AP"] != ""
+
+
+def test_a_step_in_parts_and_without_guidance(tmp_path, scenes):
+    more = ("--batches_per_step", 2, "--no_auxiliary", "--ema", 0, "--epochs", 1, "--tiny_radius", 1.0, "--keep_ratio")
+    assert script.main(arguments(tmp_path, scenes, *more, "--unit", "searched", "--tap_strides", "4,8,16,32")) == 0
+    loaded = load_detector(tmp_path / checkpoints.LATEST)
+    assert loaded.settings.strides == (4, 8, 16, 32, 64)
+    assert not any("auxiliary" in key for key in torch.load(tmp_path / checkpoints.LATEST)["state_dict"])
+
+
+def test_a_batch_without_objects_has_a_loss_and_gradients():
+    task = DetectionTask(Detector(DetectorSettings(TINY, ("a",), neck_channels=16, head_channels=16)))
+    loss, positives = task(torch.randn(2, 3, 64, 64), [Targets(), Targets()])
+    assert positives == 0
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in task.parameters())
+
+
+def test_start_weights_of_a_classifier_and_of_a_detector(tmp_path, scenes):
+    classifier = MasterNet(num_classes=7, plainnet_struct=TINY, style=DEPLOYED)
+    torch.save({"state_dict": classifier.state_dict()}, tmp_path / "classifier.pth")
+    one, two = tmp_path / "one", tmp_path / "two"
+    kept = ("--lr", 1e-9, "--target_lr", 1e-9, "--epochs", 1, "--ema", 0, "--wd", 0)
+    assert script.main(arguments(one, scenes, *kept, "--start_weights", tmp_path / "classifier.pth")) == 0
+    trained = load_detector(one / checkpoints.BEST)
+    for (key, value), old in zip(trained.detector.backbone.named_parameters(), classifier.parameters(), strict=False):
+        torch.testing.assert_close(value, old, rtol=1e-4, atol=1e-6, msg=key)
+    # A detector of other classes: all but the last layers of the head.
+    state = torch.load(one / checkpoints.BEST, weights_only=True)
+    other = Detector(DetectorSettings(TINY, ("a", "b"), neck_channels=16, head_channels=16))
+    torch.save(state | {"state_dict": other.state_dict(), "detector": other.settings.to_dict()}, tmp_path / "other.pth")
+    assert script.main(arguments(two, scenes, *kept, "--start_weights", tmp_path / "other.pth")) == 0
+    neck = load_detector(two / checkpoints.BEST).detector.neck
+    for value, old in zip(neck.parameters(), other.neck.parameters(), strict=True):
+        torch.testing.assert_close(value, old, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--batch_size", "1"), "needs at least 2"),
+        (("--batch_size", "9"), "use a smaller --batch_size"),
+        (("--input_image_size", "100"), "multiples of 32"),
+        (("--arch", "SuperConvK3BNRELU(3,8,2,1)"), "none at 8"),
+        (("--arch", "no_such_net"), "also takes gsnet_detector"),
+        (("--data_dir", "nowhere"), "There is no data set nowhere"),
+        (("--start_weights", "nothing.pth"), "There is no file nothing.pth"),
+        (("--warmup_steps", "1000"), "--warmup_steps 1000"),
+        (("--tap_strides", "8,32"), "without a gap"),
+        (("--neck_channels", "20"), "multiple of 16"),
+    ],
+)
+def test_errors_are_one_sentence(tmp_path, scenes, capsys, more, message):
+    assert run(lambda: script.main(arguments(tmp_path, scenes, *more))) == 2
+    error = capsys.readouterr().err.strip().splitlines()
+    assert message in error[-1]
+
+
+def test_checkpoints_of_others_are_refused(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "other.pth")
+    (tmp_path / "torn.pth").write_bytes(b"PK\x03\x04 and no more")
+    for name, message in (("other", "no checkpoint of a detector"), ("torn", "torn"), ("absent", "no file")):
+        with pytest.raises(InputError, match=message):
+            load_detector(tmp_path / f"{name}.pth")
+
+
+def test_a_dry_run_and_a_configuration_that_says_what_was_asked(tmp_path, scenes, capsys):
+    assert script.main(arguments(tmp_path / "dry", scenes, "--dry_run")) == 0
+    assert not (tmp_path / "dry").exists() and "h for all" in capsys.readouterr().err
+    assert script.main(arguments(tmp_path / "wet", scenes, "--epochs", 1)) == 0
+    assert json.loads((tmp_path / "wet/config.json").read_text())["options"]["unit"] == "deployed"
