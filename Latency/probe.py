@@ -136,4 +136,3 @@ def _operation(layer: Layer, place: dict) -> Callable[..., Tensor]:
     else:
         return _FUNCTIONS[layer.kind]
     return module.eval()
-
