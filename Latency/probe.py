@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from Latency.layers import ADD, Layer
+from Latency.measurement import undisturbed_clock
 from PlainNet.modules import shuffle_halves
 
 WARM_UP = 2
@@ -47,7 +48,7 @@ class Chain:
     def __init__(self, layers: Sequence[Layer], device: str, precision: str) -> None:
         self.layers = tuple(layers)
         self._place = {"device": device, "dtype": _DTYPES[precision]}
-        self._clock = _cuda_clock if device.startswith("cuda") else time.perf_counter
+        self._clock = undisturbed_clock(device)
         self._operations = [_operation(layer, self._place) for layer in layers]
         self._reads = [_shapes_read(layer) for layer in layers]
         self._writes = [_shape_written(layer) for layer in layers]
@@ -135,8 +136,3 @@ def _operation(layer: Layer, place: dict) -> Callable[..., Tensor]:
     else:
         return _FUNCTIONS[layer.kind]
     return module.eval()
-
-
-def _cuda_clock() -> float:
-    torch.cuda.synchronize()
-    return time.perf_counter()
