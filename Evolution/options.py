@@ -6,6 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import PlainNet
 from Evolution.ensemble import ENSEMBLE
@@ -142,7 +143,7 @@ def settings_from(options: Namespace) -> SearchSettings:
     return replace(settings, **latency_source(settings, options.latency_table))
 
 
-def latency_source(settings: SearchSettings, table: Path | None) -> dict[str, str | None]:
+def latency_source(settings: SearchSettings, table: Path | None) -> dict[str, Any]:
     """Source, table and its precision for a search that watches latency. Raises InputError and LatencyError."""
     source = settings.latency_source
     if not settings.watches_latency:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,9 +119,7 @@ def time_runner(options: Namespace, run: Runner, resolution: int) -> dict:
     for batch in batch_sizes(options):
         images = torch.randn(batch, 3, resolution, resolution).to(options.device, dtype, memory_format=layout)
         with torch.inference_mode():
-            figures = time_calls(
-                lambda images=images: run(images), images.device, options.repeat_times, options.precision
-            )
+            figures = time_calls(partial(run, images), images.device, options.repeat_times, options.precision)
         rate = batch / figures.median
         text = (
             f"batch {batch}: median {figures.median * 1e3:.4g} ms (quartiles {figures.lower_quartile * 1e3:.4g} to "

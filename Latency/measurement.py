@@ -95,7 +95,8 @@ def time_calls(
         times.append(seconds(action))
         if len(times) >= _FEWEST and _interval(times) <= precision:
             break
-    return LatencyFigures(*quantiles(times, n=4, method="inclusive"), len(times), _interval(times))
+    lower, median, upper = quantiles(times, n=4, method="inclusive")
+    return LatencyFigures(lower, median, upper, len(times), _interval(times))
 
 
 def undisturbed_clock(device: str) -> Callable[[], float]:

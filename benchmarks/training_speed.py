@@ -21,7 +21,7 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,7 +91,7 @@ def seconds(run: Callable[[], object], device: str) -> tuple[float, float]:
 
 
 def by_turns(
-    runs: dict[str, Callable[[], object]], rounds: int, images: int, device: str
+    runs: Mapping[str, Callable[[], object]], rounds: int, images: int, device: str
 ) -> dict[str, tuple[float, float]]:
     """Images a second of each run, on the wall and of the processor: the median of the rounds after the first."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
