@@ -20,6 +20,7 @@ SCRIPTS = {
     "evolution_search": "search a network under budgets",
     "train_detection": "train a detector",
     "train_image_classification": "train an image classifier",
+    "ts_train_image_classification": "train an image classifier with a teacher",
     "val": "validate networks on ImageNet or a folder of pictures",
     "val_cifar": "validate networks on CIFAR",
     "val_detection": "evaluate a detector",
