@@ -80,8 +80,11 @@ def _by_image(file: Path, content: dict[str, Any], labels: dict[int, int]) -> di
 
 def _box(file: Path, place: str, entry: dict[str, Any]) -> list[float]:
     box = entry.get("bbox")
-    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(value, (int, float)) for value in box)
-    if not numbers or not all(map(math.isfinite, box)):
+    if (
+        not isinstance(box, list)
+        or len(box) != 4
+        or not all(isinstance(value, int | float) and math.isfinite(value) for value in box)
+    ):
         raise InputError(f"{file}: {place}: bbox is a list of four numbers [left, top, width, height]")
     return box
 

@@ -139,7 +139,8 @@ def detection_training_loader(data: SceneSet, settings: LoadingSettings) -> Data
     if not sampler.batches:
         wanted = settings.batch_size * settings.processes
         raise InputError(f"The data set has {len(images)} images, a batch {wanted}: use a smaller --batch_size")
-    return DataLoader(images, settings.batch_size, sampler=sampler, drop_last=True, **_reading(settings))
+    loader: DataLoader = DataLoader(images, settings.batch_size, sampler=sampler, drop_last=True, **_reading(settings))
+    return loader
 
 
 def detection_evaluation_loader(data: SceneSet, settings: LoadingSettings) -> DataLoader[Batch]:

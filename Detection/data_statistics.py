@@ -148,7 +148,7 @@ def _draw_classes(axes: Axes, data: SceneSet, labels: np.ndarray) -> None:
 
 def _draw_sides(axes: Axes, sides: np.ndarray) -> None:
     if len(sides):
-        axes.hist(sides, bins=np.geomspace(max(1, sides.min()), max(2, sides.max() + 1), 40), color="#4477aa")
+        axes.hist(sides, bins=np.geomspace(max(1, sides.min()), max(2, sides.max() + 1), 40).tolist(), color="#4477aa")
     axes.set_xscale("log")
     for side, name in ((32, "small | medium"), (96, "medium | large")):
         axes.axvline(side, color="#aa3377", linestyle="--", linewidth=1)
