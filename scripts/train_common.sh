@@ -8,7 +8,8 @@
 # those of search_common.sh:
 #   EPOCHS              passes over the data (1440 for CIFAR, 480 for ImageNet)
 #   DATA_DIR            folder of the data set; for CIFAR the one that holds pytorch_cifar10 and pytorch_cifar100
-#                       (default: below ~/data; CIFAR is fetched where it is missing)
+#                       (default: below ~/data). Where it is not there, the training is left out, and the script says so
+#   DOWNLOAD=1          CIFAR is fetched where it is missing
 #   TRAIN_BATCH_SIZE    images of a step (64)          TRAIN_WORKERS   reading processes (6)
 #   TEACHER_ARCH        another teacher                TEACHER_WEIGHTS its checkpoint, instead of published weights
 #   ONLY_SEARCH=1       search and analyse, and leave the training out
@@ -33,6 +34,13 @@ training_options() {
     fi
 }
 
+# has_images FOLDER: whether a training has something to learn from; says what to do where it has not.
+has_images() {
+    [[ ${SMOKE:-} == 1 || -d $1 ]] && return
+    echo "There is no $1: the training is left out. Set DATA_DIR (DOWNLOAD=1 fetches CIFAR), and start this script again" >&2
+    return 1
+}
+
 train_cifar() {
     local name=$1
     shift
@@ -40,8 +48,13 @@ train_cifar() {
     local common save_dir=${SAVE_DIR:-$ROOT/save_dir/$name} epochs=${EPOCHS:-1440} classes data
     training_options "$name"
     for classes in 10 100; do
-        data=(--dataset "cifar$classes" --data_dir "${DATA_DIR:-$HOME/data}/pytorch_cifar$classes" --download
-            --epochs "$epochs" --warmup 5)
+        local folder=${DATA_DIR:-$HOME/data}/pytorch_cifar$classes
+        data=(--dataset "cifar$classes" --data_dir "$folder" --epochs "$epochs" --warmup 5)
+        if [[ ${DOWNLOAD:-} == 1 ]]; then
+            data+=(--download)
+        else
+            has_images "$folder" || continue
+        fi
         if [[ ${SMOKE:-} == 1 ]]; then
             data=(--dataset fake --epochs 2 --warmup 1 --workers_per_gpu 0)
         elif ((epochs <= 5)); then
@@ -57,6 +70,7 @@ distil_imagenet() {
     shift
     [[ ${ONLY_SEARCH:-} == 1 ]] && return
     local common save_dir=${SAVE_DIR:-$ROOT/save_dir/$name} epochs=${EPOCHS:-480} data teacher
+    has_images "${DATA_DIR:-$HOME/data/imagenet}" || return 0
     training_options "$name"
     data=(--dataset imagenet --num_classes 1000 --input_image_size 224 --epochs "$epochs" --warmup 5)
     [[ -n ${DATA_DIR:-} ]] && data+=(--data_dir "$DATA_DIR")

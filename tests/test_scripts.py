@@ -49,7 +49,10 @@ def recorded(name, folder, **environment):
     recorder.chmod(0o755)
     record.mkdir()
     (folder / "out").mkdir()
+    for name_of_set in ("pytorch_cifar10", "pytorch_cifar100"):
+        (folder / "data" / name_of_set).mkdir(parents=True)
     overrides = {"SAVE_DIR": str(folder / "out"), "PYTHON": str(recorder), "RECORD": str(record)} | environment
+    overrides["DATA_DIR"] = str(folder / "data")
     result = run(["bash", str(ROOT / "scripts" / f"{name}.sh")], folder, **overrides)
     assert result.returncode == 0, result.stderr
     calls = [path.read_text().splitlines() for path in sorted(record.iterdir(), key=lambda path: int(path.name))]
