@@ -39,11 +39,12 @@ def export(
     """
     network = network.eval().cpu().float()
     part = file.with_name(f".{file.name}.part")
-    write, read = {
+    ways: dict[str, tuple[Callable, Callable]] = {
         "onnx": (partial(_write_onnx, output=output), _read_onnx),
         "torchscript": (_write_torchscript, _read_torchscript),
         "safetensors": (_write_safetensors, _read_safetensors),
-    }[kind]
+    }
+    write, read = ways[kind]
     try:
         write(network, part, size)
         difference = _difference(network, read(network, part), size, groups)
