@@ -136,12 +136,12 @@ def time_network(options: Namespace) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         if options.export_onnx or options.backend == "onnxruntime":
             file = options.export_onnx or Path(folder) / "network.onnx"
-            difference = export(network, file, "onnx", resolution)
+            difference = export(network, file, "onnx", (resolution, resolution))
         if options.backend == "onnxruntime":
             runner = backends.onnx_runner(file, options.threads)
         else:
             layout = torch.channels_last if options.channels_last else torch.contiguous_format
-            network = network.to(options.device, dtype_of(options.device, options.fp16), memory_format=layout)
+            network = network.to(options.device, dtype_of(options.device, options.fp16)).to(memory_format=layout)  # type: ignore[call-overload]
             runner = backends.torch_runner(network, options.backend == "torch.compile")
         report = command.time_runner(options, runner, resolution)
     return {"arch": options.arch, **report, "onnx_max_difference": difference}

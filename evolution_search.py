@@ -65,6 +65,10 @@ def show(summary: dict, folder: Path, as_json: bool) -> None:
         f"{summary['mac'] / 1e6:.2f}M memory access, {summary['layers']} layers\n"
         f"{summary['structure']}\n{summary['iterations']:,} iterations: {counts}\nresults in {folder}"
     )
+    if latency := summary.get("latency"):
+        measured = latency["measured_seconds_per_image"]
+        timed = "" if measured is None else f", measured {measured * 1e3:.4g} ms"
+        print(f"latency by {latency['source']}: {latency['seconds_per_image'] * 1e3:.4g} ms an image{timed}")
     if verified := summary.get("verified"):
         print("Monte-Carlo Zen of the winner: {zen_mean:.4g} +- {zen_std:.2g} over {seeds} seeds".format(**verified))
 

@@ -15,11 +15,15 @@ from Interface.options import OptionParser
 
 SCRIPTS = {
     "analyze_model": "parameters, FLOPs and memory access cost of a network",
+    "benchmark_network_latency": "time a network, fill latency tables, predict",
     "compute_score": "zero-shot scores of networks",
     "evolution_search": "search a network under budgets",
+    "train_detection": "train a detector",
     "train_image_classification": "train an image classifier",
+    "ts_train_image_classification": "train an image classifier with a teacher",
     "val": "validate networks on ImageNet or a folder of pictures",
     "val_cifar": "validate networks on CIFAR",
+    "val_detection": "evaluate a detector",
 }
 
 

@@ -5,8 +5,8 @@ python train_image_classification.py --dataset cifar10 --data_dir data/cifar10 -
     --epochs 100 --warmup 5 --batch_size 128 --save_dir save_dir/my_training --auto_resume
 torchrun --nproc_per_node=4 train_image_classification.py --dist_mode ddp ...
 
-The results folder receives latest- and best-params_rank0.pth, log.csv, curves.png, config.json, the log, and at the end
-a .done file. A training that was killed goes on with --auto_resume as if nothing had happened.
+The results folder receives latest- and best-params_rank0.pth, log.csv, curves.png, config.json, the log, the folder runs for
+TensorBoard, and at the end a .done file. A training that was killed goes on with --auto_resume as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -14,27 +14,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from Interface.running import FAILED, log_to, run
-from Training.options import parse, parser
+from Interface.running import log_to, run
+from Training.options import parse, parser, retire_distillation
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit status."""
     log_to()
-    options = parse(parser(__doc__ or ""), argv)
-    from Training.command import train
-    from Training.settings import Terminated, TrainingFailed
+    described = parser(__doc__ or "")
+    retire_distillation(described)
+    options = parse(described, argv)
+    from Training.command import exit_status
     from Training.tasks import Classification
 
-    try:
-        train(options, "train_image_classification", lambda network, *_: Classification(network))
-    except TrainingFailed as failure:
-        print(failure, file=sys.stderr)
-        return FAILED
-    except Terminated as end:
-        print(end, file=sys.stderr)
-        return end.status
-    return 0
+    return exit_status(
+        options, "train_image_classification", lambda network, *_: Classification(network), options.input_image_size
+    )
 
 
 if __name__ == "__main__":

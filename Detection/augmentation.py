@@ -82,7 +82,7 @@ class Augmentation:
             image = image * np.float32(rng.uniform(*self.contrast))
         if rng.random() < 0.5:
             hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-            hsv[..., 1] *= np.float32(rng.uniform(*self.saturation))
+            hsv[..., 1] = hsv[..., 1] * np.float32(rng.uniform(*self.saturation))
             image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
         return image * 255
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 import PlainNet
 from Detection.settings import DetectorSettings
 from Detection.taps import tap_points, without_tail
-from PlainNet import Network, Style, SuperBlock, modules
+from PlainNet import Block, Network, Style, SuperBlock, modules
 from ZenNet.state import State, load_into
 
 _CLASSIFIER = "fc_linear."
@@ -52,8 +55,7 @@ class Backbone(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         maps = []
         for index, (block, module) in enumerate(zip(self.network.blocks, self.module_list, strict=True)):
-            layers = module.module_list if isinstance(block, SuperBlock) else [module]
-            for place, layer in enumerate(layers):
+            for place, layer in enumerate(_layers(module, block)):
                 x = layer(x)
                 if (index, place) in self._tapped:
                     maps.append(x)
@@ -101,7 +103,7 @@ class Backbone(nn.Module):
         number = 0
         for index, module in enumerate(self.module_list):
             chain = isinstance(self.network.blocks[index], SuperBlock)
-            for place, layer in enumerate(module.module_list if chain else [module]):
+            for place, layer in enumerate(_layers(module, self.network.blocks[index])):
                 prefix = f"module_list.{index}.{f'module_list.{place}.' if chain else ''}"
                 names |= _published_layer(layer, prefix, f"branch_main.{number}.")
                 number += 1
@@ -123,3 +125,8 @@ def _published_layer(layer: nn.Module, ours: str, theirs: str) -> dict[str, str]
     for place, part in enumerate(layer.module_list):
         names |= _published_layer(part, f"{ours}module_list.{place}.", f"{theirs}branch_main.{place}.")
     return names
+
+
+def _layers(module: nn.Module, block: Block) -> Iterable[nn.Module]:
+    """The layers of a super-block's module, or the module of any other block itself."""
+    return cast(nn.ModuleList, module.module_list) if isinstance(block, SuperBlock) else [module]

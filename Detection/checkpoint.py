@@ -80,7 +80,9 @@ def described(state: Mapping[str, Any], source: str) -> tuple[DetectorSettings, 
     known = {field.name for field in fields(Preprocessing)}
     if values.pop("channel_order", None) != CHANNEL_ORDER or not values.keys() <= known:
         raise InputError(f"{source} expects images in a form that this version does not know")
-    prepared = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    prepared: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
     return DetectorSettings.from_dict(state["detector"]), Preprocessing(**prepared)
 
 

@@ -80,8 +80,11 @@ def _by_image(file: Path, content: dict[str, Any], labels: dict[int, int]) -> di
 
 def _box(file: Path, place: str, entry: dict[str, Any]) -> list[float]:
     box = entry.get("bbox")
-    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(value, (int, float)) for value in box)
-    if not numbers or not all(map(math.isfinite, box)):
+    if (
+        not isinstance(box, list)
+        or len(box) != 4
+        or not all(isinstance(value, int | float) and math.isfinite(value) for value in box)
+    ):
         raise InputError(f"{file}: {place}: bbox is a list of four numbers [left, top, width, height]")
     return box
 
@@ -90,7 +93,7 @@ def _scene(image: dict, rows: list[dict], regions: list, folder: Path | None, la
     name = Path(image["file_name"])
     return Scene(
         name=name.stem,
-        image=None if folder is None else folder / name,
+        image=None if folder is None else _file(folder, name),
         width=int(image["width"]),
         height=int(image["height"]),
         boxes=np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4),
@@ -100,6 +103,11 @@ def _scene(image: dict, rows: list[dict], regions: list, folder: Path | None, la
         truncation=_extra(rows, "truncation"),
         occlusion=_extra(rows, "occlusion"),
     )
+
+
+def _file(folder: Path, name: Path) -> Path:
+    """The image below its folder, by the path in the JSON or, where that repeats the folder, by its bare name."""
+    return folder / name.name if not (folder / name).is_file() and (folder / name.name).is_file() else folder / name
 
 
 def _extra(rows: list[dict], key: str) -> np.ndarray | None:

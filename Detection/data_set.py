@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +17,8 @@ from Detection.preprocessing import MULTIPLE, Preprocessing, read_image
 from Detection.scene import SceneSet, corners, usable, with_others_as_regions
 from Detection.targets import Batch, Targets
 from Interface.options import InputError
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,12 @@ class _Images:
         scenes = data.scenes
         if settings.others_as_regions:
             scenes = tuple(with_others_as_regions(scene) for scene in scenes)
-        self.scenes = tuple(usable(scene) for scene in scenes)
+        dropped: Counter[str] = Counter()
+        self.scenes = tuple(usable(scene, dropped) for scene in scenes)
         self.settings = settings
+        if +dropped:
+            counts = ", ".join(f"{kind}: {count}" for kind, count in dropped.items() if count)
+            _LOG.info("%s of %d images", counts, len(scenes))
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -131,7 +139,8 @@ def detection_training_loader(data: SceneSet, settings: LoadingSettings) -> Data
     if not sampler.batches:
         wanted = settings.batch_size * settings.processes
         raise InputError(f"The data set has {len(images)} images, a batch {wanted}: use a smaller --batch_size")
-    return DataLoader(images, settings.batch_size, sampler=sampler, drop_last=True, **_reading(settings))
+    loader: DataLoader = DataLoader(images, settings.batch_size, sampler=sampler, drop_last=True, **_reading(settings))
+    return loader
 
 
 def detection_evaluation_loader(data: SceneSet, settings: LoadingSettings) -> DataLoader[Batch]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import hashlib
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,20 @@ def statistics(data: SceneSet) -> dict[str, Any]:
         "truncation": _shares([scene.truncation for scene in data.scenes]),
         "occlusion": _shares([scene.occlusion for scene in data.scenes]),
         "faults": dict(faults),
+        "repeated_images": repeated_images(data),
     }
+
+
+def repeated_images(data: SceneSet) -> list[list[str]]:
+    """Names of images whose files are equal byte by byte, group by group."""
+    by_size: dict[int, list[tuple[str, Path]]] = defaultdict(list)
+    for scene in data.scenes:
+        if scene.image is not None and scene.image.is_file():
+            by_size[scene.image.stat().st_size].append((scene.name, scene.image))
+    by_content: dict[bytes, list[str]] = defaultdict(list)
+    for name, file in (pair for group in by_size.values() if len(group) > 1 for pair in group):
+        by_content[hashlib.sha256(file.read_bytes()).digest()].append(name)
+    return [names for names in by_content.values() if len(names) > 1]
 
 
 def _in_regions(scene) -> int:  # type: ignore[no-untyped-def]
@@ -100,6 +114,7 @@ def as_text(figures: dict[str, Any]) -> str:
         if figures[name]:
             lines.append(f"{name}: " + ", ".join(f"level {level}: {count}" for level, count in figures[name].items()))
     lines += [f"{kind}: {count}" for kind, count in figures["faults"].items() if count]
+    lines += ["the same image: " + ", ".join(names) for names in figures["repeated_images"]]
     return "\n".join(lines)
 
 
@@ -133,7 +148,7 @@ def _draw_classes(axes: Axes, data: SceneSet, labels: np.ndarray) -> None:
 
 def _draw_sides(axes: Axes, sides: np.ndarray) -> None:
     if len(sides):
-        axes.hist(sides, bins=np.geomspace(max(1, sides.min()), max(2, sides.max() + 1), 40), color="#4477aa")
+        axes.hist(sides, bins=np.geomspace(max(1, sides.min()), max(2, sides.max() + 1), 40).tolist(), color="#4477aa")
     axes.set_xscale("log")
     for side, name in ((32, "small | medium"), (96, "medium | large")):
         axes.axvline(side, color="#aa3377", linestyle="--", linewidth=1)

@@ -66,7 +66,8 @@ class Preprocessing:
 
     def normalised(self, image: np.ndarray) -> np.ndarray:
         """An RGB image (H, W, 3) of pixels from 0 to 255 as float32 (3, H, W), mean taken off and divided by deviation."""
-        values = (image.astype(np.float32) - np.float32(self.mean)) / np.float32(self.deviation)
+        mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
+        values = (image.astype(np.float32) - mean) / deviation
         return np.ascontiguousarray(values.transpose(2, 0, 1))
 
     def apply(self, image: np.ndarray) -> tuple[np.ndarray, Placement]:

@@ -81,5 +81,5 @@ class DetectorSettings:
         known = {field.name for field in fields(cls)}
         if not {"structure", "classes"} <= values.keys() <= known:
             raise InputError("The checkpoint describes no detector of this version")
-        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**plain)
+        given: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in values.items()}
+        return cls(**given)

@@ -12,6 +12,7 @@ from Detection.detector import Detector
 from Detection.losses import head_loss
 from Detection.priors import decode, priors
 from Detection.targets import Targets
+from Training.tasks import Place
 
 
 class DetectionTask(nn.Module):
@@ -33,6 +34,10 @@ class DetectionTask(nn.Module):
     def trained(self) -> nn.Module:
         """What a checkpoint holds from which the training goes on: both modules."""
         return self
+
+    def guidance(self, images: Tensor, place: Place) -> tuple[Tensor, ...]:
+        """Nothing beside images and targets, see `Training.tasks`."""
+        return ()
 
     def forward(self, images: Tensor, targets: Sequence[Targets]) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) and their targets, on the same device, to the loss and the number of positive priors.

@@ -27,10 +27,6 @@ _LOG = logging.getLogger(__name__)
 
 def run_model(options: Namespace) -> dict[str, Any]:
     """Evaluate on --data_dir, or look at --predict; returns the figures. Raises InputError."""
-    if (options.data_dir is None) == (options.predict is None):
-        raise InputError("--weights needs either --data_dir, to be evaluated, or --predict, to look at pictures")
-    if (options.draw or options.predict) and options.save_dir is None:
-        raise InputError("Pictures and results need a place: give --save_dir FOLDER")
     finder = finder_of(options)
     if options.save_dir is not None:
         options.save_dir.mkdir(parents=True, exist_ok=True)

@@ -66,6 +66,10 @@ def report(options: Namespace) -> int:
         data, results = read_files(options)
         print_figures(evaluated(data, results, options.protocol, options.regions), options.json)
         return 0
+    if (options.data_dir is None) == (options.predict is None):
+        raise InputError("--weights needs either --data_dir, to be evaluated, or --predict, to look at pictures")
+    if (options.draw or options.predict) and options.save_dir is None:
+        raise InputError("Pictures and results need a place: give --save_dir FOLDER")
     from Detection.validation import run_model
 
     figures = run_model(options)

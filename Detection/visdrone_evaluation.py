@@ -113,8 +113,10 @@ def evaluate_visdrone(data: SceneSet, results: Sequence[ImageResults]) -> VisDro
         ClassResult(name, int(images[i]), int(objects[i]), *map(float, (ap[i], ap50[i], ap75[i], ar[-1, i])))
         for i, name in enumerate(data.class_names)
     )
-    figures = [float(weights @ values) for values in (ap, ap50, ap75, *ar)]
-    return VisDroneResult(*figures, per_class, int(objects.sum()), sum(len(found) for _, found in pairs))
+    ap_mean, ap50_mean, ap75_mean, *ar_means = (float(weights @ values) for values in (ap, ap50, ap75, *ar))
+    ar1, ar10, ar100, ar500 = ar_means
+    kept = int(objects.sum()), sum(len(found) for _, found in pairs)
+    return VisDroneResult(ap_mean, ap50_mean, ap75_mean, ar1, ar10, ar100, ar500, per_class, *kept)
 
 
 def _curves(pairs: Sequence[tuple[Scene, ImageResults]], objects: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

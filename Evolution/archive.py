@@ -9,7 +9,7 @@ import numpy as np
 from Evolution.history import Row
 
 COSTS = ("parameters", "flops", "memory_access", "layers")
-_POSITIONS = tuple(Row._fields.index(name) for name in ("score", *COSTS))
+_SCORE = Row._fields.index("score")
 _CHUNK = 1_000
 _FAVOURITES = 64
 
@@ -17,12 +17,14 @@ _FAVOURITES = 64
 class Archive:
     """Scored rows that are not dominated: a larger score, or less of some cost, than every other one.
 
-    Rows gather in chunks. Most are dominated by a few of the front, which are asked first.
+    costs: columns that are minimised. Rows gather in chunks. Most are dominated by a few of the front, which are asked
+    first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, costs: tuple[str, ...] = COSTS) -> None:
         self._rows: list[Row] = []
-        self._points = np.empty((0, 1 + len(COSTS)))
+        self._positions = tuple(Row._fields.index(name) for name in costs)
+        self._points = np.empty((0, 1 + len(costs)))
         self._refusals = np.empty(0, dtype=np.int64)
         self._waiting: list[Row] = []
 
@@ -43,7 +45,7 @@ class Archive:
         rows = self._undominated(rows, np.arange(len(self._rows)))
         if not rows:
             return
-        newcomers = _points(rows)
+        newcomers = self._points_of(rows)
         fresh = ~_dominated(newcomers, newcomers, np.tri(len(rows), k=-1, dtype=bool))
         newcomers = newcomers[fresh]
         stay = ~_dominated(self._points, newcomers)
@@ -56,18 +58,18 @@ class Archive:
         """The rows that none of some members of the front is at least as good as."""
         if not rows or not len(members):
             return rows
-        refuses = (self._points[members][:, None] <= _points(rows)[None]).all(axis=2)
+        refuses = (self._points[members][:, None] <= self._points_of(rows)[None]).all(axis=2)
         first = refuses.argmax(axis=0)
         refused = refuses[first, np.arange(len(rows))]
         np.add.at(self._refusals, members[first[refused]], 1)
         return [row for row, gone in zip(rows, refused, strict=True) if not gone]
 
-
-def _points(rows: Iterable[Row]) -> np.ndarray:
-    """Everything minimised, the score by its negative: (rows, 1 + costs)."""
-    points = np.array([[row[i] for i in _POSITIONS] for row in rows], dtype=np.float64)
-    points[:, 0] *= -1
-    return points
+    def _points_of(self, rows: Iterable[Row]) -> np.ndarray:
+        """Everything minimised, the score by its negative: (rows, 1 + costs)."""
+        columns = (_SCORE, *self._positions)
+        points = np.array([[row[i] for i in columns] for row in rows], dtype=np.float64)
+        points[:, 0] *= -1
+        return points
 
 
 def _dominated(points: np.ndarray, others: np.ndarray, older: np.ndarray | None = None) -> np.ndarray:

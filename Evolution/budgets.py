@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PlainNet import Block, Network, Style
 from PlainNet.block import PLAIN
@@ -14,7 +14,7 @@ from PlainNet.block import PLAIN
 class NetworkCosts:
     """What one network costs: layers, then parameters, flops, memory access and the largest feature map in elements.
 
-    `latency` is in seconds and NaN until it has been measured.
+    `latency` is in seconds an image, and NaN where it is not known.
     """
 
     layers: int
@@ -67,6 +67,20 @@ class CostModel:
         figures = block.figures(size, self.style)
         at_size[block.text] = figures
         return figures
+
+
+class PredictedLatency:
+    """Adds to costs the latency that a table gives for a network's value, for candidates within all other budgets."""
+
+    name, option = "latency", "--budget_latency"
+
+    def __init__(self, seconds_per_image: Callable[[Network], float], limit: float | None) -> None:
+        self._seconds_per_image = seconds_per_image
+        self.limit = math.inf if limit is None else limit
+
+    def added_to(self, costs: NetworkCosts, network: Network) -> NetworkCosts:
+        """The costs with the network's latency."""
+        return replace(costs, latency=self._seconds_per_image(network))
 
 
 @dataclass(frozen=True)

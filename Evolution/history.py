@@ -133,6 +133,17 @@ class History:
     def finished(self, value: bool) -> None:
         self._set_meta("finished", str(int(value)))
 
+    def measured_latency(self, structure: str) -> float | None:
+        """Seconds an image of a winner that was measured when the search had ended."""
+        with _reporting(self.path):
+            query = "SELECT value FROM meta WHERE key = ?"
+            row = self._connection.execute(query, (f"measured latency of {structure}",)).fetchone()
+        return float(row[0]) if row else None
+
+    def add_measured_latency(self, structure: str, seconds: float) -> None:
+        """Keep a winner's measured seconds an image."""
+        self._set_meta(f"measured latency of {structure}", repr(seconds))
+
     def append(self, rows: list[Row]) -> None:
         """Record a whole round; it is safe on disk at the latest a second later."""
         self._pending += rows

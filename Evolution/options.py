@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import PlainNet
 from Evolution.ensemble import ENSEMBLE
 from Evolution.executors import TlsFiles
 from Evolution.runner import RunOptions
+from Evolution.scorer import latency_conditions
 from Evolution.settings import DEFAULT_ITERATIONS, DEFAULT_POPULATION, SearchSettings
 from Evolution.survival import OBJECTIVES
 from Interface.options import InputError, OptionParser, device_name, positive_float, positive_int
+from Latency.device import default_table, device_identity
+from Latency.table import LatencyTable, is_calibrated
 from ZeroShotProxy import Needs, get_proxy, list_proxies
 
 ROUND_SIZE_OF_MODULE_PROXIES = 32
@@ -66,14 +70,19 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
         "--budget_latency",
         type=positive_float,
         metavar="SECONDS",
-        help="measured seconds for one batch (on the CPU: with one thread)",
+        help="seconds an image (on the CPU: with one thread)",
     )
     budgets.add_argument(
-        "--latency_batch_size", type=positive_int, default=1, metavar="N", help="batch of that measurement"
+        "--latency_batch_size", type=positive_int, default=1, metavar="N", help="batch at which latency is looked at"
     )
     budgets.add_argument("--latency_resolution", type=positive_int, metavar="PIXELS",
-                         help="resolution of that measurement (default: --input_image_size)")  # fmt: skip
-    budgets.add_argument("--fp16", action="store_true", help="measure latency in half precision")
+                         help="resolution of that (default: --input_image_size)")  # fmt: skip
+    budgets.add_argument("--fp16", action="store_true", help="latency in half precision")
+    budgets.add_argument("--latency_source", choices=("measure", "table", "predict"),
+                         help="time candidates, sum up a table's layers, or predict from a calibrated table "
+                         "(default: predict where there is such a table, else measure)")  # fmt: skip
+    budgets.add_argument("--latency_table", type=Path, metavar="FILE",
+                         help="table of another device, or elsewhere than in the cache")  # fmt: skip
 
     scoring = parser.add_argument_group("scoring")
     scoring.add_argument("--batch_size", type=positive_int, default=16, metavar="N", help="images per score")
@@ -128,8 +137,33 @@ def settings_from(options: Namespace) -> SearchSettings:
         "objectives": objectives,
         "ensemble": proxies if options.zero_shot_score == ENSEMBLE else (),
         "device": device_name(options.gpu, options.device),
+        "latency_table": None,
     }
-    return SearchSettings(**given | worked_out)
+    settings = SearchSettings(**given | worked_out)
+    return replace(settings, **latency_source(settings, options.latency_table))
+
+
+def latency_source(settings: SearchSettings, table: Path | None) -> dict[str, Any]:
+    """Source, table and its precision for a search that watches latency. Raises InputError and LatencyError."""
+    source = settings.latency_source
+    if not settings.watches_latency:
+        if source or table:
+            raise InputError(
+                "--latency_source and --latency_table go with --budget_latency or --objectives score,latency"
+            )
+        return {}
+    if source == "measure" and table:
+        raise InputError("--latency_source measure times candidates, and reads no --latency_table")
+    path = table or default_table(device_identity(settings.device))
+    if source is None and table is None and not is_calibrated(path, latency_conditions(settings)):
+        return {"latency_source": "measure"}
+    if source == "measure":
+        return {}
+    with LatencyTable.open(path) as opened:
+        precision = opened.precision(settings.fp16)
+        conditions = latency_conditions(settings)._replace(precision=precision)
+        source = source or ("predict" if opened.calibration(conditions) else "table")
+    return {"latency_source": source, "latency_table": str(path.resolve()), "latency_precision": precision}
 
 
 def ensemble_from(text: str, zero_shot_score: str, objectives: tuple[str, ...]) -> tuple[str, ...]:

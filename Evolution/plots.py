@@ -52,13 +52,15 @@ def plot_search(
 
 def plot_pareto(path: Path, front: Sequence[Row], settings: SearchSettings) -> None:
     """The Pareto front, seen against each cost."""
-    costs = (
+    costs: tuple[tuple[str, float, str], ...] = (
         ("parameters", 1e6, "parameters (millions)"),
         ("flops", 1e6, "FLOPs (millions of multiply-accumulates)"),
         ("memory_access", 1e6, "memory access (millions of elements)"),
         ("layers", 1, "layers"),
     )
-    figure, axes = _figure(4, (14, 3.8))
+    if settings.watches_latency:
+        costs = (*costs, ("latency", 1e-3, "latency (ms an image)"))
+    figure, axes = _figure(len(costs), (3.5 * len(costs), 3.8))
     for axis, (name, unit, label) in zip(axes, costs, strict=True):
         axis.scatter([getattr(r, name) / unit for r in front], [r.score for r in front], s=8, color=_GREY)
         steps = _front_in(front, name)

@@ -16,6 +16,7 @@ import numpy as np
 from Evolution.archive import COSTS, Archive
 from Evolution.ensemble import aggregate_of, last_population
 from Evolution.history import DETERMINISTIC_COLUMNS, OVER_BUDGET, SCORED, History, Row
+from Evolution.scorer import latency_conditions
 from Evolution.settings import SearchSettings
 from Interface.files import write_text, written_whole
 
@@ -43,15 +44,17 @@ def write_outputs(folder: Path, history: History) -> dict | None:
     from Evolution.plots import plot_pareto, plot_search
 
     settings = history.settings
-    archive = Archive()
+    costs = (*COSTS, "latency") if settings.watches_latency else COSTS
+    columns = (*DETERMINISTIC_COLUMNS, "latency") if settings.watches_latency else DETERMINISTIC_COLUMNS
+    archive = Archive(costs)
     outcomes: Counter[str] = Counter()
     best: Row | None = None
     scored: list[tuple[int, float, int]] = []
     score = final_score(history)
     with written_whole(folder / "history.csv") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(DETERMINISTIC_COLUMNS)
-        positions = [Row._fields.index(name) for name in DETERMINISTIC_COLUMNS]
+        table.writerow(columns)
+        positions = [Row._fields.index(name) for name in columns]
         for recorded in history.rows():
             row = score(recorded)
             table.writerow([row[i] for i in positions])
@@ -62,12 +65,14 @@ def write_outputs(folder: Path, history: History) -> dict | None:
                 if best is None or best.score is None or row.score > best.score:
                     best = row
     front = archive.front()
-    _write_front(folder / "pareto.csv", front)
+    _write_front(folder / "pareto.csv", front, costs)
     if best is None:
         return None
     plot_search(folder / "search.png", scored, front, settings)
     plot_pareto(folder / "pareto.png", front, settings)
     summary = _summary(best, settings, outcomes)
+    if settings.watches_latency:
+        summary["latency"] = _latency(best, history)
     write_text(folder / "best.json", json.dumps(summary, indent=2) + "\n")
     write_text(folder / BEST_STRUCTURE, best.structure)
     return summary
@@ -109,8 +114,22 @@ def _summary(best: Row, settings: SearchSettings, outcomes: Counter[str]) -> dic
     }
 
 
-def _write_front(path: Path, front: Iterable[Row]) -> None:
-    columns = ("iteration", "score", *COSTS, "structure")
+def _latency(best: Row, history: History) -> dict:
+    """Latency of the winner in seconds an image, as the search saw it and as it was measured in the end."""
+    settings = history.settings
+    conditions = latency_conditions(settings)
+    measured = history.measured_latency(best.structure)
+    return {
+        "source": settings.latency_source or "measure",
+        "table": settings.latency_table,
+        **conditions._asdict(),
+        "seconds_per_image": best.latency,
+        "measured_seconds_per_image": measured,
+    }
+
+
+def _write_front(path: Path, front: Iterable[Row], costs: tuple[str, ...]) -> None:
+    columns = ("iteration", "score", *costs, "structure")
     with written_whole(path) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(columns)

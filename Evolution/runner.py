@@ -20,9 +20,13 @@ from Evolution.executors import CandidateExecutor, TlsFiles, make_executor
 from Evolution.history import DATABASE, History
 from Evolution.proposals import make_proposer
 from Evolution.report import BEST_STRUCTURE, write_config, write_outputs
+from Evolution.scorer import measured_latency
 from Evolution.search import Search, SearchFailed, check_initial
 from Evolution.settings import SearchError, SearchSettings
 from Evolution.verification import VERIFIED, verify_top
+from Latency.device import device_identity
+from Latency.table import LatencyTable
+from PlainNet import Network
 from ZeroShotProxy import Needs, get_proxy
 
 log = logging.getLogger(__name__)
@@ -93,6 +97,7 @@ def run_search(settings: SearchSettings, folder: Path, options: RunOptions, argu
         if search.best is None:
             raise SearchFailed(search.nothing_scored())
         history.finished = True
+        measure_winner(settings, history, search.best.network)
         summary = _outputs(folder, history) or {}
         if options.verify_top:
             best = verify_top(folder, history, options.verify_top)[0].monte_carlo
@@ -104,6 +109,20 @@ def run_search(settings: SearchSettings, folder: Path, options: RunOptions, argu
         if executor is not None:
             executor.close()
         history.close()
+
+
+def measure_winner(settings: SearchSettings, history: History, winner: Network) -> None:
+    """Measure the latency of a predicted search's winner, where the table is of the device at hand."""
+    if settings.latency_table is None or history.measured_latency(winner.text) is not None:
+        return
+    with LatencyTable.open(Path(settings.latency_table)) as table:
+        identity = device_identity(settings.device)
+        if table.device != identity:
+            log.info(
+                "latencies are those of %s by its table; this is %s, on which nothing was timed", table.device, identity
+            )
+            return
+    history.add_measured_latency(winner.text, measured_latency(settings, winner, precision=0.02))
 
 
 def _outputs(folder: Path, history: History) -> dict | None:
@@ -203,7 +222,7 @@ def _log_progress(search: Search, begun: float, bar: tqdm) -> None:
 def is_value_only(settings: SearchSettings) -> bool:
     """Whether the search builds no module."""
     needs = {get_proxy(name).needs for name in scoring_proxies(settings)}
-    return needs == {Needs.VALUE} and settings.budget_latency is None
+    return needs == {Needs.VALUE} and not settings.measures_latency
 
 
 @contextmanager

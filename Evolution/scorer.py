@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from functools import cached_property, lru_cache
 import PlainNet
 from Evolution.ensemble import scoring_proxies
 from Evolution.settings import SearchSettings
+from Latency.device import precision_of
+from Latency.table import Conditions
 from PlainNet import Network, Style
 from ZeroShotProxy import Needs, Proxy, ProxyFailure, ScoringSettings, get_proxy
 from ZeroShotProxy.scoring import score
@@ -52,28 +55,40 @@ class Scorer:
         start = time.perf_counter()
         latency = None
         try:
-            if self._settings.budget_latency is not None:
-                latency = self._latency(network)
-                if latency > self._settings.budget_latency:
+            if self._settings.measures_latency:
+                latency = measured_latency(self._settings, network)
+                if latency > (self._settings.budget_latency or math.inf):
                     return Scored(None, "latency", latency, time.perf_counter() - start)
             values = tuple([score(network, proxy, self._scoring, seed) for proxy in proxies])
         except ProxyFailure as failure:
             return Scored(None, str(failure).splitlines()[0][:300], latency, time.perf_counter() - start)
         return Scored(values[0], "", latency, time.perf_counter() - start, values if len(values) > 1 else ())
 
-    def _latency(self, network: Network) -> float:
-        from Latency.measurement import measure_latency
 
-        settings = self._settings
-        return measure_latency(
+def measured_latency(settings: SearchSettings, network: Network, precision: float = 0.0) -> float:
+    """Seconds an image on the search's device; see `Latency.measurement.measure_latency`."""
+    from Latency.measurement import measure_latency
+
+    conditions = latency_conditions(settings)
+    return (
+        measure_latency(
             network,
-            batch_size=settings.latency_batch_size,
-            resolution=settings.latency_resolution or settings.input_image_size,
+            batch_size=conditions.batch,
+            resolution=conditions.resolution,
             num_classes=settings.num_classes,
             style=Style(settings.use_se, False, settings.no_BN),
             device=settings.device,
             half_precision=settings.fp16,
+            precision=precision,
         ).median
+        / conditions.batch
+    )
+
+
+def latency_conditions(settings: SearchSettings) -> Conditions:
+    """Batch, resolution and precision at which a search looks at latency."""
+    precision = settings.latency_precision or precision_of(settings.device, settings.fp16)
+    return Conditions(precision, settings.latency_batch_size, settings.latency_resolution or settings.input_image_size)
 
 
 def scoring_settings(settings: SearchSettings) -> ScoringSettings:

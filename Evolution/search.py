@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import PlainNet
-from Evolution.budgets import Budget, CostModel, NetworkCosts, first_exceeded, make_budgets
+from Evolution.budgets import Budget, CostModel, NetworkCosts, PredictedLatency, first_exceeded, make_budgets
 from Evolution.ensemble import EnsemblePopulation, aggregate_of
 from Evolution.executors import CandidateExecutor, Job
 from Evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
 from Evolution.population import Member, Population
 from Evolution.proposals import Proposer
-from Evolution.scorer import Scored
+from Evolution.scorer import Scored, latency_conditions
 from Evolution.settings import SearchError, SearchSettings
 from Evolution.survival import ParetoPopulation
+from Latency.predictor import LatencyModel, open_model
 from PlainNet import Network, StructureError, Style
 
 # While the population is this small, candidates come from the start rather than from parents.
@@ -81,6 +83,7 @@ class Search:
         self._budgets = search_budgets(settings)
         self._most_layers = settings.max_layers
         self._costs = cost_model(settings)
+        self._latency = predicted_latency(settings)
         self._random = random.Random()
         # Hashes of the structures that were tried. Two of half a million share a 64-bit hash once in 10^8 searches.
         self._tried: set[int] = set()
@@ -151,6 +154,11 @@ class Search:
         if self._budgets and (exceeded := first_exceeded(self._budgets, costs)):
             self._note_smallest(exceeded, costs)
             return _row(proposal, OVER_BUDGET, exceeded.name, costs)
+        if self._latency is not None and network is not None:
+            costs = self._latency.added_to(costs, network)
+            if costs.latency > self._latency.limit:
+                self._smallest["latency"] = min(costs.latency, self._smallest.get("latency", math.inf))
+                return _row(proposal, OVER_BUDGET, "latency", costs)
         self._tried.add(identity)
         return costs
 
@@ -161,7 +169,7 @@ class Search:
         progress.outcomes[f"{row.outcome} ({row.reason})" if row.outcome == OVER_BUDGET else row.outcome] += 1
         if row.score is None or network is None:
             return
-        costs = (row.parameters, row.flops, row.memory_access, row.layers)
+        costs = (row.parameters, row.flops, row.memory_access, row.layers, row.latency)
         scores = tuple(json.loads(row.scores)) if row.scores else ()
         member = Member(row.score, row.iteration, network, costs, scores)  # type: ignore[arg-type]
         if progress.best is None or member.score > progress.best.score:
@@ -172,7 +180,7 @@ class Search:
         """Take up what the history holds."""
         self._history.drop_incomplete_round(self.settings.round_size)
         for row in self._history.rows():
-            if row.outcome in (SCORED, FAILED) or row.reason == "latency":
+            if row.outcome in (SCORED, FAILED) or (row.reason == "latency" and self._latency is None):
                 self._tried.add(hash(row.structure))
             self._enter(row, PlainNet.parse(row.structure) if row.score is not None else None)
 
@@ -195,6 +203,10 @@ class Search:
             for b in self._budgets
             if b.name in self._smallest
         )
+        if self._latency is not None and "latency" in self._smallest:
+            refused = f"the least refused for latency takes {self._smallest['latency'] * 1e3:.4g} ms an image"
+            refused += f", --budget_latency is {self._latency.limit * 1e3:.4g} ms"
+            nearest = f"{nearest}; {refused}" if nearest else refused
         seen = f"No candidate was scored in {self.progress.next_iteration:,} iterations: {self.progress.describe()}"
         return f"{seen}; {nearest}" if nearest else seen
 
@@ -220,6 +232,25 @@ def cost_model(settings: SearchSettings) -> CostModel:
     return CostModel(settings.input_image_size, settings.num_classes, style)
 
 
+def predicted_latency(settings: SearchSettings) -> PredictedLatency | None:
+    """What gives latencies from a table, where they are asked for and not measured. Raises LatencyError."""
+    if not settings.watches_latency or settings.measures_latency:
+        return None
+    model = latency_model(settings)
+    return PredictedLatency(model.seconds_per_image, settings.budget_latency)
+
+
+def latency_model(settings: SearchSettings) -> LatencyModel:
+    """The table's model under the search's conditions. Raises LatencyError."""
+    return open_model(
+        settings.latency_table or "",
+        settings.latency_source or "",
+        latency_conditions(settings),
+        num_classes=settings.num_classes,
+        style=Style(use_se=settings.use_se, no_BN=settings.no_BN),
+    )
+
+
 def check_initial(settings: SearchSettings, initial: Network | None) -> None:
     """Refuse an initial structure that breaks a budget, with every budget that it breaks. Raises SearchError."""
     if initial is None:
@@ -242,14 +273,15 @@ def _row(proposal: Proposal, outcome: str, reason: str = "", costs: NetworkCosts
     if costs is not None:
         figures = (costs.layers, costs.parameters, costs.flops, costs.memory_access, costs.peak_feature_map)
     text = proposal.network.text if proposal.network else ""
-    return Row(proposal.iteration, proposal.parent, proposal.seed, outcome, reason, None, *figures, None, 0.0, text)
+    latency = None if costs is None or math.isnan(costs.latency) else costs.latency
+    return Row(proposal.iteration, proposal.parent, proposal.seed, outcome, reason, None, *figures, latency, 0.0, text)
 
 
 def _scored_row(proposal: Proposal, costs: NetworkCosts, result: Scored) -> Row:
     if result.score is None:
         outcome = OVER_BUDGET if result.reason == "latency" else FAILED
         row = _row(proposal, outcome, result.reason, costs)
-        return row._replace(latency=result.latency, seconds=result.seconds)
+        return row._replace(latency=row.latency if result.latency is None else result.latency, seconds=result.seconds)
     return Row(
         proposal.iteration,
         proposal.parent,
@@ -262,7 +294,7 @@ def _scored_row(proposal: Proposal, costs: NetworkCosts, result: Scored) -> Row:
         costs.flops,
         costs.memory_access,
         costs.peak_feature_map,
-        result.latency,
+        result.latency if math.isnan(costs.latency) else costs.latency,
         result.seconds,
         proposal.network.text,  # type: ignore[union-attr]
         json.dumps(result.scores) if result.scores else "",

@@ -46,8 +46,21 @@ class SearchSettings:
     budget_latency: float | None = None
     latency_batch_size: int = 1
     latency_resolution: int | None = None
+    latency_source: str | None = None
+    latency_table: str | None = None
+    latency_precision: str | None = None
     fp16: bool = False
     device: str = "cpu"
+
+    @property
+    def watches_latency(self) -> bool:
+        """Whether latency is a budget or an objective."""
+        return self.budget_latency is not None or "latency" in self.objectives
+
+    @property
+    def measures_latency(self) -> bool:
+        """Whether every accepted candidate is timed; otherwise its latency follows from its value, if it is watched."""
+        return self.watches_latency and self.latency_source in (None, "measure")
 
     def to_json(self) -> str:
         """As text, one option a line."""

@@ -10,7 +10,7 @@ import numpy as np
 from Evolution.population import Member
 
 # The score is maximised; all others, in the order of `Member.costs`, are minimised.
-OBJECTIVES = ("score", "params", "flops", "mac", "layers")
+OBJECTIVES = ("score", "params", "flops", "mac", "layers", "latency")
 
 
 class ParetoPopulation:

@@ -139,7 +139,7 @@ def _whole_network(network: Network, setting: Setting) -> float:
     model = model.to(setting.device, dtype).eval()
     try:
         with torch.inference_mode():
-            return time_for(lambda: model(images), images.device, _SECONDS_A_TURN)
+            return time_for(lambda: model(images), setting.device, _SECONDS_A_TURN)
     except RuntimeError as error:
         raise LatencyError(f"{network} cannot run at {setting.conditions}: {str(error).splitlines()[0]}") from error
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import PlainNet
 from Interface.options import InputError, positive_int
 from Latency.building import Setting, calibrate, measure_layers, measure_missing, time_networks
-from Latency.device import FP32, default_table, device_identity, precision_of
+from Latency.device import default_table, device_identity, precision_of
 from Latency.errors import LatencyError
 from Latency.predictor import LatencyModel
 from Latency.table import Conditions, LatencyTable
@@ -77,7 +78,9 @@ def predict(options: Namespace, network: Network, num_classes: int, style: Style
     with LatencyTable.open_for(path, identity) if options.measure_missing else LatencyTable.open(path) as table:
         report["device"] = table.device
         for batch in batch_sizes(options):
-            precision = _table_precision(options, table)
+            precision = (
+                precision_of(options.device, options.fp16) if options.measure_missing else table.precision(options.fp16)
+            )
             setting = Setting(Conditions(precision, batch, resolution), num_classes, style, options.device)
             if options.measure_missing:
                 _measure_chain_of(table, network, setting)
@@ -116,9 +119,7 @@ def time_runner(options: Namespace, run: Runner, resolution: int) -> dict:
     for batch in batch_sizes(options):
         images = torch.randn(batch, 3, resolution, resolution).to(options.device, dtype, memory_format=layout)
         with torch.inference_mode():
-            figures = time_calls(
-                lambda images=images: run(images), images.device, options.repeat_times, options.precision
-            )
+            figures = time_calls(partial(run, images), images.device, options.repeat_times, options.precision)
         rate = batch / figures.median
         text = (
             f"batch {batch}: median {figures.median * 1e3:.4g} ms (quartiles {figures.lower_quartile * 1e3:.4g} to "
@@ -175,11 +176,3 @@ def _measure_chain_of(table: LatencyTable, network: Network, setting: Setting) -
     known = table.layers(setting.conditions.precision, setting.conditions.batch)
     if any(layer not in known for layer in setting.layers(network, table.fuses)):
         measure_layers(table, [network], setting, quiet=True)
-
-
-def _table_precision(options: Namespace, table: LatencyTable) -> str:
-    """What --fp16 means in this table: a processor's tables have bfloat16, a GPU's float16."""
-    if not options.fp16:
-        return FP32
-    half = [name for name in table.batches() if name != FP32 and name != "int8"]
-    return half[0] if half else precision_of(options.device, True)

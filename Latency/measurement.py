@@ -95,12 +95,34 @@ def time_calls(
         times.append(seconds(action))
         if len(times) >= _FEWEST and _interval(times) <= precision:
             break
-    return LatencyFigures(*quantiles(times, n=4, method="inclusive"), len(times), _interval(times))
+    lower, median, upper = quantiles(times, n=4, method="inclusive")
+    return LatencyFigures(lower, median, upper, len(times), _interval(times))
 
 
-def time_for(action: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """Median seconds of an action over at least 3 repeats, and about `seconds` of them; after one of warm-up."""
-    timer = _timer(device)
+def undisturbed_clock(device: str) -> Callable[[], float]:
+    """A clock for tables: on a processor with one thread it stands still while another program has the processor.
+
+    Where nothing else runs it agrees with the wall's. With several threads, and on a GPU, it is the wall's.
+    """
+    if device.startswith("cuda"):
+        return _cuda_clock
+    return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
+
+
+def _cuda_clock() -> float:
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def time_for(action: Callable[[], object], device: str, seconds: float) -> float:
+    """Median seconds of an action by `undisturbed_clock`: at least 3 repeats and about `seconds`, after a warm-up."""
+    clock = undisturbed_clock(device)
+
+    def timer(action: Callable[[], object]) -> float:
+        start = clock()
+        action()
+        return clock() - start
+
     timer(action)
     times = [timer(action) for _ in range(3)]
     while sum(times) < seconds:

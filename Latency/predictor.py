@@ -171,7 +171,7 @@ class LatencyModel:
         seconds = self._weigh(terms)
         if isinstance(block, SuperBlock) and block.sub_layers > 1:
             arguments = tuple([getattr(block, name) for name in block.argument_names()])
-            later = type(block)(*arguments_of_later_layers(type(block), arguments), 1)
+            later = type(block)(*(*arguments_of_later_layers(type(block), arguments), 1))
             seconds += (block.sub_layers - 1) * self._weigh(self._unit(later, False, out)[0])
         self._blocks[block.text, size] = seconds, out
         return seconds, out
@@ -179,7 +179,7 @@ class LatencyModel:
     def _first(self, block: Block, size: int) -> tuple[Terms, int]:
         if isinstance(block, SuperBlock) and block.sub_layers > 1:
             arguments = [getattr(block, name) for name in block.argument_names()]
-            block = type(block)(*arguments[:-1], 1)
+            block = type(block)(*(*arguments[:-1], 1))
         return self._unit(block, True, size)
 
     def _unit(self, block: Block, first: bool, size: int) -> tuple[Terms, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from Latency.layers import ADD, Layer
+from Latency.measurement import undisturbed_clock
 from PlainNet.modules import shuffle_halves
 
 WARM_UP = 2
@@ -46,8 +48,8 @@ class Chain:
 
     def __init__(self, layers: Sequence[Layer], device: str, precision: str) -> None:
         self.layers = tuple(layers)
-        self._place = {"device": device, "dtype": _DTYPES[precision]}
-        self._clock = _cuda_clock if device.startswith("cuda") else time.perf_counter
+        self._place: dict[str, Any] = {"device": device, "dtype": _DTYPES[precision]}
+        self._clock = undisturbed_clock(device)
         self._operations = [_operation(layer, self._place) for layer in layers]
         self._reads = [_shapes_read(layer) for layer in layers]
         self._writes = [_shape_written(layer) for layer in layers]
@@ -67,6 +69,7 @@ class Chain:
         maps, clock = self._maps, self._clock
         stamps = []
         for operation, reads, writes in zip(self._operations, self._reads, self._writes, strict=True):
+            arguments: tuple[Tensor, ...]
             if len(reads) == 1:
                 arguments = (maps[reads[0]][-1],)
             elif reads[0] == reads[1]:
@@ -92,7 +95,7 @@ def measure_chain(
     except RuntimeError:
         # No memory for it, or no kernel of this precision.
         return dict.fromkeys(layers)
-    runs = []
+    runs: list[list[float]] = []
     start = time.perf_counter()
     while len(runs) < _FEWEST or (len(runs) < _MOST and time.perf_counter() - start < _SECONDS):
         runs.append(chain.run())
@@ -135,8 +138,3 @@ def _operation(layer: Layer, place: dict) -> Callable[..., Tensor]:
     else:
         return _FUNCTIONS[layer.kind]
     return module.eval()
-
-
-def _cuda_clock() -> float:
-    torch.cuda.synchronize()
-    return time.perf_counter()

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from Latency.device import BF16, FP16, FP32
 from Latency.errors import LatencyError
 from Latency.layers import Layer
 from Latency.tinynas import read_tinynas
@@ -147,6 +148,13 @@ class LatencyTable:
             for precision, batch in self._connection.execute(query):
                 found.setdefault(precision, []).append(batch)
         return found
+
+    def precision(self, half: bool) -> str:
+        """What --fp16 means in this table: float16 in a GPU's, bfloat16 in a processor's. Without it "fp32"."""
+        if not half:
+            return FP32
+        known = self.batches()
+        return BF16 if BF16 in known else FP16
 
     def add_layers(self, precision: str, rows: Iterable[tuple[Layer, float | None]]) -> int:
         """Put measured layers in, None for one that cannot be measured; returns how many. Of repeated ones the mean counts."""

@@ -39,7 +39,9 @@ def export(
     """
     network = network.eval().cpu().float()
     part = file.with_name(f".{file.name}.part")
-    ways: dict[str, tuple[Callable, Callable]] = {
+    ways: dict[
+        str, tuple[Callable[[nn.Module, Path, tuple[int, int]], None], Callable[[nn.Module, Path], Callable]]
+    ] = {
         "onnx": (partial(_write_onnx, output=output), _read_onnx),
         "torchscript": (_write_torchscript, _read_torchscript),
         "safetensors": (_write_safetensors, _read_safetensors),

@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from DataLoader import DATASETS, DataSettings, training_loader, validation_loade
 from Interface.apex import find_apex
 from Interface.files import write_text
 from Interface.options import InputError, device_name
-from Interface.running import log_to
+from Interface.running import FAILED, log_to
 from ModelLoader import load_model
 from Training import checkpoints, record
 from Training.coupling import with_synchronised_norms
@@ -30,7 +31,7 @@ from Training.loop import Trainer
 from Training.optimisers import OptimiserSettings
 from Training.precision import ApexPrecision, TorchPrecision
 from Training.schedules import Schedule
-from Training.settings import TrainingSettings
+from Training.settings import Terminated, TrainingFailed, TrainingSettings
 from Training.step import Stepper
 from Training.tasks import Classification
 from Validation.horovod import horovod_group
@@ -42,29 +43,34 @@ _SMOOTHING = 0.1
 _SEVERAL = ("ddp", "apex")
 _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
-_INCIDENTAL = {
-    "auto_resume",
-    "resume",
-    "save_dir",
-    "save_freq",
-    "print_freq",
-    "workers_per_gpu",
-    "workers",
-    "retired",
-    "gpu",
-}
-TaskBuilder = Callable[[nn.Module, Namespace, int], Classification]
+_RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq"}
+_INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu"}
+TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, int], Classification]
 Task = TypeVar("Task", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound=Trainer)
 
 
-def train(options: Namespace, name: str, build_task: TaskBuilder) -> None:
+def exit_status(options: Namespace, name: str, build_task: TaskBuilder, side: int) -> int:
+    """Train as `train` does, and say in one sentence why it ended before its time. Raises InputError."""
+    try:
+        train(options, name, build_task, side)
+    except TrainingFailed as failure:
+        print(failure, file=sys.stderr)
+        return FAILED
+    except Terminated as end:
+        print(end, file=sys.stderr)
+        return end.status
+    return 0
+
+
+def train(options: Namespace, name: str, build_task: TaskBuilder, side: int) -> None:
     """Train a classifier, or validate it with --evaluate_only. name: of the log and of the .done file.
 
-    build_task makes the task from the network, the options and the number of classes. Raises InputError,
+    build_task makes the task from the network, the options, the settings, the training data's settings and the steps
+    of an epoch. side: of training images, in pixels; validation images have --input_image_size. Raises InputError,
     TrainingFailed, Terminated.
     """
-    run_training(options, name, lambda options, device: _trainer(options, device, build_task))
+    run_training(options, name, lambda options, device: _trainer(options, device, build_task, side))
 
 
 def run_training(options: Namespace, name: str, build: Callable[[Namespace, str], Trainer]) -> None:
@@ -122,15 +128,18 @@ def device_of(options: Namespace) -> str:
     return "cpu" if options.dist_mode == "cpu" else device_name(options.gpu or 0)
 
 
-def _trainer(options: Namespace, device: str, build_task: TaskBuilder) -> Trainer:
-    data = data_settings(options)
-    training, validation = training_loader(data), validation_loader(data)
+def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int) -> Trainer:
+    validation = validation_loader(data_settings(options))
+    data = replace(data_settings(options), input_image_size=side)
+    training = training_loader(data)
     _check_classes(training.dataset.images, data.fake_classes)  # type: ignore[attr-defined]
     images = len(training.dataset)  # type: ignore[arg-type]
     settings = training_settings(options, images, data)
     torch.manual_seed(options.seed)
     network = build_network(options, settings.classes)
-    task = placed(build_task(network, options, settings.classes), options, device)
+    # A task that draws its own weights draws them now, after the network's.
+    steps = training.sampler.batches  # type: ignore[attr-defined]
+    task = placed(build_task(network, options, settings, data, steps), options, device)
     stepper = Stepper(task, settings, device, precision(options, settings, device))
     return resumed(Trainer(stepper, settings, training, validation, options.save_dir, kept_options(options)), options)
 
@@ -290,8 +299,15 @@ def _check_classes(images: object, classes: int) -> None:
 
 def _report(trainer: Trainer, options: Namespace) -> None:
     if options.dry_run:
-        times = trainer.dry_run()
-        _LOG.info("%.1f s an epoch, %.2f h for all", times["seconds_per_epoch"], times["seconds"] / 3600)
+        found = trainer.dry_run()
+        epochs, hours = trainer.settings.epochs, found["seconds"] / 3600
+        where = (
+            "of GPU memory" if trainer.stepper.device.startswith("cuda") else "of memory, reading processes not counted"
+        )
+        _LOG.info(
+            "Two batches ran. %.1f s an epoch, %.2f h for %d epochs; %.2f GB %s",
+            *(found["seconds_per_epoch"], hours, epochs, found["gigabytes"], where),
+        )
         return
     _LOG.info("%s", trainer.evaluated())
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
+from typing import cast
 
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import fp16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from Training.precision import Task
 from Validation.horovod import running
 from Validation.processes import place
 
@@ -97,15 +99,15 @@ def coupling(device: str, half: bool, parts: int) -> Coupling:
     return DataParallel(device, half) if place()[1] > 1 else Coupling()
 
 
-def with_synchronised_norms(task: nn.Module, device: str) -> nn.Module:
+def with_synchronised_norms(task: Task, device: str) -> Task:
     """Batch normalisation over the images of all GPUs; on a CPU, where neither engine has it, the task as it is."""
     if place()[1] == 1 or not device.startswith("cuda"):
         _LOG.warning("--sync_bn has no effect here: it needs several GPUs")
         return task
     horovod = running()
     if horovod is None:
-        return nn.SyncBatchNorm.convert_sync_batchnorm(task)
-    return _with_horovod_norms(task, horovod)
+        return cast(Task, nn.SyncBatchNorm.convert_sync_batchnorm(task))
+    return cast(Task, _with_horovod_norms(task, horovod))
 
 
 def _with_horovod_norms(module: nn.Module, horovod: ModuleType) -> nn.Module:

@@ -38,8 +38,18 @@ def initialise(network: nn.Module, name: str) -> None:
             raise InputError("The network has no initialisation of its own: use another --weight_init than custom")
         own()
         return
+    if name in _NORMAL:
+        initialise_normal(network, _NORMAL[name])
+        return
     for layer in network.modules():
-        _initialise_layer(layer, _xavier(_XAVIER[name]) if name in _XAVIER else _normal(_NORMAL[name]))
+        _initialise_layer(layer, _xavier(_XAVIER[name]))
+
+
+@torch.no_grad()
+def initialise_normal(network: nn.Module, factor: float) -> None:
+    """Normal weights with standard deviation factor over sqrt(out k k); biases 0, normalisation the identity."""
+    for layer in network.modules():
+        _initialise_layer(layer, _normal(factor))
 
 
 def set_batch_norm(network: nn.Module, momentum: float | None, eps: float | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import resource
 import signal
 import sys
 import time
@@ -18,12 +19,14 @@ from torch.utils.data import DataLoader
 
 from Interface.options import InputError
 from Training import checkpoints, record
+from Training.curves import Curves
 from Training.evaluation import Accuracy, evaluate
 from Training.settings import Terminated, TrainingFailed, TrainingSettings
 from Training.step import Stepper
 from Validation.processes import Vote, place, summed
 
 _LOG = logging.getLogger(__name__)
+_BAR_STEPS = 20
 
 
 class Trainer:
@@ -53,16 +56,32 @@ class Trainer:
         times = {"training_elasped_time": 0.0, "validation_elasped_time": 0.0}
         best = {"best_acc1": 0.0, "best_acc5": 0.0, "best_acc1_at_epoch": 0, "best_acc5_at_epoch": 0}
         self.status: dict[str, Any] = best | times
+        self.curves: Curves | None = None
         self._terminated = False
         self._stops = Vote()
 
     def run(self) -> dict[str, Any]:
         """Train to the last epoch and return the status. Raises TrainingFailed, and Terminated after SIGTERM."""
-        with self._saving_at_sigterm():
+        with self._saving_at_sigterm(), self._curves():
             while self.epoch < self.settings.epochs:
                 speed = self._train_epoch()
                 self._end_epoch(speed)
         return self.status
+
+    @contextmanager
+    def _curves(self) -> Iterator[None]:
+        """TensorBoard's curves while training, in the first process."""
+        if place()[0] > 0:
+            yield
+            return
+        self.curves = Curves(self.folder, self.epoch)
+        try:
+            if not self.epoch and not self.steps_done:
+                images, _ = self.validation.dataset[0]
+                self.curves.add_graph(self.stepper.task.network, images.shape[-1])
+            yield
+        finally:
+            self.curves.close()
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises InputError where it belongs to another training."""
@@ -74,14 +93,17 @@ class Trainer:
         if changed:
             _LOG.warning("Options differ from those of the interrupted training: %s", ", ".join(changed))
         self.epoch, self.steps_done = state["epoch"] + 1, state["step"]
-        # They are of all processes together, and are summed over them again at the end of the epoch.
-        if place()[0] == 0:
-            self.sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device)
+        # They are of all processes together, and will be summed over those of this run, however many these are.
+        self.sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device) / place()[1]
         self.history, self.status = state["history"], state["training_status_info"]
         _LOG.info("Resuming at epoch %d, step %d", self.epoch, self.steps_done)
 
     def dry_run(self, steps: int = 2) -> dict[str, float]:
-        """A few batches of training and validation, after which nothing is kept; seconds for the whole training."""
+        """A few batches of training and validation, after which nothing is kept.
+
+        Returns seconds_per_epoch and seconds (of the whole training), and gigabytes: the most memory that this process
+        had, on its GPU or else of the machine.
+        """
         sampler = self.training.sampler
         sampler.set_epoch(0)  # type: ignore[attr-defined]
         seconds = []
@@ -94,9 +116,11 @@ class Trainer:
             begin = time.perf_counter()
         begin = time.perf_counter()
         self.evaluated(limit=steps)
-        validation = (time.perf_counter() - begin) / steps * len(self.validation)
+        validated = min(steps, len(self.validation))
+        validation = (time.perf_counter() - begin) / validated * len(self.validation)
         epoch = min(seconds) * sampler.batches + validation  # type: ignore[attr-defined]
-        return {"seconds_per_epoch": epoch, "seconds": epoch * self.settings.epochs}
+        total = epoch * self.settings.epochs
+        return {"seconds_per_epoch": epoch, "seconds": total, "gigabytes": _gigabytes(self.stepper.device)}
 
     def _rate(self, epoch: int, step: int) -> float:
         return self.settings.schedule.rate(epoch, step, (self.training.batch_size or 1) * place()[1])
@@ -133,7 +157,10 @@ class Trainer:
                 self.steps_done += 1
                 images_seen += len(images)
                 bar.update()
-                if self.steps_done % self.settings.print_freq == 0:
+                # Reading the sums makes a GPU wait: seldom, and then for the bar and the log at once.
+                if self.steps_done % min(self.settings.print_freq, _BAR_STEPS) == 0 or (
+                    self.steps_done % self.settings.print_freq == 0
+                ):
                     self._print_step(bar, images_seen / (time.perf_counter() - begin), lr)
                 if self._stops.cast(self._terminated):
                     self._stop()
@@ -157,25 +184,28 @@ class Trainer:
         return summed(self.sums.clone())
 
     def _print_step(self, bar, speed: float, lr: float) -> None:  # type: ignore[no-untyped-def]
-        loss = float(self.sums[0]) / (self.steps_done * (self.training.batch_size or 1))
+        images = self.steps_done * (self.training.batch_size or 1)
+        loss, hits = (float(value) / images for value in self.sums)
         self._check(loss)
-        bar.set_postfix(loss=f"{loss:.3f}", speed=f"{speed:.0f} images/s")
+        accuracy = "" if self.settings.mixes else f" top-1 {100 * hits:.1f}%"
+        bar.set_postfix_str(f"loss {loss:.3f}{accuracy} {speed:.0f} images/s", refresh=False)
+        if self.steps_done % self.settings.print_freq:
+            return
         total = self.training.sampler.batches  # type: ignore[attr-defined]
+        left = (total - self.steps_done) * (self.training.batch_size or 1) / speed
         _LOG.info(
-            "epoch %d step %d/%d loss %.4f lr %.5f %.0f images/s",
-            self.epoch + 1,
-            self.steps_done,
-            total,
-            loss,
-            lr,
-            speed,
+            "epoch %d step %d/%d loss %.4f%s lr %.5f %.0f images/s, %.0f s left of the epoch",
+            *(self.epoch + 1, self.steps_done, total, loss, accuracy, lr, speed, left),
         )
 
     def _check(self, loss: float) -> None:
         if not math.isfinite(loss):
+            latest = self.folder / checkpoints.LATEST
+            kept = (
+                f"the last good state is in {latest}" if latest.exists() else "no epoch was finished, nothing is kept"
+            )
             raise TrainingFailed(
-                f"The loss is no longer a number in epoch {self.epoch + 1}: lower --lr or use --grad_norm; "
-                f"the last good state is in {self.folder / checkpoints.LATEST}"
+                f"The loss is no longer a number in epoch {self.epoch + 1}: lower --lr or use --grad_norm; {kept}"
             )
 
     def _end_epoch(self, speed: float) -> None:
@@ -198,6 +228,8 @@ class Trainer:
             if self.epoch % self.settings.save_freq == 0 or self.epoch == self.settings.epochs:
                 self._save(accuracy)
             record.write_log(self.folder, self.history, self.columns)
+            if self.curves is not None:
+                self.curves.add(row)
         self._print_epoch(row)
 
     def _row(self, accuracy: Accuracy, speed: float, total: Tensor) -> dict[str, Any]:
@@ -262,3 +294,9 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGTERM, before)
+
+
+def _gigabytes(device: str) -> float:
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_reserved(device) / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

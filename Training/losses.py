@@ -1,4 +1,4 @@
-"""Targets and losses of classification: label smoothing, mixup, CutMix."""
+"""Targets and losses of classification and distillation: label smoothing, mixup, CutMix, a teacher's logits and maps."""
 
 from __future__ import annotations
 
@@ -22,6 +22,27 @@ def smoothed_targets(labels: Tensor, classes: int, smoothing: float = 0.0) -> Te
 def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean over the batch of -sum targets log softmax(logits); both (N, classes)."""
     return -(targets * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
+
+
+def teacher_logit_loss(logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
+    """Cross-entropy with the teacher's probabilities, mean over the batch; both logits (N, classes).
+
+    Both are divided by the temperature T, and the loss is multiplied by its square, so that gradients keep their size
+    (Hinton et al. 2015, section 2).
+    """
+    return temperature**2 * soft_cross_entropy(logits / temperature, (teacher / temperature).softmax(dim=1))
+
+
+def teacher_feature_loss(projected: Tensor, teacher: Tensor, clip: float | None = None) -> Tensor:
+    """Mean smooth L1 distance of a projected map (N, C, h, w) from the teacher's (N, C, H, W).
+
+    The teacher's map is first bounded to [-clip, clip] and brought to (h, w) by bilinear interpolation.
+    """
+    if clip is not None:
+        teacher = teacher.clamp(-clip, clip)
+    if teacher.shape[2:] != projected.shape[2:]:
+        teacher = functional.interpolate(teacher, projected.shape[2:], mode="bilinear")
+    return functional.smooth_l1_loss(projected, teacher)
 
 
 def blended(values: Tensor, partners: Tensor, share: float) -> Tensor:

@@ -33,13 +33,19 @@ _RETIRED = {
     "--dataloader_testing": (0, "use --dry_run"),
     "--strict_load": (0, "loading is always strict"),
 }
+_DISTILS = "ts_train_image_classification.py learns from a teacher"
+_WITH_VALUE = (
+    *("--teacher_arch", "--teacher_input_image_size", "--teacher_load_parameters_from", "--teacher_feature_weight"),
+    *("--teacher_logit_weight", "--ts_clip", "--target_downsample_ratio"),
+)
+_WITHOUT_VALUE = ("--teacher_pretrained", "--ts_proj_no_relu", "--ts_proj_no_bn")
 
 
 class _Retired(argparse.Action):
     """Accepts a retired option and remembers its name for a warning."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:  # type: ignore[no-untyped-def]
-        namespace.retired = [*namespace.retired, option_string]
+        namespace.retired = [*namespace.retired, f"{option_string} has no effect: {self.help}"]
 
 
 def parser(description: str) -> OptionParser:
@@ -52,19 +58,26 @@ def parser(description: str) -> OptionParser:
     _add_regularisation(parser.add_argument_group("regularisation"))
     add_machine(parser.add_argument_group("machine"))
     add_run(parser.add_argument_group("run"))
-    retired = parser.add_argument_group("accepted and without effect")
-    for name, (values, instead) in _RETIRED.items():
-        retired.add_argument(
-            name, action=_Retired, nargs=values, dest="retired", default=argparse.SUPPRESS, help=instead
-        )
+    _retire(parser, _RETIRED)
     return parser
+
+
+def retire_distillation(parser: OptionParser) -> None:
+    """Accept the teacher's options in a script that has none, as the published scripts do."""
+    _retire(parser, dict.fromkeys(_WITH_VALUE, (1, _DISTILS)) | dict.fromkeys(_WITHOUT_VALUE, (0, _DISTILS)))
+
+
+def _retire(parser: OptionParser, options: dict[str, tuple[int, str]]) -> None:
+    group = parser.add_argument_group("accepted and without effect")
+    for name, (values, instead) in options.items():
+        group.add_argument(name, action=_Retired, nargs=values, dest="retired", default=argparse.SUPPRESS, help=instead)
 
 
 def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
     """Parsed options; a retired one costs a warning that names what stands for it."""
     options = parser.parse_args(argv)
-    for name in options.retired:
-        _LOG.warning("%s has no effect: %s", name, _RETIRED[name][1])
+    for warning in options.retired:
+        _LOG.warning("%s", warning)
     return options
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from Validation.precision import autocast
+
+Task = TypeVar("Task", bound=nn.Module)
 
 # A scale that is asked for by number stays until a gradient overflows.
 _NEVER = 2**31 - 1
@@ -25,10 +27,10 @@ class TorchPrecision:
     def __init__(self, device: str, enabled: bool, loss_scale: float | None = None) -> None:
         self.device, self.enabled = device, enabled
         half = enabled and device.startswith("cuda")
-        scale = {} if loss_scale is None else {"init_scale": loss_scale, "growth_interval": _NEVER}
+        scale: dict[str, Any] = {} if loss_scale is None else {"init_scale": loss_scale, "growth_interval": _NEVER}
         self.scaler = torch.amp.GradScaler("cuda" if half else "cpu", enabled=half, **scale)
 
-    def initialise(self, task: nn.Module, optimiser: Optimizer) -> tuple[nn.Module, Optimizer]:
+    def initialise(self, task: Task, optimiser: Optimizer) -> tuple[Task, Optimizer]:
         """The task and its optimiser, prepared; comes before they are coupled to other processes."""
         return task, optimiser
 
@@ -68,7 +70,7 @@ class ApexPrecision:
         self.amp, self.opt_level = amp, opt_level
         self.loss_scale = "dynamic" if loss_scale is None else loss_scale
 
-    def initialise(self, task: nn.Module, optimiser: Optimizer) -> tuple[nn.Module, Optimizer]:
+    def initialise(self, task: Task, optimiser: Optimizer) -> tuple[Task, Optimizer]:
         return self.amp.initialize(task, optimiser, opt_level=self.opt_level, loss_scale=self.loss_scale, verbosity=0)
 
     def forward(self) -> AbstractContextManager:

@@ -16,7 +16,7 @@ from Training.losses import cutmix, mixup, smoothed_targets
 from Training.optimisers import optimiser
 from Training.precision import ApexPrecision, TorchPrecision
 from Training.settings import TrainingSettings
-from Training.tasks import Classification
+from Training.tasks import Classification, Place
 from Validation.processes import copy_buffers_from_first, place
 
 
@@ -66,8 +66,11 @@ class Stepper:
             group["lr"] = lr
         self.optimiser.zero_grad()
         found = torch.zeros(2, dtype=torch.float64, device=self.device)
+        first = 0
         for i, chunk in enumerate(chunks):
-            found += self._backward(*chunk, total=len(images), last=i == len(chunks) - 1)
+            place_in_run = (epoch, number, first)
+            found += self._backward(*chunk, place_in_run, total=len(images), last=i == len(chunks) - 1)
+            first += len(chunk[0])
         self._update()
         return found
 
@@ -91,10 +94,10 @@ class Stepper:
             return mixup(images, targets)
         return cutmix(images, targets) if s.cutmix else (images, targets)
 
-    def _backward(self, images: Tensor, targets: Any, labels: Any, total: int, last: bool) -> Tensor:
+    def _backward(self, images: Tensor, targets: Any, labels: Any, place: Place, total: int, last: bool) -> Tensor:
         with nullcontext() if last else self.coupling.accumulating(self.coupled):
             with self.precision.forward():
-                loss, logits = self.module(images, targets)
+                loss, logits = self.module(images, targets, *self.task.guidance(images, place))
             self.precision.backward(loss * (len(images) / total), self.optimiser, last)
         return torch.stack([loss.detach().double() * len(images), self._hits(logits, labels).double()])
 

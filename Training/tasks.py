@@ -9,11 +9,14 @@ from torch import Tensor, nn
 
 from Training.losses import soft_cross_entropy
 
+# Epoch, step, and the first of the step's images.
+Place = tuple[int, int, int]
+
 
 class Classification(nn.Module):
     """A network learns from targets alone."""
 
-    best_names = ("best-params_rank0.pth",)
+    best_names: tuple[str, ...] = ("best-params_rank0.pth",)
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -23,7 +26,11 @@ class Classification(nn.Module):
     def trained(self) -> nn.Module:
         return self.network
 
-    def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def guidance(self, images: Tensor, place: Place) -> tuple[Tensor, ...]:
+        """What the loss needs beside images and targets, found without gradients; here nothing."""
+        return ()
+
+    def forward(self, images: Tensor, targets: Tensor, *guidance: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) and targets (N, classes) to the mean loss and logits (N, classes)."""
         logits = self.network(images)
         return soft_cross_entropy(logits.float(), targets), logits

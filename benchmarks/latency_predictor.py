@@ -175,8 +175,8 @@ def _row(
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    first, second = (np.argsort(np.argsort(values)).astype(float) for values in (a, b))
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 def write(rows: list[Row], output: Path | None) -> None:

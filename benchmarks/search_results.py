@@ -53,7 +53,7 @@ def run(script: str, seed: int, iterations: int, folder: Path) -> dict:
         "EVOLUTION_MAX_ITER": str(iterations),
         "ZERO_SHOT_SCORE": "ZenClosedForm",
         "BATCH_SIZE": "16",
-        "TRAIN": "0",
+        "ONLY_SEARCH": "1",
     }
     command = ["bash", str(ROOT / "scripts" / f"{script}.sh")]
     subprocess.run(command, env=environment, check=True, capture_output=True)

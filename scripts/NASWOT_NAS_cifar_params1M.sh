@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# ResNet-like network for CIFAR under 1M parameters and 18 layers, by NASWOT, then trained.
+# ResNet-like network for CIFAR under 1M parameters and 18 layers, by the NASWOT proxy; then its training.
+source "$(dirname "${BASH_SOURCE[0]}")/search_common.sh"
 source "$(dirname "${BASH_SOURCE[0]}")/train_common.sh"
 
 SPACE=XXBL START=$XX_START CLASSES=100
 MAX_LAYERS=${MAX_LAYERS-18} BUDGET_MODEL_SIZE=${BUDGET_MODEL_SIZE-1e6} BUDGET_FLOPS=${BUDGET_FLOPS-}
 ZERO_SHOT_SCORE=${ZERO_SHOT_SCORE:-NASWOT} BATCH_SIZE=${BATCH_SIZE:-8}
-search NASWOT_NAS_cifar_params1M "$@"
-train_cifar NASWOT_NAS_cifar_params1M
+search NASWOT_NAS_cifar_params1M
+train_cifar NASWOT_NAS_cifar_params1M "$@"

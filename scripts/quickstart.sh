@@ -15,9 +15,6 @@ export ZERO_SHOT_SCORE=${ZERO_SHOT_SCORE:-ZenClosedForm}
 export EVOLUTION_MAX_ITER=${EVOLUTION_MAX_ITER:-100000} BATCH_SIZE=${BATCH_SIZE:-16}
 # The winner's score is checked by forward passes.
 [[ $ZERO_SHOT_SCORE == Zen* ]] && set -- --verify_top 1 "$@"
-if [[ -e $SAVE_DIR/search.db && ! -e $SAVE_DIR/best_structure.txt ]]; then
-    set -- --resume "$@"
-fi
 "$HERE/GhostShuffle_cifar_params1M_search.sh" "$@"
 
 cat <<END

@@ -8,7 +8,8 @@
 #   ZERO_SHOT_SCORE     another proxy    SEED             random numbers  WORKERS     scoring processes
 #   BUDGET_MODEL_SIZE, BUDGET_FLOPS, BUDGET_MAC, BUDGET_LATENCY, MAX_LAYERS   other budgets; empty for none
 #   SMOKE=1             a few iterations, to see that everything runs
-# Further arguments of the script go to evolution_search.py.
+# Further arguments of a script that only searches go to evolution_search.py, of others to the training (train_common.sh).
+# What was searched already is not searched again.
 
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -46,6 +47,8 @@ search() {
     [[ -n ${BUDGET_MAC:-} ]] && options+=(--budget_mac "$BUDGET_MAC")
     [[ -n ${BUDGET_LATENCY:-} ]] && options+=(--budget_latency "$BUDGET_LATENCY")
     [[ -n ${MAX_LAYERS:-} ]] && options+=(--max_layers "$MAX_LAYERS")
+    # A search that was stopped goes on.
+    [[ -e $save_dir/search.db && ! -e $save_dir/best_structure.txt ]] && options+=(--resume)
     "$PYTHON" "$ROOT/evolution_search.py" "${options[@]}" "$@"
     "$PYTHON" "$ROOT/analyze_model.py" --plainnet_struct_txt "$save_dir/best_structure.txt" \
         --input_image_size "$resolution" --num_classes "$classes" | tee "$save_dir/analyze_model.txt"

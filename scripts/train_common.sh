@@ -1,98 +1,91 @@
 # shellcheck shell=bash
-# Sourced by the scripts that train: the two published recipes, for the network that a search left in $SAVE_DIR.
+# Sourced by scripts that train what they searched, after search_common.sh.
 #
-#   train_cifar NAME            CIFAR-10, then CIFAR-100: SGD, 1440 epochs
-#   distil_imagenet NAME …      ImageNet with EfficientNet-B3 as its teacher: 480 epochs; further options go to the script
+#   train_cifar NAME       CIFAR-10, then CIFAR-100, into save_dir/NAME/cifar10_1440epochs and …/cifar100_1440epochs
+#   distil_imagenet NAME   ImageNet with a teacher, into save_dir/NAME/ts_effnet_b3ns_epochs480
 #
-# Overrides from the environment, beside those of search_common.sh, all optional:
-#   TRAIN=0        no training
-#   EPOCHS         passes over the data              WARMUP         of them with a rising learning rate (5, if EPOCHS is more)
-#   BATCH_PER_GPU  images of a step
-#   DATA_DIR       where the data sets lie (default: ~/data), with the folders pytorch_cifar10, pytorch_cifar100, imagenet/images
-#   CIFAR10_DIR, CIFAR100_DIR, IMAGENET_DIR          folders of their own
-#   WORKERS_PER_GPU  reading processes               TEACHER_ARCH, TEACHER_WEIGHTS  another teacher, and its checkpoint
-#   SMOKE=1        one epoch of noise, to see that everything runs
-# A training that was stopped continues when its script is started again.
+# Both take the network from best_structure.txt in the results folder of the search. Overrides from the environment, beside
+# those of search_common.sh:
+#   EPOCHS              passes over the data (1440 for CIFAR, 480 for ImageNet)
+#   DATA_DIR            folder of the data set; for CIFAR the one that holds pytorch_cifar10 and pytorch_cifar100
+#                       (default: below ~/data). Where it is not there, the training is left out, and the script says so
+#   DOWNLOAD=1          CIFAR is fetched where it is missing
+#   TRAIN_BATCH_SIZE    images of a step (64)          TRAIN_WORKERS   reading processes (6)
+#   TEACHER_ARCH        another teacher                TEACHER_WEIGHTS its checkpoint, instead of published weights
+#   ONLY_SEARCH=1       search and analyse, and leave the training out
+#   SMOKE=1             two short epochs on noise with small images and, for ImageNet, a teacher without weights
+# Further arguments go to the training script. A training that was stopped goes on where it was.
 
-source "$(dirname "${BASH_SOURCE[0]}")/search_common.sh"
+set -euo pipefail
 
-DATA_DIR=${DATA_DIR:-$HOME/data}
-CIFAR10_DIR=${CIFAR10_DIR:-$DATA_DIR/pytorch_cifar10}
-CIFAR100_DIR=${CIFAR100_DIR:-$DATA_DIR/pytorch_cifar100}
-IMAGENET_DIR=${IMAGENET_DIR:-$DATA_DIR/imagenet/images}
+# training_options NAME: those that both recipes have, into the array `common`.
+training_options() {
+    local save_dir=${SAVE_DIR:-$ROOT/save_dir/$1}
+    common=(
+        --arch Masternet.py:MasterNet --plainnet_struct_txt "$save_dir/best_structure.txt"
+        --batch_size_per_gpu "${TRAIN_BATCH_SIZE:-64}" --workers_per_gpu "${TRAIN_WORKERS:-6}" --seed "${SEED:-0}"
+        --optimizer sgd --nesterov --bn_momentum 0.01 --weight_init custom --label_smoothing --random_erase --mixup
+        --auto_augment --lr_per_256 0.1 --target_lr_per_256 0.0 --lr_mode cosine --auto_resume
+    )
+    if [[ -n ${GPU:-} ]]; then
+        common+=(--dist_mode single --gpu "$GPU")
+    else
+        common+=(--dist_mode cpu)
+    fi
+}
 
-# SGD with Nesterov's momentum, a cosine from 0.1 for 256 images to 0, and every published augmentation.
-PUBLISHED_RECIPE=(
-    --optimizer sgd --nesterov --lr_mode cosine --lr_per_256 0.1 --target_lr_per_256 0 --bn_momentum 0.01
-    --weight_init custom --label_smoothing --random_erase --mixup --auto_augment
-)
-
-# found FOLDER VARIABLE: whether a data set is there; says what to set where it is not.
-found() {
+# has_images FOLDER: whether a training has something to learn from; says what to do where it has not.
+has_images() {
     [[ ${SMOKE:-} == 1 || -d $1 ]] && return
-    echo "There is no $1: training left out (set $2 or DATA_DIR, then start this script again)" >&2
+    echo "There is no $1: the training is left out. Set DATA_DIR (DOWNLOAD=1 fetches CIFAR), and start this script again" >&2
     return 1
 }
 
-# where_and_how: the device, and what SMOKE changes; fills the array `common`.
-where_and_how() {
-    common=(--dist_mode cpu)
-    [[ -n ${GPU:-} ]] && common=(--dist_mode single --gpu "$GPU")
-    [[ ${SMOKE:-} == 1 ]] && EPOCHS=1 WORKERS_PER_GPU=0
-    local warmup=${WARMUP:-5}
-    [[ -n ${EPOCHS:-} ]] && ((EPOCHS <= warmup)) && warmup=0
-    common+=(--warmup "$warmup" --workers_per_gpu "${WORKERS_PER_GPU:-6}" --auto_resume)
-}
-
 train_cifar() {
-    local save_dir=${SAVE_DIR:-$ROOT/save_dir/$1} classes folder dataset common
-    [[ ${TRAIN:-1} == 0 ]] && return
-    where_and_how
+    local name=$1
+    shift
+    [[ ${ONLY_SEARCH:-} == 1 ]] && return
+    local common save_dir=${SAVE_DIR:-$ROOT/save_dir/$name} epochs=${EPOCHS:-1440} classes data
+    training_options "$name"
     for classes in 10 100; do
-        folder=CIFAR${classes}_DIR dataset=cifar$classes
-        found "${!folder}" "$folder" || continue
-        [[ ${SMOKE:-} == 1 ]] && dataset=fake
-        "$PYTHON" "$ROOT/train_image_classification.py" --dataset "$dataset" --data_dir "${!folder}" \
-            --num_classes "$classes" --input_image_size 32 --epochs "${EPOCHS:-1440}" \
-            --arch Masternet.py:MasterNet --plainnet_struct_txt "$save_dir/best_structure.txt" \
-            --batch_size_per_gpu "${BATCH_PER_GPU:-64}" --wd 5e-4 "${PUBLISHED_RECIPE[@]}" "${common[@]}" \
-            --save_dir "$save_dir/cifar${classes}_1440epochs"
+        local folder=${DATA_DIR:-$HOME/data}/pytorch_cifar$classes
+        data=(--dataset "cifar$classes" --data_dir "$folder" --epochs "$epochs" --warmup 5)
+        if [[ ${DOWNLOAD:-} == 1 ]]; then
+            data+=(--download)
+        else
+            has_images "$folder" || continue
+        fi
+        if [[ ${SMOKE:-} == 1 ]]; then
+            data=(--dataset fake --epochs 2 --warmup 1 --workers_per_gpu 0)
+        elif ((epochs <= 5)); then
+            data+=(--warmup 0)
+        fi
+        "$PYTHON" "$ROOT/train_image_classification.py" "${common[@]}" "${data[@]}" --num_classes "$classes" \
+            --input_image_size 32 --wd 5e-4 --save_dir "$save_dir/cifar${classes}_1440epochs" "$@"
     done
 }
 
 distil_imagenet() {
-    local save_dir=${SAVE_DIR:-$ROOT/save_dir/$1} common data size=224 teacher_size=320
+    local name=$1
     shift
-    [[ ${TRAIN:-1} == 0 ]] && return
-    found "$IMAGENET_DIR" IMAGENET_DIR || return 0
-    where_and_how
-    data=(--dataset imagenet --data_dir "$IMAGENET_DIR" --num_classes 1000)
-    if [[ ${SMOKE:-} == 1 ]]; then
-        data=(--dataset fake --num_classes 10) size=64 teacher_size=64
-        smoke_teacher "$save_dir/teacher"
-    fi
-    teacher
-    "$PYTHON" "$ROOT/ts_train_image_classification.py" "${data[@]}" --input_image_size "$size" \
-        --epochs "${EPOCHS:-480}" --arch Masternet.py:MasterNet --plainnet_struct_txt "$save_dir/best_structure.txt" \
-        "${teacher_options[@]}" --teacher_input_image_size "$teacher_size" --teacher_feature_weight 1.0 \
-        --teacher_logit_weight 1.0 --ts_proj_no_relu --ts_proj_no_bn --target_downsample_ratio 16 \
-        --batch_size_per_gpu "${BATCH_PER_GPU:-64}" --wd 4e-5 "${PUBLISHED_RECIPE[@]}" "${common[@]}" \
-        --save_dir "$save_dir/ts_effnet_b3ns_epochs480" "$@"
-}
-
-# teacher: fills the array `teacher_options`: published weights, or the checkpoint of TEACHER_WEIGHTS.
-teacher() {
-    teacher_options=(--teacher_arch "${TEACHER_ARCH:-geffnet_tf_efficientnet_b3_ns}")
+    [[ ${ONLY_SEARCH:-} == 1 ]] && return
+    local common save_dir=${SAVE_DIR:-$ROOT/save_dir/$name} epochs=${EPOCHS:-480} data teacher
+    has_images "${DATA_DIR:-$HOME/data/imagenet}" || return 0
+    training_options "$name"
+    data=(--dataset imagenet --num_classes 1000 --input_image_size 224 --epochs "$epochs" --warmup 5)
+    [[ -n ${DATA_DIR:-} ]] && data+=(--data_dir "$DATA_DIR")
+    ((epochs <= 5)) && data+=(--warmup 0)
+    teacher=(--teacher_arch "${TEACHER_ARCH:-geffnet_tf_efficientnet_b3_ns}" --teacher_input_image_size 320)
     if [[ -n ${TEACHER_WEIGHTS:-} ]]; then
-        teacher_options+=(--teacher_load_parameters_from "$TEACHER_WEIGHTS")
+        teacher+=(--teacher_load_parameters_from "$TEACHER_WEIGHTS")
     else
-        teacher_options+=(--teacher_pretrained)
+        teacher+=(--teacher_pretrained)
     fi
-}
-
-# smoke_teacher FOLDER: a small teacher that has seen one epoch of noise.
-smoke_teacher() {
-    TEACHER_ARCH=resnet18 TEACHER_WEIGHTS=$1/best-params_rank0.pth
-    "$PYTHON" "$ROOT/train_image_classification.py" --arch resnet18 --dataset fake --num_classes 10 \
-        --input_image_size 64 --epochs 1 --workers_per_gpu 0 --auto_resume --save_dir "$1"
+    if [[ ${SMOKE:-} == 1 ]]; then
+        data=(--dataset fake --num_classes 10 --input_image_size 64 --epochs 2 --warmup 1 --workers_per_gpu 0)
+        teacher=(--teacher_arch "${TEACHER_ARCH:-resnet18}" --teacher_input_image_size 96 --teacher_untrained)
+    fi
+    "$PYTHON" "$ROOT/ts_train_image_classification.py" "${common[@]}" "${data[@]}" "${teacher[@]}" --wd 4e-5 \
+        --teacher_feature_weight 1.0 --teacher_logit_weight 1.0 --ts_proj_no_relu --ts_proj_no_bn \
+        --target_downsample_ratio 16 --save_dir "$save_dir/ts_effnet_b3ns_epochs480" "$@"
 }

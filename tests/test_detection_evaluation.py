@@ -1,6 +1,5 @@
 """Both protocols: the official toolkit's figures, pycocotools' figures, and an independent plain version on random cases."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -16,15 +15,12 @@ from Detection.coco_format import to_coco, to_coco_results
 from Detection.report import as_text, evaluated
 from Detection.visdrone_evaluation import evaluate_visdrone, outside_regions, region_integral, round_half_away
 from Detection.visdrone_format import read_annotations, read_results_folder, write_results
+from tests import visdrone_oracle as oracle
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "detection.json").read_text())
 OFFICIAL = GOLDEN["visdrone_official"]
 SIZE = tuple(OFFICIAL["image_size_wh"])
-
-_spec = importlib.util.spec_from_file_location("visdrone_oracle", Path(__file__).parent / "visdrone_oracle.py")
-oracle = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(oracle)
 
 
 def written(folder, annotations, detections, size):

@@ -1,4 +1,4 @@
-"""Every search script runs to its last line, from any folder, and passes shellcheck."""
+"""Every script of searches and trainings runs to its last line, from any folder, and passes shellcheck."""
 
 import json
 import os
@@ -9,8 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from Training import options
+from Training.distillation_options import add_distillation_options
+
 ROOT = Path(__file__).parent.parent
-SEARCHES = sorted(path.stem for path in (ROOT / "scripts").glob("*_cifar_*.sh") if "_train" not in path.stem)
+NAMES = sorted(path.stem for path in (ROOT / "scripts").glob("*_NAS_*.sh") if "_train_" not in path.stem)
+SEARCHES = sorted(path.stem for path in (ROOT / "scripts").glob("*_cifar_*.sh") if "_train_" not in path.stem)
+# Those that do more than search: how many trainings, and by which script.
+TRAININGS = {name: 2 for name in NAMES if "cifar" in name and not name.endswith("_search")}
+TRAININGS |= {name: 1 for name in NAMES if "ImageNet_flops" in name}
+# Stands for Python: writes down what it is called with.
+RECORDER = """#!/usr/bin/env bash
+printf '%s\\n' "$@" >"$RECORD/$(ls "$RECORD" | wc -l)"
+"""
 
 
 def run(arguments, folder, **environment):
@@ -21,7 +32,7 @@ def run(arguments, folder, **environment):
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_search_scripts_run_to_their_last_line(name, tmp_path):
-    overrides = {"SMOKE": "1", "SAVE_DIR": str(tmp_path / "out"), "PYTHON": sys.executable}
+    overrides = {"SMOKE": "1", "ONLY_SEARCH": "1", "SAVE_DIR": str(tmp_path / "out"), "PYTHON": sys.executable}
     result = run(["bash", str(ROOT / "scripts" / f"{name}.sh")], tmp_path, **overrides)
     assert result.returncode == 0, result.stderr
     best = json.loads((tmp_path / "out/best.json").read_text())
@@ -29,6 +40,57 @@ def test_search_scripts_run_to_their_last_line(name, tmp_path):
     assert best["params"] <= settings["budget_model_size"]
     assert best["layers"] <= settings["max_layers"]
     assert "the rest agrees exactly" in (tmp_path / "out/analyze_model.txt").read_text()
+
+
+def recorded(name, folder, **environment):
+    """Options of every Python script that a shell script calls, by the script's name."""
+    recorder, record = folder / "python", folder / "record"
+    recorder.write_text(RECORDER)
+    recorder.chmod(0o755)
+    record.mkdir()
+    (folder / "out").mkdir()
+    for name_of_set in ("pytorch_cifar10", "pytorch_cifar100"):
+        (folder / "data" / name_of_set).mkdir(parents=True)
+    overrides = {"SAVE_DIR": str(folder / "out"), "PYTHON": str(recorder), "RECORD": str(record)} | environment
+    overrides["DATA_DIR"] = str(folder / "data")
+    result = run(["bash", str(ROOT / "scripts" / f"{name}.sh")], folder, **overrides)
+    assert result.returncode == 0, result.stderr
+    calls = [path.read_text().splitlines() for path in sorted(record.iterdir(), key=lambda path: int(path.name))]
+    return [(Path(script).stem, arguments) for script, *arguments in calls]
+
+
+@pytest.mark.parametrize("environment", [{}, {"SMOKE": "1"}, {"GPU": "0", "EPOCHS": "3"}])
+@pytest.mark.parametrize("name", TRAININGS)
+def test_trainings_take_the_searched_network_by_options_that_exist(name, environment, tmp_path):
+    calls = recorded(name, tmp_path, **environment)
+    assert [script for script, _ in calls[:2]] == ["evolution_search", "analyze_model"]
+    assert len(calls) == 2 + TRAININGS[name]
+    for script, arguments in calls[2:]:
+        described = options.parser("")
+        if script == "ts_train_image_classification":
+            add_distillation_options(described)
+        parsed = options.parse(described, arguments)
+        assert parsed.plainnet_struct_txt == tmp_path / "out/best_structure.txt"
+        assert parsed.save_dir.parent == tmp_path / "out" and not parsed.retired
+        assert parsed.mixup and parsed.label_smoothing and parsed.nesterov and parsed.warmup < parsed.epochs
+        assert (parsed.dataset == "fake") == ("SMOKE" in environment)
+        assert parsed.dist_mode == ("single" if "GPU" in environment else "cpu")
+
+
+@pytest.mark.parametrize(
+    ("name", "results"),
+    [
+        ("Params_NAS_cifar_params1M", ["cifar10_1440epochs", "cifar100_1440epochs"]),
+        ("Zen_NAS_ImageNet_flops400M", ["ts_effnet_b3ns_epochs480"]),
+    ],
+)
+def test_scripts_train_to_their_last_line(name, results, tmp_path):
+    overrides = {"SMOKE": "1", "SAVE_DIR": str(tmp_path / "out"), "PYTHON": sys.executable}
+    result = run(["bash", str(ROOT / "scripts" / f"{name}.sh")], tmp_path, **overrides)
+    assert result.returncode == 0, result.stderr
+    for folder in results:
+        assert (tmp_path / "out" / folder / "best-params_rank0.pth").is_file()
+        assert (tmp_path / "out" / folder / "curves.png").is_file()
 
 
 def test_overrides_reach_the_search(tmp_path):

@@ -1,0 +1,109 @@
+"""From options to a distillation task."""
+
+from __future__ import annotations
+
+import hashlib
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+
+from torch import nn
+
+import PlainNet
+from DataLoader import DataSettings
+from Interface.options import InputError
+from ModelLoader import expected_input, load_model
+from Training.distillation import Distillation, DistillationSettings, Renormalise
+from Training.settings import TrainingSettings
+from Training.teacher_cache import TeacherCache
+from ZenNet.state import load_into, read_state
+
+
+def largest_side(options: Namespace) -> int:
+    """The side of training images, in pixels: enough for both networks, each of which interpolates down."""
+    return max(options.input_image_size, options.teacher_input_image_size or 0)
+
+
+def distillation(
+    network: nn.Module, options: Namespace, settings: TrainingSettings, data: DataSettings, steps: int
+) -> Distillation:
+    """The task of ts_train_image_classification.py. Raises InputError, StructureError."""
+    how = DistillationSettings(
+        options.teacher_feature_weight,
+        options.teacher_logit_weight,
+        options.target_downsample_ratio,
+        options.teacher_temperature,
+        options.ts_clip,
+        not options.ts_proj_no_bn,
+        not options.ts_proj_no_relu,
+        options.input_image_size,
+        options.teacher_input_image_size or options.input_image_size,
+    )
+    if options.teacher_cache and how.feature_weight:
+        raise InputError("--teacher_cache keeps logits alone: leave it or --teacher_feature_weight out")
+    classes = teacher_classes(options, settings.classes)
+    if how.logit_weight and classes != settings.classes:
+        raise InputError(
+            f"The teacher has {classes} classes, the student {settings.classes}: "
+            "leave --teacher_logit_weight out to learn from its maps alone"
+        )
+    teacher = build_teacher(options, classes)
+    prepare = None
+    if options.teacher_pretrained:
+        expected = expected_input(options.teacher_arch)
+        prepare = Renormalise(data.normalisation, (expected.mean, expected.std))
+    cache = None
+    if options.teacher_cache and not options.dry_run:
+        cache = TeacherCache(
+            *(
+                options.teacher_cache,
+                _what_decides_logits(options, settings, data) | {"steps": steps},
+                steps,
+                data.batch_size,
+                classes,
+            ),
+            data.rank,
+        )
+    return Distillation(network, teacher, how, prepare, cache)
+
+
+def teacher_classes(options: Namespace, classes: int) -> int:
+    """Width of the teacher's logits: as told, else of its published weights, else the student's."""
+    if options.teacher_num_classes is not None:
+        return options.teacher_num_classes
+    return expected_input(options.teacher_arch).classes if options.teacher_pretrained else classes
+
+
+def build_teacher(options: Namespace, classes: int) -> nn.Module:
+    """The teacher with its weights. Raises InputError, StructureError."""
+    structure = options.teacher_plainnet_struct
+    if options.teacher_plainnet_struct_txt is not None:
+        structure = str(PlainNet.read_structure_file(options.teacher_plainnet_struct_txt))
+    teacher = load_model(
+        options.teacher_arch,
+        num_classes=classes,
+        pretrained=options.teacher_pretrained,
+        plainnet_struct=structure,
+        use_se=options.teacher_use_se,
+    )
+    if options.teacher_load_parameters_from is not None:
+        file = options.teacher_load_parameters_from.expanduser()
+        load_into(teacher, read_state(file), f"{file} as {options.teacher_arch}")
+    return teacher
+
+
+def _what_decides_logits(options: Namespace, settings: TrainingSettings, data: DataSettings) -> dict[str, object]:
+    values: dict[str, object] = {
+        "data": {name: str(value) for name, value in asdict(data).items() if name not in ("workers", "download")},
+        "mixup": settings.mixup,
+        "cutmix": settings.cutmix,
+        "amp": settings.amp,
+    }
+    values |= {name: str(value) for name, value in vars(options).items() if name.startswith("teacher_")}
+    for name in ("teacher_cache", "teacher_logit_weight", "teacher_temperature"):
+        del values[name]
+    for name in ("teacher_load_parameters_from", "teacher_plainnet_struct_txt"):
+        file: Path | None = getattr(options, name)
+        if file is not None:
+            values[name] = hashlib.sha256(file.expanduser().read_bytes()).hexdigest()
+    return values

@@ -1,0 +1,212 @@
+"""From a network's predictions to result files: coordinates, tiles, drawing, pictures and videos."""
+
+import json
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import val_detection
+from Detection.checkpoint import description
+from Detection.data_set import LoadingSettings, detection_evaluation_loader
+from Detection.data_sets import read_data_set
+from Detection.detector import Detector
+from Detection.drawing import class_colour, drawn
+from Detection.inference import Finder
+from Detection.postprocess import PostprocessSettings
+from Detection.preprocessing import Preprocessing
+from Detection.priors import priors
+from Detection.report import evaluated
+from Detection.scene import ImageResults
+from Detection.settings import DetectorSettings
+from Detection.synthetic import SyntheticSettings, write_synthetic
+from Detection.tiles import Tile, joined, tiles_of
+from Detection.visdrone_format import CLASS_NAMES
+from Interface.running import run
+
+STRUCTURE = (
+    "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,8,2,8,1)SuperGhostShuffleK3(8,16,2,8,1)"
+    "SuperGhostShuffleK3(16,16,2,8,1)SuperGhostShuffleK3(16,16,2,8,1)SuperConvK1BNRELU(16,16,1,1)"
+)
+SETTINGS = DetectorSettings(STRUCTURE, CLASS_NAMES, neck_channels=16, head_channels=16)
+SCENES = SyntheticSettings(images=4, width=200, height=120, objects=(3, 6), sides=(12, 40), overlap=0.0, regions=0.0)
+
+
+class Knowing(nn.Module):
+    """A network that knows the answer: for every object the prior nearest to its centre predicts its box and its class."""
+
+    def __init__(self, targets):
+        super().__init__()
+        self.targets = list(targets)
+
+    def forward(self, images):
+        where = priors(*images.shape[-2:], SETTINGS.strides)
+        predictions = torch.full((len(images), len(where), SETTINGS.outputs), -8.0)
+        for prediction in predictions:
+            self.fill(prediction, where, self.targets.pop(0))
+        return predictions
+
+    def fill(self, prediction, where, target):
+        for box, label in zip(target.boxes, target.labels, strict=True):
+            centre = (box[:2] + box[2:]) / 2
+            level = where[:, 2] == 8
+            i = int((where[:, :2] - centre).abs().sum(1).add(~level * 1e6).argmin())
+            sides = torch.cat([where[i, :2] - box[:2], box[2:] - where[i, :2]]) / 8
+            assert (sides >= 0).all() and (sides < 7).all()
+            prediction[i, label] = 4.0
+            for side, value in enumerate(sides.tolist()):
+                bins = torch.full((8,), 1e-6)
+                bins[int(value)], bins[int(value) + 1] = 1 - value % 1, value % 1 + 1e-6
+                prediction[i, 10 + 8 * side : 18 + 8 * side] = bins.log()
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    return read_data_set(write_synthetic(tmp_path_factory.mktemp("scenes"), SCENES))
+
+
+@pytest.mark.parametrize(("keep_ratio", "size"), [(True, (160, 160)), (False, (160, 128)), (True, (320, 320))])
+def test_a_network_that_knows_the_answer_has_all_points(scenes, keep_ratio, size):
+    preprocessing = Preprocessing(*size, keep_ratio=keep_ratio)
+    loader = detection_evaluation_loader(scenes, LoadingSettings(preprocessing, None, batch_size=3))
+    network = Knowing(target for batch in loader for target in batch.targets)
+    finder = Finder(network, SETTINGS, preprocessing, PostprocessSettings(0.05))
+    found = dict(finder.find_all(loader))
+    results = [found[scene.name] for scene in scenes.scenes]
+    for scene, result in zip(scenes.scenes, results, strict=True):
+        assert len(result) == len(scene.boxes)
+        distances = np.abs(result.boxes[:, None] - scene.boxes[None]).max(axis=2)
+        assert distances.min(axis=1).max() < 0.1
+    figures = evaluated(scenes, results, "both")
+    assert figures["visdrone"]["AP"] == pytest.approx(100) and figures["coco"]["AP"] == pytest.approx(100)
+    assert finder.seconds.images == 4 and finder.seconds.milliseconds_per_image()["total"] > 0
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "side", "overlap"), [(1000, 700, 320, 0.2), (640, 640, 640, 0.2), (641, 100, 64, 0)]
+)
+def test_tiles_cover_the_image_and_overlap(width, height, side, overlap):
+    tiles = tiles_of(width, height, side, overlap)
+    seen = np.zeros((height, width), dtype=int)
+    for tile in tiles:
+        assert tile.left >= 0 and tile.left + tile.width <= width and tile.top + tile.height <= height
+        tile.cut(seen)[...] += 1
+    assert seen.min() == 1
+    starts = sorted({tile.left for tile in tiles})
+    assert (np.diff(starts) <= side * (1 - overlap) + 1).all()
+
+
+def results(*rows):
+    values = np.array(rows, dtype=float).reshape(-1, 6)
+    return ImageResults(values[:, :4], values[:, 4], values[:, 5].astype(int))
+
+
+def test_an_object_at_a_tiles_edge_is_found_once_and_whole():
+    tiles = [Tile(0, 0, 100, 100), Tile(80, 0, 100, 100)]
+    # A car from 70 to 130: its left part ends at the first tile's edge, the second tile begins in the middle of it.
+    # A bus from 90 to 120 is cut in the first tile, whole in the second; the part has the higher score.
+    first = results([70, 10, 30, 20, 0.9, 3], [90, 50, 10, 20, 0.95, 8], [5, 5, 10, 10, 0.8, 3])
+    second = results([10, 50, 30, 20, 0.6, 8], [0, 10, 50, 20, 0.7, 3])
+    whole = results([70, 10, 60, 20, 0.5, 3])
+    found = joined([*tiles, Tile(0, 0, 180, 100)], [first, second, whole], (180, 100), 0.6, 100)
+    assert found.boxes.tolist() == [[5, 5, 10, 10], [90, 50, 30, 20], [70, 10, 60, 20]]
+    assert found.scores.tolist() == [0.8, 0.6, 0.5] and found.labels.tolist() == [3, 8, 3]
+
+
+def test_other_classes_and_neighbours_stay():
+    tiles = [Tile(0, 0, 100, 100), Tile(80, 0, 100, 100)]
+    first = results([82, 10, 12, 12, 0.9, 3], [82, 10, 12, 12, 0.5, 4], [82, 24, 12, 12, 0.4, 3])
+    found = joined(tiles, [first, results([2, 10, 12, 12, 0.8, 3])], (180, 100), 0.6, 100)
+    assert found.scores.tolist() == [0.9, 0.5, 0.4]
+    assert len(joined(tiles, [first, results()], (180, 100), 0.6, 2)) == 2
+
+
+def test_drawing_leaves_the_image_and_shows_every_class():
+    image = np.zeros((200, 400, 3), dtype=np.uint8)
+    found = results([20, 40, 60, 50, 0.9, 3], [200, 100, 40, 40, 0.8, 0], [300, 20, 20, 20, 0.1, 9])
+    picture = drawn(image, found, CLASS_NAMES, threshold=0.3)
+    assert not image.any() and picture.shape[1] == 400 and picture.shape[0] > 200
+    for (x, y), label in (((20, 65), 3), ((200, 120), 0)):
+        assert picture[y, x].tolist() == list(class_colour(label))
+    assert not picture[15:45, 295:325].any()  # below the threshold
+    assert len({class_colour(label) for label in range(20)}) == 20
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """An untrained detector with a bias that lets some of its guesses pass."""
+    torch.manual_seed(0)
+    detector = Detector(SETTINGS)
+    file = tmp_path_factory.mktemp("weights") / "best-params_rank0.pth"
+    torch.save(description(SETTINGS, Preprocessing(128, 96)) | {"state_dict": detector.state_dict()}, file)
+    return file
+
+
+@pytest.fixture
+def run_script(capsys):
+    """val_detection.py in this process: (exit status, standard output, standard error)."""
+
+    def script(*arguments):
+        status = run(lambda: val_detection.main([*map(str, arguments)]))
+        return SimpleNamespace(returncode=status, **capsys.readouterr()._asdict())
+
+    return script
+
+
+def test_evaluation_of_a_model_and_of_the_files_that_it_writes(scenes, checkpoint, tmp_path, run_script):
+    folder = scenes.scenes[0].image.parent.parent
+    common = ("--weights", checkpoint, "--data_dir", folder, "--workers", 0, "--score_threshold", 0.001, "--json")
+    done = run_script(*common, "--save_dir", tmp_path, "--draw", 2)
+    assert done.returncode == 0, done.err
+    figures = json.loads(done.out)
+    assert figures["visdrone"]["detections"] > 0 and figures["milliseconds_per_image"]["network"] > 0
+    assert len(list(tmp_path.glob("*.png"))) == 2 and len(list((tmp_path / "results").glob("*.txt"))) == 4
+    files = ("--annotations", folder / "annotations", "--images", folder / "images", "--json")
+    again = run_script("--evaluate_results", tmp_path / "results", *files)
+    assert again.returncode == 0, again.err
+    for protocol in ("visdrone", "coco"):
+        scores = json.loads(again.out)[protocol]
+        assert scores["AP"] == pytest.approx(figures[protocol]["AP"], abs=0.2)
+        assert scores["AR500"] == pytest.approx(figures[protocol]["AR500"], abs=0.5)
+
+
+def test_pictures_and_videos(scenes, checkpoint, tmp_path, run_script):
+    video = cv2.VideoWriter(str(tmp_path / "flight.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (160, 96))
+    for i in range(3):
+        video.write(np.full((96, 160, 3), 60 * i, dtype=np.uint8))
+    video.release()
+    out = tmp_path / "out"
+    image = scenes.scenes[0].image
+    done = run_script(
+        *("--weights", checkpoint, "--predict", image, tmp_path / "flight.mp4", "--save_dir", out, "--json"),
+        *("--tile", 96, "--overlap", 0.25, "--score_threshold", 0.001),
+    )
+    assert done.returncode == 0, done.err
+    assert set(json.loads(done.out)["predicted"]) == {str(image), str(tmp_path / "flight.mp4")}
+    frames = cv2.VideoCapture(str(out / "flight.mp4"))
+    assert [frames.get(key) for key in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FPS)] == [
+        3,
+        160,
+        10,
+    ]
+    names = sorted(file.name for file in (out / "results").iterdir())
+    assert names == [f"{image.stem}.txt", *(f"flight_{i:07d}.txt" for i in (1, 2, 3))]
+    assert cv2.imread(str(out / f"{image.stem}.png")) is not None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--predict", "/nowhere.jpg", "--save_dir", "out"], "There is no file /nowhere.jpg"),
+        (["--predict", "a.jpg"], "--save_dir"),
+        ([], "needs either --data_dir"),
+        (["--data_dir", "/nowhere"], "There is no data set /nowhere"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence(checkpoint, arguments, message, tmp_path, monkeypatch, run_script):
+    monkeypatch.chdir(tmp_path)
+    done = run_script("--weights", checkpoint, *arguments)
+    assert done.returncode == 2 and message in done.err and len(done.err.strip().splitlines()) == 1

@@ -1,0 +1,35 @@
+"""Train an image classifier with the help of a teacher: from its logits, its maps, or both.
+
+python ts_train_image_classification.py --dataset imagenet --data_dir data/imagenet --input_image_size 224 \\
+    --arch save_dir/my_search/best_structure.txt --weight_init custom --nesterov --epochs 480 --warmup 5 \\
+    --teacher_arch geffnet_tf_efficientnet_b3_ns --teacher_pretrained --teacher_input_image_size 320 \\
+    --teacher_feature_weight 1 --teacher_logit_weight 1 --ts_proj_no_relu --ts_proj_no_bn --target_downsample_ratio 16 \\
+    --save_dir save_dir/my_distillation --auto_resume
+
+The results folder is that of train_image_classification.py; student_best-params_rank0.pth holds the student's weights.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from Interface.running import log_to, run
+from Training.distillation_options import add_distillation_options
+from Training.options import parse, parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train; returns the exit status."""
+    log_to()
+    described = parser(__doc__ or "")
+    add_distillation_options(described)
+    options = parse(described, argv)
+    from Training.command import exit_status
+    from Training.distillation_command import distillation, largest_side
+
+    return exit_status(options, "ts_train_image_classification", distillation, largest_side(options))
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
