@@ -67,7 +67,7 @@ def _trainer(options: Namespace, device: str) -> DetectionTrainer:
         truth=truth,
         preprocessing=loading.preprocessing,
         interval=options.val_interval,
-        postprocess=PostprocessSettings(options.score_threshold, options.nms, options.max_detections),
+        postprocess=PostprocessSettings(options.score_threshold, options.nms_threshold, options.max_detections),
     )
     return resumed(trainer, options)
 

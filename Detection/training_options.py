@@ -124,5 +124,7 @@ def _add_detection(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--val_interval", type=positive_int, default=10, metavar="N", help="epochs between validations")
     group.add_argument("--score_threshold", type=float, default=0.005, metavar="P", help="least score in validations")
-    group.add_argument("--nms", type=float, default=0.6, metavar="IOU", help="overlap at which the weaker one goes")
+    group.add_argument(
+        "--nms_threshold", type=float, default=0.6, metavar="IOU", help="overlap at which the weaker one goes"
+    )
     group.add_argument("--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image")

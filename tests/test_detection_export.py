@@ -29,9 +29,8 @@ def loaded():
 
 
 def rows(found):
-    """Label, box and score of each detection, in an order that does not hang on scores that differ in their last bits."""
-    table = torch.cat((found.labels[:, None], found.boxes, found.scores[:, None]), dim=1)
-    return torch.tensor(sorted(table.tolist(), key=lambda row: [round(value, 1) for value in row]))
+    """Label, box and score of each detection."""
+    return torch.cat((1000 * found.labels[:, None], found.boxes, found.scores[:, None]), dim=1)
 
 
 @pytest.mark.parametrize("decoded", [False, True])
@@ -56,7 +55,9 @@ def test_onnx_gives_the_detections_of_torch(loaded, tmp_path, decoded):
     assert out.shape == (2, predictions.shape[1], 7 if decoded else 35)
     assert sum(len(one) for one in expected) > 0
     for one, two in zip(found, expected, strict=True):
-        torch.testing.assert_close(rows(one), rows(two), rtol=1e-4, atol=1e-3)
+        # Scores that differ in their last bits change the order, and that alone.
+        apart = torch.cdist(rows(one), rows(two), compute_mode="donot_use_mm_for_euclid_dist")
+        assert len(one) == len(two) and apart.min(dim=0).values.max() < 1e-3 and apart.min(dim=1).values.max() < 1e-3
     said = {entry.key: entry.value for entry in onnx.load(str(file)).metadata_props}
     assert json.loads(said["detector"])["classes"] == ["car", "person", "van"]
     assert said["layout"] == export.LAYOUTS[decoded]
