@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PlainNet import Block, Network, Style
 from PlainNet.block import PLAIN
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkCosts:
+class NetworkCosts(NamedTuple):
     """What one network costs: layers, then parameters, flops, memory access and the largest feature map in elements.
 
     `latency` is in seconds and NaN until it has been measured.

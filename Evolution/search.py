@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from Evolution.scorer import Scored
 from Evolution.settings import SearchError, SearchSettings
 from Evolution.survival import ParetoPopulation
 from PlainNet import Network, StructureError, Style
+from SearchSpace.random_numbers import CandidateRandom
 
 # While the population is this small, candidates come from the start rather than from parents.
 FIRST_CANDIDATES = 10
@@ -53,15 +53,6 @@ class Progress:
         return ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.most_common())
 
 
-def candidate_seed(seed: int, iteration: int) -> int:
-    """A 63-bit seed for one candidate (SplitMix64 of both numbers; Steele et al. 2014)."""
-    mask = (1 << 64) - 1
-    z = (seed * 0xD1342543DE82EF95 + (iteration + 1) * 0x9E3779B97F4A7C15) & mask
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
-    return (z ^ (z >> 31)) >> 1
-
-
 class Search:
     """One search over one history. `advance` runs a round; everything else is bookkeeping.
 
@@ -81,7 +72,7 @@ class Search:
         self._budgets = search_budgets(settings)
         self._most_layers = settings.max_layers
         self._costs = cost_model(settings)
-        self._random = random.Random()
+        self._random = CandidateRandom(settings.seed)
         # Hashes of the structures that were tried. Two of half a million share a 64-bit hash once in 10^8 searches.
         self._tried: set[int] = set()
         self._smallest: dict[str, float] = {}
@@ -110,9 +101,8 @@ class Search:
         self._judge()
 
     def _propose(self, iteration: int) -> Proposal:
-        seed = candidate_seed(self.settings.seed, iteration)
         generator = self._random
-        generator.seed(seed)
+        seed = generator.at(iteration)
         parent = None
         try:
             if len(self.population) <= FIRST_CANDIDATES:
@@ -145,14 +135,14 @@ class Search:
             return _row(proposal, FAILED, proposal.problem)
         if self._most_layers is not None and network.layers > self._most_layers:
             # The one budget that needs no costs.
-            return _row(proposal, OVER_BUDGET, "layers")._replace(layers=network.layers)
+            return _row(proposal, OVER_BUDGET, "layers", (network.layers, None, None, None, None))
         identity = hash(network.text)
         if identity in self._tried:
             return _row(proposal, DUPLICATE)
         costs = self._costs.costs(network)
         if self._budgets and (exceeded := first_exceeded(self._budgets, costs)):
             self._note_smallest(exceeded, costs)
-            return _row(proposal, OVER_BUDGET, exceeded.name, costs)
+            return _row(proposal, OVER_BUDGET, exceeded.name, costs[:5])
         self._tried.add(identity)
         return costs
 
@@ -236,18 +226,20 @@ def check_initial(settings: SearchSettings, initial: Network | None) -> None:
         raise SearchError(f"The initial structure breaks the budgets: it has {' and '.join(broken)}")
 
 
-def _row(proposal: Proposal, outcome: str, reason: str = "", costs: NetworkCosts | None = None) -> Row:
-    figures = (None,) * 5
-    if costs is not None:
-        figures = (costs.layers, costs.parameters, costs.flops, costs.memory_access, costs.peak_feature_map)
-    text = proposal.network.text if proposal.network else ""
-    return Row(proposal.iteration, proposal.parent, proposal.seed, outcome, reason, None, *figures, None, 0.0, text)
+_UNKNOWN: tuple[int | None, ...] = (None,) * 5
+
+
+def _row(proposal: Proposal, outcome: str, reason: str = "", costs: tuple[int | None, ...] = _UNKNOWN) -> Row:
+    """The row of a proposal without a score; costs: layers, parameters, FLOPs, memory access, largest map."""
+    iteration, parent, seed, network, _ = proposal
+    text = network.text if network else ""
+    return Row(iteration, parent, seed, outcome, reason, None, *costs, None, 0.0, text)
 
 
 def _scored_row(proposal: Proposal, costs: NetworkCosts, result: Scored) -> Row:
     if result.score is None:
         outcome = OVER_BUDGET if result.reason == "latency" else FAILED
-        row = _row(proposal, outcome, result.reason, costs)
+        row = _row(proposal, outcome, result.reason, costs[:5])
         return row._replace(latency=result.latency, seconds=result.seconds)
     return Row(
         proposal.iteration,

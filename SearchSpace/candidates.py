@@ -6,7 +6,7 @@ import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TypeVar
 
 from PlainNet import Block, SuperBlock, smart_round
@@ -38,11 +38,16 @@ def pick(options: Sequence[Item], generator: random.Random) -> Item:
     return options[int(generator.random() * len(options))]
 
 
+@cache
+def _has_bottleneck(block_type: type[SuperBlock]) -> bool:
+    return "bottleneck_channels" in block_type.argument_names()
+
+
 def make_block(
     block_type: type[SuperBlock], in_channels: int, out_channels: int, stride: int, bottleneck: int, sub_layers: int
 ) -> SuperBlock:
     """A super-block of a type that takes a bottleneck width or one that does not."""
-    if "bottleneck_channels" in block_type.argument_names():
+    if _has_bottleneck(block_type):
         return interned(block_type, in_channels, out_channels, stride, bottleneck, sub_layers)
     return interned(block_type, in_channels, out_channels, stride, sub_layers)
 
@@ -86,20 +91,26 @@ class TypedSpace:
     def sample_block(self, block_list: Sequence[Block], block_id: int, generator: random.Random) -> Block:
         """One of the blocks that `gen_search_space` lists."""
         block = block_list[block_id]
-        if isinstance(block, SuperConvKXBNRELU):
+        kind = type(block)
+        if issubclass(kind, SuperConvKXBNRELU):
             if self._is_fixed(block):
                 return block
             width = pick(channel_candidates(block.out_channels, self.largest_width), generator)
-            return interned(type(block), block.in_channels, width, block.stride, 1)
-        if not isinstance(block, SuperBlock):
+            return interned(kind, block.in_channels, width, block.stride, 1)
+        if not issubclass(kind, SuperBlock):
             return block
+        types, widths = self.block_types, channel_candidates(block.out_channels, self.largest_width)
+        bottlenecks = channel_candidates(bottleneck_of(block), self.largest_width)
+        depths = sub_layer_candidates(block.sub_layers)
+        # `pick` written out: these draws are most of what a search does.
+        draw = generator.random
         return make_block(
-            pick(self.block_types, generator),
+            types[int(draw() * len(types))],
             block.in_channels,
-            pick(channel_candidates(block.out_channels, self.largest_width), generator),
+            widths[int(draw() * len(widths))],
             block.stride,
-            pick(channel_candidates(bottleneck_of(block), self.largest_width), generator),
-            pick(sub_layer_candidates(block.sub_layers), generator),
+            bottlenecks[int(draw() * len(bottlenecks))],
+            depths[int(draw() * len(depths))],
         )
 
     def _convolutions(self, block: SuperConvKXBNRELU) -> list[SuperConvKXBNRELU]:
