@@ -1,4 +1,4 @@
-"""Kill a training ten times at random moments, resume it each time, and compare its weights and log with an uninterrupted run's.
+"""Kill a training ten times at random moments, resume it each time; compare weights and log with an uninterrupted run's.
 
 python -m benchmarks.training_kill_test --kills 10
 python -m benchmarks.training_kill_test --distil        # a student with a teacher
