@@ -19,6 +19,7 @@ import PlainNet
 from Interface.options import InputError, OptionParser, positive_int
 from Interface.running import run
 from PlainNet import UNITS, BlockReport, Cost, Network, Style
+from ZenNet.catalogue import list_models, published
 
 _MASTERNET, _DETECTOR = "Masternet.py:MasterNet", "gsnet_detector"
 
@@ -30,7 +31,10 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     network.add_argument("--plainnet_struct", metavar="TEXT", help="structure string")
     network.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="file with a structure string")
     network.add_argument(
-        "--arch", default=_MASTERNET, metavar="NAME", help=f"what it is built as; {_DETECTOR}: GSNet's detector"
+        "--arch",
+        default=_MASTERNET,
+        metavar="NAME",
+        help=f"a published network, a structure file, or what a structure is built as; {_DETECTOR}: GSNet's detector",
     )
     network.add_argument(
         "--unit", choices=tuple(UNITS), help="GhostShuffle unit (default: searched; detector: deployed)"
@@ -50,9 +54,21 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
 
 def load_network(options: Namespace) -> Network:
     """The network that the options name."""
-    if options.arch != _MASTERNET:
-        raise InputError(f"--arch {options.arch} is not known here: use {_MASTERNET} or {_DETECTOR}")
-    return structure_of(options)
+    if options.arch == _MASTERNET:
+        return structure_of(options)
+    if options.plainnet_struct or options.plainnet_struct_txt:
+        raise InputError(f"--arch {options.arch} has a structure of its own: leave --plainnet_struct out")
+    if options.arch.endswith(".txt"):
+        return PlainNet.read_structure_file(options.arch)
+    return PlainNet.parse(published(options.arch).structure)
+
+
+def style_of(options: Namespace) -> Style:
+    """What the structure does not say: the unit, squeeze-and-excitation, normalisation, residual links."""
+    unit = UNITS[options.unit or "searched"]
+    published_with_se = options.arch in list_models() and published(options.arch).se
+    use_se = options.use_se or unit.use_se or published_with_se
+    return replace(unit, use_se=use_se, no_reslink=options.no_reslink, no_BN=options.no_BN)
 
 
 def structure_of(options: Namespace) -> Network:
@@ -118,9 +134,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(detector_report(options))
         return 0
     network = load_network(options)
-    unit = UNITS[options.unit or "searched"]
-    use_se = options.use_se or unit.use_se
-    style = replace(unit, use_se=use_se, no_reslink=options.no_reslink, no_BN=options.no_BN)
+    style = style_of(options)
     rows = rows_of(network, options, style)
     total = network.cost(options.input_image_size, options.num_classes, style)
     if options.json:

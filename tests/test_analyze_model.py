@@ -53,7 +53,8 @@ def test_ptflops_agrees_but_for_what_it_counts_in_addition(identity, options):
         ([], "Give one of --plainnet_struct"),
         (["--plainnet_struct", "ConvKX(3,8,3)"], "takes 4 numbers"),
         (["--plainnet_struct_txt", "absent.txt"], "absent.txt"),
-        (["--plainnet_struct", "ConvKX(3,8,3,1)", "--arch", "resnet18"], "is not known here"),
+        (["--plainnet_struct", "ConvKX(3,8,3,1)", "--arch", "resnet18"], "has a structure of its own"),
+        (["--arch", "zennet_cifar10_model_size1M"], "did you mean zennet_cifar10_model_size1M_res32"),
         (["--plainnet_struct", "ConvKX(3,8,3,1)", "--input_image_siz", "3"], "did you mean --input_image_size"),
         (["--plainnet_struct", "ConvKX(3,8,3,1)", "--num_classes", "0"], "not a whole number of at least 1"),
     ],
@@ -62,3 +63,12 @@ def test_refusals_are_one_sentence(options, words):
     result = analyze(*options)
     assert (result.returncode, "Traceback" in result.stderr) == (2, False)
     assert words in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "classes", "parameters"),
+    [("zennet_imagenet1k_flops400M_SE_res224", 1000, 7_466_024), ("zennet_cifar10_model_size1M_res32", 10, 994_674)],
+)
+def test_published_networks_have_their_published_parameters(name, classes, parameters):
+    result = analyze("--arch", name, "--num_classes", str(classes), "--json")
+    assert json.loads(result.stdout)["params"] == parameters
