@@ -4,7 +4,7 @@
 
 Four budgets, with the original mutation (of the search space) and the modified one (search_choice), scored by ZenClosedForm.
 A winner is scored by forward passes as the published ones were: residual links off, one repeat with fresh statistics, 224
-pixels (--zen_batch images; mean over --zen_seeds). Every search's folder is kept below --folder: what is there already is not searched
+pixels (--zen_batch images; mean over --zen_seeds). What is below --folder already is not searched
 again. Latencies are sums over TinyNAS's table of a V100, not measured on one.
 """
 

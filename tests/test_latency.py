@@ -158,7 +158,7 @@ def test_one_sentence_for_what_cannot_be_had(table, tmp_path):
     with pytest.raises(LatencyError, match="There is no latency table"):
         LatencyTable.open(tmp_path / "none.db")
     (tmp_path / "text.db").write_text("no database" * 100)
-    with pytest.raises(LatencyError, match="text.db"):
+    with pytest.raises(LatencyError, match=r"text\.db"):
         LatencyTable.open(tmp_path / "text.db")
     with pytest.raises(LatencyError, match="holds latencies of a device, and this is another"):
         LatencyTable.open_for(table.path, "another")

@@ -32,8 +32,10 @@ def benchmark(*options, **environment):
 
 
 def test_every_layer_of_every_kind_can_be_timed():
-    structure = "SuperConvK3BNRELU(3,8,1,1)SuperResIDWE2K5(8,12,2,8,1)SuperGhostShuffleK3(12,16,1,8,2)ConvKXG4(16,8,3,1)Swish(8)"
-    structure += "MaxPool(8,3,2)"
+    structure = (
+        "SuperConvK3BNRELU(3,8,1,1)SuperResIDWE2K5(8,12,2,8,1)SuperGhostShuffleK3(12,16,1,8,2)ConvKXG4(16,8,3,1)"
+    )
+    structure += "Swish(8)MaxPool(8,3,2)"
     for style in (Style(), Style(use_se=True)):
         layers = list_layers(PlainNet.parse(structure), batch=2, resolution=16, num_classes=5, style=style)
         seconds = measure_chain(layers)
