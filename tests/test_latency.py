@@ -1,0 +1,207 @@
+"""Latency of values: layer listings, tables, interpolation, calibration and predictions with known answers."""
+
+import gzip
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import PlainNet
+import ZenNet
+from Latency.calibration import fit
+from Latency.errors import LatencyError
+from Latency.interpolation import LayerCurve, non_negative_least_squares
+from Latency.layers import Layer, list_layers
+from Latency.predictor import LatencyModel, open_model
+from Latency.table import Conditions, LatencyTable, TimedNetwork
+from PlainNet import Style
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("GSNET_DATA", ROOT / "../shared/data"))
+LIBRARY = DATA / "tinynas_v100_conv.fp16.txt.gz"
+NETWORK = PlainNet.parse("SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,16,1,8,3)SuperConvK1BNRELU(16,32,1,1)")
+CONDITIONS = Conditions("fp32", 2, 32)
+
+
+def listed(structure, fuses, **options):
+    layers = list_layers(PlainNet.parse(structure), batch=1, resolution=32, num_classes=None, fuses=fuses, **options)
+    return [(x.kind, x.in_channels, x.height, x.out_channels, x.kernel_size, x.stride, x.fused) for x in layers]
+
+
+@pytest.fixture
+def table(tmp_path):
+    with LatencyTable.create(tmp_path / "table.db", "a device", fuses=False) as made:
+        yield made
+
+
+def known_layers(network=NETWORK):
+    return set(list_layers(network, batch=2, resolution=32, num_classes=10))
+
+
+def test_eager_layers_of_a_residual_block():
+    assert listed("SuperResK3K3(8,16,2,8,1)", fuses=False) == [
+        ("Regular", 8, 32, 8, 3, 2, 0),
+        ("BN", 8, 16, 8, 1, 1, 0),
+        ("ReLU", 8, 16, 8, 1, 1, 0),
+        ("Regular", 8, 16, 16, 3, 1, 0),
+        ("BN", 16, 16, 16, 1, 1, 0),
+        ("Regular", 8, 32, 16, 1, 2, 0),
+        ("BN", 16, 16, 16, 1, 1, 0),
+        ("Add", 16, 16, 16, 1, 1, 0),
+        ("ReLU", 16, 16, 16, 1, 1, 0),
+    ]
+
+
+def test_a_fusing_library_has_convolutions_alone_and_adds_links_in_the_last_of_a_body():
+    assert listed("SuperResK3K3(8,16,2,8,1)", fuses=True) == [
+        ("Regular", 8, 32, 8, 3, 2, 0),
+        ("Regular", 8, 16, 16, 3, 1, 1),
+        ("Regular", 8, 32, 16, 1, 2, 0),
+    ]
+    kinds = [layer[0] for layer in listed("SuperResIDWE2K5(8,8,1,8,1)", fuses=True, style=Style(use_se=True))]
+    assert kinds[:6] == ["Regular", "Depthwise", "Pool", "Regular", "Regular", "Scale"]
+
+
+@pytest.mark.parametrize("fuses", [False, True])
+@pytest.mark.parametrize(
+    "name", ["gsmodel_l", "zennet_imagenet1k_flops400M_SE_res224", "zennet_cifar10_model_size1M_res32"]
+)
+def test_convolutions_listed_cost_what_the_network_costs(name, fuses):
+    entry = ZenNet.published(name)
+    network, style = PlainNet.parse(entry.structure), Style(use_se=entry.se)
+    layers = list_layers(network, batch=1, resolution=224, num_classes=10, style=style, fuses=fuses)
+    flops = sum(
+        x.in_channels // x.groups * x.out_channels * x.kernel_size**2 * x.out_height**2
+        for x in layers
+        if x.is_convolution or x.kind == "Linear"
+    )
+    assert flops == network.cost(224, 10, style).flops
+
+
+def test_a_sum_over_measured_layers(table):
+    table.add_layers("fp32", [(layer, 1e-3) for layer in known_layers()])
+    layers = list_layers(NETWORK, batch=2, resolution=32, num_classes=10)
+    model = LatencyModel(table, CONDITIONS, num_classes=10)
+    assert model.seconds(NETWORK) == pytest.approx(len(layers) * 1e-3)
+    assert model.seconds_per_image(NETWORK) == pytest.approx(len(layers) * 0.5e-3)
+    assert model.predict(NETWORK).spread == 0
+    terms = dict(zip(("dense", "depthwise", "between", "layers"), model.terms(NETWORK), strict=False))
+    dense = sum(layer.kind == "Regular" for layer in layers)
+    assert terms == pytest.approx(
+        {"dense": dense * 1e-3, "depthwise": 0, "between": (len(layers) - dense) * 1e-3, "layers": len(layers)}
+    )
+
+
+def test_repeated_measurements_are_averaged_and_a_failure_loses_none(table):
+    layer = next(iter(known_layers()))
+    table.add_layers("fp32", [(layer, 1e-3)])
+    table.add_layers("fp32", [(layer, 2e-3)])
+    table.add_layers("fp32", [(layer, None)])
+    assert table.layers("fp32", 2) == {layer: pytest.approx(1.5e-3)}
+
+
+def test_interpolation_follows_a_roofline_and_what_lies_above_it():
+    def seconds(width, height):
+        layer = Layer("Regular", 1, width, height, height, width, 3, 1, 0)
+        return layer, 2e-6 + 9 * width**2 * height**2 * 1e-11 * (1 + 0.2 * math.log2(height) / 6)
+
+    measured = [seconds(width, height) for width in (16, 32, 64, 128, 256) for height in (4, 8, 16, 32, 64)]
+    curve = LayerCurve(*zip(*measured, strict=True))
+    for width, height in ((48, 12), (96, 24), (192, 48), (64, 10)):
+        layer, truth = seconds(width, height)
+        assert curve.seconds(layer) == pytest.approx(truth, rel=0.08)
+    near, far = seconds(64, 16)[0], seconds(2048, 64)[0]
+    assert curve.spread(near) < curve.spread(far)
+
+
+def test_non_negative_least_squares():
+    a = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    assert non_negative_least_squares(a, a @ [2.0, 3.0]) == pytest.approx([2, 3])
+    assert non_negative_least_squares(a, np.array([1.0, -1.0, 0.0])) == pytest.approx([0.5, 0])
+
+
+def test_calibration_finds_a_slow_depth_wise_library():
+    generator = np.random.default_rng(0)
+    terms = np.column_stack((generator.uniform(1e-3, 9e-3, (40, 3)), generator.integers(20, 90, 40), np.ones(40)))
+    truth = terms[:, :3] @ [1.1, 1.4, 0.9] + 2e-6 * terms[:, 3]
+    found = fit(terms, truth)
+    assert found.networks == 40
+    assert found.spread < 0.05
+    assert np.abs(np.log(terms @ found.coefficients / truth)).max() < 0.1
+    with pytest.raises(LatencyError, match="at least 6"):
+        fit(terms[:5], truth[:5])
+
+
+def test_predictions_are_calibrated(table, tmp_path):
+    table.add_layers("fp32", [(layer, 1e-3) for layer in known_layers()])
+    plain = LatencyModel(table, CONDITIONS, num_classes=10)
+    terms = [[x * k for x in plain.terms(NETWORK)[:4]] + [1.0] for k in range(1, 9)]
+    table.add_calibration(CONDITIONS, fit(terms, [1.5 * sum(t[:3]) for t in terms]))
+    model = open_model(str(table.path), "predict", CONDITIONS, num_classes=10)
+    assert model.seconds(NETWORK) == pytest.approx(1.5 * plain.seconds(NETWORK), rel=0.02)
+    with pytest.raises(LatencyError, match="not calibrated for batch 2, 64 pixels"):
+        open_model(str(table.path), "predict", CONDITIONS._replace(resolution=64), num_classes=10)
+
+
+def test_rounds_count_by_the_undisturbed_one(table):
+    for number, seconds in enumerate((3.0, 1.0, 2.0)):
+        table.add_network(CONDITIONS, TimedNetwork(str(NETWORK), 10, False, "calibration", seconds), number)
+    assert [one.seconds for one in table.networks(CONDITIONS, "calibration")] == [1.0]
+    assert table.rounds(CONDITIONS, "calibration") == {(n, str(NETWORK)) for n in range(3)}
+
+
+def test_one_sentence_for_what_cannot_be_had(table, tmp_path):
+    with pytest.raises(LatencyError, match="There is no latency table"):
+        LatencyTable.open(tmp_path / "none.db")
+    (tmp_path / "text.db").write_text("no database" * 100)
+    with pytest.raises(LatencyError, match=r"text\.db"):
+        LatencyTable.open(tmp_path / "text.db")
+    with pytest.raises(LatencyError, match="holds latencies of a device, and this is another"):
+        LatencyTable.open_for(table.path, "another")
+    table.add_layers("fp32", [(layer, 1e-3) for layer in known_layers() if layer.kind != "Add"])
+    with pytest.raises(LatencyError, match="Add of 16 x 16 x 16"):
+        LatencyModel(table, CONDITIONS, num_classes=10).seconds(NETWORK)
+    with pytest.raises(LatencyError, match="no layer at fp16, batch 2; it has fp32 at batch 2"):
+        LatencyModel(table, CONDITIONS._replace(precision="fp16"), num_classes=10)
+
+
+def test_tinynas_libraries(tmp_path):
+    file = tmp_path / "tinynas.fp16.txt.gz"
+    with gzip.open(file, "wt") as text:
+        text.write("{Regular,64,8,16,16,8,3,1,1} 0.5\n\n{Depthwise,64,8,16,16,8,3,2,0} -1\n")
+    with LatencyTable.create(tmp_path / "v100.db", "V100", fuses=True) as table:
+        assert table.import_tinynas(file, "fp16") == 2
+        assert table.layers("fp16", 64) == {Layer("Regular", 64, 8, 16, 16, 8, 3, 1, 1): 0.5e-3}
+        (tmp_path / "bad.txt").write_text("{Regular,64,8,16,16,8,3,1} 0.5\n")
+        with pytest.raises(LatencyError, match="line 1"):
+            table.import_tinynas(tmp_path / "bad.txt", "fp16")
+
+
+@pytest.mark.skipif(not LIBRARY.is_file(), reason=f"TinyNAS's V100 table is not in {DATA} (GSNET_DATA)")
+def test_published_latencies_in_order_by_the_table_of_a_v100(tmp_path):
+    from scipy.stats import spearmanr
+
+    published = {"01ms": 0.1, "02ms": 0.2, "03ms": 0.3, "05ms": 0.5, "08ms": 0.8, "12ms": 1.2}
+    published |= {"flops400M_SE": 0.25, "flops600M_SE": 0.36, "flops900M_SE": 0.55}
+    conditions = Conditions("fp16", 64, 224)
+    sums = []
+    with LatencyTable.create(tmp_path / "v100.db", "V100", fuses=True) as table:
+        table.import_tinynas(LIBRARY, "fp16")
+        for key in published:
+            (name,) = (n for n in ZenNet.list_models() if key in n)
+            entry = ZenNet.published(name)
+            model = LatencyModel(table, conditions, num_classes=1000, style=Style(use_se=entry.se))
+            sums.append(model.seconds_per_image(PlainNet.parse(entry.structure)))
+    truth = list(published.values())
+    assert spearmanr(sums[:6], truth[:6]).statistic == pytest.approx(1.0)
+    assert spearmanr(sums, truth).statistic >= 0.9
+
+
+def test_predicting_needs_no_torch():
+    script = "import sys, Latency.predictor, Latency.building, Latency.command; print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"

@@ -1,0 +1,105 @@
+"""Latency on the computer at hand: timing a network, a table of a few layers, and a search that predicts by it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import PlainNet
+from Latency.layers import list_layers
+from Latency.probe import measure_chain
+from Latency.table import LatencyTable
+from PlainNet import Style
+
+ROOT = Path(__file__).parent.parent
+STRUCTURE = "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)"
+SPACE = ["--search_space", "SearchSpace/search_space_ghostshuffle.py", "--plainnet_struct", STRUCTURE]
+
+
+def script(name, *options, **environment):
+    command = [sys.executable, name, *map(str, options)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment, check=False)
+
+
+def benchmark(*options, **environment):
+    result = script("benchmark_network_latency.py", *options, "--json", **environment)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_every_layer_of_every_kind_can_be_timed():
+    structure = (
+        "SuperConvK3BNRELU(3,8,1,1)SuperResIDWE2K5(8,12,2,8,1)SuperGhostShuffleK3(12,16,1,8,2)ConvKXG4(16,8,3,1)"
+    )
+    structure += "Swish(8)MaxPool(8,3,2)"
+    for style in (Style(), Style(use_se=True)):
+        layers = list_layers(PlainNet.parse(structure), batch=2, resolution=16, num_classes=5, style=style)
+        seconds = measure_chain(layers)
+        assert set(seconds) == set(layers)
+        assert all(value is not None and 0 < value < 1 for value in seconds.values())
+
+
+def test_timing_a_network():
+    options = ["--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--input_image_size", 32, "--repeat_times", 20]
+    report = benchmark(*options, "--batch_size_list", "1,2")
+    assert [row["batch"] for row in report["rows"]] == [1, 2]
+    for row in report["rows"]:
+        assert 0 < row["lower_quartile"] <= row["median"] <= row["upper_quartile"]
+        assert row["images_per_second"] * row["median"] / row["batch"] == pytest.approx(1)
+        assert 8 <= row["repeats"] <= 20
+    wrong = script("benchmark_network_latency.py", *options, "--backend", "onnxruntime", "--fp16")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+
+
+def test_a_table_is_built_continued_calibrated_and_searched_by(tmp_path):
+    environment = {"GSNET_LATENCY": str(tmp_path / "cache")}
+    options = [*SPACE, "--input_image_size", 32, "--budget_flops", 1e7, "--max_layers", 8, "--networks", 12]
+    options += ["--calibration_networks", 6]
+    built = benchmark("--build_table", *options, **environment)
+    again = benchmark("--build_table", "--calibrate", *options, **environment)
+    assert again["layers"] == built["layers"] > 50
+    assert again["networks"] == 6
+    predicted = benchmark("--predict", "--arch", "PlainNet", *SPACE[2:], "--input_image_size", 32, "--num_classes", 10,
+                          **environment)  # fmt: skip
+    assert predicted["rows"][0]["calibrated"] and predicted["rows"][0]["seconds"] > 0
+
+    folder = tmp_path / "out"
+    limit = 4 * predicted["rows"][0]["seconds"]
+    search = [*SPACE, "--zero_shot_score", "Params", "--fix_initialize", "--origin", "--evolution_max_iter", 200]
+    search += ["--save_dir", folder, "--budget_latency", limit, "--budget_flops", 1e7, "--max_layers", 8]
+    search += ["--population_size", 16, "--objectives", "score,latency"]
+    result = script("evolution_search.py", *search, **environment)
+    assert result.returncode == 0, result.stderr
+    best = json.loads((folder / "best.json").read_text())["latency"]
+    assert best["source"] == "predict"
+    assert 0 < best["seconds_per_image"] <= limit
+    assert best["measured_seconds_per_image"] > 0
+    for name in ("history.csv", "pareto.csv"):
+        rows = list(csv.DictReader((folder / name).open()))
+        assert any(row["latency"] for row in rows)
+        if name == "history.csv":
+            assert all(float(row["latency"]) <= limit for row in rows if row["outcome"] == "scored")
+
+    foreign = tmp_path / "foreign.db"
+    LatencyTable.create(foreign, "a phone", fuses=False).close()
+    refused = script("benchmark_network_latency.py", "--build_table", *options, "--latency_table", foreign)
+    assert refused.returncode == 2
+    assert "holds latencies of a phone" in refused.stderr
+    missing = script("evolution_search.py", *search, "--latency_table", tmp_path / "none.db", "--overwrite")
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+
+
+def test_missing_layers_are_measured_once(tmp_path):
+    table = tmp_path / "t.db"
+    options = ["--predict", "--measure_missing", "--arch", "PlainNet", "--plainnet_struct", STRUCTURE]
+    options += ["--input_image_size", 32, "--latency_table", table]
+    assert benchmark(*options)["rows"][0]["seconds"] > 0
+    with LatencyTable.open(table) as opened:
+        first = opened.layers("fp32", 1)
+    assert benchmark(*options)["rows"][0]["seconds"] > 0
+    with LatencyTable.open(table) as opened:
+        assert opened.layers("fp32", 1) == first
