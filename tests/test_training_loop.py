@@ -90,7 +90,7 @@ def test_killed_ten_times_and_still_the_same_training(tmp_path, processes):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
     start = processes.Process(target=child, args=(arguments(whole, *HARD),))
     start.start()
-    start.join(60)
+    start.join(300)
     assert start.exitcode == 0
     done = ast.literal_eval((whole / "train_image_classification.done").read_text())
     epoch = (done["training_elasped_time"] + done["validation_elasped_time"]) / 16
@@ -108,7 +108,7 @@ def test_killed_ten_times_and_still_the_same_training(tmp_path, processes):
     assert kills == 10 and len(reached) >= 3 and max(reached) < 16, reached
     last = processes.Process(target=child, args=(arguments(torn, *HARD, "--auto_resume"),))
     last.start()
-    last.join(60)
+    last.join(300)
     assert last.exitcode == 0
     assert_same_weights(whole, torn)
     assert_same_weights(whole, torn, checkpoints.BEST)
