@@ -7,7 +7,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, Subset
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset, get_worker_info
 
 from DataLoader.data_sets import data_set
 from DataLoader.settings import DataSettings
@@ -84,8 +84,13 @@ class SeededImages(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, int]:
         epoch, index = place
+        seed = mixed_seed(self.seed, epoch, index)
+        if get_worker_info() is not None:
+            # A process that only reads has nothing to restore, which takes as long as a crop.
+            torch.random.default_generator.manual_seed(seed)
+            return self.images[index]
         with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(mixed_seed(self.seed, epoch, index))
+            torch.random.default_generator.manual_seed(seed)
             return self.images[index]
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from PlainNet import Block, Network, Style
 from PlainNet.block import PLAIN
 
 
-@dataclass(frozen=True, slots=True)
-class NetworkCosts:
+class NetworkCosts(NamedTuple):
     """What one network costs: layers, then parameters, flops, memory access and the largest feature map in elements.
 
     `latency` is in seconds an image, and NaN where it is not known.
@@ -80,7 +80,7 @@ class PredictedLatency:
 
     def added_to(self, costs: NetworkCosts, network: Network) -> NetworkCosts:
         """The costs with the network's latency."""
-        return replace(costs, latency=self._seconds_per_image(network))
+        return costs._replace(latency=self._seconds_per_image(network))
 
 
 @dataclass(frozen=True)

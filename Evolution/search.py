@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from Evolution.settings import SearchError, SearchSettings
 from Evolution.survival import ParetoPopulation
 from Latency.predictor import LatencyModel, open_model
 from PlainNet import Network, StructureError, Style
+from SearchSpace.random_numbers import CandidateRandom
 
 # While the population is this small, candidates come from the start rather than from parents.
 FIRST_CANDIDATES = 10
@@ -55,15 +55,6 @@ class Progress:
         return ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.most_common())
 
 
-def candidate_seed(seed: int, iteration: int) -> int:
-    """A 63-bit seed for one candidate (SplitMix64 of both numbers; Steele et al. 2014)."""
-    mask = (1 << 64) - 1
-    z = (seed * 0xD1342543DE82EF95 + (iteration + 1) * 0x9E3779B97F4A7C15) & mask
-    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
-    return (z ^ (z >> 31)) >> 1
-
-
 class Search:
     """One search over one history. `advance` runs a round; everything else is bookkeeping.
 
@@ -84,7 +75,7 @@ class Search:
         self._most_layers = settings.max_layers
         self._costs = cost_model(settings)
         self._latency = predicted_latency(settings)
-        self._random = random.Random()
+        self._random = CandidateRandom(settings.seed)
         # Hashes of the structures that were tried. Two of half a million share a 64-bit hash once in 10^8 searches.
         self._tried: set[int] = set()
         self._smallest: dict[str, float] = {}
@@ -113,9 +104,8 @@ class Search:
         self._judge()
 
     def _propose(self, iteration: int) -> Proposal:
-        seed = candidate_seed(self.settings.seed, iteration)
         generator = self._random
-        generator.seed(seed)
+        seed = generator.at(iteration)
         parent = None
         try:
             if len(self.population) <= FIRST_CANDIDATES:
@@ -146,19 +136,19 @@ class Search:
             return _row(proposal, FAILED, proposal.problem)
         if self._most_layers is not None and network.layers > self._most_layers:
             # The one budget that needs no costs.
-            return _row(proposal, OVER_BUDGET, "layers")._replace(layers=network.layers)
+            return _row(proposal, OVER_BUDGET, "layers", (network.layers, None, None, None, None))
         identity = hash(network.text)
         if identity in self._tried:
             return _row(proposal, DUPLICATE)
         costs = self._costs.costs(network)
         if self._budgets and (exceeded := first_exceeded(self._budgets, costs)):
             self._note_smallest(exceeded, costs)
-            return _row(proposal, OVER_BUDGET, exceeded.name, costs)
+            return _row(proposal, OVER_BUDGET, exceeded.name, costs[:5])
         if self._latency is not None and network is not None:
             costs = self._latency.added_to(costs, network)
             if costs.latency > self._latency.limit:
                 self._smallest["latency"] = min(costs.latency, self._smallest.get("latency", math.inf))
-                return _row(proposal, OVER_BUDGET, "latency", costs)
+                return _row(proposal, OVER_BUDGET, "latency", costs[:5], costs.latency)
         self._tried.add(identity)
         return costs
 
@@ -266,22 +256,28 @@ def check_initial(settings: SearchSettings, initial: Network | None) -> None:
 
 
 _Figures = tuple[int | None, int | None, int | None, int | None, int | None]
+_UNKNOWN: _Figures = (None, None, None, None, None)
 
 
-def _row(proposal: Proposal, outcome: str, reason: str = "", costs: NetworkCosts | None = None) -> Row:
-    figures: _Figures = (None, None, None, None, None)
-    if costs is not None:
-        figures = (costs.layers, costs.parameters, costs.flops, costs.memory_access, costs.peak_feature_map)
-    text = proposal.network.text if proposal.network else ""
-    latency = None if costs is None or math.isnan(costs.latency) else costs.latency
-    return Row(proposal.iteration, proposal.parent, proposal.seed, outcome, reason, None, *figures, latency, 0.0, text)
+def _row(
+    proposal: Proposal,
+    outcome: str,
+    reason: str = "",
+    costs: _Figures = _UNKNOWN,
+    latency: float | None = None,
+) -> Row:
+    """The row of a proposal without a score; costs: layers, parameters, FLOPs, memory access, largest map."""
+    iteration, parent, seed, network, _ = proposal
+    text = network.text if network else ""
+    return Row(iteration, parent, seed, outcome, reason, None, *costs, latency, 0.0, text)
 
 
 def _scored_row(proposal: Proposal, costs: NetworkCosts, result: Scored) -> Row:
     if result.score is None:
         outcome = OVER_BUDGET if result.reason == "latency" else FAILED
-        row = _row(proposal, outcome, result.reason, costs)
-        return row._replace(latency=row.latency if result.latency is None else result.latency, seconds=result.seconds)
+        latency = costs.latency if result.latency is None else result.latency
+        known = None if math.isnan(latency) else latency
+        return _row(proposal, outcome, result.reason, costs[:5], known)._replace(seconds=result.seconds)
     return Row(
         proposal.iteration,
         proposal.parent,

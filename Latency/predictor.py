@@ -15,8 +15,7 @@ from Latency.interpolation import LayerCurve
 from Latency.layers import DEPTHWISE, Layer, Listing, classifier_layers, list_layers
 from Latency.table import Calibration, Conditions, LatencyTable
 from PlainNet import Block, Network, Style, SuperBlock
-from PlainNet.block import PLAIN
-from PlainNet.super_blocks import arguments_of_later_layers
+from PlainNet.block import PLAIN, made
 
 TERMS = ("dense", "depthwise", "between", "layers", "network")
 UNCALIBRATED = (1.0, 1.0, 1.0, 0.0, 0.0)
@@ -170,16 +169,14 @@ class LatencyModel:
         terms, out = self._first(block, size)
         seconds = self._weigh(terms)
         if isinstance(block, SuperBlock) and block.sub_layers > 1:
-            arguments = tuple([getattr(block, name) for name in block.argument_names()])
-            later = type(block)(*(*arguments_of_later_layers(type(block), arguments), 1))
+            later = made(type(block), (*block.later_layer(), 1))
             seconds += (block.sub_layers - 1) * self._weigh(self._unit(later, False, out)[0])
         self._blocks[block.text, size] = seconds, out
         return seconds, out
 
     def _first(self, block: Block, size: int) -> tuple[Terms, int]:
         if isinstance(block, SuperBlock) and block.sub_layers > 1:
-            arguments = [getattr(block, name) for name in block.argument_names()]
-            block = type(block)(*(*arguments[:-1], 1))
+            block = made(type(block), (*block.arguments[:-1], 1))
         return self._unit(block, True, size)
 
     def _unit(self, block: Block, first: bool, size: int) -> tuple[Terms, int]:

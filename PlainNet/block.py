@@ -123,6 +123,11 @@ class Block:
         def stride(self) -> int:
             """How many pixels the window moves."""
 
+    @lazy
+    def depth(self) -> int:
+        """Layers as budgets count them: `sub_layers`, 0 for a block that has none."""
+        return getattr(self, "sub_layers", 0)
+
     @classmethod
     def argument_names(cls) -> tuple[str, ...]:
         """The names of the arguments in the structure string, in order."""
@@ -142,8 +147,13 @@ class Block:
     @lazy
     def text(self) -> str:
         """The canonical structure string."""
+        return f"{type(self).__name__}({','.join(map(str, self.arguments))})"
+
+    @lazy
+    def arguments(self) -> tuple[int, ...]:
+        """The integers of the structure string, in order."""
         values = self.__dict__
-        return f"{type(self).__name__}({','.join([str(values[name]) for name in _argument_names(type(self))])})"
+        return tuple([values[name] for name in _argument_names(type(self))])
 
     def __str__(self) -> str:
         return self.text
@@ -158,11 +168,10 @@ class Block:
 
     def with_in_channels(self, channels: int) -> Self:
         """The same block reading `channels` channels."""
-        values = self.__dict__
-        if channels == values["in_channels"]:
+        if channels == self.in_channels:
             return self
-        names = _argument_names(type(self))
-        return interned(type(self), *[channels if name == "in_channels" else values[name] for name in names])
+        place = _argument_names(type(self)).index("in_channels")
+        return interned(type(self), *self.arguments[:place], channels, *self.arguments[place + 1 :])
 
     def accepts(self, channels: int) -> bool:
         """Whether the block can read a map of `channels` channels."""
@@ -197,7 +206,17 @@ class Block:
 @remembered(200_000)
 def interned(block_class: type[BlockT], *arguments: int) -> BlockT:
     """The block with these arguments, the same object each time, so that what it has worked out is found again."""
-    return block_class(*arguments)
+    return made(block_class, arguments)
+
+
+def made(block_class: type[BlockT], arguments: tuple[int, ...]) -> BlockT:
+    """The block with these arguments: what its constructor gives, in half the time that a frozen dataclass takes."""
+    names = _argument_names(block_class)
+    if len(names) != len(arguments) or hasattr(block_class, "__post_init__"):
+        return block_class(*arguments)
+    block = object.__new__(block_class)
+    block.__dict__.update(zip(names, arguments, strict=True), arguments=arguments)
+    return block
 
 
 @remembered(None)

@@ -6,7 +6,6 @@ GhostShuffle unit is GSNet's.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -79,7 +78,10 @@ class BodyBlock(Block):
 
     @lazy
     def stride(self) -> int:  # type: ignore[override]
-        return math.prod(block.stride for block in self.body)
+        product = 1
+        for block in self.body:
+            product *= block.stride
+        return product
 
     @lazy
     def body_text(self) -> str:
@@ -159,16 +161,19 @@ class ResBlock(UnitBlock):
     def figures(self, size: int, style: Style = PLAIN) -> Figures:
         known = self._known_figures.get((size, style))
         if known is None:
-            known = self._known_figures[size, style] = super().figures(size, style)
+            total, out = chain_cost(self.body, size, style)
+            if self.has_projection:
+                total = total.plus(self._projection_cost(size, out, style))
+            known = self._known_figures[size, style] = (*total, out)
         return known
 
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
-        total, out = chain_cost(self.body, size, style)
-        if not self.has_projection:
-            return total
-        normalisation = 0 if style.no_BN else 2 * self.out_channels
-        projection = convolution_cost(self.in_channels, self.out_channels, 1, size, out)
-        return total.plus(projection).plus(Cost(parameters=self.out_channels + normalisation))
+        return Cost(*self.figures(size, style)[:4])
+
+    def _projection_cost(self, size: int, out: int, style: Style) -> Cost:
+        width = self.out_channels
+        parameters, *others = convolution_cost(self.in_channels, width, 1, size, out)
+        return Cost(parameters + (width if style.no_BN else 3 * width), *others)
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
         shortcut = b""
@@ -253,8 +258,11 @@ class GhostShuffleBlock(UnitBlock):
         return super().with_in_channels(channels // 2 if self.stride == 1 else channels)
 
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
-        body, _ = chain_cost(self.body, size, style)
-        return body.plus(chain_cost(self.projection(style), size, style)[0])
+        return Cost(*self.figures(size, style)[:4])
+
+    def figures(self, size: int, style: Style = PLAIN) -> Figures:
+        body, out = chain_cost(self.body, size, style)
+        return (*body.plus(chain_cost(self.projection(style), size, style)[0]), out)
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
         enter = mean_field.split(self.body_channels) if self.stride == 1 else mean_field.COPY

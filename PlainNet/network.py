@@ -58,7 +58,7 @@ class Network:
     @lazy
     def layers(self) -> int:
         """Depth as budgets count it: the sum of `sub_layers`, stems and heads included."""
-        return sum([getattr(block, "sub_layers", 0) for block in self.blocks])
+        return sum([block.depth for block in self.blocks])
 
     def output_size(self, resolution: int) -> int:
         """Height of the last map, before pooling, for an image of height `resolution`."""

@@ -21,6 +21,7 @@ from PlainNet.block import (
     chain_mean_field,
     chain_output_size,
     interned,
+    made,
     smart_round,
 )
 from PlainNet.composite_blocks import ResBlock, ResBlockProj
@@ -60,14 +61,13 @@ class SuperBlock(Block):
 
     def figures(self, size: int, style: Style = PLAIN) -> Figures:
         # Neighbours in a search differ in depth more often than in the layers themselves: layers are what is remembered.
-        block_class, values = type(self), self.__dict__
-        arguments = tuple([values[name] for name in self.argument_names()])
-        first = _layer_figures(block_class, arguments[:-1], True, size, style)
+        first = _layer_figures(type(self), self.arguments[:-1], True, size, style)
         repeats = self.sub_layers - 1
         if not repeats:
             return first
-        later = arguments_of_later_layers(block_class, arguments)
-        parameters, flops, memory_access, peak, out = _layer_figures(block_class, later, False, first[4], style)
+        parameters, flops, memory_access, peak, out = _layer_figures(
+            type(self), self.later_layer(), False, first[4], style
+        )
         return (
             first[0] + parameters * repeats,
             first[1] + flops * repeats,
@@ -77,11 +77,18 @@ class SuperBlock(Block):
         )
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
-        steps = _layer_mean_field(self._changed(sub_layers=1), True, style)
-        if self.sub_layers > 1:
-            later = self._changed(in_channels=self.out_channels, stride=1, sub_layers=1)
-            steps += _layer_mean_field(later, False, style) * (self.sub_layers - 1)
-        return steps
+        first = _layer_mean_field(type(self), self.arguments[:-1], True, style)
+        repeats = self.sub_layers - 1
+        if not repeats:
+            return first
+        return first + _layer_mean_field(type(self), self.later_layer(), False, style) * repeats
+
+    def later_layer(self) -> tuple[int, ...]:
+        """All arguments but `sub_layers`, as a layer after the first has them: as wide as its output, with stride 1."""
+        in_place, out_place, stride_place = _places(type(self))
+        later = list(self.arguments[:-1])
+        later[in_place], later[stride_place] = later[out_place], 1
+        return tuple(later)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -116,14 +123,6 @@ def _distinct_layers(block: SuperBlock, style: Style) -> tuple[Blocks, Blocks]:
     return first, later
 
 
-def arguments_of_later_layers(block_class: type[SuperBlock], arguments: tuple[int, ...]) -> tuple[int, ...]:
-    """All arguments but `sub_layers`, as a layer after the first has them: as wide as its output, with stride 1."""
-    in_place, out_place, stride_place = _places(block_class)
-    later = list(arguments[:-1])
-    later[in_place], later[stride_place] = later[out_place], 1
-    return tuple(later)
-
-
 @remembered(None)
 def _places(block_class: type[SuperBlock]) -> tuple[int, int, int]:
     names = block_class.argument_names()
@@ -135,21 +134,22 @@ def _layer_figures(
     block_class: type[SuperBlock], arguments: tuple[int, ...], first: bool, size: int, style: Style
 ) -> Figures:
     """Costs of the one layer of a super-block with these arguments, taken as a first or as a later one."""
-    block = block_class(*(*arguments, 1))
+    block = made(block_class, (*arguments, 1))
     total, out = chain_cost(block.layer(block.in_channels, block.stride, first, style), size, style)
     return (*total, out)
 
 
-@lru_cache(maxsize=20_000)
-def _layer_mean_field(block: SuperBlock, first: bool, style: Style) -> Steps:
-    """Mean-field steps of a super-block's only layer, taken as a first or as a later one."""
+@remembered(20_000)
+def _layer_mean_field(block_class: type[SuperBlock], arguments: tuple[int, ...], first: bool, style: Style) -> Steps:
+    """Mean-field steps of the one layer of a super-block with these arguments, taken as a first or as a later one."""
+    block = made(block_class, (*arguments, 1))
     return chain_mean_field(block.layer(block.in_channels, block.stride, first, style), style)
 
 
 # A search meets the same pieces again and again: each is made once, and remembers what it costs.
 @lru_cache(maxsize=50_000)
 def _conv_bn(in_channels: int, out_channels: int, kernel_size: int, stride: int, no_BN: bool) -> Blocks:
-    convolution = ConvKX(in_channels, out_channels, kernel_size, stride)
+    convolution = made(ConvKX, (in_channels, out_channels, kernel_size, stride))
     return (convolution,) if no_BN else (convolution, interned(BN, out_channels))
 
 
@@ -160,13 +160,13 @@ def _conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int, stride:
 
 @lru_cache(maxsize=50_000)
 def _depthwise_bn(channels: int, kernel_size: int, stride: int, no_BN: bool) -> Blocks:
-    convolution = ConvDW(channels, kernel_size, stride)
+    convolution = made(ConvDW, (channels, kernel_size, stride))
     return (convolution,) if no_BN else (convolution, interned(BN, channels))
 
 
 @lru_cache(maxsize=50_000)
 def _ghost_bn(in_channels: int, out_channels: int, no_BN: bool) -> Blocks:
-    convolution = GhostConv(in_channels, out_channels, 1, 1)
+    convolution = made(GhostConv, (in_channels, out_channels, 1, 1))
     return (convolution,) if no_BN else (convolution, interned(BN, out_channels))
 
 

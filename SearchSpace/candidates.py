@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from PlainNet import Block, SuperBlock, smart_round
 from PlainNet.block import interned
+from PlainNet.lazy import remembered
 from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvKXBNRELU
 
 Item = TypeVar("Item")
@@ -38,11 +39,16 @@ def pick(options: Sequence[Item], generator: random.Random) -> Item:
     return options[int(generator.random() * len(options))]
 
 
+@remembered(None)
+def _has_bottleneck(block_type: type[SuperBlock]) -> bool:
+    return "bottleneck_channels" in block_type.argument_names()
+
+
 def make_block(
     block_type: type[SuperBlock], in_channels: int, out_channels: int, stride: int, bottleneck: int, sub_layers: int
 ) -> SuperBlock:
     """A super-block of a type that takes a bottleneck width or one that does not."""
-    if "bottleneck_channels" in block_type.argument_names():
+    if _has_bottleneck(block_type):
         return interned(block_type, in_channels, out_channels, stride, bottleneck, sub_layers)
     return interned(block_type, in_channels, out_channels, stride, sub_layers)
 
@@ -93,13 +99,18 @@ class TypedSpace:
             return interned(type(block), block.in_channels, width, block.stride, 1)
         if not isinstance(block, SuperBlock):
             return block
+        types, widths = self.block_types, channel_candidates(block.out_channels, self.largest_width)
+        bottlenecks = channel_candidates(bottleneck_of(block), self.largest_width)
+        depths = sub_layer_candidates(block.sub_layers)
+        # `pick` written out: these draws are most of what a search does.
+        draw = generator.random
         return make_block(
-            pick(self.block_types, generator),
+            types[int(draw() * len(types))],
             block.in_channels,
-            pick(channel_candidates(block.out_channels, self.largest_width), generator),
+            widths[int(draw() * len(widths))],
             block.stride,
-            pick(channel_candidates(bottleneck_of(block), self.largest_width), generator),
-            pick(sub_layer_candidates(block.sub_layers), generator),
+            bottlenecks[int(draw() * len(bottlenecks))],
+            depths[int(draw() * len(depths))],
         )
 
     def _convolutions(self, block: SuperConvKXBNRELU) -> list[SuperConvKXBNRELU]:

@@ -19,12 +19,12 @@ def mutate(network: Network, sample_block: SampleBlock, generator: random.Random
     block cannot take its new width.
     """
     blocks = list(network.blocks)
-    replaced: set[int] = set()
+    replaced: list[int] = []
     for _ in range(replacements):
         index = int(generator.random() * len(blocks))
         if index in replaced:
             continue
-        replaced.add(index)
+        replaced.append(index)
         block = sample_block(blocks, index, generator)
         blocks[index] = block.with_in_channels(blocks[index - 1].out_channels) if index else block
     # Only what follows a replaced block may read another width than before. From the back, so that splitting moves no index

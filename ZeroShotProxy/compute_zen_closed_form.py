@@ -8,7 +8,7 @@ import numpy as np
 
 from PlainNet import Block, Network, StructureError, Style
 from PlainNet.mean_field import STEP_WIDTH, Steps
-from ZeroShotProxy.mean_field_machine import FAILURES, run
+from ZeroShotProxy.mean_field_machine import FAILURES, prepare, run
 from ZeroShotProxy.registry import Needs, ProxyFailure, proxy
 from ZeroShotProxy.scoring import ScoringContext
 
@@ -31,6 +31,7 @@ class ClosedForm:
         self.gamma = gamma
         self.style = style
         self._steps: dict[str, Steps] = {}
+        prepare()
 
     def score(self, network: Network) -> float:
         """Expected Zen-Score. Raises ProxyFailure where a block has no mean-field rule."""

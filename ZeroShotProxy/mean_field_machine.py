@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import math
+import threading
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from PlainNet.mean_field import NORMALISE, STEP_WIDTH
 from ZeroShotProxy import mean_field_kernel as kernel
 from ZeroShotProxy.mean_field_activations import compiled, scale_mean
 from ZeroShotProxy.mean_field_joins import (
@@ -45,6 +48,10 @@ from ZeroShotProxy.mean_field_kernel import (
     depthwise,
     normalise,
 )
+
+log = logging.getLogger(__name__)
+# Loading the compiled machine takes half a second; what takes longer than this is compiling.
+_SECONDS_TO_LOAD = 3.0
 
 FAILURES = {
     TOO_DEEP: "its branches are nested too deeply",
@@ -161,3 +168,16 @@ def _source_version() -> int:
 
 
 run = _kept_on_disk(_source_version())
+
+
+def prepare() -> None:
+    """Have the machine ready: load it, or compile it where no run has done so before, which is said in the log."""
+    text = "compiling the closed form for this computer, once: about 20 seconds"
+    notice = threading.Timer(_SECONDS_TO_LOAD, log.info, (text,))
+    notice.daemon = True
+    notice.start()
+    try:
+        # With the types of every later call: numba compiles for types.
+        run(np.frombuffer(NORMALISE).reshape(-1, STEP_WIDTH), 1, 0.01, 3)
+    finally:
+        notice.cancel()

@@ -17,7 +17,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def _places(first: int, end: int, side: int, step: int) -> list[int]:
     return places if step == side or places[-1] == end - side else [*places, end - side]
 
 
-def write_set(folder: Path, columns: dict[str, tuple[int, int | None, int]], side: int) -> Path:
+def write_set(folder: Path, columns: Mapping[str, tuple[int, int | None, int]], side: int) -> Path:
     """The tiles of some images as COCO's JSON, beside them; returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
     data = scenes()

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from benchmarks import nas_bench_201, nas_bench_macro
-from Evolution.search import candidate_seed
+from SearchSpace.random_numbers import candidate_seed
 from ZeroShotProxy import Needs, ProxyFailure, ScoringSettings, get_proxy, score
 
 DISCONNECTED = "no path from the image to the logits"

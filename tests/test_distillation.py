@@ -243,3 +243,19 @@ def test_networks_that_cannot_be_traced_are_named():
 
     with pytest.raises(InputError, match="Branching cannot be traced"):
         stage_features(Branching(), 4, 16)
+
+
+def test_the_published_recipe_runs_two_batches(tmp_path):
+    """The ImageNet recipe of the published scripts, on noise and at smaller sides; the weights cannot be had here."""
+    pytest.importorskip("timm", reason="timm is not installed")
+    structure = tmp_path / "best_structure.txt"
+    structure.write_text("SuperConvK3BNRELU(3,8,2,1)SuperResIDWE6K3(8,16,8,8,1)SuperResIDWE6K3(16,16,2,8,1)")
+    recipe = f"""
+        --workers_per_gpu 0 --arch Masternet.py:MasterNet --plainnet_struct_txt {structure} --use_se --nesterov
+        --bn_momentum 0.01 --wd 4e-5 --weight_init custom --label_smoothing --random_erase --mixup --auto_augment
+        --lr_per_256 0.1 --target_lr_per_256 0.0 --lr_mode cosine --optimizer sgd --epochs 480 --warmup 5
+        --teacher_arch geffnet_tf_efficientnet_b3_ns --teacher_feature_weight 1.0 --teacher_logit_weight 1.0
+        --ts_proj_no_relu --ts_proj_no_bn --target_downsample_ratio 16 --batch_size_per_gpu 4 --num_classes 1000
+        --teacher_input_image_size 96 --input_image_size 64 --dataset fake --teacher_untrained --dist_mode cpu
+    """
+    assert script.main([*recipe.split(), "--save_dir", str(tmp_path / "none"), "--dry_run"]) == 0

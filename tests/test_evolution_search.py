@@ -17,9 +17,9 @@ from Evolution.archive import COSTS, Archive
 from Evolution.budgets import CostModel, first_exceeded, make_budgets
 from Evolution.history import Row
 from Evolution.population import Member, Population
-from Evolution.search import candidate_seed
 from Evolution.survival import select
 from PlainNet import Style
+from SearchSpace.random_numbers import candidate_seed
 
 ROOT = Path(__file__).parent.parent
 STRUCTURES = json.loads((ROOT / "tests/golden/structures.json").read_text())["structures"]

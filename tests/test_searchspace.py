@@ -11,6 +11,7 @@ import PlainNet
 from SearchSpace import SearchSpaceError, load_block_types, load_search_space, search_choice
 from SearchSpace.candidates import channel_candidates, sub_layer_candidates
 from SearchSpace.mutation import mutate
+from SearchSpace.random_numbers import CandidateRandom, candidate_seed, further_numbers
 
 ROOT = Path(__file__).parent.parent
 LANGUAGE = json.loads((ROOT / "tests/golden/language.json").read_text())
@@ -144,3 +145,36 @@ def test_block_files_that_are_not_registered(tmp_path):
     )
     with pytest.raises(SearchSpaceError, match="two registration lines"):
         load_block_types([path])
+
+
+def test_a_candidate_has_the_same_numbers_whatever_came_before():
+    fresh, used = CandidateRandom(7), CandidateRandom(7)
+    for iteration in (0, 255, 256, 3):
+        used.at(iteration)
+        used.choice(range(100))
+    assert fresh.at(100_000) == used.at(100_000) == candidate_seed(7, 100_000)
+    # More numbers than are prepared at once, by every kind of method.
+    first, second = ([g.random() for _ in range(40)] + [g.randrange(10**12), g.gauss(0, 1)] for g in (fresh, used))
+    assert first == second
+    assert len(set(first)) == len(first)
+
+
+def test_a_candidates_numbers_are_splitmix64():
+    # Reference output for seed 1234567 (Vigna's splitmix64.c), as 53-bit fractions.
+    generator = CandidateRandom(0)
+    reference = [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    further = further_numbers(1234567, 0)
+    assert [next(further) for _ in reference] == [(value >> 11) * 2.0**-53 for value in reference]
+    seed = generator.at(0)
+    ahead = further_numbers(seed, 0)
+    assert [generator.random() for _ in range(30)] == [next(ahead) for _ in range(30)]
+
+
+def test_random_bits_are_uniform():
+    generator = CandidateRandom(1)
+    counts = [0] * 5
+    for iteration in range(2_000):
+        generator.at(iteration)
+        counts[generator.choice(range(5))] += 1
+    # Chi-squared with 4 degrees of freedom; 18.5 is exceeded once in a thousand.
+    assert sum((count - 400) ** 2 / 400 for count in counts) < 18.5

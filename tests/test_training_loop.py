@@ -5,6 +5,7 @@ import csv
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train_image_classification as script
 from Interface.options import InputError
@@ -152,7 +154,8 @@ def test_a_finished_training_is_left_alone(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path, capsys):
     assert script.main(arguments(tmp_path, "--epochs", 3, "--batch_size", 64, "--lr", 1e30)) == 1
-    assert "no longer a number in epoch 1" in capsys.readouterr().err
+    message = capsys.readouterr().err
+    assert "no longer a number in epoch 1" in message and "nothing is kept" in message
     assert not (tmp_path / checkpoints.LATEST).exists() and not (tmp_path / "train_image_classification.done").exists()
 
 
@@ -180,9 +183,31 @@ def test_another_network_s_checkpoint_is_refused(tmp_path):
         script.main(arguments(tmp_path / "b", "--resume", tmp_path / checkpoints.LATEST, network=other))
 
 
-def test_a_dry_run_writes_nothing(tmp_path, caplog):
-    assert script.main(arguments(tmp_path / "none", "--dry_run", "--batch_size", 16)) == 0
+def test_a_dry_run_estimates_and_writes_nothing(tmp_path, capsys):
+    assert script.main(arguments(tmp_path / "none", "--dry_run", "--batch_size", 16, "--epochs", 7)) == 0
+    assert re.search(r"s an epoch, [\d.]+ h for 7 epochs; \d+\.\d\d GB of memory", capsys.readouterr().err)
     assert not (tmp_path / "none").exists()
+
+
+def test_tensorboard_shows_the_log_s_curves_and_the_graph(tmp_path):
+    assert script.main(arguments(tmp_path, "--epochs", 2, "--batch_size", 128)) == 0
+    events = EventAccumulator(str(tmp_path / "runs")).Reload()
+    for column, name in (
+        ("lr", "learning rate"),
+        ("train_loss", "loss/training"),
+        ("val_acc1", "accuracy/validation top-1"),
+    ):
+        shown = [(point.step, point.value) for point in events.Scalars(name)]
+        logged = [(int(row["epoch"]) + 1, pytest.approx(float(row[column]), rel=1e-5)) for row in log_rows(tmp_path)]
+        assert shown == logged
+    assert "fc_linear" in str(events.Graph())
+
+
+def test_options_of_a_teacher_are_accepted_with_a_word_where_there_is_none(tmp_path, capsys):
+    more = ("--teacher_arch", "resnet18", "--teacher_pretrained", "--ts_proj_no_bn", "--deterministic", "--dry_run")
+    assert script.main(arguments(tmp_path / "none", *more)) == 0
+    found = capsys.readouterr().err
+    assert "--teacher_arch has no effect: ts_train_image_classification.py" in found and "--seed fixes" in found
 
 
 def test_accumulated_parts_are_one_step(tmp_path):

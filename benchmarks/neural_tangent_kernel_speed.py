@@ -1,0 +1,76 @@
+"""The neural tangent kernel of TE-NAS against one backward pass an image, on the same networks of CIFAR size, one thread.
+
+    python -m benchmarks.neural_tangent_kernel_speed
+
+The last column is the largest difference of the two kernels over the largest entry; the figures are processor seconds, the
+smaller of --rounds, both ways taking turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+import PlainNet
+from Masternet import MasterNet
+from ZeroShotProxy.neural_tangent_kernel import neural_tangent_kernel
+
+STRUCTURES = Path(__file__).parent.parent / "tests/golden/structures.json"
+WANTED = re.compile(r"(init_\w+_cifar|zennet_cifar_.*|init_GS_2M|mut_XXBL_0)$")
+
+
+def kernel_of_backward_passes(network: nn.Module, images: Tensor) -> Tensor:
+    """One backward pass an image, as TE-NAS is published; the weight gradients' inner products in float64."""
+    weights = [parameter for name, parameter in network.named_parameters() if "weight" in name]
+    outputs = network(images).sum(dim=1)
+    gradients = []
+    for output in outputs:
+        parts = torch.autograd.grad(output, weights, retain_graph=True)
+        gradients.append(torch.cat([part.flatten() for part in parts]))
+    jacobian = torch.stack(gradients).double()
+    return jacobian @ jacobian.T
+
+
+def processor_seconds(compute: Callable[[nn.Module, Tensor], Tensor], network: nn.Module, images: Tensor) -> tuple:
+    """Seconds of one kernel, and the kernel."""
+    start = time.process_time()
+    kernel = compute(network, images)
+    return time.process_time() - start, kernel
+
+
+def main() -> int:
+    """Print one row a network, and the ratio of the totals."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=2, metavar="N", help="kernels of each way (default: 2)")
+    parser.add_argument("--batch_size", type=int, default=8, metavar="N", help="images (default: 8)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cases = [c for c in json.loads(STRUCTURES.read_text())["structures"] if WANTED.match(c["id"])]
+    print(f"{'network':<34} {'backward s':>10} {'ours s':>8} {'ratio':>6} {'difference':>11}")
+    totals = [0.0, 0.0]
+    for case in cases:
+        torch.manual_seed(0)
+        network = MasterNet(num_classes=10, plainnet_struct=PlainNet.parse(case["string"])).train()
+        images = torch.randn(options.batch_size, 3, 32, 32)
+        ways = (kernel_of_backward_passes, neural_tangent_kernel)
+        results = [[processor_seconds(way, network, images) for way in ways] for _ in range(options.rounds)]
+        seconds = [min(row[way][0] for row in results) for way in (0, 1)]
+        expected, kernel = results[0][0][1], results[0][1][1]
+        difference = float((kernel - expected).abs().max() / expected.abs().max())
+        totals = [total + spent for total, spent in zip(totals, seconds, strict=True)]
+        print(f"{case['id']:<34} {seconds[0]:>10.2f} {seconds[1]:>8.2f} {seconds[0] / seconds[1]:>6.2f} {difference:>11.1e}",
+              flush=True)  # fmt: skip
+    print(f"{'total':<34} {totals[0]:>10.2f} {totals[1]:>8.2f} {totals[0] / totals[1]:>6.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
