@@ -44,6 +44,13 @@ STRUCTURE = (
 TRAINING_TILE, HELD_OUT_TILE = 300, 200
 # Pixels of the input for one of the image: tiles of either size are seen at the same scale.
 INPUT, HELD_OUT_INPUT = 192, 128
+SCORING: dict[str, object] = {
+    "input_image_size": HELD_OUT_INPUT,
+    "protocol": "coco",
+    "regions": "drop",
+    "nms_threshold": 0.5,
+    "draw": 10,
+}
 # A tree at the edge of a tile counts where so much of it is inside.
 VISIBLE = 0.4
 
@@ -106,6 +113,29 @@ def run(script: str, *arguments: str) -> str:
     return subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
 
 
+def arguments(options: dict[str, object]) -> list[str]:
+    """Options as a command line."""
+    return [text for name, value in options.items() for text in (f"--{name}", str(value))]
+
+
+def trained(folder: Path, recipe: dict[str, object]) -> float:
+    """Train, unless that is done; returns the CPU minutes that it took."""
+    record = folder / "cpu_minutes.json"
+    if not record.is_file():
+        run("train_detection.py", "--auto_resume", "--no_auxiliary", *arguments(recipe))
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        write_text(record, json.dumps((used.ru_utime + used.ru_stime) / 60))
+    return json.loads(record.read_text())
+
+
+def mosaic(files: list[Path], columns: int = 5) -> np.ndarray:
+    """Pictures side by side, each padded below to the height of the highest."""
+    pictures = [cv2.imread(str(file)) for file in files]
+    height = max(picture.shape[0] for picture in pictures)
+    padded = [cv2.copyMakeBorder(p, 0, height - p.shape[0] + 4, 0, 4, cv2.BORDER_CONSTANT) for p in pictures]
+    return np.vstack([np.hstack(padded[i : i + columns]) for i in range(0, len(padded), columns)])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--save_dir", type=Path, required=True)
@@ -135,34 +165,18 @@ def main() -> None:
         "print_freq": 100,
         "save_dir": folder / "detector",
     }
-    run(
-        "train_detection.py",
-        "--auto_resume",
-        "--no_auxiliary",
-        *(text for k, v in recipe.items() for text in (f"--{k}", str(v))),
-    )
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    minutes = (used.ru_utime + used.ru_stime) / 60
-    weights = folder / "detector/latest-params_rank0.pth"
+    minutes = trained(folder, recipe)
     found = run(
         "val_detection.py",
-        *("--weights", str(weights), "--data_dir", str(held_out), "--input_image_size", str(HELD_OUT_INPUT)),
-        *(
-            "--protocol",
-            "coco",
-            "--regions",
-            "drop",
-            "--json",
-            "--draw",
-            "10",
-            "--nms_threshold",
-            "0.5",
-            "--save_dir",
-            str(folder / "drawn"),
-        ),
+        *arguments({"weights": folder / "detector/latest-params_rank0.pth", "data_dir": held_out} | SCORING),
+        *("--json", "--save_dir", str(folder / "drawn")),
     )
     figures = json.loads(found) | {"cpu_minutes": minutes, "recipe": {k: str(v) for k, v in recipe.items()}}
     write_text(folder / "figures.json", json.dumps(figures, indent=1) + "\n")
+    if options.docs is not None:
+        options.docs.mkdir(parents=True, exist_ok=True)
+        picture = mosaic(sorted((folder / "drawn").glob("*.png")))
+        cv2.imwrite(str(options.docs / "trees.jpg"), picture, [cv2.IMWRITE_JPEG_QUALITY, 85])
     print(f"held-out AP50 {figures['AP50']:.1f} %, AP {figures['AP']:.1f} %, {minutes:.1f} CPU minutes of training")
 
 
