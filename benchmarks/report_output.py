@@ -188,7 +188,7 @@ def plot_summary(path: Path, correlations: Sequence[CorrelationRow], searches: S
         right.set(
             yticks=range(len(found)),
             yticklabels=names_and_means,
-            xlabel="accuracy of the search's winner, % (mean and deviation)",
+            xlabel="winner of the search, % (mean, deviation)",
         )
         if found:
             optimum = found[0].mean + found[0].regret
