@@ -19,6 +19,8 @@ from typing import IO, NamedTuple
 from Evolution.settings import SearchError, SearchSettings
 
 SCHEMA_VERSION = 2
+# How candidates get their random numbers: a search continues with those that it was begun with.
+RANDOM_NUMBERS = "SplitMix64"
 DATABASE = "search.db"
 _SECONDS_BETWEEN_COMMITS = 0.9
 _ROWS_BETWEEN_CLOCKS = 64
@@ -94,6 +96,7 @@ class History:
         with _reporting(history.path):
             history._connection.executescript(_SCHEMA)
             meta = {"schema_version": str(SCHEMA_VERSION), "settings": settings.to_json(), "finished": "0"}
+            meta["random_numbers"] = RANDOM_NUMBERS
             history._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             history._connection.commit()
         return history
@@ -123,6 +126,13 @@ class History:
     @settings.setter
     def settings(self, settings: SearchSettings) -> None:
         self._set_meta("settings", settings.to_json())
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether this program draws the same candidates as the one that began the search."""
+        with _reporting(self.path):
+            found = self._connection.execute("SELECT value FROM meta WHERE key = 'random_numbers'").fetchone()
+        return found == (RANDOM_NUMBERS,)
 
     @property
     def finished(self) -> bool:

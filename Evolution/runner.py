@@ -145,6 +145,12 @@ def open_history(settings: SearchSettings, folder: Path, resume: bool) -> Histor
             f"{folder} holds an unfinished search: continue it with --resume, or start anew with --overwrite"
         )
     history = History.open(folder)
+    if not history.can_continue:
+        history.close()
+        raise SearchError(
+            f"{folder} was begun by an older version, which drew other candidates: --report {folder} shows what it found, "
+            "--overwrite starts anew"
+        )
     if differences := settings.differences(history.settings):
         history.close()
         raise SearchError(f"--resume continues a search as it was, but {'; '.join(differences)}")

@@ -185,13 +185,17 @@ def plot_summary(path: Path, correlations: Sequence[CorrelationRow], searches: S
         means = [s.mean for s in found]
         right.errorbar(means, range(len(found)), xerr=[s.std for s in found], fmt="s", color="tab:orange", capsize=3)
         names_and_means = [f"{s.proxy} ({s.mean:.2f})" for s in found]
-        right.set(yticks=range(len(found)), yticklabels=names_and_means, xlabel="accuracy of the search's winner, %")
+        right.set(
+            yticks=range(len(found)),
+            yticklabels=names_and_means,
+            xlabel="winner of the search, % (mean, deviation)",
+        )
         if found:
             optimum = found[0].mean + found[0].regret
             right.axvline(optimum, color="grey", linestyle=":", label="best of the benchmark")
             # A search that knows nothing can be tens of points behind: its mean stands beside its name.
             right.set_xlim(max(right.get_xlim()[0], optimum - _WINNERS_SHOWN), optimum + 0.3)
-            right.legend(loc="lower left")
+            right.legend(loc="upper left")
         for axis in (left, right):
             axis.grid(alpha=0.3)
     _save(path, figure)
