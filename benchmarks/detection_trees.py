@@ -130,7 +130,7 @@ def trained(folder: Path, recipe: dict[str, object]) -> float:
 
 def mosaic(files: list[Path], columns: int = 5) -> np.ndarray:
     """Pictures side by side, each padded below to the height of the highest."""
-    pictures = [cv2.imread(str(file)) for file in files]
+    pictures = [np.ascontiguousarray(read_image(file)[:, :, ::-1]) for file in files]
     height = max(picture.shape[0] for picture in pictures)
     padded = [cv2.copyMakeBorder(p, 0, height - p.shape[0] + 4, 0, 4, cv2.BORDER_CONSTANT) for p in pictures]
     return np.vstack([np.hstack(padded[i : i + columns]) for i in range(0, len(padded), columns)])

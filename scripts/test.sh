@@ -14,4 +14,4 @@ cd "$ROOT"
     echo "ruff format would change files: run .venv/bin/ruff format ." >&2
     exit 1
 }
-exec "$PYTHON" -m pytest "$@"
+exec "$PYTHON" -m pytest -n 2 --dist loadfile "$@"

@@ -59,7 +59,7 @@ def test_rooms_import_only_what_is_below_them(room):
 
 @pytest.mark.parametrize(
     "module",
-    ["PlainNet", "SearchSpace", "ZeroShotProxy", "ZenNet", "DataLoader", "ModelLoader", "Validation", *SCRIPTS],
+    ["PlainNet", "SearchSpace", "ZeroShotProxy", "ZenNet", "DataLoader", "ModelLoader", "Validation", *sorted(SCRIPTS)],
 )
 def test_values_need_no_torch(module):
     script = f"import sys, {module}; print('torch' in sys.modules)"
