@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 _LOG = logging.getLogger(__name__)
-FOLDER = "runs"
+FOLDER = "runs/logs"
 _NAMES = {
     "lr": "learning rate",
     "train_loss": "loss/training",
@@ -29,7 +29,7 @@ _NAMES = {
 
 
 class Curves:
-    """Writes into the folder `runs` of the results. epoch: where the training goes on; what was written of it and of
+    """Writes into the folder `runs/logs` of the results. epoch: where the training goes on; what was written of it and of
     later ones before an interruption is not shown."""
 
     def __init__(self, folder: Path, epoch: int = 0) -> None:

@@ -29,6 +29,7 @@ _RETIRED = {
     "--world-size": (1, "torchrun --nproc_per_node says it"),
     "--rank": (1, "torchrun says it"),
     "--local_rank": (1, "torchrun says it"),
+    "--local-rank": (1, "torchrun says it"),
     "--independent_training": (0, "start the script once for each training"),
     "--dataloader_testing": (0, "use --dry_run"),
     "--strict_load": (0, "loading is always strict"),

@@ -1,0 +1,62 @@
+"""Every published option of the two training scripts is understood, and those without effect say what does their work."""
+
+import shlex
+
+import pytest
+
+import train_image_classification
+import ts_train_image_classification
+from Training.distillation_options import add_distillation_options
+from Training.options import parse, parser, retire_distillation
+
+# As published scripts write them, in the order of the published table.
+PUBLISHED = shlex.split(
+    "--evaluate_only --apex --apex_loss_scale dynamic --apex_opt_level O1 --fp16 --channels-last False --local_rank "
+    "0 --local-rank 0 --deterministic --prof -1 --dist_mode single --independent_training --world-size 1 --rank -1 --gpu 0 "
+    "--sync_bn --num_job_splits 4 --job_id 1 --fp16_allreduce --batches_per_allreduce 1 --lr 0.1 --target_lr 0 "
+    "--lr_per_256 0.1 --target_lr_per_256 0.0 --lr_mode cosine --warmup 5 --epoch_offset 0 --lr_stage_list 30,60,80 "
+    "--lr_stage_decay 0.1 --optimizer sgd --momentum 0.9 --adadelta_rho 0.9 --adadelta_eps 1e-9 --wd 4e-5 "
+    "--weight_decay 4e-5 --resume file.pth --auto_resume --load_parameters_from file.pth --strict_load "
+    "--start_epoch 0 --epochs 90 --save_dir folder --save_freq 10 --print_freq 100 --label_smoothing --weight_init "
+    "custom --nesterov --grad_clip 5.0 --bn_momentum 0.01 --bn_eps 1e-3 --mixup --random_erase --auto_augment "
+    "--no_data_augment --data_dir folder --dataset cifar10 --workers_per_gpu 6 --batch_size 256 "
+    "--batch_size_per_gpu 64 --auto_batch_size --num_cv_folds 5 --cv_id 0 --input_image_size 224 --input_image_crop "
+    "0.875 --arch resnet18 --pretrained --num_classes 10 --dataloader_testing --keep-batchnorm-fp32 True "
+    "--teacher_input_image_size 320 --teacher_arch resnet50 --teacher_pretrained --ts_proj_no_relu --ts_proj_no_bn "
+    "--teacher_feature_weight 1.0 --teacher_logit_weight 1.0 --teacher_load_parameters_from file.pth --ts_clip 2.0 "
+    "--target_downsample_ratio 16"
+)
+WITHOUT_TEACHER = {word for word in PUBLISHED if word.startswith(("--teacher", "--ts_", "--target_down"))}
+WITHOUT_EFFECT = {
+    *("--deterministic", "--prof", "--num_job_splits", "--job_id", "--epoch_offset", "--auto_batch_size"),
+    *("--num_cv_folds", "--cv_id", "--keep-batchnorm-fp32"),
+}
+
+
+def warned_of(caplog):
+    return {record.getMessage().split(" has no effect: ")[0] for record in caplog.records}
+
+
+def test_all_of_the_script_without_a_teacher(caplog):
+    known = parser("")
+    retire_distillation(known)
+    options = parse(known, PUBLISHED)
+    assert options.grad_clip == 5.0 and options.lr_stage_list == (30, 60, 80) and options.apex_loss_scale is None
+    assert {*WITHOUT_TEACHER} | WITHOUT_EFFECT <= warned_of(caplog)
+    assert all("ts_train" in r.getMessage() for r in caplog.records if "teacher" in r.getMessage())
+
+
+def test_all_of_the_script_with_one(caplog):
+    options = parser("")
+    add_distillation_options(options)
+    # Published weights and a checkpoint's contradict each other.
+    found = parse(options, [word for word in PUBLISHED if word != "--teacher_pretrained"])
+    assert found.ts_clip == 2.0 and found.teacher_input_image_size == 320 and found.ts_proj_no_bn
+    assert warned_of(caplog) >= WITHOUT_EFFECT and not {*WITHOUT_TEACHER} & warned_of(caplog)
+
+
+@pytest.mark.parametrize("script", [train_image_classification, ts_train_image_classification])
+def test_a_mistyped_option_names_the_nearest(script, capsys):
+    with pytest.raises(SystemExit) as end:
+        script.main(["--arch", "a", "--dataset", "fake", "--save_dir", "b", "--teacher_arch", "c", "--labl_smoothing"])
+    assert end.value.code == 2 and "did you mean --label_smoothing?" in capsys.readouterr().err
