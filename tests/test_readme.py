@@ -1,0 +1,91 @@
+"""Every command of the README runs, on less than it says: fewer iterations, noise for images, no GPU."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from Detection.synthetic import SyntheticSettings, write_synthetic
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DATA = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data"))
+TABLE = "tinynas_v100_conv.fp16.txt.gz"
+# What is left out of a command, or takes the place of what it says.
+LESS = {
+    "evolution_search.py": "--evolution_max_iter 200 --population_size 16",
+    "benchmark_network_latency.py": "--repeat_times 8",
+    "train_image_classification.py": "--data_dir cifar --epochs 1 --warmup 0 --batch_size 16 --workers 0",
+    "val.py": "--untrained --dataset fake --limit 8 --workers 0",
+    "val_cifar.py": "--data_dir cifar --num_classes 10 --workers 0",
+}
+# These make an environment of their own, which is what runs the tests.
+SET_UP = ("scripts/quickstart.sh", "scripts/test.sh")
+
+
+def commands():
+    """Each command of a bash block, joined to one line, comments cut off."""
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            command = line.split("  #")[0].strip()
+            if command and not any(name in command for name in SET_UP):
+                yield command
+
+
+def test_there_are_commands():
+    assert len(list(commands())) > 10
+
+
+def write_noise(folder):
+    """Pictures in the layout of a classification data set, ten classes."""
+    random = np.random.default_rng(0)
+    for split, images in (("train", 4), ("test", 1)):
+        for label in range(10):
+            (folder / split / str(label)).mkdir(parents=True)
+            for i in range(images):
+                picture = random.integers(0, 256, (32, 32, 3), np.uint8)
+                Image.fromarray(picture).save(folder / split / str(label) / f"{i}.png")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A checkout in which results may be left, and what a user would have: scenes, detections, a latency table."""
+    folder = tmp_path_factory.mktemp("readme")
+    for path in ROOT.iterdir():
+        if path.name not in ("save_dir", ".git"):
+            (folder / path.name).symlink_to(path)
+    write_synthetic(folder, SyntheticSettings(images=2))
+    write_noise(folder / "cifar")
+    (folder / "results").mkdir()
+    for file in (folder / "annotations").glob("*.txt"):
+        rows = [row.split(",") for row in file.read_text().splitlines()]
+        found = [",".join([*row[:4], "0.9", row[5], "-1,-1"]) for row in rows if 1 <= int(row[5]) <= 10]
+        (folder / "results" / file.name).write_text("\n".join(found))
+    if (DATA / TABLE).is_file():
+        (folder / TABLE).symlink_to(DATA / TABLE)
+    return folder
+
+
+@pytest.mark.parametrize("command", list(commands()))
+def test_command_of_the_readme(command, folder):
+    if TABLE in command and not (folder / TABLE).exists():
+        pytest.skip(f"{DATA / TABLE} is not there")
+    script = next((name for name in LESS if f" {name} " in f" {command} "), "")
+    less = f"{command} {LESS.get(script, '')}"
+    environment = os.environ | {"SMOKE": "1", "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    # A command's own assignments come before it; SMOKE=1 is stronger than what they say.
+    result = subprocess.run(
+        ["bash", "-c", less], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, f"{less}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
+
+
+def test_python_of_the_readme(folder):
+    block = next(b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if b.startswith("import PlainNet"))
+    subprocess.run([sys.executable, "-c", block], cwd=folder, check=True, capture_output=True)
