@@ -1,9 +1,9 @@
 """The CIFAR searches with the closed form, three seeds each, beside the published networks' scores.
 
-    python -m benchmarks.search_results --output docs/results.csv
+    python -m benchmarks.search_results --output docs/cifar_searches.csv
 
 Wall-clock is the search alone, from the first to the last iteration; the score over 24 seeds is by forward passes. Beside the
-CSV file a page with the same rows is written (docs/results.md).
+CSV file the section of docs/results.md with the same rows is written.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import torch
 
 import PlainNet
 import ZenNet
+from benchmarks.pages import replace_section
 from ZeroShotProxy import ScoringSettings, repeated_score
 
 ROOT = Path(__file__).parent.parent
@@ -68,9 +69,7 @@ def _scores(structure: str) -> dict[str, float]:
     return {"zen_mean": result.mean, "zen_error": result.std / len(result.scores) ** 0.5}
 
 
-PAGE = """# Searches of {iterations:,} iterations
-
-`python -m benchmarks.search_results` writes this page and `results.csv`. Each row is one of the scripts in `scripts/`
+SECTION = """`python -m benchmarks.search_results`: {iterations:,} iterations. Each row is one of the scripts in `scripts/`
 with its own start and budgets (parameters and layers; FLOPs are free), `ZenClosedForm` and another seed. Seconds are
 wall-clock, from the first to the last iteration, on one core of a 2-core cloud machine. Both Zen-Scores are the
 winner's: in closed form, and by forward passes (mean and standard error over 24 seeds). Last stands the score, by the
@@ -94,7 +93,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=480_000)
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/results.csv")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs/cifar_searches.csv")
     options = parser.parse_args()
     torch.set_num_threads(1)
     columns = (
@@ -128,8 +127,8 @@ def main() -> None:
                     {k: row[k] for k in ("seconds", "score", "zen_mean", "published_zen")},
                     flush=True,
                 )
-    page = PAGE.format(iterations=options.iterations, table="\n".join(lines))
-    options.output.with_suffix(".md").write_text(page, encoding="utf-8")
+    section = SECTION.format(iterations=options.iterations, table="\n".join(lines))
+    replace_section(ROOT / "docs/results.md", "cifar searches", section)
 
 
 if __name__ == "__main__":

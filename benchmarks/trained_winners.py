@@ -5,7 +5,7 @@
 --data_dir holds train/CLASS/IMAGE and test/CLASS/IMAGE; by default the sample of 2,000 and 1,000 CIFAR-10 images in GSNET_DATA.
 Every proxy proposes as many networks from the same start under the same budgets, and every winner is trained with the
 same schedule, by the scripts that a user runs. An interrupted run continues where it was. Written are OUTPUT.csv,
-OUTPUT.md and OUTPUT.png.
+OUTPUT.png and a section of docs/results.md.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+
+from benchmarks.pages import replace_section
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = "cifar10_jpeg_2000_1000.tar.gz"
@@ -84,11 +86,11 @@ def write(output: Path, rows: list[dict], curves: dict[str, list[list[dict]]], o
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()
         table.writerows(rows)
-    output.with_suffix(".md").write_text(page(rows, options), encoding="utf-8")
+    replace_section(ROOT / "docs/results.md", "trained winners", section(rows, options))
     draw(output.with_suffix(".png"), curves)
 
 
-def page(rows: list[dict], options: argparse.Namespace) -> str:
+def section(rows: list[dict], options: argparse.Namespace) -> str:
     """The rows as a Markdown table: a line a proxy, best mean first."""
     lines = []
     for proxy in {row["proxy"] for row in rows}:

@@ -1,0 +1,19 @@
+"""Sections of a page of the documentation that a benchmark writes, between two comments with the section's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from Interface.files import write_text
+from Interface.options import InputError
+
+
+def replace_section(page: Path, name: str, text: str) -> None:
+    """Put a text in the place of the section's present one. Raises InputError where the page has no such section."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    content = page.read_text(encoding="utf-8")
+    before, found, rest = content.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise InputError(f"{page} has no section between {begin} and {end}")
+    write_text(page, f"{before}{begin}\n{text.strip()}\n{end}{after}")
