@@ -111,8 +111,11 @@ def test_overrides_reach_the_search(tmp_path):
     assert [settings[name] for name in chosen] == [200, 20, "Params", 5, None, "cpu"]
 
 
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+SHELLCHECK = shutil.which("shellcheck", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.skipif(not SHELLCHECK, reason="shellcheck is not installed")
 def test_shellcheck():
     scripts = [str(path) for path in (ROOT / "scripts").glob("*.sh")]
-    result = run(["shellcheck", "-x", *scripts, str(ROOT / ".ci/run")], ROOT)
+    result = run([SHELLCHECK, "-x", *scripts, str(ROOT / ".ci/run")], ROOT)
     assert result.returncode == 0, result.stdout
