@@ -251,7 +251,7 @@ class HS(Activation):
     channels: int
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
-        return mean_field.smooth(mean_field.Smooth.HARD_SWISH)
+        return mean_field.HARD_SWISH
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from torch import nn

@@ -266,7 +266,7 @@ class GhostShuffleBlock(UnitBlock):
         enter = mean_field.split(self.body_channels) if self.stride == 1 else mean_field.COPY
         body = chain_mean_field(self.body, style)
         relu = style.projection_activation == "relu"
-        closing = mean_field.RECTIFY if relu else mean_field.smooth(mean_field.Smooth.HARD_SWISH)
+        closing = mean_field.RECTIFY if relu else mean_field.HARD_SWISH
         projection = chain_mean_field(self.projection(style), style) + closing
         shuffle = mean_field.DEINTERLEAVE if self.shuffles(style) else b""
         return enter + body + mean_field.SWAP + projection + mean_field.SWAP + mean_field.CONCATENATE + shuffle

@@ -93,6 +93,7 @@ def average_pool(out_size: int) -> Steps:
 
 NORMALISE: Steps = normalise()  # batch normalisation of a map
 RECTIFY: Steps = _step(Step.RECTIFY)  # max(x, 0)
+HARD_SWISH: Steps = smooth(Smooth.HARD_SWISH)
 COPY: Steps = _step(Step.COPY)  # a second copy on top
 SWAP: Steps = _step(Step.SWAP)  # the two topmost maps change places
 ADD: Steps = _step(Step.ADD)  # the two topmost maps become their sum
