@@ -23,7 +23,7 @@ SCHEMA_VERSION = 2
 RANDOM_NUMBERS = "SplitMix64"
 DATABASE = "search.db"
 _SECONDS_BETWEEN_COMMITS = 0.9
-_ROWS_BETWEEN_CLOCKS = 64
+_ROWS_TOGETHER = 64
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE proposals (
@@ -87,7 +87,6 @@ class History:
         self._connection = _connect(self.path)
         self._pending: list[Row] = []
         self._last_commit = time.monotonic()
-        self._rows_to_clock = _ROWS_BETWEEN_CLOCKS
 
     @classmethod
     def create(cls, folder: Path, settings: SearchSettings) -> History:
@@ -157,20 +156,24 @@ class History:
     def append(self, rows: list[Row]) -> None:
         """Record a whole round; it is safe on disk at the latest a second later."""
         self._pending += rows
-        self._rows_to_clock -= len(rows)
-        if self._rows_to_clock <= 0:
-            self._rows_to_clock = _ROWS_BETWEEN_CLOCKS
+        if len(self._pending) >= _ROWS_TOGETHER:
+            self._insert()
             if time.monotonic() - self._last_commit > _SECONDS_BETWEEN_COMMITS:
                 self.commit()
 
     def commit(self) -> None:
         """Put everything recorded so far on disk. Raises SearchError when the disk is full or read-only."""
+        self._insert()
+        with _reporting(self.path):
+            self._connection.commit()
+        self._last_commit = time.monotonic()
+
+    def _insert(self) -> None:
+        """Hand rows to SQLite while they are still in the processor's cache; they are safe once committed."""
         with _reporting(self.path):
             places = ",".join("?" * len(Row._fields))
             self._connection.executemany(f"INSERT INTO proposals VALUES ({places})", self._pending)
-            self._connection.commit()
         self._pending.clear()
-        self._last_commit = time.monotonic()
 
     def rows(self) -> Iterator[Row]:
         """All committed rows in order."""
@@ -198,6 +201,7 @@ class History:
     def close(self) -> None:
         """Fold the log into the database and release the folder. What was not committed is lost."""
         with contextlib.suppress(sqlite3.Error):
+            self._connection.rollback()
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
         self._lock.close()

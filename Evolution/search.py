@@ -117,17 +117,21 @@ class Search:
 
     def _evaluate(self, proposals: list[Proposal]) -> list[Row]:
         """A row for every proposal, in order."""
-        verdicts = [self._admit(proposal) for proposal in proposals]
-        jobs = [
-            Job(proposal.network, proposal.seed)  # type: ignore[arg-type]
-            for proposal, verdict in zip(proposals, verdicts, strict=True)
-            if isinstance(verdict, NetworkCosts)
-        ]
-        results = iter(self._executor.score(jobs) if jobs else ())
-        return [
-            _scored_row(proposal, verdict, next(results)) if isinstance(verdict, NetworkCosts) else verdict
-            for proposal, verdict in zip(proposals, verdicts, strict=True)
-        ]
+        rows: list[Row] = []
+        admitted: list[tuple[int, Proposal, NetworkCosts]] = []
+        for place, proposal in enumerate(proposals):
+            verdict = self._admit(proposal)
+            if isinstance(verdict, NetworkCosts):
+                admitted.append((place, proposal, verdict))
+            else:
+                rows.append(verdict)
+        if not admitted:
+            return rows
+        results = self._executor.score([Job(p.network, p.seed) for _, p, _ in admitted])  # type: ignore[arg-type]
+        # In order of place: every row is put in where it ends up.
+        for (place, proposal, costs), result in zip(admitted, results, strict=True):
+            rows.insert(place, _scored_row(proposal, costs, result))
+        return rows
 
     def _admit(self, proposal: Proposal) -> NetworkCosts | Row:
         """The candidate's costs if it is to be scored, otherwise the row that says why not."""
@@ -180,7 +184,7 @@ class Search:
 
     def _judge(self) -> None:
         outcomes = self.progress.outcomes
-        failed, scored = outcomes[FAILED], outcomes[SCORED]
+        failed, scored = outcomes.get(FAILED, 0), outcomes.get(SCORED, 0)
         if failed > scored and failed + scored >= _ATTEMPTS_BEFORE_JUDGING:
             raise SearchFailed(f"{failed} of {failed + scored} candidates failed to score; the history says why")
         if not scored and self.progress.next_iteration >= _PROPOSALS_BEFORE_GIVING_UP:

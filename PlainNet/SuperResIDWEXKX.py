@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from PlainNet.basic_blocks import RELU
@@ -30,23 +31,28 @@ class SuperResIDWEXKX(SuperBlock):
     def layer(self, in_channels: int, stride: int, first: bool, style: Style) -> Blocks:
         mid = self.bottleneck_channels
         return (
-            *self._inverted_residual(in_channels, mid, stride, first, style),
-            *self._inverted_residual(mid, self.out_channels, 1, False, style),
+            *_inverted_residual(in_channels, mid, self.expansion, self.kernel_size, stride, first, style),
+            # The field's strings write `out` in both rectifiers of a pair, although the first one is `bottleneck` wide.
+            interned(RELU, self.out_channels),
+            *_inverted_residual(mid, self.out_channels, self.expansion, self.kernel_size, 1, False, style),
+            interned(RELU, self.out_channels),
         )
 
-    def _inverted_residual(
-        self, in_channels: int, out_channels: int, stride: int, project: bool, style: Style
-    ) -> Blocks:
-        wide = smart_round(out_channels * self.expansion, base=8)
-        body = (
-            *conv_bn_relu(in_channels, wide, 1, 1, style),
-            *depthwise_bn(wide, self.kernel_size, stride, style),
-            interned(RELU, wide),
-            *squeeze_excite(wide, style),
-            *conv_bn(wide, out_channels, 1, 1, style),
-        )
-        # The field's strings write `out` in both rectifiers of a pair, although the first one is `bottleneck` wide.
-        return (*residual(body, style, project), interned(RELU, self.out_channels))
+
+# A pair has three widths, each of its residuals only two of them: most were met in other pairs.
+@lru_cache(maxsize=20_000)
+def _inverted_residual(
+    in_channels: int, out_channels: int, expansion: int, kernel_size: int, stride: int, project: bool, style: Style
+) -> Blocks:
+    wide = smart_round(out_channels * expansion, base=8)
+    body = (
+        *conv_bn_relu(in_channels, wide, 1, 1, style),
+        *depthwise_bn(wide, kernel_size, stride, style),
+        interned(RELU, wide),
+        *squeeze_excite(wide, style),
+        *conv_bn(wide, out_channels, 1, 1, style),
+    )
+    return residual(body, style, project)
 
 
 def _variant(expansion: int, kernel_size: int) -> type[SuperResIDWEXKX]:

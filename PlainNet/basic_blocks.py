@@ -7,6 +7,7 @@ Every convolution is bias-free and padded by (kernel_size - 1) // 2, so an odd m
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from PlainNet import mean_field
@@ -181,9 +182,7 @@ class GhostConv(Primitive):
         return primary.plus(convolution_cost(half, half, self.cheap_kernel_size, out, out, half))
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
-        primary = mean_field.dense(self.primary_channels, self.kernel_size, self.stride)
-        cheap = mean_field.depthwise(self.cheap_kernel_size, 1)
-        return primary + mean_field.COPY + cheap + mean_field.CONCATENATE + mean_field.first_channels(self.out_channels)
+        return _ghost_steps(self.primary_channels, self.kernel_size, self.stride, self.out_channels)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -191,6 +190,13 @@ class GhostConv(Primitive):
         return modules.GhostConvolution(
             self.in_channels, self.out_channels, self.kernel_size, self.stride, self.cheap_kernel_size
         )
+
+
+@lru_cache(maxsize=5_000)
+def _ghost_steps(primary_channels: int, kernel_size: int, stride: int, out_channels: int) -> Steps:
+    primary = mean_field.dense(primary_channels, kernel_size, stride)
+    cheap = mean_field.depthwise(GhostConv.cheap_kernel_size, 1)
+    return primary + mean_field.COPY + cheap + mean_field.CONCATENATE + mean_field.first_channels(out_channels)
 
 
 @dataclass(frozen=True)
@@ -245,7 +251,7 @@ class HS(Activation):
     channels: int
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
-        return mean_field.smooth(mean_field.Smooth.HARD_SWISH)
+        return mean_field.HARD_SWISH
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from torch import nn

@@ -170,8 +170,9 @@ class Block:
         """The same block reading `channels` channels."""
         if channels == self.in_channels:
             return self
-        place = _argument_names(type(self)).index("in_channels")
-        return interned(type(self), *self.arguments[:place], channels, *self.arguments[place + 1 :])
+        arguments = list(self.arguments)
+        arguments[_place_of_in_channels(type(self))] = channels
+        return interned(type(self), *arguments)
 
     def accepts(self, channels: int) -> bool:
         """Whether the block can read a map of `channels` channels."""
@@ -211,12 +212,25 @@ def interned(block_class: type[BlockT], *arguments: int) -> BlockT:
 
 def made(block_class: type[BlockT], arguments: tuple[int, ...]) -> BlockT:
     """The block with these arguments: what its constructor gives, in half the time that a frozen dataclass takes."""
-    names = _argument_names(block_class)
-    if len(names) != len(arguments) or hasattr(block_class, "__post_init__"):
+    names = _plain_fields(block_class)
+    if len(names) != len(arguments):
         return block_class(*arguments)
     block = object.__new__(block_class)
-    block.__dict__.update(zip(names, arguments, strict=True), arguments=arguments)
+    values = block.__dict__
+    values.update(zip(names, arguments))  # noqa: B905 - as many as each other, see above
+    values["arguments"] = arguments
     return block
+
+
+@remembered(None)
+def _plain_fields(block_class: type[Block]) -> tuple[str, ...]:
+    """The fields of a class whose constructor only sets them; of any other class none."""
+    return () if hasattr(block_class, "__post_init__") else _argument_names(block_class)
+
+
+@remembered(None)
+def _place_of_in_channels(block_class: type[Block]) -> int:
+    return _argument_names(block_class).index("in_channels")
 
 
 @remembered(None)
@@ -248,6 +262,12 @@ def convolution_cost(
 
 def chain_cost(blocks: Iterable[Block], size: int, style: Style) -> tuple[Cost, int]:
     """Cost of blocks one after the other, and the height of the last output."""
+    *cost, out = chain_figures(blocks, size, style)
+    return Cost(*cost), out
+
+
+def chain_figures(blocks: Iterable[Block], size: int, style: Style) -> Figures:
+    """`chain_cost` in one plain tuple."""
     parameters = flops = memory_access = peak = 0
     for block in blocks:
         p, f, m, largest, size = block.figures(size, style)
@@ -256,7 +276,12 @@ def chain_cost(blocks: Iterable[Block], size: int, style: Style) -> tuple[Cost, 
         memory_access += m
         if largest > peak:
             peak = largest
-    return Cost(parameters, flops, memory_access, peak), size
+    return parameters, flops, memory_access, peak, size
+
+
+def joined_figures(one: Figures, other: Figures) -> Figures:
+    """Of two branches of a map: sums, the larger peak, and the output height of the first."""
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2], max(one[3], other[3]), one[4]
 
 
 def chain_mean_field(blocks: Iterable[Block], style: Style) -> Steps:

@@ -7,6 +7,7 @@ GhostShuffle unit is GSNet's.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from PlainNet import mean_field
@@ -18,12 +19,14 @@ from PlainNet.block import (
     Figures,
     Style,
     chain_cost,
+    chain_figures,
     chain_mean_field,
     chain_output_size,
     chain_widths,
     convolution_cost,
     first_mismatch,
     interned,
+    joined_figures,
     mismatch_reason,
 )
 from PlainNet.errors import StructureError
@@ -161,19 +164,19 @@ class ResBlock(UnitBlock):
     def figures(self, size: int, style: Style = PLAIN) -> Figures:
         known = self._known_figures.get((size, style))
         if known is None:
-            total, out = chain_cost(self.body, size, style)
+            known = chain_figures(self.body, size, style)
             if self.has_projection:
-                total = total.plus(self._projection_cost(size, out, style))
-            known = self._known_figures[size, style] = (*total, out)
+                known = joined_figures(known, self._projection_figures(size, known[4], style))
+            self._known_figures[size, style] = known
         return known
 
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         return Cost(*self.figures(size, style)[:4])
 
-    def _projection_cost(self, size: int, out: int, style: Style) -> Cost:
+    def _projection_figures(self, size: int, out: int, style: Style) -> Figures:
         width = self.out_channels
-        parameters, *others = convolution_cost(self.in_channels, width, 1, size, out)
-        return Cost(parameters + (width if style.no_BN else 3 * width), *others)
+        parameters, flops, memory_access, peak = convolution_cost(self.in_channels, width, 1, size, out)
+        return parameters + (width if style.no_BN else 3 * width), flops, memory_access, peak, out
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
         shortcut = b""
@@ -233,13 +236,8 @@ class GhostShuffleBlock(UnitBlock):
 
     def projection(self, style: Style = PLAIN) -> tuple[Block, ...]:
         """The primitives of the second branch, its closing activation left out."""
-        mid, half = self.body_channels, self.out_channels // 2
-        ghost: tuple[Block, ...] = (interned(GhostConv, mid, half, 1, 1), interned(BN, half))
-        down: tuple[Block, ...] = ()
-        if self.stride > 1:
-            down = (interned(ConvDW, mid, self.kernel_size, self.stride), interned(BN, mid))
-        branch = (*down, *ghost)
-        return tuple(block for block in branch if not isinstance(block, BN)) if style.no_BN else branch
+        mid, half = self._widths
+        return _shuffle_projection(mid, half, self.kernel_size if self.stride > 1 else 0, self.stride, style.no_BN)
 
     def shuffles(self, style: Style = PLAIN) -> bool:
         """Whether the channels of the concatenation are shuffled."""
@@ -261,14 +259,14 @@ class GhostShuffleBlock(UnitBlock):
         return Cost(*self.figures(size, style)[:4])
 
     def figures(self, size: int, style: Style = PLAIN) -> Figures:
-        body, out = chain_cost(self.body, size, style)
-        return (*body.plus(chain_cost(self.projection(style), size, style)[0]), out)
+        projection = chain_figures(self.projection(style), size, style)
+        return joined_figures(chain_figures(self.body, size, style), projection)
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
         enter = mean_field.split(self.body_channels) if self.stride == 1 else mean_field.COPY
         body = chain_mean_field(self.body, style)
         relu = style.projection_activation == "relu"
-        closing = mean_field.RECTIFY if relu else mean_field.smooth(mean_field.Smooth.HARD_SWISH)
+        closing = mean_field.RECTIFY if relu else mean_field.HARD_SWISH
         projection = chain_mean_field(self.projection(style), style) + closing
         shuffle = mean_field.DEINTERLEAVE if self.shuffles(style) else b""
         return enter + body + mean_field.SWAP + projection + mean_field.SWAP + mean_field.CONCATENATE + shuffle
@@ -283,6 +281,17 @@ class GhostShuffleBlock(UnitBlock):
             split=self.stride == 1,
             shuffle=self.shuffles(style),
         )
+
+
+@lru_cache(maxsize=20_000)
+def _shuffle_projection(mid: int, half: int, kernel_size: int, stride: int, no_BN: bool) -> tuple[Block, ...]:
+    """Of a GhostShuffle unit; the kernel matters where the stride is above 1."""
+    ghost: tuple[Block, ...] = (interned(GhostConv, mid, half, 1, 1), interned(BN, half))
+    down: tuple[Block, ...] = ()
+    if stride > 1:
+        down = (interned(ConvDW, mid, kernel_size, stride), interned(BN, mid))
+    branch = (*down, *ghost)
+    return tuple(block for block in branch if not isinstance(block, BN)) if no_BN else branch
 
 
 @dataclass(frozen=True)

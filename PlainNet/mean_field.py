@@ -34,6 +34,7 @@ class Step(IntEnum):
     DEINTERLEAVE = 11
     AVERAGE_POOL = 12
     GATE = 13
+    KEEP = 14
 
 
 class Smooth(IntEnum):
@@ -92,9 +93,11 @@ def average_pool(out_size: int) -> Steps:
 
 NORMALISE: Steps = normalise()  # batch normalisation of a map
 RECTIFY: Steps = _step(Step.RECTIFY)  # max(x, 0)
+HARD_SWISH: Steps = smooth(Smooth.HARD_SWISH)
 COPY: Steps = _step(Step.COPY)  # a second copy on top
 SWAP: Steps = _step(Step.SWAP)  # the two topmost maps change places
 ADD: Steps = _step(Step.ADD)  # the two topmost maps become their sum
 CONCATENATE: Steps = _step(Step.CONCATENATE)  # the two topmost maps become one, the lower one's channels first
 DEINTERLEAVE: Steps = _step(Step.DEINTERLEAVE)  # channels in even positions first, then the others
 GATE: Steps = _step(Step.GATE)  # the map below times the 1 x 1 map on top
+KEEP: Steps = _step(Step.KEEP)  # the one map there is is kept for networks that begin alike; between blocks, not within

@@ -34,7 +34,7 @@ class Network:
     def trusted(cls, blocks: tuple[Block, ...]) -> Network:
         """A network of blocks that are known to fit, such as a mutation's: nothing is checked."""
         network = object.__new__(cls)
-        object.__setattr__(network, "blocks", blocks)
+        network.__dict__["blocks"] = blocks
         return network
 
     @lazy

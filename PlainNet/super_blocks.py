@@ -17,7 +17,7 @@ from PlainNet.block import (
     Cost,
     Figures,
     Style,
-    chain_cost,
+    chain_figures,
     chain_mean_field,
     chain_output_size,
     interned,
@@ -135,8 +135,7 @@ def _layer_figures(
 ) -> Figures:
     """Costs of the one layer of a super-block with these arguments, taken as a first or as a later one."""
     block = made(block_class, (*arguments, 1))
-    total, out = chain_cost(block.layer(block.in_channels, block.stride, first, style), size, style)
-    return (*total, out)
+    return chain_figures(block.layer(block.in_channels, block.stride, first, style), size, style)
 
 
 @remembered(20_000)

@@ -26,12 +26,14 @@ def mutate(network: Network, sample_block: SampleBlock, generator: random.Random
             continue
         replaced.append(index)
         block = sample_block(blocks, index, generator)
-        blocks[index] = block.with_in_channels(blocks[index - 1].out_channels) if index else block
+        if index and (channels := blocks[index - 1].out_channels) != block.in_channels:
+            block = block.with_in_channels(channels)
+        blocks[index] = block
     # Only what follows a replaced block may read another width than before. From the back, so that splitting moves no index
     # that is still to come.
     for index in sorted(replaced, reverse=True):
         block = blocks[index]
-        if index + 1 < len(blocks):
+        if index + 1 < len(blocks) and blocks[index + 1].in_channels != block.out_channels:
             blocks[index + 1] = blocks[index + 1].with_in_channels(block.out_channels)
         parts = block.split(SPLIT_THRESHOLD)
         if len(parts) > 1:

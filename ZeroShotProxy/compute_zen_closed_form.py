@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from PlainNet import Block, Network, StructureError, Style
-from PlainNet.mean_field import STEP_WIDTH, Steps
-from ZeroShotProxy.mean_field_machine import FAILURES, prepare, run
+from PlainNet.mean_field import KEEP, STEP_WIDTH, Steps
+from ZeroShotProxy.mean_field_machine import FAILURES, first_map, prepare, run
 from ZeroShotProxy.registry import Needs, ProxyFailure, proxy
 from ZeroShotProxy.scoring import ScoringContext
 
@@ -17,8 +18,50 @@ WITHOUT_LINKS = Style(no_reslink=True)
 LARGEST_CACHE = 20_000
 
 
+class Beginning(NamedTuple):
+    """Blocks that several networks begin with: a number of their own, and the map behind them, `maps[row]`."""
+
+    number: int
+    maps: np.ndarray
+    row: int
+
+
+class Beginnings:
+    """The maps behind the first blocks of networks that were scored lately; a mutation keeps a third of its parent's.
+
+    What was used since half as many maps as it may hold were new is still there; older ones go.
+    """
+
+    def __init__(self, largest: int) -> None:
+        self._half = largest // 2
+        self._recent: dict[tuple[int, str], Beginning] = {}
+        self._older: dict[tuple[int, str], Beginning] = {}
+        self._count = 0
+
+    def after(self, beginning: Beginning, block: Block) -> Beginning | None:
+        """The beginning that is one block longer, where it is known."""
+        key = beginning.number, block.text
+        found = self._recent.get(key)
+        if found is None and (found := self._older.get(key)) is not None:
+            self._recent[key] = found
+        return found
+
+    def add(self, beginning: Beginning, blocks: tuple[Block, ...], maps: np.ndarray) -> None:
+        """Take in the maps behind each of the blocks that follow a beginning."""
+        if len(self._recent) > self._half:
+            self._older, self._recent = self._recent, {}
+        number, recent = beginning.number, self._recent
+        for row, block in enumerate(blocks):
+            self._count += 1
+            recent[number, block.text] = Beginning(self._count, maps, row)
+            number = self._count
+
+
 class ClosedForm:
-    """Expected scores of random networks, for one way of scoring; it remembers the steps of the blocks it has met.
+    """Expected scores of random networks, for one way of scoring.
+
+    It remembers the steps of the blocks that it has met, and the maps behind the first blocks of networks, where a network that
+    begins alike is taken up.
 
     resolution: of the images, at least 1. gamma: the perturbation's size. style: links, squeeze-and-excitation, BN. The same
     network always gets the same score, whatever was scored before.
@@ -31,6 +74,8 @@ class ClosedForm:
         self.gamma = gamma
         self.style = style
         self._steps: dict[str, Steps] = {}
+        self._images: dict[int, Beginning] = {}
+        self._beginnings = Beginnings(LARGEST_CACHE)
         prepare()
 
     def score(self, network: Network) -> float:
@@ -40,16 +85,28 @@ class ClosedForm:
 
     def parts(self, network: Network) -> tuple[float, float]:
         """Its two terms: log sum |f(x) - f(x')|, and the sum over BN layers of log sqrt(running variance)."""
-        remembered = self._steps
-        try:
-            steps = b"".join([remembered[block.text] for block in network.blocks])
-        except KeyError:
-            steps = b"".join([self._steps_of(block) for block in network.blocks])
+        blocks = network.blocks
+        last = len(blocks) - 1
+        beginning = self._no_block(blocks[0].in_channels)
+        after, first = self._beginnings.after, 0
+        while first < last and (longer := after(beginning, blocks[first])) is not None:
+            beginning = longer
+            first += 1
+        steps = KEEP.join([self._steps_of(block) for block in blocks[first:]])
+        kept = np.empty((last - first, beginning.maps.shape[1]))
         rows = np.frombuffer(steps).reshape(-1, STEP_WIDTH)
-        failure, perturbation, scale = run(rows, self.resolution, self.gamma, network.blocks[0].in_channels)
+        failure, perturbation, scale = run(rows, beginning.maps, beginning.row, kept)
         if failure:
             raise ProxyFailure(f"{network}: {FAILURES[failure]}")
+        self._beginnings.add(beginning, blocks[first:last], kept)
         return perturbation, scale
+
+    def _no_block(self, channels: int) -> Beginning:
+        """What all networks that read images of so many channels begin with: the images."""
+        images = self._images.get(channels)
+        if images is None:
+            images = self._images[channels] = Beginning(-channels, first_map(self.resolution, self.gamma, channels), 0)
+        return images
 
     def _steps_of(self, block: Block) -> Steps:
         steps = self._steps.get(block.text)

@@ -44,7 +44,7 @@ BN_KEPT, BN_MOVED = 0.81, 0.19
 # which is 5 for the rectifier and 5.1 for hard-swish.
 LINEAR_CHANGE, ACTIVATED_CHANGE = 2.0, 5.0
 
-DONE, TOO_MANY_GROUPS, WINDOW_TOO_LARGE, SHAPES_DIFFER, UNEVEN_POOLING, TOO_DEEP, NO_POSITIONS = range(7)
+DONE, TOO_MANY_GROUPS, WINDOW_TOO_LARGE, SHAPES_DIFFER, UNEVEN_POOLING, TOO_DEEP, NO_POSITIONS, NOT_JOINED = range(8)
 
 
 @compiled
@@ -103,9 +103,12 @@ def read_tap(
 ) -> float:
     """Add what one tap reads to the sums of a window; the mean root that the tap sees, over all positions of the output."""
     deviation = total(root) / positions
+    # A loop each: the compiler takes several positions at once where it can tell that two arrays do not overlap.
     for index in range(summed.size):
         summed[index] += profile[index]
+    for index in range(changed.size):
         changed[index] += change[index]
+    for index in range(seen.size):
         seen[index] += deviation * root[index]
     return deviation
 
@@ -155,16 +158,17 @@ def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, floa
     # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
     constant = constant_share(state)
     scale = 1 / (inside * inside - constant * inside_mean * inside_mean)
-    mean_root = 0.0
     state[SIZE] = out
     profile, change = state[PROFILE : PROFILE + out], state[PROFILE + out : PROFILE + 2 * out]
     for position in range(out):
         around = constant * inside_mean * (inside_mean - 2 * seen[position])
-        value = max(0.0, (summed[position] * inside + around) * scale)
-        mean_root += math.sqrt(value)
-        profile[position] = value
+        profile[position] = max(0.0, (summed[position] * inside + around) * scale)
+    for position in range(out):
         change[position] = changed[position] / changed_inside
-    state[ROOT] = mean_root / out
+    root = work[3 * room : 3 * room + out]
+    for position in range(out):
+        root[position] = math.sqrt(profile[position])
+    state[ROOT] = total(root) / out
     return DONE, inside * inside, inside_mean * inside_mean, changed_inside * changed_inside
 
 
@@ -208,9 +212,10 @@ def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
         state[base + THIRD] = 0.0
         state[base + FOURTH] = own_cumulant(excess, skewness, taps) * state[base + VARIANCE] ** 2
         width += state[base + CHANNELS]
-    state[NORM] *= averaged(state[NORM_LAG], reached)
+    kept = averaged(state[NORM_LAG], reached)
+    state[NORM] *= kept
+    state[CHANGE_NORM] *= kept
     state[OVERLAP] *= averaged(state[OVERLAP_LAG], reached)
-    state[CHANGE_NORM] *= averaged(state[NORM_LAG], reached)
     state[CHANGE_OWN] = LINEAR_CHANGE
     for lag in (NORM_LAG, OVERLAP_LAG):
         state[lag] = moved(state[lag], reached, stride)

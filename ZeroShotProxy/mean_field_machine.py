@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from PlainNet.mean_field import NORMALISE, STEP_WIDTH
+from PlainNet.mean_field import NORMALISE, STEP_WIDTH, Step
 from ZeroShotProxy import mean_field_kernel as kernel
 from ZeroShotProxy.mean_field_activations import compiled, scale_mean
 from ZeroShotProxy.mean_field_joins import (
@@ -34,6 +34,7 @@ from ZeroShotProxy.mean_field_kernel import (
     HEADER,
     LOG_SCALE,
     NO_POSITIONS,
+    NOT_JOINED,
     PROFILE,
     PROFILE_ROWS,
     SHAPES_DIFFER,
@@ -52,6 +53,7 @@ from ZeroShotProxy.mean_field_kernel import (
 log = logging.getLogger(__name__)
 # Loading the compiled machine takes half a second; what takes longer than this is compiling.
 _SECONDS_TO_LOAD = 3.0
+KEEP_KIND = int(Step.KEEP)
 
 FAILURES = {
     TOO_DEEP: "its branches are nested too deeply",
@@ -60,6 +62,7 @@ FAILURES = {
     SHAPES_DIFFER: "the maps of a sum or concatenation differ in shape",
     UNEVEN_POOLING: "there is no mean-field rule for pooling into windows that overlap",
     NO_POSITIONS: "its maps have no position",
+    NOT_JOINED: "a block leaves more than one map behind",
 }
 
 
@@ -122,24 +125,39 @@ def log_difference(state: np.ndarray) -> float:
     return math.log(total) if total > 0 else -math.inf
 
 
-@compiled
-def run_steps(steps: np.ndarray, resolution: int, gamma: float, channels: int) -> tuple[int, float, float]:
-    """(failure, log sum |f - f'|, BN sum) of a network's steps on standard normal images x beside x + gamma e.
+def first_map(resolution: int, gamma: float, channels: int) -> np.ndarray:
+    """Standard normal images x beside x + gamma e, as a map; (1, PROFILE + 2 resolution).
 
     Both runs are normalised by the first BN, hence the covariance 1 / sqrt(1 + gamma^2).
     """
-    stack = np.empty((STACK, PROFILE + PROFILE_ROWS * resolution))
-    first = stack[0]
-    first[: HEADER + FIELDS] = 0.0
+    first = np.zeros(PROFILE + 2 * resolution)
     first[kernel.ROOT] = 1.0
     first[COUNT], first[SIZE] = 1, resolution
     first[HEADER + CHANNELS], first[HEADER + VARIANCE] = channels, 1.0
     first[HEADER + COVARIANCE] = 1 / math.sqrt(1 + gamma * gamma)
     first[kernel.CHANGE_OWN] = kernel.LINEAR_CHANGE
     first[PROFILE:] = 1.0
-    top = 0
-    for row in range(steps.shape[0]):
-        failure, top = step(stack, top, steps[row])
+    return first.reshape(1, -1)
+
+
+@compiled
+def run_steps(steps: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray) -> tuple[int, float, float]:
+    """(failure, log sum |f - f'|, BN sum) of the steps of a network, from the map in `maps[row]` on.
+
+    Every step KEEP copies the map as it is then into the next row of `kept`: a network that begins alike starts from there.
+    """
+    length = maps.shape[1]
+    stack = np.empty((STACK, PROFILE + PROFILE_ROWS * ((length - PROFILE) // 2)))
+    stack[0, :length] = maps[row]
+    top = copies = 0
+    for index in range(steps.shape[0]):
+        if steps[index, 0] == KEEP_KIND:
+            if top:
+                return NOT_JOINED, 0.0, 0.0
+            kept[copies] = stack[0, :length]
+            copies += 1
+            continue
+        failure, top = step(stack, top, steps[index])
         if failure:
             return failure, 0.0, 0.0
     return DONE, log_difference(stack[top]), stack[top, LOG_SCALE]
@@ -151,10 +169,10 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     numba looks at the file of the cached function alone, and at what the function closes over: hence the version.
     """
 
-    def run(steps: np.ndarray, resolution: int, gamma: float, channels: int) -> tuple[int, float, float]:
+    def run(steps: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray) -> tuple[int, float, float]:
         if version == 0:
             return DONE, 0.0, 0.0
-        return run_steps(steps, resolution, gamma, channels)
+        return run_steps(steps, maps, row, kept)
 
     return compiled(run, cache=True)
 
@@ -178,6 +196,7 @@ def prepare() -> None:
     notice.start()
     try:
         # With the types of every later call: numba compiles for types.
-        run(np.frombuffer(NORMALISE).reshape(-1, STEP_WIDTH), 1, 0.01, 3)
+        first = first_map(1, 0.01, 3)
+        run(np.frombuffer(NORMALISE).reshape(-1, STEP_WIDTH), first, 0, np.empty_like(first))
     finally:
         notice.cancel()

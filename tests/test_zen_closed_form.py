@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,15 +13,28 @@ import pytest
 
 import PlainNet
 from PlainNet import Network, Style
-from PlainNet.basic_blocks import MaxPool
+from PlainNet.basic_blocks import RELU, MaxPool
+from PlainNet.block import PLAIN
+from PlainNet.mean_field import COPY
+from SearchSpace import load_search_space
+from SearchSpace.mutation import mutate
 from ZeroShotProxy import ProxyFailure, ScoringSettings, score
-from ZeroShotProxy.compute_zen_closed_form import ClosedForm
+from ZeroShotProxy.compute_zen_closed_form import Beginnings, ClosedForm
 from ZeroShotProxy.mean_field_activations import evaluated_moments
 
 ROOT = Path(__file__).parent.parent
 ROWS = json.loads((ROOT / "tests/golden/zen_monte_carlo.json").read_text())["rows"]
 GROUPS = sorted({(row["case"], row["links"]) for row in ROWS})
 STEM = "SuperConvK3BNRELU(3,16,1,1)"
+XXBL = (
+    "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,64,2,32,1)"
+    "SuperResK3K3(64,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
+)
+BEGINNING = {
+    "XXBL": XXBL,
+    "IDW_fixfc": XXBL.replace("SuperResK3K3", "SuperResIDWE2K3"),
+    "ghostshuffle": XXBL.replace("SuperResK3K3", "SuperGhostShuffleK3"),
+}
 
 
 def compared(case, links):
@@ -135,3 +149,46 @@ def test_imports_no_torch():
 def test_meaningless_settings_are_refused(resolution, gamma):
     with pytest.raises(ValueError, match="must be positive"):
         ClosedForm(resolution, gamma)
+
+
+@pytest.mark.parametrize("links", [False, True])
+@pytest.mark.parametrize("space", ["XXBL", "IDW_fixfc", "ghostshuffle"])
+def test_taken_up_where_another_network_begins_alike_to_the_last_bit(space, links):
+    style = Style(no_reslink=not links)
+    remembering = ClosedForm(32, style=style)
+    sample_block = load_search_space(str(ROOT / f"SearchSpace/search_space_{space}.py")).sample_block
+    generator = random.Random(7)
+    network = PlainNet.parse(BEGINNING[space])
+    taken_up = 0
+    for _ in range(60):
+        child = mutate(network, sample_block, generator, 2)
+        afresh = ClosedForm(32, style=style)
+        assert remembering.parts(child) == afresh.parts(child)
+        # The same network again: all blocks but the last are known.
+        assert remembering.parts(child) == afresh.parts(child)
+        taken_up += child.blocks[0] is network.blocks[0]
+        network = child if child.layers < 20 and child.cost(32).parameters < 3e6 else network
+    assert taken_up > 10
+
+
+def test_beginnings_are_bounded_and_what_is_in_use_stays():
+    closed_form = ClosedForm(16)
+    closed_form._beginnings = beginnings = Beginnings(20)
+    known = PlainNet.parse(f"{STEM}SuperConvK1BNRELU(16,8,1,1)SuperConvK1BNRELU(8,8,1,1)")
+    first = closed_form.parts(known)
+    for width in range(8, 808, 8):
+        closed_form.parts(PlainNet.parse(f"{STEM}SuperConvK1BNRELU(16,{width},1,1)SuperConvK1BNRELU({width},8,1,1)"))
+        assert closed_form.parts(known) == first
+        assert len(beginnings._recent) + len(beginnings._older) <= 24
+    images = closed_form._no_block(3)
+    assert beginnings.after(images, known.blocks[0]) is not None
+
+
+def test_a_block_that_leaves_two_maps_is_a_failure():
+    class TwoMaps(RELU):
+        def mean_field(self, style=PLAIN):
+            return COPY
+
+    network = Network.trusted((TwoMaps(3), RELU(3)))
+    with pytest.raises(ProxyFailure, match="more than one map"):
+        ClosedForm(8).parts(network)
