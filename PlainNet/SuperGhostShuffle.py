@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from PlainNet.basic_blocks import HS
 from PlainNet.block import Block, Style, interned
-from PlainNet.composite_blocks import GhostShuffleBlock
 from PlainNet.errors import StructureError
+from PlainNet.ghost_shuffle_block import GhostShuffleBlock
 from PlainNet.super_blocks import Blocks, SuperBlock, depthwise_bn, ghost_bn, squeeze_excite
 
 

@@ -19,7 +19,10 @@ from PlainNet import (
     SuperResK1KXK1,
     SuperResKXKX,
     basic_blocks,
+    branch_blocks,
     composite_blocks,
+    convolutions,
+    ghost_shuffle_block,
     super_blocks,
 )
 from PlainNet.block import DEPLOYED, NO_COST, PLAIN, UNITS, Block, Cost, Style, smart_round
@@ -81,8 +84,11 @@ def registered_blocks() -> dict[str, type[Block]]:
 
 
 _all_netblocks_dict_: dict[str, type[Block]] = {}
+_all_netblocks_dict_ = convolutions.register_netblocks_dict(_all_netblocks_dict_)
 _all_netblocks_dict_ = basic_blocks.register_netblocks_dict(_all_netblocks_dict_)
 _all_netblocks_dict_ = composite_blocks.register_netblocks_dict(_all_netblocks_dict_)
+_all_netblocks_dict_ = branch_blocks.register_netblocks_dict(_all_netblocks_dict_)
+_all_netblocks_dict_ = ghost_shuffle_block.register_netblocks_dict(_all_netblocks_dict_)
 _all_netblocks_dict_ = super_blocks.register_netblocks_dict(_all_netblocks_dict_)
 _all_netblocks_dict_ = SuperResKXKX.register_netblocks_dict(_all_netblocks_dict_)
 _all_netblocks_dict_ = SuperResK1KXK1.register_netblocks_dict(_all_netblocks_dict_)

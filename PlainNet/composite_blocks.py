@@ -1,17 +1,14 @@
-"""Blocks that hold other blocks: chains, branches, residual links and the GhostShuffle unit.
+"""Blocks that hold a chain of others: sequences and residual links.
 
-Sources: residual links He et al. 2016; channel shuffle Zhang et al. 2018 and Ma et al. 2018 (ShuffleNet V1, V2); the
-GhostShuffle unit is GSNet's.
+Source: residual links He et al. 2016.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from PlainNet import mean_field
-from PlainNet.basic_blocks import BN, ConvDW, GhostConv
 from PlainNet.block import (
     PLAIN,
     Block,
@@ -25,7 +22,6 @@ from PlainNet.block import (
     chain_widths,
     convolution_cost,
     first_mismatch,
-    interned,
     joined_figures,
     mismatch_reason,
 )
@@ -203,199 +199,9 @@ class ResBlockProj(ResBlock):
         return True
 
 
-@dataclass(frozen=True)
-class GhostShuffleBlock(UnitBlock):
-    """Two branches, each giving half of the output, concatenated; with stride 1 each reads half of the input.
-
-    Structure string: GhostShuffleBlock([body width, [stride,]] body blocks). The other branch ("projection") is
-    GhostConv 1 x 1, BN, ReLU; with stride 2 it begins with a depth-wise convolution of the body's kernel and BN.
-    With stride 1 the concatenation is shuffled in two groups (even channels first), with stride 2 it is not. The style
-    may close the projection by hard-swish and shuffle with either stride.
-    """
-
-    shuffled_strides: ClassVar[tuple[int, ...]] = (1,)
-
-    @property
-    def body_channels(self) -> int:
-        """Channels that enter either branch."""
-        return self._widths[0]
-
-    @property
-    def in_channels(self) -> int:  # type: ignore[override]
-        return self.body_channels * (2 if self.stride == 1 else 1)
-
-    @property
-    def out_channels(self) -> int:  # type: ignore[override]
-        return 2 * self._widths[1]
-
-    @property
-    def kernel_size(self) -> int:
-        """Kernel of the body's last depth-wise convolution; 0 when it has none."""
-        kernels = [block.kernel_size for block in self.body if isinstance(block, ConvDW)]
-        return kernels[-1] if kernels else 0
-
-    def projection(self, style: Style = PLAIN) -> tuple[Block, ...]:
-        """The primitives of the second branch, its closing activation left out."""
-        mid, half = self._widths
-        return _shuffle_projection(mid, half, self.kernel_size if self.stride > 1 else 0, self.stride, style.no_BN)
-
-    def shuffles(self, style: Style = PLAIN) -> bool:
-        """Whether the channels of the concatenation are shuffled."""
-        return style.shuffle_always or self.stride in self.shuffled_strides
-
-    def validate(self) -> None:
-        super().validate()
-        if self.stride not in (1, 2):
-            raise StructureError(f"{self}: the stride must be 1 or 2, its body has {self.stride}")
-        if self.stride == 2 and not self.kernel_size:
-            raise StructureError(f"{self}: with stride 2 the body needs a ConvDW, whose kernel the other branch takes")
-
-    def with_in_channels(self, channels: int) -> Self:
-        if self.stride == 1 and channels % 2:
-            raise StructureError(f"{self} cannot read {channels} channels: it splits them in two halves")
-        return super().with_in_channels(channels // 2 if self.stride == 1 else channels)
-
-    def cost(self, size: int, style: Style = PLAIN) -> Cost:
-        return Cost(*self.figures(size, style)[:4])
-
-    def figures(self, size: int, style: Style = PLAIN) -> Figures:
-        projection = chain_figures(self.projection(style), size, style)
-        return joined_figures(chain_figures(self.body, size, style), projection)
-
-    def mean_field(self, style: Style = PLAIN) -> Steps:
-        enter = mean_field.split(self.body_channels) if self.stride == 1 else mean_field.COPY
-        body = chain_mean_field(self.body, style)
-        relu = style.projection_activation == "relu"
-        closing = mean_field.RECTIFY if relu else mean_field.HARD_SWISH
-        projection = chain_mean_field(self.projection(style), style) + closing
-        shuffle = mean_field.DEINTERLEAVE if self.shuffles(style) else b""
-        return enter + body + mean_field.SWAP + projection + mean_field.SWAP + mean_field.CONCATENATE + shuffle
-
-    def module(self, style: Style = PLAIN) -> nn.Module:
-        from PlainNet import modules
-
-        return modules.GhostShuffle(
-            [block.module(style) for block in self.body],
-            [modules.bare(block.module(style)) for block in self.projection(style)],
-            activation=style.projection_activation,
-            split=self.stride == 1,
-            shuffle=self.shuffles(style),
-        )
-
-
-@lru_cache(maxsize=20_000)
-def _shuffle_projection(mid: int, half: int, kernel_size: int, stride: int, no_BN: bool) -> tuple[Block, ...]:
-    """Of a GhostShuffle unit; the kernel matters where the stride is above 1."""
-    ghost: tuple[Block, ...] = (interned(GhostConv, mid, half, 1, 1), interned(BN, half))
-    down: tuple[Block, ...] = ()
-    if stride > 1:
-        down = (interned(ConvDW, mid, kernel_size, stride), interned(BN, mid))
-    branch = (*down, *ghost)
-    return tuple(block for block in branch if not isinstance(block, BN)) if no_BN else branch
-
-
-@dataclass(frozen=True)
-class BranchBlock(Block):
-    """Base of the blocks whose branches all read the same input; a branch of several blocks is a Sequential."""
-
-    branches: tuple[Block, ...]
-    label: str = ""
-
-    @classmethod
-    def read(cls, reader: Reader) -> Self:
-        branches = reader.branches()
-        return cls(tuple(b[0] if len(b) == 1 else Sequential(b) for b in branches), reader.label)
-
-    @property
-    def in_channels(self) -> int:  # type: ignore[override]
-        return self.branches[0].in_channels
-
-    @property
-    def stride(self) -> int:  # type: ignore[override]
-        return self.branches[0].stride
-
-    @lazy
-    def text(self) -> str:  # type: ignore[override]
-        label = f"{self.label}|" if self.label else ""
-        return f"{type(self).__name__}({label}{';'.join([branch.text for branch in self.branches])})"
-
-    def validate(self) -> None:
-        if not self.branches:
-            raise StructureError(f"{type(self).__name__} holds no branch")
-        first = self.branches[0]
-        for branch in self.branches:
-            branch.validate()
-            if branch.in_channels != first.in_channels or branch.stride != first.stride:
-                raise StructureError(f"{type(self).__name__}: {branch} and {first} differ in input width or stride")
-
-    def with_in_channels(self, channels: int) -> Self:
-        return replace(self, branches=tuple(branch.with_in_channels(channels) for branch in self.branches))
-
-    def output_size(self, size: int) -> int:
-        return self.branches[0].output_size(size)
-
-    def _branch_steps(self, style: Style) -> Steps:
-        # Every branch but the last reads a copy of the input; finished ones wait below it, in order.
-        *others, last = [branch.mean_field(style) for branch in self.branches]
-        return b"".join([mean_field.COPY + branch + mean_field.SWAP for branch in others]) + last
-
-    def cost(self, size: int, style: Style = PLAIN) -> Cost:
-        total = Cost()
-        for branch in self.branches:
-            total = total.plus(branch.cost(size, style))
-        return total
-
-
-@dataclass(frozen=True)
-class MultiSumBlock(BranchBlock):
-    """Sum of branches. Structure string: MultiSumBlock([label|] branch; branch...)."""
-
-    @property
-    def out_channels(self) -> int:  # type: ignore[override]
-        return self.branches[0].out_channels
-
-    def validate(self) -> None:
-        super().validate()
-        for branch in self.branches:
-            if branch.out_channels != self.out_channels:
-                raise StructureError(f"MultiSumBlock: {branch} and {self.branches[0]} differ in output width")
-
-    def mean_field(self, style: Style = PLAIN) -> Steps:
-        return self._branch_steps(style) + mean_field.ADD * (len(self.branches) - 1)
-
-    def module(self, style: Style = PLAIN) -> nn.Module:
-        from PlainNet import modules
-
-        return modules.BranchSum([branch.module(style) for branch in self.branches])
-
-
-@dataclass(frozen=True)
-class MultiCatBlock(BranchBlock):
-    """Concatenation of branches over channels. Structure string: MultiCatBlock([label|] branch; branch...)."""
-
-    @property
-    def out_channels(self) -> int:  # type: ignore[override]
-        return sum(branch.out_channels for branch in self.branches)
-
-    def mean_field(self, style: Style = PLAIN) -> Steps:
-        return self._branch_steps(style) + mean_field.CONCATENATE * (len(self.branches) - 1)
-
-    def module(self, style: Style = PLAIN) -> nn.Module:
-        from PlainNet import modules
-
-        return modules.BranchConcatenation([branch.module(style) for branch in self.branches])
-
-
-NETBLOCKS: tuple[type[Block], ...] = (
-    Sequential,
-    MultiSumBlock,
-    MultiCatBlock,
-    ResBlock,
-    ResBlockProj,
-    GhostShuffleBlock,
-)
+NETBLOCKS: tuple[type[Block], ...] = (Sequential, ResBlock, ResBlockProj)
 
 
 def register_netblocks_dict(netblocks_dict: dict[str, type[Block]]) -> dict[str, type[Block]]:
-    """Add the composite blocks to a registry of blocks."""
+    """Add the chains to a registry of blocks."""
     return netblocks_dict | {c.__name__: c for c in NETBLOCKS}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from PlainNet.basic_blocks import BN, RELU, SE, ConvDW, ConvKX, GhostConv
+from PlainNet.basic_blocks import BN, RELU, SE
 from PlainNet.block import (
     PLAIN,
     Block,
@@ -25,6 +25,7 @@ from PlainNet.block import (
     smart_round,
 )
 from PlainNet.composite_blocks import ResBlock, ResBlockProj
+from PlainNet.convolutions import ConvDW, ConvKX, GhostConv
 from PlainNet.lazy import remembered
 
 if TYPE_CHECKING:

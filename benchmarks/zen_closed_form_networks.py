@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import PlainNet
 from PlainNet import Block, Network, Style
-from PlainNet.basic_blocks import ConvDW, ConvKX, GhostConv
+from PlainNet.convolutions import ConvDW, ConvKX, GhostConv
 from SearchSpace import load_search_space
 from SearchSpace.mutation import mutate
 

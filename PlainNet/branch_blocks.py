@@ -1,0 +1,123 @@
+"""Blocks whose branches all read the same input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+from PlainNet import mean_field
+from PlainNet.block import (
+    PLAIN,
+    Block,
+    Cost,
+    Style,
+)
+from PlainNet.composite_blocks import Sequential
+from PlainNet.errors import StructureError
+from PlainNet.lazy import lazy
+from PlainNet.mean_field import Steps
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from PlainNet.parser import Reader
+
+
+@dataclass(frozen=True)
+class BranchBlock(Block):
+    """Base of the blocks whose branches all read the same input; a branch of several blocks is a Sequential."""
+
+    branches: tuple[Block, ...]
+    label: str = ""
+
+    @classmethod
+    def read(cls, reader: Reader) -> Self:
+        branches = reader.branches()
+        return cls(tuple(b[0] if len(b) == 1 else Sequential(b) for b in branches), reader.label)
+
+    @property
+    def in_channels(self) -> int:  # type: ignore[override]
+        return self.branches[0].in_channels
+
+    @property
+    def stride(self) -> int:  # type: ignore[override]
+        return self.branches[0].stride
+
+    @lazy
+    def text(self) -> str:  # type: ignore[override]
+        label = f"{self.label}|" if self.label else ""
+        return f"{type(self).__name__}({label}{';'.join([branch.text for branch in self.branches])})"
+
+    def validate(self) -> None:
+        if not self.branches:
+            raise StructureError(f"{type(self).__name__} holds no branch")
+        first = self.branches[0]
+        for branch in self.branches:
+            branch.validate()
+            if branch.in_channels != first.in_channels or branch.stride != first.stride:
+                raise StructureError(f"{type(self).__name__}: {branch} and {first} differ in input width or stride")
+
+    def with_in_channels(self, channels: int) -> Self:
+        return replace(self, branches=tuple(branch.with_in_channels(channels) for branch in self.branches))
+
+    def output_size(self, size: int) -> int:
+        return self.branches[0].output_size(size)
+
+    def _branch_steps(self, style: Style) -> Steps:
+        # Every branch but the last reads a copy of the input; finished ones wait below it, in order.
+        *others, last = [branch.mean_field(style) for branch in self.branches]
+        return b"".join([mean_field.COPY + branch + mean_field.SWAP for branch in others]) + last
+
+    def cost(self, size: int, style: Style = PLAIN) -> Cost:
+        total = Cost()
+        for branch in self.branches:
+            total = total.plus(branch.cost(size, style))
+        return total
+
+
+@dataclass(frozen=True)
+class MultiSumBlock(BranchBlock):
+    """Sum of branches. Structure string: MultiSumBlock([label|] branch; branch...)."""
+
+    @property
+    def out_channels(self) -> int:  # type: ignore[override]
+        return self.branches[0].out_channels
+
+    def validate(self) -> None:
+        super().validate()
+        for branch in self.branches:
+            if branch.out_channels != self.out_channels:
+                raise StructureError(f"MultiSumBlock: {branch} and {self.branches[0]} differ in output width")
+
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return self._branch_steps(style) + mean_field.ADD * (len(self.branches) - 1)
+
+    def module(self, style: Style = PLAIN) -> nn.Module:
+        from PlainNet import modules
+
+        return modules.BranchSum([branch.module(style) for branch in self.branches])
+
+
+@dataclass(frozen=True)
+class MultiCatBlock(BranchBlock):
+    """Concatenation of branches over channels. Structure string: MultiCatBlock([label|] branch; branch...)."""
+
+    @property
+    def out_channels(self) -> int:  # type: ignore[override]
+        return sum(branch.out_channels for branch in self.branches)
+
+    def mean_field(self, style: Style = PLAIN) -> Steps:
+        return self._branch_steps(style) + mean_field.CONCATENATE * (len(self.branches) - 1)
+
+    def module(self, style: Style = PLAIN) -> nn.Module:
+        from PlainNet import modules
+
+        return modules.BranchConcatenation([branch.module(style) for branch in self.branches])
+
+
+NETBLOCKS: tuple[type[Block], ...] = (MultiSumBlock, MultiCatBlock)
+
+
+def register_netblocks_dict(netblocks_dict: dict[str, type[Block]]) -> dict[str, type[Block]]:
+    """Add the branching blocks to a registry of blocks."""
+    return netblocks_dict | {c.__name__: c for c in NETBLOCKS}
