@@ -16,6 +16,8 @@ from ZeroShotProxy.scoring import ScoringContext
 WITHOUT_LINKS = Style(no_reslink=True)
 # Blocks whose steps are remembered: at most some 10 kB each, 1 to 2 kB as a rule.
 LARGEST_CACHE = 20_000
+# Maps behind beginnings: 2 kB each at resolution 32; twice as many as a population of 512 has.
+LARGEST_BEGINNINGS = 8_000
 
 
 class Beginning(NamedTuple):
@@ -75,7 +77,7 @@ class ClosedForm:
         self.style = style
         self._steps: dict[str, Steps] = {}
         self._images: dict[int, Beginning] = {}
-        self._beginnings = Beginnings(LARGEST_CACHE)
+        self._beginnings = Beginnings(LARGEST_BEGINNINGS)
         prepare()
 
     def score(self, network: Network) -> float:

@@ -38,12 +38,17 @@ from ZeroShotProxy.mean_field_kernel import (
 @compiled
 def copy(stack: np.ndarray, top: int) -> None:
     """A second copy on top; its BN sum starts at 0 because the sums of joined maps add."""
-    lower, upper = stack[top], stack[top + 1]
-    groups = HEADER + int(lower[COUNT]) * FIELDS
-    profiles = PROFILE + 2 * int(lower[SIZE])
-    upper[:groups] = lower[:groups]
-    upper[PROFILE:profiles] = lower[PROFILE:profiles]
-    upper[LOG_SCALE] = 0.0
+    transfer(stack[top], stack[top + 1])
+    stack[top + 1, LOG_SCALE] = 0.0
+
+
+@compiled
+def transfer(source: np.ndarray, target: np.ndarray) -> None:
+    """Copy what a map uses of its row."""
+    groups = HEADER + int(source[COUNT]) * FIELDS
+    profiles = PROFILE + 2 * int(source[SIZE])
+    target[:groups] = source[:groups]
+    target[PROFILE:profiles] = source[PROFILE:profiles]
 
 
 @compiled

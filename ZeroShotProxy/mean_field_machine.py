@@ -23,6 +23,7 @@ from ZeroShotProxy.mean_field_joins import (
     gate,
     keep_first_channels,
     swap,
+    transfer,
 )
 from ZeroShotProxy.mean_field_kernel import (
     CHANGE,
@@ -148,13 +149,13 @@ def run_steps(steps: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray) -
     """
     length = maps.shape[1]
     stack = np.empty((STACK, PROFILE + PROFILE_ROWS * ((length - PROFILE) // 2)))
-    stack[0, :length] = maps[row]
+    transfer(maps[row], stack[0])
     top = copies = 0
     for index in range(steps.shape[0]):
         if steps[index, 0] == KEEP_KIND:
             if top:
                 return NOT_JOINED, 0.0, 0.0
-            kept[copies] = stack[0, :length]
+            transfer(stack[0], kept[copies])
             copies += 1
             continue
         failure, top = step(stack, top, steps[index])
