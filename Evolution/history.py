@@ -86,6 +86,7 @@ class History:
         self._lock = _lock(folder)
         self._connection = _connect(self.path)
         self._pending: list[Row] = []
+        self._failed = False
         self._last_commit = time.monotonic()
 
     @classmethod
@@ -164,16 +165,32 @@ class History:
     def commit(self) -> None:
         """Put everything recorded so far on disk. Raises SearchError when the disk is full or read-only."""
         self._insert()
-        with _reporting(self.path):
+        if self._failed:
+            return
+        with self._all_or_nothing():
             self._connection.commit()
         self._last_commit = time.monotonic()
 
     def _insert(self) -> None:
         """Hand rows to SQLite while they are still in the processor's cache; they are safe once committed."""
-        with _reporting(self.path):
+        if self._failed:
+            return
+        with self._all_or_nothing():
             places = ",".join("?" * len(Row._fields))
             self._connection.executemany(f"INSERT INTO proposals VALUES ({places})", self._pending)
         self._pending.clear()
+
+    @contextlib.contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """A failure takes back what was not committed, and nothing is written after it: a history has no holes."""
+        try:
+            with _reporting(self.path):
+                yield
+        except SearchError:
+            self._failed = True
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.rollback()
+            raise
 
     def rows(self) -> Iterator[Row]:
         """All committed rows in order."""
