@@ -14,4 +14,6 @@ cd "$ROOT"
     echo "ruff format would change files: run .venv/bin/ruff format ." >&2
     exit 1
 }
+# One thread for each of the two processes: sums of floats depend on the number of threads.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 exec "$PYTHON" -m pytest -n 2 --dist loadfile "$@"
