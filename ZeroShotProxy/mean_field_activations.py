@@ -7,22 +7,10 @@ expansion of any other function's.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeVar, cast
 
 import numpy as np
 
-Function = TypeVar("Function", bound=Callable)
-
-
-def compiled(function: Function, cache: bool = False) -> Function:
-    """The function compiled to machine code when it is first called, kept on disk if `cache`; as it is without numba."""
-    try:
-        from numba import njit
-    except ImportError:
-        return function
-    return cast(Function, njit(function, cache=cache, error_model="numpy"))
-
+from PlainNet.compiling import compiled
 
 SQRT_2PI = math.sqrt(2 * math.pi)
 # Trapezoidal rule on [-9, 9]; for a Gaussian weight its error falls faster than any power of the step.

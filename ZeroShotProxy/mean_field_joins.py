@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ZeroShotProxy.mean_field_activations import compiled
+from PlainNet.compiling import compiled
 from ZeroShotProxy.mean_field_kernel import (
     CHANGE,
     CHANNELS,
@@ -36,34 +36,19 @@ from ZeroShotProxy.mean_field_kernel import (
 
 
 @compiled
-def copy(stack: np.ndarray, top: int) -> None:
-    """A second copy on top; its BN sum starts at 0 because the sums of joined maps add."""
-    transfer(stack[top], stack[top + 1])
-    stack[top + 1, LOG_SCALE] = 0.0
+def copy(source: np.ndarray, target: np.ndarray) -> None:
+    """A second copy; its BN sum starts at 0 because the sums of joined maps add."""
+    transfer(source, target)
+    target[LOG_SCALE] = 0.0
 
 
 @compiled
 def transfer(source: np.ndarray, target: np.ndarray) -> None:
     """Copy what a map uses of its row."""
-    groups = HEADER + int(source[COUNT]) * FIELDS
-    profiles = PROFILE + 2 * int(source[SIZE])
-    target[:groups] = source[:groups]
-    target[PROFILE:profiles] = source[PROFILE:profiles]
-
-
-@compiled
-def swap(stack: np.ndarray, top: int) -> None:
-    lower, upper = stack[top - 1], stack[top]
-    groups = HEADER + int(max(lower[COUNT], upper[COUNT])) * FIELDS
-    profiles = PROFILE + 2 * int(max(lower[SIZE], upper[SIZE]))
-    exchange(lower[:groups], upper[:groups])
-    exchange(lower[PROFILE:profiles], upper[PROFILE:profiles])
-
-
-@compiled
-def exchange(one: np.ndarray, other: np.ndarray) -> None:
-    for index in range(one.size):
-        one[index], other[index] = other[index], one[index]
+    for index in range(HEADER + int(source[COUNT]) * FIELDS):
+        target[index] = source[index]
+    for index in range(PROFILE, PROFILE + 2 * int(source[SIZE])):
+        target[index] = source[index]
 
 
 @compiled
