@@ -20,8 +20,10 @@ from PlainNet.mean_field import STEP_WIDTH
 from PlainNet.super_blocks import SuperBlock
 
 NUMBERS = STEP_WIDTH - 1
-# A row of the table: the step's kind, then its numbers' constants, and what a channel of input, bottleneck and output adds.
-ROW_WIDTH = 1 + 4 * NUMBERS
+# A row of the table: the step's kind, its numbers' constants, what a channel of input, bottleneck and output adds to each, and
+# whether that is anything.
+LINEAR = 1 + 4 * NUMBERS
+ROW_WIDTH = LINEAR + 1
 # A call of the table: rows [begin, end) of the first layer, [begin, end) of the later ones, how many of these, the widths.
 CALL_WIDTH = 8
 _CALL = struct.Struct(f"{CALL_WIDTH}d")
@@ -117,7 +119,7 @@ class StepTable:
         base = steps(_spread(places, [0, 0, 0]))
         rows = np.zeros((len(base), ROW_WIDTH))
         rows[:, 0] = base[:, 0]
-        terms = rows[:, 1:].reshape(len(base), 4, NUMBERS)
+        terms = np.zeros((len(base), 4, NUMBERS))
         terms[:, 0] = base[:, 1:]
         for place in sorted(set(places)):
             more = steps(_spread(places, [int(place == other) for other in range(3)]))
@@ -130,6 +132,8 @@ class StepTable:
             found = terms[:, 0] + sum(terms[:, 1 + place] * probe[place] for place in range(3))
             if expected.shape != base.shape or (expected[:, 0] != base[:, 0]).any() or (expected[:, 1:] != found).any():
                 return None
+        rows[:, 1:LINEAR] = terms.reshape(len(base), -1)
+        rows[:, LINEAR] = (terms[:, 1:] != 0).any(axis=(1, 2))
         into, bottleneck, out = (bool((terms[:, 1 + place] != 0).any()) for place in range(3))
         return self._add(rows)._replace(depends=(into, bottleneck, out))
 

@@ -95,17 +95,19 @@ def append(state: np.ndarray, group: np.ndarray, channels: float) -> int:
     if count == GROUPS:
         return TOO_MANY_GROUPS
     added = state[HEADER + count * FIELDS : HEADER + (count + 1) * FIELDS]
-    added[:] = group
+    for field in range(FIELDS):
+        added[field] = group[field]
     added[CHANNELS] = channels
     state[COUNT] = count + 1
     return DONE
 
 
 @compiled
-def deinterleave(state: np.ndarray) -> int:
-    """Channels in even positions first, then those in odd positions."""
+def deinterleave(state: np.ndarray, before: np.ndarray) -> int:
+    """Channels in even positions first, then those in odd positions. before: room for the map's groups."""
     count = int(state[COUNT])
-    before = state[HEADER : HEADER + count * FIELDS].copy()
+    for index in range(count * FIELDS):
+        before[index] = state[HEADER + index]
     state[COUNT] = 0
     for parity in range(2):
         position = 0
@@ -133,8 +135,11 @@ def concatenate(lower: np.ndarray, upper: np.ndarray) -> int:
 
 
 @compiled
-def add(lower: np.ndarray, upper: np.ndarray) -> int:
-    """The sum of maps that random weights make independent, in place of the lower one: cumulants add."""
+def add(lower: np.ndarray, upper: np.ndarray, before: np.ndarray) -> int:
+    """The sum of maps that random weights make independent, in place of the lower one: cumulants add.
+
+    before: room for the groups of a map and one more.
+    """
     if lower[SIZE] != upper[SIZE] or width(lower) != width(upper):
         return SHAPES_DIFFER
     weight = spread(lower)
@@ -143,15 +148,18 @@ def add(lower: np.ndarray, upper: np.ndarray) -> int:
     overlap = (lower[OVERLAP] * weight**2 + upper[OVERLAP] * other**2) / (weight + other) ** 2
     blend(lower, upper, weight, other)
     lower[NORM], lower[OVERLAP] = norm, overlap
-    before = lower[HEADER : HEADER + int(lower[COUNT]) * FIELDS].copy()
+    count = int(lower[COUNT])
+    for index in range(count * FIELDS):
+        before[index] = lower[HEADER + index]
     lower[COUNT] = 0
     left = right = 0
-    total = np.zeros(FIELDS)
-    while left < before.size // FIELDS and right < int(upper[COUNT]):
+    total = before[GROUPS * FIELDS : (GROUPS + 1) * FIELDS]
+    while left < count and right < int(upper[COUNT]):
         one = before[left * FIELDS : (left + 1) * FIELDS]
         two = upper[HEADER + right * FIELDS : HEADER + (right + 1) * FIELDS]
         channels = min(one[CHANNELS], two[CHANNELS])
-        total[:] = one + two
+        for field in range(FIELDS):
+            total[field] = one[field] + two[field]
         total[CHANGE] = 0.0
         if append(lower, total, channels):
             return TOO_MANY_GROUPS

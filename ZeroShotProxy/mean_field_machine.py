@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from PlainNet.compiling import compiled, source_version
-from PlainNet.step_table import CALL_WIDTH, NUMBERS, ROW_WIDTH
+from PlainNet.step_table import CALL_WIDTH, LINEAR, NUMBERS, ROW_WIDTH
 from ZeroShotProxy import mean_field_kernel as kernel
 from ZeroShotProxy.mean_field_activations import scale_mean
 from ZeroShotProxy.mean_field_joins import (
@@ -93,13 +93,13 @@ def step(stack: np.ndarray, order: np.ndarray, top: int, kind: int, numbers: np.
     elif kind == 7:
         order[top], order[top - 1] = order[top - 1], order[top]
     elif kind == 8:
-        return add(stack[order[top - 1]], state), top - 1
+        return add(stack[order[top - 1]], state, stack[STACK]), top - 1
     elif kind == 9:
         return concatenate(stack[order[top - 1]], state), top - 1
     elif kind == 10:
         keep_first_channels(state, numbers[0])
     elif kind == 11:
-        return deinterleave(state), top
+        return deinterleave(state, stack[STACK]), top
     elif kind == 12:
         return average_pool(state, int(numbers[0])), top
     elif kind == 13:
@@ -161,15 +161,18 @@ def run_calls(
             part, into = (0, call[5]) if layer == 0 else (2, call[7])
             for index in range(int(call[part]), int(call[part + 1])):
                 terms = rows[index]
-                for number in range(NUMBERS):
-                    # Constant, then what each channel of input, bottleneck and output adds.
-                    numbers[number] = (
-                        terms[1 + number]
-                        + terms[1 + NUMBERS + number] * into
-                        + terms[1 + 2 * NUMBERS + number] * call[6]
-                        + terms[1 + 3 * NUMBERS + number] * call[7]
-                    )
-                failure, top = step(stack, order, top, int(terms[0]), numbers)
+                if terms[LINEAR]:
+                    for number in range(NUMBERS):
+                        # Constant, then what each channel of input, bottleneck and output adds.
+                        numbers[number] = (
+                            terms[1 + number]
+                            + terms[1 + NUMBERS + number] * into
+                            + terms[1 + 2 * NUMBERS + number] * call[6]
+                            + terms[1 + 3 * NUMBERS + number] * call[7]
+                        )
+                    failure, top = step(stack, order, top, int(terms[0]), numbers)
+                else:
+                    failure, top = step(stack, order, top, int(terms[0]), terms[1 : 1 + NUMBERS])
                 if failure:
                     return failure, 0.0, 0.0
         if place + 1 < calls.shape[0]:
@@ -181,8 +184,8 @@ def run_calls(
 
 
 def room(resolution: int) -> np.ndarray:
-    """A stack for maps of that height."""
-    return np.zeros((STACK, PROFILE + PROFILE_ROWS * resolution + SPARE))
+    """A stack for maps of that height, and a row to work in."""
+    return np.zeros((STACK + 1, PROFILE + PROFILE_ROWS * resolution + SPARE))
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]

@@ -9,7 +9,7 @@ import PlainNet
 from Evolution.budgets import CostModel
 from PlainNet import Style
 from PlainNet.mean_field import STEP_WIDTH
-from PlainNet.step_table import CALL_WIDTH, NUMBERS, StepTable
+from PlainNet.step_table import CALL_WIDTH, LINEAR, NUMBERS, StepTable
 from PlainNet.super_blocks import SuperBlock
 from SearchSpace import load_search_space
 from SearchSpace.mutation import mutate
@@ -45,7 +45,8 @@ def steps_in(table, call):
     for layer in range(int(repeats) + 1):
         span, width = (slice(int(begin), int(end)), into) if layer == 0 else (slice(int(later), int(later_end)), out)
         for row in table.rows[span]:
-            terms = row[1:].reshape(4, NUMBERS)
+            terms = row[1:LINEAR].reshape(4, NUMBERS)
+            assert bool(row[LINEAR]) == terms[1:].any()
             yield [row[0], *(terms[0] + terms[1] * width + terms[2] * bottleneck + terms[3] * out)]
 
 
