@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
+log = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable)
 
 
@@ -16,7 +18,13 @@ def compiled(function: Function, cache: bool = False) -> Function:
         from numba import njit
     except ImportError:
         return function
-    return cast(Function, njit(function, cache=cache, error_model="numpy"))
+    if cache:
+        try:
+            return cast(Function, njit(function, cache=True, error_model="numpy"))
+        except RuntimeError:
+            # Neither beside the source nor in the user's cache directory may anything be written.
+            log.info("machine code cannot be kept on this computer: every start compiles it anew")
+    return cast(Function, njit(function, error_model="numpy"))
 
 
 def source_version(*sources: Path) -> int:
