@@ -21,7 +21,7 @@ from PlainNet.block import PLAIN
 
 CHAINS = 100
 CALIBRATION_NETWORKS = 40
-ROUNDS = 3
+ROUNDS = 5
 CALIBRATION = "calibration"
 _SECONDS_A_TURN = 0.15
 

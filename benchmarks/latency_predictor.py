@@ -24,7 +24,7 @@ import numpy as np
 import PlainNet
 import ZenNet
 from Interface.files import written_whole
-from Latency.building import CALIBRATION, Setting, calibrate, measure_layers, time_networks
+from Latency.building import CALIBRATION, ROUNDS, Setting, calibrate, measure_layers, time_networks
 from Latency.calibration import fit_few, leave_one_out
 from Latency.device import device_identity
 from Latency.predictor import LatencyModel
@@ -111,7 +111,7 @@ def measure(table: LatencyTable, setting: Setting, end: float) -> int:
     resolution = setting.conditions.resolution
     left = measure_layers(table, networks_of(resolution, "table"), setting, more=lambda: time.monotonic() < end)
     # Both kinds in the same rounds: neither has the computer to itself at a better hour.
-    for number in range(1, 4):
+    for number in range(1, ROUNDS + 1):
         for role in (CALIBRATION, HELD_OUT):
             networks = networks_of(resolution, role)
             left += time_networks(
