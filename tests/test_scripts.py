@@ -17,7 +17,7 @@ NAMES = sorted(path.stem for path in (ROOT / "scripts").glob("*_NAS_*.sh") if "_
 SEARCHES = sorted(path.stem for path in (ROOT / "scripts").glob("*_cifar_*.sh") if "_train_" not in path.stem)
 # Those that do more than search: how many trainings, and by which script.
 TRAININGS = {name: 2 for name in NAMES if "cifar" in name and not name.endswith("_search")}
-TRAININGS |= {name: 1 for name in NAMES if "ImageNet_flops" in name}
+TRAININGS |= {name: 1 for name in NAMES if "ImageNet" in name}
 # Stands for Python: writes down what it is called with.
 RECORDER = """#!/usr/bin/env bash
 printf '%s\\n' "$@" >"$RECORD/$(ls "$RECORD" | wc -l)"
@@ -52,7 +52,8 @@ def recorded(name, folder, **environment):
     for name_of_set in ("pytorch_cifar10", "pytorch_cifar100"):
         (folder / "data" / name_of_set).mkdir(parents=True)
     overrides = {"SAVE_DIR": str(folder / "out"), "PYTHON": str(recorder), "RECORD": str(record)} | environment
-    overrides["DATA_DIR"] = str(folder / "data")
+    # With a table of another device, nothing is measured before the search.
+    overrides |= {"DATA_DIR": str(folder / "data"), "LATENCY_TABLE": "v100.db"}
     result = run(["bash", str(ROOT / "scripts" / f"{name}.sh")], folder, **overrides)
     assert result.returncode == 0, result.stderr
     calls = [path.read_text().splitlines() for path in sorted(record.iterdir(), key=lambda path: int(path.name))]
@@ -75,6 +76,20 @@ def test_trainings_take_the_searched_network_by_options_that_exist(name, environ
         assert parsed.mixup and parsed.label_smoothing and parsed.nesterov and parsed.warmup < parsed.epochs
         assert (parsed.dataset == "fake") == ("SMOKE" in environment)
         assert parsed.dist_mode == ("single" if "GPU" in environment else "cpu")
+
+
+def test_a_latency_script_searches_with_a_table_of_this_device(tmp_path):
+    overrides = {"SMOKE": "1", "ONLY_SEARCH": "1", "SAVE_DIR": str(tmp_path / "out"), "PYTHON": sys.executable}
+    overrides |= {"GSNET_LATENCY": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    result = run(["bash", str(ROOT / "scripts/Zen_NAS_ImageNet_latency0.1ms.sh")], tmp_path, **overrides)
+    assert result.returncode == 0, result.stderr
+    assert "seconds an image that zennet_imagenet1k_latency01ms_res224 takes on this device" in result.stderr
+    latency = json.loads((tmp_path / "out/best.json").read_text())["latency"]
+    budget = json.loads((tmp_path / "out/config.json").read_text())["settings"]["budget_latency"]
+    assert latency["source"] == "predict" and 0 < latency["seconds_per_image"] <= budget
+    assert latency["measured_seconds_per_image"] > 0
+    assert Path(latency["table"]).parent == tmp_path / "cache/gsnet/latency"
+    assert (tmp_path / "out/analyze_model.txt").is_file()
 
 
 @pytest.mark.parametrize(
