@@ -198,7 +198,15 @@ def test_two_processes_validate_with_the_weights_that_are_saved(tmp_path, proces
 
 def test_two_students_learn_from_a_teacher_as_one_with_the_double_batch(tmp_path, processes, plain):
     one, two = tmp_path / "one", tmp_path / "two"
-    teacher = ("--teacher_arch", plain[1], "--teacher_untrained", "--teacher_logit_weight", 1, "--teacher_temperature", 2)
+    teacher = (
+        "--teacher_arch",
+        plain[1],
+        "--teacher_untrained",
+        "--teacher_logit_weight",
+        1,
+        "--teacher_temperature",
+        2,
+    )
     maps = ("--teacher_feature_weight", 1, "--target_downsample_ratio", 2, "--ts_proj_no_bn")
     more = (*teacher, *maps, "--batch_size", 64, "--epochs", 2)
     group = pair(processes, distilling.main, arguments(two, plain, *more, "--dist_mode", "ddp"))
