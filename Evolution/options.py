@@ -16,7 +16,7 @@ from Evolution.scorer import latency_conditions
 from Evolution.settings import DEFAULT_ITERATIONS, DEFAULT_POPULATION, SearchSettings
 from Evolution.survival import OBJECTIVES
 from Interface.options import InputError, OptionParser, device_name, positive_float, positive_int
-from Latency.device import default_table, device_identity
+from Latency.device import default_table, device_identity, precision_of
 from Latency.table import LatencyTable, is_calibrated
 from ZeroShotProxy import Needs, get_proxy, list_proxies
 
@@ -83,6 +83,8 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
                          "(default: predict where there is such a table, else measure)")  # fmt: skip
     budgets.add_argument("--latency_table", type=Path, metavar="FILE",
                          help="table of another device, or elsewhere than in the cache")  # fmt: skip
+    budgets.add_argument("--measure_missing", action="store_true",
+                         help="measure layers of which the table knows too little, once, and keep them in it")  # fmt: skip
 
     scoring = parser.add_argument_group("scoring")
     scoring.add_argument("--batch_size", type=positive_int, default=16, metavar="N", help="images per score")
@@ -147,20 +149,22 @@ def latency_source(settings: SearchSettings, table: Path | None) -> dict[str, An
     """Source, table and its precision for a search that watches latency. Raises InputError and LatencyError."""
     source = settings.latency_source
     if not settings.watches_latency:
-        if source or table:
+        if source or table or settings.measure_missing:
             raise InputError(
-                "--latency_source and --latency_table go with --budget_latency or --objectives score,latency"
+                "--latency_source, --latency_table and --measure_missing go with --budget_latency or "
+                "--objectives score,latency"
             )
         return {}
-    if source == "measure" and table:
-        raise InputError("--latency_source measure times candidates, and reads no --latency_table")
-    path = table or default_table(device_identity(settings.device))
-    if source is None and table is None and not is_calibrated(path, latency_conditions(settings)):
+    if source == "measure" and (table or settings.measure_missing):
+        raise InputError("--latency_source measure times candidates: it has no --latency_table and --measure_missing")
+    identity = device_identity(settings.device)
+    path = table or default_table(identity)
+    anyway = table or settings.measure_missing
+    if source == "measure" or not (source or anyway or is_calibrated(path, latency_conditions(settings))):
         return {"latency_source": "measure"}
-    if source == "measure":
-        return {}
-    with LatencyTable.open(path) as opened:
-        precision = opened.precision(settings.fp16)
+    with LatencyTable.open_for(path, identity) if settings.measure_missing else LatencyTable.open(path) as opened:
+        own = opened.device == identity
+        precision = precision_of(settings.device, settings.fp16) if own else opened.precision(settings.fp16)
         conditions = latency_conditions(settings)._replace(precision=precision)
         source = source or ("predict" if opened.calibration(conditions) else "table")
     return {"latency_source": source, "latency_table": str(path.resolve()), "latency_precision": precision}

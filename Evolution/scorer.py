@@ -66,9 +66,12 @@ class Scorer:
 
 
 def measured_latency(settings: SearchSettings, network: Network, precision: float = 0.0) -> float:
-    """Seconds an image on the search's device; see `Latency.measurement.measure_latency`."""
+    """Seconds an image on the search's device, on a processor with one thread; see `Latency.measurement.measure_latency`."""
+    import torch
+
     from Latency.measurement import measure_latency
 
+    torch.set_num_threads(1)
     conditions = latency_conditions(settings)
     return (
         measure_latency(

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import NamedTuple
 
 import PlainNet
@@ -18,6 +19,7 @@ from Evolution.proposals import Proposer
 from Evolution.scorer import Scored, latency_conditions
 from Evolution.settings import SearchError, SearchSettings
 from Evolution.survival import ParetoPopulation
+from Latency.building import measure_missing
 from Latency.predictor import LatencyModel, open_model
 from PlainNet import Network, StructureError, Style
 from SearchSpace.random_numbers import CandidateRandom
@@ -236,12 +238,16 @@ def predicted_latency(settings: SearchSettings) -> PredictedLatency | None:
 
 def latency_model(settings: SearchSettings) -> LatencyModel:
     """The table's model under the search's conditions. Raises LatencyError."""
+    conditions, measure = latency_conditions(settings), None
+    if settings.measure_missing:
+        measure = measure_missing(Path(settings.latency_table or ""), settings.device, conditions.precision)
     return open_model(
         settings.latency_table or "",
         settings.latency_source or "",
-        latency_conditions(settings),
+        conditions,
         num_classes=settings.num_classes,
         style=Style(use_se=settings.use_se, no_BN=settings.no_BN),
+        measure=measure,
     )
 
 

@@ -49,6 +49,7 @@ class SearchSettings:
     latency_source: str | None = None
     latency_table: str | None = None
     latency_precision: str | None = None
+    measure_missing: bool = False
     fp16: bool = False
     device: str = "cpu"
 

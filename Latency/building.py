@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tqdm import tqdm
 
 from Latency.calibration import fit
+from Latency.device import device_identity
 from Latency.errors import LatencyError
 from Latency.layers import Layer, list_layers
-from Latency.predictor import LatencyModel
+from Latency.predictor import LatencyModel, Measure
 from Latency.table import Calibration, Conditions, LatencyTable, TimedNetwork
 from PlainNet import Network, Style
 from PlainNet.block import PLAIN
 
 CHAINS = 100
 CALIBRATION_NETWORKS = 40
-ROUNDS = 3
+ROUNDS = 5
 CALIBRATION = "calibration"
 _SECONDS_A_TURN = 0.15
 
@@ -41,13 +43,25 @@ class Setting:
         )
 
 
-def measure_missing(setting: Setting) -> Callable[[Sequence[Layer]], list[float | None]]:
-    """What times layers that a table lacks, each once."""
+def measure_missing(table: Path, device: str, precision: str, threads: int = 1) -> Measure:
+    """What times a chain of layers on a torch device and keeps in its table those that are missing.
+
+    threads: of a processor. Raises LatencyError where the table is of another device.
+    """
+    import torch
+
     from Latency.probe import measure_chain
 
-    def measure(layers: Sequence[Layer]) -> list[float | None]:
-        seconds = measure_chain(layers, device=setting.device, precision=setting.conditions.precision)
-        return [seconds[layer] for layer in layers]
+    torch.set_num_threads(threads)
+    identity = device_identity(device, threads)
+    LatencyTable.open_for(table, identity).close()
+
+    def measure(chain: Sequence[Layer], missing: Collection[Layer]) -> dict[Layer, float | None]:
+        seconds = measure_chain(chain, device=device, precision=precision)
+        found = {layer: seconds[layer] for layer in missing}
+        with LatencyTable.open_for(table, identity) as opened:
+            opened.add_layers(precision, found.items())
+        return found
 
     return measure
 
@@ -64,14 +78,14 @@ def measure_layers(
     from Latency.probe import measure_chain
 
     done = table.chains(setting.conditions)
-    waiting = [network for network in networks if network.text not in done]
+    waiting = [network for network in networks if _chain_name(network, setting) not in done]
     with _progress(len(networks), len(networks) - len(waiting), "layers of networks", quiet) as bar:
         for index, network in enumerate(waiting):
             if not more():
                 return len(waiting) - index
             chain = setting.layers(network)
             seconds = measure_chain(chain, device=setting.device, precision=setting.conditions.precision)
-            table.add_chain(setting.conditions, network.text, seconds.items())
+            table.add_chain(setting.conditions, _chain_name(network, setting), seconds.items())
             bar.update()
     return 0
 
@@ -142,6 +156,12 @@ def _whole_network(network: Network, setting: Setting) -> float:
             return time_for(lambda: model(images), setting.device, _SECONDS_A_TURN)
     except RuntimeError as error:
         raise LatencyError(f"{network} cannot run at {setting.conditions}: {str(error).splitlines()[0]}") from error
+
+
+def _chain_name(network: Network, setting: Setting) -> str:
+    """What a chain is noted as: its layers depend on the style and the number of classes, too."""
+    style = setting.style
+    return f"{network} to {setting.num_classes}{' with SE' * style.use_se}{' without BN' * style.no_BN}"
 
 
 def _shuffled(networks: Sequence[Network], seed: int) -> list[Network]:

@@ -16,9 +16,9 @@ from Latency.device import default_table, device_identity, precision_of
 from Latency.errors import LatencyError
 from Latency.predictor import LatencyModel
 from Latency.table import Conditions, LatencyTable
-from Latency.visited import random_networks
+from Latency.visited import covering_networks, random_networks
 from PlainNet import Network, Style
-from SearchSpace import load_search_space
+from SearchSpace import SearchSpace, load_search_space
 
 if TYPE_CHECKING:
     from Latency.backends import Runner
@@ -57,12 +57,15 @@ def build_table(options: Namespace) -> dict:
     path = options.latency_table or default_table(identity)
     report: dict = {"latency_table": str(path), "device": identity}
     setting = _setting(options)
+    space, start = _space(options)
+    admits = _within(options, setting)
     with LatencyTable.open_for(path, identity) as table:
         if options.build_table:
-            networks = _visited(options, setting, options.networks, 2 * options.seed)
+            networks = covering_networks(space, start, options.seed)
+            networks += random_networks(space, start, options.networks, 2 * options.seed, admits)
             measure_layers(table, networks, setting, quiet=options.json)
         if options.calibrate:
-            networks = _visited(options, setting, options.calibration_networks, 2 * options.seed + 1)
+            networks = random_networks(space, start, options.calibration_networks, 2 * options.seed + 1, admits)
             time_networks(table, networks, setting, quiet=options.json)
             fitted = calibrate(table, setting)
             report |= {"coefficients": fitted.coefficients, "spread": fitted.spread, "networks": fitted.networks}
@@ -81,20 +84,21 @@ def predict(options: Namespace, network: Network, num_classes: int, style: Style
             precision = (
                 precision_of(options.device, options.fp16) if options.measure_missing else table.precision(options.fp16)
             )
-            setting = Setting(Conditions(precision, batch, resolution), num_classes, style, options.device)
+            conditions = Conditions(precision, batch, resolution)
+            measure = None
             if options.measure_missing:
-                _measure_chain_of(table, network, setting)
-            calibration = table.calibration(setting.conditions)
+                measure = measure_missing(path, options.device, precision, options.threads)
+            calibration = table.calibration(conditions)
             model = LatencyModel(
                 table,
-                setting.conditions,
+                conditions,
                 num_classes=num_classes,
                 style=style,
                 calibration=calibration,
-                measure=measure_missing(setting) if options.measure_missing else None,
+                measure=measure,
             )
             seconds, spread = model.predict(network)
-            text = f"{setting.conditions}: {seconds * 1e3:.4g} ms, {seconds / batch * 1e3:.4g} ms an image, "
+            text = f"{conditions}: {seconds * 1e3:.4g} ms, {seconds / batch * 1e3:.4g} ms an image, "
             text += f"+- {spread:.0%}" if calibration else "plain sum of layers, not calibrated"
             figures = {"batch": batch, "seconds": seconds, "spread": spread, "calibrated": calibration is not None}
             report["rows"].append(figures | {"seconds_per_image": seconds / batch, "text": text})
@@ -149,14 +153,14 @@ def _setting(options: Namespace) -> Setting:
     return Setting(conditions, options.num_classes or _CLASSES, Style(use_se=options.use_se), options.device)
 
 
-def _visited(options: Namespace, setting: Setting, count: int, seed: int) -> list[Network]:
+def _space(options: Namespace) -> tuple[SearchSpace, Network | None]:
+    """The search's space, and where it starts."""
     if not options.search_space:
         raise InputError(
             "--build_table and --calibrate need --search_space FILE: the search whose networks are measured"
         )
-    space = load_search_space(options.search_space)
     start = PlainNet.parse(options.plainnet_struct) if options.plainnet_struct else None
-    return random_networks(space, start, count, seed, _within(options, setting))
+    return load_search_space(options.search_space), start
 
 
 def _within(options: Namespace, setting: Setting) -> Callable[[Network], bool]:
@@ -169,10 +173,3 @@ def _within(options: Namespace, setting: Setting) -> Callable[[Network], bool]:
         )
 
     return admits
-
-
-def _measure_chain_of(table: LatencyTable, network: Network, setting: Setting) -> None:
-    """Measure all layers of a network in one chain where the table lacks some."""
-    known = table.layers(setting.conditions.precision, setting.conditions.batch)
-    if any(layer not in known for layer in setting.layers(network, table.fuses)):
-        measure_layers(table, [network], setting, quiet=True)

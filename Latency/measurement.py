@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from Latency.device import BF16, FP16, precision_of
+from Latency.memory import keep_freed_memory
 from Masternet import MasterNet
 from PlainNet import Network, Style
 
@@ -85,8 +86,9 @@ def time_calls(
 ) -> LatencyFigures:
     """Time an action after a warm-up, until the interval of the median is within `precision`, at most `repeats` times.
 
-    On a GPU times are those of CUDA events around the action.
+    On a GPU times are those of CUDA events around the action. On a processor freed memory is kept (`Latency.memory`).
     """
+    keep_freed_memory()
     seconds = _timer(device)
     for _ in range(WARM_UP):
         action()
@@ -115,7 +117,11 @@ def _cuda_clock() -> float:
 
 
 def time_for(action: Callable[[], object], device: str, seconds: float) -> float:
-    """Median seconds of an action by `undisturbed_clock`: at least 3 repeats and about `seconds`, after a warm-up."""
+    """Seconds of an action by `undisturbed_clock`, after a warm-up: lower quartile of at least 3 repeats in about `seconds`.
+
+    The quartile, since what disturbs a run only ever makes it longer.
+    """
+    keep_freed_memory()
     clock = undisturbed_clock(device)
 
     def timer(action: Callable[[], object]) -> float:
@@ -127,7 +133,7 @@ def time_for(action: Callable[[], object], device: str, seconds: float) -> float
     times = [timer(action) for _ in range(3)]
     while sum(times) < seconds:
         times.append(timer(action))
-    return median(times)
+    return sorted(times)[len(times) // 4]
 
 
 def _interval(times: list[float]) -> float:

@@ -7,7 +7,8 @@ of layers, and 1. Calibrated, the prediction is their sum with fitted coefficien
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from Latency.errors import LatencyError
@@ -20,7 +21,11 @@ from PlainNet.block import PLAIN, made
 TERMS = ("dense", "depthwise", "between", "layers", "network")
 UNCALIBRATED = (1.0, 1.0, 1.0, 0.0, 0.0)
 Terms = tuple[float, float, float, float]
-Measure = Callable[[Sequence[Layer]], Sequence[float | None]]
+# Times a chain of layers, and returns and keeps what was missing of them; None for one that cannot run.
+Measure = Callable[[Sequence[Layer], Collection[Layer]], Mapping[Layer, float | None]]
+# A search measures a missing layer where interpolation is less certain than this, and where so few tell what it takes.
+UNCERTAIN = 0.2
+_FEW = 8
 # Weights of a uniform cost in a table's fastest layers: what a kernel that only moves elements reaches.
 _FASTEST = 0.99
 _LARGEST_MEMORY = 200_000
@@ -37,20 +42,24 @@ class LayerTimes:
     """Seconds of layers at one batch size and precision: measured where the table has them, else interpolated.
 
     A table that was imported holds convolutions alone; what lies between them is then taken to move its elements as fast
-    as the table's fastest layers do. measure: times layers that the table lacks, which are then kept in it.
+    as the table's fastest layers do.
     """
 
-    def __init__(self, table: LatencyTable, precision: str, batch: int, measure: Measure | None = None) -> None:
-        self._table, self._precision, self._batch, self._measure = table, precision, batch, measure
+    def __init__(self, table: LatencyTable, precision: str, batch: int) -> None:
+        self._table, self._precision = table, precision
         self._measured = table.layers(precision, batch)
         self._worked_out: dict[Layer, float] = {}
-        if not self._measured and measure is None:
-            raise LatencyError(_nothing_measured(table, precision, batch))
         self._groups: dict[tuple, list[Layer]] = {}
         for layer in self._measured:
             self._groups.setdefault(_group(layer), []).append(layer)
         self._curves: dict[tuple, LayerCurve] = {}
+        self._cannot_run: set[Layer] = set()
         self._seconds_an_element: float | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was measured."""
+        return not self._measured
 
     def seconds(self, layer: Layer) -> float:
         """Of one layer. Raises LatencyError for a kind of layer that the table does not have."""
@@ -63,28 +72,44 @@ class LayerTimes:
 
     def spread(self, layer: Layer) -> float:
         """Standard deviation of the logarithm of an interpolated time."""
-        curve = self._curves.get(_group(layer)) if layer not in self._measured else None
+        curve = self._curve(layer) if layer not in self._measured else None
         return curve.spread(layer) if curve else 0.0
 
+    def is_missing(self, layer: Layer, tolerance: float) -> bool:
+        """Whether a layer was not measured and interpolating it is less certain than `tolerance` (`spread`)."""
+        if layer in self._measured or layer in self._worked_out or layer in self._cannot_run:
+            return False
+        if tolerance == 0 or len(self._groups.get(_group(layer), ())) < _FEW:
+            return True
+        curve = self._curve(layer)
+        return curve is None or curve.spread(layer) > tolerance
+
+    def add(self, measured: Mapping[Layer, float | None]) -> None:
+        """Take in what was measured since. What was interpolated before stays as it was."""
+        for layer, seconds in measured.items():
+            if seconds is None:
+                self._cannot_run.add(layer)
+                continue
+            self._measured[layer] = seconds
+            self._groups.setdefault(_group(layer), []).append(layer)
+            self._curves.pop(_group(layer), None)
+
     def _work_out(self, layer: Layer) -> float:
-        if self._measure is not None:
-            (seconds,) = self._measure([layer])
-            self._table.add_layers(self._precision, [(layer, seconds)])
-            if seconds is not None:
-                return seconds
+        curve = self._curve(layer)
+        return curve.seconds(layer) if curve else self._by_bandwidth(layer)
+
+    def _curve(self, layer: Layer) -> LayerCurve | None:
         group = _group(layer)
-        if group not in self._curves:
-            layers = self._groups.get(group)
-            if not layers:
-                return self._by_bandwidth(layer)
+        layers = self._groups.get(group)
+        if layers and group not in self._curves:
             self._curves[group] = LayerCurve(layers, [self._measured[one] for one in layers])
-        return self._curves[group].seconds(layer)
+        return self._curves.get(group)
 
     def _by_bandwidth(self, layer: Layer) -> float:
         if layer.is_convolution or not self._table.fuses:
             raise LatencyError(
                 f"{self._table.path} holds no layer like {layer} at {self._precision}: measure it with "
-                "benchmark_network_latency.py --measure_missing, or build a table that covers it"
+                "--measure_missing, or build a table that covers it"
             )
         if self._seconds_an_element is None:
             speeds = sorted(_elements(one) / seconds for one, seconds in self._measured.items() if one.is_convolution)
@@ -93,7 +118,11 @@ class LayerTimes:
 
 
 class LatencyModel:
-    """Predicts latencies of many networks that share blocks: the layers of a block are added up once for each map size."""
+    """Predicts latencies of many networks that share blocks: the layers of a block are added up once for each map size.
+
+    measure: times layers that the table lacks, in the chain of the network in which they are met, where interpolating
+    them is less certain than `tolerance`; 0 measures all of them.
+    """
 
     def __init__(
         self,
@@ -104,13 +133,17 @@ class LatencyModel:
         style: Style = PLAIN,
         calibration: Calibration | None = None,
         measure: Measure | None = None,
+        tolerance: float = 0.0,
     ) -> None:
         self.conditions = conditions
         self.calibration = calibration
         self._fuses = table.fuses
         self._style = style
         self._num_classes = num_classes
-        self._times = LayerTimes(table, conditions.precision, conditions.batch, measure)
+        self._times = LayerTimes(table, conditions.precision, conditions.batch)
+        if self._times.is_empty and measure is None:
+            raise LatencyError(_nothing_measured(table, conditions.precision, conditions.batch))
+        self._measure, self._tolerance = measure, tolerance
         self._coefficients = calibration.coefficients if calibration else UNCALIBRATED
         self._blocks: dict[tuple[str, int], tuple[float, int]] = {}
         self._units: dict[tuple, tuple[Terms, int]] = {}
@@ -124,12 +157,14 @@ class LatencyModel:
         for block in network.blocks:
             known = blocks.get((block.text, size))
             if known is None:
+                self._complete(network)
                 known = self._block(block, size)
             total += known[0]
             size = known[1]
         end = (network.out_channels, size)
         classifier = self._classifiers.get(end)
         if classifier is None:
+            self._complete(network)
             layers = classifier_layers(*end, self.conditions.batch, self._num_classes)
             classifier = self._classifiers[end] = self._weigh(self._terms_of(layers))
         return total + classifier
@@ -161,6 +196,15 @@ class LatencyModel:
     def terms(self, network: Network) -> tuple[float, ...]:
         """The network's terms, in the order of TERMS."""
         return (*self._terms_of(self.layers(network)), 1.0)
+
+    def _complete(self, network: Network) -> None:
+        """Measure what the table lacks of a network, if it may be measured."""
+        if self._measure is None:
+            return
+        chain = self.layers(network)
+        missing = {layer for layer in chain if self._times.is_missing(layer, self._tolerance)}
+        if missing:
+            self._times.add(self._measure(chain, missing))
 
     def _block(self, block: Block, size: int) -> tuple[float, int]:
         if len(self._blocks) > _LARGEST_MEMORY:
@@ -212,11 +256,18 @@ class LatencyModel:
 
 
 def open_model(
-    path: str, source: str, conditions: Conditions, *, num_classes: int, style: Style = PLAIN
+    path: str,
+    source: str,
+    conditions: Conditions,
+    *,
+    num_classes: int,
+    style: Style = PLAIN,
+    measure: Measure | None = None,
 ) -> LatencyModel:
-    """The model for --latency_source "table" (plain sums) or "predict" (calibrated). Raises LatencyError."""
-    from pathlib import Path
+    """The model for --latency_source "table" (plain sums) or "predict" (calibrated). Raises LatencyError.
 
+    measure: for layers of which the table knows too little.
+    """
     with LatencyTable.open(Path(path)) as table:
         calibration = table.calibration(conditions) if source == "predict" else None
         if source == "predict" and calibration is None:
@@ -224,7 +275,15 @@ def open_model(
                 f"{path} is not calibrated for {conditions}: run benchmark_network_latency.py --calibrate, "
                 "or take its plain sums with --latency_source table"
             )
-        return LatencyModel(table, conditions, num_classes=num_classes, style=style, calibration=calibration)
+        return LatencyModel(
+            table,
+            conditions,
+            num_classes=num_classes,
+            style=style,
+            calibration=calibration,
+            measure=measure,
+            tolerance=UNCERTAIN,
+        )
 
 
 def _group(layer: Layer) -> tuple:

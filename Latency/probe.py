@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from Latency.layers import ADD, Layer
 from Latency.measurement import undisturbed_clock
+from Latency.memory import keep_freed_memory
 from PlainNet.modules import shuffle_halves
 
 WARM_UP = 2
@@ -88,6 +89,7 @@ def measure_chain(
     layers: Sequence[Layer], *, device: str = "cpu", precision: str = "fp32"
 ) -> dict[Layer, float | None]:
     """Seconds of every different layer of a chain, lower quartile over some runs; None for all where one cannot run."""
+    keep_freed_memory()
     try:
         chain = Chain(layers, device, precision)
         for _ in range(WARM_UP):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from PlainNet import Network, StructureError
+from PlainNet import Block, Network, StructureError, SuperBlock
+from PlainNet.super_blocks import SuperConvKXBNRELU
 from SearchSpace import SearchSpace, search_choice
+from SearchSpace.candidates import bottleneck_of, make_block
 from SearchSpace.mutation import mutate
 
 _STEPS_A_WALK = 60
 _REPLACEMENTS = 2
 _MOST_ATTEMPTS = 200
+# A first layer, which may have a stride and a projection, and one that follows.
+_COVERING_SUB_LAYERS = 2
 
 
 def random_networks(
@@ -36,6 +40,27 @@ def random_networks(
         if attempts > _MOST_ATTEMPTS + 20 * count:
             raise StructureError(f"{space.name}: only {len(found)} networks are within the budgets")
     return list(found.values())
+
+
+def covering_networks(space: SearchSpace, start: Network | None, seed: int) -> list[Network]:
+    """One network for each block type of the space, all of whose blocks are of it: every kind of layer, kernel and stride.
+
+    start: as in `random_networks`. What a search can visit has no layer of another kind, kernel or stride than these have
+    together, so that a table of their layers can interpolate all others.
+    """
+    generator = random.Random(seed)
+    pattern = start or search_choice.random_network(space.block_types, generator)
+    found = [
+        Network(tuple(_as_type(block, block_type) for block in pattern.blocks)) for block_type in space.block_types
+    ]
+    return list({network.text: network for network in found}.values())
+
+
+def _as_type(block: Block, block_type: type[SuperBlock]) -> Block:
+    if isinstance(block, SuperConvKXBNRELU) or not isinstance(block, SuperBlock):
+        return block
+    stride, width = block.stride, bottleneck_of(block)
+    return make_block(block_type, block.in_channels, block.out_channels, stride, width, _COVERING_SUB_LAYERS)
 
 
 def _walk(

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ import numpy as np
 import PlainNet
 import ZenNet
 from Interface.files import written_whole
-from Latency.building import CALIBRATION, Setting, calibrate, measure_layers, time_networks
+from Latency.building import CALIBRATION, ROUNDS, Setting, calibrate, measure_layers, time_networks
 from Latency.calibration import fit_few, leave_one_out
 from Latency.device import device_identity
 from Latency.predictor import LatencyModel
@@ -69,12 +70,15 @@ PUBLISHED = {
     "zennet_imagenet1k_flops900M_SE_res224": 0.55,
 }
 V100 = "tinynas_v100_conv.fp16.txt.gz"
-COLUMNS = ("device", "conditions", "networks", "spearman", "median_error", "error_90", "spread", "microseconds")
+COLUMNS = (
+    *("device", "conditions", "networks", "spearman", "median_error", "error_90", "spread"),
+    *("within_bar", "within_two_bars", "microseconds"),
+)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the report: errors are relative."""
+    """One line of the report: errors are relative; within_bar: which part of the networks lies within the error bar."""
 
     device: str
     conditions: str
@@ -82,8 +86,10 @@ class Row:
     spearman: float
     median_error: float
     error_90: float
-    spread: float
-    microseconds: float
+    spread: float = math.nan
+    within_bar: float = math.nan
+    within_two_bars: float = math.nan
+    microseconds: float = math.nan
 
 
 def networks_of(resolution: int, kind: str) -> list[Network]:
@@ -105,7 +111,7 @@ def measure(table: LatencyTable, setting: Setting, end: float) -> int:
     resolution = setting.conditions.resolution
     left = measure_layers(table, networks_of(resolution, "table"), setting, more=lambda: time.monotonic() < end)
     # Both kinds in the same rounds: neither has the computer to itself at a better hour.
-    for number in range(1, 4):
+    for number in range(1, ROUNDS + 1):
         for role in (CALIBRATION, HELD_OUT):
             networks = networks_of(resolution, role)
             left += time_networks(
@@ -120,14 +126,21 @@ def report_held_out(table: LatencyTable, setting: Setting) -> Row:
     model = LatencyModel(table, setting.conditions, num_classes=CLASSES, calibration=calibration)
     timed = table.networks(setting.conditions, HELD_OUT)
     networks = [PlainNet.parse(one.structure) for one in timed]
-    predicted = np.array([model.seconds(network) for network in networks])
+    predicted, spreads = (np.array(column) for column in zip(*(model.predict(one) for one in networks), strict=True))
     start = time.perf_counter()
     for _ in range(10):
         for network in networks:
             model.seconds(network)
     each = (time.perf_counter() - start) / 10 / len(networks)
     measured = np.array([one.seconds for one in timed])
-    return _row(table.device, str(setting.conditions), predicted, measured, calibration.spread, each * 1e6)
+    bars = np.abs(np.log(predicted / measured)) / spreads
+    return replace(
+        _row(table.device, str(setting.conditions), predicted, measured),
+        spread=calibration.spread,
+        within_bar=float(np.mean(bars <= 1)),
+        within_two_bars=float(np.mean(bars <= 2)),
+        microseconds=each * 1e6,
+    )
 
 
 def report_published(library: Path, folder: Path) -> list[Row]:
@@ -165,13 +178,10 @@ def _published_terms(table: LatencyTable, conditions: Conditions, name: str) -> 
     return LatencyModel(table, conditions, num_classes=1000, style=style).terms(PlainNet.parse(entry.structure))
 
 
-def _row(
-    device: str, conditions: str, predicted: np.ndarray, measured: np.ndarray, spread: float = 0.0, each: float = 0.0
-) -> Row:
+def _row(device: str, conditions: str, predicted: np.ndarray, measured: np.ndarray) -> Row:
     errors = np.abs(predicted / measured - 1)
     quantile = float(np.quantile(errors, 0.9))
-    spearman = _spearman(predicted, measured)
-    return Row(device, conditions, len(measured), spearman, float(np.median(errors)), quantile, spread, each)
+    return Row(device, conditions, len(measured), _spearman(predicted, measured), float(np.median(errors)), quantile)
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
@@ -182,18 +192,25 @@ def _spearman(a: np.ndarray, b: np.ndarray) -> float:
 def write(rows: list[Row], output: Path | None) -> None:
     """Print the rows, and write them as CSV."""
     for row in rows:
-        print(
-            f"{row.device}, {row.conditions}: {row.networks} networks, Spearman {row.spearman:.3f}, median error "
-            f"{row.median_error:.1%}, 90 % below {row.error_90:.1%}, {row.microseconds:.0f} microseconds each"
-        )
+        text = f"{row.device}, {row.conditions}: {row.networks} networks, Spearman {row.spearman:.3f}, median error "
+        text += f"{row.median_error:.1%}, 90 % below {row.error_90:.1%}"
+        if not math.isnan(row.spread):
+            text += f"; {row.within_bar:.0%} within the error bar, {row.within_two_bars:.0%} within two"
+            text += f"; {row.microseconds:.0f} microseconds each"
+        print(text)
     if output is None:
         return
     with written_whole(output) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(COLUMNS)
         for row in rows:
-            values = [getattr(row, column) for column in COLUMNS]
-            table.writerow([f"{value:.4g}" if isinstance(value, float) else value for value in values])
+            table.writerow([_written(getattr(row, column)) for column in COLUMNS])
+
+
+def _written(value: float | str) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return "" if math.isnan(value) else f"{value:.4g}"
 
 
 def main() -> None:

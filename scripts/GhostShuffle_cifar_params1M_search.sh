@@ -6,8 +6,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/search_common.sh"
 SPACE=ghostshuffle START=$GHOSTSHUFFLE_1M_START CLASSES=10
 MAX_LAYERS=${MAX_LAYERS-18} BUDGET_MODEL_SIZE=${BUDGET_MODEL_SIZE-1e6} BUDGET_FLOPS=${BUDGET_FLOPS-}
 ZERO_SHOT_SCORE=${ZERO_SHOT_SCORE:-Zen} BATCH_SIZE=${BATCH_SIZE:-64}
-# A processor's single thread takes longer than that for any network of this space.
-if [[ -n ${GPU:-}${LATENCY_TABLE:-} ]]; then BUDGET_LATENCY=${BUDGET_LATENCY-6e-3}; fi
+if [[ -n ${GPU:-}${LATENCY_TABLE:-} ]]; then
+    BUDGET_LATENCY=${BUDGET_LATENCY-6e-3}
+elif [[ -z ${BUDGET_LATENCY+set} ]]; then
+    echo "No network of this space takes a processor's single thread as little as 6 ms: that budget goes with GPU=N or" \
+        "LATENCY_TABLE=FILE, or give BUDGET_LATENCY=SECONDS" >&2
+fi
 if [[ -n ${BUDGET_LATENCY:-} ]]; then
     set -- --latency_batch_size 1 --latency_resolution 640 ${LATENCY_TABLE:+--latency_table "$LATENCY_TABLE"} "$@"
 fi

@@ -3,6 +3,7 @@
 import gzip
 import math
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,11 @@ from Latency.calibration import fit
 from Latency.errors import LatencyError
 from Latency.interpolation import LayerCurve, non_negative_least_squares
 from Latency.layers import Layer, list_layers
-from Latency.predictor import LatencyModel, open_model
+from Latency.predictor import LatencyModel, LayerTimes, open_model
 from Latency.table import Conditions, LatencyTable, TimedNetwork
+from Latency.visited import covering_networks, random_networks
 from PlainNet import Style
+from SearchSpace import load_search_space
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GSNET_DATA", ROOT / "../shared/data"))
@@ -205,3 +208,75 @@ def test_predicting_needs_no_torch():
     script = "import sys, Latency.predictor, Latency.building, Latency.command; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", ["XXBL", "ghostshuffle", "IDW_fixfc"])
+def test_covering_networks_have_every_kind_kernel_and_stride_that_a_search_visits(name):
+    space = load_search_space(f"SearchSpace/search_space_{name}.py")
+    block = space.block_types[0].__name__
+    start = PlainNet.parse(
+        f"SuperConvK3BNRELU(3,8,1,1){block}(8,16,1,8,1){block}(16,24,2,16,1)SuperConvK1BNRELU(24,32,1,1)"
+    )
+
+    def kinds(networks):
+        layers = [x for one in networks for x in list_layers(one, batch=1, resolution=32, num_classes=10)]
+        return {(x.kind, x.kernel_size, x.stride) for x in layers}
+
+    covered = kinds(covering_networks(space, start, 0))
+    assert kinds(random_networks(space, start, 60, 1)) <= covered
+    assert kinds(random_networks(space, None, 20, 1)) <= kinds(covering_networks(space, None, 0))
+
+
+def test_layers_are_measured_where_too_little_is_known_of_them(table):
+    measured = []
+
+    def measure(chain, missing):
+        assert set(missing) <= set(chain)
+        measured.extend(missing)
+        return dict.fromkeys(missing, 1e-3)
+
+    model = LatencyModel(table, CONDITIONS, num_classes=10, measure=measure)
+    total = len(list_layers(NETWORK, batch=2, resolution=32, num_classes=10))
+    assert model.seconds(NETWORK) == model.seconds(NETWORK) == pytest.approx(total * 1e-3)
+    assert sorted(measured) == sorted(known_layers())
+
+    # Of a kind that follows its roofline, two widths tell what those between them take; of another kind, nothing is known.
+    known = [Layer("Regular", 2, w, 8, 8, v, 3, 1, 0) for w in range(16, 144, 16) for v in range(16, 144, 16)]
+    others = {x for x in list_layers(NETWORK, batch=2, resolution=32, num_classes=10) if x.kind != "Regular"}
+    table.add_layers("fp32", [(x, 1e-5 + 9e-8 * x.in_channels * x.out_channels) for x in known])
+    table.add_layers("fp32", [(x, 1e-3) for x in others])
+    times = LayerTimes(table, "fp32", 2)
+    assert not times.is_missing(Layer("Regular", 2, 40, 8, 8, 72, 3, 1, 0), 0.2)
+    assert times.is_missing(Layer("Regular", 2, 40, 8, 8, 72, 3, 1, 0), 0.0)
+    assert times.is_missing(Layer("Regular", 2, 40, 8, 8, 72, 5, 1, 0), 0.2)
+    times.add({Layer("Regular", 2, 40, 8, 8, 72, 5, 1, 0): None})
+    assert not times.is_missing(Layer("Regular", 2, 40, 8, 8, 72, 5, 1, 0), 0.2)
+
+
+def test_the_error_bar_is_as_wide_as_errors_are():
+    generator = np.random.default_rng(1)
+    terms = np.column_stack((generator.uniform(1e-3, 9e-3, (240, 3)), generator.integers(20, 90, 240), np.ones(240)))
+    truth = terms[:, :3].sum(axis=1) * np.exp(generator.normal(0, 0.06, 240))
+    found = fit(terms[:40], truth[:40])
+    errors = np.abs(np.log(terms[40:] @ found.coefficients / truth[40:]))
+    # Of a normal distribution 68 % and 95 %.
+    assert 0.55 <= np.mean(errors <= found.spread) <= 0.80
+    assert np.mean(errors <= 2 * found.spread) >= 0.90
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc hands freed memory back at once")
+def test_freed_memory_is_kept():
+    script = """if True:
+        import resource, torch
+        from Latency.memory import keep_freed_memory
+        def faults():
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            torch.ones(40 << 20, dtype=torch.uint8)
+            return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        print(min(faults() for _ in range(5)))
+        keep_freed_memory()
+        print(min(faults() for _ in range(20)))
+    """
+    result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    before, after = map(int, result.stdout.split())
+    assert before > 1_000 > 100 > after

@@ -103,3 +103,35 @@ def test_missing_layers_are_measured_once(tmp_path):
     assert benchmark(*options)["rows"][0]["seconds"] > 0
     with LatencyTable.open(table) as opened:
         assert opened.layers("fp32", 1) == first
+
+
+def test_a_search_fills_a_table_on_demand(tmp_path):
+    table, folder = tmp_path / "t.db", tmp_path / "out"
+    search = [*SPACE, "--zero_shot_score", "Params", "--fix_initialize", "--origin", "--evolution_max_iter", 60]
+    search += ["--save_dir", folder, "--budget_latency", 1, "--budget_flops", 1e7, "--max_layers", 5]
+    search += ["--population_size", 16, "--latency_table", table]
+    missing = script("evolution_search.py", *search)
+    assert (missing.returncode, missing.stderr.count("\n")) == (2, 1)
+    result = script("evolution_search.py", *search, "--measure_missing", "--seed", 1)
+    assert result.returncode == 0, result.stderr
+    latency = json.loads((folder / "best.json").read_text())["latency"]
+    assert latency["source"] == "table" and latency["table"] == str(table)
+    with LatencyTable.open(table) as opened:
+        kinds = {layer.kind for layer in opened.layers("fp32", 1)}
+    assert {"Regular", "Depthwise", "BN", "Shuffle", "Linear"} <= kinds
+    refused = script("evolution_search.py", *search, "--overwrite", "--measure_missing", "--latency_source", "measure")
+    assert refused.returncode == 2
+
+
+def test_onnx_runtime_gives_what_torch_gives(tmp_path):
+    for library in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(library, reason=f"{library} is not installed (requirements-extra.txt)")
+    file = tmp_path / "network.onnx"
+    report = benchmark("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--input_image_size", 32, "--repeat_times",
+                       9, "--backend", "onnxruntime", "--batch_size_list", "1,2", "--export_onnx", file)  # fmt: skip
+    assert report["backend"] == "onnxruntime" and 0 <= report["onnx_max_difference"] < 1e-4
+    assert [row["batch"] for row in report["rows"]] == [1, 2]
+    assert all(row["median"] > 0 for row in report["rows"])
+    import onnx
+
+    onnx.checker.check_model(onnx.load(file))
