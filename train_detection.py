@@ -14,7 +14,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from Interface.running import FAILED, log_to, run
+from Interface.running import log_to, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,17 +24,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     options = parser(__doc__ or "").parse_args(argv)
     from Detection.training_command import train
-    from Training.settings import Terminated, TrainingFailed
+    from Training.command import exit_status
 
-    try:
-        train(options)
-    except TrainingFailed as failure:
-        print(failure, file=sys.stderr)
-        return FAILED
-    except Terminated as end:
-        print(end, file=sys.stderr)
-        return end.status
-    return 0
+    return exit_status(lambda: train(options))
 
 
 if __name__ == "__main__":

@@ -24,11 +24,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     described = parser(__doc__ or "")
     retire_distillation(described)
     options = parse(described, argv)
-    from Training.command import exit_status
+    from Training.command import exit_status, train
     from Training.tasks import Classification
 
     return exit_status(
-        options, "train_image_classification", lambda network, *_: Classification(network), options.input_image_size
+        lambda: train(
+            options,
+            "train_image_classification",
+            build_task=lambda network, *_: Classification(network),
+            side=options.input_image_size,
+        )
     )
 
 

@@ -25,10 +25,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     described = parser(__doc__ or "")
     add_distillation_options(described)
     options = parse(described, argv)
-    from Training.command import exit_status
+    from Training.command import exit_status, train
     from Training.distillation_command import distillation, largest_side
 
-    return exit_status(options, "ts_train_image_classification", distillation, largest_side(options))
+    return exit_status(
+        lambda: train(options, "ts_train_image_classification", build_task=distillation, side=largest_side(options))
+    )
 
 
 if __name__ == "__main__":

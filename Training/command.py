@@ -19,17 +19,15 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-import PlainNet
 from DataLoader import DATASETS, DataSettings, training_loader, validation_loader
 from Interface.apex import find_apex
 from Interface.files import write_text
 from Interface.options import InputError, device_name
 from Interface.running import FAILED, log_to
-from ModelLoader import load_model
 from Training import checkpoints, record
 from Training.coupling import with_synchronised_norms
-from Training.initialisers import initialise, set_batch_norm
 from Training.loop import Trainer
+from Training.networks import build_network
 from Training.optimisers import OptimiserSettings
 from Training.precision import ApexPrecision, TorchPrecision
 from Training.schedules import Schedule
@@ -38,7 +36,6 @@ from Training.step import Stepper
 from Training.tasks import Classification
 from Validation.horovod import horovod_group
 from Validation.processes import place, process_group, told_by_first
-from ZenNet.state import load_into, read_state
 
 _LOG = logging.getLogger(__name__)
 _SMOOTHING = 0.1
@@ -52,10 +49,10 @@ Task = TypeVar("Task", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound=Trainer)
 
 
-def exit_status(options: Namespace, name: str, build_task: TaskBuilder, side: int) -> int:
-    """Train as `train` does, and say in one sentence why it ended before its time. Raises InputError."""
+def exit_status(training: Callable[[], None]) -> int:
+    """Run a training; where it ends before its time, say in one sentence why. Returns the exit status of its script."""
     try:
-        train(options, name, build_task, side)
+        training()
     except TrainingFailed as failure:
         print(failure, file=sys.stderr)
         return FAILED
@@ -226,6 +223,7 @@ def data_settings(options: Namespace) -> DataSettings:
         random_erase=options.random_erase,
         rank=rank,
         processes=processes,
+        fake_images=options.fake_images,
         fake_classes=_classes(options),
         dataloader_testing=options.dataloader_testing,
     )
@@ -264,28 +262,6 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         print_freq=options.print_freq,
         seed=options.seed,
     )
-
-
-def build_network(options: Namespace, classes: int) -> nn.Module:
-    """The network of --arch with its first weights. Raises InputError, StructureError."""
-    if options.pretrained and options.weight_init != "None":
-        raise InputError("--weight_init would overwrite the weights of --pretrained: use one of them")
-    structure = options.plainnet_struct
-    if options.plainnet_struct_txt is not None:
-        structure = str(PlainNet.read_structure_file(options.plainnet_struct_txt))
-    network = load_model(
-        options.arch,
-        num_classes=classes,
-        pretrained=options.pretrained,
-        plainnet_struct=structure,
-        use_se=options.use_se,
-        unit=options.unit,
-    )
-    initialise(network, options.weight_init)
-    set_batch_norm(network, options.bn_momentum, options.bn_eps)
-    if options.load_parameters_from is not None:
-        load_into(network, read_state(options.load_parameters_from), f"{options.load_parameters_from}")
-    return network
 
 
 def _classes(options: Namespace) -> int:

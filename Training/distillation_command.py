@@ -9,14 +9,13 @@ from pathlib import Path
 
 from torch import nn
 
-import PlainNet
 from DataLoader import DataSettings
 from Interface.options import InputError
-from ModelLoader import expected_input, load_model
+from ModelLoader import expected_input
 from Training.distillation import Distillation, DistillationSettings, Renormalise
+from Training.networks import build_teacher
 from Training.settings import TrainingSettings
 from Training.teacher_cache import TeacherCache
-from ZenNet.state import load_into, read_state
 
 
 def largest_side(options: Namespace) -> int:
@@ -72,24 +71,6 @@ def teacher_classes(options: Namespace, classes: int) -> int:
     if options.teacher_num_classes is not None:
         return options.teacher_num_classes
     return expected_input(options.teacher_arch).classes if options.teacher_pretrained else classes
-
-
-def build_teacher(options: Namespace, classes: int) -> nn.Module:
-    """The teacher with its weights. Raises InputError, StructureError."""
-    structure = options.teacher_plainnet_struct
-    if options.teacher_plainnet_struct_txt is not None:
-        structure = str(PlainNet.read_structure_file(options.teacher_plainnet_struct_txt))
-    teacher = load_model(
-        options.teacher_arch,
-        num_classes=classes,
-        pretrained=options.teacher_pretrained,
-        plainnet_struct=structure,
-        use_se=options.teacher_use_se,
-    )
-    if options.teacher_load_parameters_from is not None:
-        file = options.teacher_load_parameters_from.expanduser()
-        load_into(teacher, read_state(file), f"{file} as {options.teacher_arch}")
-    return teacher
 
 
 def _what_decides_logits(options: Namespace, settings: TrainingSettings, data: DataSettings) -> dict[str, object]:

@@ -123,6 +123,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--data_dir", type=Path, metavar="FOLDER", help="its folder (default: below ~/data)")
     group.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
+    group.add_argument("--fake_images", type=positive_int, default=256, metavar="N", help="images of --dataset fake")
     group.add_argument(
         "--workers_per_gpu",
         "--workers",

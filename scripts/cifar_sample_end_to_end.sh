@@ -18,8 +18,9 @@ if [[ -n ${DATA_ARCHIVE:-} ]]; then
     DATA_DIR=$results/data/cifar10
 fi
 [[ -n ${DATA_DIR:-} ]] && data=(--dataset cifar10 --data_dir "$DATA_DIR")
+batch=64
 if [[ ${SMOKE:-} == 1 ]]; then
-    EPOCHS=2
+    EPOCHS=2 batch=16
 fi
 machine=(--dist_mode cpu) validation_machine=()
 if [[ -n ${GPU:-} ]]; then
@@ -43,7 +44,7 @@ train() {
     local script=$1 network=$2 folder=$3
     shift 3
     "$PYTHON" "$ROOT/$script" "${data[@]}" "${machine[@]}" --arch "$results/$network/best_structure.txt" \
-        --input_image_size 32 --batch_size 64 --workers_per_gpu "${TRAIN_WORKERS:-0}" --seed "${SEED:-0}" \
+        --input_image_size 32 --batch_size "$batch" --workers_per_gpu "${TRAIN_WORKERS:-0}" --seed "${SEED:-0}" \
         --epochs "$EPOCHS" --warmup 1 --lr 0.1 --nesterov --wd 5e-4 --weight_init custom --label_smoothing \
         --save_dir "$results/$folder" --auto_resume "$@"
 }

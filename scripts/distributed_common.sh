@@ -66,12 +66,15 @@ forwarding_signals() {
     return "$status"
 }
 
-# by_horovod COUNT SCRIPT ARGUMENT...
+# by_horovod COUNT SCRIPT ARGUMENT...; torchrun does the same work where Horovod is not installed.
 by_horovod() {
     local count=$1 script=$2
     shift 2
-    "$PYTHON" -c "import horovod.torch" 2>/dev/null ||
-        fail "Horovod is not installed: bash scripts/install_horovod.sh builds it, and --dist_mode ddp does without"
+    "$PYTHON" -c "import horovod.torch" 2>/dev/null || {
+        echo "Horovod is not installed (bash scripts/install_horovod.sh builds it): training by torchrun" >&2
+        torchrun "$count" "$script" --dist_mode ddp "$@"
+        return
+    }
     forwarding_signals "$PYTHON" -m horovod.runner.launch -np "$count" -H "localhost:$count" --gloo \
         "$PYTHON" "$ROOT/$script" --dist_mode horovod "$@"
 }
@@ -80,9 +83,15 @@ by_horovod() {
 by_torchrun() {
     local count=$1 script=$2
     shift 2
+    torchrun "$count" "$script" --dist_mode apex --apex --apex_opt_level O1 --apex_loss_scale dynamic "$@"
+}
+
+# torchrun COUNT SCRIPT ARGUMENT...
+torchrun() {
+    local count=$1 script=$2
+    shift 2
     forwarding_signals "$PYTHON" -m torch.distributed.run --standalone --nproc_per_node "$count" \
-        --max-restarts "${MAX_RESTARTS:-3}" "$ROOT/$script" \
-        --dist_mode apex --apex --apex_opt_level O1 --apex_loss_scale dynamic "$@"
+        --max-restarts "${MAX_RESTARTS:-3}" "$ROOT/$script" "$@"
 }
 
 # network SAVE_DIR [NAME]: sets NETWORK to the searched structure, or to the published network of that name.
@@ -102,7 +111,8 @@ network() {
 # data SET CLASSES PIXELS: sets DATA; noise in a smoke run.
 data() {
     if [[ ${SMOKE:-} == 1 ]]; then
-        DATA=(--dataset fake --num_classes 10 --input_image_size 64 --workers_per_gpu 0 --batch_size_per_gpu 32)
+        DATA=(--dataset fake --fake_images 32 --num_classes 10 --input_image_size 64)
+        DATA+=(--workers_per_gpu 0 --batch_size_per_gpu 8)
         return
     fi
     DATA=(

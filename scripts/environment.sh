@@ -2,11 +2,30 @@
 # Sourced by the other scripts: a virtual environment in .venv, made once, and its Python in $PYTHON.
 #
 #   ensure_environment requirements.txt     makes .venv if needed and installs what the file lists, silently when all is there
+#
+# Where PYTHON names a Python already, that one is used as it is. `bash SCRIPT --help` prints what stands at its head, and
+# at the heads of the common parts.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+OWN_PYTHON=${PYTHON:-}
 PYTHON=${PYTHON:-$ROOT/.venv/bin/python}
 
+# head_of FILE: its comment before the first line of code, without the #.
+head_of() {
+    awk '/^#!|^# shellcheck/ { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$1"
+}
+
+if [[ ${1:-} == --help || ${1:-} == -h ]]; then
+    head_of "$0"
+    while read -r common; do
+        printf '\n--- %s\n' "$common"
+        head_of "$ROOT/scripts/$common"
+    done < <(grep -oh '[a-z]*_common\.sh' "$0" <(printf '%s\n' "${BASH_SOURCE[@]}") | sort -u)
+    exit 0
+fi
+
 ensure_environment() {
+    [[ -z $OWN_PYTHON ]] || return 0
     local requirements=$ROOT/$1 stamp
     if [[ ! -x $ROOT/.venv/bin/python ]]; then
         echo "Making a virtual environment in .venv" >&2

@@ -13,7 +13,7 @@
 #   TRAIN_BATCH_SIZE    images of a step (64)          TRAIN_WORKERS   reading processes (6)
 #   TEACHER_ARCH        another teacher                TEACHER_WEIGHTS its checkpoint, instead of published weights
 #   ONLY_SEARCH=1       search and analyse, and leave the training out
-#   SMOKE=1             two short epochs on noise with small images and, for ImageNet, a teacher without weights
+#   SMOKE=1             two epochs of 32 images of noise and, for ImageNet, a teacher without weights
 # Further arguments go to the training script. A training that was stopped goes on where it was.
 
 set -euo pipefail
@@ -56,7 +56,7 @@ train_cifar() {
             has_images "$folder" || continue
         fi
         if [[ ${SMOKE:-} == 1 ]]; then
-            data=(--dataset fake --epochs 2 --warmup 1 --workers_per_gpu 0)
+            data=(--dataset fake --fake_images 32 --epochs 2 --warmup 1 --workers_per_gpu 0 --batch_size_per_gpu 16)
         elif ((epochs <= 5)); then
             data+=(--warmup 0)
         fi
@@ -82,8 +82,9 @@ distil_imagenet() {
         teacher+=(--teacher_pretrained)
     fi
     if [[ ${SMOKE:-} == 1 ]]; then
-        data=(--dataset fake --num_classes 10 --input_image_size 64 --epochs 2 --warmup 1 --workers_per_gpu 0)
-        teacher=(--teacher_arch "${TEACHER_ARCH:-resnet18}" --teacher_input_image_size 96 --teacher_untrained)
+        data=(--dataset fake --fake_images 32 --num_classes 10 --input_image_size 64 --epochs 2 --warmup 1)
+        data+=(--workers_per_gpu 0 --batch_size_per_gpu 16)
+        teacher=(--teacher_arch "${TEACHER_ARCH:-resnet18}" --teacher_input_image_size 64 --teacher_untrained)
     fi
     "$PYTHON" "$ROOT/ts_train_image_classification.py" "${common[@]}" "${data[@]}" "${teacher[@]}" --wd 4e-5 \
         --teacher_feature_weight 1.0 --teacher_logit_weight 1.0 --ts_proj_no_relu --ts_proj_no_bn \

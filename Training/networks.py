@@ -1,0 +1,55 @@
+"""From options to the network that is trained, and to the one that teaches it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from torch import nn
+
+import PlainNet
+from Interface.options import InputError
+from ModelLoader import load_model
+from Training.initialisers import initialise, set_batch_norm
+from ZenNet.state import load_into, read_state
+
+
+def build_network(options: Namespace, classes: int) -> nn.Module:
+    """The network of --arch with its first weights. Raises InputError, StructureError."""
+    if options.pretrained and options.weight_init != "None":
+        raise InputError("--weight_init would overwrite the weights of --pretrained: use one of them")
+    network = load_model(
+        options.arch,
+        num_classes=classes,
+        pretrained=options.pretrained,
+        plainnet_struct=_structure(options.plainnet_struct, options.plainnet_struct_txt),
+        use_se=options.use_se,
+        unit=options.unit,
+    )
+    initialise(network, options.weight_init)
+    set_batch_norm(network, options.bn_momentum, options.bn_eps)
+    _load(network, options.load_parameters_from, options.arch)
+    return network
+
+
+def build_teacher(options: Namespace, classes: int) -> nn.Module:
+    """The network of --teacher_arch with its weights. Raises InputError, StructureError."""
+    teacher = load_model(
+        options.teacher_arch,
+        num_classes=classes,
+        pretrained=options.teacher_pretrained,
+        plainnet_struct=_structure(options.teacher_plainnet_struct, options.teacher_plainnet_struct_txt),
+        use_se=options.teacher_use_se,
+    )
+    _load(teacher, options.teacher_load_parameters_from, options.teacher_arch)
+    return teacher
+
+
+def _structure(text: str | None, file: Path | None) -> str | None:
+    return text if file is None else str(PlainNet.read_structure_file(file))
+
+
+def _load(network: nn.Module, file: Path | None, arch: str) -> None:
+    if file is not None:
+        file = file.expanduser()
+        load_into(network, read_state(file), f"{file} as {arch}")

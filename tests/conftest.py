@@ -1,0 +1,37 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+_HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A command like `python` whose processes have torch in memory from the start: for tests that start many of them."""
+    spec = importlib.util.spec_from_file_location("warm_python", _HERE / "warm_python.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.WarmPython(tmp_path_factory.mktemp("warm")) as python:
+        yield python.command
+
+
+@pytest.fixture(scope="session")
+def noise_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of noise in the layout of a classification data set: ten classes, four training and one test image each."""
+    folder, random = tmp_path_factory.mktemp("noise"), np.random.default_rng(0)
+    for split, images in (("train", 4), ("test", 1)):
+        for label in range(10):
+            (folder / split / str(label)).mkdir(parents=True)
+            for i in range(images):
+                picture = random.integers(0, 256, (32, 32, 3), np.uint8)
+                Image.fromarray(picture).save(folder / split / str(label) / f"{i}.png")
+    return folder
