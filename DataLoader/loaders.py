@@ -101,7 +101,10 @@ def training_loader(settings: DataSettings) -> DataLoader:
     one batch of all processes.
     """
     images = SeededImages(data_set(settings, train=True), settings.seed)
-    sampler = EpochSampler(len(images), settings)
+    count = len(images)
+    if settings.dataloader_testing:
+        count = min(count, max(count // 100, settings.batch_size * settings.processes))
+    sampler = EpochSampler(count, settings)
     if not sampler.batches:
         wanted = settings.batch_size * settings.processes
         raise InputError(
@@ -113,8 +116,11 @@ def training_loader(settings: DataSettings) -> DataLoader:
 def validation_loader(settings: DataSettings) -> DataLoader:
     """The validation images of this process in order; each image is in exactly one process's batches."""
     images = data_set(settings, train=False)
-    if settings.processes > 1:
-        images = Subset(images, range(settings.rank, len(images), settings.processes))  # type: ignore[arg-type]
+    count: int = len(images)  # type: ignore[arg-type]
+    if settings.dataloader_testing:
+        count = max(1, count // 10)
+    if settings.processes > 1 or settings.dataloader_testing:
+        images = Subset(images, range(settings.rank, count, settings.processes))
     return DataLoader(images, settings.batch_size, **_reading(settings))
 
 

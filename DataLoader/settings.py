@@ -42,8 +42,9 @@ class DataSettings:
     dataset: a key of `DATASETS`; data_dir: its folder, by default below ~/data. batch_size: images of one process and
     step. workers: processes that read. input_image_size: side of the square in pixels; crop_image_size: side that
     validation images are cut to where it differs, the network interpolates the rest. input_image_crop: share of the
-    shorter side that validation keeps. Everything random follows from seed, epoch and the image's place in the data
-    set, so that neither the number of workers nor an interruption changes an image.
+    shorter side that validation keeps. dataloader_testing: the first hundredth of the training images (at least a batch
+    of all processes) and the first tenth of the validation images stand for all. Everything random follows from seed,
+    epoch and the image's place in the data set, so that neither the number of workers nor an interruption changes an image.
 
     Raises InputError for values that no data set has.
     """
@@ -64,6 +65,7 @@ class DataSettings:
     processes: int = 1
     fake_images: int = 256
     fake_classes: int = 10
+    dataloader_testing: bool = False
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:

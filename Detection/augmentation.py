@@ -32,10 +32,12 @@ class Augmentation:
     """Ranges of the random changes. Pairs are the ends of uniform distributions, probabilities lie from 0 to 1.
 
     scale about the centre; stretch of each axis; translate: half the range by which the centre moves, as a share of the
-    size; flip: probability of a mirror image; rotation and shear: largest angle in degrees. Colour works on pixels from 0 to
-    1, each change with probability one half: brightness adds, contrast and saturation multiply. mosaic: probability that
-    an image becomes a mosaic of four. An object is dropped that keeps less than minimal_side pixels in width or height or
-    less than minimal_share of its area. Raises InputError for values out of range.
+    size; flip: probability of a mirror image; rotation and shear: largest angle in degrees; quarter_turns: by 0, 90, 180 or
+    270 degrees as well, for what is seen from above. Colour works on pixels from 0 to 1, each change with probability one
+    half: brightness adds, contrast and saturation multiply, hue turns by up to so many degrees, gamma is the largest
+    natural logarithm of an exponent. cast: largest share by which each channel is multiplied on its own. grey and blur:
+    probabilities. mosaic: probability that an image becomes a mosaic of four. An object is dropped that keeps less than
+    minimal_side pixels in width or height or less than minimal_share of its area. Raises InputError for values out of range.
     """
 
     scale: tuple[float, float] = (0.6, 1.4)
@@ -47,6 +49,12 @@ class Augmentation:
     brightness: float = 0.2
     contrast: tuple[float, float] = (0.6, 1.4)
     saturation: tuple[float, float] = (0.5, 1.2)
+    quarter_turns: bool = False
+    hue: float = 0.0
+    gamma: float = 0.0
+    cast: float = 0.0
+    grey: float = 0.0
+    blur: float = 0.0
     mosaic: float = 0.0
     minimal_side: float = 2.0
     minimal_share: float = 0.2
@@ -56,9 +64,11 @@ class Augmentation:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise InputError(f"The range {name} ({low} to {high}) has a positive lower end and a larger upper one")
-        for name in ("translate", "flip", "mosaic", "minimal_share"):
+        for name in ("translate", "flip", "mosaic", "minimal_share", "cast", "grey", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} {getattr(self, name)} is not between 0 and 1")
+        if not (0 <= self.hue <= 180 and self.gamma >= 0):
+            raise InputError(f"hue {self.hue} is an angle from 0 to 180 degrees, gamma {self.gamma} starts at 0")
 
     def matrix(self, rng: np.random.Generator, width: int, height: int) -> np.ndarray:
         """A random warp (2, 3) within an image of width x height pixels."""
@@ -66,6 +76,8 @@ class Augmentation:
         scale = np.diag([rng.uniform(*self.scale)] * 2 + [1.0])
         stretch = np.diag([rng.uniform(*self.stretch), rng.uniform(*self.stretch), 1.0])
         angle = math.radians(rng.uniform(-self.rotation, self.rotation))
+        if self.quarter_turns:
+            angle += rng.integers(4) * math.pi / 2
         rotate = np.array([[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]])
         slopes = np.tan(np.radians(rng.uniform(-self.shear, self.shear, size=2)))
         shear = np.array([[1, slopes[0], 0], [slopes[1], 1, 0], [0, 0, 1]])
@@ -84,7 +96,23 @@ class Augmentation:
             hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
             hsv[..., 1] = hsv[..., 1] * np.float32(rng.uniform(*self.saturation))
             image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-        return image * 255
+        return self._as_by_another_camera(rng, image) * 255
+
+    def _as_by_another_camera(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+        """Pixels from 0 to 1 with another tone curve, hue, cast or sharpness, all of which are off by default."""
+        if self.gamma and rng.random() < 0.5:
+            image = image.clip(0, 1) ** np.float32(math.exp(rng.uniform(-self.gamma, self.gamma)))
+        if self.hue and rng.random() < 0.5:
+            hsv = cv2.cvtColor(image.clip(0, 1), cv2.COLOR_RGB2HSV)
+            hsv[..., 0] = (hsv[..., 0] + np.float32(rng.uniform(-self.hue, self.hue))) % 360
+            image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+        if self.cast:
+            image = image * rng.uniform(1 - self.cast, 1 + self.cast, size=3).astype(np.float32)
+        if self.grey and rng.random() < self.grey:
+            image = np.repeat(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+        if self.blur and rng.random() < self.blur:
+            image = cv2.GaussianBlur(image, (5, 5), rng.uniform(0.3, 1.2))
+        return image
 
     def apply(self, rng: np.random.Generator, sample: Sample, target: Preprocessing) -> tuple[Sample, np.ndarray]:
         """The changed sample in the size of the network's input, its image float32 from 0 to 255, and the matrix (2, 3) of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,8 +42,7 @@ def media_of(paths: Sequence[Path]) -> list[Path]:
             raise InputError(f"{path} is neither an image nor a video by its suffix")
         else:
             found.append(path)
-    stems = [file.stem for file in found]
-    repeated = next((stem for stem in stems if stems.count(stem) > 1), None)
+    repeated = next((stem for stem, count in Counter(file.stem for file in found).items() if count > 1), None)
     if repeated is not None:
         raise InputError(f"Two files are called {repeated!r}, so that their results would have one name: rename one")
     return found

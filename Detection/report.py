@@ -47,7 +47,10 @@ def as_text(figures: dict[str, Any]) -> str:
     for part in (figures, figures.get("visdrone"), figures.get("coco")):
         if part and "protocol" in part:
             lines += [*_visdrone_lines(part), ""] if part["protocol"] == "visdrone" else [*_coco_lines(part), ""]
-    lines += [f"{file}: {count} objects" for file, count in figures.get("predicted", {}).items()]
+    if "predicted" in figures:
+        # Each file was named when it was done.
+        counts = figures["predicted"].values()
+        lines.append(f"{len(counts)} files, {sum(counts)} objects")
     if "milliseconds_per_image" in figures:
         times = figures["milliseconds_per_image"].items()
         lines.append("milliseconds an image: " + ", ".join(f"{name} {value:.1f}" for name, value in times))

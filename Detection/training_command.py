@@ -93,7 +93,8 @@ def _loading(options: Namespace) -> LoadingSettings:
     if options.batch_size % processes:
         raise InputError(f"--batch_size {options.batch_size} does not divide into {processes} processes")
     height = options.input_image_height or options.input_image_size
-    change = Augmentation(scale=tuple(options.scale), rotation=options.rotation, mosaic=options.mosaic)
+    names = ("rotation", "mosaic", "quarter_turns", "hue", "gamma", "cast", "grey", "blur")
+    change = Augmentation(scale=tuple(options.scale), **{name: getattr(options, name) for name in names})
     return LoadingSettings(
         Preprocessing(options.input_image_size, height, options.keep_ratio),
         None if options.no_data_augment else change,

@@ -89,6 +89,14 @@ def _add_augmentation(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--mosaic", type=float, default=0.0, metavar="P", help="probability of a mosaic of four images")
     group.add_argument("--rotation", type=float, default=0.0, metavar="DEGREES", help="largest rotation")
     group.add_argument("--scale", type=float, nargs=2, default=(0.6, 1.4), metavar="X", help="least and largest scale")
+    group.add_argument("--quarter_turns", action="store_true", help="turn by 90, 180 and 270 degrees: views from above")
+    group.add_argument("--hue", type=float, default=0.0, metavar="DEGREES", help="largest turn of the hue")
+    group.add_argument(
+        "--gamma", type=float, default=0.0, metavar="X", help="largest logarithm of an exponent of pixels"
+    )
+    group.add_argument("--cast", type=float, default=0.0, metavar="SHARE", help="largest change of each colour channel")
+    group.add_argument("--grey", type=float, default=0.0, metavar="P", help="probability of a grey image")
+    group.add_argument("--blur", type=float, default=0.0, metavar="P", help="probability of a blurred image")
 
 
 def _add_optimiser(group: argparse._ArgumentGroup) -> None:

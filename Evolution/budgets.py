@@ -7,8 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
+from Evolution.compiled_costs import count
 from PlainNet import Block, Network, Style
-from PlainNet.block import PLAIN
+from PlainNet.block import PLAIN, Figures
+from PlainNet.step_table import CALL_WIDTH, StepTable
+
+_LARGEST_CACHE = 100_000
 
 
 class NetworkCosts(NamedTuple):
@@ -26,16 +32,51 @@ class NetworkCosts(NamedTuple):
 
 
 class CostModel:
-    """Costs of many networks that share blocks, at one resolution: each block is counted once for each map size."""
+    """Costs of many networks, at one resolution, as `Network.cost` counts them.
+
+    Networks of super-blocks whose layers have templates are counted by compiled code. Of any others, each block is counted once
+    for each map size.
+    """
 
     def __init__(self, resolution: int, num_classes: int, style: Style = PLAIN) -> None:
         self.resolution = resolution
         self.num_classes = num_classes
         self.style = style
-        self._known: dict[int, dict[str, tuple[int, int, int, int, int]]] = {}
+        self._table = StepTable(style)
+        self._calls: dict[str, bytes] = {}
+        self._known: dict[int, dict[str, Figures]] = {}
 
     def costs(self, network: Network) -> NetworkCosts:
         """The network's costs, its classifier's included."""
+        known = self._calls
+        calls = [known.get(block.text) or self._call(block) for block in network.blocks]
+        if all(calls):
+            table = np.frombuffer(b"".join(calls)).reshape(-1, CALL_WIDTH)
+            rows, channels = self._table.rows, network.blocks[0].in_channels
+            width, parameters, flops, memory_access, peak = count(table, rows, channels, self.resolution)
+        else:
+            width = network.out_channels
+            parameters, flops, memory_access, peak = self._counted_in_blocks(network)
+        # The classifier: a linear layer with bias on the pooled vector.
+        classes = self.num_classes
+        weights = width * classes
+        return NetworkCosts(
+            network.layers,
+            parameters + weights + classes,
+            flops + weights,
+            memory_access + weights + width + classes,
+            max(peak, classes),
+        )
+
+    def _call(self, block: Block) -> bytes:
+        """Where the steps of the block are found; empty where its layers have no template."""
+        if len(self._calls) > _LARGEST_CACHE:
+            self._calls.clear()
+        call = self._calls[block.text] = self._table.template_call(block) or b""
+        return call
+
+    def _counted_in_blocks(self, network: Network) -> tuple[int, int, int, int]:
+        """Parameters, flops, memory access and largest map."""
         size, known = self.resolution, self._known
         parameters = flops = memory_access = peak = 0
         for block in network.blocks:
@@ -49,20 +90,11 @@ class CostModel:
             if figures[3] > peak:
                 peak = figures[3]
             size = figures[4]
-        # The classifier: a linear layer with bias on the pooled vector.
-        width, classes = network.out_channels, self.num_classes
-        weights = width * classes
-        return NetworkCosts(
-            network.layers,
-            parameters + weights + classes,
-            flops + weights,
-            memory_access + weights + width + classes,
-            max(peak, classes),
-        )
+        return parameters, flops, memory_access, peak
 
-    def _count(self, block: Block, size: int) -> tuple[int, int, int, int, int]:
+    def _count(self, block: Block, size: int) -> Figures:
         at_size = self._known.setdefault(size, {})
-        if len(at_size) > 100_000:
+        if len(at_size) > _LARGEST_CACHE:
             at_size.clear()
         figures = block.figures(size, self.style)
         at_size[block.text] = figures

@@ -26,6 +26,7 @@ class SuperGhostShuffleKX(SuperBlock):
     bottleneck_channels: int
     sub_layers: int
 
+    linear_in_widths = True
     kernel_size: ClassVar[int]
 
     def validate(self) -> None:

@@ -26,6 +26,7 @@ class SuperResIDWEXKX(SuperBlock):
     sub_layers: int
 
     expansion: ClassVar[int]
+    linear_in_widths = True
     kernel_size: ClassVar[int]
 
     def layer(self, in_channels: int, stride: int, first: bool, style: Style) -> Blocks:

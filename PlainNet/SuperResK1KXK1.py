@@ -25,6 +25,7 @@ class SuperResK1KXK1(SuperBlock):
     bottleneck_channels: int
     sub_layers: int
 
+    linear_in_widths = True
     kernel_size: ClassVar[int]
 
     def layer(self, in_channels: int, stride: int, first: bool, style: Style) -> Blocks:

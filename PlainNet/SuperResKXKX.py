@@ -23,6 +23,7 @@ class SuperResKXKX(SuperBlock):
     bottleneck_channels: int
     sub_layers: int
 
+    linear_in_widths = True
     kernel_size: ClassVar[int]
 
     def layer(self, in_channels: int, stride: int, first: bool, style: Style) -> Blocks:

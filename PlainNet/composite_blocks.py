@@ -177,7 +177,7 @@ class ResBlock(UnitBlock):
     def mean_field(self, style: Style = PLAIN) -> Steps:
         shortcut = b""
         if self.has_projection:
-            shortcut = mean_field.dense(self.out_channels, 1, self.stride)
+            shortcut = mean_field.dense(self.out_channels, 1, self.stride) + mean_field.BIAS
             shortcut += b"" if style.no_BN else mean_field.NORMALISE
         return mean_field.COPY + chain_mean_field(self.body, style) + mean_field.SWAP + shortcut + mean_field.ADD
 

@@ -164,8 +164,9 @@ class GhostConv(Primitive):
 @lru_cache(maxsize=5_000)
 def _ghost_steps(primary_channels: int, kernel_size: int, stride: int, out_channels: int) -> Steps:
     primary = mean_field.dense(primary_channels, kernel_size, stride)
-    cheap = mean_field.depthwise(GhostConv.cheap_kernel_size, 1)
-    return primary + mean_field.COPY + cheap + mean_field.CONCATENATE + mean_field.first_channels(out_channels)
+    if out_channels == primary_channels:
+        return primary
+    return primary + mean_field.ghost(out_channels, GhostConv.cheap_kernel_size)
 
 
 NETBLOCKS: tuple[type[Block], ...] = (ConvKX, ConvKXG2, ConvKXG4, ConvKXG8, ConvKXG16, ConvKXG32, ConvDW, GhostConv)

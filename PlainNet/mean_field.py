@@ -34,7 +34,8 @@ class Step(IntEnum):
     DEINTERLEAVE = 11
     AVERAGE_POOL = 12
     GATE = 13
-    KEEP = 14
+    GHOST = 14
+    BIAS = 15
 
 
 class Smooth(IntEnum):
@@ -86,6 +87,15 @@ def first_channels(channels: int) -> Steps:
 
 
 @lru_cache(maxsize=10_000)
+def ghost(channels: int, kernel_size: int) -> Steps:
+    """A dense convolution's map is followed by what a depth-wise one makes of it; the first `channels` channels stay.
+
+    channels: from one more than the map has to twice as many.
+    """
+    return _step(Step.GHOST, channels, kernel_size)
+
+
+@lru_cache(maxsize=10_000)
 def average_pool(out_size: int) -> Steps:
     """Average pooling to out_size x out_size."""
     return _step(Step.AVERAGE_POOL, out_size)
@@ -100,4 +110,4 @@ ADD: Steps = _step(Step.ADD)  # the two topmost maps become their sum
 CONCATENATE: Steps = _step(Step.CONCATENATE)  # the two topmost maps become one, the lower one's channels first
 DEINTERLEAVE: Steps = _step(Step.DEINTERLEAVE)  # channels in even positions first, then the others
 GATE: Steps = _step(Step.GATE)  # the map below times the 1 x 1 map on top
-KEEP: Steps = _step(Step.KEEP)  # the one map there is is kept for networks that begin alike; between blocks, not within
+BIAS: Steps = _step(Step.BIAS)  # a bias of 0: nothing happens, but it has parameters

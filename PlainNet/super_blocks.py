@@ -40,6 +40,9 @@ class SuperBlock(Block):
     """Base of super-blocks: frozen dataclasses whose fields are the arguments, `sub_layers` last."""
 
     sub_layers: int
+    # Whether the numbers of a layer's mean-field steps are linear in its widths where these are multiples of 8: then
+    # `PlainNet.step_table` needs not expand layers that differ in widths from others.
+    linear_in_widths: ClassVar[bool] = False
 
     def layer(self, in_channels: int, stride: int, first: bool, style: Style) -> Blocks:
         """The blocks of one layer. The first layer reads `in_channels` at `stride`, later ones `out_channels` at 1."""
@@ -214,6 +217,7 @@ class SuperConvKXBNRELU(SuperBlock):
     stride: int
     sub_layers: int
 
+    linear_in_widths = True
     kernel_size: ClassVar[int]
 
     def layer(self, in_channels: int, stride: int, first: bool, style: Style) -> Blocks:

@@ -31,7 +31,6 @@ _RETIRED = {
     "--local_rank": (1, "torchrun says it"),
     "--local-rank": (1, "torchrun says it"),
     "--independent_training": (0, "start the script once for each training"),
-    "--dataloader_testing": (0, "use --dry_run"),
     "--strict_load": (0, "loading is always strict"),
 }
 _DISTILS = "ts_train_image_classification.py learns from a teacher"
@@ -144,6 +143,11 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--auto_augment", action="store_true", help="AutoAugment's policies")
     group.add_argument("--random_erase", action="store_true", help="random erasing")
     group.add_argument("--no_data_augment", action="store_true", help="train with images as they are")
+    group.add_argument(
+        "--dataloader_testing",
+        action="store_true",
+        help="time reading alone, then train with a hundredth of the images, validate with a tenth; in a --save_dir of its own",
+    )
 
 
 def _add_optimiser(group: argparse._ArgumentGroup) -> None:

@@ -8,14 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from PlainNet import Block, Network, StructureError, Style
-from PlainNet.mean_field import KEEP, STEP_WIDTH, Steps
-from ZeroShotProxy.mean_field_machine import FAILURES, first_map, prepare, run
+from PlainNet.step_table import CALL_WIDTH, StepTable
+from ZeroShotProxy.mean_field_machine import FAILURES, first_map, prepare, room, run
 from ZeroShotProxy.registry import Needs, ProxyFailure, proxy
 from ZeroShotProxy.scoring import ScoringContext
 
 WITHOUT_LINKS = Style(no_reslink=True)
-# Blocks whose steps are remembered: at most some 10 kB each, 1 to 2 kB as a rule.
-LARGEST_CACHE = 20_000
 # Maps behind beginnings: 2 kB each at resolution 32; twice as many as a population of 512 has.
 LARGEST_BEGINNINGS = 8_000
 
@@ -75,7 +73,8 @@ class ClosedForm:
         self.resolution = resolution
         self.gamma = gamma
         self.style = style
-        self._steps: dict[str, Steps] = {}
+        self._table = StepTable(style)
+        self._stack = room(resolution)
         self._images: dict[int, Beginning] = {}
         self._beginnings = Beginnings(LARGEST_BEGINNINGS)
         prepare()
@@ -94,10 +93,9 @@ class ClosedForm:
         while first < last and (longer := after(beginning, blocks[first])) is not None:
             beginning = longer
             first += 1
-        steps = KEEP.join([self._steps_of(block) for block in blocks[first:]])
+        calls = np.frombuffer(self._calls(blocks[first:])).reshape(-1, CALL_WIDTH)
         kept = np.empty((last - first, beginning.maps.shape[1]))
-        rows = np.frombuffer(steps).reshape(-1, STEP_WIDTH)
-        failure, perturbation, scale = run(rows, beginning.maps, beginning.row, kept)
+        failure, perturbation, scale = run(calls, self._table.rows, beginning.maps, beginning.row, kept, self._stack)
         if failure:
             raise ProxyFailure(f"{network}: {FAILURES[failure]}")
         self._beginnings.add(beginning, blocks[first:last], kept)
@@ -110,17 +108,14 @@ class ClosedForm:
             images = self._images[channels] = Beginning(-channels, first_map(self.resolution, self.gamma, channels), 0)
         return images
 
-    def _steps_of(self, block: Block) -> Steps:
-        steps = self._steps.get(block.text)
-        if steps is None:
-            if len(self._steps) >= LARGEST_CACHE:
-                self._steps.clear()
-            try:
-                steps = block.mean_field(self.style)
-            except StructureError as error:
-                raise ProxyFailure(str(error)) from None
-            self._steps[block.text] = steps
-        return steps
+    def _calls(self, blocks: tuple[Block, ...]) -> bytes:
+        if self._table.is_full:
+            self._table = StepTable(self.style)
+        call = self._table.call
+        try:
+            return b"".join([call(block) for block in blocks])
+        except StructureError as error:
+            raise ProxyFailure(str(error)) from None
 
 
 @lru_cache(maxsize=8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ZeroShotProxy.mean_field_activations import compiled
+from PlainNet.compiling import compiled
 from ZeroShotProxy.mean_field_kernel import (
     CHANGE,
     CHANNELS,
@@ -36,34 +36,19 @@ from ZeroShotProxy.mean_field_kernel import (
 
 
 @compiled
-def copy(stack: np.ndarray, top: int) -> None:
-    """A second copy on top; its BN sum starts at 0 because the sums of joined maps add."""
-    transfer(stack[top], stack[top + 1])
-    stack[top + 1, LOG_SCALE] = 0.0
+def copy(source: np.ndarray, target: np.ndarray) -> None:
+    """A second copy; its BN sum starts at 0 because the sums of joined maps add."""
+    transfer(source, target)
+    target[LOG_SCALE] = 0.0
 
 
 @compiled
 def transfer(source: np.ndarray, target: np.ndarray) -> None:
     """Copy what a map uses of its row."""
-    groups = HEADER + int(source[COUNT]) * FIELDS
-    profiles = PROFILE + 2 * int(source[SIZE])
-    target[:groups] = source[:groups]
-    target[PROFILE:profiles] = source[PROFILE:profiles]
-
-
-@compiled
-def swap(stack: np.ndarray, top: int) -> None:
-    lower, upper = stack[top - 1], stack[top]
-    groups = HEADER + int(max(lower[COUNT], upper[COUNT])) * FIELDS
-    profiles = PROFILE + 2 * int(max(lower[SIZE], upper[SIZE]))
-    exchange(lower[:groups], upper[:groups])
-    exchange(lower[PROFILE:profiles], upper[PROFILE:profiles])
-
-
-@compiled
-def exchange(one: np.ndarray, other: np.ndarray) -> None:
-    for index in range(one.size):
-        one[index], other[index] = other[index], one[index]
+    for index in range(HEADER + int(source[COUNT]) * FIELDS):
+        target[index] = source[index]
+    for index in range(PROFILE, PROFILE + 2 * int(source[SIZE])):
+        target[index] = source[index]
 
 
 @compiled
@@ -110,17 +95,19 @@ def append(state: np.ndarray, group: np.ndarray, channels: float) -> int:
     if count == GROUPS:
         return TOO_MANY_GROUPS
     added = state[HEADER + count * FIELDS : HEADER + (count + 1) * FIELDS]
-    added[:] = group
+    for field in range(FIELDS):
+        added[field] = group[field]
     added[CHANNELS] = channels
     state[COUNT] = count + 1
     return DONE
 
 
 @compiled
-def deinterleave(state: np.ndarray) -> int:
-    """Channels in even positions first, then those in odd positions."""
+def deinterleave(state: np.ndarray, before: np.ndarray) -> int:
+    """Channels in even positions first, then those in odd positions. before: room for the map's groups."""
     count = int(state[COUNT])
-    before = state[HEADER : HEADER + count * FIELDS].copy()
+    for index in range(count * FIELDS):
+        before[index] = state[HEADER + index]
     state[COUNT] = 0
     for parity in range(2):
         position = 0
@@ -148,8 +135,11 @@ def concatenate(lower: np.ndarray, upper: np.ndarray) -> int:
 
 
 @compiled
-def add(lower: np.ndarray, upper: np.ndarray) -> int:
-    """The sum of maps that random weights make independent, in place of the lower one: cumulants add."""
+def add(lower: np.ndarray, upper: np.ndarray, before: np.ndarray) -> int:
+    """The sum of maps that random weights make independent, in place of the lower one: cumulants add.
+
+    before: room for the groups of a map and one more.
+    """
     if lower[SIZE] != upper[SIZE] or width(lower) != width(upper):
         return SHAPES_DIFFER
     weight = spread(lower)
@@ -158,15 +148,18 @@ def add(lower: np.ndarray, upper: np.ndarray) -> int:
     overlap = (lower[OVERLAP] * weight**2 + upper[OVERLAP] * other**2) / (weight + other) ** 2
     blend(lower, upper, weight, other)
     lower[NORM], lower[OVERLAP] = norm, overlap
-    before = lower[HEADER : HEADER + int(lower[COUNT]) * FIELDS].copy()
+    count = int(lower[COUNT])
+    for index in range(count * FIELDS):
+        before[index] = lower[HEADER + index]
     lower[COUNT] = 0
     left = right = 0
-    total = np.zeros(FIELDS)
-    while left < before.size // FIELDS and right < int(upper[COUNT]):
+    total = before[GROUPS * FIELDS : (GROUPS + 1) * FIELDS]
+    while left < count and right < int(upper[COUNT]):
         one = before[left * FIELDS : (left + 1) * FIELDS]
         two = upper[HEADER + right * FIELDS : HEADER + (right + 1) * FIELDS]
         channels = min(one[CHANNELS], two[CHANNELS])
-        total[:] = one + two
+        for field in range(FIELDS):
+            total[field] = one[field] + two[field]
         total[CHANGE] = 0.0
         if append(lower, total, channels):
             return TOO_MANY_GROUPS

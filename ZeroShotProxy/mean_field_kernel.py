@@ -13,7 +13,8 @@ import math
 
 import numpy as np
 
-from ZeroShotProxy.mean_field_activations import compiled, rectified, smoothed
+from PlainNet.compiling import compiled
+from ZeroShotProxy.mean_field_activations import rectified, smoothed
 
 # Header of a map. NORM: relative variance from position to position of the squared norm that all channels share. OVERLAP:
 # mean squared correlation between two channels. *_LAG: variance, in squared pixels, of the distance over which these are
@@ -27,8 +28,10 @@ CHANNELS, MEAN, VARIANCE, COVARIANCE, OFFSET, THIRD, FOURTH, CHANGE = range(8)
 FIELDS = 8
 GROUPS = 24
 PROFILE = HEADER + GROUPS * FIELDS
-# Rows of the map's height behind the groups: two profiles and room to work.
+# Rows of the map's height behind the groups: two profiles and room to work, with a window's padding and weights besides.
 PROFILE_ROWS = 6
+LARGEST_KERNEL = 31
+SPARE = 2 * LARGEST_KERNEL
 STACK = 12
 
 # Fitted, on networks other than those of the tests: the lag variance of what one channel adds to NORM and OVERLAP. Random
@@ -85,101 +88,150 @@ def constant_share(state: np.ndarray) -> float:
 
 @compiled
 def total(numbers: np.ndarray) -> float:
-    result = 0.0
-    for index in range(numbers.size):
-        result += numbers[index]
-    return result
+    """Their sum, in four parts: additions that wait for each other are what a sum in one part costs."""
+    one = two = three = four = 0.0
+    whole = numbers.size // 4 * 4
+    for index in range(0, whole, 4):
+        one += numbers[index]
+        two += numbers[index + 1]
+        three += numbers[index + 2]
+        four += numbers[index + 3]
+    for index in range(whole, numbers.size):
+        one += numbers[index]
+    return (one + two) + (three + four)
 
 
 @compiled
-def read_tap(
-    summed: np.ndarray,
-    changed: np.ndarray,
-    seen: np.ndarray,
-    profile: np.ndarray,
-    change: np.ndarray,
-    root: np.ndarray,
-    positions: int,
-) -> float:
-    """Add what one tap reads to the sums of a window; the mean root that the tap sees, over all positions of the output."""
-    deviation = total(root) / positions
-    # A loop each: the compiler takes several positions at once where it can tell that two arrays do not overlap.
-    for index in range(summed.size):
-        summed[index] += profile[index]
-    for index in range(changed.size):
-        changed[index] += change[index]
-    for index in range(seen.size):
-        seen[index] += deviation * root[index]
-    return deviation
+def padded(values: np.ndarray, padding: int, target: np.ndarray) -> None:
+    """The values with that many zeros before and behind them."""
+    for index in range(padding):
+        target[index] = target[padding + values.size + index] = 0.0
+    for index in range(values.size):
+        target[padding + index] = values[index]
 
 
 @compiled
-def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, float, float]:
-    """Replace the profiles by those behind a zero-padded window; sums over the taps of what they see.
+def window_sums(values: np.ndarray, weights: np.ndarray, stride: int, sums: np.ndarray) -> None:
+    """Weighted sums over windows of padded values; an odd number of weights.
 
-    The sums, k^2 where no tap meets the border: of the variance, of the squared mean, of the runs' squared difference.
+    Three taps, then two at a time, and a loop each: the compiler takes several positions at once where they are neighbours.
+    """
+    kernel = weights.size
+    if stride > 1 or kernel < 3:
+        for position in range(sums.size):
+            sums[position] = 0.0
+            for tap in range(kernel):
+                sums[position] += weights[tap] * values[position * stride + tap]
+        return
+    one, two, three = weights[0], weights[1], weights[2]
+    for position in range(sums.size):
+        sums[position] = one * values[position] + two * values[position + 1] + three * values[position + 2]
+    for tap in range(3, kernel, 2):
+        one, two = weights[tap], weights[tap + 1]
+        for position in range(sums.size):
+            sums[position] += one * values[position + tap] + two * values[position + tap + 1]
+
+
+@compiled
+def tap_means(root: np.ndarray, kernel: int, stride: int, out: int, means: np.ndarray) -> None:
+    """The mean root that each tap sees, over all positions of the output, of padded roots."""
+    if stride == 1:
+        # A tap sees what its neighbour sees but for one position at either end.
+        means[0] = total(root[:out])
+        for tap in range(1, kernel):
+            means[tap] = means[tap - 1] + root[tap + out - 1] - root[tap - 1]
+    else:
+        for tap in range(kernel):
+            means[tap] = 0.0
+            for position in range(out):
+                means[tap] += root[position * stride + tap]
+    for tap in range(kernel):
+        means[tap] /= out
+
+
+@compiled
+def room_of(state: np.ndarray) -> int:
+    """Positions for which a map's row has room."""
+    return (state.size - PROFILE - SPARE) // PROFILE_ROWS
+
+
+@compiled
+def seen_through(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, float, float, float]:
+    """The profiles behind a zero-padded window, left in the room behind the map's own; 0 for their height if it does not fit.
+
+    (height, mean root, sums over the taps of what they see.) The sums, k^2 where no tap meets the border: of the variance, of
+    the squared mean, of the runs' squared difference.
     """
     size = int(state[SIZE])
-    if kernel == 1 and stride == 1:
-        square = state[ROOT] * state[ROOT]
-        return DONE, 1.0, square * square, 1.0
     padding = (kernel - 1) // 2
     out = (size + 2 * padding - kernel) // stride + 1
-    if out < 1:
-        return WINDOW_TOO_LARGE, 0.0, 0.0, 0.0
-    # Room behind the profiles: sums of the profile, of the change and of the mean that a position sees; roots.
-    room = (state.size - PROFILE) // PROFILE_ROWS
+    if out < 1 or kernel > LARGEST_KERNEL:
+        return 0, 0.0, 0.0, 0.0, 0.0
+    # The room: sums of the profile, of the change and of the mean that a position sees; padded values; weights.
+    room = room_of(state)
     profile, change = state[PROFILE : PROFILE + size], state[PROFILE + size : PROFILE + 2 * size]
     work = state[PROFILE + 2 * room :]
     summed, changed, seen = work[:out], work[room : room + out], work[2 * room : 2 * room + out]
-    root = work[3 * room : 3 * room + size]
-    for position in range(size):
-        root[position] = math.sqrt(profile[position])
-    for position in range(out):
-        summed[position] = changed[position] = seen[position] = 0.0
+    values = work[3 * room : 3 * room + size + 2 * padding]
+    weights = work[4 * room + LARGEST_KERNEL : 4 * room + LARGEST_KERNEL + kernel]
+    for tap in range(kernel):
+        weights[tap] = 1.0
+    padded(profile, padding, values)
+    window_sums(values, weights, stride, summed)
+    padded(change, padding, values)
+    window_sums(values, weights, stride, changed)
+    padded(profile, padding, values)
+    for position in range(padding, padding + size):
+        values[position] = math.sqrt(values[position])
+    tap_means(values, kernel, stride, out, weights)
+    window_sums(values, weights, stride, seen)
     inside_mean = 0.0
     for tap in range(kernel):
-        # Output positions whose tap lands inside the map, and the input positions that they read.
-        begin = max(0, (padding - tap + stride - 1) // stride)
-        end = min(out, (size - 1 + padding - tap) // stride + 1)
-        if begin >= end:
-            continue
-        first, last = begin * stride - padding + tap, (end - 1) * stride - padding + tap
-        to = slice(begin, end)
-        if stride == 1:
-            # Neighbours in memory: the compiler takes several at once.
-            read = slice(first, last + 1)
-            deviation = read_tap(summed[to], changed[to], seen[to], profile[read], change[read], root[read], out)
-        else:
-            apart = slice(first, last + 1, stride)
-            deviation = read_tap(summed[to], changed[to], seen[to], profile[apart], change[apart], root[apart], out)
-        inside_mean += deviation * deviation
+        inside_mean += weights[tap] * weights[tap]
     inside, changed_inside = total(summed) / out, total(changed) / out
     # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
     constant = constant_share(state)
     scale = 1 / (inside * inside - constant * inside_mean * inside_mean)
-    state[SIZE] = out
-    profile, change = state[PROFILE : PROFILE + out], state[PROFILE + out : PROFILE + 2 * out]
+    missed, square = -2 * constant * inside_mean, constant * inside_mean * inside_mean
     for position in range(out):
-        around = constant * inside_mean * (inside_mean - 2 * seen[position])
-        profile[position] = max(0.0, (summed[position] * inside + around) * scale)
+        summed[position] = max(0.0, (summed[position] * inside + square + missed * seen[position]) * scale)
+    share = 1 / changed_inside
     for position in range(out):
-        change[position] = changed[position] / changed_inside
-    root = work[3 * room : 3 * room + out]
+        changed[position] *= share
+    root = values[:out]
     for position in range(out):
-        root[position] = math.sqrt(profile[position])
-    state[ROOT] = total(root) / out
-    return DONE, inside * inside, inside_mean * inside_mean, changed_inside * changed_inside
+        root[position] = math.sqrt(summed[position])
+    return out, total(root) / out, inside * inside, inside_mean * inside_mean, changed_inside * changed_inside
 
 
 @compiled
-def own_cumulant(excess_kurtosis: float, squared_skewness: float, terms: float) -> float:
-    """Fourth cumulant, less the squared third, of a unit-variance sum of `terms` equal terms with normal weights w.
+def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, float, float]:
+    """Replace the profiles by those behind a zero-padded window; (failure, the sums of `seen_through`)."""
+    if kernel == 1 and stride == 1:
+        square = state[ROOT] * state[ROOT]
+        return DONE, 1.0, square * square, 1.0
+    out, root, inside, inside_mean, changed = seen_through(state, kernel, stride)
+    if out == 0:
+        return WINDOW_TOO_LARGE, 0.0, 0.0, 0.0
+    room = room_of(state)
+    behind = PROFILE + 2 * room
+    for position in range(out):
+        state[PROFILE + position] = state[behind + position]
+    for position in range(out):
+        state[PROFILE + out + position] = state[behind + room + position]
+    state[SIZE], state[ROOT] = out, root
+    return DONE, inside, inside_mean, changed
 
-    E sum w^4 / (sum w^2)^2 = 3 / (n + 2) and E (sum w^3)^2 / (sum w^2)^3 = 15 / ((n + 2)(n + 4)). The squared third belongs
-    here because E |y| of an almost Gaussian y is lowered by fourth / 24 and raised by third^2 / 24.
+
+@compiled
+def cumulant_weights(terms: float) -> tuple[float, float]:
+    """Of excess kurtosis and squared skewness in the fourth cumulant, less the squared third, of a sum.
+
+    The sum of `terms` equal terms with normal weights w has unit variance. E sum w^4 / (sum w^2)^2 = 3 / (n + 2) and
+    E (sum w^3)^2 / (sum w^2)^3 = 15 / ((n + 2)(n + 4)). The squared third belongs here because E |y| of an almost Gaussian y is
+    lowered by fourth / 24 and raised by third^2 / 24.
     """
-    return 3 * excess_kurtosis / (terms + 2) - 15 * squared_skewness / ((terms + 2) * (terms + 4))
+    return 3 / (terms + 2), -15 / ((terms + 2) * (terms + 4))
 
 
 @compiled
@@ -197,20 +249,31 @@ def through_window(state: np.ndarray, base: int, inside: float, inside_mean: flo
 
 
 @compiled
+def channel_sum(
+    state: np.ndarray, base: int, inside: float, inside_mean: float, changed: float, weights: tuple[float, float]
+) -> None:
+    """A group of channels behind a depth-wise window, in place; `weights` are those of the cumulants."""
+    inverse = 1 / state[base + VARIANCE]
+    square = inverse * inverse
+    excess, skewness = state[base + FOURTH] * square, state[base + THIRD] * state[base + THIRD] * square * inverse
+    through_window(state, base, inside, inside_mean, changed)
+    state[base + THIRD] = 0.0
+    own = weights[0] * excess + weights[1] * skewness
+    state[base + FOURTH] = own * state[base + VARIANCE] * state[base + VARIANCE]
+
+
+@compiled
 def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
     reached = min(kernel, int(state[SIZE]))
     failure, inside, inside_mean, changed = slide(state, kernel, stride)
     if failure:
         return failure
     taps = float(reached * reached)
+    weights = cumulant_weights(taps)
     width = 0.0
     for index in range(int(state[COUNT])):
         base = HEADER + index * FIELDS
-        variance = state[base + VARIANCE]
-        excess, skewness = state[base + FOURTH] / variance**2, state[base + THIRD] ** 2 / variance**3
-        through_window(state, base, inside, inside_mean, changed)
-        state[base + THIRD] = 0.0
-        state[base + FOURTH] = own_cumulant(excess, skewness, taps) * state[base + VARIANCE] ** 2
+        channel_sum(state, base, inside, inside_mean, changed, weights)
         width += state[base + CHANNELS]
     kept = averaged(state[NORM_LAG], reached)
     state[NORM] *= kept
@@ -220,6 +283,44 @@ def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
     for lag in (NORM_LAG, OVERLAP_LAG):
         state[lag] = moved(state[lag], reached, stride)
     state[JITTER] += 1 / (taps * width)
+    return DONE
+
+
+@compiled
+def ghost(state: np.ndarray, channels: float, kernel: int) -> int:
+    """Append what a depth-wise window makes of a map of one group, and keep so many channels.
+
+    The same as to copy, `depthwise`, concatenate and keep the first channels, without moving maps about.
+    """
+    reached = min(kernel, int(state[SIZE]))
+    size, root, inside, inside_mean, changed = seen_through(state, kernel, 1)
+    if size == 0:
+        return WINDOW_TOO_LARGE
+    taps = float(reached * reached)
+    half = state[HEADER + CHANNELS]
+    base = HEADER + FIELDS
+    for field in range(FIELDS):
+        state[base + field] = state[HEADER + field]
+    channel_sum(state, base, inside, inside_mean, changed, cumulant_weights(taps))
+    state[base + CHANNELS] = channels - half
+    state[COUNT] = 2
+    # Header and profiles are means of the two halves, which are as wide as each other before channels are left out.
+    kept = 0.5 + 0.5 * averaged(state[NORM_LAG], reached)
+    state[NORM] *= kept
+    state[CHANGE_NORM] *= kept
+    state[OVERLAP] *= 0.5 + 0.5 * averaged(state[OVERLAP_LAG], reached)
+    state[CHANGE_OWN] = 0.5 * state[CHANGE_OWN] + 0.5 * LINEAR_CHANGE
+    for lag in (NORM_LAG, OVERLAP_LAG):
+        state[lag] = 0.5 * state[lag] + 0.5 * moved(state[lag], reached, 1)
+    state[JITTER] += 0.5 / (taps * half)
+    state[ROOT] = 0.5 * state[ROOT] + 0.5 * root
+    room = room_of(state)
+    behind = PROFILE + 2 * room
+    for position in range(size):
+        state[PROFILE + position] = 0.5 * state[PROFILE + position] + 0.5 * state[behind + position]
+    behind += room
+    for position in range(size):
+        state[PROFILE + size + position] = 0.5 * state[PROFILE + size + position] + 0.5 * state[behind + position]
     return DONE
 
 
@@ -237,10 +338,14 @@ def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts:
     for index in range(int(state[COUNT])):
         base = HEADER + index * FIELDS
         channels = state[base + CHANNELS]
+        inverse = 1 / state[base + VARIANCE]
+        square = inverse * inverse
+        # The group's share of the sum of variances, and that share squared over its channels.
         share = channels * state[base + VARIANCE] / total
-        own_overlap += share * share / channels
-        own_norm += share * share / channels * (2 + state[base + FOURTH] / state[base + VARIANCE] ** 2)
-        skewness += share * state[base + THIRD] ** 2 / state[base + VARIANCE] ** 3
+        part = share * state[base + VARIANCE] / total
+        own_overlap += part
+        own_norm += part * (2 + state[base + FOURTH] * square)
+        skewness += share * state[base + THIRD] * state[base + THIRD] * square * inverse
         through_window(state, base, inside, inside_mean, changed)
         variance += channels * state[base + VARIANCE]
         covariance += channels * state[base + COVARIANCE]
@@ -254,7 +359,8 @@ def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts:
     state[base + CHANNELS] = out_channels
     state[base + MEAN], state[base + VARIANCE], state[base + COVARIANCE] = 0.0, variance, covariance / parts
     state[base + OFFSET], state[base + THIRD], state[base + CHANGE] = offset / parts, 0.0, 0.0
-    state[base + FOURTH] = own_cumulant(0.0, skewness, terms) * variance * variance
+    _, skewness_weight = cumulant_weights(terms)
+    state[base + FOURTH] = skewness_weight * skewness * variance * variance
     return DONE
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from PlainNet.mean_field import NORMALISE, STEP_WIDTH, Step
+from PlainNet.compiling import compiled, source_version
+from PlainNet.step_table import CALL_WIDTH, LINEAR, NUMBERS, ROW_WIDTH
 from ZeroShotProxy import mean_field_kernel as kernel
-from ZeroShotProxy.mean_field_activations import compiled, scale_mean
+from ZeroShotProxy.mean_field_activations import scale_mean
 from ZeroShotProxy.mean_field_joins import (
     add,
     average_pool,
@@ -22,7 +22,6 @@ from ZeroShotProxy.mean_field_joins import (
     drop_first_channels,
     gate,
     keep_first_channels,
-    swap,
     transfer,
 )
 from ZeroShotProxy.mean_field_kernel import (
@@ -40,6 +39,7 @@ from ZeroShotProxy.mean_field_kernel import (
     PROFILE_ROWS,
     SHAPES_DIFFER,
     SIZE,
+    SPARE,
     STACK,
     TOO_DEEP,
     TOO_MANY_GROUPS,
@@ -48,13 +48,13 @@ from ZeroShotProxy.mean_field_kernel import (
     activate,
     dense,
     depthwise,
+    ghost,
     normalise,
 )
 
 log = logging.getLogger(__name__)
 # Loading the compiled machine takes half a second; what takes longer than this is compiling.
 _SECONDS_TO_LOAD = 3.0
-KEEP_KIND = int(Step.KEEP)
 
 FAILURES = {
     TOO_DEEP: "its branches are nested too deeply",
@@ -68,45 +68,45 @@ FAILURES = {
 
 
 @compiled
-def step(stack: np.ndarray, top: int, numbers: np.ndarray) -> tuple[int, int]:
-    """Carry out one step; (failure, index of the topmost map)."""
-    kind = int(numbers[0])
-    state = stack[top]
+def step(stack: np.ndarray, order: np.ndarray, top: int, kind: int, numbers: np.ndarray) -> tuple[int, int]:
+    """Carry out one step; (failure, place of the topmost map). The map at a place lies in row `order[place]` of the stack."""
+    state = stack[order[top]]
     if kind == 0:
-        return dense(state, int(numbers[1]), int(numbers[2]), int(numbers[3]), int(numbers[4])), top
+        return dense(state, int(numbers[0]), int(numbers[1]), int(numbers[2]), int(numbers[3])), top
     if kind == 1:
-        return depthwise(state, int(numbers[1]), int(numbers[2])), top
-    if (kind == 5 or kind == 6) and top + 1 == STACK:
-        return TOO_DEEP, top
+        return depthwise(state, int(numbers[0]), int(numbers[1])), top
     if kind == 2:
-        normalise(state, numbers[1])
+        normalise(state, numbers[0])
     elif kind == 3:
         activate(state, -1)
     elif kind == 4:
-        activate(state, int(numbers[1]))
-    elif kind == 5:
-        copy(stack, top)
+        activate(state, int(numbers[0]))
+    elif kind == 5 or kind == 6:
+        if top + 1 == STACK:
+            return TOO_DEEP, top
         top += 1
-    elif kind == 6:
-        copy(stack, top)
-        drop_first_channels(stack[top + 1], numbers[1])
-        keep_first_channels(state, numbers[1])
-        top += 1
+        upper = stack[order[top]]
+        copy(state, upper)
+        if kind == 6:
+            drop_first_channels(upper, numbers[0])
+            keep_first_channels(state, numbers[0])
     elif kind == 7:
-        swap(stack, top)
+        order[top], order[top - 1] = order[top - 1], order[top]
     elif kind == 8:
-        return add(stack[top - 1], state), top - 1
+        return add(stack[order[top - 1]], state, stack[STACK]), top - 1
     elif kind == 9:
-        return concatenate(stack[top - 1], state), top - 1
+        return concatenate(stack[order[top - 1]], state), top - 1
     elif kind == 10:
-        keep_first_channels(state, numbers[1])
+        keep_first_channels(state, numbers[0])
     elif kind == 11:
-        return deinterleave(state), top
+        return deinterleave(state, stack[STACK]), top
     elif kind == 12:
-        return average_pool(state, int(numbers[1])), top
+        return average_pool(state, int(numbers[0])), top
     elif kind == 13:
-        gate(stack[top - 1], state)
+        gate(stack[order[top - 1]], state)
         top -= 1
+    elif kind == 14:
+        return ghost(state, numbers[0], int(numbers[1])), top
     return DONE, top
 
 
@@ -142,51 +142,67 @@ def first_map(resolution: int, gamma: float, channels: int) -> np.ndarray:
 
 
 @compiled
-def run_steps(steps: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray) -> tuple[int, float, float]:
-    """(failure, log sum |f - f'|, BN sum) of the steps of a network, from the map in `maps[row]` on.
+def run_calls(
+    calls: np.ndarray, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
+) -> tuple[int, float, float]:
+    """(failure, log sum |f - f'|, BN sum) of blocks from the map in `maps[row]` on.
 
-    Every step KEEP copies the map as it is then into the next row of `kept`: a network that begins alike starts from there.
+    calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. The map behind every block but the last is copied
+    into the next row of `kept`: a network that begins alike starts from there. stack: room to work, from `room`.
     """
-    length = maps.shape[1]
-    stack = np.empty((STACK, PROFILE + PROFILE_ROWS * ((length - PROFILE) // 2)))
+    order = np.arange(STACK)
+    numbers = np.empty(NUMBERS)
     transfer(maps[row], stack[0])
-    top = copies = 0
-    for index in range(steps.shape[0]):
-        if steps[index, 0] == KEEP_KIND:
+    top = 0
+    for place in range(calls.shape[0]):
+        call = calls[place]
+        for layer in range(int(call[4]) + 1):
+            # Later layers read what the first gives.
+            part, into = (0, call[5]) if layer == 0 else (2, call[7])
+            for index in range(int(call[part]), int(call[part + 1])):
+                terms = rows[index]
+                if terms[LINEAR]:
+                    for number in range(NUMBERS):
+                        # Constant, then what each channel of input, bottleneck and output adds.
+                        numbers[number] = (
+                            terms[1 + number]
+                            + terms[1 + NUMBERS + number] * into
+                            + terms[1 + 2 * NUMBERS + number] * call[6]
+                            + terms[1 + 3 * NUMBERS + number] * call[7]
+                        )
+                    failure, top = step(stack, order, top, int(terms[0]), numbers)
+                else:
+                    failure, top = step(stack, order, top, int(terms[0]), terms[1 : 1 + NUMBERS])
+                if failure:
+                    return failure, 0.0, 0.0
+        if place + 1 < calls.shape[0]:
             if top:
                 return NOT_JOINED, 0.0, 0.0
-            transfer(stack[0], kept[copies])
-            copies += 1
-            continue
-        failure, top = step(stack, top, steps[index])
-        if failure:
-            return failure, 0.0, 0.0
-    return DONE, log_difference(stack[top]), stack[top, LOG_SCALE]
+            transfer(stack[order[0]], kept[place])
+    last = stack[order[top]]
+    return DONE, log_difference(last), last[LOG_SCALE]
+
+
+def room(resolution: int) -> np.ndarray:
+    """A stack for maps of that height, and a row to work in."""
+    return np.zeros((STACK + 1, PROFILE + PROFILE_ROWS * resolution + SPARE))
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
-    """`run_steps` with its machine code in a cache that a change of any of these files renews.
+    """`run_calls` with its machine code in a cache that a change of any of its files renews; see `source_version`."""
 
-    numba looks at the file of the cached function alone, and at what the function closes over: hence the version.
-    """
-
-    def run(steps: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray) -> tuple[int, float, float]:
+    def run(
+        calls: np.ndarray, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
+    ) -> tuple[int, float, float]:
         if version == 0:
             return DONE, 0.0, 0.0
-        return run_steps(steps, maps, row, kept)
+        return run_calls(calls, rows, maps, row, kept, stack)
 
     return compiled(run, cache=True)
 
 
-def _source_version() -> int:
-    folder = Path(__file__).parent
-    sources = [
-        (folder / f"mean_field_{name}.py").read_bytes() for name in ("activations", "joins", "kernel", "machine")
-    ]
-    return zlib.crc32(b"".join(sources)) or 1
-
-
-run = _kept_on_disk(_source_version())
+_SOURCES = [Path(__file__).parent / f"mean_field_{name}.py" for name in ("activations", "joins", "kernel", "machine")]
+run = _kept_on_disk(source_version(*_SOURCES))
 
 
 def prepare() -> None:
@@ -198,6 +214,7 @@ def prepare() -> None:
     try:
         # With the types of every later call: numba compiles for types.
         first = first_map(1, 0.01, 3)
-        run(np.frombuffer(NORMALISE).reshape(-1, STEP_WIDTH), first, 0, np.empty_like(first))
+        calls = np.frombuffer(bytes(8 * CALL_WIDTH)).reshape(-1, CALL_WIDTH)
+        run(calls, np.zeros((1, ROW_WIDTH)), first, 0, np.empty_like(first), room(1))
     finally:
         notice.cancel()

@@ -18,11 +18,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import nas_bench_201, nas_bench_macro
-from benchmarks.report_benchmarks import Benchmark, NasBench201, NasBenchMacro, is_instant
-from benchmarks.report_output import plot_scatter, plot_summary, write_csv, write_summary, write_tables
-from benchmarks.report_rows import CorrelationRow, SearchRow, candidates, correlation_rows, search_rows
+from benchmarks.report_benchmarks import BATCH_SIZES, SETTINGS, Benchmark, NasBench201, NasBenchMacro, is_instant
+from benchmarks.report_csv import merged, read_correlations, read_searches, write_csv
+from benchmarks.report_output import plot_scatter, plot_summary, write_summary, write_tables
+from benchmarks.report_rows import (
+    SHORT_SEARCHES,
+    CorrelationRow,
+    SearchRow,
+    candidates,
+    correlation_rows,
+    search_plans,
+    search_rows,
+)
 from benchmarks.report_scores import Scores
-from benchmarks.report_search import SearchPlan
 from Interface.options import InputError, OptionParser, positive_int
 from Interface.running import FAILED, run
 from ZeroShotProxy import UnknownProxyError, get_proxy
@@ -33,8 +41,6 @@ BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {
 }
 # Chosen on NAS-Bench-201, CIFAR-10, alone; see docs/proxy_report.md.
 ENSEMBLE = "Flops,NASWOT,Syncflow-log"
-# Some seconds a network, and a search meets many.
-TOO_SLOW_TO_SEARCH = ("TE-NAS-NTK", "TE-NAS")
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -56,8 +62,17 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--search_networks", type=positive_int, default=64, metavar="N", help="networks a search scores"
     )
-    slow = ", ".join(TOO_SLOW_TO_SEARCH)
-    parser.add_argument("--search_proxies", metavar="A,B", help=f"proxies that search (default: all but {slow})")
+    short = ", ".join(f"{name}:{count}" for name, count in SHORT_SEARCHES.items())
+    parser.add_argument(
+        "--search_proxies",
+        metavar="A,B:N",
+        help=f"proxies that search, with :N for N networks instead of --search_networks (default: all, {short})",
+    )
+    parser.add_argument(
+        "--update",
+        action="store_true",
+        help="keep the rows of the tables in --output_dir that this run does not make",
+    )
     parser.add_argument(
         "--cache_dir", type=Path, default=Path("save_dir/proxy_report"), metavar="FOLDER", help="scores so far"
     )
@@ -88,15 +103,25 @@ def proxy_limits(options: Namespace, benchmark: Benchmark) -> dict[str, int]:
     """The proxies that can be used on a benchmark, and how many networks each scores. Raises InputError."""
     if not options.proxies:
         return dict.fromkeys(benchmark.proxies, options.samples)
-    limits = {}
-    for item in options.proxies.split(","):
-        name, _, count = item.strip().partition(":")
+    counts = parse_counts("--proxies", options.proxies)
+    for name in counts:
         get_proxy(name)
-        if count and not count.isdigit():
-            raise InputError(f"--proxies {item}: write NAME or NAME:N")
-        if name in benchmark.proxies:
-            limits[name] = min(int(count or options.samples), options.samples)
-    return limits
+    return {
+        name: min(count or options.samples, options.samples)
+        for name, count in counts.items()
+        if name in benchmark.proxies
+    }
+
+
+def parse_counts(option: str, text: str) -> dict[str, int | None]:
+    """The counts of "A,B:N" by name, None where there is none. Raises InputError."""
+    counts: dict[str, int | None] = {}
+    for item in text.split(","):
+        name, colon, count = item.strip().partition(":")
+        if colon and not (count.isdigit() and int(count)):
+            raise InputError(f"{option} {item}: write NAME or NAME:N")
+        counts[name] = int(count) if count else None
+    return counts
 
 
 def measure(scores: Scores, options: Namespace) -> tuple[list[CorrelationRow], list[SearchRow]]:
@@ -113,24 +138,25 @@ def measure(scores: Scores, options: Namespace) -> tuple[list[CorrelationRow], l
         correlation_rows(scores, chosen, sample, range(options.seeds), options.seed_samples, options.resamples)
     )
     plot_scatter(options.output_dir / f"scatter_{benchmark.name}.png", scores, chosen, sample)
-    plan = SearchPlan(networks=options.search_networks, seeds=options.searches)
-    wanted = options.search_proxies.split(",") if options.search_proxies else None
-    searching = [c for c in chosen if (c.name in wanted if wanted else c.name not in TOO_SLOW_TO_SEARCH)]
     searches: list[SearchRow] = []
-    for candidate in searching if plan.seeds else []:
+    counts = parse_counts("--search_proxies", options.search_proxies) if options.search_proxies else None
+    for candidate, plan in search_plans(chosen, counts, options.search_networks, options.searches):
         print(f"{benchmark.name}: searching with {candidate.name}", file=sys.stderr)
         searches += search_rows(scores, candidate, plan)
         scores.flush()
     return correlations, searches
 
 
-def notes(options: Namespace) -> str:
+def notes(options: Namespace, searches: Sequence[SearchRow]) -> str:
     """What the summary's figures are made of."""
     members = options.ensemble.replace(",", ", ")
+    others = sorted({f"{row.proxy}: {row.networks}" for row in searches if row.networks != options.search_networks})
+    batches = (f"{SETTINGS.batch_size} images", *(f"{proxy}: {batch}" for proxy, batch in BATCH_SIZES.items()))
     return (
         "Correlations, argmax and top 1 % on a uniform sample of n networks, with 95 % bootstrap intervals. Search winner: "
-        f"mean accuracy ± standard deviation over {options.searches} evolutions that score {options.search_networks} networks "
-        f"each. Ensemble: sum of log ranks over {members}. Batch 16, 32 x 32."
+        f"mean accuracy ± standard deviation over {options.searches} evolutions, each of "
+        f"{'; '.join((f'{options.search_networks} networks', *others))}. Ensemble: sum of log ranks over {members}. "
+        f"Batches of {'; '.join(batches)}; 32 x 32."
     )
 
 
@@ -154,12 +180,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             scores.close()
         correlations += rows[0]
         searches += rows[1]
+    if options.update:
+        correlations = merged(read_correlations(options.output_dir), correlations)
+        searches = merged(read_searches(options.output_dir), searches)
     if not correlations:
         print("nothing was measured: no benchmark file, or none of the proxies fits", file=sys.stderr)
         return FAILED
     write_csv(options.output_dir, correlations, searches)
     write_tables(options.output_dir / "tables.md", correlations, searches)
-    write_summary(options.output_dir / "summary.md", correlations, searches, notes(options))
+    write_summary(options.output_dir / "summary.md", correlations, searches, notes(options, searches))
     plot_summary(options.output_dir / "summary.png", correlations, searches)
     print((options.output_dir / "summary.md").read_text(encoding="utf-8"))
     return 0

@@ -1,8 +1,7 @@
-"""The report as CSV, Markdown and pictures."""
+"""The report as Markdown and pictures."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,10 +10,13 @@ import matplotlib
 matplotlib.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from scipy.stats import rankdata
 
 from benchmarks.report_rows import SAMPLE, WHOLE, Candidate, CorrelationRow, SearchRow
 from benchmarks.report_scores import Scores
-from benchmarks.report_statistics import Interval
+from benchmarks.report_statistics import Interval, spearman
 from Evolution.ensemble import ENSEMBLE
 from Interface.files import write_text, written_whole
 
@@ -34,42 +36,7 @@ PUBLISHED = {
 }
 _WINNERS_SHOWN = 9.0
 _MAIN_DATA_SET = "CIFAR-10"
-
-
-def write_csv(folder: Path, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow]) -> None:
-    """correlations.csv and searches.csv, every row in full."""
-    with written_whole(folder / "correlations.csv") as file:
-        table = csv.writer(file, lineterminator="\n")
-        statistics = [f"{s}{end}" for s in ("spearman", "kendall") for end in ("", "_low", "_high")]
-        table.writerow(
-            (
-                *("benchmark", "data_set", "proxy", "scope", "networks", *statistics, "seed_spread", "ndcg"),
-                *("top_1_percent", "argmax", "best", "milliseconds", "failures"),
-            )
-        )
-        for r in correlations:
-            figures = (*r.spearman, *r.kendall, r.seed_spread, r.ndcg, r.top, r.argmax, r.best)
-            rounded = ["" if f is None else f"{f:.4f}" for f in figures]
-            identity = (r.benchmark, r.data_set, r.proxy, r.scope, r.networks)
-            table.writerow((*identity, *rounded, f"{r.milliseconds:.3g}", r.failures))
-    with written_whole(folder / "searches.csv") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(
-            (
-                "benchmark",
-                "data_set",
-                "proxy",
-                "seeds",
-                "networks",
-                "winner_mean",
-                "winner_std",
-                "winner_worst",
-                "regret",
-            )
-        )
-        for s in searches:
-            accuracies = [f"{f:.4f}" for f in (s.mean, s.std, s.worst, s.regret)]
-            table.writerow((s.benchmark, s.data_set, s.proxy, s.seeds, s.networks, *accuracies))
+_ACCURACY_TICKS = (10, 50, 70, 80, 85, 88, 90, 92, 93, 94)
 
 
 def write_summary(
@@ -103,7 +70,7 @@ def _headline_table(name: str, correlations: Sequence[CorrelationRow], searches:
     lines = [
         (
             f"**{r.proxy}**" if r.proxy == ENSEMBLE else r.proxy,
-            f"{found[r.proxy].mean:.2f} ± {found[r.proxy].std:.2f}" if r.proxy in found else "",
+            _winner(found[r.proxy]) if r.proxy in found else "",
             f"{found[r.proxy].regret:.2f}" if r.proxy in found else "",
             f"{r.argmax:.2f}",
             f"{r.top:.2f}",
@@ -147,14 +114,18 @@ def _correlation_tables(name: str, title: str, rows: Sequence[CorrelationRow]) -
 
 
 def _search_tables(name: str, searches: Sequence[SearchRow]) -> list[str]:
-    header = ("proxy", "winner", "worst of all seeds", "regret")
+    header = ("proxy", "networks", "winner", "worst of all seeds", "regret")
     tables = []
     for data_set in dict.fromkeys(s.data_set for s in searches):
         rows = sorted((s for s in searches if s.data_set == data_set), key=lambda s: s.regret)
-        lines = [(s.proxy, f"{s.mean:.2f} ± {s.std:.2f}", f"{s.worst:.2f}", f"{s.regret:.2f}") for s in rows]
-        title = f"### {name}, {data_set}, winners of {rows[0].seeds} searches of {rows[0].networks} networks"
+        lines = [(s.proxy, str(s.networks), _winner(s), f"{s.worst:.2f}", f"{s.regret:.2f}") for s in rows]
+        title = f"### {name}, {data_set}, winners of {rows[0].seeds} searches"
         tables += [title, _markdown(header, lines)]
     return tables
+
+
+def _winner(row: SearchRow) -> str:
+    return f"{row.mean:.2f} ± {row.std:.2f}"
 
 
 def _interval(figure: Interval) -> str:
@@ -202,23 +173,50 @@ def plot_summary(path: Path, correlations: Sequence[CorrelationRow], searches: S
 
 
 def plot_scatter(path: Path, scores: Scores, chosen: Sequence[Candidate], sample: Sequence[str]) -> None:
-    """Rank by each candidate against trained accuracy, one panel a candidate."""
+    """Rank by each candidate against trained accuracy, one panel a candidate, the best correlation first.
+
+    Errors are on a logarithmic scale: the best networks differ by tenths of a point, the worst by tens.
+    """
     table = scores.benchmark.accuracies[_MAIN_DATA_SET]
     columns = 4
     lines = -(-len(chosen) // columns)
-    figure, axes = plt.subplots(lines, columns, figsize=(12, 2.6 * lines), squeeze=False, layout="constrained")
-    for axis, candidate in zip(axes.flat, chosen, strict=False):
+    figure, axes = plt.subplots(
+        lines, columns, figsize=(12, 2.6 * lines), squeeze=False, sharex=True, sharey=True, layout="constrained"
+    )
+    panels = []
+    for candidate in chosen:
         keys = sample[: candidate.networks]
-        ranks = candidate.values(scores, keys).argsort(kind="stable").argsort(kind="stable")
-        axis.scatter(100 * ranks / len(keys), [table[key] for key in keys], s=5, alpha=0.6)
-        axis.set_title(candidate.name, fontsize=9)
+        values = candidate.values(scores, keys)
+        accuracies = np.array([table[key] for key in keys])
+        panels.append((spearman(values, accuracies), candidate.name, values, accuracies))
+    panels.sort(key=lambda panel: -panel[0])
+    for axis, (correlation, name, values, accuracies) in zip(axes.flat, panels, strict=False):
+        # Equal scores share their mean place, as in the correlation.
+        places = 100 * (rankdata(values) - 0.5) / len(values)
+        axis.scatter(places, 100 - accuracies, s=8, alpha=0.6)
+        axis.set_title(f"{name}: {correlation:.3f}, n = {len(values)}", fontsize=10)
         axis.grid(alpha=0.3)
+    _accuracy_scale(axes[0, 0], np.concatenate([panel[3] for panel in panels]))
     for axis in axes.flat[len(chosen) :]:
         axis.axis("off")
+    for axis in axes.flat[max(0, len(chosen) - columns) : len(chosen)]:
+        axis.xaxis.set_tick_params(labelbottom=True)
     figure.supxlabel("place in the proxy's order, % (best on the right)")
-    figure.supylabel(f"{_MAIN_DATA_SET} accuracy, %")
-    figure.suptitle(scores.benchmark.name)
+    figure.supylabel(f"{_MAIN_DATA_SET} accuracy, % (scale by the logarithm of the error)")
+    figure.suptitle(
+        f"{scores.benchmark.name}: each proxy's order against trained accuracy, with Spearman's correlation"
+    )
     _save(path, figure)
+
+
+def _accuracy_scale(axis: Axes, accuracies: np.ndarray) -> None:
+    """Errors upside down on a logarithmic scale, with accuracies as labels."""
+    shown = [tick for tick in _ACCURACY_TICKS if accuracies.min() - 5 <= tick <= accuracies.max() + 1]
+    axis.set_yscale("log")
+    axis.set_ylim(1.05 * (100 - accuracies.min()), 0.95 * (100 - accuracies.max()))
+    axis.yaxis.set_major_locator(FixedLocator([100 - tick for tick in shown]))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{100 - error:.0f}"))
+    axis.yaxis.set_minor_locator(NullLocator())
 
 
 def _save(path: Path, figure: plt.Figure) -> None:

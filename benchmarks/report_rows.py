@@ -25,6 +25,8 @@ from Evolution.ensemble import ENSEMBLE, TE_NAS, TE_NAS_TERMS, Rule, log_rank_su
 
 CLOSED_FORMS = {"Zen": "ZenClosedForm", "Perturbation": "PerturbationClosedForm"}
 SAMPLE, WHOLE = "sample", "all"
+# Networks a search scores where a score takes a second or so.
+SHORT_SEARCHES: dict[str, int | None] = {"TE-NAS-NTK": 24, "TE-NAS": 24}
 _FEWEST_FOR_SPREAD = 10
 
 
@@ -154,6 +156,17 @@ def _rows(
             milliseconds,
             "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common()),
         )
+
+
+def search_plans(
+    chosen: Sequence[Candidate], counts: Mapping[str, int | None] | None, networks: int, seeds: int
+) -> list[tuple[Candidate, SearchPlan]]:
+    """Who searches, and how far: those that `counts` names, over `networks` where it says None; all where it is None."""
+    if not seeds:
+        return []
+    wanted = [c for c in chosen if counts is None or c.name in counts]
+    lengths = SHORT_SEARCHES if counts is None else counts
+    return [(c, SearchPlan(networks=lengths.get(c.name) or networks, seeds=seeds)) for c in wanted]
 
 
 def search_rows(scores: Scores, candidate: Candidate, plan: SearchPlan) -> Iterator[SearchRow]:

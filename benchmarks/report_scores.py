@@ -13,11 +13,12 @@ from tqdm import tqdm
 from benchmarks.report_benchmarks import Benchmark, score_or_reason
 from Interface.files import write_text
 
+_WORTH_A_WRITE = 0.01
 _COLUMNS = ("key", "proxy", "seed", "score", "reason", "seconds")
 
 
 class Entry(NamedTuple):
-    """One score. A network without one (`reason` says why) has minus infinity: it ranks below all that have a score."""
+    """One score and the processor time it took. A network without one (`reason` says why) has minus infinity: it ranks below all that have a score."""
 
     score: float
     reason: str
@@ -43,10 +44,12 @@ class Scores:
         identity = (key, proxy, seed)
         entry = self._entries.get(identity)
         if entry is None:
-            start = time.perf_counter()
+            start = time.process_time()
             score, reason = score_or_reason(self.benchmark, key, proxy, seed)
-            entry = self._entries[identity] = Entry(score, reason, time.perf_counter() - start)
+            entry = self._entries[identity] = Entry(score, reason, time.process_time() - start)
             self._writer.writerow((*identity, repr(entry.score), reason, f"{entry.seconds:.6f}"))
+            if entry.seconds > _WORTH_A_WRITE:
+                self.flush()
         return entry
 
     def score_all(self, keys: Iterable[str], proxy: str, seed: int = 0) -> None:

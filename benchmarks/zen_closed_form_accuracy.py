@@ -83,14 +83,14 @@ def plot(comparisons: dict[tuple[str, bool], Comparison], folder: Path) -> None:
 
     colours = {"XXBL": "tab:blue", "IDW_fixfc": "tab:orange", "ghostshuffle": "tab:green"}
     for name, vertical in (("scores", "closed form"), ("residuals", "closed form less Monte-Carlo, % of the score")):
-        figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), sharey=True)
+        figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), sharey=True, layout="constrained")
         for (case, links), c in comparisons.items():
             space, resolution = case.rsplit("_", 1)
             value = c.closed if name == "scores" else 100 * (c.closed - c.sampled) / c.sampled
             marker = "o" if resolution == "32" else "^"
             label = f"{space}, {resolution} x {resolution}"
             axes[int(links)].scatter(
-                c.sampled, value, s=14, marker=marker, color=colours[space], alpha=0.7, label=label
+                c.sampled, value, s=18, marker=marker, color=colours[space], alpha=0.7, label=label
             )
         for kept, axis in enumerate(axes):
             axis.set_title(f"residual links {'kept' if kept else 'left out'}")
@@ -99,8 +99,7 @@ def plot(comparisons: dict[tuple[str, bool], Comparison], folder: Path) -> None:
                 0, color="grey"
             )
         axes[0].set_ylabel(vertical)
-        axes[0].legend(fontsize=8)
-        figure.tight_layout()
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, fontsize=8)
         figure.savefig(folder / f"zen_closed_form_{name}.png", dpi=110)
 
 

@@ -165,3 +165,16 @@ def test_an_empty_split_is_named(tmp_path):
     (tmp_path / "train").mkdir()
     with pytest.raises(InputError, match="one folder of pictures a class"):
         data_set(replace(FAKE, dataset="image_folder", data_dir=tmp_path), train=True)
+
+
+def test_a_test_of_the_loader_takes_the_first_hundredth_and_the_first_tenth():
+    settings = replace(FAKE, fake_images=450, batch_size=2, dataloader_testing=True)
+    loader = training_loader(settings)
+    assert sorted(order(loader, 0)) == [0, 1, 2, 3] and loader.sampler.images == 4
+    one, two = (replace(settings, processes=2, rank=rank) for rank in (0, 1))
+    found = [[label for _, labels in validation_loader(s) for label in labels.tolist()] for s in (one, two)]
+    assert [len(labels) for labels in found] == [23, 22]
+    everything = data_set(settings, train=False)
+    assert found[1] == [everything[index][1] for index in range(1, 45, 2)]
+    # Where a hundredth does not fill a batch of every process, a batch is taken.
+    assert training_loader(replace(one, batch_size=8)).sampler.batches == 1

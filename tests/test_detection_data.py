@@ -348,6 +348,36 @@ def test_colours_change_as_often_and_as_far_as_they_should():
     assert min(grey) > (128 - 51) * 0.6 - 1 and max(grey) < (128 + 51) * 1.4 + 1
 
 
+STILL = Augmentation(
+    scale=(1, 1), stretch=(1, 1), translate=0, flip=0, brightness=0, contrast=(1, 1), saturation=(1, 1)
+)
+
+
+def test_quarter_turns_are_all_four_and_exact():
+    rng = np.random.default_rng(0)
+    corner = [tuple((replace(STILL, quarter_turns=True).matrix(rng, 40, 40) @ [30, 20, 1]).round(6)) for _ in range(99)]
+    assert set(corner) == {(30, 20), (20, 30), (10, 20), (20, 10)}
+
+
+def test_colours_of_another_camera_by_hand():
+    rng = np.random.default_rng(0)
+    red = np.tile(np.array([255, 0, 0], dtype=np.uint8), (8, 8, 1))
+    assert np.allclose(STILL.recoloured(rng, red), red, atol=0.01)
+    # The weight of red in ITU-R BT.601's luma; a hue of a third of the circle makes red green or blue.
+    assert np.allclose(replace(STILL, grey=1).recoloured(rng, red), 0.299 * 255, atol=0.01)
+    turned = np.array([replace(STILL, hue=180).recoloured(rng, red)[0, 0] for _ in range(200)])
+    assert np.allclose(turned.max(axis=1), 255, atol=0.01) and 0.2 < (turned.argmax(axis=1) == 1).mean() < 0.4
+    cast = np.array([replace(STILL, cast=0.2).recoloured(rng, red)[0, 0, 0] for _ in range(200)])
+    assert 204 <= cast.min() < 210 and 300 < cast.max() <= 306
+    half = np.full((8, 8, 3), 127.5, dtype=np.float32)
+    bent = np.array([replace(STILL, gamma=np.log(2)).recoloured(rng, half)[0, 0, 0] for _ in range(200)])
+    assert 255 / 4 <= bent.min() < 70 and 170 < bent.max() <= 255 / 2**0.5 + 0.01 and 0.4 < (bent == 127.5).mean() < 0.6
+    edge = np.repeat(np.repeat(np.array([[0, 255]], dtype=np.uint8), 4, axis=1), 8, axis=0)[..., None].repeat(3, axis=2)
+    assert 0 < replace(STILL, blur=1).recoloured(rng, edge)[4, 3, 0] < 127.5
+    with pytest.raises(InputError, match="grey 2"):
+        Augmentation(grey=2)
+
+
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     return read_data_set(write_synthetic(tmp_path_factory.mktemp("scenes"), SMALL))

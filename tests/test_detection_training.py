@@ -102,8 +102,7 @@ def test_averages_are_the_published_ones():
 
 
 def test_it_learns_eight_scenes_by_heart(tmp_path, scenes):
-    # The guidance module alone would cost nine times the rest.
-    more = ("--no_data_augment", "--no_auxiliary", "--neck_channels", 32, "--head_channels", 32, "--batch_size", 8)
+    more = ("--no_data_augment", "--neck_channels", 32, "--head_channels", 32, "--batch_size", 8)
     argv = arguments(tmp_path, scenes, *more, "--epochs", 80, "--val_interval", 80, "--lr", 5e-3, structure=SMALL)
     assert script.main(argv) == 0
     assert float(log_rows(tmp_path)[-1]["val_AP50"]) >= 95

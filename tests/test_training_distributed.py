@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 import train_image_classification as script
+import ts_train_image_classification as distilling
 from DataLoader import DataSettings, validation_loader
 from Interface.options import InputError
 from ModelLoader import load_model
@@ -195,6 +196,30 @@ def test_two_processes_validate_with_the_weights_that_are_saved(tmp_path, proces
     assert float(row["val_acc1"]) == found.top1
 
 
+def test_two_students_learn_from_a_teacher_as_one_with_the_double_batch(tmp_path, processes, plain):
+    one, two = tmp_path / "one", tmp_path / "two"
+    teacher = (
+        "--teacher_arch",
+        plain[1],
+        "--teacher_untrained",
+        "--teacher_logit_weight",
+        1,
+        "--teacher_temperature",
+        2,
+    )
+    maps = ("--teacher_feature_weight", 1, "--target_downsample_ratio", 2, "--ts_proj_no_bn")
+    more = (*teacher, *maps, "--batch_size", 64, "--epochs", 2)
+    group = pair(processes, distilling.main, arguments(two, plain, *more, "--dist_mode", "ddp"))
+    with running(group):
+        pass
+    assert [process.exitcode for process in group] == [0, 0]
+    assert distilling.main(arguments(one, plain, *more)) == 0
+    assert any("project" in key for key in weights(one))
+    assert_close_weights(one, two)
+    for alone, together in zip(log_rows(one), log_rows(two), strict=True):
+        assert float(alone["train_loss"]) == pytest.approx(float(together["train_loss"]), rel=1e-5)
+
+
 def children(pid):
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -245,6 +270,21 @@ def test_two_processes_of_horovod_train_to_the_weights_of_one(tmp_path, plain):
     for alone, together in zip(log_rows(one), log_rows(two), strict=True):
         for name in ("train_loss", "val_loss", "val_acc1", "val_acc5"):
             assert float(alone[name]) == pytest.approx(float(together[name]), rel=1e-5), name
+
+
+@pytest.mark.skipif(not HAS_HOROVOD, reason="Horovod is not installed: bash scripts/install_horovod.sh builds it")
+def test_two_students_of_horovod_learn_from_a_teacher_as_one(tmp_path, plain):
+    one, two = tmp_path / "one", tmp_path / "two"
+    teacher = ("--teacher_arch", plain[1], "--teacher_untrained", "--teacher_logit_weight", 1)
+    more = (*teacher, "--teacher_feature_weight", 1, "--target_downsample_ratio", 2, "--ts_proj_no_bn", "--epochs", 2)
+    assert distilling.main(arguments(one, plain, *more, "--batch_size", 64)) == 0
+    launcher = [sys.executable, "-m", "horovod.runner.launch", "-np", "2", "-H", "localhost:2", "--gloo"]
+    command = [*launcher, sys.executable, "ts_train_image_classification.py", "--dist_mode", "horovod"]
+    command += arguments(two, plain, *more, "--batch_size", 64)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    assert_close_weights(one, two)
 
 
 @pytest.mark.skipif(HAS_HOROVOD, reason="Horovod is installed")

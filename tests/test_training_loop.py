@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -219,6 +220,26 @@ def test_accumulated_parts_are_one_step(tmp_path):
     assert script.main(arguments(tmp_path / "four", *common, *parts, network=network)) == 0
     for key, value in weights(tmp_path / "one").items():
         assert torch.allclose(value, weights(tmp_path / "four")[key], atol=1e-6), key
+
+
+@pytest.mark.parametrize(
+    ("options", "tolerance"), [(("--channels-last", True), 1e-5), (("--compile",), 1e-5), (("--fp16",), 2e-2)]
+)
+def test_faster_ways_of_computing_learn_the_same(tmp_path, options, tolerance):
+    """The last is bfloat16 here, whose numbers have three digits."""
+    if "--compile" in options and shutil.which("g++") is None:
+        pytest.skip("no g++, which torch.compile needs on a CPU")
+    (tmp_path / "plain.py").write_text(PLAIN_NETWORK)
+    network = ["--arch", f"{tmp_path}/plain.py:Plain"]
+    common = ("--epochs", 1, "--lr", 0.1, "--batch_size", 64)
+    assert script.main(arguments(tmp_path / "usual", *common, network=network)) == 0
+    assert script.main(arguments(tmp_path / "other", *common, *options, network=network)) == 0
+    usual, other = weights(tmp_path / "usual"), weights(tmp_path / "other")
+    assert usual.keys() == other.keys()
+    for key, value in usual.items():
+        assert torch.allclose(value, other[key], atol=tolerance), key
+    if "--fp16" in options:
+        assert any(not torch.equal(value, other[key]) for key, value in usual.items())
 
 
 def test_two_processes_train_to_the_weights_of_one_with_the_double_batch(tmp_path):

@@ -1,0 +1,119 @@
+"""Costs of a network from the steps of its blocks: what `Block.cost` adds up in Python, in compiled code.
+
+Most of what a search proposes holds blocks that were never counted, and to count them takes longer than anything else that an
+iteration does. Their mean-field steps say all that costs depend on, and come from templates (`PlainNet.step_table`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from PlainNet import step_table
+from PlainNet.compiling import compiled, source_version
+from PlainNet.step_table import NUMBERS
+
+# Of a map: channels, height.
+CHANNELS, SIZE = 0, 1
+STACK = 16
+PARAMETERS, FLOPS, MEMORY_ACCESS, PEAK = range(4)
+
+
+@compiled
+def count_convolution(
+    costs: np.ndarray, state: np.ndarray, out_channels: int, kernel: int, stride: int, groups: int
+) -> None:
+    """Add a bias-free convolution, and leave the shape of its output."""
+    size = state[SIZE]
+    out = (size + 2 * ((kernel - 1) // 2) - kernel) // stride + 1
+    weights = state[CHANNELS] // groups * out_channels * kernel * kernel
+    positions = out * out
+    output = out_channels * positions
+    costs[PARAMETERS] += weights
+    costs[FLOPS] += weights * positions
+    costs[MEMORY_ACCESS] += state[CHANNELS] * size * size + output + weights
+    costs[PEAK] = max(costs[PEAK], output)
+    state[CHANNELS], state[SIZE] = out_channels, out
+
+
+@compiled
+def count_step(costs: np.ndarray, stack: np.ndarray, top: int, kind: int, numbers: np.ndarray) -> int:
+    """Add what one step costs; the place of the topmost map, or -1 where there are too many."""
+    state = stack[top]
+    if kind == 0:
+        count_convolution(costs, state, numbers[0], numbers[1], numbers[2], numbers[3])
+    elif kind == 1:
+        count_convolution(costs, state, state[CHANNELS], numbers[0], numbers[1], state[CHANNELS])
+    elif kind == 2:
+        costs[PARAMETERS] += 2 * state[CHANNELS]
+    elif kind == 5 or kind == 6:
+        if top + 1 == STACK:
+            return -1
+        top += 1
+        stack[top, CHANNELS], stack[top, SIZE] = state[CHANNELS], state[SIZE]
+        if kind == 6:
+            stack[top, CHANNELS] -= numbers[0]
+            state[CHANNELS] = numbers[0]
+    elif kind == 7:
+        for field in range(2):
+            state[field], stack[top - 1, field] = stack[top - 1, field], state[field]
+    elif kind == 8 or kind == 13:
+        top -= 1
+    elif kind == 9:
+        top -= 1
+        stack[top, CHANNELS] += state[CHANNELS]
+    elif kind == 10:
+        state[CHANNELS] = numbers[0]
+    elif kind == 12:
+        state[SIZE] = numbers[0]
+    elif kind == 14:
+        count_convolution(costs, state, state[CHANNELS], numbers[1], 1, state[CHANNELS])
+        state[CHANNELS] = numbers[0]
+    elif kind == 15:
+        costs[PARAMETERS] += state[CHANNELS]
+    return top
+
+
+@compiled
+def count_calls(calls: np.ndarray, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
+    """Channels of the last map, parameters, flops, memory access and largest map of blocks; all 0 if nested too deeply.
+
+    calls, rows: of a `StepTable`, a call for each block. channels, size: of the image.
+    """
+    stack = np.empty((STACK, 2), np.int64)
+    costs = np.zeros(4, np.int64)
+    numbers = np.empty(NUMBERS, np.int64)
+    stack[0, CHANNELS], stack[0, SIZE] = channels, size
+    top = 0
+    for place in range(calls.shape[0]):
+        call = calls[place]
+        for layer in range(int(call[4]) + 1):
+            part, into = (0, call[5]) if layer == 0 else (2, call[7])
+            for index in range(int(call[part]), int(call[part + 1])):
+                terms = rows[index]
+                for number in range(NUMBERS):
+                    numbers[number] = int(
+                        terms[1 + number]
+                        + terms[1 + NUMBERS + number] * into
+                        + terms[1 + 2 * NUMBERS + number] * call[6]
+                        + terms[1 + 3 * NUMBERS + number] * call[7]
+                    )
+                top = count_step(costs, stack, top, int(terms[0]), numbers)
+                if top < 0:
+                    return 0, 0, 0, 0, 0
+    return stack[top, CHANNELS], costs[PARAMETERS], costs[FLOPS], costs[MEMORY_ACCESS], costs[PEAK]
+
+
+def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
+    """`count_calls` with its machine code in a cache that a change of its files renews; see `source_version`."""
+
+    def count(calls: np.ndarray, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
+        if version == 0:
+            return 0, 0, 0, 0, 0
+        return count_calls(calls, rows, channels, size)
+
+    return compiled(count, cache=True)
+
+
+count = _kept_on_disk(source_version(Path(__file__), Path(step_table.__file__)))

@@ -1,0 +1,177 @@
+"""The mean-field steps of many blocks in one table of numbers, which compiled code walks through.
+
+Most of what a search proposes are super-blocks that were never seen before, but of a kind that was: the same layers with other
+widths. The numbers of their steps are then linear functions of the widths, and one template serves all of them, so that a new
+block costs no more than the making of one row of numbers. Any other block has its steps written into the table as they are.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from PlainNet.block import Block, Style, made
+from PlainNet.lazy import remembered
+from PlainNet.mean_field import STEP_WIDTH
+from PlainNet.super_blocks import SuperBlock
+
+NUMBERS = STEP_WIDTH - 1
+# A row of the table: the step's kind, its numbers' constants, what a channel of input, bottleneck and output adds to each, and
+# whether that is anything.
+LINEAR = 1 + 4 * NUMBERS
+ROW_WIDTH = LINEAR + 1
+# A call of the table: rows [begin, end) of the first layer, [begin, end) of the later ones, how many of these, the widths.
+CALL_WIDTH = 8
+_CALL = struct.Struct(f"{CALL_WIDTH}d")
+WIDTH_UNIT = 8
+_LARGEST_ROWS = 200_000
+_PROBES = 4
+_LARGEST_PROBE = 512
+
+Widths = tuple[int, int, int]
+
+
+class Span(NamedTuple):
+    """Rows [begin, end) of the table; which of the three widths their numbers depend on."""
+
+    begin: int
+    end: int
+    depends: tuple[bool, bool, bool] = (False, False, False)
+
+
+class StepTable:
+    """Steps of blocks of one style. `rows` is what compiled code reads; it is renewed when it grows."""
+
+    def __init__(self, style: Style) -> None:
+        self.style = style
+        self.rows = np.zeros((256, ROW_WIDTH))
+        self._used = 0
+        self._calls: dict[str, bytes] = {}
+        self._templates: dict[tuple, Span | None] = {}
+
+    def call(self, block: Block) -> bytes:
+        """The numbers by which the block's steps are found in the table; CALL_WIDTH of them.
+
+        Raises StructureError where the block has no mean-field rule.
+        """
+        call = self._calls.get(block.text)
+        if call is None:
+            call = self.template_call(block) or self._literal_call(block)
+            self._calls[block.text] = call
+        return call
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to begin a new table."""
+        return self._used > _LARGEST_ROWS or len(self._calls) > _LARGEST_ROWS
+
+    def template_call(self, block: Block) -> bytes | None:
+        """The call of a super-block whose layers have templates, otherwise None."""
+        if not isinstance(block, SuperBlock) or not _is_linear(type(block)):
+            return None
+        kind, out = type(block), block.out_channels
+        bottleneck = getattr(block, "bottleneck_channels", 0)
+        widths = block.in_channels, bottleneck, out
+        first = self._template(kind, True, block.stride, widths)
+        repeats = block.sub_layers - 1
+        later = self._template(kind, False, 1, (out, bottleneck, out)) if repeats else first
+        if first is None or later is None:
+            return None
+        return _CALL.pack(first.begin, first.end, later.begin, later.end, repeats, *widths)
+
+    def _literal_call(self, block: Block) -> bytes:
+        steps = np.frombuffer(block.mean_field(self.style)).reshape(-1, STEP_WIDTH)
+        rows = np.zeros((len(steps), ROW_WIDTH))
+        rows[:, :STEP_WIDTH] = steps
+        span = self._add(rows)
+        return _CALL.pack(span.begin, span.end, 0, 0, 0, 0, 0, 0)
+
+    def _template(self, kind: type[SuperBlock], first: bool, stride: int, widths: Widths) -> Span | None:
+        """The layer's template, where its widths are such as the template holds for."""
+        into, bottleneck, out = widths
+        # A shortcut is a projection or not by which widths are equal.
+        key = kind, first, stride, into == bottleneck, bottleneck == out, into == out
+        if key not in self._templates:
+            self._templates[key] = self._new_template(kind, first, stride, widths)
+        span = self._templates[key]
+        if span is None:
+            return None
+        for width, matters in zip(widths, span.depends, strict=True):
+            if matters and width % WIDTH_UNIT:
+                return None
+        return span
+
+    def _new_template(self, kind: type[SuperBlock], first: bool, stride: int, widths: Widths) -> Span | None:
+        """Found by varying one width at a time, and tried on other widths; None where the numbers are not linear."""
+
+        def steps(some: Widths) -> np.ndarray:
+            values = dict(zip(("in_channels", "bottleneck_channels", "out_channels"), some, strict=True))
+            values |= {"stride": stride, "sub_layers": 1}
+            block = made(kind, tuple(values[name] for name in kind.argument_names()))
+            layer = block.layer(some[0], stride, first, self.style)
+            return np.frombuffer(b"".join(part.mean_field(self.style) for part in layer)).reshape(-1, STEP_WIDTH)
+
+        places = _free_places(widths)
+        base = steps(_spread(places, [0, 0, 0]))
+        rows = np.zeros((len(base), ROW_WIDTH))
+        rows[:, 0] = base[:, 0]
+        terms = np.zeros((len(base), 4, NUMBERS))
+        terms[:, 0] = base[:, 1:]
+        for place in sorted(set(places)):
+            more = steps(_spread(places, [int(place == other) for other in range(3)]))
+            if more.shape != base.shape:
+                return None
+            terms[:, 1 + place] = (more - base)[:, 1:] / WIDTH_UNIT
+            terms[:, 0] -= terms[:, 1 + place] * _spread(places, [0, 0, 0])[place]
+        for probe in _probes(places):
+            expected = steps(probe)
+            found = terms[:, 0] + sum(terms[:, 1 + place] * probe[place] for place in range(3))
+            if expected.shape != base.shape or (expected[:, 0] != base[:, 0]).any() or (expected[:, 1:] != found).any():
+                return None
+        rows[:, 1:LINEAR] = terms.reshape(len(base), -1)
+        rows[:, LINEAR] = (terms[:, 1:] != 0).any(axis=(1, 2))
+        into, bottleneck, out = (bool((terms[:, 1 + place] != 0).any()) for place in range(3))
+        return self._add(rows)._replace(depends=(into, bottleneck, out))
+
+    def _add(self, rows: np.ndarray) -> Span:
+        begin, end = self._used, self._used + len(rows)
+        if end > len(self.rows):
+            grown = np.zeros((2 * end, ROW_WIDTH))
+            grown[:begin] = self.rows[:begin]
+            self.rows = grown
+        self.rows[begin:end] = rows
+        self._used = end
+        return Span(begin, end)
+
+
+@remembered(None)
+def _is_linear(kind: type[SuperBlock]) -> bool:
+    """What the class says that defines the layer: a class that inherits from it and changes the layer says it anew."""
+    defining = next(base for base in kind.__mro__ if "layer" in base.__dict__)
+    return defining.__dict__.get("linear_in_widths", False)
+
+
+def _free_places(widths: Widths) -> tuple[int, int, int]:
+    """For each width, the place of the first one that is as large."""
+    into, bottleneck, _ = widths
+    return 0, (0 if into == bottleneck else 1), widths.index(widths[2])
+
+
+def _spread(places: tuple[int, int, int], steps: list[int]) -> Widths:
+    """Widths that are equal where `places` says so, so many units above three that are far apart."""
+    far = [WIDTH_UNIT * (start + step) for start, step in zip((20, 30, 40), steps, strict=True)]
+    into, bottleneck, out = (far[place] for place in places)
+    return into, bottleneck, out
+
+
+def _probes(places: tuple[int, int, int]) -> Iterator[Widths]:
+    """Widths that are equal where `places` says so and nowhere else; the same in every run."""
+    generator = random.Random(0)
+    for _ in range(_PROBES):
+        drawn = [WIDTH_UNIT * unit for unit in generator.sample(range(1, _LARGEST_PROBE), 3)]
+        into, bottleneck, out = (drawn[place] for place in places)
+        yield into, bottleneck, out

@@ -1,0 +1,86 @@
+"""The report's rows as CSV files, written and read again."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks.report_rows import CorrelationRow, SearchRow
+from benchmarks.report_statistics import Interval
+from Interface.files import written_whole
+
+CORRELATIONS, SEARCHES = "correlations.csv", "searches.csv"
+_CORRELATION_COLUMNS = (
+    *("benchmark", "data_set", "proxy", "scope", "networks"),
+    *(f"{statistic}{end}" for statistic in ("spearman", "kendall") for end in ("", "_low", "_high")),
+    *("seed_spread", "ndcg", "top_1_percent", "argmax", "best", "milliseconds", "failures"),
+)
+_SEARCH_COLUMNS = (
+    *("benchmark", "data_set", "proxy", "seeds", "networks"),
+    *("winner_mean", "winner_std", "winner_worst", "regret"),
+)
+Row = TypeVar("Row", CorrelationRow, SearchRow)
+
+
+def write_csv(folder: Path, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow]) -> None:
+    """correlations.csv and searches.csv, every row in full."""
+    with written_whole(folder / CORRELATIONS) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(_CORRELATION_COLUMNS)
+        for r in correlations:
+            figures = (*r.spearman, *r.kendall, r.seed_spread, r.ndcg, r.top, r.argmax, r.best)
+            rounded = ["" if f is None else f"{f:.4f}" for f in figures]
+            identity = (r.benchmark, r.data_set, r.proxy, r.scope, r.networks)
+            table.writerow((*identity, *rounded, f"{r.milliseconds:.3g}", r.failures))
+    with written_whole(folder / SEARCHES) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(_SEARCH_COLUMNS)
+        for s in searches:
+            accuracies = [f"{f:.4f}" for f in (s.mean, s.std, s.worst, s.regret)]
+            table.writerow((s.benchmark, s.data_set, s.proxy, s.seeds, s.networks, *accuracies))
+
+
+def read_correlations(folder: Path) -> list[CorrelationRow]:
+    """The rows of correlations.csv, with the digits that it keeps; none where there is no such file."""
+    rows = []
+    for row in _read(folder / CORRELATIONS):
+        names = [row[column] for column in _CORRELATION_COLUMNS[:4]]
+        spearman, kendall = (_interval(row, statistic) for statistic in ("spearman", "kendall"))
+        spread = _number(row["seed_spread"])
+        figures = (float(row[column]) for column in _CORRELATION_COLUMNS[12:17])
+        rows.append(CorrelationRow(*names, int(row["networks"]), spearman, kendall, spread, *figures, row["failures"]))
+    return rows
+
+
+def read_searches(folder: Path) -> list[SearchRow]:
+    """The rows of searches.csv, with the digits that it keeps; none where there is no such file."""
+    rows = []
+    for row in _read(folder / SEARCHES):
+        names = [row[column] for column in _SEARCH_COLUMNS[:3]]
+        counts = [int(row[column]) for column in _SEARCH_COLUMNS[3:5]]
+        rows.append(SearchRow(*names, *counts, *(float(row[column]) for column in _SEARCH_COLUMNS[5:])))
+    return rows
+
+
+def merged(kept: Iterable[Row], made: Iterable[Row]) -> list[Row]:
+    """All rows, with what is made now in the place of what was kept, benchmark by benchmark."""
+    rows = {(row.benchmark, row.data_set, row.proxy, getattr(row, "scope", "")): row for row in (*kept, *made)}
+    return sorted(rows.values(), key=lambda row: row.benchmark)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _interval(row: dict[str, str], statistic: str) -> Interval:
+    low, high = (_number(row[f"{statistic}_{end}"]) for end in ("low", "high"))
+    return Interval(float(row[statistic]), low, high)
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
