@@ -365,3 +365,36 @@ def test_output_that_cannot_be_written(script, tmp_path, warm_python):
             command, cwd=tmp_path, stdout=nobody, stderr=subprocess.PIPE, text=True, timeout=120, check=False
         )
     assert result.returncode == 141 and "Broken pipe" not in result.stderr and "Traceback" not in result.stderr
+
+
+# Tools that are started by `python -m`: arguments that are sound but for the file, and that file's option.
+MODULES = {
+    "ModelLoader.export": (("--arch", "resnet18", "--format", "safetensors", "--output", "out"), "--weights"),
+    "Detection.export": (("--output", "out"), "--weights"),
+    "Detection.visdrone convert": (("--output", "out"), "--data_dir"),
+    "Detection.visdrone stats": ((), "--data_dir"),
+}
+
+
+def run_module(module, arguments, folder, python):
+    own = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    command = [python, "-m", *module.split(), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_tools_under_bad_input(module, tmp_path, warm_python):
+    sound, option = MODULES[module]
+    told = run_module(module, ["--help"], tmp_path, warm_python)
+    assert told.returncode == 0 and option in told.stdout and not told.stderr
+    wrong = {"nothing": [], "required": sound, "mistyped": [*sound, f"{option}x", "1"]}
+    if module == "ModelLoader.export":
+        del wrong["required"]
+    bad = make_bad(tmp_path / "bad")
+    wrong |= {what: [*sound, option, path] for what, path in bad.items() if what != "unreadable" or os.geteuid()}
+    for what, arguments in wrong.items():
+        result = run_module(module, arguments, tmp_path, warm_python)
+        assert result.returncode == 2 and not result.stdout and "Traceback" not in result.stderr, (what, result.stderr)
+        assert len(result.stderr.strip().splitlines()) == 1 and len(result.stderr) < 1000, (what, result.stderr)
+        assert what != "mistyped" or f"did you mean {option}?" in result.stderr
+    assert not (tmp_path / "out").exists()
