@@ -86,10 +86,14 @@ def count_calls(calls: np.ndarray, rows: np.ndarray, channels: int, size: int) -
     numbers = np.empty(NUMBERS, np.int64)
     stack[0, CHANNELS], stack[0, SIZE] = channels, size
     top = 0
+    before = np.empty(PEAK, np.int64)
     for place in range(calls.shape[0]):
         call = calls[place]
-        for layer in range(int(call[4]) + 1):
-            part, into = (0, call[5]) if layer == 0 else (2, call[7])
+        # All layers after the first cost the same: they are counted once.
+        for part in range(0, 4 if call[4] else 2, 2):
+            into = call[7] if part else call[5]
+            for figure in range(PEAK):
+                before[figure] = costs[figure]
             for index in range(int(call[part]), int(call[part + 1])):
                 terms = rows[index]
                 for number in range(NUMBERS):
@@ -102,6 +106,9 @@ def count_calls(calls: np.ndarray, rows: np.ndarray, channels: int, size: int) -
                 top = count_step(costs, stack, top, int(terms[0]), numbers)
                 if top < 0:
                     return 0, 0, 0, 0, 0
+            if part:
+                for figure in range(PEAK):
+                    costs[figure] += (int(call[4]) - 1) * (costs[figure] - before[figure])
     return stack[top, CHANNELS], costs[PARAMETERS], costs[FLOPS], costs[MEMORY_ACCESS], costs[PEAK]
 
 

@@ -210,3 +210,14 @@ def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, monkeypatch, unin
     )
     runner.run_search(settings, tmp_path, runner.RunOptions(quiet=True), [])
     assert (tmp_path / "history.csv").read_bytes() == uninterrupted["history.csv"]
+
+
+def test_a_search_with_other_random_numbers_is_not_continued(tmp_path):
+    assert run(tmp_path, iterations=50).returncode == 0
+    with closing(sqlite3.connect(tmp_path / "search.db")) as database:
+        database.execute("UPDATE meta SET value = 'Mersenne Twister' WHERE key = 'random_numbers'")
+        database.commit()
+    result = run(tmp_path, "--resume", iterations=100)
+    assert (result.returncode, "Traceback" in result.stderr) == (2, False)
+    assert "begun by an older version" in result.stderr
+    assert committed(tmp_path) == 50
