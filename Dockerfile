@@ -6,7 +6,7 @@ FROM python:3.11-slim-bookworm
 WORKDIR /gsnet
 COPY requirements.txt .
 # torch for CPUs, without the gigabytes of CUDA libraries; the rest from PyPI.
-RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu "torch>=2.6,<3" "torchvision>=0.21,<1" \
+RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu "torch>=2.9,<3" "torchvision>=0.24,<1" \
     && pip install --no-cache-dir -r requirements.txt
 COPY . .
 RUN pip install --no-cache-dir --no-deps --editable . \

@@ -67,7 +67,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
         raise InputError(f"There is no file {file}: --weights takes a checkpoint of train_detection.py")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, pickle.UnpicklingError) as error:
         raise InputError(f"{file} is torn or no checkpoint: put a whole copy in its place") from error
     if not isinstance(state, dict) or not {"detector", "preprocessing", "state_dict"} <= state.keys():
         raise InputError(f"{file} is no checkpoint of a detector: --weights takes one of train_detection.py")

@@ -3,34 +3,74 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from Interface.options import BAD_INPUT, InputError
 
 FAILED = 1
+UNREAD = 141
 
 
 def run(main: Callable[[], int], bad_input: tuple[type[Exception], ...] = ()) -> int:
     """Call a script's main; errors of bad input end in one sentence on standard error and status 2.
 
-    `InputError`, StructureError, missing files and the types of `bad_input` are bad input. 130 after an interrupt.
+    `InputError`, StructureError, missing files, a full disk and the types of `bad_input` are bad input. 130 after an
+    interrupt, 141 where nobody reads the output any more (`| head`).
     """
     from PlainNet import StructureError
 
+    threading.excepthook = _thread_failed
     expected: tuple[type[Exception], ...] = (InputError, StructureError, *bad_input)
     try:
-        return main()
+        status = main()
+        # Here, where an error can be told in a sentence; Python would do it after the last one.
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        _leave_output()
+        return UNREAD
     except expected as error:
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         print(f"{Path(sys.argv[0]).name}: {where}{error.strerror or error}", file=sys.stderr)
+        _leave_output()
         return BAD_INPUT
     except KeyboardInterrupt:
         return 130
+
+
+def _leave_output() -> None:
+    """Give up what standard output still holds, if it cannot take it, so that Python does not try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that is given up, with one sentence, when it cannot be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        logging.getLogger().removeHandler(self)
+        print(f"{self.baseFilename}: {error.strerror}: the log goes on without this file", file=sys.stderr)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A thread of a library that writes files, such as TensorBoard's, says in one sentence that it could not."""
+    if not isinstance(failure.exc_value, OSError):
+        threading.__excepthook__(failure)
+        return
+    print(f"{failure.exc_value.filename or 'a file'}: {failure.exc_value.strerror}", file=sys.stderr)
 
 
 def log_to(file: Path | None = None, quiet: bool = False) -> None:
@@ -39,5 +79,5 @@ def log_to(file: Path | None = None, quiet: bool = False) -> None:
     if quiet:
         handlers[0].setLevel(logging.WARNING)
     if file is not None:
-        handlers.append(logging.FileHandler(file, encoding="utf-8"))
+        handlers.append(_LogFile(file, encoding="utf-8"))
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)

@@ -91,7 +91,8 @@ def _write_onnx(network: nn.Module, file: Path, size: tuple[int, int], output: s
         # They report every graph rewriting, several lines a layer.
         logging.getLogger(library).setLevel(logging.WARNING)
     image = torch.zeros(2, 3, *size)
-    batch = {0: torch.export.Dim("batch")}
+    # torch.export takes a batch of one for a special case; the file is then compared with the network for one image too.
+    batch = {0: torch.export.Dim("batch", min=2)}
     torch.onnx.export(
         network,
         (image,),

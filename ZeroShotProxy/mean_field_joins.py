@@ -53,6 +53,7 @@ def transfer(source: np.ndarray, target: np.ndarray) -> None:
 
 @compiled
 def keep_first_channels(state: np.ndarray, channels: float) -> None:
+    """Cut a map down to its first channels, in place."""
     for index in range(int(state[COUNT])):
         place = HEADER + index * FIELDS + CHANNELS
         if state[place] >= channels:
@@ -64,6 +65,7 @@ def keep_first_channels(state: np.ndarray, channels: float) -> None:
 
 @compiled
 def drop_first_channels(state: np.ndarray, channels: float) -> None:
+    """Take the first channels off a map, in place."""
     kept = 0
     for index in range(int(state[COUNT])):
         source = HEADER + index * FIELDS
@@ -172,6 +174,7 @@ def add(lower: np.ndarray, upper: np.ndarray, before: np.ndarray) -> int:
 
 @compiled
 def width(state: np.ndarray) -> float:
+    """The number of channels of a map."""
     total = 0.0
     for index in range(int(state[COUNT])):
         total += state[HEADER + index * FIELDS + CHANNELS]

@@ -264,6 +264,7 @@ def channel_sum(
 
 @compiled
 def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
+    """A depthwise convolution, in place; returns why it failed, or `DONE`."""
     reached = min(kernel, int(state[SIZE]))
     failure, inside, inside_mean, changed = slide(state, kernel, stride)
     if failure:
@@ -326,6 +327,7 @@ def ghost(state: np.ndarray, channels: float, kernel: int) -> int:
 
 @compiled
 def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts: int) -> int:
+    """A convolution over all channels, or all of each of `parts` groups, in place; returns why it failed, or `DONE`."""
     reached = min(kernel, int(state[SIZE]))
     failure, inside, inside_mean, changed = slide(state, kernel, stride)
     if failure:

@@ -40,7 +40,7 @@ def time_one(options: argparse.Namespace) -> None:
     structure = ZenNet.published(name).structure if name in ZenNet.list_models() else name
     model = MasterNet(num_classes=10, plainnet_struct=PlainNet.parse(structure)).eval()
     images = torch.randn(options.batch, 3, resolution, resolution)
-    seconds = []
+    seconds: list[float] = []
     with torch.inference_mode():
         for _ in range(3):
             model(images)

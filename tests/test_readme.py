@@ -6,9 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from Detection.synthetic import SyntheticSettings, write_synthetic
 
@@ -41,26 +39,15 @@ def test_there_are_commands():
     assert len(list(commands())) > 10
 
 
-def write_noise(folder):
-    """Pictures in the layout of a classification data set, ten classes."""
-    random = np.random.default_rng(0)
-    for split, images in (("train", 4), ("test", 1)):
-        for label in range(10):
-            (folder / split / str(label)).mkdir(parents=True)
-            for i in range(images):
-                picture = random.integers(0, 256, (32, 32, 3), np.uint8)
-                Image.fromarray(picture).save(folder / split / str(label) / f"{i}.png")
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, noise_images):
     """A checkout in which results may be left, and what a user would have: scenes, detections, a latency table."""
     folder = tmp_path_factory.mktemp("readme")
     for path in ROOT.iterdir():
         if path.name not in ("save_dir", ".git"):
             (folder / path.name).symlink_to(path)
     write_synthetic(folder, SyntheticSettings(images=2))
-    write_noise(folder / "cifar")
+    (folder / "cifar").symlink_to(noise_images)
     (folder / "results").mkdir()
     for file in (folder / "annotations").glob("*.txt"):
         rows = [row.split(",") for row in file.read_text().splitlines()]
@@ -72,13 +59,14 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", list(commands()))
-def test_command_of_the_readme(command, folder):
+def test_command_of_the_readme(command, folder, warm_python):
     if TABLE in command and not (folder / TABLE).exists():
         pytest.skip(f"{DATA / TABLE} is not there")
     script = next((name for name in LESS if f" {name} " in f" {command} "), "")
     less = f"{command} {LESS.get(script, '')}"
-    environment = os.environ | {"SMOKE": "1", "PYTHON": sys.executable, "OMP_NUM_THREADS": "1"}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    environment = os.environ | {"SMOKE": "1", "PYTHON": str(warm_python), "OMP_NUM_THREADS": "1"}
+    folders = (str(warm_python.parent), str(Path(sys.executable).parent), environment["PATH"])
+    environment["PATH"] = os.pathsep.join(folders)
     # A command's own assignments come before it; SMOKE=1 is stronger than what they say.
     result = subprocess.run(
         ["bash", "-c", less], cwd=folder, env=environment, capture_output=True, text=True, check=False

@@ -5,7 +5,9 @@ Python with torch takes seconds. Where that matters (imports, an interrupt) they
 """
 
 import argparse
+import ctypes
 import os
+import random
 import runpy
 import signal
 import subprocess
@@ -48,9 +50,6 @@ READ = {
     "--search_space_list",
     "--weights",
 }
-
-
-RUN = "import sys; del sys.argv[0]; runpy.run_path(sys.argv[0] + '.py', run_name='__main__')"
 
 
 class Parsed(Exception):  # noqa: N818 - carries a result, not a failure
@@ -205,6 +204,8 @@ def make_bad(folder):
     (folder / "empty").touch()
     (folder / "binary").write_bytes(bytes(range(256)) * 40)
     (folder / "nested").write_text("ResBlock(" * 20_000)
+    (folder / "unreadable").write_text(STRUCTURE)
+    (folder / "unreadable").chmod(0)
     (folder / "round_and_round").symlink_to(folder / "round_and_round")
     with (folder / "huge").open("wb") as file:
         file.truncate(1 << 36)
@@ -212,11 +213,31 @@ def make_bad(folder):
     return bad | {"absent": folder / "absent", "below a file": folder / "file" / "below"}
 
 
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("process", ctypes.c_int))
+
+
+@pytest.fixture
+def no_superuser():
+    """Permissions bind the superuser too: without the capabilities that override them (capabilities(7))."""
+    if os.geteuid() != 0:
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header, held = _CapabilityHeader(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(ctypes.byref(header), held) == 0
+    dropped = type(held)(*held)
+    dropped[0] &= ~0b110  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH among the effective ones
+    assert libc.capset(ctypes.byref(header), dropped) == 0
+    yield
+    libc.capset(ctypes.byref(header), held)
+
+
 CASES = [(script, name) for script in SCRIPTS for name in path_options(script)]
 
 
 @pytest.mark.parametrize(("script", "name"), CASES)
-def test_files_and_folders_that_are_something_else(script, name, capsys, monkeypatch, tmp_path):
+def test_files_and_folders_that_are_something_else(script, name, capsys, monkeypatch, tmp_path, no_superuser):
     monkeypatch.setenv("ZENNET_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     for what, path in make_bad(tmp_path / "bad").items():
@@ -237,29 +258,143 @@ def test_files_and_folders_that_are_something_else(script, name, capsys, monkeyp
             assert status in (0, 2) and "Traceback" not in err, (case, status, err)
 
 
+# What gives a script work for a while, beside its good arguments.
 ENDLESS = {
-    "evolution_search": ("--evolution_max_iter", "100000000", "--origin", "--fix_initialize", "--overwrite"),
-    "val": ("--limit", "256", "--batch_size", "1", "--fp16"),
+    "benchmark_network_latency": ("--repeat_times", "100000", "--untrained"),
+    "compute_score": ("--zero_shot_score", "Zen", "--repeat_times", "100000"),
+    "evolution_search": (
+        *("--evolution_max_iter", "100000000", "--origin", "--fix_initialize", "--overwrite"),
+        *("--search_space", str(ROOT / "SearchSpace/search_space_XXBL.py")),
+    ),
+    "train_image_classification": ("--epochs", "1000"),
+    "ts_train_image_classification": (
+        *("--epochs", "1000", "--teacher_arch", "resnet18", "--teacher_untrained", "--teacher_logit_weight", "1"),
+    ),
+    "val": ("--limit", "256", "--batch_size", "1"),
+}
+# Says when a script's main begins: an interrupt before that, or after its end, is Python's own affair.
+BEGIN = f"""
+import resource, runpy, signal, sys
+sys.path.insert(0, {str(ROOT)!r})
+import Interface.running
+run = Interface.running.run
+def began(*arguments):
+    print("began", file=sys.stderr, flush=True)
+    try:
+        return run(*arguments)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+Interface.running.run = began
+del sys.argv[0]
+# A shell's background jobs ignore interrupts, and so would what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+"""
+FROM_FILE = f"runpy.run_path(f'{ROOT}/{{sys.argv[0]}}.py', run_name='__main__')"
+
+
+@pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "gsnet"])
+def test_an_interrupt_at_a_random_moment(script, tmp_path, warm_python):
+    """Ctrl-C: no traceback, a status that says so, and no half-written file."""
+    arguments = [*arguments_of(good(script, tmp_path)), *ENDLESS.get(script, ())]
+    process = subprocess.Popen(
+        [warm_python, "-c", BEGIN + FROM_FILE, script, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    began = process.stderr.readline()
+    time.sleep(random.uniform(0, 1.5))
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=120)[1]
+    # Without endless work it may have been done, or have had nothing to do.
+    expected = (130,) if script in ENDLESS else (130, 0, 2)
+    assert began == "began\n" and process.returncode in expected and "Traceback" not in rest, (script, rest)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+WRITING = {
+    "evolution_search": (
+        "--origin",
+        "--fix_initialize",
+        "--search_space",
+        str(ROOT / "SearchSpace/search_space_XXBL.py"),
+    ),
+    "train_image_classification": (),
+    "ts_train_image_classification": (
+        "--teacher_arch",
+        "resnet18",
+        "--teacher_untrained",
+        "--teacher_logit_weight",
+        "1",
+    ),
 }
 
 
-@pytest.mark.parametrize("script", ENDLESS)
-def test_an_interrupt(script, tmp_path):
-    """Ctrl-C while there is work: no traceback, and a status that says so."""
-    arguments = [*arguments_of(good(script, tmp_path)), *ENDLESS[script]]
-    if script == "evolution_search":
-        arguments += ["--search_space", "SearchSpace/search_space_XXBL.py"]
-    # A shell's background jobs ignore interrupts, and so would what they start.
-    command = [
-        sys.executable,
-        "-c",
-        f"import signal, runpy; signal.signal(2, signal.default_int_handler); {RUN}",
-        script,
-    ]
-    process = subprocess.Popen([*command, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    # Both say something when they begin.
-    first = process.stderr.readline()
-    time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    rest = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and "Traceback" not in first + rest, (first, rest)
+@pytest.mark.parametrize("size", [0, 3000])
+@pytest.mark.parametrize("script", WRITING)
+def test_a_disk_that_takes_no_more(script, size, tmp_path, warm_python):
+    """Files that cannot grow: one sentence that names the file, nothing half written, status 1 or 2."""
+    limit = f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+    command = [warm_python, "-c", BEGIN + limit + FROM_FILE, script]
+    arguments = [*arguments_of(good(script, tmp_path)), *WRITING[script]]
+    result = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert result.returncode in (1, 2) and "Traceback" not in result.stderr, result.stderr
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith(f"{script}.py: ") and ("too large" in last or "disk" in last), result.stderr
+    assert not list(tmp_path.rglob("*.part"))
+
+
+PRINTING = {
+    "analyze_model": ("--no_ptflops",),
+    "benchmark_network_latency": ("--repeat_times", "2"),
+    "compute_score": (),
+    "val": (),
+}
+
+
+@pytest.mark.parametrize("script", PRINTING)
+def test_output_that_cannot_be_written(script, tmp_path, warm_python):
+    command = [warm_python, "-c", BEGIN + FROM_FILE, script, *arguments_of(good(script, tmp_path)), *PRINTING[script]]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+    assert result.returncode == 2 and "Traceback" not in result.stderr and "ignored" not in result.stderr
+    assert result.stderr.splitlines()[-1] == f"{script}.py: No space left on device"
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as nobody:
+        result = subprocess.run(
+            command, cwd=tmp_path, stdout=nobody, stderr=subprocess.PIPE, text=True, timeout=120, check=False
+        )
+    assert result.returncode == 141 and "Broken pipe" not in result.stderr and "Traceback" not in result.stderr
+
+
+# Tools that are started by `python -m`: arguments that are sound but for the file, and that file's option.
+MODULES = {
+    "ModelLoader.export": (("--arch", "resnet18", "--format", "safetensors", "--output", "out"), "--weights"),
+    "Detection.export": (("--output", "out"), "--weights"),
+    "Detection.visdrone convert": (("--output", "out"), "--data_dir"),
+    "Detection.visdrone stats": ((), "--data_dir"),
+}
+
+
+def run_module(module, arguments, folder, python):
+    own = os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(folder)}
+    command = [python, "-m", *module.split(), *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_tools_under_bad_input(module, tmp_path, warm_python):
+    sound, option = MODULES[module]
+    told = run_module(module, ["--help"], tmp_path, warm_python)
+    assert told.returncode == 0 and option in told.stdout and not told.stderr
+    wrong = {"nothing": [], "required": sound, "mistyped": [*sound, f"{option}x", "1"]}
+    if module == "ModelLoader.export":
+        del wrong["required"]
+    bad = make_bad(tmp_path / "bad")
+    wrong |= {what: [*sound, option, path] for what, path in bad.items() if what != "unreadable" or os.geteuid()}
+    for what, arguments in wrong.items():
+        result = run_module(module, arguments, tmp_path, warm_python)
+        assert result.returncode == 2 and not result.stdout and "Traceback" not in result.stderr, (what, result.stderr)
+        assert len(result.stderr.strip().splitlines()) == 1 and len(result.stderr) < 1000, (what, result.stderr)
+        assert what != "mistyped" or f"did you mean {option}?" in result.stderr
+    assert not (tmp_path / "out").exists()

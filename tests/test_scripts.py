@@ -18,7 +18,8 @@ TABLE = DATA / "tinynas_v100_conv.fp16.txt.gz"
 # Parts of others, the command that runs these tests, and a build of half an hour.
 NOT_RUN = {"environment", "test", "test_lower_bounds", "install_horovod"}
 SCRIPTS = {path.stem for path in (ROOT / "scripts").glob("*.sh") if not path.stem.endswith("_common")} - NOT_RUN
-DISTRIBUTED = sorted(name for name in SCRIPTS if "_train" in name)
+# Those that train in several processes are run by test_distributed_scripts.py.
+DISTRIBUTED = {name for name in SCRIPTS if "_train" in name}
 LATENCY = sorted(name for name in SCRIPTS if "_latency" in name and "_train" not in name)
 # Search, analysis, then how many trainings.
 TRAININGS = {
@@ -88,15 +89,6 @@ def test_a_latency_script_searches_with_a_table_of_this_device(tmp_path, warm_py
     assert latency["measured_seconds_per_image"] > 0
     assert Path(latency["table"]).parent == tmp_path / "cache/gsnet/latency"
     files(tmp_path, "analyze_model.txt")
-
-
-@pytest.mark.parametrize("name", DISTRIBUTED)
-def test_trainings_in_several_processes_run_to_their_last_line(name, tmp_path, warm_python):
-    smoke(name, tmp_path, warm_python, PROCESSES="2" if name == "Zen_NAS_ImageNet_latency1.2ms_train_apex" else "1")
-    script = "train_image_classification" if "cifar" in name else "ts_train_image_classification"
-    files(tmp_path, f"smoke/{script}.done", "smoke/best-params_rank0.pth")
-    log = (tmp_path / f"out/smoke/{script}.log").read_text()
-    assert log.count("Apex") == ("apex" in name)
 
 
 def test_the_quickstart_runs_to_its_last_line(tmp_path, warm_python):

@@ -140,7 +140,7 @@ def _run(arguments: list[str]) -> None:
     extra = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     first, *rest = arguments
     if first == "-m":
-        sys.path[:1] = [os.getcwd(), *extra]
+        sys.path[:1] = [str(Path.cwd()), *extra]
         sys.argv = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif first == "-c":
