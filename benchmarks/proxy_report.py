@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import nas_bench_201, nas_bench_macro
-from benchmarks.report_benchmarks import BATCH_SIZES, SETTINGS, Benchmark, NasBench201, NasBenchMacro, is_instant
+from benchmarks.report_benchmarks import SETTINGS, Benchmark, NasBench201, NasBenchMacro, is_instant
 from benchmarks.report_csv import merged, read_correlations, read_searches, write_csv
 from benchmarks.report_output import plot_scatter, plot_summary, write_summary, write_tables
 from benchmarks.report_rows import (
@@ -151,12 +151,12 @@ def notes(options: Namespace, searches: Sequence[SearchRow]) -> str:
     """What the summary's figures are made of."""
     members = options.ensemble.replace(",", ", ")
     others = sorted({f"{row.proxy}: {row.networks}" for row in searches if row.networks != options.search_networks})
-    batches = (f"{SETTINGS.batch_size} images", *(f"{proxy}: {batch}" for proxy, batch in BATCH_SIZES.items()))
+    seeds = max((row.seeds for row in searches), default=0)
     return (
         "Correlations, argmax and top 1 % on a uniform sample of n networks, with 95 % bootstrap intervals. Search winner: "
-        f"mean accuracy ± standard deviation over {options.searches} evolutions, each of "
+        f"mean accuracy ± standard deviation over {seeds} evolutions, each of "
         f"{'; '.join((f'{options.search_networks} networks', *others))}. Ensemble: sum of log ranks over {members}. "
-        f"Batches of {'; '.join(batches)}; 32 x 32."
+        f"Batch {SETTINGS.batch_size}, 32 x 32."
     )
 
 
