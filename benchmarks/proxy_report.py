@@ -71,7 +71,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--update",
         action="store_true",
-        help="keep the rows of the tables in --output_dir that this run does not make",
+        help="keep the rows in --output_dir that this run does not make, and with --proxies its scatter plots",
     )
     parser.add_argument(
         "--cache_dir", type=Path, default=Path("save_dir/proxy_report"), metavar="FOLDER", help="scores so far"
@@ -137,7 +137,9 @@ def measure(scores: Scores, options: Namespace) -> tuple[list[CorrelationRow], l
     correlations = list(
         correlation_rows(scores, chosen, sample, range(options.seeds), options.seed_samples, options.resamples)
     )
-    plot_scatter(options.output_dir / f"scatter_{benchmark.name}.png", scores, chosen, sample)
+    # A picture cannot keep the panels of proxies that this run leaves out.
+    if not (options.update and options.proxies):
+        plot_scatter(options.output_dir / f"scatter_{benchmark.name}.png", scores, chosen, sample)
     searches: list[SearchRow] = []
     counts = parse_counts("--search_proxies", options.search_proxies) if options.search_proxies else None
     for candidate, plan in search_plans(chosen, counts, options.search_networks, options.searches):
