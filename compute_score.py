@@ -144,6 +144,8 @@ def as_text(result: dict) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Score every network; a network that cannot be scored is reported, and the others are scored all the same."""
     options = parse_options(argv)
+    if options.zero_shot_score == "Ensemble":
+        raise InputError("Ensemble ranks the networks of a search: give its members to evolution_search.py --ensemble")
     get_proxy(options.zero_shot_score)
     settings = ScoringSettings(
         resolution=options.input_image_size,

@@ -105,8 +105,10 @@ def list_proxies(pattern: str = "*") -> list[str]:
 def get_proxy(name: str) -> Proxy:
     """The proxy of that name; only its own file is imported. Raises UnknownProxyError."""
     if name not in PROXY_FILES:
-        nearest = difflib.get_close_matches(name, PROXY_FILES, n=1, cutoff=0.3)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        # Whatever the case: NASWOT and TE-NAS are typed in any.
+        lowered = {known.lower(): known for known in PROXY_FILES}
+        nearest = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.3)
+        hint = f"; did you mean {lowered[nearest[0]]}?" if nearest else ""
         raise UnknownProxyError(f"No proxy is called {name!r}{hint} (there are {', '.join(list_proxies())})")
     importlib.import_module(f"ZeroShotProxy.{PROXY_FILES[name]}")
     return _registered[name]

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import nas_bench_201, nas_bench_macro
-from benchmarks.report_benchmarks import BATCH_SIZES, SETTINGS, Benchmark, NasBench201, NasBenchMacro, is_instant
+from benchmarks.report_benchmarks import SETTINGS, Benchmark, NasBench201, NasBenchMacro, is_instant
 from benchmarks.report_csv import merged, read_correlations, read_searches, write_csv
 from benchmarks.report_output import plot_scatter, plot_summary, write_summary, write_tables
 from benchmarks.report_rows import (
@@ -71,7 +71,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--update",
         action="store_true",
-        help="keep the rows of the tables in --output_dir that this run does not make",
+        help="keep the rows in --output_dir that this run does not make, and with --proxies its scatter plots",
     )
     parser.add_argument(
         "--cache_dir", type=Path, default=Path("save_dir/proxy_report"), metavar="FOLDER", help="scores so far"
@@ -137,7 +137,9 @@ def measure(scores: Scores, options: Namespace) -> tuple[list[CorrelationRow], l
     correlations = list(
         correlation_rows(scores, chosen, sample, range(options.seeds), options.seed_samples, options.resamples)
     )
-    plot_scatter(options.output_dir / f"scatter_{benchmark.name}.png", scores, chosen, sample)
+    # A picture cannot keep the panels of proxies that this run leaves out.
+    if not (options.update and options.proxies):
+        plot_scatter(options.output_dir / f"scatter_{benchmark.name}.png", scores, chosen, sample)
     searches: list[SearchRow] = []
     counts = parse_counts("--search_proxies", options.search_proxies) if options.search_proxies else None
     for candidate, plan in search_plans(chosen, counts, options.search_networks, options.searches):
@@ -151,12 +153,12 @@ def notes(options: Namespace, searches: Sequence[SearchRow]) -> str:
     """What the summary's figures are made of."""
     members = options.ensemble.replace(",", ", ")
     others = sorted({f"{row.proxy}: {row.networks}" for row in searches if row.networks != options.search_networks})
-    batches = (f"{SETTINGS.batch_size} images", *(f"{proxy}: {batch}" for proxy, batch in BATCH_SIZES.items()))
+    seeds = max((row.seeds for row in searches), default=0)
     return (
         "Correlations, argmax and top 1 % on a uniform sample of n networks, with 95 % bootstrap intervals. Search winner: "
-        f"mean accuracy ± standard deviation over {options.searches} evolutions, each of "
+        f"mean accuracy ± standard deviation over {seeds} evolutions, each of "
         f"{'; '.join((f'{options.search_networks} networks', *others))}. Ensemble: sum of log ranks over {members}. "
-        f"Batches of {'; '.join(batches)}; 32 x 32."
+        f"Batch {SETTINGS.batch_size}, 32 x 32."
     )
 
 

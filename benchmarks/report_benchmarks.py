@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from ZeroShotProxy import Needs, ProxyFailure, ScoringSettings, get_proxy, score
 
 DISCONNECTED = "no path from the image to the logits"
 SETTINGS = ScoringSettings(resolution=32, batch_size=16, num_classes=10)
-# The kernel costs one backward pass of the batch for every image in it.
-BATCH_SIZES = {"TE-NAS-NTK": 8}
 
 
 class Benchmark(ABC):
@@ -83,7 +80,7 @@ class NasBench201(Benchmark):
             return random.Random(seed).random()
         if not nas_bench_201.is_connected(operations):
             raise ProxyFailure(DISCONNECTED)
-        return score(nas_bench_201.CellNetwork(operations), proxy, settings_for(proxy), seed)
+        return score(nas_bench_201.CellNetwork(operations), proxy, SETTINGS, seed)
 
     def mutate(self, key: str, generator: random.Random) -> str:
         return nas_bench_201.cell_text(nas_bench_201.mutate(nas_bench_201.parse_cell(key), generator))
@@ -103,18 +100,13 @@ class NasBenchMacro(Benchmark):
         super().__init__({"CIFAR-10": {r.digits: r.mean_accuracy for r in rows}})
 
     def _score(self, key: str, proxy: str, seed: int) -> float:
-        return score(nas_bench_macro.network(key), proxy, settings_for(proxy), seed)
+        return score(nas_bench_macro.network(key), proxy, SETTINGS, seed)
 
     def mutate(self, key: str, generator: random.Random) -> str:
         return nas_bench_macro.mutate(key, generator)
 
     def random_key(self, generator: random.Random) -> str:
         return nas_bench_macro.random_digits(generator)
-
-
-def settings_for(proxy: str) -> ScoringSettings:
-    """How a proxy scores here: all alike, but for the batches of BATCH_SIZES."""
-    return replace(SETTINGS, batch_size=BATCH_SIZES.get(proxy, SETTINGS.batch_size))
 
 
 def is_instant(proxy: str) -> bool:

@@ -31,14 +31,14 @@ def write_csv(folder: Path, correlations: Sequence[CorrelationRow], searches: Se
         table.writerow(_CORRELATION_COLUMNS)
         for r in correlations:
             figures = (*r.spearman, *r.kendall, r.seed_spread, r.ndcg, r.top, r.argmax, r.best)
-            rounded = ["" if f is None else f"{f:.4f}" for f in figures]
+            rounded = ["" if f is None else f"{f:.6f}" for f in figures]
             identity = (r.benchmark, r.data_set, r.proxy, r.scope, r.networks)
             table.writerow((*identity, *rounded, f"{r.milliseconds:.3g}", r.failures))
     with written_whole(folder / SEARCHES) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(_SEARCH_COLUMNS)
         for s in searches:
-            accuracies = [f"{f:.4f}" for f in (s.mean, s.std, s.worst, s.regret)]
+            accuracies = [f"{f:.6f}" for f in (s.mean, s.std, s.worst, s.regret)]
             table.writerow((s.benchmark, s.data_set, s.proxy, s.seeds, s.networks, *accuracies))
 
 

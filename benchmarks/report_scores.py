@@ -18,9 +18,9 @@ _COLUMNS = ("key", "proxy", "seed", "score", "reason", "seconds")
 
 
 class Entry(NamedTuple):
-    """One score and the processor time it took.
+    """One score and the processor seconds that it took.
 
-    A network without one (`reason` says why) has minus infinity: it ranks below all that have a score.
+    A network without a score (`reason` says why) has minus infinity: it ranks below all that have one.
     """
 
     score: float
