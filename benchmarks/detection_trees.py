@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / "deepforest_aerial"
 YELLOWSTONE = "2019_YELL_2_541000_4977000_image_crop"
 # Pixels from training tile to training tile.
-STEPS = {YELLOWSTONE: 100, "OSBS_029": 50, "SOAP_061": 50}
+STEPS = {YELLOWSTONE: 100, "OSBS_029": 25, "SOAP_061": 25}
 ANNOTATIONS = ("2019_YELL_2_541000_4977000_image_crop.xml", "testfile_multi.csv", "OSBS_029.csv")
 STRUCTURE = (
     "SuperConvK3BNRELU(3,16,2,1)SuperGhostShuffleK3(16,32,2,24,1)SuperGhostShuffleK3(32,64,2,48,2)"
