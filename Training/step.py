@@ -59,7 +59,7 @@ class Stepper:
 
         Hits are counted where images are not mixed, and else 0.
         """
-        torch.manual_seed(mixed_seed(self.settings.seed, epoch, number, place()[0]))
+        self._seed(mixed_seed(self.settings.seed, epoch, number, place()[0]))
         images = images.to(self.device, memory_format=self.layout, non_blocking=True)
         chunks = self._chunks(images, labels)
         for group in self.optimiser.param_groups:
@@ -73,6 +73,13 @@ class Stepper:
             first += len(chunk[0])
         self._update()
         return found
+
+    def _seed(self, seed: int) -> None:
+        """Fix the device's random numbers. On a CPU without torch.manual_seed, which writes down the stack of every call."""
+        if self.device == "cpu":
+            torch.random.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def _chunks(self, images: Tensor, labels: Tensor) -> list[tuple[Tensor, Any, Any]]:
         """Images, targets and labels of each part that a step is computed in."""

@@ -3,10 +3,11 @@
     python -m benchmarks.training_speed [--gpu 0]
 
 Both loops train the same network with the same data set, batch, optimiser and label smoothing, and take turns epoch by
-epoch in one run; the minimal one has nothing else: no schedule, seeds, accuracy, log, checkpoint or check. The figures are
-images a second of the median epoch after a first that does not count. `processor` figures count the processor seconds of
-the training process instead, which other work on the machine hardly changes, and are those to compare on a CPU. `step` is
-the same with batches that are in memory already. Reading alone is the speed of the loader when nobody trains; its published
+epoch in one run, each being first every other time; the minimal one has nothing else: no schedule, seeds, accuracy, log,
+checkpoint or check. The figures are images a second of the median epoch after a first that does not count, and the median of
+the ratios of neighbouring epochs. `processor` figures count the processor seconds of the training process instead, and are
+those to compare where other work shares the machine: best with many short epochs (--batches 6 --rounds 15). `step` is the same
+with batches that are in memory already. Reading alone is the speed of the loader when nobody trains; its published
 recipe adds AutoAugment and random erasing, with which --published trains too. Needs the CIFAR-10 sample in GSNET_DATA, or
 --data_dir.
 """
@@ -28,7 +29,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler
 
 from DataLoader import DataSettings, training_loader, validation_loader
 from DataLoader.data_sets import data_set
@@ -91,62 +92,67 @@ def seconds(run: Callable[[], object], device: str) -> tuple[float, float]:
 
 
 def by_turns(
-    runs: Mapping[str, Callable[[], object]], rounds: int, images: int, device: str
-) -> dict[str, tuple[float, float]]:
-    """Images a second of each run, on the wall and of the processor: the median of the rounds after the first."""
+    runs: Mapping[str, Callable[[], object]], rounds: int, device: str
+) -> dict[str, list[tuple[float, float]]]:
+    """Seconds of each run on the wall and of the processor, in the rounds after a first one."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for i in range(rounds + 1):
-        for name, run in runs.items():
+        for name, run in list(runs.items())[:: 1 if i % 2 else -1]:
             spent = seconds(run, device)
             if i:
                 times[name].append(spent)
-    medians = {name: [statistics.median(kind) for kind in zip(*spent, strict=True)] for name, spent in times.items()}
-    return {name: (images / wall, images / processor) for name, (wall, processor) in medians.items()}
+    return times
 
 
 def measure(data: DataSettings, options: argparse.Namespace, device: str, folder: Path) -> dict[str, float]:
     """All figures, in images a second, and the ratios that matter."""
     torch.manual_seed(0)
     ours, plain = trainer(options.structure, data, device, folder), ByHand(options.structure, device)
-    images = ours.training.sampler.batches * data.batch_size  # type: ignore[attr-defined]
+    sampler = ours.training.sampler
+    sampler.batches = min(sampler.batches, options.batches or sampler.batches)  # type: ignore[attr-defined]
+    images = sampler.batches * data.batch_size  # type: ignore[attr-defined]
     reading = {"num_workers": data.workers, "persistent_workers": data.workers > 0, "drop_last": True}
-    usual = DataLoader(data_set(data, train=True), data.batch_size, shuffle=True, **reading)  # type: ignore[arg-type]
+    pictures = data_set(data, train=True)
+    order = RandomSampler(pictures, num_samples=images)  # type: ignore[arg-type]
+    usual = DataLoader(pictures, data.batch_size, sampler=order, **reading)  # type: ignore[arg-type]
 
     def our_epoch() -> None:
         ours.epoch, ours.steps_done = ours.epoch + 1, 0
         ours._train_epoch()
 
-    epochs = by_turns({"ours": our_epoch, "by hand": lambda: plain.epoch(usual)}, options.rounds, images, device)
+    epochs = by_turns({"ours": our_epoch, "by hand": lambda: plain.epoch(usual)}, options.rounds, device)
     held = [batch for batch, _ in zip(usual, range(options.steps), strict=False)]
 
     def our_steps() -> None:
-        for i, (pictures, labels) in enumerate(held):
-            ours.stepper.step(pictures, labels, 0, i, LR)
+        for i, (batch, labels) in enumerate(held):
+            ours.stepper.step(batch, labels, 0, i, LR)
 
     in_memory = {"ours": our_steps, "by hand": lambda: plain.epoch(held)}
-    steps = by_turns(in_memory, options.rounds, len(held) * data.batch_size, device)
+    steps = by_turns(in_memory, options.rounds, device)
     published = training_loader(replace(data, auto_augment=True, random_erase=True))
+    published.sampler.batches = sampler.batches  # type: ignore[attr-defined]
     readers = {"plain": lambda: exhaust(ours.training), "published": lambda: exhaust(published)}
-    loader = by_turns(readers, 2, images, device)
-    trained = steps["ours"][0]
-    return {
-        **compared("epoch", epochs),
-        **compared("step", steps),
-        "reading_alone": loader["plain"][0],
-        "reading_alone_published": loader["published"][0],
-        "reading_over_training": loader["plain"][0] / trained,
-        "reading_over_training_published": loader["published"][0] / trained,
+    reading_times = by_turns(readers, 3, device)
+    reading_speeds = {
+        name: images / statistics.median(wall for wall, _ in spent) for name, spent in reading_times.items()
+    }
+    figures = compared("epoch", epochs, images) | compared("step", steps, len(held) * data.batch_size)
+    return figures | {
+        "reading_alone": reading_speeds["plain"],
+        "reading_alone_published": reading_speeds["published"],
+        "reading_over_training": reading_speeds["plain"] / figures["step_ours"],
+        "reading_over_training_published": reading_speeds["published"] / figures["step_ours"],
     }
 
 
-def compared(what: str, speeds: dict[str, tuple[float, float]]) -> dict[str, float]:
+def compared(what: str, times: dict[str, list[tuple[float, float]]], images: int) -> dict[str, float]:
     """Both loops' images a second, and how ours relates to the one by hand."""
-    (ours, ours_processor), (plain, plain_processor) = speeds["ours"], speeds["by hand"]
+    walls, processors = ([(o[i], p[i]) for o, p in zip(times["ours"], times["by hand"], strict=True)] for i in (0, 1))
     return {
-        f"{what}_ours": ours,
-        f"{what}_by_hand": plain,
-        f"{what}_ratio": ours / plain,
-        f"{what}_processor_ratio": ours_processor / plain_processor,
+        f"{what}_ours": images / statistics.median(ours for ours, _ in walls),
+        f"{what}_by_hand": images / statistics.median(plain for _, plain in walls),
+        f"{what}_ratio": statistics.median(plain / ours for ours, plain in walls),
+        f"{what}_processor_ratio": statistics.median(plain / ours for ours, plain in processors),
     }
 
 
@@ -167,6 +173,7 @@ def parser() -> OptionParser:
     parser.add_argument("--batch_size", type=positive_int, default=64, metavar="N", help="images of a step")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="reading processes")
     parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="epochs of each loop that count")
+    parser.add_argument("--batches", type=positive_int, metavar="N", help="batches of an epoch (default: all)")
     parser.add_argument("--steps", type=positive_int, default=16, metavar="N", help="batches that are held in memory")
     parser.add_argument("--published", action="store_true", help="train with AutoAugment and random erasing")
     parser.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")
