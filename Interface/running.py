@@ -12,6 +12,7 @@ from pathlib import Path
 from Interface.options import BAD_INPUT, InputError
 
 FAILED = 1
+INTERRUPTED = 130
 UNREAD = 141
 
 
@@ -21,6 +22,13 @@ def run(main: Callable[[], int], bad_input: tuple[type[Exception], ...] = ()) ->
     `InputError`, StructureError, missing files, a full disk and the types of `bad_input` are bad input. 130 after an
     interrupt, 141 where nobody reads the output any more (`| head`).
     """
+    try:
+        return _run(main, bad_input)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(main: Callable[[], int], bad_input: tuple[type[Exception], ...]) -> int:
     from PlainNet import StructureError
 
     threading.excepthook = _thread_failed
@@ -41,8 +49,6 @@ def run(main: Callable[[], int], bad_input: tuple[type[Exception], ...] = ()) ->
         print(f"{Path(sys.argv[0]).name}: {where}{error.strerror or error}", file=sys.stderr)
         _leave_output()
         return BAD_INPUT
-    except KeyboardInterrupt:
-        return 130
 
 
 def _leave_output() -> None:

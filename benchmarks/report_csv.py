@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,7 +51,8 @@ def read_correlations(folder: Path) -> list[CorrelationRow]:
         spearman, kendall = (_interval(row, statistic) for statistic in ("spearman", "kendall"))
         spread = _number(row["seed_spread"])
         figures = (float(row[column]) for column in _CORRELATION_COLUMNS[12:17])
-        rows.append(CorrelationRow(*names, int(row["networks"]), spearman, kendall, spread, *figures, row["failures"]))
+        counts = (int(row["networks"]), spearman, kendall, spread)
+        rows.append(CorrelationRow(*names, *counts, *figures, row["failures"]))  # type: ignore[arg-type, call-arg]
     return rows
 
 
@@ -60,13 +62,16 @@ def read_searches(folder: Path) -> list[SearchRow]:
     for row in _read(folder / SEARCHES):
         names = [row[column] for column in _SEARCH_COLUMNS[:3]]
         counts = [int(row[column]) for column in _SEARCH_COLUMNS[3:5]]
-        rows.append(SearchRow(*names, *counts, *(float(row[column]) for column in _SEARCH_COLUMNS[5:])))
+        figures = (float(row[column]) for column in _SEARCH_COLUMNS[5:])
+        rows.append(SearchRow(*names, *counts, *figures))  # type: ignore[arg-type]
     return rows
 
 
 def merged(kept: Iterable[Row], made: Iterable[Row]) -> list[Row]:
     """All rows, with what is made now in the place of what was kept, benchmark by benchmark."""
-    rows = {(row.benchmark, row.data_set, row.proxy, getattr(row, "scope", "")): row for row in (*kept, *made)}
+    rows: dict[tuple[str, ...], Row] = {
+        (row.benchmark, row.data_set, row.proxy, getattr(row, "scope", "")): row for row in chain(kept, made)
+    }
     return sorted(rows.values(), key=lambda row: row.benchmark)
 
 
