@@ -1,11 +1,11 @@
-"""Mean-field rules that copy, cut, join, pool and gate maps; see `ZeroShotProxy.mean_field_kernel` for what a map is."""
+"""Mean-field rules that copy, cut, join, pool and gate maps; see `ZeroShotProxy.mean_field_map` for what a map is."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from PlainNet.compiling import compiled
-from ZeroShotProxy.mean_field_kernel import (
+from ZeroShotProxy.mean_field_map import (
     CHANGE,
     CHANNELS,
     COUNT,
@@ -30,9 +30,8 @@ from ZeroShotProxy.mean_field_kernel import (
     TOO_MANY_GROUPS,
     UNEVEN_POOLING,
     VARIANCE,
-    averaged,
-    moved,
 )
+from ZeroShotProxy.mean_field_windows import averaged, moved
 
 
 @compiled

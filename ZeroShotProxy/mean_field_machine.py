@@ -11,7 +11,6 @@ import numpy as np
 
 from PlainNet.compiling import compiled, source_version
 from PlainNet.step_table import CALL_WIDTH, LINEAR, NUMBERS, ROW_WIDTH
-from ZeroShotProxy import mean_field_kernel as kernel
 from ZeroShotProxy.mean_field_activations import scale_mean
 from ZeroShotProxy.mean_field_joins import (
     add,
@@ -24,8 +23,11 @@ from ZeroShotProxy.mean_field_joins import (
     keep_first_channels,
     transfer,
 )
-from ZeroShotProxy.mean_field_kernel import (
+from ZeroShotProxy.mean_field_kernel import LINEAR_CHANGE, activate, dense, depthwise, ghost, normalise
+from ZeroShotProxy.mean_field_map import (
     CHANGE,
+    CHANGE_NORM,
+    CHANGE_OWN,
     CHANNELS,
     COUNT,
     COVARIANCE,
@@ -37,6 +39,7 @@ from ZeroShotProxy.mean_field_kernel import (
     NOT_JOINED,
     PROFILE,
     PROFILE_ROWS,
+    ROOT,
     SHAPES_DIFFER,
     SIZE,
     SPARE,
@@ -45,11 +48,7 @@ from ZeroShotProxy.mean_field_kernel import (
     TOO_MANY_GROUPS,
     UNEVEN_POOLING,
     VARIANCE,
-    activate,
-    dense,
-    depthwise,
-    ghost,
-    normalise,
+    WINDOW_TOO_LARGE,
 )
 
 log = logging.getLogger(__name__)
@@ -59,7 +58,7 @@ _SECONDS_TO_LOAD = 3.0
 FAILURES = {
     TOO_DEEP: "its branches are nested too deeply",
     TOO_MANY_GROUPS: "its maps have channels of more kinds than the closed form tells apart",
-    kernel.WINDOW_TOO_LARGE: "a window does not fit its map",
+    WINDOW_TOO_LARGE: "a window does not fit its map",
     SHAPES_DIFFER: "the maps of a sum or concatenation differ in shape",
     UNEVEN_POOLING: "there is no mean-field rule for pooling into windows that overlap",
     NO_POSITIONS: "its maps have no position",
@@ -122,7 +121,7 @@ def log_difference(state: np.ndarray) -> float:
         total += group[CHANNELS] * change
     size = int(state[SIZE])
     deviation = np.sqrt(state[PROFILE + size : PROFILE + 2 * size]).sum()
-    total *= scale_mean(1 + state[kernel.CHANGE_NORM]) * deviation * deviation
+    total *= scale_mean(1 + state[CHANGE_NORM]) * deviation * deviation
     return math.log(total) if total > 0 else -math.inf
 
 
@@ -132,11 +131,11 @@ def first_map(resolution: int, gamma: float, channels: int) -> np.ndarray:
     Both runs are normalised by the first BN, hence the covariance 1 / sqrt(1 + gamma^2).
     """
     first = np.zeros(PROFILE + 2 * resolution)
-    first[kernel.ROOT] = 1.0
+    first[ROOT] = 1.0
     first[COUNT], first[SIZE] = 1, resolution
     first[HEADER + CHANNELS], first[HEADER + VARIANCE] = channels, 1.0
     first[HEADER + COVARIANCE] = 1 / math.sqrt(1 + gamma * gamma)
-    first[kernel.CHANGE_OWN] = kernel.LINEAR_CHANGE
+    first[CHANGE_OWN] = LINEAR_CHANGE
     first[PROFILE:] = 1.0
     return first.reshape(1, -1)
 
@@ -201,7 +200,8 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     return compiled(run, cache=True)
 
 
-_SOURCES = [Path(__file__).parent / f"mean_field_{name}.py" for name in ("activations", "joins", "kernel", "machine")]
+_PARTS = ("activations", "joins", "kernel", "machine", "map", "windows")
+_SOURCES = [Path(__file__).parent / f"mean_field_{part}.py" for part in _PARTS]
 run = _kept_on_disk(source_version(*_SOURCES))
 
 
