@@ -43,6 +43,9 @@ class Span(NamedTuple):
     depends: tuple[bool, bool, bool] = (False, False, False)
 
 
+_UNKNOWN = Span(-1, -1)
+
+
 class StepTable:
     """Steps of blocks of one style. `rows` is what compiled code reads; it is renewed when it grows."""
 
@@ -95,11 +98,11 @@ class StepTable:
         into, bottleneck, out = widths
         # A shortcut is a projection or not by which widths are equal.
         key = kind, first, stride, into == bottleneck, bottleneck == out, into == out
-        if key not in self._templates:
-            self._templates[key] = self._new_template(kind, first, stride, widths)
-        span = self._templates[key]
-        if span is None:
-            return None
+        span = self._templates.get(key, _UNKNOWN)
+        if span is _UNKNOWN:
+            span = self._templates[key] = self._new_template(kind, first, stride, widths)
+        if span is None or not (into | bottleneck | out) & (WIDTH_UNIT - 1):
+            return span
         for width, matters in zip(widths, span.depends, strict=True):
             if matters and width % WIDTH_UNIT:
                 return None
