@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from PlainNet.block import Block, Style, made
+from PlainNet.errors import StructureError
 from PlainNet.lazy import remembered
 from PlainNet.mean_field import STEP_WIDTH
 from PlainNet.super_blocks import SuperBlock
@@ -100,7 +101,12 @@ class StepTable:
         key = kind, first, stride, into == bottleneck, bottleneck == out, into == out
         span = self._templates.get(key, _UNKNOWN)
         if span is _UNKNOWN:
-            span = self._templates[key] = self._new_template(kind, first, stride, widths)
+            try:
+                span = self._new_template(kind, first, stride, widths)
+            except StructureError:
+                # A layer without a mean-field rule, or one that takes no other widths.
+                span = None
+            self._templates[key] = span
         if span is None or not (into | bottleneck | out) & (WIDTH_UNIT - 1):
             return span
         for width, matters in zip(widths, span.depends, strict=True):

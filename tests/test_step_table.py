@@ -7,10 +7,12 @@ import pytest
 
 import PlainNet
 from Evolution.budgets import CostModel
-from PlainNet import Style
+from PlainNet import Network, Style
+from PlainNet.basic_blocks import MaxPool
 from PlainNet.mean_field import STEP_WIDTH
 from PlainNet.step_table import CALL_WIDTH, LINEAR, NUMBERS, StepTable
 from PlainNet.super_blocks import SuperBlock
+from PlainNet.SuperResKXKX import SuperResK3K3
 from SearchSpace import load_search_space
 from SearchSpace.mutation import mutate
 from ZeroShotProxy.compute_zen_closed_form import ClosedForm
@@ -94,7 +96,7 @@ def test_other_blocks_have_no_template_and_the_same_figures(text):
     assert (costs.parameters, costs.flops, costs.memory_access, costs.peak_feature_map) == cost
 
 
-class Heir(type(PlainNet.parse("SuperResK3K3(8,8,1,8,1)").blocks[0])):
+class Heir(SuperResK3K3):
     """A layer of its own, of which it does not say that it is linear in its widths."""
 
     def layer(self, in_channels, stride, first, style):
@@ -105,6 +107,21 @@ def test_a_layer_of_ones_own_is_expanded_unless_it_says_otherwise():
     block = Heir(8, 8, 1, 8, 1)
     assert isinstance(block, SuperBlock)
     assert StepTable(Style()).template_call(block) is None
+
+
+class WithoutRule(SuperResK3K3):
+    """Linear in its widths, but with a block that the closed form does not know."""
+
+    linear_in_widths = True
+
+    def layer(self, in_channels, stride, first, style):
+        return (*super().layer(in_channels, stride, first, style), MaxPool(self.out_channels, 3, 1))
+
+
+def test_a_layer_without_mean_field_rule_is_counted_all_the_same():
+    network = Network((WithoutRule(8, 8, 1, 8, 2),))
+    costs, cost = CostModel(32, 10).costs(network), network.cost(32, 10)
+    assert (costs.parameters, costs.flops, costs.memory_access, costs.peak_feature_map) == cost
 
 
 def test_a_full_table_begins_anew_with_the_same_scores(monkeypatch):
