@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +17,8 @@ WITHOUT_LINKS = Style(no_reslink=True)
 LARGEST_BEGINNINGS = 8_000
 
 
-class Beginning(NamedTuple):
-    """Blocks that several networks begin with: a number of their own, and the map behind them, `maps[row]`."""
-
-    number: int
-    maps: np.ndarray
-    row: int
+# Blocks that several networks begin with: a number of their own, and the map behind them, `maps[row]`.
+Beginning = tuple[int, np.ndarray, int]
 
 
 class Beginnings:
@@ -38,23 +33,32 @@ class Beginnings:
         self._older: dict[tuple[int, str], Beginning] = {}
         self._count = 0
 
-    def after(self, beginning: Beginning, block: Block) -> Beginning | None:
-        """The beginning that is one block longer, where it is known."""
-        key = beginning.number, block.text
-        found = self._recent.get(key)
-        if found is None and (found := self._older.get(key)) is not None:
-            self._recent[key] = found
-        return found
+    def longest(self, beginning: Beginning, blocks: tuple[Block, ...]) -> tuple[Beginning, int]:
+        """The longest known beginning of these blocks, and how many of them it has."""
+        recent, older = self._recent, self._older
+        count = 0
+        for block in blocks:
+            key = beginning[0], block.text
+            longer = recent.get(key)
+            if longer is None:
+                longer = older.get(key)
+                if longer is None:
+                    break
+                recent[key] = longer
+            beginning = longer
+            count += 1
+        return beginning, count
 
     def add(self, beginning: Beginning, blocks: tuple[Block, ...], maps: np.ndarray) -> None:
         """Take in the maps behind each of the blocks that follow a beginning."""
         if len(self._recent) > self._half:
             self._older, self._recent = self._recent, {}
-        number, recent = beginning.number, self._recent
+        number, count, recent = beginning[0], self._count, self._recent
         for row, block in enumerate(blocks):
-            self._count += 1
-            recent[number, block.text] = Beginning(self._count, maps, row)
-            number = self._count
+            count += 1
+            recent[number, block.text] = count, maps, row
+            number = count
+        self._count = count
 
 
 class ClosedForm:
@@ -88,14 +92,11 @@ class ClosedForm:
         """Its two terms: log sum |f(x) - f(x')|, and the sum over BN layers of log sqrt(running variance)."""
         blocks = network.blocks
         last = len(blocks) - 1
-        beginning = self._no_block(blocks[0].in_channels)
-        after, first = self._beginnings.after, 0
-        while first < last and (longer := after(beginning, blocks[first])) is not None:
-            beginning = longer
-            first += 1
+        beginning, first = self._beginnings.longest(self._no_block(blocks[0].in_channels), blocks[:last])
+        _, maps, row = beginning
         calls = np.frombuffer(self._calls(blocks[first:])).reshape(-1, CALL_WIDTH)
-        kept = np.empty((last - first, beginning.maps.shape[1]))
-        failure, perturbation, scale = run(calls, self._table.rows, beginning.maps, beginning.row, kept, self._stack)
+        kept = np.empty((last - first, maps.shape[1]))
+        failure, perturbation, scale = run(calls, self._table.rows, maps, row, kept, self._stack)
         if failure:
             raise ProxyFailure(f"{network}: {FAILURES[failure]}")
         self._beginnings.add(beginning, blocks[first:last], kept)
@@ -105,7 +106,7 @@ class ClosedForm:
         """What all networks that read images of so many channels begin with: the images."""
         images = self._images.get(channels)
         if images is None:
-            images = self._images[channels] = Beginning(-channels, first_map(self.resolution, self.gamma, channels), 0)
+            images = self._images[channels] = -channels, first_map(self.resolution, self.gamma, channels), 0
         return images
 
     def _calls(self, blocks: tuple[Block, ...]) -> bytes:

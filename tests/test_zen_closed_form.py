@@ -181,7 +181,7 @@ def test_beginnings_are_bounded_and_what_is_in_use_stays():
         assert closed_form.parts(known) == first
         assert len(beginnings._recent) + len(beginnings._older) <= 24
     images = closed_form._no_block(3)
-    assert beginnings.after(images, known.blocks[0]) is not None
+    assert beginnings.longest(images, known.blocks[:1])[1] == 1
 
 
 def test_a_block_that_leaves_two_maps_is_a_failure():
