@@ -2,9 +2,9 @@
 
     python -m benchmarks.search_steps [--iterations 100000]
 
-Processor time of one thread, with a clock around each step; what the clock itself takes is taken off. "calls" says for how many
-of the iterations a step is reached: candidates over the budget on layers and duplicates are not counted, those over budget not
-scored.
+Wall-clock, so on a machine that does nothing else, with a clock around each step, whose own time is taken off. "calls" says for
+how many of the iterations a step is reached: candidates over the budget on layers and duplicates are not counted, those over
+budget not scored.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Clock:
         """The function, with its time added up."""
 
         def timed(*arguments: Any) -> Any:
-            start = time.thread_time()
+            start = time.perf_counter()
             result = function(*arguments)
-            self.seconds += time.thread_time() - start
+            self.seconds += time.perf_counter() - start
             self.calls += 1
             return result
 
@@ -49,15 +49,15 @@ def seconds_of_a_clock() -> tuple[float, float]:
     """What a clock around a function adds to its own figure, and to the time of the whole."""
     clock, nothing = Clock("nothing"), lambda: None
     timed = clock.around(nothing)
-    start = time.thread_time()
+    start = time.perf_counter()
     for _ in range(CLOCK_READINGS):
         timed()
-    whole = time.thread_time() - start
+    whole = time.perf_counter() - start
     return clock.seconds / CLOCK_READINGS, whole / CLOCK_READINGS
 
 
 def measure(space: str, iterations: int) -> tuple[list[Clock], float]:
-    """Clocks of the steps of one search, and its processor seconds an iteration."""
+    """Clocks of the steps of one search, and its seconds an iteration."""
     settings = settings_of(space, "ZenClosedForm", iterations)
     clocks = mutation, costs, score, history, entry = [
         Clock(name) for name in ("mutation", "costs", "closed form", "history", "population, best, counts")
@@ -73,11 +73,11 @@ def measure(space: str, iterations: int) -> tuple[list[Clock], float]:
         log.append = history.around(log.append)  # type: ignore[method-assign]
         search._enter = entry.around(search._enter)  # type: ignore[method-assign]
         with without_collector():
-            start = time.thread_time()
+            start = time.perf_counter()
             while not search.finished:
                 search.advance()
             log.commit()
-            seconds = time.thread_time() - start
+            seconds = time.perf_counter() - start
         executor.close()
         log.close()
     return clocks, seconds / iterations
