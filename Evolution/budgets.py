@@ -48,13 +48,8 @@ class CostModel:
 
     def costs(self, network: Network) -> NetworkCosts:
         """The network's costs, its classifier's included."""
-        known = self._calls
-        calls = [known.get(block.text) or self._call(block) for block in network.blocks]
-        if all(calls):
-            table = np.frombuffer(b"".join(calls)).reshape(-1, CALL_WIDTH)
-            rows, channels = self._table.rows, network.blocks[0].in_channels
-            width, parameters, flops, memory_access, peak = count(table, rows, channels, self.resolution)
-        else:
+        width, parameters, flops, memory_access, peak = self._counted_in_steps(network)
+        if not width:
             width = network.out_channels
             parameters, flops, memory_access, peak = self._counted_in_blocks(network)
         # The classifier: a linear layer with bias on the pooled vector.
@@ -67,6 +62,15 @@ class CostModel:
             memory_access + weights + width + classes,
             max(peak, classes),
         )
+
+    def _counted_in_steps(self, network: Network) -> Figures:
+        """Width of the last map, parameters, flops, memory access and largest map; all 0 where a layer has no template."""
+        known = self._calls
+        calls = [known[block.text] if block.text in known else self._call(block) for block in network.blocks]
+        if not all(calls):
+            return 0, 0, 0, 0, 0
+        table = np.frombuffer(b"".join(calls)).reshape(-1, CALL_WIDTH)
+        return count(table, self._table.rows, network.blocks[0].in_channels, self.resolution)
 
     def _call(self, block: Block) -> bytes:
         """Where the steps of the block are found; empty where its layers have no template."""

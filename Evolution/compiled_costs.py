@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from PlainNet import step_table
+from PlainNet import mean_field, step_table
 from PlainNet.compiling import compiled, source_version
-from PlainNet.step_table import NUMBERS
+from PlainNet.mean_field import Step
+from PlainNet.step_table import NUMBERS, numbers_of
 
 # Of a map: channels, height.
 CHANNELS, SIZE = 0, 1
@@ -41,36 +42,36 @@ def count_convolution(
 def count_step(costs: np.ndarray, stack: np.ndarray, top: int, kind: int, numbers: np.ndarray) -> int:
     """Add what one step costs; the place of the topmost map, or -1 where there are too many."""
     state = stack[top]
-    if kind == 0:
-        count_convolution(costs, state, numbers[0], numbers[1], numbers[2], numbers[3])
-    elif kind == 1:
-        count_convolution(costs, state, state[CHANNELS], numbers[0], numbers[1], state[CHANNELS])
-    elif kind == 2:
+    if kind == Step.DENSE:
+        count_convolution(costs, state, int(numbers[0]), int(numbers[1]), int(numbers[2]), int(numbers[3]))
+    elif kind == Step.DEPTHWISE:
+        count_convolution(costs, state, state[CHANNELS], int(numbers[0]), int(numbers[1]), state[CHANNELS])
+    elif kind == Step.NORMALISE:
         costs[PARAMETERS] += 2 * state[CHANNELS]
-    elif kind == 5 or kind == 6:
+    elif kind == Step.COPY or kind == Step.SPLIT:
         if top + 1 == STACK:
             return -1
         top += 1
         stack[top, CHANNELS], stack[top, SIZE] = state[CHANNELS], state[SIZE]
-        if kind == 6:
-            stack[top, CHANNELS] -= numbers[0]
-            state[CHANNELS] = numbers[0]
-    elif kind == 7:
+        if kind == Step.SPLIT:
+            stack[top, CHANNELS] -= int(numbers[0])
+            state[CHANNELS] = int(numbers[0])
+    elif kind == Step.SWAP:
         for field in range(2):
             state[field], stack[top - 1, field] = stack[top - 1, field], state[field]
-    elif kind == 8 or kind == 13:
+    elif kind == Step.ADD or kind == Step.GATE:
         top -= 1
-    elif kind == 9:
+    elif kind == Step.CONCATENATE:
         top -= 1
         stack[top, CHANNELS] += state[CHANNELS]
-    elif kind == 10:
-        state[CHANNELS] = numbers[0]
-    elif kind == 12:
-        state[SIZE] = numbers[0]
-    elif kind == 14:
-        count_convolution(costs, state, state[CHANNELS], numbers[1], 1, state[CHANNELS])
-        state[CHANNELS] = numbers[0]
-    elif kind == 15:
+    elif kind == Step.FIRST_CHANNELS:
+        state[CHANNELS] = int(numbers[0])
+    elif kind == Step.AVERAGE_POOL:
+        state[SIZE] = int(numbers[0])
+    elif kind == Step.GHOST:
+        count_convolution(costs, state, state[CHANNELS], int(numbers[1]), 1, state[CHANNELS])
+        state[CHANNELS] = int(numbers[0])
+    elif kind == Step.BIAS:
         costs[PARAMETERS] += state[CHANNELS]
     return top
 
@@ -83,7 +84,7 @@ def count_calls(calls: np.ndarray, rows: np.ndarray, channels: int, size: int) -
     """
     stack = np.empty((STACK, 2), np.int64)
     costs = np.zeros(4, np.int64)
-    numbers = np.empty(NUMBERS, np.int64)
+    numbers = np.empty(NUMBERS)
     stack[0, CHANNELS], stack[0, SIZE] = channels, size
     top = 0
     before = np.empty(PEAK, np.int64)
@@ -95,15 +96,8 @@ def count_calls(calls: np.ndarray, rows: np.ndarray, channels: int, size: int) -
             for figure in range(PEAK):
                 before[figure] = costs[figure]
             for index in range(int(call[part]), int(call[part + 1])):
-                terms = rows[index]
-                for number in range(NUMBERS):
-                    numbers[number] = int(
-                        terms[1 + number]
-                        + terms[1 + NUMBERS + number] * into
-                        + terms[1 + 2 * NUMBERS + number] * call[6]
-                        + terms[1 + 3 * NUMBERS + number] * call[7]
-                    )
-                top = count_step(costs, stack, top, int(terms[0]), numbers)
+                numbers_of(rows[index], into, call, numbers)
+                top = count_step(costs, stack, top, int(rows[index, 0]), numbers)
                 if top < 0:
                     return 0, 0, 0, 0, 0
             if part:
@@ -123,4 +117,4 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     return compiled(count, cache=True)
 
 
-count = _kept_on_disk(source_version(Path(__file__), Path(step_table.__file__)))
+count = _kept_on_disk(source_version(*map(Path, (__file__, mean_field.__file__, step_table.__file__))))

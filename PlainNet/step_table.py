@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from PlainNet.block import Block, Style, made
+from PlainNet.block import Block, Style
+from PlainNet.compiling import compiled
 from PlainNet.errors import StructureError
 from PlainNet.lazy import remembered
 from PlainNet.mean_field import STEP_WIDTH
-from PlainNet.super_blocks import SuperBlock
+from PlainNet.super_blocks import SuperBlock, layer_mean_field
 
 NUMBERS = STEP_WIDTH - 1
 # A row of the table: the step's kind, its numbers' constants, what a channel of input, bottleneck and output adds to each, and
@@ -119,10 +120,9 @@ class StepTable:
 
         def steps(some: Widths) -> np.ndarray:
             values = dict(zip(("in_channels", "bottleneck_channels", "out_channels"), some, strict=True))
-            values |= {"stride": stride, "sub_layers": 1}
-            block = made(kind, tuple(values[name] for name in kind.argument_names()))
-            layer = block.layer(some[0], stride, first, self.style)
-            return np.frombuffer(b"".join(part.mean_field(self.style) for part in layer)).reshape(-1, STEP_WIDTH)
+            values["stride"] = stride
+            arguments = tuple(values[name] for name in kind.argument_names()[:-1])
+            return np.frombuffer(layer_mean_field(kind, arguments, first, self.style)).reshape(-1, STEP_WIDTH)
 
         places = _free_places(widths)
         base = steps(_spread(places, [0, 0, 0]))
@@ -155,6 +155,20 @@ class StepTable:
         self.rows[begin:end] = rows
         self._used = end
         return Span(begin, end)
+
+
+@compiled
+def numbers_of(row: np.ndarray, into: float, call: np.ndarray, numbers: np.ndarray) -> None:
+    """Put the numbers of the step in a row of the table into `numbers`, for the widths of a call that reads `into` channels."""
+    for number in range(NUMBERS):
+        numbers[number] = row[1 + number]
+    if row[LINEAR]:
+        for number in range(NUMBERS):
+            numbers[number] += (
+                row[1 + NUMBERS + number] * into
+                + row[1 + 2 * NUMBERS + number] * call[6]
+                + row[1 + 3 * NUMBERS + number] * call[7]
+            )
 
 
 @remembered(None)

@@ -81,11 +81,11 @@ class SuperBlock(Block):
         )
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
-        first = _layer_mean_field(type(self), self.arguments[:-1], True, style)
+        first = layer_mean_field(type(self), self.arguments[:-1], True, style)
         repeats = self.sub_layers - 1
         if not repeats:
             return first
-        return first + _layer_mean_field(type(self), self.later_layer(), False, style) * repeats
+        return first + layer_mean_field(type(self), self.later_layer(), False, style) * repeats
 
     def later_layer(self) -> tuple[int, ...]:
         """All arguments but `sub_layers`, as a layer after the first has them: as wide as its output, with stride 1."""
@@ -143,7 +143,7 @@ def _layer_figures(
 
 
 @remembered(20_000)
-def _layer_mean_field(block_class: type[SuperBlock], arguments: tuple[int, ...], first: bool, style: Style) -> Steps:
+def layer_mean_field(block_class: type[SuperBlock], arguments: tuple[int, ...], first: bool, style: Style) -> Steps:
     """Mean-field steps of the one layer of a super-block with these arguments, taken as a first or as a later one."""
     block = made(block_class, (*arguments, 1))
     return chain_mean_field(block.layer(block.in_channels, block.stride, first, style), style)

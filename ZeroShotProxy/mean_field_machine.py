@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from PlainNet import mean_field, step_table
 from PlainNet.compiling import compiled, source_version
-from PlainNet.step_table import CALL_WIDTH, LINEAR, NUMBERS, ROW_WIDTH
+from PlainNet.mean_field import Step
+from PlainNet.step_table import CALL_WIDTH, NUMBERS, ROW_WIDTH, numbers_of
 from ZeroShotProxy.mean_field_activations import scale_mean
 from ZeroShotProxy.mean_field_joins import (
     add,
@@ -70,41 +72,41 @@ FAILURES = {
 def step(stack: np.ndarray, order: np.ndarray, top: int, kind: int, numbers: np.ndarray) -> tuple[int, int]:
     """Carry out one step; (failure, place of the topmost map). The map at a place lies in row `order[place]` of the stack."""
     state = stack[order[top]]
-    if kind == 0:
+    if kind == Step.DENSE:
         return dense(state, int(numbers[0]), int(numbers[1]), int(numbers[2]), int(numbers[3])), top
-    if kind == 1:
+    if kind == Step.DEPTHWISE:
         return depthwise(state, int(numbers[0]), int(numbers[1])), top
-    if kind == 2:
+    if kind == Step.NORMALISE:
         normalise(state, numbers[0])
-    elif kind == 3:
+    elif kind == Step.RECTIFY:
         activate(state, -1)
-    elif kind == 4:
+    elif kind == Step.SMOOTH:
         activate(state, int(numbers[0]))
-    elif kind == 5 or kind == 6:
+    elif kind == Step.COPY or kind == Step.SPLIT:
         if top + 1 == STACK:
             return TOO_DEEP, top
         top += 1
         upper = stack[order[top]]
         copy(state, upper)
-        if kind == 6:
+        if kind == Step.SPLIT:
             drop_first_channels(upper, numbers[0])
             keep_first_channels(state, numbers[0])
-    elif kind == 7:
+    elif kind == Step.SWAP:
         order[top], order[top - 1] = order[top - 1], order[top]
-    elif kind == 8:
+    elif kind == Step.ADD:
         return add(stack[order[top - 1]], state, stack[STACK]), top - 1
-    elif kind == 9:
+    elif kind == Step.CONCATENATE:
         return concatenate(stack[order[top - 1]], state), top - 1
-    elif kind == 10:
+    elif kind == Step.FIRST_CHANNELS:
         keep_first_channels(state, numbers[0])
-    elif kind == 11:
+    elif kind == Step.DEINTERLEAVE:
         return deinterleave(state, stack[STACK]), top
-    elif kind == 12:
+    elif kind == Step.AVERAGE_POOL:
         return average_pool(state, int(numbers[0])), top
-    elif kind == 13:
+    elif kind == Step.GATE:
         gate(stack[order[top - 1]], state)
         top -= 1
-    elif kind == 14:
+    elif kind == Step.GHOST:
         return ghost(state, numbers[0], int(numbers[1])), top
     return DONE, top
 
@@ -159,19 +161,8 @@ def run_calls(
             # Later layers read what the first gives.
             part, into = (0, call[5]) if layer == 0 else (2, call[7])
             for index in range(int(call[part]), int(call[part + 1])):
-                terms = rows[index]
-                if terms[LINEAR]:
-                    for number in range(NUMBERS):
-                        # Constant, then what each channel of input, bottleneck and output adds.
-                        numbers[number] = (
-                            terms[1 + number]
-                            + terms[1 + NUMBERS + number] * into
-                            + terms[1 + 2 * NUMBERS + number] * call[6]
-                            + terms[1 + 3 * NUMBERS + number] * call[7]
-                        )
-                    failure, top = step(stack, order, top, int(terms[0]), numbers)
-                else:
-                    failure, top = step(stack, order, top, int(terms[0]), terms[1 : 1 + NUMBERS])
+                numbers_of(rows[index], into, call, numbers)
+                failure, top = step(stack, order, top, int(rows[index, 0]), numbers)
                 if failure:
                     return failure, 0.0, 0.0
         if place + 1 < calls.shape[0]:
@@ -202,6 +193,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
 
 _PARTS = ("activations", "joins", "kernel", "machine", "map", "windows")
 _SOURCES = [Path(__file__).parent / f"mean_field_{part}.py" for part in _PARTS]
+_SOURCES += [Path(str(module.__file__)) for module in (mean_field, step_table)]
 run = _kept_on_disk(source_version(*_SOURCES))
 
 
