@@ -87,3 +87,5 @@ def log_to(file: Path | None = None, quiet: bool = False) -> None:
     if file is not None:
         handlers.append(_LogFile(file, encoding="utf-8"))
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
+    # That it looks for fonts, once, is no news of ours.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)

@@ -9,8 +9,8 @@ ZERO_SHOT_SCORE=${ZERO_SHOT_SCORE:-Zen} BATCH_SIZE=${BATCH_SIZE:-64}
 if [[ -n ${GPU:-}${LATENCY_TABLE:-} ]]; then
     BUDGET_LATENCY=${BUDGET_LATENCY-6e-3}
 elif [[ -z ${BUDGET_LATENCY+set} ]]; then
-    echo "No network of this space takes a processor's single thread as little as 6 ms: that budget goes with GPU=N or" \
-        "LATENCY_TABLE=FILE, or give BUDGET_LATENCY=SECONDS" >&2
+    echo "The budget of 6 ms is left out: it goes with GPU=N or LATENCY_TABLE=FILE, since a processor's single thread takes" \
+        "longer. BUDGET_LATENCY=SECONDS sets another" >&2
 fi
 if [[ -n ${BUDGET_LATENCY:-} ]]; then
     set -- --latency_batch_size 1 --latency_resolution 640 ${LATENCY_TABLE:+--latency_table "$LATENCY_TABLE"} "$@"
