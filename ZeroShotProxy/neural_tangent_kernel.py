@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -118,7 +118,8 @@ def _kernel_of_layer(call: _Call, gradients: Tensor) -> Tensor:
     return products @ flat.reshape(images, -1).double().T
 
 
-def _channels_last_backward(images: Tensor) -> AbstractContextManager:
+@contextmanager
+def _channels_last_backward(images: Tensor) -> Iterator[None]:
     """Inside this context the graph keeps what its backward passes need with channels last in memory.
 
     One forward pass pays for the copies and every backward pass gains: convolutions find the layout that they compute in
@@ -126,11 +127,14 @@ def _channels_last_backward(images: Tensor) -> AbstractContextManager:
     layout it would round otherwise and some rectifiers would switch, which a deep network does not forget.
     """
     if images.device.type != "cpu" or images.dtype != torch.float32:
-        return nullcontext()
+        yield
+        return
     # A rectifier and the convolution behind it save the same map. Originals are held lest another map take their place.
     copies: dict[tuple, tuple[Tensor, Tensor]] = {}
 
     def rearranged(saved: Tensor) -> Tensor:
+        # Detached: a node that kept its own output as part of the graph would never be freed.
+        saved = saved.detach()
         if saved.dim() != 4:
             return saved
         identity = (saved.data_ptr(), saved.shape, saved.stride(), saved._version)
@@ -138,7 +142,10 @@ def _channels_last_backward(images: Tensor) -> AbstractContextManager:
             copies[identity] = saved, saved.contiguous(memory_format=torch.channels_last)
         return copies[identity][1]
 
-    return saved_tensors_hooks(rearranged, lambda saved: saved)
+    with saved_tensors_hooks(rearranged, lambda saved: saved):
+        yield
+    # The graph holds the hook, and through it these.
+    copies.clear()
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Every proxy on modules that are not ours: scores, and the module given back bit for bit."""
 
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -65,6 +67,29 @@ def test_a_module_comes_back_bit_identical_and_scores_the_same_twice(proxy, netw
     assert torch.equal(random_state, torch.random.get_rng_state())
     assert first_parameter is next(network.parameters())
     assert score(network, proxy, SETTINGS, seed=3) == first
+
+
+class Token:
+    """What a graph holds as long as it lives."""
+
+
+@pytest.mark.parametrize("proxy", MODULE_PROXIES)
+def test_no_graph_outlives_a_score(proxy):
+    held = []
+
+    def mark(layer, inputs, output):
+        if output.grad_fn is not None:
+            token = output.grad_fn.metadata["token"] = Token()
+            held.append(weakref.ref(token))
+
+    network = NETWORKS["masternet"]()
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(mark)
+    score(network, proxy, SETTINGS)
+    gc.collect()
+    assert not [token for token in held if token() is not None]
+    assert held or proxy not in ("GradNorm", "TE-NAS-NTK")
 
 
 def test_a_module_comes_back_after_a_failure():
