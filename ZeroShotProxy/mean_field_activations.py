@@ -22,7 +22,8 @@ HALF_NORMAL_FOURTH = 1.5 - 8 / SQRT_2PI**2 + 3 / SQRT_2PI**2 - 3 / SQRT_2PI**4
 # Relative change of the variance by which second differences are taken.
 VARIANCE_STEP = 0.25
 # Columns of `moments`.
-FIRST, SECOND, CENTRAL_THIRD, CENTRAL_FOURTH, FIRST_CURVATURE, SECOND_CURVATURE, HERMITE = range(7)
+FIRST, SECOND, CENTRAL_THIRD, CENTRAL_FOURTH, FIRST_CURVATURE, SECOND_CURVATURE, LOSS = range(7)
+SLOPE = LOSS + HERMITE_TERMS
 _, MEAN, VARIANCE, COVARIANCE, _, THIRD, FOURTH, CHANGE = range(8)
 
 
@@ -136,12 +137,14 @@ def kernel_loss(change: float, mass: float, weight: float) -> tuple[float, float
 
 
 def evaluated_moments(function: int, mean: float, variance: float) -> np.ndarray:
-    """Moments of function(x), x normal: mean, second, central third and fourth, curvatures, squared Hermite weights.
+    """Moments of function(x), x normal: mean, second, central third and fourth, curvatures, and two polynomials.
 
     function: 0 hard-swish (Howard et al. 2019), 1 swish, 2 sigmoid, as in `PlainNet.mean_field.Smooth`. Curvatures are second
     derivatives, halved, of the first two moments with respect to the relative variance.
+    Of the covariance, correlation rho leaves sum a_n^2 rho^n with Hermite weights a_n. At LOSS stand the coefficients of what is
+    lost, over 1 - rho: of sum a_n^2 (1 - rho^n) / (1 - rho), a polynomial in rho. At SLOPE those of the derivative.
     """
-    result = np.zeros(HERMITE + HERMITE_TERMS)
+    result = np.zeros(SLOPE + HERMITE_TERMS)
     z = (np.arange(NODES) - NODES // 2) * NODE_STEP
     weight = NODE_STEP * np.exp(-0.5 * z * z) / SQRT_2PI
     around = np.zeros((3, 2))
@@ -162,7 +165,9 @@ def evaluated_moments(function: int, mean: float, variance: float) -> np.ndarray
     before: np.ndarray = np.ones(NODES)
     polynomial: np.ndarray = z
     for order in range(1, HERMITE_TERMS + 1):
-        result[HERMITE + order - 1] = (weight * value * polynomial).sum() ** 2
+        share = (weight * value * polynomial).sum() ** 2
+        result[LOSS : LOSS + order] += share
+        result[SLOPE + order - 1] = order * share
         after = (z * polynomial - math.sqrt(order) * before) / math.sqrt(order + 1)
         before, polynomial = polynomial, after
     return result
@@ -176,7 +181,7 @@ AFTER_BN = np.stack([evaluated_moments(function, 0.0, 1.0) for function in range
 
 @compiled
 def smoothed(state: np.ndarray, base: int, kurtosis: float, function: int) -> tuple[float, float]:
-    """A smooth function of a channel, like `rectified`; the covariance is sum a_n^2 rho^n over Hermite weights a_n."""
+    """A smooth function of a channel, like `rectified`."""
     variance = state[base + VARIANCE]
     centred = state[base + MEAN] == 0 and variance == 1
     table = AFTER_BN[function] if centred else moments(function, state[base + MEAN], variance)
@@ -187,28 +192,20 @@ def smoothed(state: np.ndarray, base: int, kurtosis: float, function: int) -> tu
     # Four terms at a time, whose powers do not wait for each other.
     power, square = 1.0, rho * rho
     fourth = square * square
-    change = total = derivative = 0.0
+    lost = slope = 0.0
     for order in range(0, HERMITE_TERMS, 4):
-        one, two, three, four = (
-            table[HERMITE + order],
-            table[HERMITE + order + 1],
-            table[HERMITE + order + 2],
-            table[HERMITE + order + 3],
+        place = LOSS + order
+        lost += power * ((table[place] + table[place + 1] * rho) + (table[place + 2] + table[place + 3] * rho) * square)
+        place = SLOPE + order
+        slope += power * (
+            (table[place] + table[place + 1] * rho) + (table[place + 2] + table[place + 3] * rho) * square
         )
-        derivative += power * (
-            (one * (order + 1) + two * (order + 2) * rho) + (three * (order + 3) + four * (order + 4) * rho) * square
-        )
-        first, second = power * rho, power * square
-        change += (one * (1 - first) + two * (1 - second)) + (
-            three * (1 - first * square) + four * (1 - second * square)
-        )
-        total += (one + two) + (three + four)
         power *= fourth
     state[base + MEAN], state[base + VARIANCE], state[base + COVARIANCE] = (
         mean,
         spread,
-        spread - change * spread / total,
+        spread - (1 - rho) * lost * spread / table[LOSS],
     )
     state[base + CHANGE] = 0.0
     state[base + THIRD], state[base + FOURTH] = table[CENTRAL_THIRD], table[CENTRAL_FOURTH] - 3 * spread * spread
-    return table[HERMITE] / total, derivative * (1 - rho) / change if change > 0 else 1.0
+    return table[SLOPE] / table[LOSS], slope / lost

@@ -17,9 +17,9 @@ FIELDS = 8
 GROUPS = 24
 PROFILE = HEADER + GROUPS * FIELDS
 # Rows of the map's height behind the groups: two profiles and room to work, with a window's padding and weights besides.
-PROFILE_ROWS = 6
+PROFILE_ROWS = 8
 LARGEST_KERNEL = 31
-SPARE = 2 * LARGEST_KERNEL
+SPARE = 4 * LARGEST_KERNEL
 STACK = 12
 
 DONE, TOO_MANY_GROUPS, WINDOW_TOO_LARGE, SHAPES_DIFFER, UNEVEN_POOLING, TOO_DEEP, NO_POSITIONS, NOT_JOINED = range(8)

@@ -78,57 +78,133 @@ def total(numbers: np.ndarray) -> float:
 
 
 @compiled
-def padded(values: np.ndarray, padding: int, target: np.ndarray) -> None:
-    """The values with that many zeros before and behind them."""
+def surround(values: np.ndarray, padding: int) -> None:
+    """Zeros in place of the first and of the last `padding` values."""
     for index in range(padding):
-        target[index] = target[padding + values.size + index] = 0.0
-    for index in range(values.size):
-        target[padding + index] = values[index]
+        values[index] = values[values.size - 1 - index] = 0.0
 
 
 @compiled
-def window_sums(values: np.ndarray, weights: np.ndarray, stride: int, sums: np.ndarray) -> None:
-    """Weighted sums over windows of padded values; an odd number of weights.
+def window_sums(values: np.ndarray, kernel: int, stride: int, sums: np.ndarray) -> float:
+    """Sums over windows of padded values; returns the sum of all of them.
 
-    Three taps, then two at a time, and a loop each: the compiler takes several positions at once where they are neighbours.
+    Four neighbours at a time, which the compiler takes as one: where each tap goes through all positions, every sum is stored
+    and loaded again for the next tap.
     """
-    kernel = weights.size
-    if stride > 1 or kernel < 3:
-        for position in range(sums.size):
-            sums[position] = 0.0
-            for tap in range(kernel):
-                sums[position] += weights[tap] * values[position * stride + tap]
-        return
-    one, two, three = weights[0], weights[1], weights[2]
-    for position in range(sums.size):
-        sums[position] = one * values[position] + two * values[position + 1] + three * values[position + 2]
-    for tap in range(3, kernel, 2):
-        one, two = weights[tap], weights[tap + 1]
-        for position in range(sums.size):
-            sums[position] += one * values[position + tap] + two * values[position + tap + 1]
+    whole = sums.size // 4 * 4 if stride == 1 else 0
+    first = second = third = fourth = 0.0
+    for position in range(0, whole, 4):
+        one = two = three = four = 0.0
+        for place in range(position, position + kernel):
+            one += values[place]
+            two += values[place + 1]
+            three += values[place + 2]
+            four += values[place + 3]
+        sums[position], sums[position + 1], sums[position + 2], sums[position + 3] = one, two, three, four
+        first += one
+        second += two
+        third += three
+        fourth += four
+    for position in range(whole, sums.size):
+        one = 0.0
+        for place in range(position * stride, position * stride + kernel):
+            one += values[place]
+        sums[position] = one
+        first += one
+    return (first + second) + (third + fourth)
 
 
 @compiled
-def tap_means(root: np.ndarray, kernel: int, stride: int, out: int, means: np.ndarray) -> None:
-    """The mean root that each tap sees, over all positions of the output, of padded roots."""
-    if stride == 1:
-        # A tap sees what its neighbour sees but for one position at either end.
-        means[0] = total(root[:out])
-        for tap in range(1, kernel):
-            means[tap] = means[tap - 1] + root[tap + out - 1] - root[tap - 1]
-    else:
+def add_window_sums(
+    values: np.ndarray, weights: np.ndarray, kernel: int, stride: int, factor: float, sums: np.ndarray
+) -> None:
+    """Add to each sum `factor` times that of padded values over its window, weighted."""
+    whole = sums.size // 4 * 4 if stride == 1 else 0
+    for position in range(0, whole, 4):
+        one = two = three = four = 0.0
         for tap in range(kernel):
-            means[tap] = 0.0
-            for position in range(out):
-                means[tap] += root[position * stride + tap]
+            weight, place = weights[tap], position + tap
+            one += weight * values[place]
+            two += weight * values[place + 1]
+            three += weight * values[place + 2]
+            four += weight * values[place + 3]
+        sums[position] += factor * one
+        sums[position + 1] += factor * two
+        sums[position + 2] += factor * three
+        sums[position + 3] += factor * four
+    for position in range(whole, sums.size):
+        one = 0.0
+        for tap in range(kernel):
+            one += weights[tap] * values[position * stride + tap]
+        sums[position] += factor * one
+
+
+@compiled
+def tap_means(root: np.ndarray, kernel: int, stride: int, out: int, means: np.ndarray) -> float:
+    """The mean root that each tap sees, over all positions of the output, of padded roots; returns the sum of their squares."""
+    square, share = 0.0, 1 / out
     for tap in range(kernel):
-        means[tap] /= out
+        if tap >= stride:
+            # What the tap one stride before sees, but for one position at either end.
+            means[tap] = means[tap - stride] + (root[tap + (out - 1) * stride] - root[tap - stride]) * share
+        elif stride == 1:
+            means[tap] = total(root[:out]) * share
+        else:
+            seen = 0.0
+            for position in range(out):
+                seen += root[position * stride + tap]
+            means[tap] = seen * share
+        square += means[tap] * means[tap]
+    return square
 
 
 @compiled
 def room_of(state: np.ndarray) -> int:
     """Positions for which a map's row has room."""
     return (state.size - PROFILE - SPARE) // PROFILE_ROWS
+
+
+@compiled
+def through_windows(
+    state: np.ndarray, kernel: int, stride: int, size: int, out: int
+) -> tuple[float, float, float, float]:
+    """`seen_through` where a window fits. size, out: heights of the map and of what is behind the window."""
+    room, padding = room_of(state), (kernel - 1) // 2
+    # The room: sums of the variance and of the change; then padded profiles and the taps' weights.
+    work = state[PROFILE + 2 * room :]
+    summed, changed = work[:out], work[room : room + out]
+    around, wide = size + 2 * padding, room + LARGEST_KERNEL
+    work = work[2 * room :]
+    values, change, root = work[:around], work[wide : wide + around], work[2 * wide : 2 * wide + around]
+    weights = work[3 * wide : 3 * wide + kernel]
+    surround(values, padding)
+    surround(change, padding)
+    surround(root, padding)
+    for position in range(size):
+        values[padding + position] = state[PROFILE + position]
+    for position in range(size):
+        root[padding + position] = math.sqrt(state[PROFILE + position])
+    for position in range(size):
+        change[padding + position] = state[PROFILE + size + position]
+    inside = window_sums(values, kernel, stride, summed) / out
+    changed_inside = window_sums(change, kernel, stride, changed) / out
+    inside_mean = tap_means(root, kernel, stride, out, weights)
+    # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
+    constant = constant_share(state)
+    scale = 1 / (inside * inside - constant * inside_mean * inside_mean)
+    kept, square = inside * scale, constant * inside_mean * inside_mean * scale
+    share = 1 / changed_inside
+    for position in range(out):
+        summed[position] = summed[position] * kept + square
+    for position in range(out):
+        changed[position] *= share
+    add_window_sums(root, weights, kernel, stride, -2 * constant * inside_mean * scale, summed)
+    root = values[:out]
+    for position in range(out):
+        # Rounding must not bring it below 0.
+        summed[position] = max(0.0, summed[position])
+        root[position] = math.sqrt(summed[position])
+    return total(root) / out, inside * inside, inside_mean * inside_mean, changed_inside * changed_inside
 
 
 @compiled
@@ -139,45 +215,19 @@ def seen_through(state: np.ndarray, kernel: int, stride: int) -> tuple[int, floa
     the squared mean, of the runs' squared difference.
     """
     size = int(state[SIZE])
-    padding = (kernel - 1) // 2
-    out = (size + 2 * padding - kernel) // stride + 1
+    out = (size + (kernel - 1) // 2 * 2 - kernel) // stride + 1
     if out < 1 or kernel > LARGEST_KERNEL:
         return 0, 0.0, 0.0, 0.0, 0.0
-    # The room: sums of the profile, of the change and of the mean that a position sees; padded values; weights.
-    room = room_of(state)
-    profile, change = state[PROFILE : PROFILE + size], state[PROFILE + size : PROFILE + 2 * size]
-    work = state[PROFILE + 2 * room :]
-    summed, changed, seen = work[:out], work[room : room + out], work[2 * room : 2 * room + out]
-    values = work[3 * room : 3 * room + size + 2 * padding]
-    weights = work[4 * room + LARGEST_KERNEL : 4 * room + LARGEST_KERNEL + kernel]
-    for tap in range(kernel):
-        weights[tap] = 1.0
-    padded(profile, padding, values)
-    window_sums(values, weights, stride, summed)
-    padded(change, padding, values)
-    window_sums(values, weights, stride, changed)
-    padded(profile, padding, values)
-    for position in range(padding, padding + size):
-        values[position] = math.sqrt(values[position])
-    tap_means(values, kernel, stride, out, weights)
-    window_sums(values, weights, stride, seen)
-    inside_mean = 0.0
-    for tap in range(kernel):
-        inside_mean += weights[tap] * weights[tap]
-    inside, changed_inside = total(summed) / out, total(changed) / out
-    # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
-    constant = constant_share(state)
-    scale = 1 / (inside * inside - constant * inside_mean * inside_mean)
-    missed, square = -2 * constant * inside_mean, constant * inside_mean * inside_mean
-    for position in range(out):
-        summed[position] = max(0.0, (summed[position] * inside + square + missed * seen[position]) * scale)
-    share = 1 / changed_inside
-    for position in range(out):
-        changed[position] *= share
-    root = values[:out]
-    for position in range(out):
-        root[position] = math.sqrt(summed[position])
-    return out, total(root) / out, inside * inside, inside_mean * inside_mean, changed_inside * changed_inside
+    # Loops over the taps of the commonest windows are unrolled.
+    if kernel == 3:
+        root, inside, inside_mean, changed = through_windows(state, 3, stride, size, out)
+    elif kernel == 5:
+        root, inside, inside_mean, changed = through_windows(state, 5, stride, size, out)
+    elif kernel == 7:
+        root, inside, inside_mean, changed = through_windows(state, 7, stride, size, out)
+    else:
+        root, inside, inside_mean, changed = through_windows(state, kernel, stride, size, out)
+    return out, root, inside, inside_mean, changed
 
 
 @compiled

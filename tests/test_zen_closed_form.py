@@ -20,7 +20,7 @@ from SearchSpace import load_search_space
 from SearchSpace.mutation import mutate
 from ZeroShotProxy import ProxyFailure, ScoringSettings, score
 from ZeroShotProxy.compute_zen_closed_form import Beginnings, ClosedForm
-from ZeroShotProxy.mean_field_activations import evaluated_moments
+from ZeroShotProxy.mean_field_activations import LOSS, SLOPE, evaluated_moments
 
 ROOT = Path(__file__).parent.parent
 ROWS = json.loads((ROOT / "tests/golden/zen_monte_carlo.json").read_text())["rows"]
@@ -85,7 +85,9 @@ def test_moments_of_hard_swish_and_sigmoid_against_a_fine_sum():
         moments = evaluated_moments(function, 0.0, 1.0)
         assert moments[0] == pytest.approx((weight * value).sum(), abs=1e-5)
         assert moments[1] == pytest.approx((weight * value**2).sum(), abs=1e-5)
-        assert moments[6] == pytest.approx((weight * value * z).sum() ** 2, abs=1e-5)
+        assert moments[SLOPE] == pytest.approx((weight * value * z).sum() ** 2, abs=1e-5)
+        # Without correlation all of the variance is lost.
+        assert moments[LOSS] == pytest.approx(moments[1] - moments[0] ** 2, abs=2e-5)
 
 
 @pytest.mark.parametrize(
