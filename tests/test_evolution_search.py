@@ -233,7 +233,7 @@ def register_netblocks_dict(netblocks_dict):
 
 def test_a_block_of_ones_own_takes_one_short_file_and_two_lines(tmp_path):
     assert len(INVERTED_RESIDUAL.splitlines()) < 30
-    ignored = shutil.ignore_patterns(".venv", ".git", "save_dir", "golden", "__pycache__")
+    ignored = shutil.ignore_patterns(".venv*", ".git", "save_dir", "golden", "__pycache__")
     copy = shutil.copytree(ROOT, tmp_path / "copy", ignore=ignored)
     (copy / "PlainNet/ABC_Block.py").write_text(INVERTED_RESIDUAL)
     with (copy / "PlainNet/__init__.py").open("a") as file:
