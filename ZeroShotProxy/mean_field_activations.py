@@ -141,8 +141,8 @@ def evaluated_moments(function: int, mean: float, variance: float) -> np.ndarray
 
     function: 0 hard-swish (Howard et al. 2019), 1 swish, 2 sigmoid, as in `PlainNet.mean_field.Smooth`. Curvatures are second
     derivatives, halved, of the first two moments with respect to the relative variance.
-    Of the covariance, correlation rho leaves sum a_n^2 rho^n with Hermite weights a_n. At LOSS stand the coefficients of what is
-    lost, over 1 - rho: of sum a_n^2 (1 - rho^n) / (1 - rho), a polynomial in rho. At SLOPE those of the derivative.
+    Of the covariance, correlation rho leaves sum a_n^2 rho^n with Hermite weights a_n. At LOSS stand the coefficients of what
+    is lost, over 1 - rho: of sum a_n^2 (1 - rho^n) / (1 - rho), a polynomial in rho. At SLOPE those of the derivative.
     """
     result = np.zeros(SLOPE + HERMITE_TERMS)
     z = (np.arange(NODES) - NODES // 2) * NODE_STEP
