@@ -20,7 +20,7 @@ VISDRONE_DIR=${VISDRONE_DIR:-$HOME/data/VisDrone}
 TRAIN_DIR=$VISDRONE_DIR/VisDrone2019-DET-train VAL_DIR=$VISDRONE_DIR/VisDrone2019-DET-val
 CLASSIFIER_DATA=${CLASSIFIER_DATA:-cifar10} CLASSIFIER_DIR=${CLASSIFIER_DIR:-$HOME/data/pytorch_cifar10}
 CLASSIFIER_EPOCHS=${CLASSIFIER_EPOCHS:-30} CLASSIFIER_SIZE=${CLASSIFIER_SIZE:-64}
-EPOCHS=${EPOCHS:-300} IMAGE_SIZE=${IMAGE_SIZE:-640} IMAGE_HEIGHT=${IMAGE_HEIGHT:-384}
+IMAGE_SIZE=${IMAGE_SIZE:-640} IMAGE_HEIGHT=${IMAGE_HEIGHT:-384}
 DETECTOR_BATCH=${DETECTOR_BATCH:-28} WORKERS_PER_GPU=${WORKERS_PER_GPU:-4}
 detector=(--neck_channels 128 --head_channels 128 --tiny_radius 1.0 --keep_ratio)
 where=(--dist_mode cpu)
@@ -36,9 +36,10 @@ if [[ ${SMOKE:-} == 1 ]]; then
     # From the project's folder, whose rooms `python -m` looks for.
     (cd "$ROOT" && "$PYTHON" -m Detection.visdrone synthetic --output "$SAVE_DIR/scenes" --images 8)
     CLASSIFIER_DATA=fake CLASSIFIER_DIR=$SAVE_DIR CLASSIFIER_EPOCHS=1 CLASSIFIER_SIZE=32
-    EPOCHS=2 IMAGE_SIZE=160 IMAGE_HEIGHT=96 DETECTOR_BATCH=4 WORKERS_PER_GPU=0
+    EPOCHS=${EPOCHS:-2} IMAGE_SIZE=160 IMAGE_HEIGHT=96 DETECTOR_BATCH=4 WORKERS_PER_GPU=0
     detector=(--neck_channels 32 --head_channels 32 --tiny_radius 1.0 --keep_ratio)
 fi
+EPOCHS=${EPOCHS:-300}
 [[ -d $TRAIN_DIR && -d $VAL_DIR ]] || {
     echo "There is no $TRAIN_DIR, or no $VAL_DIR: set VISDRONE_DIR, or SMOKE=1 for synthetic scenes" >&2
     exit 2

@@ -10,7 +10,7 @@
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/search_common.sh"
 
-results=${SAVE_DIR:-$ROOT/save_dir/cifar_sample} EPOCHS=${EPOCHS:-12} EVOLUTION_MAX_ITER=${EVOLUTION_MAX_ITER:-5000}
+results=${SAVE_DIR:-$ROOT/save_dir/cifar_sample}
 mkdir -p "$results"
 data=(--dataset cifar10 --download)
 if [[ -n ${DATA_ARCHIVE:-} ]]; then
@@ -18,9 +18,10 @@ if [[ -n ${DATA_ARCHIVE:-} ]]; then
     DATA_DIR=$results/data/cifar10
 fi
 [[ -n ${DATA_DIR:-} ]] && data=(--dataset cifar10 --data_dir "$DATA_DIR")
-batch=64
 if [[ ${SMOKE:-} == 1 ]]; then
-    EPOCHS=2 batch=16
+    EPOCHS=${EPOCHS:-2} batch=16
+else
+    EPOCHS=${EPOCHS:-12} EVOLUTION_MAX_ITER=${EVOLUTION_MAX_ITER:-5000} batch=64
 fi
 machine=(--dist_mode cpu) validation_machine=()
 if [[ -n ${GPU:-} ]]; then

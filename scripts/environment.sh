@@ -24,6 +24,20 @@ if [[ ${1:-} == --help || ${1:-} == -h ]]; then
     exit 0
 fi
 
+# refuse SENTENCE: what is wrong with what the user gave, and the status for it.
+refuse() {
+    echo "$(basename "$0"): $1" >&2
+    exit 2
+}
+
+# Overrides that are looked at by every script, before anything else is done.
+for name in EVOLUTION_MAX_ITER POPULATION_SIZE BATCH_SIZE WORKERS SEED EPOCHS PROCESSES TRAIN_BATCH_SIZE TRAIN_WORKERS; do
+    [[ ${!name:-0} =~ ^[0-9]+$ ]] || refuse "$name is ${!name}: it must be a whole number"
+done
+[[ ${GPU:-0} =~ ^[0-9]+(,[0-9]+)*$ ]] || refuse "GPU is $GPU: it must be the number of a GPU, several with commas between, or empty"
+[[ -z ${SAVE_DIR:-} || ! -e $SAVE_DIR || -d $SAVE_DIR ]] || refuse "SAVE_DIR is $SAVE_DIR, which is not a folder"
+unset name
+
 ensure_environment() {
     [[ -z $OWN_PYTHON ]] || return 0
     local requirements=$ROOT/$1 stamp

@@ -12,7 +12,8 @@ ensure_environment requirements.txt
 
 export SAVE_DIR=${SAVE_DIR:-$ROOT/save_dir/quickstart}
 export ZERO_SHOT_SCORE=${ZERO_SHOT_SCORE:-ZenClosedForm}
-export EVOLUTION_MAX_ITER=${EVOLUTION_MAX_ITER:-100000} BATCH_SIZE=${BATCH_SIZE:-16}
+[[ ${SMOKE:-} == 1 ]] || export EVOLUTION_MAX_ITER=${EVOLUTION_MAX_ITER:-100000}
+export BATCH_SIZE=${BATCH_SIZE:-16}
 # No latency budget, and no word about it, unless one is given.
 export BUDGET_LATENCY=${BUDGET_LATENCY-}
 # The winner's score is checked by forward passes.

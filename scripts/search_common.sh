@@ -32,7 +32,7 @@ search() {
     local save_dir=${SAVE_DIR:-$ROOT/save_dir/$name}
     local resolution=${RESOLUTION:-32} classes=${CLASSES:-10}
     if [[ ${SMOKE:-} == 1 ]]; then
-        EVOLUTION_MAX_ITER=16 POPULATION_SIZE=16 BATCH_SIZE=4
+        EVOLUTION_MAX_ITER=${EVOLUTION_MAX_ITER:-16} POPULATION_SIZE=${POPULATION_SIZE:-16} BATCH_SIZE=4
     fi
     local options=(
         --zero_shot_score "${ZERO_SHOT_SCORE:-Zen}"

@@ -56,7 +56,7 @@ train_cifar() {
             has_images "$folder" || continue
         fi
         if [[ ${SMOKE:-} == 1 ]]; then
-            data=(--dataset fake --fake_images 32 --epochs 2 --warmup 1 --workers_per_gpu 0 --batch_size_per_gpu 16)
+            data=(--dataset fake --fake_images 32 --epochs "${EPOCHS:-2}" --warmup 0 --workers_per_gpu 0 --batch_size_per_gpu 16)
         elif ((epochs <= 5)); then
             data+=(--warmup 0)
         fi
@@ -82,7 +82,7 @@ distil_imagenet() {
         teacher+=(--teacher_pretrained)
     fi
     if [[ ${SMOKE:-} == 1 ]]; then
-        data=(--dataset fake --fake_images 32 --num_classes 10 --input_image_size 64 --epochs 2 --warmup 1)
+        data=(--dataset fake --fake_images 32 --num_classes 10 --input_image_size 64 --epochs "${EPOCHS:-2}" --warmup 0)
         data+=(--workers_per_gpu 0 --batch_size_per_gpu 16)
         teacher=(--teacher_arch "${TEACHER_ARCH:-resnet18}" --teacher_input_image_size 64 --teacher_untrained)
     fi

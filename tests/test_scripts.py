@@ -51,6 +51,25 @@ def smoke(name, folder, python, **environment):
     return result
 
 
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [("EPOCHS", "abc"), ("EVOLUTION_MAX_ITER", "-1"), ("POPULATION_SIZE", "1.5"), ("GPU", "x"), ("SAVE_DIR", "file")],
+)
+@pytest.mark.parametrize("name", sorted(SCRIPTS))
+def test_an_override_that_cannot_be_is_named(name, override, value, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = run(name, tmp_path, **{override: value})
+    assert result.returncode == 2 and not result.stdout
+    assert result.stderr.startswith(f"{name}.sh: {override} is {value}") and result.stderr.count("\n") == 1
+
+
+def test_what_is_given_holds_in_a_smoke_run_too(tmp_path, warm_python):
+    smoke("Params_NAS_cifar_params1M", tmp_path, warm_python, EVOLUTION_MAX_ITER="24", POPULATION_SIZE="20", EPOCHS="1")
+    settings = json.loads((tmp_path / "out/config.json").read_text())["settings"]
+    assert (settings["evolution_max_iter"], settings["population_size"]) == (24, 20)
+    assert len((tmp_path / "out/cifar10_1440epochs/log.csv").read_text().splitlines()) == 2
+
+
 def files(folder, *names):
     missing = [name for name in names if not (folder / "out" / name).is_file()]
     assert not missing
