@@ -86,15 +86,22 @@ class LatencyTable:
 
     @classmethod
     def create(cls, path: Path, device: str, *, fuses: bool) -> LatencyTable:
-        """A new, empty table. fuses: the device's library folds normalisation and sums into convolutions."""
+        """A new, empty table. fuses: the device's library folds normalisation and sums into convolutions.
+
+        Raises LatencyError where the file cannot be written.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)
-        with sqlite3.connect(part) as connection:
-            connection.executescript(_SCHEMA)
-            meta = {"version": _VERSION, "device": device, "fuses": str(int(fuses))}
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-        connection.close()
+        try:
+            with sqlite3.connect(part) as connection:
+                connection.executescript(_SCHEMA)
+                meta = {"version": _VERSION, "device": device, "fuses": str(int(fuses))}
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            connection.close()
+        except sqlite3.Error as error:
+            part.unlink(missing_ok=True)
+            raise LatencyError(f"{path} cannot be written: {error}. Is the disk full?") from error
         part.replace(path)
         return cls.open(path)
 
