@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -27,11 +28,26 @@ def process_group(device: str) -> Iterator[str]:
     store = distributed.PrefixStore(f"restart {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
     # Gloo stays for values that are on the CPU, which then need not wait for the GPU.
     engines = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-    distributed.init_process_group(engines, store=store, rank=rank, world_size=processes)
+    with _output_to_errors():
+        distributed.init_process_group(engines, store=store, rank=rank, world_size=processes)
     try:
         yield device
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def _output_to_errors() -> Iterator[None]:
+    """What compiled code writes to standard output goes to standard error: Gloo of torch 2.9 names its connections there."""
+    sys.stdout.flush()
+    output, errors = 1, 2
+    kept = os.dup(output)
+    os.dup2(errors, output)
+    try:
+        yield
+    finally:
+        os.dup2(kept, output)
+        os.close(kept)
 
 
 def place() -> tuple[int, int]:
