@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # GhostShuffle network for CIFAR-10 under 1M parameters and 18 layers, by Zen-Score; on a GPU (GPU=N), or with the table of a
 # device (LATENCY_TABLE=FILE), also within 6 ms an image of 640 x 640.
+#
+#   BUDGET_LATENCY    seconds an image of 640 x 640, batch 1. A processor's single thread takes longer than 6 ms (the start: 95 ms on a busy EPYC core):
+#                     without GPU and LATENCY_TABLE there is no budget unless this is given. Then the calibrated table
+#                     of this processor predicts, where the cache or LATENCY_TABLE has one (docs/latency.md has the command);
+#                     else what is accepted is measured.
 source "$(dirname "${BASH_SOURCE[0]}")/search_common.sh"
 
 SPACE=ghostshuffle START=$GHOSTSHUFFLE_1M_START CLASSES=10
@@ -10,7 +15,7 @@ if [[ -n ${GPU:-}${LATENCY_TABLE:-} ]]; then
     BUDGET_LATENCY=${BUDGET_LATENCY-6e-3}
 elif [[ -z ${BUDGET_LATENCY+set} ]]; then
     echo "The budget of 6 ms is left out: it goes with GPU=N or LATENCY_TABLE=FILE, since a processor's single thread takes" \
-        "longer. BUDGET_LATENCY=SECONDS sets another" >&2
+        "longer. BUDGET_LATENCY=SECONDS sets one for this processor; docs/latency.md says how to find it" >&2
 fi
 if [[ -n ${BUDGET_LATENCY:-} ]]; then
     set -- --latency_batch_size 1 --latency_resolution 640 ${LATENCY_TABLE:+--latency_table "$LATENCY_TABLE"} "$@"
