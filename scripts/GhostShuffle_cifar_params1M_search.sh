@@ -2,10 +2,10 @@
 # GhostShuffle network for CIFAR-10 under 1M parameters and 18 layers, by Zen-Score; on a GPU (GPU=N), or with the table of a
 # device (LATENCY_TABLE=FILE), also within 6 ms an image of 640 x 640.
 #
-#   BUDGET_LATENCY    seconds an image of 640 x 640, batch 1. A processor's single thread takes longer than 6 ms (the start: 95 ms on a busy EPYC core):
-#                     without GPU and LATENCY_TABLE there is no budget unless this is given. Then the calibrated table
-#                     of this processor predicts, where the cache or LATENCY_TABLE has one (docs/latency.md has the command);
-#                     else what is accepted is measured.
+#   BUDGET_LATENCY    seconds an image of 640 x 640, batch 1. The network that the search starts from takes 95 ms on one thread of
+#                     an EPYC processor: without GPU and LATENCY_TABLE there is no budget unless this is given. Then the calibrated
+#                     table of this processor predicts, where there is one (docs/latency.md has the command); else what is
+#                     accepted is measured.
 source "$(dirname "${BASH_SOURCE[0]}")/search_common.sh"
 
 SPACE=ghostshuffle START=$GHOSTSHUFFLE_1M_START CLASSES=10

@@ -16,8 +16,9 @@ import ZenNet
 from Latency.calibration import fit
 from Latency.errors import LatencyError
 from Latency.interpolation import LayerCurve, non_negative_least_squares
+from Latency.layer_times import LayerTimes
 from Latency.layers import Layer, list_layers
-from Latency.predictor import LatencyModel, LayerTimes, open_model
+from Latency.predictor import LatencyModel, open_model
 from Latency.table import Conditions, LatencyTable, TimedNetwork
 from Latency.visited import covering_networks, random_networks
 from PlainNet import Style
