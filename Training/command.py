@@ -19,11 +19,11 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from Interface.running import FAILED, log_to
 from DataLoader import DATASETS, DataSettings, training_loader, validation_loader
 from Interface.apex import find_apex
 from Interface.files import write_text
 from Interface.options import InputError, device_name
-from Interface.running import FAILED, log_to
 from Training import checkpoints, record
 from Training.coupling import with_synchronised_norms
 from Training.dry_run import dry_run

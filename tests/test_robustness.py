@@ -311,6 +311,33 @@ def test_an_interrupt_at_a_random_moment(script, tmp_path, warm_python):
     assert not list(tmp_path.rglob("*.part"))
 
 
+# An interrupt at the next import but SKIPPED after Interface.running, which scripts import before all else of the project.
+AT_AN_IMPORT = f"""
+import os, runpy, signal, sys
+sys.path.insert(0, {str(ROOT)!r})
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Interrupting:
+    left = int(sys.argv[2])
+    def find_spec(self, name, path=None, target=None):
+        if "run" in vars(sys.modules.get("Interface.running", os)):
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+            self.left -= 1
+sys.meta_path.insert(0, Interrupting())
+del sys.argv[2], sys.argv[0]
+"""
+
+
+@pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "gsnet"])
+def test_an_interrupt_while_a_script_imports(script, tmp_path):
+    for skipped in (0, random.randrange(1, 15)):
+        command = [sys.executable, "-c", AT_AN_IMPORT + FROM_FILE, script, str(skipped)]
+        command += arguments_of(good(script, tmp_path))
+        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert (result.returncode, result.stderr) == (130, ""), (skipped, result.stderr)
+        assert not result.stdout
+
+
 WRITING = {
     "evolution_search": (
         "--origin",
