@@ -38,6 +38,7 @@ class BranchBlock(Block):
 
     @property
     def stride(self) -> int:  # type: ignore[override]
+        """How many pixels the window moves: the same in all branches."""
         return self.branches[0].stride
 
     @lazy

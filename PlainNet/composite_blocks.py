@@ -73,6 +73,7 @@ class BodyBlock(Block):
 
     @lazy
     def stride(self) -> int:  # type: ignore[override]
+        """How many pixels the window moves: that of the blocks inside, multiplied."""
         product = 1
         for block in self.body:
             product *= block.stride
