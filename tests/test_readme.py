@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +78,52 @@ def test_command_of_the_readme(command, folder, warm_python):
 def test_python_of_the_readme(folder):
     block = next(b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if b.startswith("import PlainNet"))
     subprocess.run([sys.executable, "-c", block], cwd=folder, check=True, capture_output=True)
+
+
+def test_the_block_the_space_and_the_proxy_of_the_readme(tmp_path):
+    """Each is put where the README says, in a copy of the project, and used."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in ROOT.iterdir():
+        if path.name in ("PlainNet", "ZeroShotProxy"):
+            shutil.copytree(path, copy / path.name)
+        elif path.name not in ("save_dir", ".git"):
+            (copy / path.name).symlink_to(path)
+    for script in ("compute_score.py", "evolution_search.py"):
+        (copy / script).unlink()
+        shutil.copy(ROOT / script, copy / script)
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    block, registration, space, proxy = blocks[1:]
+    (copy / "PlainNet/ABC_Block.py").write_text(block)
+    with (copy / "PlainNet/__init__.py").open("a") as package:
+        package.write("\n" + registration)
+    (copy / "space.py").write_text(space)
+    (copy / "ZeroShotProxy/compute_width_score.py").write_text(proxy)
+    registry = copy / "ZeroShotProxy/registry.py"
+    line = re.search(r'`("Width": .*,)`', README)[1]
+    registry.write_text(registry.read_text().replace('    "Random": ', f'    {line}\n    "Random": '))
+    start = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)"
+    small = (
+        "--evolution_max_iter",
+        "30",
+        "--population_size",
+        "8",
+        "--budget_model_size",
+        "100e3",
+        "--zero_shot_score",
+        "Width",
+    )
+    uses = {
+        "score": ("compute_score.py", "--plainnet_struct", start, "--zero_shot_score", "Width"),
+        "block": ("evolution_search.py", "--search_space_list", "PlainNet/ABC_Block.py", "--save_dir", "block", *small),
+        "space": (
+            *("evolution_search.py", "--origin", "--fix_initialize", "--search_space", "space.py"),
+            *("--plainnet_struct", start, "--save_dir", "space", *small),
+        ),
+    }
+    for command in uses.values():
+        result = subprocess.run([sys.executable, *command], cwd=copy, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+    assert "SuperMobileK3(" in (copy / "block/best_structure.txt").read_text()
+    lint = [sys.executable, "-m", "ruff", "check", "PlainNet/ABC_Block.py", "ZeroShotProxy/compute_width_score.py"]
+    assert subprocess.run(lint, cwd=copy, capture_output=True, check=False).returncode == 0
