@@ -16,8 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import PlainNet
-from Interface.options import InputError, OptionParser, positive_int
 from Interface.running import run
+from Interface.options import InputError, OptionParser, positive_int
 from PlainNet import UNITS, BlockReport, Cost, Network, Style
 from ZenNet.catalogue import list_models, published
 

@@ -22,8 +22,8 @@ from pathlib import Path
 
 import PlainNet
 import ZenNet
-from Interface.options import InputError, OptionParser, device_name, positive_float, positive_int
 from Interface.running import log_to, run
+from Interface.options import InputError, OptionParser, device_name, positive_float, positive_int
 from Latency import command
 from ModelLoader.options import add_network_options
 from PlainNet import Style

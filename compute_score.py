@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import PlainNet
-from Interface.options import InputError, OptionParser, device_name, positive_float, positive_int
 from Interface.running import FAILED, run
+from Interface.options import InputError, OptionParser, device_name, positive_float, positive_int
 from PlainNet import Network, StructureError, Style
 from ZeroShotProxy import (
     Needs,

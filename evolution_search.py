@@ -16,11 +16,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from Interface.running import FAILED, log_to, run
 from Evolution import runner
 from Evolution.options import parse_options, run_options, settings_from
 from Evolution.search import SearchFailed
 from Evolution.settings import SearchError
-from Interface.running import FAILED, log_to, run
 from SearchSpace import SearchSpaceError
 from ZeroShotProxy import UnknownProxyError
 

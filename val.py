@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from DataLoader import DATASETS
 from Interface.running import run
+from DataLoader import DATASETS
 from Validation.options import option_parser
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from Detection import validation_command
 from Interface.running import run
+from Detection import validation_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -39,6 +39,8 @@ def data_set(settings: DataSettings, train: bool, transform: v2.Transform | None
         return _image_folder(split, transform)
     if settings.kind.cifar:
         return _cifar(settings, train, transform)
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}: --data_dir takes one with {splits[0]}/CLASS/IMAGE")
     raise InputError(f"{folder} has no folder {' or '.join(splits)}: --data_dir takes one with {splits[0]}/CLASS/IMAGE")
 
 

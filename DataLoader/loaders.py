@@ -31,16 +31,24 @@ class Share(Protocol):
     """What decides which images a process sees: batches of one process, the processes, and the seed of the order."""
 
     @property
-    def batch_size(self) -> int: ...
+    def batch_size(self) -> int:
+        """Images of one process and step."""
+        ...
 
     @property
-    def seed(self) -> int: ...
+    def seed(self) -> int:
+        """What the order of the images follows from."""
+        ...
 
     @property
-    def rank(self) -> int: ...
+    def rank(self) -> int:
+        """This process, from 0."""
+        ...
 
     @property
-    def processes(self) -> int: ...
+    def processes(self) -> int:
+        """How many there are."""
+        ...
 
 
 class EpochSampler(Sampler[tuple[int, int]]):

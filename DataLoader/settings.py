@@ -81,6 +81,7 @@ class DataSettings:
 
     @property
     def kind(self) -> Kind:
+        """What is known of the data set by its name."""
         return DATASETS[self.dataset]
 
     @property

@@ -29,13 +29,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from Interface.running import log_to, run
 from Detection.checkpoint import LoadedDetector, description, load_detector
 from Detection.detector import Detector
 from Detection.preprocessing import Preprocessing
 from Detection.priors import clipped, decode, priors
 from Interface.files import written_whole
 from Interface.options import OptionParser, positive_int
-from Interface.running import log_to, run
 from ModelLoader.exporting import export
 
 _LOG = logging.getLogger(__name__)

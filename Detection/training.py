@@ -129,7 +129,7 @@ class DetectionTrainer(Trainer):
         loss, positives = (float(value) / images for value in total)
         return {
             "epoch": self.epoch,
-            "lr": self._rate(self.epoch, self.steps_done - 1),
+            "lr": self.rate(self.epoch, self.steps_done - 1),
             "train_loss": loss,
             "positives": positives,
             "val_AP": accuracy.ap,

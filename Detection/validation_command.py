@@ -6,12 +6,12 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
+from Interface.running import log_to
 from Detection.coco_format import REGIONS
 from Detection.data_sets import FORMATS
 from Detection.report import PROTOCOLS, as_text, evaluated
 from Detection.score_files import read_files
 from Interface.options import InputError, OptionParser, positive_int
-from Interface.running import log_to
 
 
 def parser(description: str) -> OptionParser:

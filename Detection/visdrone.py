@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from Interface.running import run
 from Detection.coco_format import REGIONS, to_coco
 from Detection.data_sets import FORMATS, read_data_set
 from Detection.synthetic import SyntheticSettings, write_synthetic
 from Detection.visdrone_format import read_visdrone, sanity
 from Interface.files import write_text
 from Interface.options import OptionParser, positive_int
-from Interface.running import run
 
 _TASKS = ("convert", "stats", "synthetic")
 

@@ -43,7 +43,10 @@ class OptionParser(argparse.ArgumentParser):
         return known
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message}. See {self.prog} --help\n")
+        self.exit(
+            BAD_INPUT,
+            f"{self.prog}: {message.rstrip('.?')}{'?' if message.endswith('?') else '.'} See {self.prog} --help\n",
+        )
 
     def _unknown(self, argument: str) -> str:
         options = [name for action in self._actions for name in action.option_strings]

@@ -1,4 +1,7 @@
-"""How a script starts and ends: one sentence for an error, and an exit status that means something."""
+"""How a script starts and ends: one sentence for an error, and an exit status that means something.
+
+Scripts import this before anything else of the project, so that an interrupt while the rest is imported ends as one later does.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,23 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
 from Interface.options import BAD_INPUT, InputError
 
 FAILED = 1
 INTERRUPTED = 130
 UNREAD = 141
+
+
+def _interrupted_outside_run(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """No traceback for Ctrl-C while a script imports what it needs, or when its main has returned."""
+    if issubclass(kind, KeyboardInterrupt):
+        raise SystemExit(INTERRUPTED)
+    sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _interrupted_outside_run
 
 
 def run(main: Callable[[], int], bad_input: tuple[type[Exception], ...] = ()) -> int:

@@ -17,7 +17,7 @@ from Latency.layers import Layer, list_layers
 from Latency.predictor import LatencyModel, Measure
 from Latency.table import Calibration, Conditions, LatencyTable, TimedNetwork
 from PlainNet import Network, Style
-from PlainNet.block import PLAIN
+from PlainNet.style import PLAIN
 
 CHAINS = 100
 CALIBRATION_NETWORKS = 40

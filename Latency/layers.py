@@ -19,11 +19,11 @@ from typing import NamedTuple
 from Latency.errors import LatencyError
 from PlainNet import Block, Network, Style, SuperBlock
 from PlainNet.basic_blocks import BN, HS, RELU, SE, AdaptiveAvgPool, Flatten, Linear, MaxPool, Swish
-from PlainNet.block import PLAIN
 from PlainNet.branch_blocks import MultiCatBlock, MultiSumBlock
 from PlainNet.composite_blocks import ResBlock, Sequential
 from PlainNet.convolutions import ConvDW, ConvKX, GhostConv
 from PlainNet.ghost_shuffle_block import GhostShuffleBlock
+from PlainNet.style import PLAIN
 
 REGULAR, DEPTHWISE = "Regular", "Depthwise"
 ADD = "Add"

@@ -16,7 +16,8 @@ from Latency.layer_times import LARGEST_MEMORY, LayerTimes
 from Latency.layers import DEPTHWISE, Layer, Listing, classifier_layers, list_layers
 from Latency.table import Calibration, Conditions, LatencyTable
 from PlainNet import Block, Network, Style, SuperBlock
-from PlainNet.block import PLAIN, made
+from PlainNet.block import made
+from PlainNet.style import PLAIN
 
 TERMS = ("dense", "depthwise", "between", "layers", "network")
 UNCALIBRATED = (1.0, 1.0, 1.0, 0.0, 0.0)

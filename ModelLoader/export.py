@@ -13,8 +13,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from Interface.options import OptionParser, positive_int
 from Interface.running import log_to, run
+from Interface.options import OptionParser, positive_int
 from ModelLoader import expected_input
 from ModelLoader.options import add_network_options, network_of
 

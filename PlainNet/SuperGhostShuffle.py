@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from PlainNet.basic_blocks import HS
-from PlainNet.block import Block, Style, interned
+from PlainNet.block import Block, interned
 from PlainNet.errors import StructureError
 from PlainNet.ghost_shuffle_block import GhostShuffleBlock
+from PlainNet.style import Style
 from PlainNet.super_blocks import Blocks, SuperBlock, depthwise_bn, ghost_bn, squeeze_excite
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from PlainNet.basic_blocks import RELU
-from PlainNet.block import Block, Style, interned
+from PlainNet.block import Block, interned
+from PlainNet.style import Style
 from PlainNet.super_blocks import Blocks, SuperBlock, conv_bn, conv_bn_relu, residual, squeeze_excite
 
 

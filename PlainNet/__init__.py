@@ -25,10 +25,12 @@ from PlainNet import (
     ghost_shuffle_block,
     super_blocks,
 )
-from PlainNet.block import DEPLOYED, NO_COST, PLAIN, UNITS, Block, Cost, Style, smart_round
+from PlainNet.block import Block, smart_round
+from PlainNet.costs import NO_COST, Cost
 from PlainNet.errors import StructureError
 from PlainNet.network import BlockReport, Network
 from PlainNet.parser import Reader
+from PlainNet.style import DEPLOYED, PLAIN, UNITS, Style
 from PlainNet.super_blocks import SuperBlock
 
 __all__ = [

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from PlainNet import mean_field
-from PlainNet.block import NO_COST, PLAIN, Block, Cost, Figures, Style, convolution_cost, window_output
+from PlainNet.block import Block
+from PlainNet.costs import NO_COST, Cost, Figures, convolution_cost, window_output
 from PlainNet.errors import StructureError
 from PlainNet.mean_field import Steps
 from PlainNet.primitive import Primitive, SameWidth
+from PlainNet.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,16 +6,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from PlainNet import mean_field
-from PlainNet.block import (
-    PLAIN,
-    Block,
-    Cost,
-    Style,
-)
+from PlainNet.block import Block
 from PlainNet.composite_blocks import Sequential
+from PlainNet.costs import Cost
 from PlainNet.errors import StructureError
 from PlainNet.lazy import lazy
 from PlainNet.mean_field import Steps
+from PlainNet.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,6 +38,7 @@ class BranchBlock(Block):
 
     @property
     def stride(self) -> int:  # type: ignore[override]
+        """How many pixels the window moves: the same in all branches."""
         return self.branches[0].stride
 
     @lazy

@@ -9,25 +9,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from PlainNet import mean_field
-from PlainNet.block import (
-    PLAIN,
-    Block,
-    Cost,
-    Figures,
-    Style,
+from PlainNet.block import Block
+from PlainNet.chain import (
     chain_cost,
     chain_figures,
     chain_mean_field,
     chain_output_size,
     chain_widths,
-    convolution_cost,
     first_mismatch,
-    joined_figures,
     mismatch_reason,
 )
+from PlainNet.costs import Cost, Figures, convolution_cost, joined_figures
 from PlainNet.errors import StructureError
 from PlainNet.lazy import lazy
 from PlainNet.mean_field import Steps
+from PlainNet.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,6 +73,7 @@ class BodyBlock(Block):
 
     @lazy
     def stride(self) -> int:  # type: ignore[override]
+        """How many pixels the window moves: that of the blocks inside, multiplied."""
         product = 1
         for block in self.body:
             product *= block.stride

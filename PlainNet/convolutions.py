@@ -11,10 +11,12 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from PlainNet import mean_field
-from PlainNet.block import PLAIN, Block, Cost, Style, convolution_cost, window_output
+from PlainNet.block import Block
+from PlainNet.costs import Cost, convolution_cost, window_output
 from PlainNet.errors import StructureError
 from PlainNet.mean_field import Steps
 from PlainNet.primitive import Primitive, SameWidth
+from PlainNet.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,21 +11,14 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from PlainNet import mean_field
 from PlainNet.basic_blocks import BN
-from PlainNet.block import (
-    PLAIN,
-    Block,
-    Cost,
-    Figures,
-    Style,
-    chain_figures,
-    chain_mean_field,
-    interned,
-    joined_figures,
-)
+from PlainNet.block import Block, interned
+from PlainNet.chain import chain_figures, chain_mean_field
 from PlainNet.composite_blocks import UnitBlock
 from PlainNet.convolutions import ConvDW, GhostConv
+from PlainNet.costs import Cost, Figures, joined_figures
 from PlainNet.errors import StructureError
 from PlainNet.mean_field import Steps
+from PlainNet.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from PlainNet.block import Style
+from PlainNet.style import Style
 
 
 def convolution(

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from PlainNet.basic_blocks import Linear
-from PlainNet.block import PLAIN, Block, Cost, Style, chain_cost, chain_output_size, chain_widths
+from PlainNet.block import Block
+from PlainNet.chain import chain_cost, chain_output_size, chain_widths
 from PlainNet.composite_blocks import validate_chain
+from PlainNet.costs import Cost
 from PlainNet.lazy import lazy
+from PlainNet.style import PLAIN, Style
 
 SPLIT_THRESHOLD = 6
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from PlainNet.block import LARGEST_INTEGER, Block, first_mismatch, interned, mismatch_reason
+from PlainNet.block import LARGEST_INTEGER, Block, interned
+from PlainNet.chain import first_mismatch, mismatch_reason
 from PlainNet.errors import StructureError
 from PlainNet.lazy import remembered
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from PlainNet.block import PLAIN, Block, Figures, Style
+from PlainNet.block import Block
+from PlainNet.costs import Figures
 from PlainNet.lazy import lazy
+from PlainNet.style import PLAIN, Style
 
 
 class Primitive(Block):

@@ -11,22 +11,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from PlainNet.basic_blocks import BN, RELU, SE
-from PlainNet.block import (
-    PLAIN,
-    Block,
-    Cost,
-    Figures,
-    Style,
-    chain_figures,
-    chain_mean_field,
-    chain_output_size,
-    interned,
-    made,
-    smart_round,
-)
+from PlainNet.block import Block, interned, made, smart_round
+from PlainNet.chain import chain_figures, chain_mean_field, chain_output_size
 from PlainNet.composite_blocks import ResBlock, ResBlockProj
 from PlainNet.convolutions import ConvDW, ConvKX, GhostConv
+from PlainNet.costs import Cost, Figures
 from PlainNet.lazy import remembered
+from PlainNet.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from torch import nn

@@ -32,9 +32,16 @@ def save_latest(folder: Path, state: dict[str, Any]) -> None:
 
 
 def save(file: Path, state: dict[str, Any]) -> None:
-    """Write one checkpoint whole."""
+    """Write one checkpoint whole. Raises OSError, of a full disk for instance."""
     with written_whole(file, "wb") as stream:
-        torch.save(state, stream)
+        try:
+            torch.save(state, stream)
+        except RuntimeError as error:
+            # torch goes on to close its archive, and what it then finds amiss hides why it could not be written.
+            cause = error.__context__
+            while cause is not None and not isinstance(cause, OSError):
+                cause = cause.__context__
+            raise cause or error from None
 
 
 def load(file: Path) -> dict[str, Any]:

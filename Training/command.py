@@ -19,13 +19,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from Interface.running import FAILED, log_to
 from DataLoader import DATASETS, DataSettings, training_loader, validation_loader
 from Interface.apex import find_apex
 from Interface.files import write_text
 from Interface.options import InputError, device_name
-from Interface.running import FAILED, log_to
 from Training import checkpoints, record
 from Training.coupling import with_synchronised_norms
+from Training.dry_run import dry_run
 from Training.loop import Trainer
 from Training.networks import build_network
 from Training.optimisers import OptimiserSettings
@@ -293,7 +294,7 @@ def _report_reading(training: DataLoader, validation: DataLoader) -> None:
 
 def _report(trainer: Trainer, options: Namespace) -> None:
     if options.dry_run:
-        found = trainer.dry_run()
+        found = dry_run(trainer)
         epochs, hours = trainer.settings.epochs, found["seconds"] / 3600
         where = (
             "of GPU memory" if trainer.stepper.device.startswith("cuda") else "of memory, reading processes not counted"

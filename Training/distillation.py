@@ -88,6 +88,7 @@ class Distillation(Classification):
 
     @property
     def network(self) -> nn.Module:  # type: ignore[override]
+        """The student, which is the one that is validated."""
         return self.student.network
 
     @property

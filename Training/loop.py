@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import resource
 import signal
 import sys
 import time
@@ -98,31 +97,8 @@ class Trainer:
         self.history, self.status = state["history"], state["training_status_info"]
         _LOG.info("Resuming at epoch %d, step %d", self.epoch, self.steps_done)
 
-    def dry_run(self, steps: int = 2) -> dict[str, float]:
-        """A few batches of training and validation, after which nothing is kept.
-
-        Returns seconds_per_epoch and seconds (of the whole training), and gigabytes: the most memory that this process
-        had, on its GPU or else of the machine.
-        """
-        sampler = self.training.sampler
-        sampler.set_epoch(0)  # type: ignore[attr-defined]
-        seconds = []
-        self.stepper.task.train()
-        begin = time.perf_counter()
-        for step, (images, labels) in zip(range(steps), self.training, strict=False):
-            loss = self.stepper.step(images, labels, 0, step, self._rate(0, step))
-            self._check(float(loss[0]))
-            seconds.append(time.perf_counter() - begin)
-            begin = time.perf_counter()
-        begin = time.perf_counter()
-        self.evaluated(limit=steps)
-        validated = min(steps, len(self.validation))
-        validation = (time.perf_counter() - begin) / validated * len(self.validation)
-        epoch = min(seconds) * sampler.batches + validation  # type: ignore[attr-defined]
-        total = epoch * self.settings.epochs
-        return {"seconds_per_epoch": epoch, "seconds": total, "gigabytes": _gigabytes(self.stepper.device)}
-
-    def _rate(self, epoch: int, step: int) -> float:
+    def rate(self, epoch: int, step: int) -> float:
+        """The learning rate of a step, for the images of all processes together."""
         return self.settings.schedule.rate(epoch, step, (self.training.batch_size or 1) * place()[1])
 
     def evaluated(self, limit: int | None = None) -> Any:
@@ -152,7 +128,7 @@ class Trainer:
         hidden = place()[0] > 0 or not sys.stderr.isatty()
         with tqdm(total=len(self.training), disable=hidden, desc=f"epoch {self.epoch + 1}", leave=False) as bar:
             for images, labels in self.training:
-                lr = self._rate(self.epoch, self.steps_done)
+                lr = self.rate(self.epoch, self.steps_done)
                 self.sums += self.stepper.step(images, labels, self.epoch, self.steps_done, lr)
                 self.steps_done += 1
                 images_seen += len(images)
@@ -173,7 +149,7 @@ class Trainer:
         """Save in the middle of an epoch, after the same step in every process, and leave together."""
         self._stops.settle()
         self.sums = self._total()
-        self._check(float(self.sums[0]))
+        self.check(float(self.sums[0]))
         if place()[0] == 0:
             self._save()
         summed(torch.zeros(1))
@@ -186,7 +162,7 @@ class Trainer:
     def _print_step(self, bar, speed: float, lr: float) -> None:  # type: ignore[no-untyped-def]
         images = self.steps_done * (self.training.batch_size or 1)
         loss, hits = (float(value) / images for value in self.sums)
-        self._check(loss)
+        self.check(loss)
         accuracy = "" if self.settings.mixes else f" top-1 {100 * hits:.1f}%"
         bar.set_postfix_str(f"loss {loss:.3f}{accuracy} {speed:.0f} images/s", refresh=False)
         if self.steps_done % self.settings.print_freq:
@@ -198,7 +174,8 @@ class Trainer:
             *(self.epoch + 1, self.steps_done, total, loss, accuracy, lr, speed, left),
         )
 
-    def _check(self, loss: float) -> None:
+    def check(self, loss: float) -> None:
+        """Raise TrainingFailed where a loss is no longer a number."""
         if not math.isfinite(loss):
             latest = self.folder / checkpoints.LATEST
             kept = (
@@ -210,7 +187,7 @@ class Trainer:
 
     def _end_epoch(self, speed: float) -> None:
         total = self._total()
-        self._check(float(total[0]))
+        self.check(float(total[0]))
         begin = time.perf_counter()
         self.stepper.copy_buffers_from_first()
         accuracy = self._validated()
@@ -237,7 +214,7 @@ class Trainer:
         loss, hits = (float(value) / images for value in total)
         return {
             "epoch": self.epoch,
-            "lr": self._rate(self.epoch, self.steps_done - 1),
+            "lr": self.rate(self.epoch, self.steps_done - 1),
             "train_loss": loss,
             "train_acc1": None if self.settings.mixes else 100 * hits,
             "val_loss": accuracy.loss,
@@ -294,9 +271,3 @@ class Trainer:
             yield
         finally:
             signal.signal(signal.SIGTERM, before)
-
-
-def _gigabytes(device: str) -> float:
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_reserved(device) / 1e9
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

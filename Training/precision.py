@@ -52,9 +52,11 @@ class TorchPrecision:
         self.scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
+        """The scale and its history, for a checkpoint."""
         return self.scaler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with a checkpoint's scale."""
         self.scaler.load_state_dict(state)
 
 
@@ -71,12 +73,15 @@ class ApexPrecision:
         self.loss_scale = "dynamic" if loss_scale is None else loss_scale
 
     def initialise(self, task: Task, optimiser: Optimizer) -> tuple[Task, Optimizer]:
+        """Task and optimiser as apex.amp changes them; before they are coupled with other processes."""
         return self.amp.initialize(task, optimiser, opt_level=self.opt_level, loss_scale=self.loss_scale, verbosity=0)
 
     def forward(self) -> AbstractContextManager:
+        """Nothing to do around the forward pass: torch's functions are changed already."""
         return nullcontext()
 
     def backward(self, loss: Tensor, optimiser: Optimizer, last: bool) -> None:
+        """Gradients of the scaled loss, without the scale after the last part of a step."""
         with self.amp.scale_loss(loss, optimiser, delay_unscale=not last) as scaled:
             scaled.backward()
 
@@ -84,10 +89,13 @@ class ApexPrecision:
         """Apex has done so at the end of the last backward."""
 
     def step(self, optimiser: Optimizer) -> None:
+        """The optimiser's step, which apex leaves out where a gradient overflowed."""
         optimiser.step()
 
     def state_dict(self) -> dict[str, Any]:
+        """The scale and its history, for a checkpoint."""
         return self.amp.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with a checkpoint's scale."""
         self.amp.load_state_dict(state)

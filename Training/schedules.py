@@ -15,12 +15,18 @@ class Rates(Protocol):
     """What a training needs of a schedule; `Schedule` is that of the classifiers."""
 
     @property
-    def lr(self) -> float: ...
+    def lr(self) -> float:
+        """The rate that the schedule starts from."""
+        ...
 
     @property
-    def epochs(self) -> int: ...
+    def epochs(self) -> int:
+        """Passes over the data."""
+        ...
 
-    def rate(self, epoch: int, step: int, batch: int) -> float: ...
+    def rate(self, epoch: int, step: int, batch: int) -> float:
+        """The rate of a step (both from 0) of `batch` images, those of all processes together."""
+        ...
 
 
 @dataclass(frozen=True)

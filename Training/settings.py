@@ -56,6 +56,7 @@ class TrainingSettings:
 
     @property
     def epochs(self) -> int:
+        """Passes over the data, as the schedule has them."""
         return self.schedule.epochs
 
     @property

@@ -24,6 +24,7 @@ class Classification(nn.Module):
 
     @property
     def trained(self) -> nn.Module:
+        """What a checkpoint holds the weights of: here the network alone."""
         return self.network
 
     def guidance(self, images: Tensor, place: Place) -> tuple[Tensor, ...]:

@@ -10,8 +10,8 @@ from dataclasses import asdict, replace
 
 from torch import nn
 
-from Interface.options import InputError, device_name
 from Interface.running import log_to
+from Interface.options import InputError, device_name
 from ModelLoader import ExpectedInput, expected_input, list_models
 from ModelLoader.expected import centre_crop, whole_image
 from ModelLoader.options import network_of

@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from Interface.running import log_to, run
 from Interface.files import written_whole
 from Interface.options import OptionParser
-from Interface.running import log_to, run
 from ZenNet.catalogue import published
 from ZenNet.files import WeightsError, find_weights
 

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from PlainNet import Network, Style
-from PlainNet.block import PLAIN
+from PlainNet.style import PLAIN
 from ZeroShotProxy.registry import Needs, Proxy, ProxyFailure, Weights, finite, get_proxy
 
 if TYPE_CHECKING:

@@ -35,8 +35,15 @@ for name in EVOLUTION_MAX_ITER POPULATION_SIZE BATCH_SIZE WORKERS SEED EPOCHS PR
     [[ ${!name:-0} =~ ^[0-9]+$ ]] || refuse "$name is ${!name}: it must be a whole number"
 done
 [[ ${GPU:-0} =~ ^[0-9]+(,[0-9]+)*$ ]] || refuse "GPU is $GPU: it must be the number of a GPU, several with commas between, or empty"
-[[ -z ${SAVE_DIR:-} || ! -e $SAVE_DIR || -d $SAVE_DIR ]] || refuse "SAVE_DIR is $SAVE_DIR, which is not a folder"
-unset name
+if [[ -n ${SAVE_DIR:-} ]]; then
+    # The folder itself, or the nearest one above it that is there already.
+    above=$SAVE_DIR
+    while [[ ! -e $above && $above == */* ]]; do above=${above%/*}; done
+    [[ -e ${above:=/} ]] || above=.
+    [[ -d $above ]] || refuse "SAVE_DIR is $SAVE_DIR, but $above is not a folder"
+    [[ -w $above ]] || refuse "SAVE_DIR is $SAVE_DIR, but nothing can be written in $above"
+fi
+unset name above
 
 ensure_environment() {
     [[ -z $OWN_PYTHON ]] || return 0

@@ -1,15 +1,20 @@
 """The import rules of the rooms: arrows only go up, and values need no torch."""
 
 import ast
+import functools
 import graphlib
+import importlib
+import inspect
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 import gsnet
+from PlainNet.lazy import lazy
 
 ROOT = Path(__file__).parent.parent
 # Room -> rooms that it may import. Interface is below all of them.
@@ -92,3 +97,26 @@ def test_what_is_installed_is_what_is_there():
     assert sorted(project["packages"]) == sorted(ALLOWED)
     assert set(project["py-modules"]) == SCRIPTS | {"Masternet"}
     assert set(gsnet.SCRIPTS) == SCRIPTS - {"gsnet"}
+
+
+def classes_of(room):
+    """The classes that a room defines."""
+    for path in sorted((ROOT / room).glob("*.py")):
+        module = importlib.import_module(room if path.stem == "__init__" else f"{room}.{path.stem}")
+        yield from (v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__)
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_public_methods_say_what_they_do_or_are_told_by_the_class_above(room):
+    """What overrides a method, or stands for one of a protocol of its room, needs no docstring of its own."""
+    owners = list(classes_of(room))
+    protocols = [owner for owner in owners if Protocol in owner.__bases__]
+    silent = []
+    for owner in owners:
+        above = [*owner.__mro__[1:], *(protocol for protocol in protocols if protocol is not owner)]
+        told = {name for base in above for name in (*vars(base), *inspect.get_annotations(base))}
+        for name, member in vars(owner).items():
+            method = inspect.isroutine(member) or isinstance(member, property | lazy | functools.cached_property)
+            if method and not name.startswith("_") and name not in told and not member.__doc__:
+                silent.append(f"{owner.__module__}.{owner.__name__}.{name}")
+    assert not silent, "\n".join(silent)

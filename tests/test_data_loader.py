@@ -151,7 +151,7 @@ def test_errors_say_what_was_expected(change, message):
 def test_usual_folders_are_below_the_home_folder(tree, monkeypatch):
     home = tree / "home"
     monkeypatch.setenv("HOME", str(home))
-    with pytest.raises(InputError, match=f"{home}/data/imagenet/images has no folder val or test: .*val/CLASS/IMAGE"):
+    with pytest.raises(InputError, match=f"There is no folder {home}/data/imagenet/images: .*val/CLASS/IMAGE"):
         validation_loader(replace(FAKE, dataset="imagenet"))
     (home / "data").mkdir(parents=True)
     (home / "data" / "imagenet").symlink_to(tree)

@@ -7,13 +7,13 @@ import onnxruntime
 import pytest
 import torch
 
+from Interface.running import run
 from Detection import export
 from Detection.checkpoint import LoadedDetector, description
 from Detection.detector import Detector
 from Detection.preprocessing import Preprocessing
 from Detection.priors import clipped, decode, priors
 from Detection.settings import DetectorSettings
-from Interface.running import run
 from tests.detection_golden import fill
 
 TINY = (

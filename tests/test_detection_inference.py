@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import val_detection
+from Interface.running import run
 from Detection.checkpoint import description
 from Detection.data_set import LoadingSettings, detection_evaluation_loader
 from Detection.data_sets import read_data_set
@@ -25,7 +26,6 @@ from Detection.settings import DetectorSettings
 from Detection.synthetic import SyntheticSettings, write_synthetic
 from Detection.tiles import Tile, joined, tiles_of
 from Detection.visdrone_format import CLASS_NAMES
-from Interface.running import run
 
 STRUCTURE = (
     "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,8,2,8,1)SuperGhostShuffleK3(8,16,2,8,1)"

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import train_detection as script
+from Interface.running import run
 from Detection.checkpoint import load_detector
 from Detection.detector import Detector
 from Detection.schedule import DetectionSchedule, RampedAverage, new_weight_fraction
@@ -22,7 +23,6 @@ from Detection.synthetic import SyntheticSettings, write_synthetic
 from Detection.targets import Targets
 from Detection.task import DetectionTask
 from Interface.options import InputError
-from Interface.running import run
 from Masternet import MasterNet
 from PlainNet import DEPLOYED
 from tests.detection_golden import GOLDEN

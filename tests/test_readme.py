@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ DATA = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data"))
 TABLE = "tinynas_v100_conv.fp16.txt.gz"
 # What is left out of a command, or takes the place of what it says.
 LESS = {
+    "scripts/Zen_NAS_cifar_params1M_search.sh": "--evolution_max_iter 200",
     "evolution_search.py": "--evolution_max_iter 200 --population_size 16",
     "benchmark_network_latency.py": "--repeat_times 8",
     "train_image_classification.py": "--data_dir cifar --epochs 1 --warmup 0 --batch_size 16 --workers 0",
@@ -67,7 +69,6 @@ def test_command_of_the_readme(command, folder, warm_python):
     environment = os.environ | {"SMOKE": "1", "PYTHON": str(warm_python), "OMP_NUM_THREADS": "1"}
     folders = (str(warm_python.parent), str(Path(sys.executable).parent), environment["PATH"])
     environment["PATH"] = os.pathsep.join(folders)
-    # A command's own assignments come before it; SMOKE=1 is stronger than what they say.
     result = subprocess.run(
         ["bash", "-c", less], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -77,3 +78,52 @@ def test_command_of_the_readme(command, folder, warm_python):
 def test_python_of_the_readme(folder):
     block = next(b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if b.startswith("import PlainNet"))
     subprocess.run([sys.executable, "-c", block], cwd=folder, check=True, capture_output=True)
+
+
+def test_the_block_the_space_and_the_proxy_of_the_readme(tmp_path):
+    """Each is put where the README says, in a copy of the project, and used."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in ROOT.iterdir():
+        if path.name in ("PlainNet", "ZeroShotProxy"):
+            shutil.copytree(path, copy / path.name)
+        elif path.name not in ("save_dir", ".git"):
+            (copy / path.name).symlink_to(path)
+    for script in ("compute_score.py", "evolution_search.py"):
+        (copy / script).unlink()
+        shutil.copy(ROOT / script, copy / script)
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    block, registration, space, proxy = blocks[1:]
+    (copy / "PlainNet/ABC_Block.py").write_text(block)
+    with (copy / "PlainNet/__init__.py").open("a") as package:
+        package.write("\n" + registration)
+    (copy / "space.py").write_text(space)
+    (copy / "ZeroShotProxy/compute_width_score.py").write_text(proxy)
+    registry = copy / "ZeroShotProxy/registry.py"
+    line = re.search(r'`("Width": .*,)`', README)[1]
+    registry.write_text(registry.read_text().replace('    "Random": ', f'    {line}\n    "Random": '))
+    start = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)"
+    small = (
+        "--evolution_max_iter",
+        "30",
+        "--population_size",
+        "8",
+        "--budget_model_size",
+        "100e3",
+        "--zero_shot_score",
+        "Width",
+    )
+    uses = {
+        "score": ("compute_score.py", "--plainnet_struct", start, "--zero_shot_score", "Width"),
+        "block": ("evolution_search.py", "--search_space_list", "PlainNet/ABC_Block.py", "--save_dir", "block", *small),
+        "space": (
+            *("evolution_search.py", "--origin", "--fix_initialize", "--search_space", "space.py"),
+            *("--plainnet_struct", start, "--save_dir", "space", *small),
+        ),
+    }
+    for command in uses.values():
+        result = subprocess.run([sys.executable, *command], cwd=copy, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+    assert "SuperMobileK3(" in (copy / "block/best_structure.txt").read_text()
+    lint = [sys.executable, "-m", "ruff", "check", "PlainNet/ABC_Block.py", "ZeroShotProxy/compute_width_score.py"]
+    assert subprocess.run(lint, cwd=copy, capture_output=True, check=False).returncode == 0

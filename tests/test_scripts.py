@@ -53,7 +53,15 @@ def smoke(name, folder, python, **environment):
 
 @pytest.mark.parametrize(
     ("override", "value"),
-    [("EPOCHS", "abc"), ("EVOLUTION_MAX_ITER", "-1"), ("POPULATION_SIZE", "1.5"), ("GPU", "x"), ("SAVE_DIR", "file")],
+    [
+        ("EPOCHS", "abc"),
+        ("EVOLUTION_MAX_ITER", "-1"),
+        ("POPULATION_SIZE", "1.5"),
+        ("GPU", "x"),
+        ("SAVE_DIR", "file"),
+        ("SAVE_DIR", "file/below"),
+        ("SAVE_DIR", "/proc/here"),
+    ],
 )
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
 def test_an_override_that_cannot_be_is_named(name, override, value, tmp_path):
@@ -61,6 +69,17 @@ def test_an_override_that_cannot_be_is_named(name, override, value, tmp_path):
     result = run(name, tmp_path, **{override: value})
     assert result.returncode == 2 and not result.stdout
     assert result.stderr.startswith(f"{name}.sh: {override} is {value}") and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", [name for name, count in TRAININGS.items() if not count])
+def test_an_option_that_is_not_there_is_named(name, tmp_path, warm_python):
+    command = ["bash", str(ROOT / f"scripts/{name}.sh"), "--sede", "1"]
+    own = os.environ | {"PYTHON": str(warm_python), "SMOKE": "1", "SAVE_DIR": str(tmp_path / "out")}
+    result = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, check=False)
+    assert (
+        result.returncode == 2 and "there is no option --sede; did you mean --seed?" in result.stderr.splitlines()[-1]
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_given_holds_in_a_smoke_run_too(tmp_path, warm_python):

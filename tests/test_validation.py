@@ -251,7 +251,7 @@ def test_several_networks_are_rows_and_an_error_is_a_row(tmp_path, capsys, monke
 @pytest.mark.parametrize(
     ("script", "arguments", "message"),
     [
-        (val, ["--arch", "resnet18", "--data_dir", "absent"], "has no folder val or test"),
+        (val, ["--arch", "resnet18", "--data_dir", "absent"], "There is no folder absent"),
         (val_cifar, ["--arch", "resnet18"], "does not say which data set: give --dataset"),
         (val_cifar, ["--arch", "resnet18", "--dataset", "cifar10", "--data_dir", "absent"], "holds neither"),
         (val, ["--arch", "nothing*", "--dataset", "fake"], "No network's name matches"),
