@@ -127,6 +127,12 @@ def test_a_latency_script_searches_with_a_table_of_this_device(tmp_path, warm_py
     assert latency["measured_seconds_per_image"] > 0
     assert Path(latency["table"]).parent == tmp_path / "cache/gsnet/latency"
     files(tmp_path, "analyze_model.txt")
+    # Stopped and started again: the same budget and table, and nothing is timed anew.
+    (tmp_path / "out/best_structure.txt").unlink()
+    again = smoke("Zen_NAS_ImageNet_latency0.1ms", tmp_path, warm_python, EVOLUTION_MAX_ITER="24", **overrides)
+    assert "timing networks" not in again.stderr and "layers of networks" not in again.stderr
+    settings = json.loads((tmp_path / "out/config.json").read_text())["settings"]
+    assert (settings["budget_latency"], settings["evolution_max_iter"]) == (budget, 24)
 
 
 def test_the_quickstart_runs_to_its_last_line(tmp_path, warm_python):
