@@ -60,7 +60,6 @@ def smoke(name, folder, python, **environment):
         ("GPU", "x"),
         ("SAVE_DIR", "file"),
         ("SAVE_DIR", "file/below"),
-        ("SAVE_DIR", "/proc/here"),
     ],
 )
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
