@@ -24,9 +24,11 @@ def _interrupted_outside_run(kind: type[BaseException], error: BaseException, tr
     """No traceback for Ctrl-C while a script imports what it needs, or when its main has returned."""
     if issubclass(kind, KeyboardInterrupt):
         raise SystemExit(INTERRUPTED)
-    sys.__excepthook__(kind, error, trace)
+    _other_errors(kind, error, trace)
 
 
+# Whoever imports a room for other purposes keeps what shows errors there.
+_other_errors = sys.excepthook
 sys.excepthook = _interrupted_outside_run
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from benchmarks.search_throughput import settings_of
 from Evolution.dask_executor import DaskCluster
@@ -35,26 +35,15 @@ def jobs_of(count: int) -> list[Job]:
 
 
 @contextmanager
-def pool() -> Iterator[WorkerPool]:
-    """Worker processes."""
-    executor = WorkerPool(SETTINGS, WORKERS)
-    try:
-        yield executor
-    finally:
-        executor.close()
-
-
-@contextmanager
 def dask() -> Iterator[DaskCluster]:
     """A scheduler and its workers, one thread each, on loopback."""
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        executor = DaskCluster(SETTINGS, cluster.scheduler_address, None)
-        try:
-            yield executor
-        finally:
-            executor.close()
+    with (
+        LocalCluster(n_workers=WORKERS, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        closing(DaskCluster(SETTINGS, cluster.scheduler_address, None)) as executor,
+    ):
+        yield executor
 
 
 def measure(executor: WorkerPool | DaskCluster, jobs: list[Job], together: int) -> tuple[float, float]:
@@ -72,7 +61,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=400)
     jobs = jobs_of(parser.parse_args().candidates)
     print("| executor | candidates a message | ms a candidate | of the driver's processor |\n|---|---|---|---|")
-    for name, started in (("worker processes", pool), ("Dask", dask)):
+    for name, started in (("worker processes", lambda: closing(WorkerPool(SETTINGS, WORKERS))), ("Dask", dask)):
         for together in (1, 20):
             with started() as executor:
                 wall, driver = measure(executor, jobs, together)

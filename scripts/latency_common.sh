@@ -49,9 +49,9 @@ table_of_another_device() {
 # table_of_this_device PUBLISHED_NETWORK: sets BUDGET_LATENCY where it is not set. A search that was stopped goes on with the
 # table as it is and the budget that it began with: measured anew, both would differ in some digit.
 table_of_this_device() {
-    local kept=$SAVE_DIR/budget_latency.txt
-    if [[ -s $kept ]]; then
-        BUDGET_LATENCY=${BUDGET_LATENCY:-$(<"$kept")}
+    if [[ -e $SAVE_DIR/search.db && -e $SAVE_DIR/config.json ]]; then
+        BUDGET_LATENCY=${BUDGET_LATENCY:-$("$PYTHON" -c \
+            "import json, sys; print(json.load(open(sys.argv[1]))['settings']['budget_latency'])" "$SAVE_DIR/config.json")}
         return
     fi
     local networks=${LATENCY_NETWORKS:-60} timed=${LATENCY_CALIBRATION_NETWORKS:-30} flops
@@ -63,13 +63,8 @@ table_of_this_device() {
     "$PYTHON" "$ROOT/benchmark_network_latency.py" --build_table --calibrate "${options[@]}" --num_classes "$CLASSES" \
         --search_space "$ROOT/SearchSpace/search_space_$SPACE.py" --plainnet_struct "$START" --budget_flops "$flops" \
         --max_layers "${MAX_LAYERS:-30}" --networks "$networks" --calibration_networks "$timed" >&2
-    mkdir -p "$SAVE_DIR"
-    if [[ -n ${BUDGET_LATENCY:-} ]]; then
-        echo "$BUDGET_LATENCY" >"$kept"
-        return
-    fi
+    [[ -n ${BUDGET_LATENCY:-} ]] && return
     BUDGET_LATENCY=$("$PYTHON" "$ROOT/benchmark_network_latency.py" --predict --measure_missing --arch "$1" --json \
         "${options[@]}" | "$PYTHON" -c "import json, sys; print(json.load(sys.stdin)['rows'][0]['seconds_per_image'])")
-    echo "$BUDGET_LATENCY" >"$kept"
     echo "budget: the $BUDGET_LATENCY seconds an image that $1 takes on this device" >&2
 }
