@@ -7,12 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 from Evolution.compiled_costs import count
 from PlainNet import Block, Network, Style
 from PlainNet.block import PLAIN, Figures
-from PlainNet.step_table import CALL_WIDTH, StepTable
+from PlainNet.step_table import StepTable
 
 _LARGEST_CACHE = 100_000
 
@@ -69,8 +67,7 @@ class CostModel:
         calls = [known[block.text] if block.text in known else self._call(block) for block in network.blocks]
         if not all(calls):
             return 0, 0, 0, 0, 0
-        table = np.frombuffer(b"".join(calls)).reshape(-1, CALL_WIDTH)
-        return count(table, self._table.rows, network.blocks[0].in_channels, self.resolution)
+        return count(b"".join(calls), self._table.rows, network.blocks[0].in_channels, self.resolution)
 
     def _call(self, block: Block) -> bytes:
         """Where the steps of the block are found; empty where its layers have no template."""

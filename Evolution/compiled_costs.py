@@ -13,7 +13,7 @@ import numpy as np
 from PlainNet import mean_field, step_table
 from PlainNet.compiling import compiled, source_version
 from PlainNet.mean_field import Step
-from PlainNet.step_table import NUMBERS, numbers_of
+from PlainNet.step_table import CALL_WIDTH, NUMBERS, numbers_of
 
 # Of a map: channels, height.
 CHANNELS, SIZE = 0, 1
@@ -54,8 +54,8 @@ def count_step(costs: np.ndarray, stack: np.ndarray, top: int, kind: int, number
         top += 1
         stack[top, CHANNELS], stack[top, SIZE] = state[CHANNELS], state[SIZE]
         if kind == Step.SPLIT:
-            stack[top, CHANNELS] -= int(numbers[0])
-            state[CHANNELS] = int(numbers[0])
+            stack[top, CHANNELS] = int(numbers[0])
+            state[CHANNELS] -= int(numbers[0])
     elif kind == Step.SWAP:
         for field in range(2):
             state[field], stack[top - 1, field] = stack[top - 1, field], state[field]
@@ -69,7 +69,8 @@ def count_step(costs: np.ndarray, stack: np.ndarray, top: int, kind: int, number
     elif kind == Step.AVERAGE_POOL:
         state[SIZE] = int(numbers[0])
     elif kind == Step.GHOST:
-        count_convolution(costs, state, state[CHANNELS], int(numbers[1]), 1, state[CHANNELS])
+        count_convolution(costs, state, (int(numbers[0]) + 1) // 2, int(numbers[1]), int(numbers[2]), 1)
+        count_convolution(costs, state, state[CHANNELS], int(numbers[3]), 1, state[CHANNELS])
         state[CHANNELS] = int(numbers[0])
     elif kind == Step.BIAS:
         costs[PARAMETERS] += state[CHANNELS]
@@ -77,7 +78,7 @@ def count_step(costs: np.ndarray, stack: np.ndarray, top: int, kind: int, number
 
 
 @compiled
-def count_calls(calls: np.ndarray, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
+def count_calls(calls: bytes, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
     """Channels of the last map, parameters, flops, memory access and largest map of blocks; all 0 if nested too deeply.
 
     calls, rows: of a `StepTable`, a call for each block. channels, size: of the image.
@@ -88,28 +89,28 @@ def count_calls(calls: np.ndarray, rows: np.ndarray, channels: int, size: int) -
     stack[0, CHANNELS], stack[0, SIZE] = channels, size
     top = 0
     before = np.empty(PEAK, np.int64)
-    for place in range(calls.shape[0]):
-        call = calls[place]
+    called = np.frombuffer(calls, np.float64)
+    for call in range(0, called.size, CALL_WIDTH):
         # All layers after the first cost the same: they are counted once.
-        for part in range(0, 4 if call[4] else 2, 2):
-            into = call[7] if part else call[5]
+        for part in range(call, call + (4 if called[call + 4] else 2), 2):
+            into = called[call + 7] if part > call else called[call + 5]
             for figure in range(PEAK):
                 before[figure] = costs[figure]
-            for index in range(int(call[part]), int(call[part + 1])):
-                numbers_of(rows[index], into, call, numbers)
+            for index in range(int(called[part]), int(called[part + 1])):
+                numbers_of(rows, index, into, called, call, numbers)
                 top = count_step(costs, stack, top, int(rows[index, 0]), numbers)
                 if top < 0:
                     return 0, 0, 0, 0, 0
-            if part:
+            if part > call:
                 for figure in range(PEAK):
-                    costs[figure] += (int(call[4]) - 1) * (costs[figure] - before[figure])
+                    costs[figure] += (int(called[call + 4]) - 1) * (costs[figure] - before[figure])
     return stack[top, CHANNELS], costs[PARAMETERS], costs[FLOPS], costs[MEMORY_ACCESS], costs[PEAK]
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     """`count_calls` with its machine code in a cache that a change of its files renews; see `source_version`."""
 
-    def count(calls: np.ndarray, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
+    def count(calls: bytes, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
         if version == 0:
             return 0, 0, 0, 0, 0
         return count_calls(calls, rows, channels, size)

@@ -12,19 +12,33 @@ log = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable)
 
 
-def compiled(function: Function, cache: bool = False) -> Function:
-    """The function compiled to machine code when it is first called, kept on disk if `cache`; as it is without numba."""
+def compiled(function: Function, cache: bool = False, inline: bool = False) -> Function:
+    """The function compiled to machine code when it is first called, kept on disk if `cache`; as it is without numba.
+
+    inline: into the functions that call it.
+    """
     try:
         from numba import njit
     except ImportError:
         return function
     if cache:
         try:
-            return cast(Function, njit(function, cache=True, error_model="numpy"))
+            return cast(Function, njit(function, cache=True, error_model="numpy", fastmath={"contract"}))
         except RuntimeError:
             # Neither beside the source nor in the user's cache directory may anything be written.
             log.info("machine code cannot be kept on this computer: every start compiles it anew")
-    return cast(Function, njit(function, error_model="numpy"))
+    # "contract": a product and a sum may be rounded once instead of twice.
+    if inline:
+        return cast(Function, njit(function, error_model="numpy", fastmath={"contract"}, inline="always"))
+    return cast(Function, njit(function, error_model="numpy", fastmath={"contract"}))
+
+
+def inlined(function: Function) -> Function:
+    """`compiled` into the functions that call it.
+
+    That spares more than the call: a function that hands an array on to others counts references to it.
+    """
+    return compiled(function, inline=True)
 
 
 def source_version(*sources: Path) -> int:

@@ -7,7 +7,6 @@ al. 2020 (GhostNet).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, ClassVar
 
 from PlainNet import mean_field
@@ -153,7 +152,9 @@ class GhostConv(Primitive):
         return primary.plus(convolution_cost(half, half, self.cheap_kernel_size, out, out, half))
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
-        return _ghost_steps(self.primary_channels, self.kernel_size, self.stride, self.out_channels)
+        if self.primary_channels == self.out_channels:
+            return mean_field.dense(self.out_channels, self.kernel_size, self.stride)
+        return mean_field.ghost(self.out_channels, self.kernel_size, self.stride, self.cheap_kernel_size)
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
@@ -161,14 +162,6 @@ class GhostConv(Primitive):
         return modules.GhostConvolution(
             self.in_channels, self.out_channels, self.kernel_size, self.stride, self.cheap_kernel_size
         )
-
-
-@lru_cache(maxsize=5_000)
-def _ghost_steps(primary_channels: int, kernel_size: int, stride: int, out_channels: int) -> Steps:
-    primary = mean_field.dense(primary_channels, kernel_size, stride)
-    if out_channels == primary_channels:
-        return primary
-    return primary + mean_field.ghost(out_channels, GhostConv.cheap_kernel_size)
 
 
 NETBLOCKS: tuple[type[Block], ...] = (ConvKX, ConvKXG2, ConvKXG4, ConvKXG8, ConvKXG16, ConvKXG32, ConvDW, GhostConv)

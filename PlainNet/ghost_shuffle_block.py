@@ -90,7 +90,7 @@ class GhostShuffleBlock(UnitBlock):
         closing = mean_field.RECTIFY if relu else mean_field.HARD_SWISH
         projection = chain_mean_field(self.projection(style), style) + closing
         shuffle = mean_field.DEINTERLEAVE if self.shuffles(style) else b""
-        return enter + body + mean_field.SWAP + projection + mean_field.SWAP + mean_field.CONCATENATE + shuffle
+        return enter + projection + mean_field.SWAP + body + mean_field.CONCATENATE + shuffle
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules

@@ -76,7 +76,7 @@ def smooth(function: Smooth) -> Steps:
 
 @lru_cache(maxsize=10_000)
 def split(channels: int) -> Steps:
-    """The map becomes two: its first `channels` channels, and on top of them the others."""
+    """The map becomes two: its first `channels` channels, on top of the others."""
     return _step(Step.SPLIT, channels)
 
 
@@ -87,12 +87,9 @@ def first_channels(channels: int) -> Steps:
 
 
 @lru_cache(maxsize=10_000)
-def ghost(channels: int, kernel_size: int) -> Steps:
-    """A dense convolution's map is followed by what a depth-wise one makes of it; the first `channels` channels stay.
-
-    channels: from one more than the map has to twice as many.
-    """
-    return _step(Step.GHOST, channels, kernel_size)
+def ghost(out_channels: int, kernel_size: int, stride: int, cheap_kernel_size: int) -> Steps:
+    """A convolution to half of the channels, rounded up, then what a depth-wise one makes of these: 2 channels or more."""
+    return _step(Step.GHOST, out_channels, kernel_size, stride, cheap_kernel_size)
 
 
 @lru_cache(maxsize=10_000)

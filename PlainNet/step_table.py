@@ -35,6 +35,8 @@ _PROBES = 4
 _LARGEST_PROBE = 512
 
 Widths = tuple[int, int, int]
+# Of the rows of a super-block's first layer, and of its later ones.
+Bounds = tuple[int, int, int, int]
 
 
 class Span(NamedTuple):
@@ -55,38 +57,45 @@ class StepTable:
         self.style = style
         self.rows = np.zeros((256, ROW_WIDTH))
         self._used = 0
-        self._calls: dict[str, bytes] = {}
+        self.calls: dict[str, bytes] = {}
         self._templates: dict[tuple, Span | None] = {}
+        self._bounds: dict[tuple, Bounds] = {}
 
     def call(self, block: Block) -> bytes:
         """The numbers by which the block's steps are found in the table; CALL_WIDTH of them.
 
         Raises StructureError where the block has no mean-field rule.
         """
-        call = self._calls.get(block.text)
-        if call is None:
-            call = self.template_call(block) or self._literal_call(block)
-            self._calls[block.text] = call
+        call = self.calls[block.text] = self.template_call(block) or self._literal_call(block)
         return call
 
     @property
     def is_full(self) -> bool:
         """Whether it is time to begin a new table."""
-        return self._used > _LARGEST_ROWS or len(self._calls) > _LARGEST_ROWS
+        return self._used > _LARGEST_ROWS or len(self.calls) > _LARGEST_ROWS
 
     def template_call(self, block: Block) -> bytes | None:
         """The call of a super-block whose layers have templates, otherwise None."""
         if not isinstance(block, SuperBlock) or not _is_linear(type(block)):
             return None
-        kind, out = type(block), block.out_channels
+        kind = type(block)
+        into, out, stride, repeats = block.in_channels, block.out_channels, block.stride, block.sub_layers - 1
         bottleneck = getattr(block, "bottleneck_channels", 0)
-        widths = block.in_channels, bottleneck, out
-        first = self._template(kind, True, block.stride, widths)
-        repeats = block.sub_layers - 1
+        if (into | bottleneck | out) & (WIDTH_UNIT - 1):
+            bounds = self._templates_of(kind, stride, repeats, (into, bottleneck, out))
+        else:
+            key = kind, stride, repeats > 0, into == bottleneck, bottleneck == out, into == out
+            bounds = self._bounds.get(key) or self._templates_of(kind, stride, repeats, (into, bottleneck, out))
+            if bounds:
+                self._bounds[key] = bounds
+        return _CALL.pack(*bounds, repeats, into, bottleneck, out) if bounds else None
+
+    def _templates_of(self, kind: type[SuperBlock], stride: int, repeats: int, widths: Widths) -> Bounds | None:
+        """Rows of the first layer and of the later ones; None where one of them has no template."""
+        _, bottleneck, out = widths
+        first = self._template(kind, True, stride, widths)
         later = self._template(kind, False, 1, (out, bottleneck, out)) if repeats else first
-        if first is None or later is None:
-            return None
-        return _CALL.pack(first.begin, first.end, later.begin, later.end, repeats, *widths)
+        return (*first[:2], *later[:2]) if first and later else None
 
     def _literal_call(self, block: Block) -> bytes:
         steps = np.frombuffer(block.mean_field(self.style)).reshape(-1, STEP_WIDTH)
@@ -158,16 +167,19 @@ class StepTable:
 
 
 @compiled
-def numbers_of(row: np.ndarray, into: float, call: np.ndarray, numbers: np.ndarray) -> None:
-    """Put the numbers of the step in a row of the table into `numbers`, for the widths of a call that reads `into` channels."""
+def numbers_of(rows: np.ndarray, row: int, into: float, calls: np.ndarray, call: int, numbers: np.ndarray) -> None:
+    """Put the numbers of the step in a row of the table into `numbers`.
+
+    They are for the widths of the call that begins at `calls[call]`, of a layer that reads `into` channels.
+    """
     for number in range(NUMBERS):
-        numbers[number] = row[1 + number]
-    if row[LINEAR]:
+        numbers[number] = rows[row, 1 + number]
+    if rows[row, LINEAR]:
         for number in range(NUMBERS):
             numbers[number] += (
-                row[1 + NUMBERS + number] * into
-                + row[1 + 2 * NUMBERS + number] * call[6]
-                + row[1 + 3 * NUMBERS + number] * call[7]
+                rows[row, 1 + NUMBERS + number] * into
+                + rows[row, 1 + 2 * NUMBERS + number] * calls[call + 6]
+                + rows[row, 1 + 3 * NUMBERS + number] * calls[call + 7]
             )
 
 

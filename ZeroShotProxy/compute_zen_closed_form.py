@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from PlainNet import Block, Network, StructureError, Style
-from PlainNet.step_table import CALL_WIDTH, StepTable
+from PlainNet.step_table import StepTable
 from ZeroShotProxy.mean_field_machine import FAILURES, first_map, prepare, room, run
 from ZeroShotProxy.registry import Needs, ProxyFailure, proxy
 from ZeroShotProxy.scoring import ScoringContext
@@ -79,6 +79,7 @@ class ClosedForm:
         self.style = style
         self._table = StepTable(style)
         self._stack = room(resolution)
+        self._map_width = first_map(resolution, gamma, 1).size
         self._images: dict[int, Beginning] = {}
         self._beginnings = Beginnings(LARGEST_BEGINNINGS)
         prepare()
@@ -92,10 +93,11 @@ class ClosedForm:
         """Its two terms: log sum |f(x) - f(x')|, and the sum over BN layers of log sqrt(running variance)."""
         blocks = network.blocks
         last = len(blocks) - 1
-        beginning, first = self._beginnings.longest(self._no_block(blocks[0].in_channels), blocks[:last])
+        images = self._images.get(blocks[0].in_channels) or self._no_block(blocks[0].in_channels)
+        beginning, first = self._beginnings.longest(images, blocks[:last])
         _, maps, row = beginning
-        calls = np.frombuffer(self._calls(blocks[first:])).reshape(-1, CALL_WIDTH)
-        kept = np.empty((last - first, maps.shape[1]))
+        calls = self._calls(blocks[first:])
+        kept = np.empty((last - first, self._map_width))
         failure, perturbation, scale = run(calls, self._table.rows, maps, row, kept, self._stack)
         if failure:
             raise ProxyFailure(f"{network}: {FAILURES[failure]}")
@@ -104,17 +106,15 @@ class ClosedForm:
 
     def _no_block(self, channels: int) -> Beginning:
         """What all networks that read images of so many channels begin with: the images."""
-        images = self._images.get(channels)
-        if images is None:
-            images = self._images[channels] = -channels, first_map(self.resolution, self.gamma, channels), 0
+        images = self._images[channels] = -channels, first_map(self.resolution, self.gamma, channels), 0
         return images
 
     def _calls(self, blocks: tuple[Block, ...]) -> bytes:
         if self._table.is_full:
             self._table = StepTable(self.style)
-        call = self._table.call
+        known, call = self._table.calls, self._table.call
         try:
-            return b"".join([call(block) for block in blocks])
+            return b"".join([known.get(block.text) or call(block) for block in blocks])
         except StructureError as error:
             raise ProxyFailure(str(error)) from None
 

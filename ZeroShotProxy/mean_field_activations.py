@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from PlainNet.compiling import compiled
+from PlainNet.compiling import compiled, inlined
 
 SQRT_2PI = math.sqrt(2 * math.pi)
 # Trapezoidal rule on [-9, 9]; for a Gaussian weight its error falls faster than any power of the step.
@@ -27,7 +27,7 @@ SLOPE = LOSS + HERMITE_TERMS
 _, MEAN, VARIANCE, COVARIANCE, _, THIRD, FOURTH, CHANGE = range(8)
 
 
-@compiled
+@inlined
 def rectified(state: np.ndarray, base: int, kurtosis: float) -> tuple[float, float]:
     """max(x, 0) of a channel that is nearly Gaussian at every position.
 
@@ -87,7 +87,7 @@ def edgeworth_moments(a: float, skewness: float, excess: float) -> tuple[float, 
     )
 
 
-@compiled
+@inlined
 def rectified_centred(state: np.ndarray, base: int, shrink: float, own: float) -> tuple[float, float]:
     """`rectified` of a channel with mean 0 and no skewness, as behind every BN."""
     variance = state[base + VARIANCE]
@@ -179,7 +179,7 @@ moments = compiled(evaluated_moments)
 AFTER_BN = np.stack([evaluated_moments(function, 0.0, 1.0) for function in range(3)])
 
 
-@compiled
+@inlined
 def smoothed(state: np.ndarray, base: int, kurtosis: float, function: int) -> tuple[float, float]:
     """A smooth function of a channel, like `rectified`."""
     variance = state[base + VARIANCE]

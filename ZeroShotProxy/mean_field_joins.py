@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from PlainNet.compiling import compiled
+from PlainNet.compiling import compiled, inlined
 from ZeroShotProxy.mean_field_map import (
     CHANGE,
     CHANNELS,
@@ -63,62 +63,85 @@ def keep_first_channels(state: np.ndarray, channels: float) -> None:
 
 
 @compiled
-def drop_first_channels(state: np.ndarray, channels: float) -> None:
-    """Take the first channels off a map, in place."""
-    kept = 0
+def split(state: np.ndarray, upper: np.ndarray, channels: float) -> None:
+    """Move the first channels into a map of their own; its BN sum starts at 0, as that of a `copy`."""
+    kept = taken = 0
     for index in range(int(state[COUNT])):
-        source = HEADER + index * FIELDS
-        dropped = min(channels, state[source + CHANNELS])
-        channels -= dropped
-        if dropped < state[source + CHANNELS]:
+        base = HEADER + index * FIELDS
+        first = min(channels, state[base + CHANNELS])
+        others = state[base + CHANNELS] - first
+        channels -= first
+        if first > 0:
+            target = HEADER + taken * FIELDS
+            for field in range(FIELDS):
+                upper[target + field] = state[base + field]
+            upper[target + CHANNELS] = first
+            taken += 1
+        if others > 0:
             target = HEADER + kept * FIELDS
             for field in range(FIELDS):
-                state[target + field] = state[source + field]
-            state[target + CHANNELS] -= dropped
+                state[target + field] = state[base + field]
+            state[target + CHANNELS] = others
             kept += 1
-    state[COUNT] = kept
+    for field in range(HEADER):
+        upper[field] = state[field]
+    for position in range(PROFILE, PROFILE + 2 * int(state[SIZE])):
+        upper[position] = state[position]
+    state[COUNT], upper[COUNT], upper[LOG_SCALE] = kept, taken, 0.0
 
 
-@compiled
-def append(state: np.ndarray, group: np.ndarray, channels: float) -> int:
-    """Add a group after the last one, or widen that where it is of the same kind."""
+@inlined
+def append(state: np.ndarray, row: np.ndarray, base: int, channels: float) -> int:
+    """Add the group that stands at `base` in a row after the last one, or widen that where it is of the same kind."""
     if channels == 0:
         return DONE
     count = int(state[COUNT])
-    if count:
-        last = state[HEADER + (count - 1) * FIELDS : HEADER + count * FIELDS]
-        same = True
-        for field in range(1, FIELDS):
-            same = same and last[field] == group[field]
-        if same:
-            last[CHANNELS] += channels
-            return DONE
+    end = HEADER + count * FIELDS
+    if count and is_alike(state, end - FIELDS, row, base):
+        state[end - FIELDS + CHANNELS] += channels
+        return DONE
     if count == GROUPS:
         return TOO_MANY_GROUPS
-    added = state[HEADER + count * FIELDS : HEADER + (count + 1) * FIELDS]
     for field in range(FIELDS):
-        added[field] = group[field]
-    added[CHANNELS] = channels
+        state[end + field] = row[base + field]
+    state[end + CHANNELS] = channels
     state[COUNT] = count + 1
     return DONE
 
 
+@inlined
+def is_alike(state: np.ndarray, base: int, row: np.ndarray, other: int) -> bool:
+    """Whether two groups have channels of the same kind: the one at `base`, and that at `other` in another row."""
+    for field in range(1, FIELDS):  # noqa: SIM110 - numba compiles no generators
+        if state[base + field] != row[other + field]:
+            return False
+    return True
+
+
 @compiled
-def deinterleave(state: np.ndarray, before: np.ndarray) -> int:
-    """Channels in even positions first, then those in odd positions. before: room for the map's groups."""
-    count = int(state[COUNT])
-    for index in range(count * FIELDS):
-        before[index] = state[HEADER + index]
-    state[COUNT] = 0
-    for parity in range(2):
-        position = 0
-        for index in range(count):
-            group = before[index * FIELDS : (index + 1) * FIELDS]
-            channels = int(group[CHANNELS])
-            share = (channels + (position + parity + 1) % 2) // 2
-            if append(state, group, share):
-                return TOO_MANY_GROUPS
-            position += channels
+def deinterleave(state: np.ndarray, odd: np.ndarray) -> int:
+    """Channels in even positions first, then those in odd positions. odd: room for the map's groups."""
+    position = evens = odds = 0
+    for index in range(int(state[COUNT])):
+        base = HEADER + index * FIELDS
+        channels = int(state[base + CHANNELS])
+        even = (channels + 1 - position % 2) // 2
+        position += channels
+        if even < channels:
+            for field in range(FIELDS):
+                odd[odds * FIELDS + field] = state[base + field]
+            odd[odds * FIELDS + CHANNELS] = channels - even
+            odds += 1
+        if even:
+            target = HEADER + evens * FIELDS
+            for field in range(FIELDS):
+                state[target + field] = state[base + field]
+            state[target + CHANNELS] = even
+            evens += 1
+    state[COUNT] = evens
+    for base in range(0, odds * FIELDS, FIELDS):
+        if append(state, odd, base, odd[base + CHANNELS]):
+            return TOO_MANY_GROUPS
     return DONE
 
 
@@ -129,8 +152,8 @@ def concatenate(lower: np.ndarray, upper: np.ndarray) -> int:
         return SHAPES_DIFFER
     blend(lower, upper, width(lower), width(upper))
     for index in range(int(upper[COUNT])):
-        group = upper[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        if append(lower, group, group[CHANNELS]):
+        base = HEADER + index * FIELDS
+        if append(lower, upper, base, upper[base + CHANNELS]):
             return TOO_MANY_GROUPS
     return DONE
 
@@ -149,25 +172,25 @@ def add(lower: np.ndarray, upper: np.ndarray, before: np.ndarray) -> int:
     overlap = (lower[OVERLAP] * weight**2 + upper[OVERLAP] * other**2) / (weight + other) ** 2
     blend(lower, upper, weight, other)
     lower[NORM], lower[OVERLAP] = norm, overlap
-    count = int(lower[COUNT])
-    for index in range(count * FIELDS):
+    one, one_end = 0, int(lower[COUNT]) * FIELDS
+    two, two_end = HEADER, HEADER + int(upper[COUNT]) * FIELDS
+    for index in range(one_end):
         before[index] = lower[HEADER + index]
     lower[COUNT] = 0
-    left = right = 0
-    total = before[GROUPS * FIELDS : (GROUPS + 1) * FIELDS]
-    while left < count and right < int(upper[COUNT]):
-        one = before[left * FIELDS : (left + 1) * FIELDS]
-        two = upper[HEADER + right * FIELDS : HEADER + (right + 1) * FIELDS]
-        channels = min(one[CHANNELS], two[CHANNELS])
+    total = GROUPS * FIELDS
+    while one < one_end and two < two_end:
+        channels = min(before[one + CHANNELS], upper[two + CHANNELS])
         for field in range(FIELDS):
-            total[field] = one[field] + two[field]
-        total[CHANGE] = 0.0
-        if append(lower, total, channels):
+            before[total + field] = before[one + field] + upper[two + field]
+        before[total + CHANGE] = 0.0
+        if append(lower, before, total, channels):
             return TOO_MANY_GROUPS
-        one[CHANNELS] -= channels
-        two[CHANNELS] -= channels
-        left += one[CHANNELS] == 0
-        right += two[CHANNELS] == 0
+        before[one + CHANNELS] -= channels
+        upper[two + CHANNELS] -= channels
+        if before[one + CHANNELS] == 0:
+            one += FIELDS
+        if upper[two + CHANNELS] == 0:
+            two += FIELDS
     return DONE
 
 
@@ -209,11 +232,11 @@ def average_pool(state: np.ndarray, out: int) -> int:
     window = size // out
     kept = 1 / (window * window)
     for index in range(int(state[COUNT])):
-        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        group[VARIANCE] *= kept
-        group[COVARIANCE] *= kept
-        group[THIRD] = group[CHANGE] = 0.0
-        group[FOURTH] *= kept**3
+        base = HEADER + index * FIELDS
+        state[base + VARIANCE] *= kept
+        state[base + COVARIANCE] *= kept
+        state[base + THIRD] = state[base + CHANGE] = 0.0
+        state[base + FOURTH] *= kept**3
     state[NORM] *= averaged(state[NORM_LAG], window)
     state[OVERLAP] *= averaged(state[OVERLAP_LAG], window)
     for lag in (NORM_LAG, OVERLAP_LAG):

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from PlainNet.compiling import compiled
+from PlainNet.compiling import compiled, inlined
 from ZeroShotProxy.mean_field_activations import rectified, smoothed
 from ZeroShotProxy.mean_field_map import (
     CHANGE,
@@ -34,13 +34,11 @@ from ZeroShotProxy.mean_field_map import (
     OVERLAP,
     OVERLAP_LAG,
     PROFILE,
-    ROOT,
     SIZE,
     THIRD,
     VARIANCE,
-    WINDOW_TOO_LARGE,
 )
-from ZeroShotProxy.mean_field_windows import averaged, moved, room_of, seen_through, slide
+from ZeroShotProxy.mean_field_windows import averaged, moved, slide
 
 # Fitted, on networks other than those of the tests: the lag variance of what one channel adds to NORM and OVERLAP. Random
 # weights make it 0 at infinite width; maps behind layers of 8 to 32 channels need about one pixel.
@@ -99,7 +97,7 @@ def channel_sum(
 def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
     """A depthwise convolution, in place; returns why it failed, or `DONE`."""
     reached = min(kernel, int(state[SIZE]))
-    failure, inside, inside_mean, changed = slide(state, kernel, stride)
+    failure, inside, inside_mean, changed = slide(state, kernel, stride, 0.0)
     if failure:
         return failure
     taps = float(reached * reached)
@@ -121,24 +119,27 @@ def depthwise(state: np.ndarray, kernel: int, stride: int) -> int:
 
 
 @compiled
-def ghost(state: np.ndarray, channels: float, kernel: int) -> int:
-    """Append what a depth-wise window makes of a map of one group, and keep so many channels.
+def ghost(state: np.ndarray, out_channels: int, kernel: int, stride: int, cheap_kernel: int) -> int:
+    """A ghost convolution: `dense` to half of the channels, then what a depth-wise window makes of these beside them.
 
     The same as to copy, `depthwise`, concatenate and keep the first channels, without moving maps about.
     """
-    reached = min(kernel, int(state[SIZE]))
-    size, root, inside, inside_mean, changed = seen_through(state, kernel, 1)
-    if size == 0:
-        return WINDOW_TOO_LARGE
+    half = (out_channels + 1) // 2
+    failure = dense(state, half, kernel, stride, 1)
+    if failure:
+        return failure
+    reached = min(cheap_kernel, int(state[SIZE]))
+    # Header and profiles are means of the two halves, which are as wide as each other before channels are left out.
+    failure, inside, inside_mean, changed = slide(state, cheap_kernel, 1, 0.5)
+    if failure:
+        return failure
     taps = float(reached * reached)
-    half = state[HEADER + CHANNELS]
     base = HEADER + FIELDS
     for field in range(FIELDS):
         state[base + field] = state[HEADER + field]
     channel_sum(state, base, inside, inside_mean, changed, cumulant_weights(taps))
-    state[base + CHANNELS] = channels - half
+    state[base + CHANNELS] = out_channels - half
     state[COUNT] = 2
-    # Header and profiles are means of the two halves, which are as wide as each other before channels are left out.
     kept = 0.5 + 0.5 * averaged(state[NORM_LAG], reached)
     state[NORM] *= kept
     state[CHANGE_NORM] *= kept
@@ -147,14 +148,6 @@ def ghost(state: np.ndarray, channels: float, kernel: int) -> int:
     for lag in (NORM_LAG, OVERLAP_LAG):
         state[lag] = 0.5 * state[lag] + 0.5 * moved(state[lag], reached, 1)
     state[JITTER] += 0.5 / (taps * half)
-    state[ROOT] = 0.5 * state[ROOT] + 0.5 * root
-    room = room_of(state)
-    behind = PROFILE + 2 * room
-    for position in range(size):
-        state[PROFILE + position] = 0.5 * state[PROFILE + position] + 0.5 * state[behind + position]
-    behind += room
-    for position in range(size):
-        state[PROFILE + size + position] = 0.5 * state[PROFILE + size + position] + 0.5 * state[behind + position]
     return DONE
 
 
@@ -162,7 +155,7 @@ def ghost(state: np.ndarray, channels: float, kernel: int) -> int:
 def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts: int) -> int:
     """A convolution over all channels, or all of each of `parts` groups, in place; returns why it failed, or `DONE`."""
     reached = min(kernel, int(state[SIZE]))
-    failure, inside, inside_mean, changed = slide(state, kernel, stride)
+    failure, inside, inside_mean, changed = slide(state, kernel, stride, 0.0)
     if failure:
         return failure
     total = 0.0
@@ -170,14 +163,16 @@ def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts:
         base = HEADER + index * FIELDS
         total += state[base + CHANNELS] * state[base + VARIANCE]
     variance = covariance = offset = own_norm = own_overlap = skewness = 0.0
+    total_inverse = 1 / total
     for index in range(int(state[COUNT])):
         base = HEADER + index * FIELDS
         channels = state[base + CHANNELS]
         inverse = 1 / state[base + VARIANCE]
         square = inverse * inverse
         # The group's share of the sum of variances, and that share squared over its channels.
-        share = channels * state[base + VARIANCE] / total
-        part = share * state[base + VARIANCE] / total
+        relative = state[base + VARIANCE] * total_inverse
+        share = channels * relative
+        part = share * relative
         own_overlap += part
         own_norm += part * (2 + state[base + FOURTH] * square)
         skewness += share * state[base + THIRD] * state[base + THIRD] * square * inverse
@@ -199,7 +194,7 @@ def dense(state: np.ndarray, out_channels: int, kernel: int, stride: int, parts:
     return DONE
 
 
-@compiled
+@inlined
 def mix_texture(state: np.ndarray, kernel: int, stride: int, own_norm: float, own_overlap: float) -> None:
     """NORM and OVERLAP behind a window over all channels: what they shared, and what each brought of its own."""
     kept = averaged(OWN_LAG, kernel)
@@ -258,8 +253,9 @@ def activate(state: np.ndarray, function: int) -> None:
         gain += state[base + CHANNELS] * linear
         slope += state[base + CHANNELS] * steepness
         width += state[base + CHANNELS]
-    gain /= width
-    slope /= width
+    width_inverse = 1 / width
+    gain *= width_inverse
+    slope *= width_inverse
     state[CHANGE_NORM] *= slope * slope
     # Where the runs have parted for good, their difference follows the variance.
     size = int(state[SIZE])

@@ -13,6 +13,7 @@ from PlainNet import mean_field, step_table
 from PlainNet.compiling import compiled, source_version
 from PlainNet.mean_field import Step
 from PlainNet.step_table import CALL_WIDTH, NUMBERS, ROW_WIDTH, numbers_of
+from ZeroShotProxy import four_numbers
 from ZeroShotProxy.mean_field_activations import scale_mean
 from ZeroShotProxy.mean_field_joins import (
     add,
@@ -20,9 +21,9 @@ from ZeroShotProxy.mean_field_joins import (
     concatenate,
     copy,
     deinterleave,
-    drop_first_channels,
     gate,
     keep_first_channels,
+    split,
     transfer,
 )
 from ZeroShotProxy.mean_field_kernel import LINEAR_CHANGE, activate, dense, depthwise, ghost, normalise
@@ -86,11 +87,10 @@ def step(stack: np.ndarray, order: np.ndarray, top: int, kind: int, numbers: np.
         if top + 1 == STACK:
             return TOO_DEEP, top
         top += 1
-        upper = stack[order[top]]
-        copy(state, upper)
         if kind == Step.SPLIT:
-            drop_first_channels(upper, numbers[0])
-            keep_first_channels(state, numbers[0])
+            split(state, stack[order[top]], numbers[0])
+        else:
+            copy(state, stack[order[top]])
     elif kind == Step.SWAP:
         order[top], order[top - 1] = order[top - 1], order[top]
     elif kind == Step.ADD:
@@ -104,25 +104,26 @@ def step(stack: np.ndarray, order: np.ndarray, top: int, kind: int, numbers: np.
     elif kind == Step.AVERAGE_POOL:
         return average_pool(state, int(numbers[0])), top
     elif kind == Step.GATE:
-        gate(stack[order[top - 1]], state)
         top -= 1
+        gate(stack[order[top]], state)
     elif kind == Step.GHOST:
-        return ghost(state, numbers[0], int(numbers[1])), top
+        return ghost(state, int(numbers[0]), int(numbers[1]), int(numbers[2]), int(numbers[3])), top
     return DONE, top
 
 
 @compiled
 def log_difference(state: np.ndarray) -> float:
     """log E sum |f - f'|. A Gaussian difference has a mean absolute value of sqrt(2 / pi) of its deviation."""
-    total = 0.0
+    total = deviation = 0.0
     for index in range(int(state[COUNT])):
-        group = state[HEADER + index * FIELDS : HEADER + (index + 1) * FIELDS]
-        change = group[CHANGE]
+        base = HEADER + index * FIELDS
+        change = state[base + CHANGE]
         if change == 0:
-            change = 2 * math.sqrt(max(0.0, group[VARIANCE] - group[COVARIANCE]) / math.pi)
-        total += group[CHANNELS] * change
+            change = 2 * math.sqrt(max(0.0, state[base + VARIANCE] - state[base + COVARIANCE]) / math.pi)
+        total += state[base + CHANNELS] * change
     size = int(state[SIZE])
-    deviation = np.sqrt(state[PROFILE + size : PROFILE + 2 * size]).sum()
+    for position in range(PROFILE + size, PROFILE + 2 * size):
+        deviation += math.sqrt(state[position])
     total *= scale_mean(1 + state[CHANGE_NORM]) * deviation * deviation
     return math.log(total) if total > 0 else -math.inf
 
@@ -144,31 +145,32 @@ def first_map(resolution: int, gamma: float, channels: int) -> np.ndarray:
 
 @compiled
 def run_calls(
-    calls: np.ndarray, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
+    calls: bytes, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
 ) -> tuple[int, float, float]:
     """(failure, log sum |f - f'|, BN sum) of blocks from the map in `maps[row]` on.
 
     calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. The map behind every block but the last is copied
     into the next row of `kept`: a network that begins alike starts from there. stack: room to work, from `room`.
     """
+    called = np.frombuffer(calls, np.float64)
     order = np.arange(STACK)
     numbers = np.empty(NUMBERS)
     transfer(maps[row], stack[0])
-    top = 0
-    for place in range(calls.shape[0]):
-        call = calls[place]
-        for layer in range(int(call[4]) + 1):
+    top = block = 0
+    for call in range(0, called.size, CALL_WIDTH):
+        for layer in range(int(called[call + 4]) + 1):
             # Later layers read what the first gives.
-            part, into = (0, call[5]) if layer == 0 else (2, call[7])
-            for index in range(int(call[part]), int(call[part + 1])):
-                numbers_of(rows[index], into, call, numbers)
+            part, into = (call, called[call + 5]) if layer == 0 else (call + 2, called[call + 7])
+            for index in range(int(called[part]), int(called[part + 1])):
+                numbers_of(rows, index, into, called, call, numbers)
                 failure, top = step(stack, order, top, int(rows[index, 0]), numbers)
                 if failure:
                     return failure, 0.0, 0.0
-        if place + 1 < calls.shape[0]:
+        if call + CALL_WIDTH < called.size:
             if top:
                 return NOT_JOINED, 0.0, 0.0
-            transfer(stack[order[0]], kept[place])
+            transfer(stack[order[0]], kept[block])
+            block += 1
     last = stack[order[top]]
     return DONE, log_difference(last), last[LOG_SCALE]
 
@@ -182,7 +184,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     """`run_calls` with its machine code in a cache that a change of any of its files renews; see `source_version`."""
 
     def run(
-        calls: np.ndarray, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
+        calls: bytes, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
     ) -> tuple[int, float, float]:
         if version == 0:
             return DONE, 0.0, 0.0
@@ -193,7 +195,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
 
 _PARTS = ("activations", "joins", "kernel", "machine", "map", "windows")
 _SOURCES = [Path(__file__).parent / f"mean_field_{part}.py" for part in _PARTS]
-_SOURCES += [Path(str(module.__file__)) for module in (mean_field, step_table)]
+_SOURCES += [Path(str(module.__file__)) for module in (mean_field, step_table, four_numbers)]
 run = _kept_on_disk(source_version(*_SOURCES))
 
 
@@ -206,7 +208,6 @@ def prepare() -> None:
     try:
         # With the types of every later call: numba compiles for types.
         first = first_map(1, 0.01, 3)
-        calls = np.frombuffer(bytes(8 * CALL_WIDTH)).reshape(-1, CALL_WIDTH)
-        run(calls, np.zeros((1, ROW_WIDTH)), first, 0, np.empty_like(first), room(1))
+        run(bytes(8 * CALL_WIDTH), np.zeros((1, ROW_WIDTH)), first, 0, np.empty_like(first), room(1))
     finally:
         notice.cancel()

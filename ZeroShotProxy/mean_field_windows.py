@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
-from PlainNet.compiling import compiled
+from PlainNet.compiling import compiled, inlined
+from ZeroShotProxy.four_numbers import ZEROS, four, not_negative, plus, plus_times, put, roots, times, total
 from ZeroShotProxy.mean_field_map import (
     CHANNELS,
     COUNT,
@@ -25,6 +27,10 @@ from ZeroShotProxy.mean_field_map import (
     WINDOW_TOO_LARGE,
 )
 
+# The sums over the taps of what they see, k^2 where no tap meets the border: of the variance, of the squared mean, of the runs'
+# squared difference.
+Sums = tuple[float, float, float]
+
 
 @compiled
 def averaged(lag: float, kernel: int) -> float:
@@ -32,6 +38,7 @@ def averaged(lag: float, kernel: int) -> float:
     if kernel == 1:
         return 1.0
     total = float(kernel)
+    share = 1 / total
     if lag > 1e-9:
         # exp(-d^2 / (2 lag)) by its ratios, each the square of the first times the one before.
         ratio = math.exp(-1 / (2 * lag))
@@ -41,13 +48,16 @@ def averaged(lag: float, kernel: int) -> float:
             value *= ratio
             ratio *= square
             total += 2 * (kernel - distance) * value
-    return (total / (kernel * kernel)) ** 2
+    mean = total * share * share
+    return mean * mean
 
 
 @compiled
 def moved(lag: float, kernel: int, stride: int) -> float:
     """A lag variance after a k x k window, whose own lags are triangular, and a stride."""
-    return (lag + (kernel * kernel - 1) / 6) / (stride * stride)
+    if kernel > 1:
+        lag += (kernel * kernel - 1) * (1 / 6)
+    return lag if stride == 1 else lag / (stride * stride)
 
 
 @compiled
@@ -63,187 +73,143 @@ def constant_share(state: np.ndarray) -> float:
 
 
 @compiled
-def total(numbers: np.ndarray) -> float:
-    """Their sum, in four parts: additions that wait for each other are what a sum in one part costs."""
-    one = two = three = four = 0.0
-    whole = numbers.size // 4 * 4
-    for index in range(0, whole, 4):
-        one += numbers[index]
-        two += numbers[index + 1]
-        three += numbers[index + 2]
-        four += numbers[index + 3]
-    for index in range(whole, numbers.size):
-        one += numbers[index]
-    return (one + two) + (three + four)
-
-
-@compiled
-def surround(values: np.ndarray, padding: int) -> None:
-    """Zeros in place of the first and of the last `padding` values."""
-    for index in range(padding):
-        values[index] = values[values.size - 1 - index] = 0.0
-
-
-@compiled
-def window_sums(values: np.ndarray, kernel: int, stride: int, sums: np.ndarray) -> float:
-    """Sums over windows of padded values; returns the sum of all of them.
-
-    Four neighbours at a time, which the compiler takes as one: where each tap goes through all positions, every sum is stored
-    and loaded again for the next tap.
-    """
-    whole = sums.size // 4 * 4 if stride == 1 else 0
-    first = second = third = fourth = 0.0
-    for position in range(0, whole, 4):
-        one = two = three = four = 0.0
-        for place in range(position, position + kernel):
-            one += values[place]
-            two += values[place + 1]
-            three += values[place + 2]
-            four += values[place + 3]
-        sums[position], sums[position + 1], sums[position + 2], sums[position + 3] = one, two, three, four
-        first += one
-        second += two
-        third += three
-        fourth += four
-    for position in range(whole, sums.size):
-        one = 0.0
-        for place in range(position * stride, position * stride + kernel):
-            one += values[place]
-        sums[position] = one
-        first += one
-    return (first + second) + (third + fourth)
-
-
-@compiled
-def add_window_sums(
-    values: np.ndarray, weights: np.ndarray, kernel: int, stride: int, factor: float, sums: np.ndarray
-) -> None:
-    """Add to each sum `factor` times that of padded values over its window, weighted."""
-    whole = sums.size // 4 * 4 if stride == 1 else 0
-    for position in range(0, whole, 4):
-        one = two = three = four = 0.0
-        for tap in range(kernel):
-            weight, place = weights[tap], position + tap
-            one += weight * values[place]
-            two += weight * values[place + 1]
-            three += weight * values[place + 2]
-            four += weight * values[place + 3]
-        sums[position] += factor * one
-        sums[position + 1] += factor * two
-        sums[position + 2] += factor * three
-        sums[position + 3] += factor * four
-    for position in range(whole, sums.size):
-        one = 0.0
-        for tap in range(kernel):
-            one += weights[tap] * values[position * stride + tap]
-        sums[position] += factor * one
-
-
-@compiled
-def tap_means(root: np.ndarray, kernel: int, stride: int, out: int, means: np.ndarray) -> float:
-    """The mean root that each tap sees, over all positions of the output, of padded roots; returns the sum of their squares."""
-    square, share = 0.0, 1 / out
-    for tap in range(kernel):
-        if tap >= stride:
-            # What the tap one stride before sees, but for one position at either end.
-            means[tap] = means[tap - stride] + (root[tap + (out - 1) * stride] - root[tap - stride]) * share
-        elif stride == 1:
-            means[tap] = total(root[:out]) * share
-        else:
-            seen = 0.0
-            for position in range(out):
-                seen += root[position * stride + tap]
-            means[tap] = seen * share
-        square += means[tap] * means[tap]
-    return square
-
-
-@compiled
 def room_of(state: np.ndarray) -> int:
     """Positions for which a map's row has room."""
     return (state.size - PROFILE - SPARE) // PROFILE_ROWS
 
 
-@compiled
-def through_windows(
-    state: np.ndarray, kernel: int, stride: int, size: int, out: int
-) -> tuple[float, float, float, float]:
-    """`seen_through` where a window fits. size, out: heights of the map and of what is behind the window."""
-    room, padding = room_of(state), (kernel - 1) // 2
-    # The room: sums of the variance and of the change; then padded profiles and the taps' weights.
-    work = state[PROFILE + 2 * room :]
-    summed, changed = work[:out], work[room : room + out]
-    around, wide = size + 2 * padding, room + LARGEST_KERNEL
-    work = work[2 * room :]
-    values, change, root = work[:around], work[wide : wide + around], work[2 * wide : 2 * wide + around]
-    weights = work[3 * wide : 3 * wide + kernel]
-    surround(values, padding)
-    surround(change, padding)
-    surround(root, padding)
+@inlined
+def through_windows(state: np.ndarray, kernel: int, stride: int, out: int, kept: float) -> Sums:
+    """`slide` where a window fits. out: height of what is behind it."""
+    room = room_of(state)
+    padded = room + LARGEST_KERNEL
+    value_sums, change_sums, work = (
+        state[PROFILE + 2 * room :],
+        state[PROFILE + 3 * room :],
+        state[PROFILE + 4 * room :],
+    )
+    padded_values, padded_changes, padded_roots, weights = work, work[padded:], work[2 * padded :], work[3 * padded :]
+    size, padding = int(state[SIZE]), (kernel - 1) // 2
+    for index in range(padding):
+        end = size + padding + index
+        padded_values[index] = padded_changes[index] = padded_roots[index] = 0.0
+        padded_values[end] = padded_changes[end] = padded_roots[end] = 0.0
     for position in range(size):
-        values[padding + position] = state[PROFILE + position]
+        padded_values[padding + position] = state[PROFILE + position]
     for position in range(size):
-        root[padding + position] = math.sqrt(state[PROFILE + position])
+        padded_roots[padding + position] = math.sqrt(state[PROFILE + position])
     for position in range(size):
-        change[padding + position] = state[PROFILE + size + position]
-    inside = window_sums(values, kernel, stride, summed) / out
-    changed_inside = window_sums(change, kernel, stride, changed) / out
-    inside_mean = tap_means(root, kernel, stride, out, weights)
+        padded_changes[padding + position] = state[PROFILE + size + position]
+    # A stride's neighbours are not next to each other.
+    whole = out // 4 * 4 if stride == 1 else 0
+    values, changes, seen = ZEROS, ZEROS, ZEROS
+    for place in range(0, whole, 4):
+        value, change = four(padded_values, place), four(padded_changes, place)
+        for tap in range(1, kernel):
+            value = plus(value, four(padded_values, place + tap))
+            change = plus(change, four(padded_changes, place + tap))
+        put(value_sums, place, value)
+        put(change_sums, place, change)
+        values, changes, seen = plus(values, value), plus(changes, change), plus(seen, four(padded_roots, place))
+    value_sum, change_sum, seen_sum = total(values), total(changes), total(seen)
+    for position in range(whole, out):
+        place = position * stride
+        one, other = padded_values[place], padded_changes[place]
+        for tap in range(1, kernel):
+            one += padded_values[place + tap]
+            other += padded_changes[place + tap]
+        value_sums[position], change_sums[position] = one, other
+        value_sum += one
+        change_sum += other
+        seen_sum += padded_roots[place]
+    share = 1 / out
+    value_mean, change_mean = value_sum * share, change_sum * share
+    means, last = 0.0, (out - 1) * stride
+    for tap in range(kernel):
+        mean = seen_sum * share
+        if tap >= stride:
+            # What the tap one stride before sees, but for one position at either end.
+            before = tap - stride
+            mean = weights[before] + (padded_roots[tap + last] - padded_roots[before]) * share
+        elif tap:
+            tap_sum = 0.0
+            for position in range(out):
+                tap_sum += padded_roots[position * stride + tap]
+            mean = tap_sum * share
+        weights[tap] = mean
+        means += mean * mean
     # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
     constant = constant_share(state)
-    scale = 1 / (inside * inside - constant * inside_mean * inside_mean)
-    kept, square = inside * scale, constant * inside_mean * inside_mean * scale
-    share = 1 / changed_inside
-    for position in range(out):
-        summed[position] = summed[position] * kept + square
-    for position in range(out):
-        changed[position] *= share
-    add_window_sums(root, weights, kernel, stride, -2 * constant * inside_mean * scale, summed)
-    root = values[:out]
-    for position in range(out):
+    scale = 1 / (value_mean * value_mean - constant * means * means)
+    level, missing, relative = constant * means * means * scale, -2 * constant * means * scale, 1 / change_mean
+    scale *= value_mean
+    moved = 1 - kept
+    relative *= moved
+    levels, root_sums = (level, level, level, level), ZEROS
+    for place in range(0, whole, 4):
+        missed = ZEROS
+        for tap in range(kernel):
+            missed = plus_times(missed, weights[tap], four(padded_roots, place + tap))
+        behind = plus_times(plus_times(levels, scale, four(value_sums, place)), missing, missed)
         # Rounding must not bring it below 0.
-        summed[position] = max(0.0, summed[position])
-        root[position] = math.sqrt(summed[position])
-    return total(root) / out, inside * inside, inside_mean * inside_mean, changed_inside * changed_inside
+        behind = not_negative(behind)
+        ahead, change = (
+            times(kept, four(padded_values, padding + place)),
+            times(kept, four(padded_changes, padding + place)),
+        )
+        put(state, PROFILE + place, plus_times(ahead, moved, behind))
+        put(state, PROFILE + out + place, plus_times(change, relative, four(change_sums, place)))
+        root_sums = plus(root_sums, roots(behind))
+    root_sum = total(root_sums)
+    for position in range(whole, out):
+        lacking = 0.0
+        for tap in range(kernel):
+            lacking += weights[tap] * padded_roots[position * stride + tap]
+        one = max(0.0, level + scale * value_sums[position] + missing * lacking)
+        state[PROFILE + position] = kept * padded_values[padding + position] + moved * one
+        state[PROFILE + out + position] = kept * padded_changes[padding + position] + relative * change_sums[position]
+        root_sum += math.sqrt(one)
+    state[SIZE], state[ROOT] = out, kept * state[ROOT] + moved * root_sum * share
+    return value_mean * value_mean, means * means, change_mean * change_mean
 
 
 @compiled
-def seen_through(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, float, float, float]:
-    """The profiles behind a zero-padded window, left in the room behind the map's own; 0 for their height if it does not fit.
+def through_any(state: np.ndarray, kernel: int, stride: int, out: int, kept: float) -> Sums:
+    """`through_windows` for kernels that are not common."""
+    return through_windows(state, kernel, stride, out, kept)
 
-    (height, mean root, sums over the taps of what they see.) The sums, k^2 where no tap meets the border: of the variance, of
-    the squared mean, of the runs' squared difference.
+
+def windows_of(kernel: int) -> Callable[[np.ndarray, int, int, float], Sums]:
+    """`through_windows` for one kernel, so that loops over its taps are unrolled."""
+
+    @compiled
+    def through(state: np.ndarray, stride: int, out: int, kept: float) -> Sums:
+        return through_windows(state, kernel, stride, out, kept)
+
+    return through
+
+
+through_3, through_5, through_7 = windows_of(3), windows_of(5), windows_of(7)
+
+
+@inlined
+def slide(state: np.ndarray, kernel: int, stride: int, kept: float) -> tuple[int, float, float, float]:
+    """Replace the profiles by those behind a zero-padded window; (failure, `Sums`).
+
+    kept: share that stays of the profiles before, where the stride is 1.
     """
-    size = int(state[SIZE])
-    out = (size + (kernel - 1) // 2 * 2 - kernel) // stride + 1
-    if out < 1 or kernel > LARGEST_KERNEL:
-        return 0, 0.0, 0.0, 0.0, 0.0
-    # Loops over the taps of the commonest windows are unrolled.
-    if kernel == 3:
-        root, inside, inside_mean, changed = through_windows(state, 3, stride, size, out)
-    elif kernel == 5:
-        root, inside, inside_mean, changed = through_windows(state, 5, stride, size, out)
-    elif kernel == 7:
-        root, inside, inside_mean, changed = through_windows(state, 7, stride, size, out)
-    else:
-        root, inside, inside_mean, changed = through_windows(state, kernel, stride, size, out)
-    return out, root, inside, inside_mean, changed
-
-
-@compiled
-def slide(state: np.ndarray, kernel: int, stride: int) -> tuple[int, float, float, float]:
-    """Replace the profiles by those behind a zero-padded window; (failure, the sums of `seen_through`)."""
     if kernel == 1 and stride == 1:
         square = state[ROOT] * state[ROOT]
         return DONE, 1.0, square * square, 1.0
-    out, root, inside, inside_mean, changed = seen_through(state, kernel, stride)
-    if out == 0:
+    out = (int(state[SIZE]) + (kernel - 1) // 2 * 2 - kernel) // stride + 1
+    if out < 1 or kernel > LARGEST_KERNEL:
         return WINDOW_TOO_LARGE, 0.0, 0.0, 0.0
-    room = room_of(state)
-    behind = PROFILE + 2 * room
-    for position in range(out):
-        state[PROFILE + position] = state[behind + position]
-    for position in range(out):
-        state[PROFILE + out + position] = state[behind + room + position]
-    state[SIZE], state[ROOT] = out, root
+    if kernel == 3:
+        inside, inside_mean, changed = through_3(state, stride, out, kept)
+    elif kernel == 5:
+        inside, inside_mean, changed = through_5(state, stride, out, kept)
+    elif kernel == 7:
+        inside, inside_mean, changed = through_7(state, stride, out, kept)
+    else:
+        inside, inside_mean, changed = through_any(state, kernel, stride, out, kept)
     return DONE, inside, inside_mean, changed
