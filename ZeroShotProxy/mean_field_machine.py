@@ -201,7 +201,7 @@ run = _kept_on_disk(source_version(*_SOURCES))
 
 def prepare() -> None:
     """Have the machine ready: load it, or compile it where no run has done so before, which is said in the log."""
-    text = "compiling the closed form for this computer, once: about 20 seconds"
+    text = "compiling the closed form for this computer, once: about 40 seconds"
     notice = threading.Timer(_SECONDS_TO_LOAD, log.info, (text,))
     notice.daemon = True
     notice.start()
