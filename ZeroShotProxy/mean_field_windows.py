@@ -79,98 +79,124 @@ def room_of(state: np.ndarray) -> int:
 
 
 @inlined
-def through_windows(state: np.ndarray, kernel: int, stride: int, out: int, kept: float) -> Sums:
-    """`slide` where a window fits. out: height of what is behind it."""
-    room = room_of(state)
-    padded = room + LARGEST_KERNEL
-    value_sums, change_sums, work = (
-        state[PROFILE + 2 * room :],
-        state[PROFILE + 3 * room :],
-        state[PROFILE + 4 * room :],
-    )
-    padded_values, padded_changes, padded_roots, weights = work, work[padded:], work[2 * padded :], work[3 * padded :]
-    size, padding = int(state[SIZE]), (kernel - 1) // 2
+def lay_out(state: np.ndarray, padding: int, values: np.ndarray, changes: np.ndarray, roots_of: np.ndarray) -> None:
+    """Put both profiles, and the root of the first, between zeros."""
+    size = int(state[SIZE])
     for index in range(padding):
         end = size + padding + index
-        padded_values[index] = padded_changes[index] = padded_roots[index] = 0.0
-        padded_values[end] = padded_changes[end] = padded_roots[end] = 0.0
+        values[index] = changes[index] = roots_of[index] = 0.0
+        values[end] = changes[end] = roots_of[end] = 0.0
     for position in range(size):
-        padded_values[padding + position] = state[PROFILE + position]
+        values[padding + position] = state[PROFILE + position]
     for position in range(size):
-        padded_roots[padding + position] = math.sqrt(state[PROFILE + position])
+        roots_of[padding + position] = math.sqrt(state[PROFILE + position])
     for position in range(size):
-        padded_changes[padding + position] = state[PROFILE + size + position]
-    # A stride's neighbours are not next to each other.
+        changes[padding + position] = state[PROFILE + size + position]
+
+
+@inlined
+def sum_windows(
+    values: np.ndarray,
+    changes: np.ndarray,
+    roots_of: np.ndarray,
+    kernel: int,
+    stride: int,
+    out: int,
+    value_sums: np.ndarray,
+    change_sums: np.ndarray,
+) -> Sums:
+    """Sums over each window of both padded profiles; the sums of all these, and of the roots that the first tap sees."""
+    # Behind a stride, neighbours come from places that are not next to each other.
     whole = out // 4 * 4 if stride == 1 else 0
-    values, changes, seen = ZEROS, ZEROS, ZEROS
+    all_values, all_changes, seen = ZEROS, ZEROS, ZEROS
     for place in range(0, whole, 4):
-        value, change = four(padded_values, place), four(padded_changes, place)
+        value, change = four(values, place), four(changes, place)
         for tap in range(1, kernel):
-            value = plus(value, four(padded_values, place + tap))
-            change = plus(change, four(padded_changes, place + tap))
+            value, change = plus(value, four(values, place + tap)), plus(change, four(changes, place + tap))
         put(value_sums, place, value)
         put(change_sums, place, change)
-        values, changes, seen = plus(values, value), plus(changes, change), plus(seen, four(padded_roots, place))
-    value_sum, change_sum, seen_sum = total(values), total(changes), total(seen)
+        all_values, all_changes = plus(all_values, value), plus(all_changes, change)
+        seen = plus(seen, four(roots_of, place))
+    value_sum, change_sum, seen_sum = total(all_values), total(all_changes), total(seen)
     for position in range(whole, out):
         place = position * stride
-        one, other = padded_values[place], padded_changes[place]
+        one, other = values[place], changes[place]
         for tap in range(1, kernel):
-            one += padded_values[place + tap]
-            other += padded_changes[place + tap]
+            one += values[place + tap]
+            other += changes[place + tap]
         value_sums[position], change_sums[position] = one, other
         value_sum += one
         change_sum += other
-        seen_sum += padded_roots[place]
-    share = 1 / out
-    value_mean, change_mean = value_sum * share, change_sum * share
-    means, last = 0.0, (out - 1) * stride
+        seen_sum += roots_of[place]
+    return value_sum, change_sum, seen_sum
+
+
+@inlined
+def tap_means(padded: np.ndarray, first: float, kernel: int, stride: int, out: int, means: np.ndarray) -> float:
+    """The mean of padded values that each tap sees over all positions; returns the sum of their squares.
+
+    first: the sum of those that the first tap sees.
+    """
+    squares, share, last = 0.0, 1 / out, (out - 1) * stride
     for tap in range(kernel):
-        mean = seen_sum * share
+        mean = first * share
         if tap >= stride:
             # What the tap one stride before sees, but for one position at either end.
             before = tap - stride
-            mean = weights[before] + (padded_roots[tap + last] - padded_roots[before]) * share
+            mean = means[before] + (padded[tap + last] - padded[before]) * share
         elif tap:
-            tap_sum = 0.0
+            seen = 0.0
             for position in range(out):
-                tap_sum += padded_roots[position * stride + tap]
-            mean = tap_sum * share
-        weights[tap] = mean
-        means += mean * mean
+                seen += padded[position * stride + tap]
+            mean = seen * share
+        means[tap] = mean
+        squares += mean * mean
+    return squares
+
+
+@inlined
+def through_windows(state: np.ndarray, kernel: int, stride: int, out: int, kept: float) -> Sums:
+    """`slide` where a window fits. out: height of what is behind it."""
+    room, padding = room_of(state), (kernel - 1) // 2
+    padded = room + LARGEST_KERNEL
+    value_sums, change_sums = state[PROFILE + 2 * room :], state[PROFILE + 3 * room :]
+    values = state[PROFILE + 4 * room :]
+    changes, roots_of, means = values[padded:], values[2 * padded :], values[3 * padded :]
+    lay_out(state, padding, values, changes, roots_of)
+    sums = sum_windows(values, changes, roots_of, kernel, stride, out, value_sums, change_sums)
+    share = 1 / out
+    value_mean, change_mean = sums[0] * share, sums[1] * share
+    square = tap_means(roots_of, sums[2], kernel, stride, out, means)
     # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
     constant = constant_share(state)
-    scale = 1 / (value_mean * value_mean - constant * means * means)
-    level, missing, relative = constant * means * means * scale, -2 * constant * means * scale, 1 / change_mean
-    scale *= value_mean
-    moved = 1 - kept
-    relative *= moved
+    scale = 1 / (value_mean * value_mean - constant * square * square)
+    level, factor, missing = constant * square * square * scale, value_mean * scale, -2 * constant * square * scale
+    new = 1 - kept
+    relative = new / change_mean
     levels, root_sums = (level, level, level, level), ZEROS
+    whole = out // 4 * 4 if stride == 1 else 0
     for place in range(0, whole, 4):
-        missed = ZEROS
+        seen = ZEROS
         for tap in range(kernel):
-            missed = plus_times(missed, weights[tap], four(padded_roots, place + tap))
-        behind = plus_times(plus_times(levels, scale, four(value_sums, place)), missing, missed)
+            seen = plus_times(seen, means[tap], four(roots_of, place + tap))
         # Rounding must not bring it below 0.
-        behind = not_negative(behind)
-        ahead, change = (
-            times(kept, four(padded_values, padding + place)),
-            times(kept, four(padded_changes, padding + place)),
-        )
-        put(state, PROFILE + place, plus_times(ahead, moved, behind))
-        put(state, PROFILE + out + place, plus_times(change, relative, four(change_sums, place)))
+        behind = not_negative(plus_times(plus_times(levels, factor, four(value_sums, place)), missing, seen))
         root_sums = plus(root_sums, roots(behind))
+        behind = plus_times(times(kept, four(values, padding + place)), new, behind)
+        put(state, PROFILE + place, behind)
+        change = plus_times(times(kept, four(changes, padding + place)), relative, four(change_sums, place))
+        put(state, PROFILE + out + place, change)
     root_sum = total(root_sums)
     for position in range(whole, out):
-        lacking = 0.0
+        one = 0.0
         for tap in range(kernel):
-            lacking += weights[tap] * padded_roots[position * stride + tap]
-        one = max(0.0, level + scale * value_sums[position] + missing * lacking)
-        state[PROFILE + position] = kept * padded_values[padding + position] + moved * one
-        state[PROFILE + out + position] = kept * padded_changes[padding + position] + relative * change_sums[position]
+            one += means[tap] * roots_of[position * stride + tap]
+        one = max(0.0, level + factor * value_sums[position] + missing * one)
         root_sum += math.sqrt(one)
-    state[SIZE], state[ROOT] = out, kept * state[ROOT] + moved * root_sum * share
-    return value_mean * value_mean, means * means, change_mean * change_mean
+        state[PROFILE + position] = kept * values[padding + position] + new * one
+        state[PROFILE + out + position] = kept * changes[padding + position] + relative * change_sums[position]
+    state[SIZE], state[ROOT] = out, kept * state[ROOT] + new * root_sum * share
+    return value_mean * value_mean, square * square, change_mean * change_mean
 
 
 @compiled
