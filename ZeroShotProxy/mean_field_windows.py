@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from PlainNet.compiling import compiled, inlined
-from ZeroShotProxy.four_numbers import ZEROS, four, not_negative, plus, plus_times, put, roots, times, total
+from ZeroShotProxy.four_numbers import ZEROS, Four, four, not_negative, plus, plus_times, put, roots, times, total
 from ZeroShotProxy.mean_field_map import (
     CHANNELS,
     COUNT,
@@ -79,56 +79,21 @@ def room_of(state: np.ndarray) -> int:
 
 
 @inlined
-def lay_out(state: np.ndarray, padding: int, values: np.ndarray, changes: np.ndarray, roots_of: np.ndarray) -> None:
-    """Put both profiles, and the root of the first, between zeros."""
-    size = int(state[SIZE])
-    for index in range(padding):
-        end = size + padding + index
-        values[index] = changes[index] = roots_of[index] = 0.0
-        values[end] = changes[end] = roots_of[end] = 0.0
-    for position in range(size):
-        values[padding + position] = state[PROFILE + position]
-    for position in range(size):
-        roots_of[padding + position] = math.sqrt(state[PROFILE + position])
-    for position in range(size):
-        changes[padding + position] = state[PROFILE + size + position]
+def sums_of_four(values: np.ndarray, place: int, kernel: int) -> Four:
+    """Sums over four neighbouring windows."""
+    sums = four(values, place)
+    for tap in range(1, kernel):
+        sums = plus(sums, four(values, place + tap))
+    return sums
 
 
 @inlined
-def sum_windows(
-    values: np.ndarray,
-    changes: np.ndarray,
-    roots_of: np.ndarray,
-    kernel: int,
-    stride: int,
-    out: int,
-    value_sums: np.ndarray,
-    change_sums: np.ndarray,
-) -> Sums:
-    """Sums over each window of both padded profiles; the sums of all these, and of the roots that the first tap sees."""
-    # Behind a stride, neighbours come from places that are not next to each other.
-    whole = out // 4 * 4 if stride == 1 else 0
-    all_values, all_changes, seen = ZEROS, ZEROS, ZEROS
-    for place in range(0, whole, 4):
-        value, change = four(values, place), four(changes, place)
-        for tap in range(1, kernel):
-            value, change = plus(value, four(values, place + tap)), plus(change, four(changes, place + tap))
-        put(value_sums, place, value)
-        put(change_sums, place, change)
-        all_values, all_changes = plus(all_values, value), plus(all_changes, change)
-        seen = plus(seen, four(roots_of, place))
-    value_sum, change_sum, seen_sum = total(all_values), total(all_changes), total(seen)
-    for position in range(whole, out):
-        place = position * stride
-        one, other = values[place], changes[place]
-        for tap in range(1, kernel):
-            one += values[place + tap]
-            other += changes[place + tap]
-        value_sums[position], change_sums[position] = one, other
-        value_sum += one
-        change_sum += other
-        seen_sum += roots_of[place]
-    return value_sum, change_sum, seen_sum
+def sum_of_one(values: np.ndarray, place: int, kernel: int) -> float:
+    """The sum over one window."""
+    result = values[place]
+    for tap in range(1, kernel):
+        result += values[place + tap]
+    return result
 
 
 @inlined
@@ -157,16 +122,42 @@ def tap_means(padded: np.ndarray, first: float, kernel: int, stride: int, out: i
 @inlined
 def through_windows(state: np.ndarray, kernel: int, stride: int, out: int, kept: float) -> Sums:
     """`slide` where a window fits. out: height of what is behind it."""
-    room, padding = room_of(state), (kernel - 1) // 2
+    size, room, padding = int(state[SIZE]), room_of(state), (kernel - 1) // 2
+    # The room behind the profiles: sums over windows, then profiles and the root of the first between zeros, the taps' means.
     padded = room + LARGEST_KERNEL
     value_sums, change_sums = state[PROFILE + 2 * room :], state[PROFILE + 3 * room :]
     values = state[PROFILE + 4 * room :]
     changes, roots_of, means = values[padded:], values[2 * padded :], values[3 * padded :]
-    lay_out(state, padding, values, changes, roots_of)
-    sums = sum_windows(values, changes, roots_of, kernel, stride, out, value_sums, change_sums)
+    for index in range(padding):
+        end = size + padding + index
+        values[index] = changes[index] = roots_of[index] = 0.0
+        values[end] = changes[end] = roots_of[end] = 0.0
+    for position in range(size):
+        values[padding + position] = state[PROFILE + position]
+    for position in range(size):
+        roots_of[padding + position] = math.sqrt(state[PROFILE + position])
+    for position in range(size):
+        changes[padding + position] = state[PROFILE + size + position]
+    # Behind a stride, neighbours come from places that are not next to each other.
+    whole = out // 4 * 4 if stride == 1 else 0
+    all_values, all_changes, seen = ZEROS, ZEROS, ZEROS
+    for place in range(0, whole, 4):
+        value, change = sums_of_four(values, place, kernel), sums_of_four(changes, place, kernel)
+        put(value_sums, place, value)
+        put(change_sums, place, change)
+        all_values, all_changes = plus(all_values, value), plus(all_changes, change)
+        seen = plus(seen, four(roots_of, place))
+    value_mean, change_mean, first = total(all_values), total(all_changes), total(seen)
+    for position in range(whole, out):
+        place = position * stride
+        value_sums[position] = sum_of_one(values, place, kernel)
+        change_sums[position] = sum_of_one(changes, place, kernel)
+        value_mean += value_sums[position]
+        change_mean += change_sums[position]
+        first += roots_of[place]
     share = 1 / out
-    value_mean, change_mean = sums[0] * share, sums[1] * share
-    square = tap_means(roots_of, sums[2], kernel, stride, out, means)
+    value_mean, change_mean = value_mean * share, change_mean * share
+    square = tap_means(roots_of, first, kernel, stride, out, means)
     # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
     constant = constant_share(state)
     scale = 1 / (value_mean * value_mean - constant * square * square)
@@ -174,27 +165,25 @@ def through_windows(state: np.ndarray, kernel: int, stride: int, out: int, kept:
     new = 1 - kept
     relative = new / change_mean
     levels, root_sums = (level, level, level, level), ZEROS
-    whole = out // 4 * 4 if stride == 1 else 0
     for place in range(0, whole, 4):
         seen = ZEROS
         for tap in range(kernel):
             seen = plus_times(seen, means[tap], four(roots_of, place + tap))
         # Rounding must not bring it below 0.
         behind = not_negative(plus_times(plus_times(levels, factor, four(value_sums, place)), missing, seen))
-        root_sums = plus(root_sums, roots(behind))
-        behind = plus_times(times(kept, four(values, padding + place)), new, behind)
-        put(state, PROFILE + place, behind)
+        put(state, PROFILE + place, plus_times(times(kept, four(values, padding + place)), new, behind))
         change = plus_times(times(kept, four(changes, padding + place)), relative, four(change_sums, place))
         put(state, PROFILE + out + place, change)
+        root_sums = plus(root_sums, roots(behind))
     root_sum = total(root_sums)
     for position in range(whole, out):
         one = 0.0
         for tap in range(kernel):
             one += means[tap] * roots_of[position * stride + tap]
         one = max(0.0, level + factor * value_sums[position] + missing * one)
-        root_sum += math.sqrt(one)
         state[PROFILE + position] = kept * values[padding + position] + new * one
         state[PROFILE + out + position] = kept * changes[padding + position] + relative * change_sums[position]
+        root_sum += math.sqrt(one)
     state[SIZE], state[ROOT] = out, kept * state[ROOT] + new * root_sum * share
     return value_mean * value_mean, square * square, change_mean * change_mean
 
