@@ -15,6 +15,9 @@ from ZeroShotProxy.scoring import ScoringContext
 WITHOUT_LINKS = Style(no_reslink=True)
 # Maps behind beginnings: 2 kB each at resolution 32; twice as many as a population of 512 has.
 LARGEST_BEGINNINGS = 8_000
+# No map is kept behind the last block, nor behind the one before: of the mutations of n blocks, of which two are replaced at
+# random places, one in n^2 shares all but the last with its parent. Keeping a map for it costs more than it saves.
+SELDOM_SHARED = 2
 
 
 # Blocks that several networks begin with: a number of their own, and the map behind them, `maps[row]`.
@@ -92,16 +95,16 @@ class ClosedForm:
     def parts(self, network: Network) -> tuple[float, float]:
         """Its two terms: log sum |f(x) - f(x')|, and the sum over BN layers of log sqrt(running variance)."""
         blocks = network.blocks
-        last = len(blocks) - 1
+        shared = max(0, len(blocks) - SELDOM_SHARED)
         images = self._images.get(blocks[0].in_channels) or self._no_block(blocks[0].in_channels)
-        beginning, first = self._beginnings.longest(images, blocks[:last])
+        beginning, first = self._beginnings.longest(images, blocks[:shared])
         _, maps, row = beginning
         calls = self._calls(blocks[first:])
-        kept = np.empty((last - first, self._map_width))
+        kept = np.empty((shared - first, self._map_width))
         failure, perturbation, scale = run(calls, self._table.rows, maps, row, kept, self._stack)
         if failure:
             raise ProxyFailure(f"{network}: {FAILURES[failure]}")
-        self._beginnings.add(beginning, blocks[first:last], kept)
+        self._beginnings.add(beginning, blocks[first:shared], kept)
         return perturbation, scale
 
     def _no_block(self, channels: int) -> Beginning:

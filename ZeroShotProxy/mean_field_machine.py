@@ -149,8 +149,8 @@ def run_calls(
 ) -> tuple[int, float, float]:
     """(failure, log sum |f - f'|, BN sum) of blocks from the map in `maps[row]` on.
 
-    calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. The map behind every block but the last is copied
-    into the next row of `kept`: a network that begins alike starts from there. stack: room to work, from `room`.
+    calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. The maps behind the first blocks are copied into
+    the rows of `kept`: a network that begins alike starts from there. stack: room to work, from `room`.
     """
     called = np.frombuffer(calls, np.float64)
     order = np.arange(STACK)
@@ -169,8 +169,9 @@ def run_calls(
         if call + CALL_WIDTH < called.size:
             if top:
                 return NOT_JOINED, 0.0, 0.0
-            transfer(stack[order[0]], kept[block])
-            block += 1
+            if block < kept.shape[0]:
+                transfer(stack[order[0]], kept[block])
+                block += 1
     last = stack[order[top]]
     return DONE, log_difference(last), last[LOG_SCALE]
 

@@ -166,7 +166,7 @@ def test_taken_up_where_another_network_begins_alike_to_the_last_bit(space, link
         child = mutate(network, sample_block, generator, 2)
         afresh = ClosedForm(32, style=style)
         assert remembering.parts(child) == afresh.parts(child)
-        # The same network again: all blocks but the last are known.
+        # The same network again: all blocks but the last two are known.
         assert remembering.parts(child) == afresh.parts(child)
         taken_up += child.blocks[0] is network.blocks[0]
         network = child if child.layers < 20 and child.cost(32).parameters < 3e6 else network
