@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 from PlainNet import DEPLOYED, UNITS, Style
 from ZenNet.catalogue import Published, UnknownNetworkError, base_url, list_models, published
 from ZenNet.files import WeightsError, find_weights

@@ -9,7 +9,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 
 _FILE = Path(__file__).with_name("catalogue.toml")
 

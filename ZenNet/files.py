@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 from ZenNet.catalogue import Published, base_url
 
 _LOG = logging.getLogger(__name__)

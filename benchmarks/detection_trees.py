@@ -25,11 +25,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from Detection.coco_format import to_coco
-from Detection.other_formats import read_voc
-from Detection.preprocessing import read_image
-from Detection.scene import Scene, SceneSet
-from Interface.files import write_text
+from gsnet.detection.coco_format import to_coco
+from gsnet.detection.other_formats import read_voc
+from gsnet.detection.preprocessing import read_image
+from gsnet.detection.scene import Scene, SceneSet
+from gsnet.interface.files import write_text
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / "deepforest_aerial"

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from benchmarks.search_throughput import settings_of
-from Evolution.dask_executor import DaskCluster
-from Evolution.executors import Job, WorkerPool
-from Evolution.proposals import make_proposer
+from gsnet.evolution.dask_executor import DaskCluster
+from gsnet.evolution.executors import Job, WorkerPool
+from gsnet.evolution.proposals import make_proposer
 from SearchSpace.random_numbers import CandidateRandom
 
 WORKERS = 2

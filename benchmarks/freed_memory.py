@@ -1,4 +1,4 @@
-"""What page faults cost: forward passes with the C library's own habit of handing freed memory back, and with `Latency.memory`.
+"""What page faults cost: forward passes with the C library's own habit of handing freed memory back, and with `gsnet.latency.memory`.
 
     python -m benchmarks.freed_memory
 
@@ -30,7 +30,7 @@ def time_one(options: argparse.Namespace) -> None:
 
     import PlainNet
     import ZenNet
-    from Latency.memory import keep_freed_memory
+    from gsnet.latency.memory import keep_freed_memory
     from Masternet import MasterNet
 
     torch.set_num_threads(1)

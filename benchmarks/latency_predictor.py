@@ -23,13 +23,13 @@ import numpy as np
 
 import PlainNet
 import ZenNet
-from Interface.files import written_whole
-from Latency.building import CALIBRATION, ROUNDS, Setting, calibrate, measure_layers, time_networks
-from Latency.calibration import fit_few, leave_one_out
-from Latency.device import device_identity
-from Latency.predictor import LatencyModel
-from Latency.table import Conditions, LatencyTable
-from Latency.visited import random_networks
+from gsnet.interface.files import written_whole
+from gsnet.latency.building import CALIBRATION, ROUNDS, Setting, calibrate, measure_layers, time_networks
+from gsnet.latency.calibration import fit_few, leave_one_out
+from gsnet.latency.device import device_identity
+from gsnet.latency.predictor import LatencyModel
+from gsnet.latency.table import Conditions, LatencyTable
+from gsnet.latency.visited import random_networks
 from PlainNet import Network, Style
 from SearchSpace import load_search_space
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from Interface.files import write_text
-from Interface.options import InputError
+from gsnet.interface.files import write_text
+from gsnet.interface.options import InputError
 
 
 def replace_section(page: Path, name: str, text: str) -> None:

@@ -17,7 +17,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from Interface.running import FAILED, run
+from gsnet.interface.running import FAILED, run
 from benchmarks import nas_bench_201, nas_bench_macro
 from benchmarks.report_benchmarks import SETTINGS, Benchmark, NasBench201, NasBenchMacro, is_instant
 from benchmarks.report_csv import merged, read_correlations, read_searches, write_csv
@@ -32,7 +32,7 @@ from benchmarks.report_rows import (
     search_rows,
 )
 from benchmarks.report_scores import Scores
-from Interface.options import InputError, OptionParser, positive_int
+from gsnet.interface.options import InputError, OptionParser, positive_int
 from ZeroShotProxy import UnknownProxyError, get_proxy
 
 BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {

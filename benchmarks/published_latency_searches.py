@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 import PlainNet
-from Interface.files import write_text, written_whole
+from gsnet.interface.files import write_text, written_whole
 from ZenNet.catalogue import published
 
 ROOT = Path(__file__).parent.parent
@@ -103,8 +103,8 @@ def rows_of(options: argparse.Namespace, table: Path) -> list[dict]:
 
 def like_for_like(options: argparse.Namespace, table: Path) -> list[dict]:
     """Searches whose budget is the published network's own latency by the table; both scores in closed form."""
-    from Latency.predictor import open_model
-    from Latency.table import Conditions
+    from gsnet.latency.predictor import open_model
+    from gsnet.latency.table import Conditions
     from ZeroShotProxy import ScoringSettings, repeated_score
 
     model = open_model(str(table), "table", Conditions("fp16", 64, 224), num_classes=1000)

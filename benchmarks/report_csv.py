@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from benchmarks.report_rows import CorrelationRow, SearchRow
 from benchmarks.report_statistics import Interval
-from Interface.files import written_whole
+from gsnet.interface.files import written_whole
 
 CORRELATIONS, SEARCHES = "correlations.csv", "searches.csv"
 _CORRELATION_COLUMNS = (

@@ -17,8 +17,8 @@ from scipy.stats import rankdata
 from benchmarks.report_rows import SAMPLE, WHOLE, Candidate, CorrelationRow, SearchRow
 from benchmarks.report_scores import Scores
 from benchmarks.report_statistics import Interval, spearman
-from Evolution.ensemble import ENSEMBLE
-from Interface.files import write_text, written_whole
+from gsnet.evolution.ensemble import ENSEMBLE
+from gsnet.interface.files import write_text, written_whole
 
 # Spearman on all networks as published: NAS-Bench-201 on CIFAR-10, and NAS-Bench-Macro.
 PUBLISHED = {

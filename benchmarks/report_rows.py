@@ -21,7 +21,7 @@ from benchmarks.report_statistics import (
     spearman,
     top_accuracy,
 )
-from Evolution.ensemble import ENSEMBLE, TE_NAS, TE_NAS_TERMS, Rule, log_rank_sums, rank_sums
+from gsnet.evolution.ensemble import ENSEMBLE, TE_NAS, TE_NAS_TERMS, Rule, log_rank_sums, rank_sums
 
 CLOSED_FORMS = {"Zen": "ZenClosedForm", "Perturbation": "PerturbationClosedForm"}
 SAMPLE, WHOLE = "sample", "all"

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from benchmarks.report_benchmarks import Benchmark, score_or_reason
-from Interface.files import write_text
+from gsnet.interface.files import write_text
 
 _WORTH_A_WRITE = 0.01
 _COLUMNS = ("key", "proxy", "seed", "score", "reason", "seconds")

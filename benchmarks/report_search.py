@@ -12,8 +12,8 @@ from statistics import fmean, stdev
 
 import PlainNet
 from benchmarks.report_scores import Scores
-from Evolution.ensemble import EnsemblePopulation, Rule, log_rank_sums
-from Evolution.population import Member, Population
+from gsnet.evolution.ensemble import EnsemblePopulation, Rule, log_rank_sums
+from gsnet.evolution.population import Member, Population
 
 # A population takes part by its scores alone; the network that a member carries is never looked at.
 _NO_NETWORK = PlainNet.parse("SuperConvK1BNRELU(3,1,1,1)")

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 from benchmarks.search_throughput import STARTS, settings_of
-from Evolution.executors import make_executor
-from Evolution.proposals import make_proposer
-from Evolution.runner import open_history, without_collector
-from Evolution.search import Search
+from gsnet.evolution.executors import make_executor
+from gsnet.evolution.proposals import make_proposer
+from gsnet.evolution.runner import open_history, without_collector
+from gsnet.evolution.search import Search
 
 MARKS = (10_000, 100_000, 480_000, 1_000_000, 2_000_000)
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.search_throughput import STARTS, settings_of
-from Evolution.executors import make_executor
-from Evolution.proposals import Proposer, make_proposer
-from Evolution.runner import open_history, without_collector
-from Evolution.search import Search
+from gsnet.evolution.executors import make_executor
+from gsnet.evolution.proposals import Proposer, make_proposer
+from gsnet.evolution.runner import open_history, without_collector
+from gsnet.evolution.search import Search
 
 CLOCK_READINGS = 100_000
 

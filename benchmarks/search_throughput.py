@@ -17,12 +17,12 @@ from pathlib import Path
 
 import torch
 
-from Evolution.budgets import first_exceeded
-from Evolution.executors import make_executor
-from Evolution.proposals import make_proposer
-from Evolution.runner import open_history, without_collector
-from Evolution.search import Search, cost_model, search_budgets
-from Evolution.settings import SearchSettings
+from gsnet.evolution.budgets import first_exceeded
+from gsnet.evolution.executors import make_executor
+from gsnet.evolution.proposals import make_proposer
+from gsnet.evolution.runner import open_history, without_collector
+from gsnet.evolution.search import Search, cost_model, search_budgets
+from gsnet.evolution.settings import SearchSettings
 from Masternet import MasterNet
 from ZeroShotProxy import ScoringContext, ScoringSettings
 from ZeroShotProxy.compute_zen_score import zen_score

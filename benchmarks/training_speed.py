@@ -31,16 +31,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, RandomSampler
 
-from DataLoader import DataSettings, training_loader, validation_loader
-from DataLoader.data_sets import data_set
-from Interface.options import OptionParser, device_name, positive_int
+from gsnet.data import DataSettings, training_loader, validation_loader
+from gsnet.data.data_sets import data_set
+from gsnet.interface.options import OptionParser, device_name, positive_int
+from gsnet.training.loop import Trainer
+from gsnet.training.optimisers import OptimiserSettings
+from gsnet.training.schedules import Schedule
+from gsnet.training.settings import TrainingSettings
+from gsnet.training.step import Stepper
+from gsnet.training.tasks import Classification
 from Masternet import MasterNet
-from Training.loop import Trainer
-from Training.optimisers import OptimiserSettings
-from Training.schedules import Schedule
-from Training.settings import TrainingSettings
-from Training.step import Stepper
-from Training.tasks import Classification
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = Path(os.environ.get("GSNET_DATA", ROOT / ".." / "shared" / "data")) / "cifar10_jpeg_2000_1000.tar.gz"

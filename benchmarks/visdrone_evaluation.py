@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from Detection.coco_evaluation import evaluate_coco
-from Detection.scene import ImageResults, Scene, SceneSet
-from Detection.visdrone_evaluation import evaluate_visdrone
-from Detection.visdrone_format import CATEGORIES, CLASS_NAMES, read_results_folder, write_results
+from gsnet.detection.coco_evaluation import evaluate_coco
+from gsnet.detection.scene import ImageResults, Scene, SceneSet
+from gsnet.detection.visdrone_evaluation import evaluate_visdrone
+from gsnet.detection.visdrone_format import CATEGORIES, CLASS_NAMES, read_results_folder, write_results
 
 WIDTH, HEIGHT = 1360, 765
 # Boxes of each class in the validation split.

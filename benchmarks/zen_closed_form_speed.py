@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import PlainNet
 from benchmarks.zen_closed_form_networks import CASES, candidates, sample_networks
-from Evolution.runner import without_collector
+from gsnet.evolution.runner import without_collector
 from PlainNet import Network
 from ZeroShotProxy.compute_zen_closed_form import ClosedForm
 

@@ -1,4 +1,4 @@
-"""All scripts of GSNet under one command.
+"""All commands of GSNet under one name.
 
     gsnet evolution_search --help
     gsnet val --arch resnet18 --data_dir ~/data/imagenet
@@ -8,16 +8,18 @@ The same as `python evolution_search.py --help` in the project's folder, from an
 
 from __future__ import annotations
 
-import runpy
+import importlib
 import sys
 
-from Interface.options import OptionParser
+from gsnet.interface.options import OptionParser
 
-SCRIPTS = {
+COMMANDS = {
     "analyze_model": "parameters, FLOPs and memory access cost of a network",
     "benchmark_network_latency": "time a network, fill latency tables, predict",
     "compute_score": "zero-shot scores of networks",
+    "convert": "a published checkpoint as safetensors",
     "evolution_search": "search a network under budgets",
+    "export": "write a network as ONNX, TorchScript or safetensors",
     "train_detection": "train a detector",
     "train_image_classification": "train an image classifier",
     "ts_train_image_classification": "train an image classifier with a teacher",
@@ -27,18 +29,20 @@ SCRIPTS = {
 }
 
 
-def main() -> None:
-    """Run the script that the command line names, as if it had been started itself."""
-    if sys.argv[1:] and sys.argv[1] in SCRIPTS:
-        script = sys.argv[1]
-        sys.argv = [f"gsnet {script}", *sys.argv[2:]]
-        runpy.run_module(script, run_name="__main__")
-        return
-    table = "\n".join(f"    {name:<28}{what}" for name, what in SCRIPTS.items())
+def main() -> int:
+    """Run the command that the command line names; returns the exit status."""
+    if sys.argv[1:] and sys.argv[1] in COMMANDS:
+        name = sys.argv[1]
+        sys.argv = [f"gsnet {name}", *sys.argv[2:]]
+        return importlib.import_module(f"gsnet.commands.{name}").command()
+    table = "\n".join(f"    {name:<32}{what}" for name, what in COMMANDS.items())
     parser = OptionParser(f"{__doc__}\n{table}\n")
-    parser.add_argument("script", choices=tuple(SCRIPTS), metavar="script", help="one of the above; its options follow")
+    parser.add_argument(
+        "command", choices=tuple(COMMANDS), metavar="command", help="one of the above; its options follow"
+    )
     parser.parse_args()
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

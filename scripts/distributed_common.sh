@@ -168,6 +168,6 @@ random_teacher() {
     mkdir -p "$(dirname "$1")"
     (cd "$ROOT" && "$PYTHON" -c "
 import sys, torch
-from ModelLoader import load_model
+from gsnet.models import load_model
 torch.save(load_model('resnet18', num_classes=10).state_dict(), sys.argv[1])" "$1")
 }

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from Interface.apex import find_apex
+from gsnet.interface.apex import find_apex
 
 
 @pytest.fixture

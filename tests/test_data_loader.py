@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from DataLoader import DataSettings, data_set, training_loader, validation_loader
-from DataLoader.transforms import Lighting, training_transform, validation_transform
-from Interface.options import InputError
+from gsnet.data import DataSettings, data_set, training_loader, validation_loader
+from gsnet.data.transforms import Lighting, training_transform, validation_transform
+from gsnet.interface.options import InputError
 
 DATA = Path(os.environ.get("GSNET_DATA", Path(__file__).parent.parent / ".." / "shared" / "data"))
 ARCHIVE = DATA / "cifar10_jpeg_2000_1000.tar.gz"

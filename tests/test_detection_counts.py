@@ -5,9 +5,9 @@ import json
 import pytest
 from ptflops import get_model_complexity_info
 
-import analyze_model
 import PlainNet
 import ZenNet
+from gsnet.commands import analyze_model
 from Masternet import MasterNet
 from tests.detection_golden import GOLDEN
 

@@ -14,17 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-from Detection.augmentation import Augmentation, Sample, placed
-from Detection.coco_format import read_coco, to_coco
-from Detection.data_set import LoadingSettings, collated, detection_evaluation_loader, detection_training_loader
-from Detection.data_sets import read_data_set
-from Detection.data_statistics import as_text, draw, statistics
-from Detection.other_formats import UAVDT_CLASSES, read_uavdt, read_yolo
-from Detection.preprocessing import Placement, Preprocessing, moved, moved_back, warped
-from Detection.scene import Scene, corners, usable, with_others_as_regions
-from Detection.synthetic import SyntheticSettings, write_synthetic
-from Detection.visdrone_format import FormatError, read_annotation, read_visdrone, sanity
-from Interface.options import InputError
+from gsnet.detection.augmentation import Augmentation, Sample, placed
+from gsnet.detection.coco_format import read_coco, to_coco
+from gsnet.detection.data_set import LoadingSettings, collated, detection_evaluation_loader, detection_training_loader
+from gsnet.detection.data_sets import read_data_set
+from gsnet.detection.data_statistics import as_text, draw, statistics
+from gsnet.detection.other_formats import UAVDT_CLASSES, read_uavdt, read_yolo
+from gsnet.detection.preprocessing import Placement, Preprocessing, moved, moved_back, warped
+from gsnet.detection.scene import Scene, corners, usable, with_others_as_regions
+from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
+from gsnet.detection.visdrone_format import FormatError, read_annotation, read_visdrone, sanity
+from gsnet.interface.options import InputError
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "detection.json").read_text())
@@ -118,7 +118,16 @@ def test_a_missing_half_of_a_pair_is_named(split):
     [("discard", 4, 1), ("crowd", 14, 11), ("drop", 2, 1)],
 )
 def test_conversion_to_coco(split, regions, annotations, crowds):
-    command = [sys.executable, "-m", "Detection.visdrone", "convert", "--data_dir", str(split), "--regions", regions]
+    command = [
+        sys.executable,
+        "-m",
+        "gsnet.detection.visdrone",
+        "convert",
+        "--data_dir",
+        str(split),
+        "--regions",
+        regions,
+    ]
     command += ["--output", str(split / "out.json"), "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     content = json.loads((split / "out.json").read_text())

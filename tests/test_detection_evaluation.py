@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from Detection.coco_evaluation import evaluate_coco, evaluate_json
-from Detection.coco_format import to_coco, to_coco_results
-from Detection.report import as_text, evaluated
-from Detection.visdrone_evaluation import evaluate_visdrone, outside_regions, region_integral, round_half_away
-from Detection.visdrone_format import read_annotations, read_results_folder, write_results
+from gsnet.detection.coco_evaluation import evaluate_coco, evaluate_json
+from gsnet.detection.coco_format import to_coco, to_coco_results
+from gsnet.detection.report import as_text, evaluated
+from gsnet.detection.visdrone_evaluation import evaluate_visdrone, outside_regions, region_integral, round_half_away
+from gsnet.detection.visdrone_format import read_annotations, read_results_folder, write_results
 from tests import visdrone_oracle as oracle
 
 ROOT = Path(__file__).parent.parent
@@ -239,7 +239,9 @@ def test_scoring_files_of_a_coco_data_set(case, files):
 
 
 def test_scoring_needs_no_torch():
-    script = "import sys, val_detection, Detection.score_files, Detection.report; print('torch' in sys.modules)"
+    script = (
+        "import sys, val_detection, gsnet.detection.score_files, gsnet.detection.report; print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 

@@ -7,13 +7,13 @@ import onnxruntime
 import pytest
 import torch
 
-from Interface.running import run
-from Detection import export
-from Detection.checkpoint import LoadedDetector, description
-from Detection.detector import Detector
-from Detection.preprocessing import Preprocessing
-from Detection.priors import clipped, decode, priors
-from Detection.settings import DetectorSettings
+from gsnet.interface.running import run
+from gsnet.detection import export
+from gsnet.detection.checkpoint import LoadedDetector, description
+from gsnet.detection.detector import Detector
+from gsnet.detection.preprocessing import Preprocessing
+from gsnet.detection.priors import clipped, decode, priors
+from gsnet.detection.settings import DetectorSettings
 from tests.detection_golden import fill
 
 TINY = (

@@ -9,23 +9,23 @@ import pytest
 import torch
 from torch import nn
 
-import val_detection
-from Interface.running import run
-from Detection.checkpoint import description
-from Detection.data_set import LoadingSettings, detection_evaluation_loader
-from Detection.data_sets import read_data_set
-from Detection.detector import Detector
-from Detection.drawing import class_colour, drawn
-from Detection.inference import Finder
-from Detection.postprocess import PostprocessSettings
-from Detection.preprocessing import Preprocessing
-from Detection.priors import priors
-from Detection.report import evaluated
-from Detection.scene import ImageResults
-from Detection.settings import DetectorSettings
-from Detection.synthetic import SyntheticSettings, write_synthetic
-from Detection.tiles import Tile, joined, tiles_of
-from Detection.visdrone_format import CLASS_NAMES
+from gsnet.interface.running import run
+from gsnet.commands import val_detection
+from gsnet.detection.checkpoint import description
+from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader
+from gsnet.detection.data_sets import read_data_set
+from gsnet.detection.detector import Detector
+from gsnet.detection.drawing import class_colour, drawn
+from gsnet.detection.inference import Finder
+from gsnet.detection.postprocess import PostprocessSettings
+from gsnet.detection.preprocessing import Preprocessing
+from gsnet.detection.priors import priors
+from gsnet.detection.report import evaluated
+from gsnet.detection.scene import ImageResults
+from gsnet.detection.settings import DetectorSettings
+from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
+from gsnet.detection.tiles import Tile, joined, tiles_of
+from gsnet.detection.visdrone_format import CLASS_NAMES
 
 STRUCTURE = (
     "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,8,2,8,1)SuperGhostShuffleK3(8,16,2,8,1)"

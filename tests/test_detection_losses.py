@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
-from Detection.assignment import AssignmentSettings, assign, costs
-from Detection.losses import Losses, distribution_focal_loss, head_loss, quality_focal_loss
-from Detection.overlap import generalised_iou, iof_matrix, iou, iou_matrix
-from Detection.postprocess import PostprocessSettings, suppressed
-from Detection.priors import clipped, decode, distances, encode, priors
-from Detection.targets import Detections, Targets
-from Interface.options import InputError
+from gsnet.detection.assignment import AssignmentSettings, assign, costs
+from gsnet.detection.losses import Losses, distribution_focal_loss, head_loss, quality_focal_loss
+from gsnet.detection.overlap import generalised_iou, iof_matrix, iou, iou_matrix
+from gsnet.detection.postprocess import PostprocessSettings, suppressed
+from gsnet.detection.priors import clipped, decode, distances, encode, priors
+from gsnet.detection.targets import Detections, Targets
+from gsnet.interface.options import InputError
 from tests.detection_golden import GOLDEN, hashed
 
 

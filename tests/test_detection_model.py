@@ -11,16 +11,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import PlainNet
 import ZenNet
-from Detection.auxiliary import Auxiliary
-from Detection.backbone import Backbone
-from Detection.catalogue import published_settings, structure_of
-from Detection.detector import Detector
-from Detection.neck import GhostPAN
-from Detection.settings import DetectorSettings
-from Detection.taps import tap_points, without_tail
-from Interface.options import InputError
+from gsnet.detection.auxiliary import Auxiliary
+from gsnet.detection.backbone import Backbone
+from gsnet.detection.catalogue import published_settings, structure_of
+from gsnet.detection.detector import Detector
+from gsnet.detection.neck import GhostPAN
+from gsnet.detection.settings import DetectorSettings
+from gsnet.detection.taps import tap_points, without_tail
+from gsnet.interface.options import InputError
+from gsnet.models import load_model
 from Masternet import MasterNet
-from ModelLoader import load_model
 from tests.detection_golden import GOLDEN, agrees, fill, hashed, pattern, unit
 from ZenNet import WeightsError
 

@@ -14,19 +14,19 @@ import torch
 from torch import nn
 
 import train_detection as script
-from Interface.running import run
-from Detection.checkpoint import load_detector
-from Detection.detector import Detector
-from Detection.schedule import DetectionSchedule, RampedAverage, new_weight_fraction
-from Detection.settings import DetectorSettings
-from Detection.synthetic import SyntheticSettings, write_synthetic
-from Detection.targets import Targets
-from Detection.task import DetectionTask
-from Interface.options import InputError
+from gsnet.interface.running import run
+from gsnet.detection.checkpoint import load_detector
+from gsnet.detection.detector import Detector
+from gsnet.detection.schedule import DetectionSchedule, RampedAverage, new_weight_fraction
+from gsnet.detection.settings import DetectorSettings
+from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
+from gsnet.detection.targets import Targets
+from gsnet.detection.task import DetectionTask
+from gsnet.interface.options import InputError
+from gsnet.training import checkpoints
 from Masternet import MasterNet
 from PlainNet import DEPLOYED
 from tests.detection_golden import GOLDEN
-from Training import checkpoints
 
 ROOT = Path(__file__).parent.parent
 TINY = (
@@ -119,7 +119,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, scenes):
     more = ("--detach_epoch", 1, "--mosaic", 0.5)
     assert script.main(arguments(whole, scenes, *more)) == 0
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["Detection.training_command", "train_detection"])
+    context.set_forkserver_preload(["gsnet.detection.training_command", "train_detection"])
     process = context.Process(target=child, args=(arguments(torn, scenes, *more),))
     process.start()
     while process.is_alive() and not (torn / "log.csv").exists():

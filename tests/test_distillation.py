@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import nn
 
-import train_image_classification
 import ts_train_image_classification as script
-from Interface.options import InputError
+from gsnet.commands import train_image_classification
+from gsnet.interface.options import InputError
+from gsnet.models import load_model
+from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise, projection
+from gsnet.training.features import map_shapes, stage_features
+from gsnet.training.losses import soft_cross_entropy, teacher_feature_loss, teacher_logit_loss
+from gsnet.training.teacher_cache import TeacherCache
 from Masternet import MasterNet
-from ModelLoader import load_model
-from Training.distillation import Distillation, DistillationSettings, Renormalise, projection
-from Training.features import map_shapes, stage_features
-from Training.losses import soft_cross_entropy, teacher_feature_loss, teacher_logit_loss
-from Training.teacher_cache import TeacherCache
 
 STRUCTURE = "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,16,2,8,1)SuperResK3K3(16,24,2,8,1)"
 BASE = ["--dataset", "fake", "--input_image_size", "16", "--num_classes", "10", "--workers_per_gpu", "0"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from Training.options import parse, parser
+from gsnet.training.options import parse, parser
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ROOT / "scripts"

@@ -15,8 +15,8 @@ import pytest
 from scipy.stats import rankdata
 
 import PlainNet
-from Evolution.ensemble import EnsemblePopulation, last_population, log_rank_sums, rank_sums
-from Evolution.population import Member
+from gsnet.evolution.ensemble import EnsemblePopulation, last_population, log_rank_sums, rank_sums
+from gsnet.evolution.population import Member
 from ZeroShotProxy.compute_te_nas_score import rank_combine
 
 ROOT = Path(__file__).parent.parent

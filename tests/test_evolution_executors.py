@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from Evolution.executors import ChunkSize, Job, WorkerPool, in_chunks
-from Evolution.scorer import Scored
-from Evolution.settings import SearchSettings
+from gsnet.evolution.executors import ChunkSize, Job, WorkerPool, in_chunks
+from gsnet.evolution.scorer import Scored
+from gsnet.evolution.settings import SearchSettings
 
 ROOT = Path(__file__).parent.parent
 START = (
@@ -51,7 +51,7 @@ def pool(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "deadly_scorer.py").write_text(
         "import os, pathlib, signal\n"
-        "from Evolution.scorer import Scored\n"
+        "from gsnet.evolution.scorer import Scored\n"
         "def score_texts(settings, candidates):\n"
         "    results = []\n"
         "    for text, seed in candidates:\n"
@@ -67,7 +67,7 @@ def pool(monkeypatch, tmp_path):
     )
     import deadly_scorer
 
-    monkeypatch.setattr("Evolution.executors.score_texts", deadly_scorer.score_texts)
+    monkeypatch.setattr("gsnet.evolution.executors.score_texts", deadly_scorer.score_texts)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), str(ROOT))))
     executor = WorkerPool(SETTINGS, workers=2)
     yield executor

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 import PlainNet
-from Evolution.archive import COSTS, Archive
-from Evolution.budgets import CostModel, first_exceeded, make_budgets
-from Evolution.history import Row
-from Evolution.population import Member, Population
-from Evolution.survival import select
+from gsnet.evolution.archive import COSTS, Archive
+from gsnet.evolution.budgets import CostModel, first_exceeded, make_budgets
+from gsnet.evolution.history import Row
+from gsnet.evolution.population import Member, Population
+from gsnet.evolution.survival import select
 from PlainNet import Style
 from SearchSpace.random_numbers import candidate_seed
 

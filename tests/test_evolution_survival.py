@@ -195,8 +195,8 @@ def test_a_foreign_database_is_refused(tmp_path):
 
 
 def test_a_clock_that_goes_backwards_changes_nothing(tmp_path, monkeypatch, uninterrupted):
-    from Evolution import history, runner
-    from Evolution.settings import SearchSettings
+    from gsnet.evolution import history, runner
+    from gsnet.evolution.settings import SearchSettings
 
     ticks = iter(range(10**9, 0, -7))
     monkeypatch.setattr(time, "time", lambda: float(next(ticks)))

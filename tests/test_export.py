@@ -7,9 +7,9 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
+from gsnet.models import export, exporting
 from Masternet import MasterNet
-from ModelLoader import export, exporting
 
 STRUCTURE = (
     "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,2)SuperResK3K3(16,16,1,8,1)SuperConvK1BNRELU(16,32,1,1)"

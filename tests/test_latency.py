@@ -13,14 +13,14 @@ import pytest
 
 import PlainNet
 import ZenNet
-from Latency.calibration import fit
-from Latency.errors import LatencyError
-from Latency.interpolation import LayerCurve, non_negative_least_squares
-from Latency.layer_times import LayerTimes
-from Latency.layers import Layer, list_layers
-from Latency.predictor import LatencyModel, open_model
-from Latency.table import Conditions, LatencyTable, TimedNetwork
-from Latency.visited import covering_networks, random_networks
+from gsnet.latency.calibration import fit
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.interpolation import LayerCurve, non_negative_least_squares
+from gsnet.latency.layer_times import LayerTimes
+from gsnet.latency.layers import Layer, list_layers
+from gsnet.latency.predictor import LatencyModel, open_model
+from gsnet.latency.table import Conditions, LatencyTable, TimedNetwork
+from gsnet.latency.visited import covering_networks, random_networks
 from PlainNet import Style
 from SearchSpace import load_search_space
 
@@ -206,7 +206,7 @@ def test_published_latencies_in_order_by_the_table_of_a_v100(tmp_path):
 
 
 def test_predicting_needs_no_torch():
-    script = "import sys, Latency.predictor, Latency.building, Latency.command; print('torch' in sys.modules)"
+    script = "import sys, gsnet.latency.predictor, gsnet.latency.building, gsnet.latency.command; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"
 
@@ -269,7 +269,7 @@ def test_the_error_bar_is_as_wide_as_errors_are():
 def test_freed_memory_is_kept():
     script = """if True:
         import resource, torch
-        from Latency.memory import keep_freed_memory
+        from gsnet.latency.memory import keep_freed_memory
         def faults():
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
             torch.ones(40 << 20, dtype=torch.uint8)

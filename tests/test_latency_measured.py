@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import PlainNet
-from Latency.layers import list_layers
-from Latency.probe import measure_chain
-from Latency.table import LatencyTable
+from gsnet.latency.layers import list_layers
+from gsnet.latency.probe import measure_chain
+from gsnet.latency.table import LatencyTable
 from PlainNet import Style
 
 ROOT = Path(__file__).parent.parent

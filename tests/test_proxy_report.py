@@ -21,7 +21,7 @@ from benchmarks.report_rows import SHORT_SEARCHES, candidates, search_plans
 from benchmarks.report_scores import Scores
 from benchmarks.report_search import SearchPlan, search
 from benchmarks.report_statistics import argmax_accuracy, bootstrap, kendall, ndcg, spearman, top_accuracy
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 from Masternet import MasterNet
 from PlainNet import StructureError, Style
 from ZeroShotProxy.compute_zen_closed_form import ClosedForm

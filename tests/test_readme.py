@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from Detection.synthetic import SyntheticSettings, write_synthetic
+from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

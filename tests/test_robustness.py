@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from Interface.options import OptionParser
+from gsnet.interface.options import OptionParser
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py") if "\ndef main(" in path.read_text())
+SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py") if path.stem != "Masternet")
 STRUCTURE = "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,16,2,8,1)"
 # Good values of options by name, given to every script that has the option; those of files and folders are made by `good`.
 VALUES = {
@@ -276,15 +276,15 @@ ENDLESS = {
 BEGIN = f"""
 import resource, runpy, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
-import Interface.running
-run = Interface.running.run
+import gsnet.interface.running
+run = gsnet.interface.running.run
 def began(*arguments):
     print("began", file=sys.stderr, flush=True)
     try:
         return run(*arguments)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-Interface.running.run = began
+gsnet.interface.running.run = began
 del sys.argv[0]
 # A shell's background jobs ignore interrupts, and so would what they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -292,7 +292,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 FROM_FILE = f"runpy.run_path(f'{ROOT}/{{sys.argv[0]}}.py', run_name='__main__')"
 
 
-@pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "gsnet"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_an_interrupt_at_a_random_moment(script, tmp_path, warm_python):
     """Ctrl-C: no traceback, a status that says so, and no half-written file."""
     arguments = [*arguments_of(good(script, tmp_path)), *ENDLESS.get(script, ())]
@@ -309,7 +309,7 @@ def test_an_interrupt_at_a_random_moment(script, tmp_path, warm_python):
     assert not list(tmp_path.rglob("*.part"))
 
 
-# An interrupt at the next import but SKIPPED after Interface.running, which scripts import before all else of the project.
+# An interrupt at the next import but SKIPPED after gsnet.interface.running, which scripts import before all else of the project.
 AT_AN_IMPORT = f"""
 import os, runpy, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -317,7 +317,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 class Interrupting:
     left = int(sys.argv[2])
     def find_spec(self, name, path=None, target=None):
-        if "run" in vars(sys.modules.get("Interface.running", os)):
+        if "run" in vars(sys.modules.get("gsnet.interface.running", os)):
             if self.left == 0:
                 os.kill(os.getpid(), signal.SIGINT)
             self.left -= 1
@@ -326,7 +326,7 @@ del sys.argv[2], sys.argv[0]
 """
 
 
-@pytest.mark.parametrize("script", [script for script in SCRIPTS if script != "gsnet"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_an_interrupt_while_a_script_imports(script, tmp_path):
     for skipped in (0, random.randrange(1, 15)):
         command = [sys.executable, "-c", AT_AN_IMPORT + FROM_FILE, script, str(skipped)]
@@ -396,10 +396,10 @@ def test_output_that_cannot_be_written(script, tmp_path, warm_python):
 
 # Tools that are started by `python -m`: arguments that are sound but for the file, and that file's option.
 MODULES = {
-    "ModelLoader.export": (("--arch", "resnet18", "--format", "safetensors", "--output", "out"), "--weights"),
-    "Detection.export": (("--output", "out"), "--weights"),
-    "Detection.visdrone convert": (("--output", "out"), "--data_dir"),
-    "Detection.visdrone stats": ((), "--data_dir"),
+    "gsnet.commands.export": (("--arch", "resnet18", "--format", "safetensors", "--output", "out"), "--weights"),
+    "gsnet.detection.export": (("--output", "out"), "--weights"),
+    "gsnet.detection.visdrone convert": (("--output", "out"), "--data_dir"),
+    "gsnet.detection.visdrone stats": ((), "--data_dir"),
 }
 
 
@@ -415,7 +415,7 @@ def test_tools_under_bad_input(module, tmp_path, warm_python):
     told = run_module(module, ["--help"], tmp_path, warm_python)
     assert told.returncode == 0 and option in told.stdout and not told.stderr
     wrong = {"nothing": [], "required": sound, "mistyped": [*sound, f"{option}x", "1"]}
-    if module == "ModelLoader.export":
+    if module == "gsnet.commands.export":
         del wrong["required"]
     bad = make_bad(tmp_path / "bad")
     wrong |= {what: [*sound, option, path] for what, path in bad.items() if what != "unreadable" or os.geteuid()}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from Training import options
-from Training.distillation_options import add_distillation_options
+from gsnet.training import options
+from gsnet.training.distillation_options import add_distillation_options
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data"))

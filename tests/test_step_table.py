@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import PlainNet
-from Evolution.budgets import CostModel
+from gsnet.evolution.budgets import CostModel
 from PlainNet import Network, Style
 from PlainNet.basic_blocks import MaxPool
 from PlainNet.mean_field import STEP_WIDTH

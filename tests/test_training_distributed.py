@@ -18,16 +18,16 @@ from torch import nn
 
 import train_image_classification as script
 import ts_train_image_classification as distilling
-from DataLoader import DataSettings, validation_loader
-from Interface.options import InputError
-from ModelLoader import load_model
-from Training import checkpoints
-from Training.command import _interrupted
-from Training.coupling import _with_horovod_norms
-from Training.evaluation import evaluate
-from Training.options import parse, parser
-from Training.precision import ApexPrecision
-from Validation.processes import Vote, copy_buffers_from_first, place, process_group, summed, told_by_first
+from gsnet.data import DataSettings, validation_loader
+from gsnet.interface.options import InputError
+from gsnet.models import load_model
+from gsnet.training import checkpoints
+from gsnet.training.command import _interrupted
+from gsnet.training.coupling import _with_horovod_norms
+from gsnet.training.evaluation import evaluate
+from gsnet.training.options import parse, parser
+from gsnet.training.precision import ApexPrecision
+from gsnet.validation.processes import Vote, copy_buffers_from_first, place, process_group, summed, told_by_first
 
 ROOT = Path(__file__).parent.parent
 HAS_HOROVOD = importlib.util.find_spec("horovod") is not None
@@ -59,7 +59,7 @@ def processes():
     """Processes that start with torch imported."""
     context = multiprocessing.get_context("forkserver")
     slow_to_import = ["torch._dynamo", "torch.distributions", "torchvision", "matplotlib.figure"]
-    context.set_forkserver_preload([*slow_to_import, "Training.command", "train_image_classification"])
+    context.set_forkserver_preload([*slow_to_import, "gsnet.training.command", "train_image_classification"])
     return context
 
 

@@ -19,8 +19,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import train_image_classification as script
-from Interface.options import InputError
-from Training import checkpoints
+from gsnet.interface.options import InputError
+from gsnet.training import checkpoints
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GSNET_DATA", ROOT / ".." / "shared" / "data"))
@@ -71,7 +71,7 @@ def processes():
     """Processes that start with torch imported, so that a kill can come at any moment of the training itself."""
     context = multiprocessing.get_context("forkserver")
     slow_to_import = ["torch._dynamo", "torch.distributions", "torchvision", "matplotlib.figure"]
-    context.set_forkserver_preload([*slow_to_import, "Training.command", "train_image_classification"])
+    context.set_forkserver_preload([*slow_to_import, "gsnet.training.command", "train_image_classification"])
     return context
 
 

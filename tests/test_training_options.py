@@ -4,10 +4,9 @@ import shlex
 
 import pytest
 
-import train_image_classification
-import ts_train_image_classification
-from Training.distillation_options import add_distillation_options
-from Training.options import parse, parser, retire_distillation
+from gsnet.commands import train_image_classification, ts_train_image_classification
+from gsnet.training.distillation_options import add_distillation_options
+from gsnet.training.options import parse, parser, retire_distillation
 
 # As published scripts write them, in the order of the published table.
 PUBLISHED = shlex.split(

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torchvision.ops import SqueezeExcitation
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
+from gsnet.training.initialisers import initialise, set_batch_norm
+from gsnet.training.losses import blended, cutmix, mixup, pasted, smoothed_targets, soft_cross_entropy
+from gsnet.training.optimisers import OptimiserSettings, optimiser, parameter_groups
+from gsnet.training.schedules import Schedule
 from Masternet import MasterNet
-from Training.initialisers import initialise, set_batch_norm
-from Training.losses import blended, cutmix, mixup, pasted, smoothed_targets, soft_cross_entropy
-from Training.optimisers import OptimiserSettings, optimiser, parameter_groups
-from Training.schedules import Schedule
 
 # 10 epochs of 100 images, the first 2 of them warm-up.
 WARM = {"lr": 0.1, "target_lr": 0.0, "epochs": 10, "epoch_images": 100, "warmup": 2}

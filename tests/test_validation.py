@@ -17,15 +17,13 @@ from torch import nn
 from torch.utils.data import TensorDataset
 from torchvision.models import ResNet18_Weights, resnet18
 
-import train_image_classification
-import val
-import val_cifar
-from Interface.options import InputError
+from gsnet.commands import train_image_classification, val, val_cifar
+from gsnet.interface.options import InputError
+from gsnet.models import expected_input
+from gsnet.validation import test_images as images_of
+from gsnet.validation import validate
+from gsnet.validation.predict import class_names
 from Masternet import MasterNet
-from ModelLoader import expected_input
-from Validation import test_images as images_of
-from Validation import validate
-from Validation.predict import class_names
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GSNET_DATA", ROOT / ".." / "shared" / "data"))

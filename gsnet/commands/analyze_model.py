@@ -9,15 +9,14 @@ read and write plus their weights. The figures are counted on the structure and 
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import PlainNet
-from Interface.running import run
-from Interface.options import InputError, OptionParser, positive_int
+from gsnet.interface.running import run
+from gsnet.interface.options import InputError, OptionParser, positive_int
 from PlainNet import UNITS, BlockReport, Cost, Network, Style
 from ZenNet.catalogue import list_models, published
 
@@ -82,8 +81,8 @@ def structure_of(options: Namespace) -> Network:
 
 def detector_report(options: Namespace) -> str:
     """The counts of the published detector, or of the same one on another structure."""
-    from Detection.catalogue import published_settings
-    from Detection.counts import report
+    from gsnet.detection.catalogue import published_settings
+    from gsnet.detection.counts import report
 
     settings = published_settings(tuple(f"class {i + 1}" for i in range(options.num_classes)))
     if options.plainnet_struct or options.plainnet_struct_txt:
@@ -142,11 +141,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     print(as_table(network, rows, total))
     if not options.no_ptflops:
-        from ModelLoader.complexity import compare_with_ptflops, describe
+        from gsnet.models.complexity import compare_with_ptflops, describe
 
         print(describe(compare_with_ptflops(network, options.num_classes, options.input_image_size, style), total))
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(run(main))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main)

@@ -14,7 +14,6 @@ Times are of a forward pass in evaluation mode: after a warm-up, repeats until t
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
@@ -22,10 +21,10 @@ from pathlib import Path
 
 import PlainNet
 import ZenNet
-from Interface.running import log_to, run
-from Interface.options import InputError, OptionParser, device_name, positive_float, positive_int
-from Latency import command
-from ModelLoader.options import add_network_options
+from gsnet.interface.running import log_to, run
+from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int
+from gsnet.latency import command as latency
+from gsnet.models.options import add_network_options
 from PlainNet import Style
 from SearchSpace import SearchSpaceError
 
@@ -80,9 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     log_to(quiet=options.json)
     options.device = device_name(options.gpu)
     if options.import_tinynas:
-        show(command.import_library(options), options.json)
+        show(latency.import_library(options), options.json)
     elif options.build_table or options.calibrate:
-        show(command.build_table(options), options.json)
+        show(latency.build_table(options), options.json)
     elif not options.arch:
         raise InputError("--arch names the network to time; --build_table and --import_tinynas need none")
     elif options.predict or options.measure_missing:
@@ -108,17 +107,17 @@ def predict(options: Namespace) -> dict:
         raise InputError(
             f"--predict needs a structure, and {arch} has none: a ZenNet name, a .txt file or --plainnet_struct"
         )
-    return command.predict(options, network, classes or 1000, style, resolution or 224)
+    return latency.predict(options, network, classes or 1000, style, resolution or 224)
 
 
 def time_network(options: Namespace) -> dict:
     """Latency of the network on this device, and its ONNX file where asked for."""
     import torch
 
-    from Latency import backends
-    from Latency.measurement import dtype_of
-    from ModelLoader import expected_input, load_model
-    from ModelLoader.exporting import export
+    from gsnet.latency import backends
+    from gsnet.latency.measurement import dtype_of
+    from gsnet.models import expected_input, load_model
+    from gsnet.models.exporting import export
 
     torch.set_num_threads(options.threads)
     on_processor = options.device == "cpu" and not options.fp16 and not options.channels_last
@@ -143,7 +142,7 @@ def time_network(options: Namespace) -> dict:
             layout = torch.channels_last if options.channels_last else torch.contiguous_format
             network = network.to(options.device, dtype_of(options.device, options.fp16)).to(memory_format=layout)  # type: ignore[call-overload]
             runner = backends.torch_runner(network, options.backend == "torch.compile")
-        report = command.time_runner(options, runner, resolution)
+        report = latency.time_runner(options, runner, resolution)
     return {"arch": options.arch, **report, "onnx_max_difference": difference}
 
 
@@ -158,5 +157,6 @@ def show(report: dict, as_json: bool) -> None:
         print("  " + row["text"])
 
 
-if __name__ == "__main__":
-    sys.exit(run(main, (SearchSpaceError,)))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main, (SearchSpaceError,))

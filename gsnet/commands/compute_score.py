@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import PlainNet
-from Interface.running import FAILED, run
-from Interface.options import InputError, OptionParser, device_name, positive_float, positive_int
+from gsnet.interface.running import FAILED, run
+from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int
 from PlainNet import Network, StructureError, Style
 from ZeroShotProxy import (
     Needs,
@@ -170,5 +170,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-if __name__ == "__main__":
-    sys.exit(run(main, (UnknownProxyError,)))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main, (UnknownProxyError,))

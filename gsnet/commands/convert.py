@@ -1,7 +1,7 @@
 """Convert checkpoints to safetensors, which hold tensors and nothing that could run.
 
-    python -m ZenNet.convert zennet_imagenet1k_latency01ms_res224     # in the cache, beside the original
-    python -m ZenNet.convert zennet_cifar10_model_size05M_res32 --weights best-params_rank0.pth --output small.safetensors
+    python -m gsnet.commands.convert zennet_imagenet1k_latency01ms_res224     # in the cache, beside the original
+    python -m gsnet.commands.convert zennet_cifar10_model_size05M_res32 --weights best-params_rank0.pth --output small.safetensors
 
 The checkpoint must fit the network exactly; the new file is read back and compared before it takes its place.
 """
@@ -9,13 +9,12 @@ The checkpoint must fit the network exactly; the new file is read back and compa
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from Interface.running import log_to, run
-from Interface.files import written_whole
-from Interface.options import OptionParser
+from gsnet.interface.running import log_to, run
+from gsnet.interface.files import written_whole
+from gsnet.interface.options import OptionParser
 from ZenNet.catalogue import published
 from ZenNet.files import WeightsError, find_weights
 
@@ -65,5 +64,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(run(main))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main)

@@ -16,11 +16,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from Interface.running import FAILED, log_to, run
-from Evolution import runner
-from Evolution.options import parse_options, run_options, settings_from
-from Evolution.search import SearchFailed
-from Evolution.settings import SearchError
+from gsnet.interface.running import FAILED, log_to, run
+from gsnet.evolution import runner
+from gsnet.evolution.options import parse_options, run_options, settings_from
+from gsnet.evolution.search import SearchFailed
+from gsnet.evolution.settings import SearchError
 from SearchSpace import SearchSpaceError
 from ZeroShotProxy import UnknownProxyError
 
@@ -73,5 +73,6 @@ def show(summary: dict, folder: Path, as_json: bool) -> None:
         print("Monte-Carlo Zen of the winner: {zen_mean:.4g} +- {zen_std:.2g} over {seeds} seeds".format(**verified))
 
 
-if __name__ == "__main__":
-    sys.exit(run(main, (SearchError, SearchSpaceError, UnknownProxyError)))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main, (SearchError, SearchSpaceError, UnknownProxyError))

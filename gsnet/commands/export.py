@@ -1,6 +1,6 @@
 """Write a network for other programs: ONNX, TorchScript or safetensors.
 
-    python -m ModelLoader.export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format onnx --output net.onnx
+    python -m gsnet.commands.export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format onnx --output net.onnx
 
 What was written is read back and run on random images; the file is kept only where its outputs are the network's.
 """
@@ -8,15 +8,14 @@ What was written is read back and run on random images; the file is kept only wh
 from __future__ import annotations
 
 import logging
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from Interface.running import log_to, run
-from Interface.options import OptionParser, positive_int
-from ModelLoader import expected_input
-from ModelLoader.options import add_network_options, network_of
+from gsnet.interface.running import log_to, run
+from gsnet.interface.options import OptionParser, positive_int
+from gsnet.models import expected_input
+from gsnet.models.options import add_network_options, network_of
 
 _LOG = logging.getLogger(__name__)
 _SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
@@ -38,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Export one network; returns the exit status."""
     options = parse_options(argv)
     log_to()
-    from ModelLoader.exporting import export
+    from gsnet.models.exporting import export
 
     network = network_of(options, options.arch, options.num_classes)
     resolution = options.input_image_size or expected_input(options.arch).resolution
@@ -49,5 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-if __name__ == "__main__":
-    sys.exit(run(main))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main)

@@ -11,23 +11,23 @@ a .done file. A training that was killed goes on with --auto_resume as if nothin
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from Interface.running import log_to, run
+from gsnet.interface.running import log_to, run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit status."""
     log_to()
-    from Detection.training_options import parser
+    from gsnet.detection.training_options import parser
 
     options = parser(__doc__ or "").parse_args(argv)
-    from Detection.training_command import train
-    from Training.command import exit_status
+    from gsnet.detection.training_command import train
+    from gsnet.training.command import exit_status
 
     return exit_status(lambda: train(options))
 
 
-if __name__ == "__main__":
-    sys.exit(run(main))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main)

@@ -11,11 +11,10 @@ TensorBoard, and at the end a .done file. A training that was killed goes on wit
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from Interface.running import log_to, run
-from Training.options import parse, parser, retire_distillation
+from gsnet.interface.running import log_to, run
+from gsnet.training.options import parse, parser, retire_distillation
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,8 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     described = parser(__doc__ or "")
     retire_distillation(described)
     options = parse(described, argv)
-    from Training.command import exit_status, train
-    from Training.tasks import Classification
+    from gsnet.training.command import exit_status, train
+    from gsnet.training.tasks import Classification
 
     return exit_status(
         lambda: train(
@@ -37,5 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-if __name__ == "__main__":
-    sys.exit(run(main))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main)

@@ -11,12 +11,11 @@ The results folder is that of train_image_classification.py; student_best-params
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from Interface.running import log_to, run
-from Training.distillation_options import add_distillation_options
-from Training.options import parse, parser
+from gsnet.interface.running import log_to, run
+from gsnet.training.distillation_options import add_distillation_options
+from gsnet.training.options import parse, parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,13 +24,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     described = parser(__doc__ or "")
     add_distillation_options(described)
     options = parse(described, argv)
-    from Training.command import exit_status, train
-    from Training.distillation_command import distillation, largest_side
+    from gsnet.training.command import exit_status, train
+    from gsnet.training.distillation_command import distillation, largest_side
 
     return exit_status(
         lambda: train(options, "ts_train_image_classification", build_task=distillation, side=largest_side(options))
     )
 
 
-if __name__ == "__main__":
-    sys.exit(run(main))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main)

@@ -7,12 +7,11 @@ torchrun --nproc_per_node=8 val.py --device cuda --apex --arch resnet50
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from Interface.running import run
-from DataLoader import DATASETS
-from Validation.options import option_parser
+from gsnet.interface.running import run
+from gsnet.data import DATASETS
+from gsnet.validation.options import option_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,10 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = option_parser(__doc__ or "", batch_size=128)
     parser.add_argument("--dataset", choices=tuple(DATASETS), default="imagenet", help="data set")
     options = parser.parse_args(argv)
-    from Validation.command import report
+    from gsnet.validation.command import report
 
     return report(options)
 
 
-if __name__ == "__main__":
-    sys.exit(run(main))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main)

@@ -6,11 +6,10 @@ python val_cifar.py --arch 'zennet_cifar*'        # each on the data set of its 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from Interface.running import run
-from Validation.options import option_parser
+from gsnet.interface.running import run
+from gsnet.validation.options import option_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,10 +18,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     help_text = "data set (default: the one in the network's name)"
     parser.add_argument("--dataset", choices=("cifar10", "cifar100"), help=help_text)
     options = parser.parse_args(argv)
-    from Validation.command import report
+    from gsnet.validation.command import report
 
     return report(options)
 
 
-if __name__ == "__main__":
-    sys.exit(run(main))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main)

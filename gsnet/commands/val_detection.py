@@ -7,11 +7,10 @@ python val_detection.py --weights save_dir/best-params_rank0.pth --predict photo
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from Interface.running import run
-from Detection import validation_command
+from gsnet.interface.running import run
+from gsnet.detection import validation_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,5 +18,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return validation_command.report(validation_command.parser(__doc__ or "").parse_args(argv))
 
 
-if __name__ == "__main__":
-    sys.exit(run(main))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main)

@@ -8,12 +8,12 @@ Importing this room needs no torch.
 
 from typing import TYPE_CHECKING
 
-from DataLoader.settings import DATASETS, DataSettings
-from Interface.lazily import lazily
+from gsnet.data.settings import DATASETS, DataSettings
+from gsnet.interface.lazily import lazily
 
 if TYPE_CHECKING:
-    from DataLoader.data_sets import data_set
-    from DataLoader.loaders import training_loader, validation_loader
+    from gsnet.data.data_sets import data_set
+    from gsnet.data.loaders import training_loader, validation_loader
 
 __all__ = ["DATASETS", "DataSettings", "data_set", "training_loader", "validation_loader"]
 _MODULES = {"data_set": "data_sets", "training_loader": "loaders", "validation_loader": "loaders"}

@@ -9,9 +9,9 @@ from torch.utils.data import Dataset
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from DataLoader.settings import DataSettings
-from DataLoader.transforms import training_transform, validation_transform
-from Interface.options import InputError
+from gsnet.data.settings import DataSettings
+from gsnet.data.transforms import training_transform, validation_transform
+from gsnet.interface.options import InputError
 
 TRAINING, VALIDATION = ("train",), ("val", "test")
 _CIFAR = {

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, get_worker_info
 
-from DataLoader.data_sets import data_set
-from DataLoader.settings import DataSettings
-from Interface.options import InputError
+from gsnet.data.data_sets import data_set
+from gsnet.data.settings import DataSettings
+from gsnet.interface.options import InputError
 
 _MIX = 0x9E3779B97F4A7C15
 

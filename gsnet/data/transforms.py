@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from DataLoader.settings import DataSettings
+from gsnet.data.settings import DataSettings
 
 _BICUBIC = v2.InterpolationMode.BICUBIC
 _GREY = (128, 128, 128)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from Detection.overlap import iof_matrix, iou_matrix
-from Detection.targets import Targets
+from gsnet.detection.overlap import iof_matrix, iou_matrix
+from gsnet.detection.targets import Targets
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from Detection.preprocessing import Placement, Preprocessing, moved, warped
-from Interface.options import InputError
+from gsnet.detection.preprocessing import Placement, Preprocessing, moved, warped
+from gsnet.interface.options import InputError
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from Detection.head import SCORE_BIAS
-from Detection.layers import flat_cells, init_normal, leaky_relu
-from Detection.neck import GhostPAN
+from gsnet.detection.head import SCORE_BIAS
+from gsnet.detection.layers import flat_cells, init_normal, leaky_relu
+from gsnet.detection.neck import GhostPAN
 
 _DEPTH = 4
 _GROUPS = 32

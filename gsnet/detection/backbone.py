@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import PlainNet
-from Detection.settings import DetectorSettings
-from Detection.taps import tap_points, without_tail
+from gsnet.detection.settings import DetectorSettings
+from gsnet.detection.taps import tap_points, without_tail
 from PlainNet import Block, Network, Style, SuperBlock, modules
 from ZenNet.state import State, load_into
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import PlainNet
 import ZenNet
-from Detection.settings import DetectorSettings
-from Interface.options import InputError
+from gsnet.detection.settings import DetectorSettings
+from gsnet.interface.options import InputError
 
 GSNET_DETECTOR = "gsnet_detector"
 GSMODEL_L = "gsmodel_l"

@@ -1,6 +1,6 @@
 """A trained detector in a file: its weights, and everything that is needed to use them.
 
-A checkpoint of a training holds, beside what `Training.checkpoints` keeps, `detector` (`DetectorSettings`) and
+A checkpoint of a training holds, beside what `gsnet.training.checkpoints` keeps, `detector` (`DetectorSettings`) and
 `preprocessing` (`Preprocessing`) as plain values.
 """
 
@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from Detection.detector import Detector
-from Detection.preprocessing import CHANNEL_ORDER, Preprocessing
-from Detection.settings import DetectorSettings
-from Interface.options import InputError
+from gsnet.detection.detector import Detector
+from gsnet.detection.preprocessing import CHANNEL_ORDER, Preprocessing
+from gsnet.detection.settings import DetectorSettings
+from gsnet.interface.options import InputError
 from ZenNet.state import State, load_into
 
 _FORMAT = 1

@@ -16,9 +16,9 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from Detection.coco_format import to_coco, to_coco_results
-from Detection.scene import ImageResults, SceneSet
-from Detection.visdrone_evaluation import drop_ignored
+from gsnet.detection.coco_format import to_coco, to_coco_results
+from gsnet.detection.scene import ImageResults, SceneSet
+from gsnet.detection.visdrone_evaluation import drop_ignored
 
 MAX_DETECTIONS = (1, 10, 100, 500)
 SIZES = ("all", "small", "medium", "large")

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from Detection.scene import ImageResults, Scene, SceneSet, usable
-from Detection.visdrone_evaluation import outside_regions, region_integral
-from Interface.options import InputError
+from gsnet.detection.scene import ImageResults, Scene, SceneSet, usable
+from gsnet.detection.visdrone_evaluation import outside_regions, region_integral
+from gsnet.interface.options import InputError
 
 REGIONS = ("discard", "crowd", "drop")
 _KEYS = {"images": ("id", "width", "height", "file_name"), "annotations": ("id", "image_id", "category_id", "bbox")}

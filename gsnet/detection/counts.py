@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from Detection.detector import Detector
-from Detection.settings import DetectorSettings
+from gsnet.detection.detector import Detector
+from gsnet.detection.settings import DetectorSettings
 
 _NORMS = (nn.BatchNorm2d, nn.GroupNorm)
 

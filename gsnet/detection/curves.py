@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from Interface.files import written_whole
+from gsnet.interface.files import written_whole
 
 
 def draw_curves(folder: Path, history: list[dict[str, Any]]) -> None:

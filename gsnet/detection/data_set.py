@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from DataLoader.loaders import EpochSampler, mixed_seed
-from Detection.augmentation import Augmentation, Mosaic, Sample, placed
-from Detection.preprocessing import MULTIPLE, Preprocessing, read_image
-from Detection.scene import SceneSet, corners, usable, with_others_as_regions
-from Detection.targets import Batch, Targets
-from Interface.options import InputError
+from gsnet.data.loaders import EpochSampler, mixed_seed
+from gsnet.detection.augmentation import Augmentation, Mosaic, Sample, placed
+from gsnet.detection.preprocessing import MULTIPLE, Preprocessing, read_image
+from gsnet.detection.scene import SceneSet, corners, usable, with_others_as_regions
+from gsnet.detection.targets import Batch, Targets
+from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from Detection.coco_format import read_coco
-from Detection.other_formats import read_uavdt, read_voc, read_yolo
-from Detection.scene import SceneSet
-from Detection.visdrone_format import read_visdrone
-from Interface.options import InputError
+from gsnet.detection.coco_format import read_coco
+from gsnet.detection.other_formats import read_uavdt, read_voc, read_yolo
+from gsnet.detection.scene import SceneSet
+from gsnet.detection.visdrone_format import read_visdrone
+from gsnet.interface.options import InputError
 
 FORMATS = ("auto", "visdrone", "coco", "yolo", "uavdt", "voc")
 

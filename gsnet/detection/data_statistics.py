@@ -11,11 +11,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from Detection.scene import SceneSet
-from Detection.visdrone_evaluation import outside_regions, region_integral
-from Detection.visdrone_format import sanity
-from Interface.files import written_whole
-from Interface.options import InputError
+from gsnet.detection.scene import SceneSet
+from gsnet.detection.visdrone_evaluation import outside_regions, region_integral
+from gsnet.detection.visdrone_format import sanity
+from gsnet.interface.files import written_whole
+from gsnet.interface.options import InputError
 
 # COCO's buckets by area in pixels of the original image.
 SMALL, MEDIUM = 32**2, 96**2

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from Detection.auxiliary import Auxiliary
-from Detection.backbone import Backbone
-from Detection.head import Head
-from Detection.neck import GhostPAN
-from Detection.settings import REG_MAX, DetectorSettings
+from gsnet.detection.auxiliary import Auxiliary
+from gsnet.detection.backbone import Backbone
+from gsnet.detection.head import Head
+from gsnet.detection.neck import GhostPAN
+from gsnet.detection.settings import REG_MAX, DetectorSettings
 
 
 class Detector(nn.Module):
     """GSNet's detector; images (N, 3, H, W), sides multiples of 32, become predictions (N, priors, classes + 32).
 
-    A prediction holds the logits of the classes, then 8 bins for each of left, top, right and bottom (`Detection.priors`).
+    A prediction holds the logits of the classes, then 8 bins for each of left, top, right and bottom (`gsnet.detection.priors`).
     Raises StructureError, InputError.
     """
 

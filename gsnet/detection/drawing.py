@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from Detection.scene import ImageResults, Scene
-from Interface.files import written_whole
+from gsnet.detection.scene import ImageResults, Scene
+from gsnet.interface.files import written_whole
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN = 0.61803398875

@@ -1,7 +1,7 @@
 """Write a trained detector as ONNX: images in, one tensor out.
 
-    python -m Detection.export --weights best-params_rank0.pth --output detector.onnx
-    python -m Detection.export --weights best-params_rank0.pth --output detector.onnx --decode
+    python -m gsnet.detection.export --weights best-params_rank0.pth --output detector.onnx
+    python -m gsnet.detection.export --weights best-params_rank0.pth --output detector.onnx --decode
 
 Input `images`: (N, 3, H, W) float32, red, green, blue, of pixels from 0 to 255 with the mean taken off and divided by the
 deviation; N is free, H and W are those of the training unless --input_image_size says otherwise.
@@ -29,14 +29,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from Interface.running import log_to, run
-from Detection.checkpoint import LoadedDetector, description, load_detector
-from Detection.detector import Detector
-from Detection.preprocessing import Preprocessing
-from Detection.priors import clipped, decode, priors
-from Interface.files import written_whole
-from Interface.options import OptionParser, positive_int
-from ModelLoader.exporting import export
+from gsnet.interface.running import log_to, run
+from gsnet.detection.checkpoint import LoadedDetector, description, load_detector
+from gsnet.detection.detector import Detector
+from gsnet.detection.preprocessing import Preprocessing
+from gsnet.detection.priors import clipped, decode, priors
+from gsnet.interface.files import written_whole
+from gsnet.interface.options import OptionParser, positive_int
+from gsnet.models.exporting import export
 
 _LOG = logging.getLogger(__name__)
 LAYOUTS = {False: "scores of classes, then logits of 4 x 8 bins", True: "x1, y1, x2, y2, then scores of classes"}

@@ -12,8 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from Detection.layers import depthwise_separable, flat_cells, init_normal
-from Detection.neck import KERNEL_SIZE
+from gsnet.detection.layers import depthwise_separable, flat_cells, init_normal
+from gsnet.detection.neck import KERNEL_SIZE
 
 _TOWER_DEPTH = 2
 # Every score begins at 0.01, so that the many priors without an object do not drown the first steps.

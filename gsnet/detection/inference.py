@@ -13,13 +13,13 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from Detection.data_set import collated
-from Detection.postprocess import PostprocessSettings, detections
-from Detection.preprocessing import Preprocessing
-from Detection.scene import ImageResults, from_corners
-from Detection.settings import DetectorSettings
-from Detection.targets import Batch, Detections, Targets
-from Detection.tiles import Tile, joined, tiles_of
+from gsnet.detection.data_set import collated
+from gsnet.detection.postprocess import PostprocessSettings, detections
+from gsnet.detection.preprocessing import Preprocessing
+from gsnet.detection.scene import ImageResults, from_corners
+from gsnet.detection.settings import DetectorSettings
+from gsnet.detection.targets import Batch, Detections, Targets
+from gsnet.detection.tiles import Tile, joined, tiles_of
 
 
 @dataclass

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from Detection.assignment import Assignment
-from Detection.overlap import generalised_iou
-from Detection.priors import decode, encode
-from Detection.settings import REG_MAX
-from Detection.targets import Targets
-from Validation.processes import place, summed
+from gsnet.detection.assignment import Assignment
+from gsnet.detection.overlap import generalised_iou
+from gsnet.detection.priors import decode, encode
+from gsnet.detection.settings import REG_MAX
+from gsnet.detection.targets import Targets
+from gsnet.validation.processes import place, summed
 
 CLASS_WEIGHT, BOX_WEIGHT, BINS_WEIGHT = 1.0, 2.0, 0.25
 

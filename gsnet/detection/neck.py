@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from Detection.layers import conv_bn, conv_bn_act, depthwise_separable, init_kaiming, leaky_relu
+from gsnet.detection.layers import conv_bn, conv_bn_act, depthwise_separable, init_kaiming, leaky_relu
 
 KERNEL_SIZE = 5
 

@@ -13,9 +13,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from Detection.scene import Scene, SceneSet, from_corners, image_size, images_by_stem
-from Detection.visdrone_format import FormatError
-from Interface.options import InputError
+from gsnet.detection.scene import Scene, SceneSet, from_corners, image_size, images_by_stem
+from gsnet.detection.visdrone_format import FormatError
+from gsnet.interface.options import InputError
 
 UAVDT_CLASSES = ("car", "truck", "bus")
 

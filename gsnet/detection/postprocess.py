@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms
 
-from Detection.priors import clipped, decode, priors
-from Detection.settings import DetectorSettings
-from Detection.targets import Detections
-from Interface.options import InputError
+from gsnet.detection.priors import clipped, decode, priors
+from gsnet.detection.settings import DetectorSettings
+from gsnet.detection.targets import Detections
+from gsnet.interface.options import InputError
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from Detection.drawing import drawn, write_png
-from Detection.inference import Finder
-from Detection.preprocessing import read_image
-from Detection.scene import IMAGE_SUFFIXES, ImageResults
-from Detection.visdrone_format import write_results
-from Interface.options import InputError
+from gsnet.detection.drawing import drawn, write_png
+from gsnet.detection.inference import Finder
+from gsnet.detection.preprocessing import read_image
+from gsnet.detection.scene import IMAGE_SUFFIXES, ImageResults
+from gsnet.detection.visdrone_format import write_results
+from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")

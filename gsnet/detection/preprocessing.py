@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 
 CHANNEL_ORDER = "rgb"
 # ImageNet's, of pixels from 0 to 255 in the order red, green, blue.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from Detection.settings import REG_MAX
+from gsnet.detection.settings import REG_MAX
 
 # The largest target, so that a bin lies on either side of it.
 _LARGEST = REG_MAX - 0.1

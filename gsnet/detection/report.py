@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from Detection.coco_evaluation import CocoResult, evaluate_coco
-from Detection.scene import ImageResults, SceneSet
-from Detection.visdrone_evaluation import VisDroneResult, evaluate_visdrone
+from gsnet.detection.coco_evaluation import CocoResult, evaluate_coco
+from gsnet.detection.scene import ImageResults, SceneSet
+from gsnet.detection.visdrone_evaluation import VisDroneResult, evaluate_visdrone
 
 PROTOCOLS = ("visdrone", "coco", "both")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 
 _WARMUP_START = 1e-4
 _RAMP_STEPS = 2000

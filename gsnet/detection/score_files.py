@@ -8,10 +8,10 @@ from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from Detection.coco_format import read_coco, read_coco_results
-from Detection.scene import ImageResults, SceneSet, image_size, images_by_stem
-from Detection.visdrone_format import annotation_files, read_annotations, read_results_folder
-from Interface.options import InputError
+from gsnet.detection.coco_format import read_coco, read_coco_results
+from gsnet.detection.scene import ImageResults, SceneSet, image_size, images_by_stem
+from gsnet.detection.visdrone_format import annotation_files, read_annotations, read_results_folder
+from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
 

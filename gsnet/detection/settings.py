@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 from PlainNet import UNITS, Style
 
 TAPS = ("reference", "stage_end")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from Detection.scene import ImageResults, SceneSet
-from Validation.processes import gathered
+from gsnet.detection.scene import ImageResults, SceneSet
+from gsnet.validation.processes import gathered
 
 
 def of_all_processes(found: Mapping[str, ImageResults]) -> dict[str, ImageResults]:

@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from Detection.visdrone_format import CLASS_NAMES
-from Interface.files import write_text, written_whole
-from Interface.options import InputError
+from gsnet.detection.visdrone_format import CLASS_NAMES
+from gsnet.interface.files import write_text, written_whole
+from gsnet.interface.options import InputError
 
 _SHAPES = ("box", "ellipse", "diamond", "cross")
 _ATTEMPTS = 50

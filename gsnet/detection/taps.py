@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 from PlainNet import Block, Network, Style, SuperBlock
 
 

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from Detection.assignment import Assignment, AssignmentSettings, assign
-from Detection.detector import Detector
-from Detection.losses import head_loss
-from Detection.priors import decode, priors
-from Detection.targets import Targets
-from Training.tasks import Place
+from gsnet.detection.assignment import Assignment, AssignmentSettings, assign
+from gsnet.detection.detector import Detector
+from gsnet.detection.losses import head_loss
+from gsnet.detection.priors import decode, priors
+from gsnet.detection.targets import Targets
+from gsnet.training.tasks import Place
 
 
 class DetectionTask(nn.Module):
-    """A detector and, in training, its assignment guidance module; a task as in `Training.tasks`.
+    """A detector and, in training, its assignment guidance module; a task as in `gsnet.training.tasks`.
 
     `detached`: whether the guidance module still teaches backbone and neck; the trainer sets it by the epoch.
     """
@@ -36,7 +36,7 @@ class DetectionTask(nn.Module):
         return self
 
     def guidance(self, images: Tensor, place: Place) -> tuple[Tensor, ...]:
-        """Nothing beside images and targets, see `Training.tasks`."""
+        """Nothing beside images and targets, see `gsnet.training.tasks`."""
         return ()
 
     def forward(self, images: Tensor, targets: Sequence[Targets]) -> tuple[Tensor, Tensor]:

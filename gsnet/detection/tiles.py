@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from Detection.scene import ImageResults, corners, from_corners
-from Interface.options import InputError
+from gsnet.detection.scene import ImageResults, corners, from_corners
+from gsnet.interface.options import InputError
 
 _COVERED = 0.7  # share of a cut box's area in another box of its class that makes it a part of that one
 _EDGE = 2.0  # pixels from a tile's edge within which a box counts as cut

@@ -11,21 +11,21 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from Detection.checkpoint import description
-from Detection.coco_evaluation import evaluate_coco
-from Detection.curves import draw_curves
-from Detection.inference import Finder
-from Detection.postprocess import VISDRONE, PostprocessSettings
-from Detection.preprocessing import Preprocessing
-from Detection.scene import SceneSet
-from Detection.schedule import RampedAverage
-from Detection.sharing import in_order, of_all_processes
-from Detection.targets import Batch, Targets
-from Detection.task import DetectionTask
-from Training.loop import Trainer
-from Training.settings import TrainingSettings
-from Training.step import Stepper
-from Validation.processes import place
+from gsnet.detection.checkpoint import description
+from gsnet.detection.coco_evaluation import evaluate_coco
+from gsnet.detection.curves import draw_curves
+from gsnet.detection.inference import Finder
+from gsnet.detection.postprocess import VISDRONE, PostprocessSettings
+from gsnet.detection.preprocessing import Preprocessing
+from gsnet.detection.scene import SceneSet
+from gsnet.detection.schedule import RampedAverage
+from gsnet.detection.sharing import in_order, of_all_processes
+from gsnet.detection.targets import Batch, Targets
+from gsnet.detection.task import DetectionTask
+from gsnet.training.loop import Trainer
+from gsnet.training.settings import TrainingSettings
+from gsnet.training.step import Stepper
+from gsnet.validation.processes import place
 
 _LOG = logging.getLogger(__name__)
 

@@ -9,24 +9,24 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from Detection.assignment import AssignmentSettings
-from Detection.augmentation import Augmentation
-from Detection.catalogue import structure_of
-from Detection.checkpoint import TRAINED_PREFIX, detector_weights
-from Detection.data_set import LoadingSettings, detection_evaluation_loader, detection_training_loader
-from Detection.data_sets import read_data_set
-from Detection.detector import Detector
-from Detection.postprocess import PostprocessSettings
-from Detection.preprocessing import Preprocessing
-from Detection.schedule import DetectionSchedule
-from Detection.settings import DetectorSettings
-from Detection.task import DetectionTask
-from Detection.training import DetectionStepper, DetectionTrainer
-from Interface.options import InputError
-from Training.command import kept_options, placed, precision, resumed, run_training
-from Training.optimisers import OptimiserSettings
-from Training.settings import TrainingSettings
-from Validation.processes import place
+from gsnet.detection.assignment import AssignmentSettings
+from gsnet.detection.augmentation import Augmentation
+from gsnet.detection.catalogue import structure_of
+from gsnet.detection.checkpoint import TRAINED_PREFIX, detector_weights
+from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader, detection_training_loader
+from gsnet.detection.data_sets import read_data_set
+from gsnet.detection.detector import Detector
+from gsnet.detection.postprocess import PostprocessSettings
+from gsnet.detection.preprocessing import Preprocessing
+from gsnet.detection.schedule import DetectionSchedule
+from gsnet.detection.settings import DetectorSettings
+from gsnet.detection.task import DetectionTask
+from gsnet.detection.training import DetectionStepper, DetectionTrainer
+from gsnet.interface.options import InputError
+from gsnet.training.command import kept_options, placed, precision, resumed, run_training
+from gsnet.training.optimisers import OptimiserSettings
+from gsnet.training.settings import TrainingSettings
+from gsnet.validation.processes import place
 from ZenNet.state import State, load_into, read_state
 
 _LOG = logging.getLogger(__name__)

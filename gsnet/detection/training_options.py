@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from Detection.catalogue import GSNET_DETECTOR
-from Detection.data_sets import FORMATS
-from Detection.settings import TAP_STRIDES, TAPS
-from Interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
+from gsnet.detection.catalogue import GSNET_DETECTOR
+from gsnet.detection.data_sets import FORMATS
+from gsnet.detection.settings import TAP_STRIDES, TAPS
+from gsnet.interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
+from gsnet.training.options import add_machine, add_run
 from PlainNet import UNITS
-from Training.options import add_machine, add_run
 
 
 def parser(description: str) -> OptionParser:

@@ -9,18 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from Detection.checkpoint import load_detector
-from Detection.data_set import LoadingSettings, detection_evaluation_loader
-from Detection.data_sets import read_data_set
-from Detection.drawing import drawn, write_png
-from Detection.inference import Finder
-from Detection.postprocess import PostprocessSettings
-from Detection.prediction import media_of, predict_media
-from Detection.preprocessing import read_image
-from Detection.report import evaluated
-from Detection.scene import ImageResults, SceneSet
-from Detection.visdrone_format import CLASS_NAMES, write_results
-from Interface.options import InputError, device_name
+from gsnet.detection.checkpoint import load_detector
+from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader
+from gsnet.detection.data_sets import read_data_set
+from gsnet.detection.drawing import drawn, write_png
+from gsnet.detection.inference import Finder
+from gsnet.detection.postprocess import PostprocessSettings
+from gsnet.detection.prediction import media_of, predict_media
+from gsnet.detection.preprocessing import read_image
+from gsnet.detection.report import evaluated
+from gsnet.detection.scene import ImageResults, SceneSet
+from gsnet.detection.visdrone_format import CLASS_NAMES, write_results
+from gsnet.interface.options import InputError, device_name
 
 _LOG = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from Interface.running import log_to
-from Detection.coco_format import REGIONS
-from Detection.data_sets import FORMATS
-from Detection.report import PROTOCOLS, as_text, evaluated
-from Detection.score_files import read_files
-from Interface.options import InputError, OptionParser, positive_int
+from gsnet.interface.running import log_to
+from gsnet.detection.coco_format import REGIONS
+from gsnet.detection.data_sets import FORMATS
+from gsnet.detection.report import PROTOCOLS, as_text, evaluated
+from gsnet.detection.score_files import read_files
+from gsnet.interface.options import InputError, OptionParser, positive_int
 
 
 def parser(description: str) -> OptionParser:
@@ -70,7 +70,7 @@ def report(options: Namespace) -> int:
         raise InputError("--weights needs either --data_dir, to be evaluated, or --predict, to look at pictures")
     if (options.draw or options.predict) and options.save_dir is None:
         raise InputError("Pictures and results need a place: give --save_dir FOLDER")
-    from Detection.validation import run_model
+    from gsnet.detection.validation import run_model
 
     figures = run_model(options)
     print_figures(figures, options.json)

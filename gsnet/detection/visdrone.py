@@ -1,8 +1,8 @@
 """Tools for VisDrone-DET: conversion to COCO's JSON, what a split holds, and synthetic scenes.
 
-python -m Detection.visdrone convert --data_dir VisDrone2019-DET-val --output val.json --regions discard
-python -m Detection.visdrone stats --data_dir VisDrone2019-DET-val --plot val.png
-python -m Detection.visdrone synthetic --output scenes --images 8 --seed 0
+python -m gsnet.detection.visdrone convert --data_dir VisDrone2019-DET-val --output val.json --regions discard
+python -m gsnet.detection.visdrone stats --data_dir VisDrone2019-DET-val --plot val.png
+python -m gsnet.detection.visdrone synthetic --output scenes --images 8 --seed 0
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from Interface.running import run
-from Detection.coco_format import REGIONS, to_coco
-from Detection.data_sets import FORMATS, read_data_set
-from Detection.synthetic import SyntheticSettings, write_synthetic
-from Detection.visdrone_format import read_visdrone, sanity
-from Interface.files import write_text
-from Interface.options import OptionParser, positive_int
+from gsnet.interface.running import run
+from gsnet.detection.coco_format import REGIONS, to_coco
+from gsnet.detection.data_sets import FORMATS, read_data_set
+from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
+from gsnet.detection.visdrone_format import read_visdrone, sanity
+from gsnet.interface.files import write_text
+from gsnet.interface.options import OptionParser, positive_int
 
 _TASKS = ("convert", "stats", "synthetic")
 
@@ -50,7 +50,7 @@ def convert(options: Namespace) -> int:
 
 def stats(options: Namespace) -> int:
     """Print, and with --plot draw, what a data set holds."""
-    from Detection.data_statistics import as_text, draw, statistics
+    from gsnet.detection.data_statistics import as_text, draw, statistics
 
     data = read_data_set(options.data_dir, options.data_format)
     figures = statistics(data)
@@ -78,7 +78,7 @@ def synthetic(options: Namespace) -> int:
 def parser(task: str) -> OptionParser:
     """The options of one of the tools."""
     parser = OptionParser(__doc__ or "")
-    parser.prog = f"python -m Detection.visdrone {task}"
+    parser.prog = f"python -m gsnet.detection.visdrone {task}"
     if task == "synthetic":
         parser.add_argument(
             "--output", type=Path, required=True, metavar="FOLDER", help="gets images/ and annotations/"

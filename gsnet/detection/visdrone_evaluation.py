@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from Detection.scene import ImageResults, Scene, SceneSet
-from Interface.options import InputError
+from gsnet.detection.scene import ImageResults, Scene, SceneSet
+from gsnet.interface.options import InputError
 
 # As the toolkit's 0.5:0.05:0.95 gives them, to the last bit.
 THRESHOLDS = 0.5 + 0.05 * np.arange(10)

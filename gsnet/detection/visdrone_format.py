@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from Detection.scene import ImageResults, Scene, SceneSet, image_size, images_by_stem
-from Interface.files import write_text
-from Interface.options import InputError
+from gsnet.detection.scene import ImageResults, Scene, SceneSet, image_size, images_by_stem
+from gsnet.interface.files import write_text
+from gsnet.interface.options import InputError
 
 CLASS_NAMES = (
     *("pedestrian", "people", "bicycle", "car", "van"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from Evolution.history import Row
+from gsnet.evolution.history import Row
 
 COSTS = ("parameters", "flops", "memory_access", "layers")
 _SCORE = Row._fields.index("score")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from Evolution.compiled_costs import count
+from gsnet.evolution.compiled_costs import count
 from PlainNet import Block, Network, Style
 from PlainNet.block import PLAIN, Figures
 from PlainNet.step_table import StepTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from Evolution.search import Search
+from gsnet.evolution.search import Search
 
 
 class Curves:

@@ -8,9 +8,9 @@ from distributed import Client, Future, as_completed
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
-from Evolution.executors import ChunkSize, Job, TlsFiles, in_chunks, worker_died
-from Evolution.scorer import Scored, score_texts
-from Evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.executors import ChunkSize, Job, TlsFiles, in_chunks, worker_died
+from gsnet.evolution.scorer import Scored, score_texts
+from gsnet.evolution.settings import SearchError, SearchSettings
 
 _SECONDS_TO_CONNECT = 20
 _CHUNKS_PER_WORKER = 2

@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from Evolution.population import Member
-from Evolution.settings import SearchSettings
+from gsnet.evolution.population import Member
+from gsnet.evolution.settings import SearchSettings
 from PlainNet import Network
 
 ENSEMBLE = "Ensemble"

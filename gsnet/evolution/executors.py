@@ -11,8 +11,8 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple, Protocol
 
-from Evolution.scorer import Scored, Scorer, score_texts
-from Evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.scorer import Scored, Scorer, score_texts
+from gsnet.evolution.settings import SearchError, SearchSettings
 from PlainNet import Network
 
 DEATHS_UNTIL_FAILURE = 3
@@ -176,7 +176,7 @@ def make_executor(
 ) -> CandidateExecutor:
     """The executor that the options ask for: a Dask cluster, worker processes, or this process."""
     if scheduler is not None:
-        from Evolution.dask_executor import DaskCluster
+        from gsnet.evolution.dask_executor import DaskCluster
 
         return DaskCluster(settings, scheduler, tls)
     return InProcess(settings) if workers == 1 else WorkerPool(settings, workers)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from Evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.settings import SearchError, SearchSettings
 
 SCHEMA_VERSION = 2
 # How candidates get their random numbers: a search continues with those that it was begun with.

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import PlainNet
-from Evolution.ensemble import ENSEMBLE
-from Evolution.executors import TlsFiles
-from Evolution.runner import RunOptions
-from Evolution.scorer import latency_conditions
-from Evolution.settings import DEFAULT_ITERATIONS, DEFAULT_POPULATION, SearchSettings
-from Evolution.survival import OBJECTIVES
-from Interface.options import InputError, OptionParser, device_name, positive_float, positive_int
-from Latency.device import default_table, device_identity, precision_of
-from Latency.table import LatencyTable, is_calibrated
+from gsnet.evolution.ensemble import ENSEMBLE
+from gsnet.evolution.executors import TlsFiles
+from gsnet.evolution.runner import RunOptions
+from gsnet.evolution.scorer import latency_conditions
+from gsnet.evolution.settings import DEFAULT_ITERATIONS, DEFAULT_POPULATION, SearchSettings
+from gsnet.evolution.survival import OBJECTIVES
+from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int
+from gsnet.latency.device import default_table, device_identity, precision_of
+from gsnet.latency.table import LatencyTable, is_calibrated
 from ZeroShotProxy import Needs, get_proxy, list_proxies
 
 ROUND_SIZE_OF_MODULE_PROXIES = 32

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from Evolution.history import Row
-from Evolution.settings import SearchSettings
-from Interface.files import written_whole
+from gsnet.evolution.history import Row
+from gsnet.evolution.settings import SearchSettings
+from gsnet.interface.files import written_whole
 
 _MOST_POINTS = 20_000
 _GREY, _BLUE, _RED = "0.65", "#1f5fa8", "#c1272d"

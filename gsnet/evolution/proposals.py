@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import PlainNet
-from Evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.settings import SearchError, SearchSettings
 from PlainNet import Block, Network, SuperBlock
 from SearchSpace import SearchSpace, load_block_types, load_search_space, search_choice
 from SearchSpace.mutation import mutate

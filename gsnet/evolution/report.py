@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from Evolution.archive import COSTS, Archive
-from Evolution.ensemble import aggregate_of, last_population
-from Evolution.history import DETERMINISTIC_COLUMNS, OVER_BUDGET, SCORED, History, Row
-from Evolution.scorer import latency_conditions
-from Evolution.settings import SearchSettings
-from Interface.files import write_text, written_whole
+from gsnet.evolution.archive import COSTS, Archive
+from gsnet.evolution.ensemble import aggregate_of, last_population
+from gsnet.evolution.history import DETERMINISTIC_COLUMNS, OVER_BUDGET, SCORED, History, Row
+from gsnet.evolution.scorer import latency_conditions
+from gsnet.evolution.settings import SearchSettings
+from gsnet.interface.files import write_text, written_whole
 
 BEST_STRUCTURE = "best_structure.txt"
 _PACKAGES = ("torch", "numpy", "matplotlib")
@@ -41,7 +41,7 @@ def write_outputs(folder: Path, history: History) -> dict | None:
 
     Returns the content of best.json; None when no candidate was scored, and then no winner is written.
     """
-    from Evolution.plots import plot_pareto, plot_search
+    from gsnet.evolution.plots import plot_pareto, plot_search
 
     settings = history.settings
     costs = (*COSTS, "latency") if settings.watches_latency else COSTS
@@ -144,7 +144,7 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent.parent.parent
     try:
         result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
     except OSError:

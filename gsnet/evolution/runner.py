@@ -14,18 +14,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from Evolution.curves import Curves
-from Evolution.ensemble import scoring_proxies
-from Evolution.executors import CandidateExecutor, TlsFiles, make_executor
-from Evolution.history import DATABASE, History
-from Evolution.proposals import make_proposer
-from Evolution.report import BEST_STRUCTURE, write_config, write_outputs
-from Evolution.scorer import measured_latency
-from Evolution.search import Search, SearchFailed, check_initial
-from Evolution.settings import SearchError, SearchSettings
-from Evolution.verification import VERIFIED, verify_top
-from Latency.device import device_identity
-from Latency.table import LatencyTable
+from gsnet.evolution.curves import Curves
+from gsnet.evolution.ensemble import scoring_proxies
+from gsnet.evolution.executors import CandidateExecutor, TlsFiles, make_executor
+from gsnet.evolution.history import DATABASE, History
+from gsnet.evolution.proposals import make_proposer
+from gsnet.evolution.report import BEST_STRUCTURE, write_config, write_outputs
+from gsnet.evolution.scorer import measured_latency
+from gsnet.evolution.search import Search, SearchFailed, check_initial
+from gsnet.evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.verification import VERIFIED, verify_top
+from gsnet.latency.device import device_identity
+from gsnet.latency.table import LatencyTable
 from PlainNet import Network
 from ZeroShotProxy import Needs, get_proxy
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import PlainNet
-from Evolution.ensemble import scoring_proxies
-from Evolution.settings import SearchSettings
-from Latency.device import precision_of
-from Latency.table import Conditions
+from gsnet.evolution.ensemble import scoring_proxies
+from gsnet.evolution.settings import SearchSettings
+from gsnet.latency.device import precision_of
+from gsnet.latency.table import Conditions
 from PlainNet import Network, Style
 from ZeroShotProxy import Needs, Proxy, ProxyFailure, ScoringSettings, get_proxy
 from ZeroShotProxy.scoring import score
@@ -66,10 +66,10 @@ class Scorer:
 
 
 def measured_latency(settings: SearchSettings, network: Network, precision: float = 0.0) -> float:
-    """Seconds an image on the search's device, on a processor with one thread; see `Latency.measurement.measure_latency`."""
+    """Seconds an image on the search's device, on a processor with one thread; see `gsnet.latency.measurement.measure_latency`."""
     import torch
 
-    from Latency.measurement import measure_latency
+    from gsnet.latency.measurement import measure_latency
 
     torch.set_num_threads(1)
     conditions = latency_conditions(settings)

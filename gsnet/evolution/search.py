@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import PlainNet
-from Evolution.budgets import Budget, CostModel, NetworkCosts, PredictedLatency, first_exceeded, make_budgets
-from Evolution.ensemble import EnsemblePopulation, aggregate_of
-from Evolution.executors import CandidateExecutor, Job
-from Evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
-from Evolution.population import Member, Population
-from Evolution.proposals import Proposer
-from Evolution.scorer import Scored, latency_conditions
-from Evolution.settings import SearchError, SearchSettings
-from Evolution.survival import ParetoPopulation
-from Latency.building import measure_missing
-from Latency.predictor import LatencyModel, open_model
+from gsnet.evolution.budgets import Budget, CostModel, NetworkCosts, PredictedLatency, first_exceeded, make_budgets
+from gsnet.evolution.ensemble import EnsemblePopulation, aggregate_of
+from gsnet.evolution.executors import CandidateExecutor, Job
+from gsnet.evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
+from gsnet.evolution.population import Member, Population
+from gsnet.evolution.proposals import Proposer
+from gsnet.evolution.scorer import Scored, latency_conditions
+from gsnet.evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.survival import ParetoPopulation
+from gsnet.latency.building import measure_missing
+from gsnet.latency.predictor import LatencyModel, open_model
 from PlainNet import Network, StructureError, Style
 from SearchSpace.random_numbers import CandidateRandom
 

@@ -7,7 +7,7 @@ import random
 
 import numpy as np
 
-from Evolution.population import Member
+from gsnet.evolution.population import Member
 
 # The score is maximised; all others, in the order of `Member.costs`, are minimised.
 OBJECTIVES = ("score", "params", "flops", "mac", "layers", "latency")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import PlainNet
-from Evolution.history import History, Row
-from Evolution.scorer import scoring_settings
-from Interface.files import written_whole
+from gsnet.evolution.history import History, Row
+from gsnet.evolution.scorer import scoring_settings
+from gsnet.interface.files import written_whole
 from ZeroShotProxy import ProxyFailure, RepeatedScore, repeated_score
 
 log = logging.getLogger(__name__)

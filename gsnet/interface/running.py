@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from Interface.options import BAD_INPUT, InputError
+from gsnet.interface.options import BAD_INPUT, InputError
 
 FAILED = 1
 INTERRUPTED = 130

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from Latency.errors import LatencyError
+from gsnet.latency.errors import LatencyError
 
 Runner = Callable[[Tensor], object]
 

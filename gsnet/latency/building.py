@@ -10,12 +10,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from Latency.calibration import fit
-from Latency.device import device_identity
-from Latency.errors import LatencyError
-from Latency.layers import Layer, list_layers
-from Latency.predictor import LatencyModel, Measure
-from Latency.table import Calibration, Conditions, LatencyTable, TimedNetwork
+from gsnet.latency.calibration import fit
+from gsnet.latency.device import device_identity
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.layers import Layer, list_layers
+from gsnet.latency.predictor import LatencyModel, Measure
+from gsnet.latency.table import Calibration, Conditions, LatencyTable, TimedNetwork
 from PlainNet import Network, Style
 from PlainNet.style import PLAIN
 
@@ -50,7 +50,7 @@ def measure_missing(table: Path, device: str, precision: str, threads: int = 1) 
     """
     import torch
 
-    from Latency.probe import measure_chain
+    from gsnet.latency.probe import measure_chain
 
     torch.set_num_threads(threads)
     identity = device_identity(device, threads)
@@ -75,7 +75,7 @@ def measure_layers(
     quiet: bool = False,
 ) -> int:
     """Time the layers of networks that the table has not had yet, while `more()`; returns how many are left."""
-    from Latency.probe import measure_chain
+    from gsnet.latency.probe import measure_chain
 
     done = table.chains(setting.conditions)
     waiting = [network for network in networks if _chain_name(network, setting) not in done]
@@ -136,7 +136,7 @@ def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) ->
 def _whole_network(network: Network, setting: Setting) -> float:
     import torch
 
-    from Latency.measurement import dtype_of, time_for
+    from gsnet.latency.measurement import dtype_of, time_for
     from Masternet import MasterNet
 
     style = setting.style

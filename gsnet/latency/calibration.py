@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from Latency.errors import LatencyError
-from Latency.interpolation import non_negative_least_squares
-from Latency.predictor import TERMS
-from Latency.table import Calibration
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.interpolation import non_negative_least_squares
+from gsnet.latency.predictor import TERMS
+from gsnet.latency.table import Calibration
 
 FEWEST_NETWORKS = 6
 # How strongly coefficients of single terms are drawn towards the overall ratio, in networks.

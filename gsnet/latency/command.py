@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import PlainNet
-from Interface.options import InputError, positive_int
-from Latency.building import Setting, calibrate, measure_layers, measure_missing, time_networks
-from Latency.device import default_table, device_identity, precision_of
-from Latency.errors import LatencyError
-from Latency.predictor import LatencyModel
-from Latency.table import Conditions, LatencyTable
-from Latency.visited import covering_networks, random_networks
+from gsnet.interface.options import InputError, positive_int
+from gsnet.latency.building import Setting, calibrate, measure_layers, measure_missing, time_networks
+from gsnet.latency.device import default_table, device_identity, precision_of
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.predictor import LatencyModel
+from gsnet.latency.table import Conditions, LatencyTable
+from gsnet.latency.visited import covering_networks, random_networks
 from PlainNet import Network, Style
 from SearchSpace import SearchSpace, load_search_space
 
 if TYPE_CHECKING:
-    from Latency.backends import Runner
+    from gsnet.latency.backends import Runner
 
 _LIBRARY_PRECISIONS = ("fp32", "fp16", "int8")
 _RESOLUTION, _CLASSES = 32, 10
@@ -109,7 +109,7 @@ def time_runner(options: Namespace, run: Runner, resolution: int) -> dict:
     """Time what runs a network at each batch size."""
     import torch
 
-    from Latency.measurement import dtype_of, time_calls
+    from gsnet.latency.measurement import dtype_of, time_calls
 
     dtype = dtype_of(options.device, options.fp16)
     layout = torch.channels_last if options.channels_last else torch.contiguous_format

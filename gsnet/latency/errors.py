@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 
 
 class LatencyError(InputError):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from Latency.errors import LatencyError
-from Latency.interpolation import LayerCurve
-from Latency.layers import Layer
-from Latency.table import LatencyTable
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.interpolation import LayerCurve
+from gsnet.latency.layers import Layer
+from gsnet.latency.table import LatencyTable
 
 # With fewer layers of a kind, kernel and stride than this, a search measures a missing one.
 _FEW = 8

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from functools import singledispatch
 from typing import NamedTuple
 
-from Latency.errors import LatencyError
+from gsnet.latency.errors import LatencyError
 from PlainNet import Block, Network, Style, SuperBlock
 from PlainNet.basic_blocks import BN, HS, RELU, SE, AdaptiveAvgPool, Flatten, Linear, MaxPool, Swish
 from PlainNet.branch_blocks import MultiCatBlock, MultiSumBlock
@@ -133,7 +133,7 @@ def classifier_layers(channels: int, size: int, batch: int, num_classes: int) ->
 @singledispatch
 def layers_of(block: Block, listing: Listing, channels: int, size: int) -> tuple[int, int]:
     """Add a block's layers for a map of `channels` x `size` x `size`; returns channels and size of its output."""
-    raise LatencyError(f"{type(block).__name__} has no latency rule: register one with Latency.layers.layers_of")
+    raise LatencyError(f"{type(block).__name__} has no latency rule: register one with gsnet.latency.layers.layers_of")
 
 
 @layers_of.register

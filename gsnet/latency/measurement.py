@@ -11,8 +11,8 @@ from statistics import median, quantiles
 import torch
 from torch import nn
 
-from Latency.device import BF16, FP16, precision_of
-from Latency.memory import keep_freed_memory
+from gsnet.latency.device import BF16, FP16, precision_of
+from gsnet.latency.memory import keep_freed_memory
 from Masternet import MasterNet
 from PlainNet import Network, Style
 
@@ -86,7 +86,7 @@ def time_calls(
 ) -> LatencyFigures:
     """Time an action after a warm-up, until the interval of the median is within `precision`, at most `repeats` times.
 
-    On a GPU times are those of CUDA events around the action. On a processor freed memory is kept (`Latency.memory`).
+    On a GPU times are those of CUDA events around the action. On a processor freed memory is kept (`gsnet.latency.memory`).
     """
     keep_freed_memory()
     seconds = _timer(device)

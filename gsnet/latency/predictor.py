@@ -11,10 +11,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from Latency.errors import LatencyError
-from Latency.layer_times import LARGEST_MEMORY, LayerTimes
-from Latency.layers import DEPTHWISE, Layer, Listing, classifier_layers, list_layers
-from Latency.table import Calibration, Conditions, LatencyTable
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.layer_times import LARGEST_MEMORY, LayerTimes
+from gsnet.latency.layers import DEPTHWISE, Layer, Listing, classifier_layers, list_layers
+from gsnet.latency.table import Calibration, Conditions, LatencyTable
 from PlainNet import Block, Network, Style, SuperBlock
 from PlainNet.block import made
 from PlainNet.style import PLAIN

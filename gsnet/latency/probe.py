@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from Latency.layers import ADD, Layer
-from Latency.measurement import undisturbed_clock
-from Latency.memory import keep_freed_memory
+from gsnet.latency.layers import ADD, Layer
+from gsnet.latency.measurement import undisturbed_clock
+from gsnet.latency.memory import keep_freed_memory
 from PlainNet.modules import shuffle_halves
 
 WARM_UP = 2

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from Latency.device import BF16, FP16, FP32
-from Latency.errors import LatencyError
-from Latency.layers import Layer
-from Latency.tinynas import read_tinynas
+from gsnet.latency.device import BF16, FP16, FP32
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.layers import Layer
+from gsnet.latency.tinynas import read_tinynas
 
 _VERSION = "1"
 _KEY = "kind, batch, in_channels, height, width, out_channels, kernel_size, stride, fused"
@@ -51,7 +51,7 @@ class Conditions(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """Coefficients of a network's terms (see `Latency.predictor.TERMS`), fitted to whole networks.
+    """Coefficients of a network's terms (see `gsnet.latency.predictor.TERMS`), fitted to whole networks.
 
     spread: standard deviation of the logarithm of predicted over measured, leave-one-out; networks: how many were timed.
     """

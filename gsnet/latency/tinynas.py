@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from Latency.errors import LatencyError
-from Latency.layers import DEPTHWISE, REGULAR, Layer
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.layers import DEPTHWISE, REGULAR, Layer
 
 _FIELDS = 9
 

@@ -1,4 +1,4 @@
-"""Any network by name: `ModelLoader.load_model("resnet18", num_classes=10)`.
+"""Any network by name: `gsnet.models.load_model("resnet18", num_classes=10)`.
 
 --arch takes, in this order: a structure file (…/best_structure.txt), FILE.py:Class, a published name of `ZenNet`,
 myresnet18 to myresnet152, geffnet_NAME, a torchvision name, a timm name.
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ZenNet
-from Interface.options import InputError
-from ModelLoader.expected import ExpectedInput, centre_crop
+from gsnet.interface.options import InputError
+from gsnet.models.expected import ExpectedInput, centre_crop
 from PlainNet import UNITS, Style
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def load_model(
 
     Raises InputError (bad name, no weights), StructureError.
     """
-    from ModelLoader import own
+    from gsnet.models import own
     from ZenNet.state import load_into, read_state
 
     if arch in ZenNet.list_models():
@@ -65,7 +65,7 @@ def load_model(
 
 def expected_input(arch: str) -> ExpectedInput:
     """What a network was tested with; 224 pixels and ImageNet's figures where nothing is known. Raises InputError."""
-    from ModelLoader import libraries, own
+    from gsnet.models import libraries, own
 
     if arch in ZenNet.list_models():
         return own.published_input(arch)
@@ -80,7 +80,7 @@ def expected_input(arch: str) -> ExpectedInput:
 
 def list_models() -> list[str]:
     """Every name that needs no file, timm's included where it is installed."""
-    from ModelLoader import libraries
+    from gsnet.models import libraries
 
     return [
         *ZenNet.list_models(),
@@ -97,7 +97,7 @@ def _is_file(arch: str) -> bool:
 def _build(
     arch: str, num_classes: int | None, pretrained: bool, plainnet_struct: str | None, style: Style
 ) -> nn.Module:
-    from ModelLoader import libraries, own
+    from gsnet.models import libraries, own
 
     classes = num_classes or 1000
     if arch == _STRUCTURE or _is_file(arch) or arch.startswith("myresnet"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 
 # float32 through another library's kernels: relative to the largest logit.
 _TOLERANCE = 1e-4

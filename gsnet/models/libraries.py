@@ -8,8 +8,8 @@ from types import ModuleType
 import torchvision
 from torch import nn
 
-from Interface.options import InputError
-from ModelLoader.expected import ExpectedInput, centre_crop
+from gsnet.interface.options import InputError
+from gsnet.models.expected import ExpectedInput, centre_crop
 from ZenNet.state import load_into
 
 _MYRESNET = re.compile(r"my(resnet(?:18|34|50|101|152))")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from Interface.options import InputError, positive_int
-from ModelLoader import expected_input, load_model
+from gsnet.interface.options import InputError, positive_int
+from gsnet.models import expected_input, load_model
 from PlainNet import UNITS
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from typing import Any
 from torch import nn
 
 import PlainNet
-from Interface.options import InputError
+from gsnet.interface.options import InputError
+from gsnet.models.expected import ExpectedInput, centre_crop, whole_image
 from Masternet import MasterNet
-from ModelLoader.expected import ExpectedInput, centre_crop, whole_image
 from PlainNet import Style
 from ZenNet import get_ZenNet, published
 
-_ROOT = Path(__file__).parent.parent
+_ROOT = Path(__file__).parent.parent.parent
 
 
 def published_network(

@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 
-from Interface.files import written_whole
-from Interface.options import InputError
-from Validation.processes import place, told_by_first
+from gsnet.interface.files import written_whole
+from gsnet.interface.options import InputError
+from gsnet.validation.processes import place, told_by_first
 
 _LOG = logging.getLogger(__name__)
 LATEST, BEST = "latest-params_rank0.pth", "best-params_rank0.pth"

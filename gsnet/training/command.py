@@ -19,24 +19,24 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from Interface.running import FAILED, log_to
-from DataLoader import DATASETS, DataSettings, training_loader, validation_loader
-from Interface.apex import find_apex
-from Interface.files import write_text
-from Interface.options import InputError, device_name
-from Training import checkpoints, record
-from Training.coupling import with_synchronised_norms
-from Training.dry_run import dry_run
-from Training.loop import Trainer
-from Training.networks import build_network
-from Training.optimisers import OptimiserSettings
-from Training.precision import ApexPrecision, TorchPrecision
-from Training.schedules import Schedule
-from Training.settings import Terminated, TrainingFailed, TrainingSettings
-from Training.step import Stepper
-from Training.tasks import Classification
-from Validation.horovod import horovod_group
-from Validation.processes import place, process_group, told_by_first
+from gsnet.interface.running import FAILED, log_to
+from gsnet.data import DATASETS, DataSettings, training_loader, validation_loader
+from gsnet.interface.apex import find_apex
+from gsnet.interface.files import write_text
+from gsnet.interface.options import InputError, device_name
+from gsnet.training import checkpoints, record
+from gsnet.training.coupling import with_synchronised_norms
+from gsnet.training.dry_run import dry_run
+from gsnet.training.loop import Trainer
+from gsnet.training.networks import build_network
+from gsnet.training.optimisers import OptimiserSettings
+from gsnet.training.precision import ApexPrecision, TorchPrecision
+from gsnet.training.schedules import Schedule
+from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
+from gsnet.training.step import Stepper
+from gsnet.training.tasks import Classification
+from gsnet.validation.horovod import horovod_group
+from gsnet.validation.processes import place, process_group, told_by_first
 
 _LOG = logging.getLogger(__name__)
 _SMOOTHING = 0.1

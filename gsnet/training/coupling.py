@@ -12,9 +12,9 @@ from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import fp16_compr
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from Training.precision import Task
-from Validation.horovod import running
-from Validation.processes import place
+from gsnet.training.precision import Task
+from gsnet.validation.horovod import running
+from gsnet.validation.processes import place
 
 _LOG = logging.getLogger(__name__)
 

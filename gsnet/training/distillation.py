@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from Interface.options import InputError
-from Training.features import StageFeatures, map_shapes, stage_features
-from Training.initialisers import initialise_normal
-from Training.losses import soft_cross_entropy, teacher_feature_loss, teacher_logit_loss
-from Training.tasks import Classification, Place
-from Training.teacher_cache import TeacherCache
+from gsnet.interface.options import InputError
+from gsnet.training.features import StageFeatures, map_shapes, stage_features
+from gsnet.training.initialisers import initialise_normal
+from gsnet.training.losses import soft_cross_entropy, teacher_feature_loss, teacher_logit_loss
+from gsnet.training.tasks import Classification, Place
+from gsnet.training.teacher_cache import TeacherCache
 
 _LOG = logging.getLogger(__name__)
 _PROJECTION_FACTOR = 1e-4
@@ -26,7 +26,7 @@ Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 class DistillationSettings:
     """How a teacher's word counts beside the labels.
 
-    feature_weight and logit_weight: of the losses in `Training.losses`, 0 for none. ratio: the smallest down-sampling
+    feature_weight and logit_weight: of the losses in `gsnet.training.losses`, 0 for none. ratio: the smallest down-sampling
     ratio whose maps are compared; its doubles follow. clip: bound of the teacher's maps. project_bn and project_relu:
     what follows the 1 x 1 convolution of a projection. student_side and teacher_side: of the images that each network
     sees, in pixels. Raises InputError.

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from torch import nn
 
-from DataLoader import DataSettings
-from Interface.options import InputError
-from ModelLoader import expected_input
-from Training.distillation import Distillation, DistillationSettings, Renormalise
-from Training.networks import build_teacher
-from Training.settings import TrainingSettings
-from Training.teacher_cache import TeacherCache
+from gsnet.data import DataSettings
+from gsnet.interface.options import InputError
+from gsnet.models import expected_input
+from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise
+from gsnet.training.networks import build_teacher
+from gsnet.training.settings import TrainingSettings
+from gsnet.training.teacher_cache import TeacherCache
 
 
 def largest_side(options: Namespace) -> int:

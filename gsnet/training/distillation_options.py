@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from Interface.options import OptionParser, positive_float, positive_int
+from gsnet.interface.options import OptionParser, positive_float, positive_int
 
 
 def add_distillation_options(parser: OptionParser) -> None:

@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from Training.loop import Trainer
+from gsnet.training.loop import Trainer
 
 
 def dry_run(trainer: Trainer, steps: int = 2) -> dict[str, float]:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from Interface.options import InputError
-from Validation.precision import autocast
-from Validation.processes import summed
+from gsnet.interface.options import InputError
+from gsnet.validation.precision import autocast
+from gsnet.validation.processes import summed
 
 
 @dataclass(frozen=True)

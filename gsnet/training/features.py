@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import feature_extraction
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 
 
 class StageFeatures(nn.Module):

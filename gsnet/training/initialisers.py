@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
 _GAIN = 3.26033

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from Interface.options import InputError
-from Training import checkpoints, record
-from Training.curves import Curves
-from Training.evaluation import Accuracy, evaluate
-from Training.settings import Terminated, TrainingFailed, TrainingSettings
-from Training.step import Stepper
-from Validation.processes import Vote, place, summed
+from gsnet.interface.options import InputError
+from gsnet.training import checkpoints, record
+from gsnet.training.curves import Curves
+from gsnet.training.evaluation import Accuracy, evaluate
+from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
+from gsnet.training.step import Stepper
+from gsnet.validation.processes import Vote, place, summed
 
 _LOG = logging.getLogger(__name__)
 _BAR_STEPS = 20

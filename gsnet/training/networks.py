@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import nn
 
 import PlainNet
-from Interface.options import InputError
-from ModelLoader import load_model
-from Training.initialisers import initialise, set_batch_norm
+from gsnet.interface.options import InputError
+from gsnet.models import load_model
+from gsnet.training.initialisers import initialise, set_batch_norm
 from ZenNet.state import load_into, read_state
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 
 OPTIMISERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta")
 

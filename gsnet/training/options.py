@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from Interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
+from gsnet.interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
 from PlainNet import UNITS
 
 _LOG = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from Validation.precision import autocast
+from gsnet.validation.precision import autocast
 
 Task = TypeVar("Task", bound=nn.Module)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from Interface.files import write_text, written_whole
+from gsnet.interface.files import write_text, written_whole
 
 COLUMNS = ("epoch", "lr", "train_loss", "train_acc1", "val_loss", "val_acc1", "val_acc5", "images_per_second")
 

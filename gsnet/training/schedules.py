@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 
 MODES = ("cosine", "linear", "stagedecay")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from Interface.options import InputError
-from Training.optimisers import OptimiserSettings
-from Training.schedules import Rates
+from gsnet.interface.options import InputError
+from gsnet.training.optimisers import OptimiserSettings
+from gsnet.training.schedules import Rates
 
 
 class TrainingFailed(Exception):  # noqa: N818 - the outcome of a training, not a programming error

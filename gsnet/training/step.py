@@ -10,20 +10,20 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from DataLoader.loaders import mixed_seed
-from Training.coupling import coupling
-from Training.losses import cutmix, mixup, smoothed_targets
-from Training.optimisers import optimiser
-from Training.precision import ApexPrecision, TorchPrecision
-from Training.settings import TrainingSettings
-from Training.tasks import Classification, Place
-from Validation.processes import copy_buffers_from_first, place
+from gsnet.data.loaders import mixed_seed
+from gsnet.training.coupling import coupling
+from gsnet.training.losses import cutmix, mixup, smoothed_targets
+from gsnet.training.optimisers import optimiser
+from gsnet.training.precision import ApexPrecision, TorchPrecision
+from gsnet.training.settings import TrainingSettings
+from gsnet.training.tasks import Classification, Place
+from gsnet.validation.processes import copy_buffers_from_first, place
 
 
 class Stepper:
     """A task with its optimiser, precision and averaged weights.
 
-    task: a module as in `Training.tasks`, on the device already. Of several processes each holds the same weights, which
+    task: a module as in `gsnet.training.tasks`, on the device already. Of several processes each holds the same weights, which
     the constructor takes from process 0. precision: torch's by default.
     """
 

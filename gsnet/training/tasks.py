@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from Training.losses import soft_cross_entropy
+from gsnet.training.losses import soft_cross_entropy
 
 # Epoch, step, and the first of the step's images.
 Place = tuple[int, int, int]

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from Interface.files import write_text
-from Training.tasks import Place
+from gsnet.interface.files import write_text
+from gsnet.training.tasks import Place
 
 _LOG = logging.getLogger(__name__)
 

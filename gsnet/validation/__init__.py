@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from Interface.lazily import lazily
+from gsnet.interface.lazily import lazily
 
 if TYPE_CHECKING:
-    from Validation.images import test_images
-    from Validation.measure import Result, loader, validate
+    from gsnet.validation.images import test_images
+    from gsnet.validation.measure import Result, loader, validate
 
 __all__ = ["Result", "loader", "test_images", "validate"]
 _MODULES = {"Result": "measure", "loader": "measure", "test_images": "images", "validate": "measure"}

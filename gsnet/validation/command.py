@@ -10,17 +10,17 @@ from dataclasses import asdict, replace
 
 from torch import nn
 
-from Interface.running import log_to
-from Interface.options import InputError, device_name
-from ModelLoader import ExpectedInput, expected_input, list_models
-from ModelLoader.expected import centre_crop, whole_image
-from ModelLoader.options import network_of
-from Validation.images import test_images
-from Validation.measure import validate
-from Validation.precision import Precision, mixed
-from Validation.predict import class_names, predict
-from Validation.processes import process_group
-from Validation.report import Row, draw_confusion, status_of, text_of
+from gsnet.interface.running import log_to
+from gsnet.interface.options import InputError, device_name
+from gsnet.models import ExpectedInput, expected_input, list_models
+from gsnet.models.expected import centre_crop, whole_image
+from gsnet.models.options import network_of
+from gsnet.validation.images import test_images
+from gsnet.validation.measure import validate
+from gsnet.validation.precision import Precision, mixed
+from gsnet.validation.predict import class_names, predict
+from gsnet.validation.processes import process_group
+from gsnet.validation.report import Row, draw_confusion, status_of, text_of
 
 _IN_NAMES = ("cifar10", "cifar100")
 

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import torch
 
-from Interface.options import InputError
+from gsnet.interface.options import InputError
 
 
 def running() -> ModuleType | None:

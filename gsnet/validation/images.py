@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from DataLoader import DataSettings, data_set
-from ModelLoader import ExpectedInput
+from gsnet.data import DataSettings, data_set
+from gsnet.models import ExpectedInput
 
 
 def transform(expected: ExpectedInput) -> v2.Transform:
@@ -30,7 +30,7 @@ def transform(expected: ExpectedInput) -> v2.Transform:
 def test_images(
     dataset: str, expected: ExpectedInput, data_dir: str | Path | None = None, download: bool = False
 ) -> Dataset[tuple[Tensor, int]]:
-    """The test split of a data set by its name in `DataLoader.DATASETS`: images (3, crop, crop) and labels from 0.
+    """The test split of a data set by its name in `gsnet.data.DATASETS`: images (3, crop, crop) and labels from 0.
 
     data_dir is its folder, by default the usual one; download fetches CIFAR. Raises InputError, which says what was
     looked for and where.

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from Interface.options import InputError
-from Validation.precision import Precision, autocast, half_type
-from Validation.processes import place, summed
+from gsnet.interface.options import InputError
+from gsnet.validation.precision import Precision, autocast, half_type
+from gsnet.validation.processes import place, summed
 
 _LOG = logging.getLogger(__name__)
 

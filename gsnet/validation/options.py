@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from Interface.options import OptionParser, not_negative, positive_int, reading_processes
-from ModelLoader.options import add_network_options
+from gsnet.interface.options import OptionParser, not_negative, positive_int, reading_processes
+from gsnet.models.options import add_network_options
 
 
 def option_parser(description: str, batch_size: int) -> OptionParser:

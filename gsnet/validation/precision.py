@@ -8,7 +8,7 @@ import logging
 import torch
 from torch import nn
 
-from Interface.apex import find_apex
+from gsnet.interface.apex import find_apex
 
 _LOG = logging.getLogger(__name__)
 

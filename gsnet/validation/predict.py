@@ -12,11 +12,11 @@ from torch import nn
 from torchvision.datasets.folder import find_classes
 from torchvision.models import ResNet18_Weights
 
-from DataLoader.data_sets import VALIDATION
-from Interface.options import InputError
-from ModelLoader import ExpectedInput
-from Validation.images import transform
-from Validation.measure import prepared
+from gsnet.data.data_sets import VALIDATION
+from gsnet.interface.options import InputError
+from gsnet.models import ExpectedInput
+from gsnet.validation.images import transform
+from gsnet.validation.measure import prepared
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 

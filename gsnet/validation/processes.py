@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, distributed, nn
 
-from Validation.horovod import running
+from gsnet.validation.horovod import running
 
 
 @contextmanager

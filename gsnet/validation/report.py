@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from Interface.files import written_whole
+from gsnet.interface.files import written_whole
 
 _HEAD = ("data set", "images", "top-1", "top-5", "loss", "images/s")
 _NAMED = 30

@@ -1,0 +1,11 @@
+"""Score networks with a zero-shot proxy, without training them. Larger is better.
+
+`python compute_score.py --help` says how.
+"""
+
+import sys
+
+from gsnet.commands.compute_score import command
+
+if __name__ == "__main__":
+    sys.exit(command())

@@ -1,0 +1,1 @@
+"""GSNet: finds convolutional backbones for small machines without training a single candidate."""
