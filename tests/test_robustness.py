@@ -309,7 +309,7 @@ def test_an_interrupt_at_a_random_moment(script, tmp_path, warm_python):
     assert not list(tmp_path.rglob("*.part"))
 
 
-# An interrupt at the next import but SKIPPED after gsnet.interface.running, which scripts import before all else of the project.
+# An interrupt at the next import but SKIPPED after gsnet.interface.running, which scripts import before all else of ours.
 AT_AN_IMPORT = f"""
 import os, runpy, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
