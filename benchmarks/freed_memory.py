@@ -1,4 +1,4 @@
-"""What page faults cost: forward passes with the C library's own habit of handing freed memory back, and with `gsnet.latency.memory`.
+"""What page faults cost: passes with the C library's own habit of handing freed memory back, and with `gsnet.latency.memory`.
 
     python -m benchmarks.freed_memory
 

@@ -8,7 +8,7 @@ from torchvision.models import GoogLeNet_Weights, ResNet18_Weights, googlenet, r
 
 import PlainNet
 from gsnet.interface.options import InputError
-from gsnet.models import libraries, load_model
+from gsnet.models import expected_input, libraries, load_model
 
 STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)"
 
@@ -125,14 +125,14 @@ def test_weights_without_a_network_connection(monkeypatch):
 
 
 def test_expected_inputs():
-    expected = gsnet.models.expected_input("zennet_imagenet1k_latency12ms_res224")
+    expected = expected_input("zennet_imagenet1k_latency12ms_res224")
     assert (expected.resolution, expected.crop, expected.resize, expected.interpolation) == (224, 380, 435, "bicubic")
-    cifar = gsnet.models.expected_input("zennet_cifar100_model_size1M_res32")
+    cifar = expected_input("zennet_cifar100_model_size1M_res32")
     assert (cifar.resolution, cifar.resize, cifar.classes, cifar.mean[0]) == (32, 32, 100, 0.4914)
     # torchvision's documentation of its second weights: resized to 232, cropped to 224, bilinear.
-    resnet = gsnet.models.expected_input("resnet50")
+    resnet = expected_input("resnet50")
     assert (resnet.resolution, resnet.resize, resnet.interpolation, resnet.classes) == (224, 232, "bilinear", 1000)
-    assert gsnet.models.expected_input("best_structure.txt").crop == 224
+    assert expected_input("best_structure.txt").crop == 224
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_timm():
     pytest.importorskip("timm", reason="timm is not installed")
     network = load_model("geffnet_efficientnet_lite0", num_classes=10).eval()
     assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
-    assert gsnet.models.expected_input("geffnet_tf_efficientnet_b3_ns").crop == 300
+    assert expected_input("geffnet_tf_efficientnet_b3_ns").crop == 300
     with pytest.raises(InputError, match="has no network"):
         load_model("geffnet_nothing")
 

@@ -1,7 +1,7 @@
 """Convert checkpoints to safetensors, which hold tensors and nothing that could run.
 
-    python -m gsnet.commands.convert zennet_imagenet1k_latency01ms_res224     # in the cache, beside the original
-    python -m gsnet.commands.convert zennet_cifar10_model_size05M_res32 --weights best-params_rank0.pth --output small.safetensors
+    gsnet convert zennet_imagenet1k_latency01ms_res224     # in the cache, beside the original
+    gsnet convert zennet_cifar10_model_size05M_res32 --weights best-params_rank0.pth --output small.safetensors
 
 The checkpoint must fit the network exactly; the new file is read back and compared before it takes its place.
 """

@@ -1,6 +1,6 @@
 """Write a network for other programs: ONNX, TorchScript or safetensors.
 
-    python -m gsnet.commands.export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format onnx --output net.onnx
+    gsnet export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format onnx --output net.onnx
 
 What was written is read back and run on random images; the file is kept only where its outputs are the network's.
 """

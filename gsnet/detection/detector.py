@@ -14,7 +14,7 @@ from gsnet.detection.settings import REG_MAX, DetectorSettings
 class Detector(nn.Module):
     """GSNet's detector; images (N, 3, H, W), sides multiples of 32, become predictions (N, priors, classes + 32).
 
-    A prediction holds the logits of the classes, then 8 bins for each of left, top, right and bottom (`gsnet.detection.priors`).
+    A prediction: the logits of the classes, then 8 bins for each of left, top, right and bottom (`gsnet.detection.priors`).
     Raises StructureError, InputError.
     """
 

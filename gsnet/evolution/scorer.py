@@ -66,7 +66,7 @@ class Scorer:
 
 
 def measured_latency(settings: SearchSettings, network: Network, precision: float = 0.0) -> float:
-    """Seconds an image on the search's device, on a processor with one thread; see `gsnet.latency.measurement.measure_latency`."""
+    """Seconds an image on the search's device, on a processor with one thread; see `gsnet.latency.measurement`."""
     import torch
 
     from gsnet.latency.measurement import measure_latency
