@@ -396,7 +396,7 @@ def test_output_that_cannot_be_written(script, tmp_path, warm_python):
 
 # Tools that are started by `python -m`: arguments that are sound but for the file, and that file's option.
 MODULES = {
-    "gsnet.commands.export": (("--arch", "resnet18", "--format", "safetensors", "--output", "out"), "--weights"),
+    "gsnet export": (("--arch", "resnet18", "--format", "safetensors", "--output", "out"), "--weights"),
     "gsnet.detection.export": (("--output", "out"), "--weights"),
     "gsnet.detection.visdrone convert": (("--output", "out"), "--data_dir"),
     "gsnet.detection.visdrone stats": ((), "--data_dir"),
@@ -415,7 +415,7 @@ def test_tools_under_bad_input(module, tmp_path, warm_python):
     told = run_module(module, ["--help"], tmp_path, warm_python)
     assert told.returncode == 0 and option in told.stdout and not told.stderr
     wrong = {"nothing": [], "required": sound, "mistyped": [*sound, f"{option}x", "1"]}
-    if module == "gsnet.commands.export":
+    if module == "gsnet export":
         del wrong["required"]
     bad = make_bad(tmp_path / "bad")
     wrong |= {what: [*sound, option, path] for what, path in bad.items() if what != "unreadable" or os.geteuid()}

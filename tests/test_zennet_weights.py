@@ -281,7 +281,7 @@ def test_conversion_to_safetensors(cache, checkpoint):
 
 def test_conversion_of_an_unknown_network_is_bad_input():
     result = subprocess.run(
-        [sys.executable, "-m", "gsnet.commands.convert", "zennet_cifar10_model_size5M_res32"],
+        [sys.executable, "-m", "gsnet", "convert", "zennet_cifar10_model_size5M_res32"],
         cwd=ROOT,
         capture_output=True,
         text=True,
