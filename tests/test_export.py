@@ -7,8 +7,9 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 
+from gsnet.commands import export
 from gsnet.interface.options import InputError
-from gsnet.models import export, exporting
+from gsnet.models import exporting
 from Masternet import MasterNet
 
 STRUCTURE = (

@@ -13,8 +13,9 @@ import pytest
 import torch
 
 import ZenNet
+from gsnet.commands import convert
 from Masternet import MasterNet
-from ZenNet import WeightsError, convert, files, state
+from ZenNet import WeightsError, files, state
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden"
