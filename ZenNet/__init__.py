@@ -1,6 +1,7 @@
 """Published networks by name, and their weights.
 
-    ZenNet.get_ZenNet("zennet_imagenet1k_latency01ms_res224")    # built, weights found or downloaded, loaded strictly
+    ZenNet.get_ZenNet("zennet_imagenet1k_latency01ms_res224")                     # built, with random weights
+    ZenNet.get_ZenNet("zennet_imagenet1k_latency01ms_res224", pretrained=True)    # found or downloaded, loaded strictly
     ZenNet.list_models("zennet_imagenet*")
 
 Source: Lin et al. 2021, "Zen-NAS"; `gsmodel_l` is GSNet's backbone. Importing this room needs no torch.
@@ -15,6 +16,7 @@ from gsnet.interface.options import InputError
 from PlainNet import DEPLOYED, UNITS, Style
 from ZenNet.catalogue import Published, UnknownNetworkError, base_url, list_models, published
 from ZenNet.files import WeightsError, find_weights
+from ZenNet.timm_models import UnknownOptionError, register_with_timm
 
 if TYPE_CHECKING:
     from Masternet import MasterNet
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Published",
     "UnknownNetworkError",
+    "UnknownOptionError",
     "WeightsError",
     "base_url",
     "find_weights",
@@ -34,7 +37,7 @@ __all__ = [
 
 def get_ZenNet(
     name: str,
-    pretrained: bool = True,
+    pretrained: bool = False,
     *,
     num_classes: int | None = None,
     weights: str | Path | None = None,
@@ -65,6 +68,8 @@ def get_ZenNet(
     elif unit not in UNITS:
         raise InputError(f"There is no --unit {unit!r}: use one of {', '.join(UNITS)}")
     wanted = weights is not None or pretrained
+    if weights_url is not None and not pretrained:
+        raise InputError(f"weights_url says where published weights of {name} come from: it goes with pretrained=True")
     other_classes = None if num_classes == entry.classes else num_classes
     # Searching and downloading come first: they fail in a moment, building a large network takes seconds.
     file = find_weights(entry, weights, weights_url) if wanted else None
@@ -77,24 +82,3 @@ def get_ZenNet(
     if file is not None:
         load_into(network, read_state(file), f"{file} as {name}", new_classes=other_classes)
     return network.eval()
-
-
-def register_with_timm() -> list[str]:
-    """Make every name of `list_models` a model of `timm.create_model`; returns the names. Raises ImportError."""
-    from timm.models import register_model
-
-    for name in list_models():
-        register_model(_constructor(name))
-    return list_models()
-
-
-def _constructor(name: str):  # type: ignore[no-untyped-def]
-    def build(pretrained: bool = False, **options):  # type: ignore[no-untyped-def]
-        # timm adds its own bookkeeping options, which say nothing about our networks.
-        ours = {k: v for k, v in options.items() if k in ("num_classes", "weights", "weights_url")}
-        return get_ZenNet(name, pretrained, **ours)
-
-    # timm files a model under the function's own name and module.
-    build.__name__ = build.__qualname__ = name
-    build.__module__ = __name__
-    return build

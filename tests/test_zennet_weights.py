@@ -130,11 +130,11 @@ def assert_golden(network, golden, rtol=1e-5):
 
 
 def test_downloaded_weights_give_the_golden_values(server, published_path, cache):
-    network = ZenNet.get_ZenNet(SMALL, weights_url=server.url)
+    network = ZenNet.get_ZenNet(SMALL, pretrained=True, weights_url=server.url)
     assert_golden(network, golden_run("forward.json", "zennet_cifar_model_size05M_res32"))
     assert sorted(p.name for p in cache.rglob("*") if p.is_file()) == ["best-params_rank0.pth"]
     # A second time the cache answers.
-    ZenNet.get_ZenNet(SMALL, weights_url=server.url)
+    ZenNet.get_ZenNet(SMALL, pretrained=True, weights_url=server.url)
     assert server.requests == [(published_path, None)]
 
 
@@ -156,7 +156,7 @@ def test_an_interrupted_download_continues_where_it_stopped(server, published_pa
 def test_a_download_that_keeps_breaking_off_is_continued_by_the_next_run(server, published_path, checkpoint):
     server.cut_after = [1000, 1000, 1000]
     with pytest.raises(WeightsError, match=r"broke off at 3,000 bytes.*running again continues"):
-        ZenNet.get_ZenNet(SMALL, weights_url=server.url)
+        ZenNet.get_ZenNet(SMALL, pretrained=True, weights_url=server.url)
     file = ZenNet.find_weights(ZenNet.published(SMALL), weights_url=server.url)
     assert file.read_bytes() == checkpoint.read_bytes()
     assert server.requests[-1][1] == "bytes=3000-"
@@ -168,7 +168,7 @@ def test_a_part_of_another_file_is_thrown_away(server, published_path, checkpoin
     if tag is None or tag.startswith("W/"):
         server.tag = tag
     with pytest.raises(WeightsError, match="broke off"):
-        ZenNet.get_ZenNet(SMALL, weights_url=server.url)
+        ZenNet.get_ZenNet(SMALL, pretrained=True, weights_url=server.url)
     server.tag = tag
     file = ZenNet.find_weights(ZenNet.published(SMALL), weights_url=server.url)
     assert file.read_bytes() == checkpoint.read_bytes()
@@ -177,7 +177,7 @@ def test_a_part_of_another_file_is_thrown_away(server, published_path, checkpoin
 def test_an_announced_length_that_never_comes_leaves_no_file(server, published_path, cache):
     server.announce = len(server.files[published_path]) + 7
     with pytest.raises(WeightsError, match="broke off"):
-        ZenNet.get_ZenNet(SMALL, weights_url=server.url)
+        ZenNet.get_ZenNet(SMALL, pretrained=True, weights_url=server.url)
     assert not list(cache.rglob("*.pth"))
 
 
@@ -192,14 +192,14 @@ def test_an_announced_length_that_never_comes_leaves_no_file(server, published_p
 def test_a_file_that_is_no_checkpoint_is_refused_and_not_kept(server, published_path, cache, body, message):
     server.files[published_path] = body
     with pytest.raises(WeightsError, match=message) as caught:
-        ZenNet.get_ZenNet(SMALL, weights_url=server.url)
+        ZenNet.get_ZenNet(SMALL, pretrained=True, weights_url=server.url)
     assert str(cache / ZenNet.published(SMALL).path) in str(caught.value)
     assert [p.suffix for p in cache.rglob("*") if p.is_file()] == [".lock"]
 
 
 def test_a_dead_link_says_which_file_to_put_where(server, cache):
     with pytest.raises(WeightsError, match="answers 404") as caught:
-        ZenNet.get_ZenNet(SMALL, weights_url=server.url)
+        ZenNet.get_ZenNet(SMALL, pretrained=True, weights_url=server.url)
     assert f"put the checkpoint of {SMALL} at {cache / ZenNet.published(SMALL).path}" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -207,7 +207,7 @@ def test_a_dead_link_says_which_file_to_put_where(server, cache):
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9/nothing", "file:///etc", "ftp://127.0.0.1/x"])
 def test_an_address_that_cannot_be_reached(url):
     with pytest.raises(WeightsError, match=r"cannot be reached|no address for a download"):
-        ZenNet.get_ZenNet(SMALL, weights_url=url)
+        ZenNet.get_ZenNet(SMALL, pretrained=True, weights_url=url)
 
 
 @pytest.mark.parametrize(("length", "digest"), [(5, None), (None, "0" * 64)])
@@ -274,7 +274,7 @@ def test_conversion_to_safetensors(cache, checkpoint):
     cached.write_bytes(checkpoint.read_bytes())
     assert convert.main([SMALL]) == 0
     cached.unlink()
-    network = ZenNet.get_ZenNet(SMALL)
+    network = ZenNet.get_ZenNet(SMALL, pretrained=True)
     assert_golden(network, golden_run("forward.json", "zennet_cifar_model_size05M_res32"))
     with pytest.raises(WeightsError, match="safetensors already"):
         convert.convert(SMALL)
@@ -293,8 +293,8 @@ def test_conversion_of_an_unknown_network_is_bad_input():
 
 
 def test_untrained_networks_need_no_weights():
-    network = ZenNet.get_ZenNet(SMALL, pretrained=False)
+    network = ZenNet.get_ZenNet(SMALL)
     assert isinstance(network, MasterNet)
     assert not network.training
     with pytest.raises(WeightsError, match="No weights of gsmodel_l were published"):
-        ZenNet.get_ZenNet("gsmodel_l")
+        ZenNet.get_ZenNet("gsmodel_l", pretrained=True)
