@@ -80,5 +80,5 @@ def get_ZenNet(
         style=style,
     )
     if file is not None:
-        load_into(network, read_state(file), f"{file} as {name}", new_classes=other_classes)
+        load_into(network, read_state(file, network.state_dict()), f"{file} as {name}", new_classes=other_classes)
     return network.eval()

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import pickle
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ZenNet.files import WeightsError, foreign
+from ZenNet.unpickling import load_plain
 
 State = dict[str, Tensor]
+_LOG = logging.getLogger(__name__)
+# Where trainings keep weights: timm's order, then torchvision's and others' names.
+_AVERAGED = ("state_dict_ema", "model_ema")
+_RAW = ("state_dict", "model", "model_state_dict", "net")
+_LIGHTNING = "pytorch-lightning_version"
+_COMPILED = "_orig_mod."
+_WRAPPERS = ("module.", "model.")
+_COUNTER = "n_averaged"
+_SHOWN = 5
 
 
 def is_safetensors(file: Path) -> bool:
@@ -20,23 +30,80 @@ def is_safetensors(file: Path) -> bool:
         return stream.read(9)[8:] == b"{"
 
 
-def read_state(file: Path) -> State:
-    """The weights in a checkpoint: key to tensor on the CPU.
+def read_state(file: Path, own: Iterable[str] = ()) -> State:
+    """The weights in a checkpoint: key to tensor on the CPU. own: keys of the network that they are for, where it is there.
 
-    Understands safetensors, and torch checkpoints that hold the dictionary itself or hold it under "state_dict"; the prefix
-    "module." of parallel training is taken off. Only tensors and plain values are unpickled, never code. Raises
-    WeightsError.
+    Understands safetensors, and torch checkpoints that hold the dictionary itself or hold it as timm's, torchvision's,
+    Lightning's and others' trainings do. Averaged weights are preferred, as timm does, and a warning says so. Prefixes of what
+    was wrapped around the network (parallel training, torch.compile, Lightning) are taken off, unless the network's own keys
+    begin so. Nothing is executed (`load_plain`). Raises WeightsError.
     """
     fault = foreign(file)
     if fault is not None:
         raise WeightsError(f"{file} is no checkpoint: {fault}; put the right file in its place")
-    content = _read_safetensors(file) if is_safetensors(file) else _read_torch(file)
-    state = content.get("state_dict", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict) or not state or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"{file} holds no weights: a dictionary of tensors, or one under 'state_dict', was expected")
-    if all(key.startswith("module.") for key in state):
-        return {key.removeprefix("module."): value for key, value in state.items()}
-    return dict(state)
+    content = _read_safetensors(file) if is_safetensors(file) else load_plain(file)
+    state = _weights_in(content, file)
+    if state is None:
+        keys = (
+            f"; it has {', '.join(map(str, list(content)[:_SHOWN]))}" if isinstance(content, dict) and content else ""
+        )
+        places = ", ".join((*_RAW, *_AVERAGED))
+        raise WeightsError(
+            f"{file} holds no weights: a dictionary of tensors, or one under {places}, was expected{keys}"
+        )
+    wanted = set(own)
+    state = _without_wrappers(state, wanted)
+    if _LIGHTNING in content and not wanted & state.keys():
+        return _network_of_lightning(state, wanted, file)
+    return state
+
+
+def _weights_in(content: Any, file: Path) -> State | None:
+    if not isinstance(content, dict):
+        return None
+    if _is_state(content):
+        return content
+    found = [key for key in (*_AVERAGED, *_RAW) if _is_state(content.get(key))]
+    if not found:
+        return None
+    if found[0] in _AVERAGED and found[-1] in _RAW:
+        _LOG.warning("%s: its averaged weights (%s) are used, not those beside them", file, found[0])
+    return content[found[0]]
+
+
+def _is_state(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value) and all(isinstance(v, Tensor) for v in value.values())
+
+
+def _without_wrappers(state: State, own: set[str]) -> State:
+    if not any(_COMPILED in key for key in own):
+        state = {key.replace(_COMPILED, ""): value for key, value in state.items()}
+    # torch.optim.swa_utils.AveragedModel is a wrapper with a counter of its own.
+    if (
+        _COUNTER in state
+        and _COUNTER not in own
+        and all(key.startswith("module.") for key in state.keys() - {_COUNTER})
+    ):
+        state = {key: value for key, value in state.items() if key != _COUNTER}
+    while not own & state.keys():
+        prefix = next((p for p in _WRAPPERS if all(key.startswith(p) for key in state)), None)
+        if prefix is None:
+            break
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _network_of_lightning(state: State, own: set[str], file: Path) -> State:
+    """A LightningModule has its network under a name of the user's, beside losses and metrics with tensors of their own."""
+    names = dict.fromkeys(f"{key.partition('.')[0]}." for key in state)
+    parts = {name: {key.removeprefix(name): v for key, v in state.items() if key.startswith(name)} for name in names}
+    fitting = (name for name, part in parts.items() if own and own <= part.keys())
+    name = next(fitting, "model.")
+    if name not in parts:
+        return state
+    if others := [key for key in state if not key.startswith(name)]:
+        _LOG.warning("%s: %d tensors beside the network's are left out (%s, …)", file, len(others), others[0])
+    return parts[name]
 
 
 def _read_safetensors(file: Path) -> State:
@@ -47,26 +114,6 @@ def _read_safetensors(file: Path) -> State:
         return load_file(file)
     except SafetensorError as error:
         raise WeightsError(f"{file} is torn or no safetensors file ({error}); put a whole copy in its place") from error
-
-
-def _read_torch(file: Path) -> Any:
-    try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
-            return torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, AttributeError) as error:
-        first = str(error).strip().split("\n")[0].split(". ")[0]
-        raise WeightsError(
-            f"{file} is torn, or holds more than weights, and is not loaded ({first}); put a whole copy in its place"
-        ) from error
-
-
-def _numpy_scalars() -> list[Any]:
-    """What a pickled numpy number is made of: training scripts keep accuracies as such beside the weights."""
-    import numpy as np
-
-    scalar = np.float64(0).__reduce__()[0]
-    old_name = (scalar, "numpy.core.multiarray.scalar")
-    return [scalar, old_name, np.dtype, *(type(np.dtype(kind)) for kind in ("f8", "f4", "i8"))]
 
 
 def load_into(network: nn.Module, state: State, source: str, new_classes: int | None = None) -> None:

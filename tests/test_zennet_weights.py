@@ -223,7 +223,7 @@ def test_a_torn_file_and_a_pickle_that_runs_code_are_refused(tmp_path, checkpoin
     with pytest.raises(WeightsError, match="torn"):
         ZenNet.get_ZenNet(SMALL, weights=torn)
     torch.save({"state_dict": {}, "run": print}, tmp_path / "code.pth")
-    with pytest.raises(WeightsError, match="not loaded"):
+    with pytest.raises(WeightsError, match="nothing in a checkpoint is executed"):
         ZenNet.get_ZenNet(SMALL, weights=tmp_path / "code.pth")
     with pytest.raises(WeightsError, match="There is no file"):
         ZenNet.get_ZenNet(SMALL, weights=tmp_path / "absent.pth")

@@ -38,8 +38,8 @@ def convert(name: str, weights: Path | None = None, output: Path | None = None, 
     target = output or source.with_suffix(".safetensors")
     if target.exists() and target.samefile(source):
         raise WeightsError(f"{source} is safetensors already; give another --output FILE for a copy")
-    state = {key: value.contiguous() for key, value in read_state(source).items()}
     network = MasterNet.uninitialised(num_classes=entry.classes, plainnet_struct=entry.structure, use_se=entry.se)
+    state = {key: value.contiguous() for key, value in read_state(source, network.state_dict()).items()}
     load_into(network, state, f"{source} as {name}")
     with written_whole(target, "wb") as file:
         file.write(save(state))

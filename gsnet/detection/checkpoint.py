@@ -6,19 +6,17 @@ A checkpoint of a training holds, beside what `gsnet.training.checkpoints` keeps
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from gsnet.detection.detector import Detector
 from gsnet.detection.preprocessing import CHANNEL_ORDER, Preprocessing
 from gsnet.detection.settings import DetectorSettings
 from gsnet.interface.options import InputError
 from ZenNet.state import State, load_into
+from ZenNet.unpickling import load_plain
 
 _FORMAT = 1
 # In the checkpoints from which a training goes on, the detector is one part of what is trained.
@@ -65,10 +63,7 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """The content of a detector's checkpoint, tensors and plain values alone. Raises InputError."""
     if not file.is_file():
         raise InputError(f"There is no file {file}: --weights takes a checkpoint of train_detection.py")
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError, pickle.UnpicklingError) as error:
-        raise InputError(f"{file} is torn or no checkpoint: put a whole copy in its place") from error
+    state = load_plain(file)
     if not isinstance(state, dict) or not {"detector", "preprocessing", "state_dict"} <= state.keys():
         raise InputError(f"{file} is no checkpoint of a detector: --weights takes one of train_detection.py")
     return state

@@ -59,7 +59,7 @@ def load_model(
         file = Path(weights).expanduser()
         if not file.is_file():
             raise InputError(f"There is no file {file}: --weights takes a checkpoint of {arch}")
-        load_into(network, read_state(file), f"{file} as {arch}")
+        load_into(network, read_state(file, network.state_dict()), f"{file} as {arch}")
     return network
 
 

@@ -52,4 +52,4 @@ def _structure(text: str | None, file: Path | None) -> str | None:
 def _load(network: nn.Module, file: Path | None, arch: str) -> None:
     if file is not None:
         file = file.expanduser()
-        load_into(network, read_state(file), f"{file} as {arch}")
+        load_into(network, read_state(file, network.state_dict()), f"{file} as {arch}")
