@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-import train_detection as script
 from gsnet.interface.running import run
+from gsnet.commands import train_detection as script
 from gsnet.detection.checkpoint import load_detector
 from gsnet.detection.detector import Detector
 from gsnet.detection.schedule import DetectionSchedule, RampedAverage, new_weight_fraction

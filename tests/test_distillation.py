@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-import ts_train_image_classification as script
 from gsnet.commands import train_image_classification
+from gsnet.commands import ts_train_image_classification as script
 from gsnet.interface.options import InputError
 from gsnet.models import load_model
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise, projection

@@ -16,8 +16,8 @@ import pytest
 import torch
 from torch import nn
 
-import train_image_classification as script
-import ts_train_image_classification as distilling
+from gsnet.commands import train_image_classification as script
+from gsnet.commands import ts_train_image_classification as distilling
 from gsnet.data import DataSettings, validation_loader
 from gsnet.interface.options import InputError
 from gsnet.models import load_model

@@ -18,7 +18,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import train_image_classification as script
+from gsnet.commands import train_image_classification as script
 from gsnet.interface.options import InputError
 from gsnet.training import checkpoints
 
