@@ -7,11 +7,12 @@
 
 Importing this package, parsing, printing, costs and mutation import no torch.
 
-A block of your own is one file `PlainNet/NAME.py` with `register_netblocks_dict(netblocks_dict)`, which returns the
-dictionary with the block's classes added under their names, and two lines at the end of this file.
+A block of your own is one file with `register_netblocks_dict(netblocks_dict)`, which returns the dictionary with the block's
+classes added under their names. `PlainNet.load_file` adds them to the language; so do two lines at the end of this file.
 """
 
 from pathlib import Path
+from types import ModuleType
 
 from PlainNet import (
     SuperGhostShuffle,
@@ -24,6 +25,7 @@ from PlainNet import (
     convolutions,
     ghost_shuffle_block,
     super_blocks,
+    user_files,
 )
 from PlainNet.block import Block, smart_round
 from PlainNet.costs import NO_COST, Cost
@@ -32,6 +34,7 @@ from PlainNet.network import BlockReport, Network
 from PlainNet.parser import Reader
 from PlainNet.style import DEPLOYED, PLAIN, UNITS, Style
 from PlainNet.super_blocks import SuperBlock
+from PlainNet.user_files import UserFileError
 
 __all__ = [
     "DEPLOYED",
@@ -45,11 +48,15 @@ __all__ = [
     "StructureError",
     "Style",
     "SuperBlock",
+    "UserFileError",
+    "load_file",
     "parse",
     "read_structure_file",
     "read_structure_text",
+    "register",
     "registered_blocks",
     "smart_round",
+    "users_blocks",
 ]
 
 
@@ -85,6 +92,40 @@ def registered_blocks() -> dict[str, type[Block]]:
     return dict(_all_netblocks_dict_)
 
 
+def register(source: ModuleType | type[Block]) -> tuple[type[Block], ...]:
+    """Add a block, or those of a module's `register_netblocks_dict`, to the language; returns the classes.
+
+    A name of one's own may be given to another class at any time, as one does in a notebook. Raises StructureError for a name
+    that the package has.
+    """
+    if isinstance(source, type):
+        added = {source.__name__: source}
+    else:
+        known = registered_blocks()
+        returned = source.register_netblocks_dict(dict(known))
+        added = {name: block for name, block in returned.items() if known.get(name) is not block}
+    for name in added:
+        if name in _all_netblocks_dict_ and name not in _users:
+            raise StructureError(f"The package has a block {name} already: give yours another name")
+    _users.update(added)
+    _all_netblocks_dict_.update(added)
+    return tuple(added.values())
+
+
+def load_file(path: str | Path) -> ModuleType:
+    """Run a Python file once, and add the blocks that it registers. Raises UserFileError or StructureError."""
+    module = user_files.load(Path(path))
+    if hasattr(module, "register_netblocks_dict"):
+        register(module)
+    return module
+
+
+def users_blocks() -> tuple[type[Block], ...]:
+    """The blocks that were registered beside those of the package."""
+    return tuple(_users.values())
+
+
+_users: dict[str, type[Block]] = {}
 _all_netblocks_dict_: dict[str, type[Block]] = {}
 _all_netblocks_dict_ = convolutions.register_netblocks_dict(_all_netblocks_dict_)
 _all_netblocks_dict_ = basic_blocks.register_netblocks_dict(_all_netblocks_dict_)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol
 
 import PlainNet
-from PlainNet import Block, StructureError, SuperBlock
+from PlainNet import Block, StructureError, SuperBlock, UserFileError
 
 _PROBE = "SuperConvK3BNRELU(3,32,2,1)SuperResK3K3(32,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
-_ROOT = Path(__file__).parent.parent
+_FOLDER = Path(__file__).parent
+_PREFIX = "search_space_"
+
+Listing = Callable[[Sequence[Block], int], list[list[str]]]
+
+
+class HasListing(Protocol):
+    """A module, or an object such as `TypedSpace`, with the listing of a search space."""
+
+    def gen_search_space(self, block_list: Sequence[Block], block_id: int, /) -> list[list[str]]:
+        """Every block string that may stand in place of a block, in lists."""
+        ...
 
 
 class SearchSpaceError(ValueError):
@@ -30,62 +40,69 @@ class SearchSpace:
     sample_block: Callable[[Sequence[Block], int, random.Random], Block]
 
 
-def load_search_space(path: str | Path) -> SearchSpace:
-    """The search space in a Python file that defines `gen_search_space(block_list, block_id)`.
+def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
+    """A search space: a file, a name or a module, or its `gen_search_space(block_list, block_id)` itself.
 
-    `gen_search_space` returns lists of block strings; one is drawn uniformly from all of them. A file may define
-    `sample_block(block_list, block_id, generator)` and `block_types` beside it to draw without listing. Raises
-    SearchSpaceError.
+    `gen_search_space` returns lists of block strings; one is drawn uniformly from all of them. A file or module may define
+    `sample_block(block_list, block_id, generator)` and `block_types` beside it to draw without listing. A name is that of a
+    space of this package, such as "ghostshuffle". Raises SearchSpaceError.
     """
-    module = _load(Path(path))
-    listing = getattr(module, "gen_search_space", None)
-    if listing is None:
-        raise SearchSpaceError(f"{path} defines no gen_search_space(block_list, block_id)")
-    sample = getattr(module, "sample_block", None) or _sampler(listing)
-    types = getattr(module, "block_types", None) or _types_listed(listing, path)
-    return SearchSpace(Path(path).stem, tuple(types), sample)
+    holder = _load(Path(space_file(source))) if isinstance(source, str | Path) else source
+    name = space_name(source)
+    listing = getattr(holder, "gen_search_space", holder)
+    if not callable(listing):
+        raise SearchSpaceError(f"{name} defines no gen_search_space(block_list, block_id)")
+    sample = getattr(holder, "sample_block", None) or _sampler(listing)
+    types = getattr(holder, "block_types", None) or _types_listed(listing, name)
+    return SearchSpace(Path(name).stem, tuple(types), sample)
 
 
-def load_block_types(paths: Sequence[str | Path]) -> tuple[type[SuperBlock], ...]:
-    """All super-blocks that the given PlainNet files register, in order. Raises SearchSpaceError."""
+def list_spaces() -> list[str]:
+    """The names of the spaces of this package."""
+    return sorted(path.stem.removeprefix(_PREFIX) for path in _FOLDER.glob(f"{_PREFIX}*.py"))
+
+
+def space_file(source: str | Path) -> str:
+    """The file that a name of `list_spaces` stands for; anything else is a file already."""
+    if str(source) in list_spaces() and not Path(source).is_file():
+        return f"{_FOLDER.name}/{_PREFIX}{source}.py"
+    return str(source)
+
+
+def space_name(source: object) -> str:
+    """How a search records its space: its file, or where the function was defined."""
+    if isinstance(source, str | Path):
+        return space_file(source)
+    if isinstance(source, ModuleType):
+        path = Path(getattr(source, "__file__", None) or source.__name__)
+        return f"{_FOLDER.name}/{path.name}" if path.parent == _FOLDER else str(path)
+    named = source if hasattr(source, "__qualname__") else type(source)
+    return f"{named.__module__}.{named.__qualname__}"  # type: ignore[attr-defined]
+
+
+def load_block_types(sources: Sequence[str | Path | ModuleType]) -> tuple[type[SuperBlock], ...]:
+    """All super-blocks that files or modules with `register_netblocks_dict` register, in order. Raises SearchSpaceError."""
     types: list[type[SuperBlock]] = []
-    for path in paths:
-        register = getattr(_load(Path(path)), "register_netblocks_dict", None)
-        if register is None:
-            raise SearchSpaceError(f"{path} defines no register_netblocks_dict(netblocks_dict)")
-        found = [c for c in register({}).values() if issubclass(c, SuperBlock)]
+    for source in sources:
+        module = source if isinstance(source, ModuleType) else _load(Path(source))
+        if not hasattr(module, "register_netblocks_dict"):
+            raise SearchSpaceError(f"{source} defines no register_netblocks_dict(netblocks_dict)")
+        PlainNet.register(module)
+        found = [c for c in module.register_netblocks_dict({}).values() if issubclass(c, SuperBlock)]
         if not found:
-            raise SearchSpaceError(f"{path} registers no super-block")
-        for block_class in found:
-            if PlainNet.registered_blocks().get(block_class.__name__) is not block_class:
-                raise SearchSpaceError(
-                    f"{block_class.__name__} of {path} is not registered: put the file into PlainNet/ and add its two "
-                    "registration lines at the end of PlainNet/__init__.py"
-                )
+            raise SearchSpaceError(f"{source} registers no super-block")
         types += found
     return tuple(types)
 
 
 def _load(path: Path) -> ModuleType:
-    if not path.is_file() and (_ROOT / path).is_file():
-        path = _ROOT / path
-    if not path.is_file():
-        raise SearchSpaceError(f"{path} does not exist")
-    resolved = path.resolve()
-    if resolved.parent.parent == _ROOT.resolve():
-        return importlib.import_module(f"{resolved.parent.name}.{resolved.stem}")
-    spec = importlib.util.spec_from_file_location(resolved.stem, resolved)
-    if spec is None or spec.loader is None:
-        raise SearchSpaceError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise SearchSpaceError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
-    return module
+        return PlainNet.load_file(path)
+    except UserFileError as error:
+        raise SearchSpaceError(str(error)) from error
 
 
-def _sampler(listing: Callable[[Sequence[Block], int], list[list[str]]]):  # type: ignore[no-untyped-def]
+def _sampler(listing: Listing):  # type: ignore[no-untyped-def]
     def sample_block(block_list: Sequence[Block], block_id: int, generator: random.Random) -> Block:
         # Sorted, because a user's lists may come out of sets, whose order changes from run to run.
         candidates = sorted(text for texts in listing(block_list, block_id) for text in texts)
@@ -99,7 +116,7 @@ def _sampler(listing: Callable[[Sequence[Block], int], list[list[str]]]):  # typ
     return sample_block
 
 
-def _types_listed(listing: Callable[[Sequence[Block], int], list[list[str]]], path: str | Path) -> list:
+def _types_listed(listing: Listing, path: str) -> list:
     probe = PlainNet.parse(_PROBE)
     try:
         texts = [text for texts in listing(list(probe.blocks), 1) for text in texts]

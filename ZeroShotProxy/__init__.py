@@ -6,7 +6,7 @@
     >>> score(network, "Params", ScoringSettings(num_classes=10))
     2354.0
 
-A proxy of your own is one file here with a function under `@proxy(...)`, and a line in `registry.PROXY_FILES`.
+A proxy of your own is a function under `@proxy(...)`, in whatever file.
 """
 
 from ZeroShotProxy.registry import (
@@ -19,6 +19,7 @@ from ZeroShotProxy.registry import (
     get_proxy,
     list_proxies,
     proxy,
+    users_proxies,
 )
 from ZeroShotProxy.scoring import RepeatedScore, ScoringContext, ScoringSettings, repeated_score, score
 
@@ -37,4 +38,5 @@ __all__ = [
     "proxy",
     "repeated_score",
     "score",
+    "users_proxies",
 ]

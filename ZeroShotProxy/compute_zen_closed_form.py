@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 
 import numpy as np
@@ -122,14 +123,19 @@ class ClosedForm:
             raise ProxyFailure(str(error)) from None
 
 
-@lru_cache(maxsize=8)
-def _closed_form(resolution: int, gamma: float, style: Style) -> ClosedForm:
-    return ClosedForm(resolution, gamma, style)
+class _Remembered(threading.local):
+    """The last few closed forms of a thread: what one of them remembers is for one caller at a time."""
+
+    def __init__(self) -> None:
+        self.closed_form = lru_cache(maxsize=8)(ClosedForm)
+
+
+_remembered = _Remembered()
 
 
 def _for(context: ScoringContext) -> ClosedForm:
     settings = context.settings
-    return _closed_form(settings.resolution, settings.gamma, context.style)
+    return _remembered.closed_form(settings.resolution, settings.gamma, context.style)
 
 
 @proxy("ZenClosedForm", needs=Needs.VALUE, keeps_links=False)

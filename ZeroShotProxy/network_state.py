@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+# torch's initialisation draws from a generator that all threads share.
+_global_generator = threading.Lock()
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -36,7 +39,7 @@ def _reset_normalisation(layer: nn.Module) -> None:
 
 def set_default_weights(module: nn.Module, seed: int) -> None:
     """PyTorch's own initialisation, from `seed` and without moving torch's global generator."""
-    with torch.random.fork_rng():
+    with _global_generator, torch.random.fork_rng():
         torch.manual_seed(seed)
         for layer in module.modules():
             if hasattr(layer, "reset_parameters"):

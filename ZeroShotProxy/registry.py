@@ -59,7 +59,8 @@ class Proxy:
     larger_is_better: bool = True
 
 
-# Proxy name -> file of this package. A proxy of your own: one file here with `@proxy(...)`, and one line here.
+# Proxy name -> file of this package, imported when it is asked for. A proxy of your own, in whatever file, is known from the
+# moment in which its `@proxy(...)` runs.
 PROXY_FILES: dict[str, str] = {
     "Zen": "compute_zen_score",
     "Perturbation": "compute_perturbation_score",
@@ -77,6 +78,8 @@ PROXY_FILES: dict[str, str] = {
     "Random": "compute_random_score",
 }
 
+# What a search may be told to rank by beside a proxy.
+_OTHER_NAMES = ("Ensemble",)
 _registered: dict[str, Proxy] = {}
 
 
@@ -88,30 +91,48 @@ def proxy(
     keeps_links: bool = True,
     larger_is_better: bool = True,
 ) -> Callable[[Callable[[Any, Any], float]], Callable[[Any, Any], float]]:
-    """Decorator that registers a function (network, context) -> float as a proxy."""
+    """Decorator that registers a function (network, context) -> float as a proxy, wherever it stands.
+
+    A name of one's own may be given to another function at any time, as one does in a notebook. Raises ValueError for a name
+    of the package.
+    """
 
     def register(compute: Callable[[Any, Any], float]) -> Callable[[Any, Any], float]:
-        _registered[name] = Proxy(name, compute, needs, weights, keeps_links, larger_is_better)
+        add(Proxy(name, compute, needs, weights, keeps_links, larger_is_better))
         return compute
 
     return register
 
 
+def add(made: Proxy) -> None:
+    """Register a proxy. Raises ValueError for a name of the package."""
+    own = made.compute.__module__ == f"{__package__}.{PROXY_FILES.get(made.name)}"
+    if made.name in (*PROXY_FILES, *_OTHER_NAMES) and not own:
+        raise ValueError(f"The package has a proxy {made.name} already: give yours another name")
+    _registered[made.name] = made
+
+
 def list_proxies(pattern: str = "*") -> list[str]:
     """Names of the proxies that match a wildcard pattern, in alphabetical order."""
-    return sorted(fnmatch.filter(PROXY_FILES, pattern))
+    return sorted(fnmatch.filter({*PROXY_FILES, *_registered}, pattern))
 
 
 def get_proxy(name: str) -> Proxy:
     """The proxy of that name; only its own file is imported. Raises UnknownProxyError."""
-    if name not in PROXY_FILES:
+    if name in PROXY_FILES:
+        importlib.import_module(f"{__package__}.{PROXY_FILES[name]}")
+    if name not in _registered:
         # Whatever the case: NASWOT and TE-NAS are typed in any.
-        lowered = {known.lower(): known for known in PROXY_FILES}
+        lowered = {known.lower(): known for known in list_proxies()}
         nearest = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.3)
         hint = f"; did you mean {lowered[nearest[0]]}?" if nearest else ""
         raise UnknownProxyError(f"No proxy is called {name!r}{hint} (there are {', '.join(list_proxies())})")
-    importlib.import_module(f"ZeroShotProxy.{PROXY_FILES[name]}")
     return _registered[name]
+
+
+def users_proxies() -> tuple[Proxy, ...]:
+    """The proxies that were registered beside those of the package."""
+    return tuple(made for name, made in _registered.items() if name not in PROXY_FILES)
 
 
 def finite(score: float) -> float:

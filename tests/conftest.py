@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import PlainNet
+from ZeroShotProxy import registry
+
 _HERE = Path(__file__).parent
 
 
@@ -22,6 +25,13 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     spec.loader.exec_module(module)
     with module.WarmPython(tmp_path_factory.mktemp("warm")) as python:
         yield python.command
+
+
+@pytest.fixture
+def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    for holder, name in ((PlainNet, "_all_netblocks_dict_"), (PlainNet, "_users"), (registry, "_registered")):
+        monkeypatch.setattr(holder, name, dict(getattr(holder, name)))
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def pool(monkeypatch, tmp_path):
     (tmp_path / "deadly_scorer.py").write_text(
         "import os, pathlib, signal\n"
         "from gsnet.evolution.scorer import Scored\n"
-        "def score_texts(settings, candidates):\n"
+        "def score_texts(settings, extensions, candidates):\n"
         "    results = []\n"
         "    for text, seed in candidates:\n"
         "        if str(text).startswith('deadly'):\n"

@@ -2,6 +2,8 @@
 
 import json
 import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -9,7 +11,19 @@ import pytest
 import torch
 
 import PlainNet
-from ZeroShotProxy import ProxyFailure, ScoringSettings, UnknownProxyError, get_proxy, repeated_score, score
+from ZeroShotProxy import (
+    Needs,
+    ProxyFailure,
+    ScoringSettings,
+    UnknownProxyError,
+    get_proxy,
+    list_proxies,
+    proxy,
+    repeated_score,
+    score,
+    users_proxies,
+)
+from ZeroShotProxy.compute_zen_closed_form import ClosedForm
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/scores.json").read_text())["structures"]
 SEEDS = range(24)
@@ -118,6 +132,47 @@ def test_same_seed_same_score():
 def test_unknown_proxy_names_the_nearest():
     with pytest.raises(UnknownProxyError, match="did you mean Zen"):
         get_proxy("Zenn")
+
+
+def test_a_proxy_of_ones_own_is_known_wherever_it_stands(registries):
+    @proxy("Width", needs=Needs.VALUE)
+    def width(network, context):
+        return sum(block.out_channels for block in network.blocks) / len(network.blocks)
+
+    assert "Width" in list_proxies() and list_proxies("Wid*") == ["Width"]
+    network = PlainNet.parse("SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)")
+    assert score(network, "Width", ScoringSettings()) == (8 + 16) / 2
+    assert [made.compute for made in users_proxies()] == [width]
+    with pytest.raises(UnknownProxyError, match="did you mean Width"):
+        get_proxy("Widht")
+    for name in ("NASWOT", "Ensemble"):
+        with pytest.raises(ValueError, match=f"a proxy {name} already"):
+            proxy(name, needs=Needs.VALUE)(width)
+
+
+def test_what_a_closed_form_remembers_is_for_one_thread(monkeypatch):
+    """Two threads that shared its tables and maps would sooner or later take one another's."""
+
+    class Owned(ClosedForm):
+        def __init__(self, *options):
+            super().__init__(*options)
+            self.owner = threading.get_ident()
+
+        def parts(self, network):
+            assert threading.get_ident() == self.owner
+            return super().parts(network)
+
+    monkeypatch.setattr("ZeroShotProxy.compute_zen_closed_form.ClosedForm", Owned)
+    network, settings = PlainNet.parse(GOLDEN[3]["string"]), ScoringSettings(gamma=0.0123)
+    both_at_once = threading.Barrier(2)
+
+    def scored():
+        both_at_once.wait()
+        return score(network, "ZenClosedForm", settings)
+
+    with ThreadPoolExecutor(2) as pool:
+        scores = [future.result() for future in [pool.submit(scored) for _ in range(2)]]
+    assert scores == [score(network, "ZenClosedForm", settings)] * 2
 
 
 def test_a_single_value_per_channel_is_a_failure_with_a_reason():

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 import PlainNet
-from SearchSpace import SearchSpaceError, load_block_types, load_search_space, search_choice
+from PlainNet.SuperResKXKX import SuperResK5K5
+from SearchSpace import (
+    SearchSpaceError,
+    list_spaces,
+    load_block_types,
+    load_search_space,
+    search_choice,
+    search_space_XXBL,
+    space_name,
+)
 from SearchSpace.candidates import channel_candidates, sub_layer_candidates
 from SearchSpace.mutation import mutate
 from SearchSpace.random_numbers import CandidateRandom, candidate_seed, further_numbers
@@ -136,15 +145,62 @@ def test_unusable_space_files(tmp_path, content, words):
         load_search_space(tmp_path / "absent.py")
 
 
-def test_block_files_that_are_not_registered(tmp_path):
+BLOCK_FILE = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PlainNet.SuperResKXKX import SuperResKXKX
+
+
+@dataclass(frozen=True)
+class SuperResK9K9(SuperResKXKX):
+    kernel_size = 9
+
+
+def register_netblocks_dict(netblocks_dict):
+    return netblocks_dict | {"SuperResK9K9": SuperResK9K9}
+"""
+
+
+def test_a_block_file_is_enough_wherever_it_lies(tmp_path, registries):
     path = tmp_path / "block.py"
-    path.write_text(
-        "from PlainNet.SuperResKXKX import SuperResKXKX\n"
-        "class SuperResK9K9(SuperResKXKX):\n    kernel_size = 9\n"
-        "def register_netblocks_dict(d):\n    return d | {'SuperResK9K9': SuperResK9K9}\n"
-    )
-    with pytest.raises(SearchSpaceError, match="two registration lines"):
-        load_block_types([path])
+    path.write_text(BLOCK_FILE)
+    (block,) = load_block_types([path])
+    # Two 9 x 9 convolutions of 8 channels, 81 x 8 x 8 weights each, and a 1 x 1 one with bias; three BN of 2 x 8 parameters.
+    network = PlainNet.parse("SuperResK9K9(8,8,1,8,1)")
+    assert type(network.blocks[0]) is block is PlainNet.load_file(path).SuperResK9K9
+    assert network.cost(8).parameters == 2 * 81 * 64 + 64 + 8 + 3 * 16
+    assert load_block_types([PlainNet.load_file(path)]) == (block,)
+    assert PlainNet.users_blocks() == (block,)
+
+
+def test_names_of_the_package_are_not_taken_and_own_ones_may_be_given_anew(registries):
+    first = type("SuperResK3K3", (SuperResK5K5,), {})
+    with pytest.raises(PlainNet.StructureError, match="SuperResK3K3 already"):
+        PlainNet.register(first)
+    for _ in range(2):
+        again = type("SuperMine", (SuperResK5K5,), {})
+        PlainNet.register(again)
+        assert type(PlainNet.parse("SuperMine(3,8,1,8,1)").blocks[0]) is again
+
+
+def test_a_space_is_a_name_a_file_a_module_an_object_or_a_function():
+    def listing(block_list, block_id):
+        return search_space_XXBL.gen_search_space(block_list, block_id)
+
+    blocks = PlainNet.parse("SuperConvK3BNRELU(3,32,2,1)SuperResK3K3(32,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)").blocks
+    file = "SearchSpace/search_space_XXBL.py"
+    for source in ("XXBL", file, search_space_XXBL, search_space_XXBL._space):
+        space = load_search_space(source)
+        assert space.block_types == search_space_XXBL.block_types
+        assert space.sample_block(blocks, 1, random.Random(0)) == search_space_XXBL.sample_block(
+            blocks, 1, random.Random(0)
+        )
+    assert {space_name(s) for s in ("XXBL", file, search_space_XXBL)} == {file}
+    assert space_name(listing).endswith("listing")
+    assert set(load_search_space(listing).block_types) == set(search_space_XXBL.block_types)
+    assert list_spaces() == ["IDW_fixfc", "XXBL", "ghostshuffle"]
 
 
 def test_a_candidate_has_the_same_numbers_whatever_came_before():

@@ -9,6 +9,7 @@ from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
 from gsnet.evolution.executors import ChunkSize, Job, TlsFiles, in_chunks, worker_died
+from gsnet.evolution.extensions import NO_EXTENSIONS, Extensions
 from gsnet.evolution.scorer import Scored, score_texts
 from gsnet.evolution.settings import SearchError, SearchSettings
 
@@ -21,11 +22,18 @@ class DaskCluster:
 
     Candidates travel in chunks of a fraction of a second of work, at most two chunks a worker thread at a time. A chunk
     whose worker dies is tried elsewhere; when the scheduler gives it up, its candidates are tried one by one, and one that is
-    given up again is a failure. Workers need this repository on their Python path.
+    given up again is a failure. Workers need GSNet on their Python path; a user's blocks and proxies come with the candidates.
     """
 
-    def __init__(self, settings: SearchSettings, scheduler: str, tls: TlsFiles | None) -> None:
+    def __init__(
+        self,
+        settings: SearchSettings,
+        scheduler: str,
+        tls: TlsFiles | None = None,
+        extensions: Extensions = NO_EXTENSIONS,
+    ) -> None:
         self._settings = settings
+        self._extensions = extensions
         self._chunk_size = ChunkSize()
         try:
             self._client = Client(scheduler, security=_security(tls), timeout=_SECONDS_TO_CONNECT)
@@ -69,7 +77,7 @@ class DaskCluster:
 
     def _submit(self, jobs: Sequence[Job]) -> Future:
         candidates = [(str(job.network), job.seed) for job in jobs]
-        return self._client.submit(score_texts, self._settings, candidates, pure=False)
+        return self._client.submit(score_texts, self._settings, self._extensions, candidates, pure=False)
 
 
 def _security(tls: TlsFiles | None) -> Security | None:

@@ -11,9 +11,11 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExe
 from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple, Protocol
 
+from gsnet.evolution.extensions import NO_EXTENSIONS, Extensions
 from gsnet.evolution.scorer import Scored, Scorer, score_texts
 from gsnet.evolution.settings import SearchError, SearchSettings
 from PlainNet import Network
+from ZeroShotProxy import Proxy
 
 DEATHS_UNTIL_FAILURE = 3
 
@@ -48,11 +50,11 @@ class CandidateExecutor(Protocol):
 class InProcess:
     """Scores in this process, one candidate after the other."""
 
-    def __init__(self, settings: SearchSettings) -> None:
-        self._scorer = Scorer(settings)
+    def __init__(self, settings: SearchSettings, given: tuple[Proxy, ...] = ()) -> None:
+        self._scorer = Scorer(settings, given)
 
     def score(self, jobs: Sequence[Job]) -> list[Scored]:
-        return [self._scorer(network, seed) for network, seed in jobs]
+        return self._scorer.all(jobs)
 
     def close(self) -> None:
         return None
@@ -87,9 +89,11 @@ class WorkerPool:
     a failure.
     """
 
-    def __init__(self, settings: SearchSettings, workers: int) -> None:
+    def __init__(self, settings: SearchSettings, workers: int, extensions: Extensions = NO_EXTENSIONS) -> None:
+        extensions.check_other_processes()
         self._settings = settings
         self._workers = workers
+        self._extensions = extensions
         self._chunk_size = ChunkSize()
         self._pool = self._start()
 
@@ -122,7 +126,8 @@ class WorkerPool:
         raise SearchError(f"The {self._workers} scoring processes die as they start: give fewer --workers")
 
     def _submit(self, jobs: Sequence[Job]) -> Future[list[Scored]]:
-        return self._pool.submit(score_texts, self._settings, [(str(job.network), job.seed) for job in jobs])
+        candidates = [(str(job.network), job.seed) for job in jobs]
+        return self._pool.submit(score_texts, self._settings, self._extensions, candidates)
 
     def _score_together(self, jobs: Sequence[Job], waiting: list[int], results: dict[int, Scored]) -> list[int]:
         """Score with all workers; returns the candidates that may have killed one."""
@@ -172,11 +177,20 @@ def _start_worker() -> None:
 
 
 def make_executor(
-    settings: SearchSettings, workers: int, scheduler: str | None = None, tls: TlsFiles | None = None
+    settings: SearchSettings,
+    workers: int,
+    scheduler: str | None = None,
+    tls: TlsFiles | None = None,
+    given: tuple[Proxy, ...] = (),
 ) -> CandidateExecutor:
-    """The executor that the options ask for: a Dask cluster, worker processes, or this process."""
+    """The executor that the options ask for: a Dask cluster, worker processes, or this process.
+
+    given: proxies of this search alone. Raises SearchError.
+    """
     if scheduler is not None:
         from gsnet.evolution.dask_executor import DaskCluster
 
-        return DaskCluster(settings, scheduler, tls)
-    return InProcess(settings) if workers == 1 else WorkerPool(settings, workers)
+        return DaskCluster(settings, scheduler, tls, Extensions.here(given))
+    if workers == 1:
+        return InProcess(settings, given)
+    return WorkerPool(settings, workers, Extensions.here(given))

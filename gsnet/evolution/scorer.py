@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import PlainNet
 from gsnet.evolution.ensemble import scoring_proxies
+from gsnet.evolution.extensions import Extensions
+from gsnet.evolution.one_thread import one_thread
 from gsnet.evolution.settings import SearchSettings
 from gsnet.latency.device import precision_of
 from gsnet.latency.table import Conditions
@@ -33,21 +35,28 @@ class Scored:
 
 
 class Scorer:
-    """Scores candidates of one search. Built from the settings alone, so any process can build the same one."""
+    """Scores candidates of one search. Built from the settings and the proxies that only this search has."""
 
-    def __init__(self, settings: SearchSettings) -> None:
+    def __init__(self, settings: SearchSettings, given: tuple[Proxy, ...] = ()) -> None:
         self._settings = settings
         self._scoring = scoring_settings(settings)
+        self._given = {proxy.name: proxy for proxy in given}
 
     @cached_property
     def _proxies(self) -> tuple[Proxy, ...]:
-        proxies = tuple(get_proxy(name) for name in scoring_proxies(self._settings))
-        if any(proxy.needs is not Needs.VALUE for proxy in proxies):
-            import torch
+        return tuple(self._given.get(name) or get_proxy(name) for name in scoring_proxies(self._settings))
 
-            # One thread for each process: sums come out the same in the last bit whatever the number of workers.
-            torch.set_num_threads(1)
-        return proxies
+    @cached_property
+    def needs_torch(self) -> bool:
+        """Whether modules are built: such candidates are scored within `one_thread`."""
+        return self._settings.measures_latency or any(proxy.needs is not Needs.VALUE for proxy in self._proxies)
+
+    def all(self, candidates: Iterable[tuple[Network, int]]) -> list[Scored]:
+        """The results of networks, each with the seed of its random numbers."""
+        if not self.needs_torch:
+            return [self(network, seed) for network, seed in candidates]
+        with one_thread:
+            return [self(network, seed) for network, seed in candidates]
 
     def __call__(self, network: Network, seed: int) -> Scored:
         """Measure and score one network with random numbers of its own."""
@@ -67,14 +76,11 @@ class Scorer:
 
 def measured_latency(settings: SearchSettings, network: Network, precision: float = 0.0) -> float:
     """Seconds an image on the search's device, on a processor with one thread; see `gsnet.latency.measurement`."""
-    import torch
-
     from gsnet.latency.measurement import measure_latency
 
-    torch.set_num_threads(1)
     conditions = latency_conditions(settings)
-    return (
-        measure_latency(
+    with one_thread:
+        figures = measure_latency(
             network,
             batch_size=conditions.batch,
             resolution=conditions.resolution,
@@ -83,9 +89,8 @@ def measured_latency(settings: SearchSettings, network: Network, precision: floa
             device=settings.device,
             half_precision=settings.fp16,
             precision=precision,
-        ).median
-        / conditions.batch
-    )
+        )
+    return figures.median / conditions.batch
 
 
 def latency_conditions(settings: SearchSettings) -> Conditions:
@@ -108,11 +113,14 @@ def scoring_settings(settings: SearchSettings) -> ScoringSettings:
 
 
 @lru_cache(maxsize=4)
-def _worker_scorer(settings: SearchSettings) -> Scorer:
-    return Scorer(settings)
+def _worker_scorer(settings: SearchSettings, extensions: Extensions) -> Scorer:
+    extensions.install()
+    return Scorer(settings, extensions.given)
 
 
-def score_texts(settings: SearchSettings, candidates: Sequence[tuple[str, int]]) -> list[Scored]:
+def score_texts(
+    settings: SearchSettings, extensions: Extensions, candidates: Sequence[tuple[str, int]]
+) -> list[Scored]:
     """Score (structure, seed) pairs in whatever process this is: what travels is text in, figures out."""
-    scorer = _worker_scorer(settings)
-    return [scorer(PlainNet.parse(structure), seed) for structure, seed in candidates]
+    scorer = _worker_scorer(settings, extensions)
+    return scorer.all((PlainNet.parse(structure), seed) for structure, seed in candidates)
