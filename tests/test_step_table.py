@@ -4,9 +4,11 @@ import random
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import PlainNet
-from gsnet.evolution.budgets import CostModel
+from gsnet.evolution.budgets import LARGEST_FIGURE, CostModel
 from PlainNet import Network, Style
 from PlainNet.basic_blocks import MaxPool
 from PlainNet.mean_field import STEP_WIDTH
@@ -76,6 +78,26 @@ def test_compiled_costs_are_the_networks_own(space, style):
         costs, cost = model.costs(network), network.cost(33, 10, style)
         assert (costs.parameters, costs.flops, costs.memory_access, costs.peak_feature_map) == cost
         assert costs.layers == network.layers
+
+
+WIDTHS = st.integers(1, 10**9 // 8).map(lambda units: 8 * units)
+
+
+@pytest.mark.parametrize("kind", ["SuperResK3K3", "SuperResIDWE6K7", "SuperGhostShuffleK5"])
+@given(
+    widths=st.tuples(WIDTHS, WIDTHS, WIDTHS),
+    stride=st.integers(1, 2),
+    layers=st.integers(1, 1000),
+    resolution=st.integers(1, 10**6),
+)
+@settings(max_examples=50, deadline=None)
+def test_costs_beyond_64_bits_are_exact_or_as_large_as_a_history_holds(kind, widths, stride, layers, resolution):
+    """Python's own integers have no end: a figure that wrapped would pass any budget."""
+    into, out, bottleneck = widths
+    network = PlainNet.parse(f"SuperConvK1BNRELU(3,{into},1,1){kind}({into},{out},{stride},{bottleneck},{layers})")
+    costs, cost = CostModel(resolution, 10).costs(network), network.cost(resolution, 10)
+    for found, exact in zip(costs[1:5], cost, strict=True):
+        assert found == exact or (exact > LARGEST_FIGURE and LARGEST_FIGURE <= found < 2**63)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from PlainNet.block import PLAIN, Figures
 from PlainNet.step_table import StepTable
 
 _LARGEST_CACHE = 100_000
+# What a history can hold, with room for a classifier. A figure beyond it is over any budget that a machine could keep.
+LARGEST_FIGURE = 2**62
 
 
 class NetworkCosts(NamedTuple):
@@ -62,7 +64,10 @@ class CostModel:
         )
 
     def _counted_in_steps(self, network: Network) -> Figures:
-        """Width of the last map, parameters, flops, memory access and largest map; all 0 where a layer has no template."""
+        """Width of the last map, parameters, flops, memory access and largest map.
+
+        All 0 where a layer has no template, or where the figures are beyond what compiled integers hold.
+        """
         known = self._calls
         calls = [known[block.text] if block.text in known else self._call(block) for block in network.blocks]
         if not all(calls):
@@ -77,7 +82,7 @@ class CostModel:
         return call
 
     def _counted_in_blocks(self, network: Network) -> tuple[int, int, int, int]:
-        """Parameters, flops, memory access and largest map."""
+        """Parameters, flops, memory access and largest map, each `LARGEST_FIGURE` at most."""
         size, known = self.resolution, self._known
         parameters = flops = memory_access = peak = 0
         for block in network.blocks:
@@ -91,7 +96,8 @@ class CostModel:
             if figures[3] > peak:
                 peak = figures[3]
             size = figures[4]
-        return parameters, flops, memory_access, peak
+        top = LARGEST_FIGURE
+        return min(parameters, top), min(flops, top), min(memory_access, top), min(peak, top)
 
     def _count(self, block: Block, size: int) -> Figures:
         at_size = self._known.setdefault(size, {})

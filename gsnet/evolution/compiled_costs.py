@@ -19,6 +19,8 @@ from PlainNet.step_table import CALL_WIDTH, NUMBERS, numbers_of
 CHANNELS, SIZE = 0, 1
 STACK = 16
 PARAMETERS, FLOPS, MEMORY_ACCESS, PEAK = range(4)
+# Costs are added up as floats, which are exact up to here and never wrap; larger ones are left to Python's integers.
+LARGEST = 2.0**53
 
 
 @compiled
@@ -28,12 +30,12 @@ def count_convolution(
     """Add a bias-free convolution, and leave the shape of its output."""
     size = state[SIZE]
     out = (size + 2 * ((kernel - 1) // 2) - kernel) // stride + 1
-    weights = state[CHANNELS] // groups * out_channels * kernel * kernel
-    positions = out * out
+    weights = float(state[CHANNELS] // groups) * out_channels * kernel * kernel
+    positions = float(out * out)
     output = out_channels * positions
     costs[PARAMETERS] += weights
     costs[FLOPS] += weights * positions
-    costs[MEMORY_ACCESS] += state[CHANNELS] * size * size + output + weights
+    costs[MEMORY_ACCESS] += float(state[CHANNELS]) * size * size + output + weights
     costs[PEAK] = max(costs[PEAK], output)
     state[CHANNELS], state[SIZE] = out_channels, out
 
@@ -79,16 +81,17 @@ def count_step(costs: np.ndarray, stack: np.ndarray, top: int, kind: int, number
 
 @compiled
 def count_calls(calls: bytes, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
-    """Channels of the last map, parameters, flops, memory access and largest map of blocks; all 0 if nested too deeply.
+    """Channels of the last map, parameters, flops, memory access and largest map of blocks.
 
+    All 0 if they are nested too deeply, or if one of these figures is above `LARGEST`.
     calls, rows: of a `StepTable`, a call for each block. channels, size: of the image.
     """
     stack = np.empty((STACK, 2), np.int64)
-    costs = np.zeros(4, np.int64)
+    costs = np.zeros(4)
     numbers = np.empty(NUMBERS)
     stack[0, CHANNELS], stack[0, SIZE] = channels, size
     top = 0
-    before = np.empty(PEAK, np.int64)
+    before = np.empty(PEAK)
     called = np.frombuffer(calls, np.float64)
     for call in range(0, called.size, CALL_WIDTH):
         # All layers after the first cost the same: they are counted once.
@@ -103,8 +106,10 @@ def count_calls(calls: bytes, rows: np.ndarray, channels: int, size: int) -> tup
                     return 0, 0, 0, 0, 0
             if part > call:
                 for figure in range(PEAK):
-                    costs[figure] += (int(called[call + 4]) - 1) * (costs[figure] - before[figure])
-    return stack[top, CHANNELS], costs[PARAMETERS], costs[FLOPS], costs[MEMORY_ACCESS], costs[PEAK]
+                    costs[figure] += (called[call + 4] - 1) * (costs[figure] - before[figure])
+    if max(costs[PARAMETERS], costs[FLOPS], costs[MEMORY_ACCESS], costs[PEAK]) > LARGEST:
+        return 0, 0, 0, 0, 0
+    return stack[top, CHANNELS], int(costs[0]), int(costs[1]), int(costs[2]), int(costs[3])
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
