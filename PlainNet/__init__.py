@@ -51,6 +51,7 @@ __all__ = [
     "UserFileError",
     "load_file",
     "parse",
+    "parse_structures",
     "read_structure_file",
     "read_structure_text",
     "register",
@@ -63,6 +64,32 @@ __all__ = [
 def parse(text: str) -> Network:
     """The network that a structure string describes. Raises StructureError, which says what is wrong and where."""
     return Network.trusted(Reader(text, _all_netblocks_dict_).network())
+
+
+def parse_structures(text: str) -> tuple[Network, ...]:
+    """The networks of a text with one, which may span lines, or with several, one a line; # begins a line that is none.
+
+    Raises StructureError, with the number of the line where there are several.
+    """
+    lines = {n: line.strip() for n, line in enumerate(text.splitlines(), start=1)}
+    lines = {n: line for n, line in lines.items() if line and not line.startswith("#")}
+    try:
+        return (parse("\n".join(lines.values())),)
+    except StructureError:
+        if len(lines) < 2:
+            raise
+        networks = [_parse_line(number, line) for number, line in lines.items()]
+        if len({network.in_channels for network in networks}) > 1:
+            # Not networks, each of which reads an image, but the parts of one that do not fit.
+            raise
+    return tuple(networks)
+
+
+def _parse_line(number: int, line: str) -> Network:
+    try:
+        return parse(line)
+    except StructureError as error:
+        raise StructureError(f"Line {number}: {error.reason}", error.text, error.position) from None
 
 
 def read_structure_file(path: str | Path) -> Network:

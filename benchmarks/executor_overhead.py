@@ -30,7 +30,7 @@ def jobs_of(count: int) -> list[Job]:
     jobs = []
     for iteration in range(count):
         seed = generator.at(iteration)
-        jobs.append(Job(proposer.first(generator), seed))
+        jobs.append(Job(proposer.first(0, generator), seed))
     return jobs
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from benchmarks.search_throughput import STARTS, settings_of
 from gsnet.evolution.executors import make_executor
+from gsnet.evolution.folder import open_history
 from gsnet.evolution.proposals import make_proposer
-from gsnet.evolution.runner import open_history, without_collector
+from gsnet.evolution.runner import without_collector
 from gsnet.evolution.search import Search
 
 MARKS = (10_000, 100_000, 480_000, 1_000_000, 2_000_000)

@@ -13,13 +13,15 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.search_throughput import STARTS, settings_of
 from gsnet.evolution.executors import make_executor
-from gsnet.evolution.proposals import Proposer, make_proposer
-from gsnet.evolution.runner import open_history, without_collector
+from gsnet.evolution.folder import open_history
+from gsnet.evolution.proposals import make_proposer
+from gsnet.evolution.runner import without_collector
 from gsnet.evolution.search import Search
 
 CLOCK_READINGS = 100_000
@@ -65,9 +67,7 @@ def measure(space: str, iterations: int) -> tuple[list[Clock], float]:
     with tempfile.TemporaryDirectory() as folder:
         log = open_history(settings, Path(folder), resume=False)
         proposer, executor = make_proposer(settings), make_executor(settings, 1)
-        search = Search(
-            settings, Proposer(proposer.first, mutation.around(proposer.later), proposer.initial), executor, log
-        )
+        search = Search(settings, replace(proposer, later=mutation.around(proposer.later)), executor, log)
         search._costs.costs = costs.around(search._costs.costs)  # type: ignore[method-assign]
         executor.score = score.around(executor.score)  # type: ignore[method-assign]
         log.append = history.around(log.append)  # type: ignore[method-assign]

@@ -19,9 +19,11 @@ import torch
 
 from gsnet.evolution.budgets import first_exceeded
 from gsnet.evolution.executors import make_executor
+from gsnet.evolution.folder import open_history
+from gsnet.evolution.parts import cost_model, search_budgets
 from gsnet.evolution.proposals import make_proposer
-from gsnet.evolution.runner import open_history, without_collector
-from gsnet.evolution.search import Search, cost_model, search_budgets
+from gsnet.evolution.runner import without_collector
+from gsnet.evolution.search import Search
 from gsnet.evolution.settings import SearchSettings
 from Masternet import MasterNet
 from ZeroShotProxy import ScoringContext, ScoringSettings
@@ -64,9 +66,9 @@ def plain_loop(settings: SearchSettings) -> float:
     proposer, budgets, costs = make_proposer(settings), search_budgets(settings), cost_model(settings)
     generator, scoring = random.Random(0), ScoringSettings(32, 64, 10)
     context = ScoringContext(scoring, replace(scoring.style, no_reslink=True), 0)
-    if proposer.initial is None:
+    if not proposer.starts:
         raise ValueError("The plain loop begins with a given structure")
-    population = [proposer.initial]
+    population = [proposer.starts[0]]
     begun = time.perf_counter()
     for _ in range(settings.evolution_max_iter):
         child = proposer.later(generator.choice(population), generator)

@@ -155,10 +155,12 @@ def test_a_history_of_the_first_schema_is_continued(tmp_path):
     assert search(tmp_path, proxy="Params", iterations=60).returncode == 0
     whole = {name: (tmp_path / name).read_bytes() for name in ("history.csv", "best.json")}
     with contextlib.closing(sqlite3.connect(tmp_path / "search.db")) as database:
-        database.execute("ALTER TABLE proposals DROP COLUMN scores")
+        for later in ("scores", "figures"):
+            database.execute(f"ALTER TABLE proposals DROP COLUMN {later}")
         database.execute("UPDATE meta SET value = '1' WHERE key = 'schema_version'")
         settings = json.loads(database.execute("SELECT value FROM meta WHERE key = 'settings'").fetchone()[0])
-        del settings["ensemble"]
+        for later in ("ensemble", "figures", "limits"):
+            del settings[later]
         database.execute("UPDATE meta SET value = ? WHERE key = 'settings'", (json.dumps(settings),))
         database.commit()
     (tmp_path / "best_structure.txt").unlink()

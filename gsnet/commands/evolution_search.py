@@ -18,6 +18,7 @@ from pathlib import Path
 
 from gsnet.interface.running import FAILED, log_to, run
 from gsnet.evolution import runner
+from gsnet.evolution.folder import LOG, clear, has_result
 from gsnet.evolution.options import parse_options, run_options, settings_from
 from gsnet.evolution.search import SearchFailed
 from gsnet.evolution.settings import SearchError
@@ -34,13 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(runner.report(options.report), options.report, options.json)
         return 0
     settings, folder = settings_from(options), options.save_dir
-    if runner.has_result(folder) and not (options.overwrite or options.resume):
+    if has_result(folder) and not (options.overwrite or options.resume):
         print(f"skip: {folder / 'best_structure.txt'} exists already (--overwrite starts anew)", file=sys.stderr)
         return 0
     folder.mkdir(parents=True, exist_ok=True)
     if options.overwrite:
-        runner.clear(folder)
-    log_to(folder / "evolution_search.log", quiet=options.json)
+        clear(folder)
+    log_to(folder / LOG, quiet=options.json)
     try:
         summary = runner.run_search(settings, folder, run_options(options), sys.argv)
     except runner.Interrupted as interruption:

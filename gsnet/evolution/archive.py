@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
 
 import numpy as np
 
@@ -17,14 +17,15 @@ _FAVOURITES = 64
 class Archive:
     """Scored rows that are not dominated: a larger score, or less of some cost, than every other one.
 
-    costs: columns that are minimised. Rows gather in chunks. Most are dominated by a few of the front, which are asked
-    first.
+    costs: columns that are minimised; figures: those of a user's own that are. Rows gather in chunks. Most are dominated by a
+    few of the front, which are asked first.
     """
 
-    def __init__(self, costs: tuple[str, ...] = COSTS) -> None:
+    def __init__(self, costs: tuple[str, ...] = COSTS, figures: tuple[str, ...] = ()) -> None:
         self._rows: list[Row] = []
         self._positions = tuple(Row._fields.index(name) for name in costs)
-        self._points = np.empty((0, 1 + len(costs)))
+        self._figures = figures
+        self._points = np.empty((0, 1 + len(costs) + len(figures)))
         self._refusals = np.empty(0, dtype=np.int64)
         self._waiting: list[Row] = []
 
@@ -64,10 +65,16 @@ class Archive:
         np.add.at(self._refusals, members[first[refused]], 1)
         return [row for row, gone in zip(rows, refused, strict=True) if not gone]
 
-    def _points_of(self, rows: Iterable[Row]) -> np.ndarray:
+    def _points_of(self, rows: list[Row]) -> np.ndarray:
         """Everything minimised, the score by its negative: (rows, 1 + costs)."""
         columns = (_SCORE, *self._positions)
-        points = np.array([[row[i] for i in columns] for row in rows], dtype=np.float64)
+        figures = [[row[i] for i in columns] for row in rows]
+        if self._figures:
+            own = [json.loads(row.figures) for row in rows]
+            figures = [
+                [*costs, *(more[name] for name in self._figures)] for costs, more in zip(figures, own, strict=True)
+            ]
+        points = np.array(figures, dtype=np.float64)
         points[:, 0] *= -1
         return points
 

@@ -20,7 +20,7 @@ LARGEST_FIGURE = 2**62
 class NetworkCosts(NamedTuple):
     """What one network costs: layers, then parameters, flops, memory access and the largest feature map in elements.
 
-    `latency` is in seconds an image, and NaN where it is not known.
+    `latency` is in seconds an image, and NaN where it is not known. figures: as in a row of the history.
     """
 
     layers: int
@@ -29,6 +29,7 @@ class NetworkCosts(NamedTuple):
     memory_access: int
     peak_feature_map: int
     latency: float = math.nan
+    figures: str = ""
 
 
 class CostModel:

@@ -14,14 +14,27 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
+from gsnet.evolution.recorded import (
+    DATABASE,
+    DETERMINISTIC_COLUMNS,
+    DUPLICATE,
+    FAILED,
+    IN_MEMORY,
+    OVER_BUDGET,
+    SCHEMA_VERSION,
+    SCORED,
+    HistoryReader,
+    Row,
+    reporting,
+)
 from gsnet.evolution.settings import SearchError, SearchSettings
 
-SCHEMA_VERSION = 2
+__all__ = ["DATABASE", "DETERMINISTIC_COLUMNS", "DUPLICATE", "FAILED", "OVER_BUDGET", "SCORED", "History", "Row"]
+
 # How candidates get their random numbers: a search continues with those that it was begun with.
 RANDOM_NUMBERS = "SplitMix64"
-DATABASE = "search.db"
 _SECONDS_BETWEEN_COMMITS = 0.9
 _ROWS_TOGETHER = 64
 _SCHEMA = """
@@ -41,59 +54,36 @@ CREATE TABLE proposals (
     latency REAL,
     seconds REAL NOT NULL,
     structure TEXT NOT NULL,
-    scores TEXT NOT NULL DEFAULT ''
+    scores TEXT NOT NULL DEFAULT '',
+    figures TEXT NOT NULL DEFAULT ''
 );
 """
 # Schema version -> what makes the next one of it.
-_MIGRATIONS = {"1": "ALTER TABLE proposals ADD COLUMN scores TEXT NOT NULL DEFAULT ''"}
+_MIGRATIONS = {
+    version: f"ALTER TABLE proposals ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"
+    for version, name in (("1", "scores"), ("2", "figures"))
+}
 
 
-class Row(NamedTuple):
-    """One proposal: where it came from, what became of it and what it costs.
+class History(HistoryReader):
+    """The record of one search; only one at a time may have a results folder's open for writing.
 
-    parent: the iteration of the parent, None for a first candidate. outcome: "scored", "duplicate", "over budget" or
-    "failed"; reason: which budget, or why it failed. latency and seconds (spent scoring) are in seconds. scores: of every
-    proxy of an ensemble, as a JSON list, and then `score` is the first of them: what they come to depends on the population.
+    folder: None for a history that is kept in memory alone. Threads may take turns with one.
     """
 
-    iteration: int
-    parent: int | None
-    seed: int
-    outcome: str
-    reason: str
-    score: float | None
-    layers: int | None
-    parameters: int | None
-    flops: int | None
-    memory_access: int | None
-    peak_feature_map: int | None
-    latency: float | None
-    seconds: float
-    structure: str
-    scores: str = ""
-
-
-SCORED, DUPLICATE, OVER_BUDGET, FAILED = "scored", "duplicate", "over budget", "failed"
-# Timings differ from run to run; everything else is the same for the same settings.
-DETERMINISTIC_COLUMNS = tuple(name for name in Row._fields if name not in ("latency", "seconds"))
-
-
-class History:
-    """The record of one results folder; only one process at a time may have it open for writing."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / DATABASE
-        self._lock = _lock(folder)
-        self._connection = _connect(self.path)
+    def __init__(self, folder: Path | None) -> None:
+        self._lock = _lock(folder) if folder else None
+        path = folder / DATABASE if folder else IN_MEMORY
+        super().__init__(path, _connect(path))
         self._pending: list[Row] = []
         self._failed = False
         self._last_commit = time.monotonic()
 
     @classmethod
-    def create(cls, folder: Path, settings: SearchSettings) -> History:
-        """A new, empty history in a folder that has none. Raises SearchError."""
+    def create(cls, folder: Path | None, settings: SearchSettings) -> History:
+        """A new, empty history in a folder that has none, or in memory. Raises SearchError."""
         history = cls(folder)
-        with _reporting(history.path):
+        with reporting(history.path):
             history._connection.executescript(_SCHEMA)
             meta = {"schema_version": str(SCHEMA_VERSION), "settings": settings.to_json(), "finished": "0"}
             meta["random_numbers"] = RANDOM_NUMBERS
@@ -108,8 +98,8 @@ class History:
             raise SearchError(f"{folder} holds no {DATABASE}: there is nothing to continue or report")
         history = cls(folder)
         version = history._meta("schema_version")
-        if version in _MIGRATIONS:
-            with _reporting(history.path):
+        while version in _MIGRATIONS:
+            with reporting(history.path):
                 history._connection.execute(_MIGRATIONS[version])
             version = str(int(version) + 1)
             history._set_meta("schema_version", version)
@@ -120,8 +110,7 @@ class History:
 
     @property
     def settings(self) -> SearchSettings:
-        """The settings that the search was started with."""
-        return SearchSettings.from_json(self._meta("settings"))
+        return super().settings
 
     @settings.setter
     def settings(self, settings: SearchSettings) -> None:
@@ -130,29 +119,37 @@ class History:
     @property
     def can_continue(self) -> bool:
         """Whether this program draws the same candidates as the one that began the search."""
-        with _reporting(self.path):
+        with reporting(self.path):
             found = self._connection.execute("SELECT value FROM meta WHERE key = 'random_numbers'").fetchone()
         return found == (RANDOM_NUMBERS,)
 
     @property
     def finished(self) -> bool:
-        """Whether the search ran to its last iteration."""
-        return self._meta("finished") == "1"
+        return super().finished
 
     @finished.setter
     def finished(self, value: bool) -> None:
         self._set_meta("finished", str(int(value)))
 
-    def measured_latency(self, structure: str) -> float | None:
-        """Seconds an image of a winner that was measured when the search had ended."""
-        with _reporting(self.path):
-            query = "SELECT value FROM meta WHERE key = ?"
-            row = self._connection.execute(query, (f"measured latency of {structure}",)).fetchone()
-        return float(row[0]) if row else None
-
     def add_measured_latency(self, structure: str, seconds: float) -> None:
         """Keep a winner's measured seconds an image."""
         self._set_meta(f"measured latency of {structure}", repr(seconds))
+
+    def add_told(self, iteration: int, text: str) -> None:
+        """Keep what was said of a candidate whose round is not complete; it is safe on disk at once."""
+        self._set_meta(f"told {iteration}", text)
+
+    def told(self) -> dict[int, str]:
+        """What was said of the candidates of the round under way, by iteration."""
+        with reporting(self.path):
+            found = self._connection.execute("SELECT key, value FROM meta WHERE key GLOB 'told *'").fetchall()
+        return {int(key.split()[1]): value for key, value in found}
+
+    def forget_told(self) -> None:
+        """A round is complete: its rows say it all."""
+        with reporting(self.path):
+            self._connection.execute("DELETE FROM meta WHERE key GLOB 'told *'")
+        self.commit()
 
     def append(self, rows: list[Row]) -> None:
         """Record a whole round; it is safe on disk at the latest a second later."""
@@ -184,7 +181,7 @@ class History:
     def _all_or_nothing(self) -> Iterator[None]:
         """A failure takes back what was not committed, and nothing is written after it: a history has no holes."""
         try:
-            with _reporting(self.path):
+            with reporting(self.path):
                 yield
         except SearchError:
             self._failed = True
@@ -192,28 +189,16 @@ class History:
                 self._connection.rollback()
             raise
 
-    def rows(self) -> Iterator[Row]:
-        """All committed rows in order."""
-        with _reporting(self.path):
-            for values in self._connection.execute("SELECT * FROM proposals ORDER BY iteration"):
-                yield Row(*values)
-
-    def best(self, count: int) -> list[Row]:
-        """The committed rows with the best scores, the oldest first among equals."""
-        with _reporting(self.path):
-            query = "SELECT * FROM proposals WHERE score IS NOT NULL ORDER BY score DESC, iteration LIMIT ?"
-            return [Row(*values) for values in self._connection.execute(query, (count,))]
-
     def drop_incomplete_round(self, round_size: int) -> None:
         """Forget rows after the last whole round: a longer search goes on as if it had been that long from the start."""
-        with _reporting(self.path):
+        with reporting(self.path):
             count = len(self)
             if remainder := count % round_size:
                 self._connection.execute("DELETE FROM proposals WHERE iteration >= ?", (count - remainder,))
                 self._connection.commit()
 
     def __len__(self) -> int:
-        return self._connection.execute("SELECT COUNT(*) FROM proposals").fetchone()[0] + len(self._pending)
+        return super().__len__() + len(self._pending)
 
     def close(self) -> None:
         """Fold the log into the database and release the folder. What was not committed is lost."""
@@ -221,40 +206,18 @@ class History:
             self._connection.rollback()
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
-        self._lock.close()
-
-    def _meta(self, key: str) -> str:
-        with _reporting(self.path):
-            row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            raise SearchError(f"{self.path} is not a search history: it has no {key}")
-        return row[0]
+        if self._lock:
+            self._lock.close()
 
     def _set_meta(self, key: str, value: str) -> None:
-        with _reporting(self.path):
+        with reporting(self.path):
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
             self._connection.commit()
 
 
-class _reporting:
-    """Turns SQLite's errors into sentences."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, sqlite3.Error):
-            raise SearchError(
-                f"{self._path}: {error}. What was committed is safe: free the disk or fix the file, then use --resume"
-            ) from error
-
-
 def _connect(path: Path) -> sqlite3.Connection:
-    with _reporting(path):
-        connection = sqlite3.connect(path, isolation_level="DEFERRED")
+    with reporting(path):
+        connection = sqlite3.connect(path, isolation_level="DEFERRED", check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         # The log is folded into the database only here and at the end: meanwhile any beginning of it is a sound history,

@@ -11,13 +11,19 @@ from typing import Any
 import PlainNet
 from gsnet.evolution.ensemble import ENSEMBLE
 from gsnet.evolution.executors import TlsFiles
-from gsnet.evolution.runner import RunOptions
+from gsnet.evolution.result import load
 from gsnet.evolution.scorer import latency_conditions
-from gsnet.evolution.settings import DEFAULT_ITERATIONS, DEFAULT_POPULATION, SearchSettings
-from gsnet.evolution.survival import OBJECTIVES
+from gsnet.evolution.session import RunOptions
+from gsnet.evolution.settings import (
+    DEFAULT_ITERATIONS,
+    DEFAULT_POPULATION,
+    OBJECTIVES,
+    SearchSettings,
+)
 from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int
 from gsnet.latency.device import default_table, device_identity, precision_of
 from gsnet.latency.table import LatencyTable, is_calibrated
+from SearchSpace import list_spaces, space_file
 from ZeroShotProxy import Needs, get_proxy, list_proxies
 
 ROUND_SIZE_OF_MODULE_PROXIES = 32
@@ -40,7 +46,9 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     search.add_argument("--fix_initialize", action="store_true", help="first candidates mutate the given structure")
     search.add_argument("--origin", action="store_true", help="later candidates are mutated within --search_space")
     search.add_argument(
-        "--search_space", metavar="FILE", help="Python file with gen_search_space(block_list, block_id)"
+        "--search_space",
+        metavar="FILE",
+        help=f"{', '.join(list_spaces())}, or a Python file with gen_search_space(block_list, block_id)",
     )
     search.add_argument("--search_space_list", nargs="+", default=[], metavar="FILE", help="PlainNet block files")
     search.add_argument("--round_size", type=positive_int, metavar="N",
@@ -51,7 +59,11 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
 
     network = parser.add_argument_group("networks")
     network.add_argument("--plainnet_struct", metavar="TEXT", help="structure to start from")
-    network.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="file with that structure")
+    network.add_argument(
+        "--plainnet_struct_txt", type=Path, metavar="FILE", help="file with that structure, or with several, one a line"
+    )
+    network.add_argument("--start_from", type=Path, metavar="FOLDER",
+                         help="start from the Pareto front of another search's results (implies --fix_initialize)")  # fmt: skip
     network.add_argument("--num_classes", type=positive_int, default=10, metavar="N", help="classes")
     network.add_argument(
         "--input_image_size", type=positive_int, default=32, metavar="PIXELS", help="image height and width"
@@ -121,21 +133,18 @@ def settings_from(options: Namespace) -> SearchSettings:
     """The settings of the search that the options describe."""
     if options.zero_shot_score is None or options.save_dir is None:
         raise InputError(f"--{'save_dir' if options.zero_shot_score else 'zero_shot_score'} is required")
-    if options.plainnet_struct and options.plainnet_struct_txt:
-        raise InputError("Give --plainnet_struct or --plainnet_struct_txt, not both")
     objectives = objectives_from(options.objectives)
     proxies = ensemble_from(options.ensemble, options.zero_shot_score, objectives) or (options.zero_shot_score,)
     needs = {get_proxy(name).needs for name in proxies}
-    structure = options.plainnet_struct
-    if options.plainnet_struct_txt:
-        structure = PlainNet.read_structure_text(options.plainnet_struct_txt)
     round_size = options.round_size or (1 if needs == {Needs.VALUE} else ROUND_SIZE_OF_MODULE_PROXIES)
     known = {field.name for field in fields(SearchSettings)}
     given = {name: value for name, value in vars(options).items() if name in known}
     worked_out = {
         "round_size": round_size,
         "search_space_list": tuple(options.search_space_list),
-        "plainnet_struct": structure,
+        "plainnet_struct": starting_text(options),
+        "search_space": space_file(options.search_space) if options.search_space else None,
+        "fix_initialize": options.fix_initialize or options.start_from is not None,
         "objectives": objectives,
         "ensemble": proxies if options.zero_shot_score == ENSEMBLE else (),
         "device": device_name(options.gpu, options.device),
@@ -143,6 +152,23 @@ def settings_from(options: Namespace) -> SearchSettings:
     }
     settings = SearchSettings(**given | worked_out)
     return replace(settings, **latency_source(settings, options.latency_table))
+
+
+def starting_text(options: Namespace) -> str | None:
+    """The structures to start from, one a line. Raises InputError."""
+    given = ("plainnet_struct", "plainnet_struct_txt", "start_from")
+    names = [f"--{name}" for name in given if getattr(options, name) is not None]
+    if len(names) > 1:
+        raise InputError(f"Give {' or '.join(names)}, not {'both' if len(names) == 2 else 'all'}")
+    if options.plainnet_struct_txt:
+        return PlainNet.read_structure_text(options.plainnet_struct_txt)
+    if options.start_from is None:
+        return options.plainnet_struct
+    front = load(options.start_from).pareto
+    if not front:
+        raise InputError(f"{options.start_from} holds no scored candidate to start from")
+    # More than survive need not be proposed; the best come first.
+    return "\n".join(row.structure for row in front[: options.population_size])
 
 
 def latency_source(settings: SearchSettings, table: Path | None) -> dict[str, Any]:
@@ -187,13 +213,8 @@ def ensemble_from(text: str, zero_shot_score: str, objectives: tuple[str, ...]) 
 
 
 def objectives_from(text: str) -> tuple[str, ...]:
-    """The objectives of a comma-separated list, the score among them. Raises InputError."""
-    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    unknown = [name for name in names if name not in OBJECTIVES]
-    if unknown or "score" not in names:
-        wrong = f"{unknown[0]!r} is no objective" if unknown else "score must be among them"
-        raise InputError(f"--objectives {text}: {wrong}; choose from {', '.join(OBJECTIVES)}")
-    return names
+    """The objectives of a comma-separated list; what they may be is for `SearchSettings` to say."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
 def run_options(options: Namespace) -> RunOptions:

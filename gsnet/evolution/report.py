@@ -7,15 +7,12 @@ import json
 import platform
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-
-from gsnet.evolution.archive import COSTS, Archive
-from gsnet.evolution.ensemble import aggregate_of, last_population
-from gsnet.evolution.history import DETERMINISTIC_COLUMNS, OVER_BUDGET, SCORED, History, Row
+from gsnet.evolution.digest import digest, figures_of, front_costs, front_figures
+from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row
 from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.settings import SearchSettings
 from gsnet.interface.files import write_text, written_whole
@@ -36,7 +33,7 @@ def write_config(folder: Path, settings: SearchSettings, arguments: list[str]) -
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
 
-def write_outputs(folder: Path, history: History) -> dict | None:
+def write_outputs(folder: Path, history: HistoryReader) -> dict | None:
     """Re-make every output from the history: best_structure.txt, best.json, history.csv, pareto.csv and the pictures.
 
     Returns the content of best.json; None when no candidate was scored, and then no winner is written.
@@ -44,55 +41,27 @@ def write_outputs(folder: Path, history: History) -> dict | None:
     from gsnet.evolution.plots import plot_pareto, plot_search
 
     settings = history.settings
-    costs = (*COSTS, "latency") if settings.watches_latency else COSTS
     columns = (*DETERMINISTIC_COLUMNS, "latency") if settings.watches_latency else DETERMINISTIC_COLUMNS
-    archive = Archive(costs)
-    outcomes: Counter[str] = Counter()
-    best: Row | None = None
-    scored: list[tuple[int, float, int]] = []
-    score = final_score(history)
     with written_whole(folder / "history.csv") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
+        table.writerow((*columns, *settings.figures))
         positions = [Row._fields.index(name) for name in columns]
-        for recorded in history.rows():
-            row = score(recorded)
-            table.writerow([row[i] for i in positions])
-            outcomes[f"{row.outcome}: {row.reason}" if row.outcome == OVER_BUDGET else row.outcome] += 1
-            if row.outcome == SCORED and row.score is not None and row.parameters is not None:
-                archive.add(row)
-                scored.append((row.iteration, row.score, row.parameters))
-                if best is None or best.score is None or row.score > best.score:
-                    best = row
-    front = archive.front()
-    _write_front(folder / "pareto.csv", front, costs)
-    if best is None:
+
+        def write(row: Row) -> None:
+            table.writerow([*(row[i] for i in positions), *figures_of(row, settings.figures)])
+
+        found = digest(history, write)
+    _write_front(folder / "pareto.csv", found.front, settings)
+    if found.best is None:
         return None
-    plot_search(folder / "search.png", scored, front, settings)
-    plot_pareto(folder / "pareto.png", front, settings)
-    summary = _summary(best, settings, outcomes)
+    plot_search(folder / "search.png", found.points, found.front, settings)
+    plot_pareto(folder / "pareto.png", found.front, settings)
+    summary = _summary(found.best, settings, found.outcomes)
     if settings.watches_latency:
-        summary["latency"] = _latency(best, history)
+        summary["latency"] = _latency(found.best, history)
     write_text(folder / "best.json", json.dumps(summary, indent=2) + "\n")
-    write_text(folder / BEST_STRUCTURE, best.structure)
+    write_text(folder / BEST_STRUCTURE, found.best.structure)
     return summary
-
-
-def final_score(history: History) -> Callable[[Row], Row]:
-    """What gives a row its final score: its own, or for an ensemble its aggregate among the last population."""
-    settings = history.settings
-    aggregate = aggregate_of(settings)
-    if aggregate is None:
-        return lambda row: row
-    every = (tuple(json.loads(row.scores)) for row in history.rows() if row.scores)
-    reference = np.array(last_population(every, settings.population_size, aggregate.rule))
-
-    def among_the_last(row: Row) -> Row:
-        if not row.scores:
-            return row
-        return row._replace(score=float(aggregate.rule([json.loads(row.scores)], reference)[0]))
-
-    return among_the_last
 
 
 def _summary(best: Row, settings: SearchSettings, outcomes: Counter[str]) -> dict:
@@ -114,7 +83,7 @@ def _summary(best: Row, settings: SearchSettings, outcomes: Counter[str]) -> dic
     }
 
 
-def _latency(best: Row, history: History) -> dict:
+def _latency(best: Row, history: HistoryReader) -> dict:
     """Latency of the winner in seconds an image, as the search saw it and as it was measured in the end."""
     settings = history.settings
     conditions = latency_conditions(settings)
@@ -128,12 +97,14 @@ def _latency(best: Row, history: History) -> dict:
     }
 
 
-def _write_front(path: Path, front: Iterable[Row], costs: tuple[str, ...]) -> None:
-    columns = ("iteration", "score", *costs, "structure")
+def _write_front(path: Path, front: Iterable[Row], settings: SearchSettings) -> None:
+    columns = ("iteration", "score", *front_costs(settings))
+    figures = front_figures(settings)
     with written_whole(path) as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        table.writerows([getattr(row, column) for column in columns] for row in front)
+        table.writerow((*columns, *figures, "structure"))
+        for row in front:
+            table.writerow([*(getattr(row, c) for c in columns), *figures_of(row, figures), row.structure])
 
 
 def _version(package: str) -> str | None:

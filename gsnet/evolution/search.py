@@ -5,23 +5,22 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 import PlainNet
-from gsnet.evolution.budgets import Budget, CostModel, NetworkCosts, PredictedLatency, first_exceeded, make_budgets
-from gsnet.evolution.ensemble import EnsemblePopulation, aggregate_of
+from gsnet.evolution.budgets import Budget, NetworkCosts, first_exceeded
+from gsnet.evolution.ensemble import EnsemblePopulation
 from gsnet.evolution.executors import CandidateExecutor, Job
+from gsnet.evolution.functions import NO_FIGURES, Figure
 from gsnet.evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
-from gsnet.evolution.population import Member, Population
+from gsnet.evolution.parts import cost_model, make_population, predicted_latency, search_budgets
+from gsnet.evolution.population import Member
 from gsnet.evolution.proposals import Proposer
-from gsnet.evolution.scorer import Scored, latency_conditions
-from gsnet.evolution.settings import SearchError, SearchSettings
-from gsnet.evolution.survival import ParetoPopulation
-from gsnet.latency.building import measure_missing
-from gsnet.latency.predictor import LatencyModel, open_model
-from PlainNet import Network, StructureError, Style
+from gsnet.evolution.scorer import Scored
+from gsnet.evolution.settings import SearchSettings
+from PlainNet import Network, StructureError
 from SearchSpace.random_numbers import CandidateRandom
 
 # While the population is this small, candidates come from the start rather than from parents.
@@ -57,6 +56,17 @@ class Progress:
         return ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.most_common())
 
 
+class OpenRound(NamedTuple):
+    """A round before its candidates are scored: its proposals, the rows of those that will not be, and all others.
+
+    admitted: place in the round, the proposal, what it costs.
+    """
+
+    proposals: list[Proposal]
+    rows: list[Row]
+    admitted: list[tuple[int, Proposal, NetworkCosts]]
+
+
 class Search:
     """One search over one history. `advance` runs a round; everything else is bookkeeping.
 
@@ -65,7 +75,12 @@ class Search:
     """
 
     def __init__(
-        self, settings: SearchSettings, proposer: Proposer, executor: CandidateExecutor, history: History
+        self,
+        settings: SearchSettings,
+        proposer: Proposer,
+        executor: CandidateExecutor,
+        history: History,
+        figures: Mapping[str, Figure] = NO_FIGURES,
     ) -> None:
         self.settings = settings
         self.progress = Progress()
@@ -77,6 +92,8 @@ class Search:
         self._most_layers = settings.max_layers
         self._costs = cost_model(settings)
         self._latency = predicted_latency(settings)
+        self._figures = figures
+        self._limits = dict(settings.limits)
         self._random = CandidateRandom(settings.seed)
         # Hashes of the structures that were tried. Two of half a million share a 64-bit hash once in 10^8 searches.
         self._tried: set[int] = set()
@@ -96,10 +113,32 @@ class Search:
 
     def advance(self) -> None:
         """Run one round. Raises SearchFailed where going on is pointless."""
-        start = self.progress.next_iteration
-        end = min(start - start % self.settings.round_size + self.settings.round_size, self.settings.evolution_max_iter)
+        opened = self.open_round()
+        admitted = opened.admitted
+        jobs = [Job(p.network, p.seed) for _, p, _ in admitted]  # type: ignore[arg-type]
+        self.close_round(opened, self._executor.score(jobs) if jobs else ())
+
+    def open_round(self) -> OpenRound:
+        """The proposals of the next round, of which those admitted are to be scored. `close_round` has to follow."""
+        start, length = self.progress.next_iteration, self.settings.round_size
+        end = min(start - start % length + length, self.settings.evolution_max_iter)
         proposals = [self._propose(iteration) for iteration in range(start, end)]
-        rows = self._evaluate(proposals)
+        rows: list[Row] = []
+        admitted: list[tuple[int, Proposal, NetworkCosts]] = []
+        for place, proposal in enumerate(proposals):
+            verdict = self._admit(proposal)
+            if isinstance(verdict, NetworkCosts):
+                admitted.append((place, proposal, verdict))
+            else:
+                rows.append(verdict)
+        return OpenRound(proposals, rows, admitted)
+
+    def close_round(self, opened: OpenRound, results: Sequence[Scored]) -> None:
+        """Record a round, given the results of its admitted candidates in order. Raises SearchFailed."""
+        proposals, rows, admitted = opened
+        # In order of place: every row is put in where it ends up.
+        for (place, proposal, costs), result in zip(admitted, results, strict=True):
+            rows.insert(place, _scored_row(proposal, costs, result))
         self._history.append(rows)
         for row, proposal in zip(rows, proposals, strict=True):
             self._enter(row, proposal.network)
@@ -110,30 +149,12 @@ class Search:
         seed = generator.at(iteration)
         parent = None
         try:
-            if len(self.population) <= FIRST_CANDIDATES:
-                return Proposal(iteration, None, seed, self._proposer.first(generator))
+            if iteration < self._proposer.given or len(self.population) <= FIRST_CANDIDATES:
+                return Proposal(iteration, None, seed, self._proposer.first(iteration, generator))
             parent = self.population.choose(generator)
             return Proposal(iteration, parent.iteration, seed, self._proposer.later(parent.network, generator))
         except StructureError as error:
             return Proposal(iteration, parent.iteration if parent else None, seed, None, error.reason)
-
-    def _evaluate(self, proposals: list[Proposal]) -> list[Row]:
-        """A row for every proposal, in order."""
-        rows: list[Row] = []
-        admitted: list[tuple[int, Proposal, NetworkCosts]] = []
-        for place, proposal in enumerate(proposals):
-            verdict = self._admit(proposal)
-            if isinstance(verdict, NetworkCosts):
-                admitted.append((place, proposal, verdict))
-            else:
-                rows.append(verdict)
-        if not admitted:
-            return rows
-        results = self._executor.score([Job(p.network, p.seed) for _, p, _ in admitted])  # type: ignore[arg-type]
-        # In order of place: every row is put in where it ends up.
-        for (place, proposal, costs), result in zip(admitted, results, strict=True):
-            rows.insert(place, _scored_row(proposal, costs, result))
-        return rows
 
     def _admit(self, proposal: Proposal) -> NetworkCosts | Row:
         """The candidate's costs if it is to be scored, otherwise the row that says why not."""
@@ -155,7 +176,25 @@ class Search:
             if costs.latency > self._latency.limit:
                 self._smallest["latency"] = min(costs.latency, self._smallest.get("latency", math.inf))
                 return _row(proposal, OVER_BUDGET, "latency", costs[:5], costs.latency)
+        if self._figures:
+            return self._judge_figures(proposal, network, costs)
         self._tried.add(identity)
+        return costs
+
+    def _judge_figures(self, proposal: Proposal, network: Network, costs: NetworkCosts) -> NetworkCosts | Row:
+        """The costs with what the user's functions say, or the row of a candidate that this keeps out."""
+        values = {name: float(figure(network)) for name, figure in self._figures.items()}
+        wrong = {name: value for name, value in values.items() if not math.isfinite(value)}
+        costs = costs if wrong else costs._replace(figures=json.dumps(values))
+        known = None if math.isnan(costs.latency) else costs.latency
+        for name, limit in self._limits.items():
+            if values[name] > limit:
+                self._smallest[name] = min(values[name], self._smallest.get(name, math.inf))
+                return _row(proposal, OVER_BUDGET, name, costs[:5], known)._replace(figures=costs.figures)
+        self._tried.add(hash(network.text))
+        if wrong:
+            name, value = next(iter(wrong.items()))
+            return _row(proposal, FAILED, f"{name} is {value}", costs[:5], known)
         return costs
 
     def _enter(self, row: Row, network: Network | None) -> None:
@@ -166,6 +205,8 @@ class Search:
         if row.score is None or network is None:
             return
         costs = (row.parameters, row.flops, row.memory_access, row.layers, row.latency)
+        if row.figures:
+            costs = (*costs, *json.loads(row.figures).values())
         scores = tuple(json.loads(row.scores)) if row.scores else ()
         member = Member(row.score, row.iteration, network, costs, scores)  # type: ignore[arg-type]
         if progress.best is None or member.score > progress.best.score:
@@ -203,66 +244,12 @@ class Search:
             refused = f"the least refused for latency takes {self._smallest['latency'] * 1e3:.4g} ms an image"
             refused += f", --budget_latency is {self._latency.limit * 1e3:.4g} ms"
             nearest = f"{nearest}; {refused}" if nearest else refused
+        for name, limit in self._limits.items():
+            if name in self._smallest:
+                refused = f"the least refused for {name} is {self._smallest[name]:.6g}, its budget {limit:.6g}"
+                nearest = f"{nearest}; {refused}" if nearest else refused
         seen = f"No candidate was scored in {self.progress.next_iteration:,} iterations: {self.progress.describe()}"
         return f"{seen}; {nearest}" if nearest else seen
-
-
-def make_population(settings: SearchSettings) -> Population | ParetoPopulation | EnsemblePopulation:
-    """Plain eviction of the lowest score, or survival by several objectives or several proxies."""
-    aggregate = aggregate_of(settings)
-    if aggregate:
-        return EnsemblePopulation(settings.population_size, aggregate.rule)
-    if settings.objectives == ("score",):
-        return Population(settings.population_size)
-    return ParetoPopulation(settings.population_size, settings.objectives)
-
-
-def search_budgets(settings: SearchSettings) -> tuple[Budget, ...]:
-    """The budgets that are checked on a network's value."""
-    return make_budgets(settings.max_layers, settings.budget_model_size, settings.budget_flops, settings.budget_mac)
-
-
-def cost_model(settings: SearchSettings) -> CostModel:
-    """Counts what the deployed network costs: residual links are part of it, whatever the proxy leaves out."""
-    style = Style(use_se=settings.use_se, no_BN=settings.no_BN)
-    return CostModel(settings.input_image_size, settings.num_classes, style)
-
-
-def predicted_latency(settings: SearchSettings) -> PredictedLatency | None:
-    """What gives latencies from a table, where they are asked for and not measured. Raises LatencyError."""
-    if not settings.watches_latency or settings.measures_latency:
-        return None
-    model = latency_model(settings)
-    return PredictedLatency(model.seconds_per_image, settings.budget_latency)
-
-
-def latency_model(settings: SearchSettings) -> LatencyModel:
-    """The table's model under the search's conditions. Raises LatencyError."""
-    conditions, measure = latency_conditions(settings), None
-    if settings.measure_missing:
-        measure = measure_missing(Path(settings.latency_table or ""), settings.device, conditions.precision)
-    return open_model(
-        settings.latency_table or "",
-        settings.latency_source or "",
-        conditions,
-        num_classes=settings.num_classes,
-        style=Style(use_se=settings.use_se, no_BN=settings.no_BN),
-        measure=measure,
-    )
-
-
-def check_initial(settings: SearchSettings, initial: Network | None) -> None:
-    """Refuse an initial structure that breaks a budget, with every budget that it breaks. Raises SearchError."""
-    if initial is None:
-        return
-    costs = cost_model(settings).costs(initial)
-    broken = [
-        f"{b.measure(costs):,.0f} {b.unit} where {b.option} allows {b.limit:,.0f}"
-        for b in search_budgets(settings)
-        if b.measure(costs) > b.limit
-    ]
-    if broken:
-        raise SearchError(f"The initial structure breaks the budgets: it has {' and '.join(broken)}")
 
 
 _Figures = tuple[int | None, int | None, int | None, int | None, int | None]
@@ -287,7 +274,8 @@ def _scored_row(proposal: Proposal, costs: NetworkCosts, result: Scored) -> Row:
         outcome = OVER_BUDGET if result.reason == "latency" else FAILED
         latency = costs.latency if result.latency is None else result.latency
         known = None if math.isnan(latency) else latency
-        return _row(proposal, outcome, result.reason, costs[:5], known)._replace(seconds=result.seconds)
+        row = _row(proposal, outcome, result.reason, costs[:5], known)
+        return row._replace(seconds=result.seconds, figures=costs.figures)
     return Row(
         proposal.iteration,
         proposal.parent,
@@ -304,4 +292,5 @@ def _scored_row(proposal: Proposal, costs: NetworkCosts, result: Scored) -> Row:
         result.seconds,
         proposal.network.text,  # type: ignore[union-attr]
         json.dumps(result.scores) if result.scores else "",
+        costs.figures,
     )

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import math
 from dataclasses import asdict, dataclass, fields
+
+from gsnet.interface.options import InputError
 
 DEFAULT_ITERATIONS = 480_000
 DEFAULT_POPULATION = 512
+# The score is maximised; all others, in the order of `Member.costs`, are minimised.
+OBJECTIVES = ("score", "params", "flops", "mac", "layers", "latency")
+_COUNTS = ("evolution_max_iter", "population_size", "round_size", "batch_size", "input_image_size", "num_classes")
+_LIMITS = ("gamma", "max_layers", "budget_model_size", "budget_flops", "budget_mac", "budget_latency")
 
 
-class SearchError(Exception):
+class SearchError(InputError):
     """Options, files or a structure that a search cannot start from: one sentence that says what to do."""
+
+
+class SettingError(SearchError):
+    """A setting that cannot be: its name, and what is wrong with it."""
+
+    def __init__(self, name: str, wrong: str) -> None:
+        super().__init__(f"{name} {wrong}")
+        self.name = name
+        self.wrong = wrong
 
 
 @dataclass(frozen=True)
 class SearchSettings:
     """Every option that changes the result of a search. Two searches with equal settings propose and keep the same.
 
-    evolution_max_iter may be raised to continue a finished search; all others must stay as they were.
+    evolution_max_iter may be raised to continue a finished search; all others must stay as they were. plainnet_struct: the
+    structure to start from, or several, one a line. figures: names of what functions of the user's own say of a network, which
+    may be objectives; limits: those of them that have one. Raises SettingError.
     """
 
     zero_shot_score: str
@@ -52,6 +71,21 @@ class SearchSettings:
     measure_missing: bool = False
     fp16: bool = False
     device: str = "cpu"
+    figures: tuple[str, ...] = ()
+    limits: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in (*_COUNTS, "latency_batch_size"):
+            _check_count(name, getattr(self, name))
+        for name in _LIMITS:
+            _check_limit(name, getattr(self, name))
+        for name, limit in self.limits:
+            _check_limit(f"the budget {name}", limit)
+        if self.latency_resolution is not None:
+            _check_count("latency_resolution", self.latency_resolution)
+        if not isinstance(self.seed, int):
+            raise SettingError("seed", f"is {self.seed!r}: it must be a whole number")
+        check_objectives(self.objectives, self.figures)
 
     @property
     def watches_latency(self) -> bool:
@@ -71,8 +105,9 @@ class SearchSettings:
     def from_json(cls, text: str) -> SearchSettings:
         """From `to_json`'s text."""
         values = json.loads(text)
-        for name in ("search_space_list", "objectives", "ensemble"):
+        for name in ("search_space_list", "objectives", "ensemble", "figures"):
             values[name] = tuple(values.get(name, ()))
+        values["limits"] = tuple((name, limit) for name, limit in values.get("limits", ()))
         return cls(**values)
 
     def differences(self, other: SearchSettings) -> list[str]:
@@ -83,3 +118,25 @@ class SearchSettings:
             for name in names
             if getattr(self, name) != getattr(other, name)
         ]
+
+
+def check_objectives(names: tuple[str, ...], figures: tuple[str, ...] = ()) -> None:
+    """Refuse objectives that nobody knows, or without the score. Raises SettingError."""
+    known = (*OBJECTIVES, *figures)
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingError("objectives", f"{','.join(names)}: {name!r} is none of {', '.join(known)}{hint}")
+    if "score" not in names:
+        raise SettingError("objectives", f"{','.join(names) or 'none'}: score must be among them")
+
+
+def _check_count(name: str, value: object) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise SettingError(name, f"is {value!r}: it must be a whole number of at least 1")
+
+
+def _check_limit(name: str, value: float | None) -> None:
+    if value is not None and not 0 < value < math.inf:
+        raise SettingError(name, f"is {value!r}: it must be a number above 0")

@@ -8,9 +8,7 @@ import random
 import numpy as np
 
 from gsnet.evolution.population import Member
-
-# The score is maximised; all others, in the order of `Member.costs`, are minimised.
-OBJECTIVES = ("score", "params", "flops", "mac", "layers", "latency")
+from gsnet.evolution.settings import OBJECTIVES
 
 
 class ParetoPopulation:
@@ -18,12 +16,13 @@ class ParetoPopulation:
 
     Survivors are the best by non-dominated rank, then by crowding distance, then the oldest. Cutting in one go keeps the
     cost of a newcomer at O(objectives x capacity) on average; parents are drawn from the survivors of the last cut and
-    the newcomers since.
+    the newcomers since. known: the names of what members' `(score, *costs)` are.
     """
 
-    def __init__(self, capacity: int, objectives: tuple[str, ...]) -> None:
+    def __init__(self, capacity: int, objectives: tuple[str, ...], known: tuple[str, ...] = OBJECTIVES) -> None:
         self.capacity = capacity
         self._objectives = objectives
+        self._known = known
         self._members: list[Member] = []
 
     def __len__(self) -> int:
@@ -47,12 +46,15 @@ class ParetoPopulation:
         """Take a member in, and cut the population back when it has doubled."""
         self._members.append(member)
         if len(self._members) >= 2 * self.capacity:
-            self._members = select(self._members, self.capacity, self._objectives)
+            self._members = select(self._members, self.capacity, self._objectives, self._known)
 
 
-def select(members: list[Member], count: int, objectives: tuple[str, ...]) -> list[Member]:
+def select(
+    members: list[Member], count: int, objectives: tuple[str, ...], known: tuple[str, ...] = OBJECTIVES
+) -> list[Member]:
     """The `count` best members by rank and crowding, in order of iteration."""
-    points = [_point(member, objectives) for member in members]
+    places = [known.index(name) for name in objectives]
+    points = [_point(member, places) for member in members]
     chosen: list[int] = []
     for front in _fronts(points):
         room = count - len(chosen)
@@ -65,9 +67,9 @@ def select(members: list[Member], count: int, objectives: tuple[str, ...]) -> li
     return sorted((members[i] for i in chosen), key=lambda member: member.iteration)
 
 
-def _point(member: Member, objectives: tuple[str, ...]) -> tuple[float, ...]:
-    """Everything minimised: the score by its negative."""
-    return tuple(-member.score if name == "score" else member.costs[OBJECTIVES.index(name) - 1] for name in objectives)
+def _point(member: Member, places: list[int]) -> tuple[float, ...]:
+    """Everything minimised: the score, at place 0, by its negative."""
+    return tuple(member.costs[place - 1] if place else -member.score for place in places)
 
 
 def _fronts(points: list[tuple[float, ...]]) -> list[list[int]]:

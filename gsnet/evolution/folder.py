@@ -1,0 +1,58 @@
+"""The folder of a search: what lies in it, and opening it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gsnet.evolution.history import DATABASE, History
+from gsnet.evolution.report import BEST_STRUCTURE
+from gsnet.evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.verification import VERIFIED
+
+LOG = "evolution_search.log"
+
+
+def has_result(folder: Path) -> bool:
+    """Whether a folder holds a finished search's winner."""
+    return (folder / BEST_STRUCTURE).exists()
+
+
+def clear(folder: Path) -> None:
+    """Remove what a search wrote into a folder; other files stay."""
+    names = (
+        BEST_STRUCTURE,
+        "best.json",
+        "config.json",
+        "history.csv",
+        "pareto.csv",
+        "pareto.png",
+        "search.png",
+        VERIFIED,
+    )
+    for name in (*names, LOG, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
+        (folder / name).unlink(missing_ok=True)
+
+
+def open_history(settings: SearchSettings, folder: Path | None, resume: bool) -> History:
+    """A new history, or with `resume` the one that the folder holds; without a folder one in memory. Raises SearchError."""
+    if folder is None:
+        return History.create(None, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / DATABASE).exists():
+        return History.create(folder, settings)
+    if not resume:
+        raise SearchError(
+            f"{folder} holds an unfinished search: continue it with --resume, or start anew with --overwrite"
+        )
+    history = History.open(folder)
+    if not history.can_continue:
+        history.close()
+        raise SearchError(
+            f"{folder} was begun by an older version, which drew other candidates: --report {folder} shows what it found, "
+            "--overwrite starts anew"
+        )
+    if differences := settings.differences(history.settings):
+        history.close()
+        raise SearchError(f"--resume continues a search as it was, but {'; '.join(differences)}")
+    history.settings = settings
+    return history

@@ -1,0 +1,86 @@
+"""What is seen of a search while it runs: a bar, a log, curves."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+from gsnet.evolution.curves import Curves
+from gsnet.evolution.search import Search
+
+_ITERATIONS_BETWEEN_LOGS = 1_000
+_SECONDS_BETWEEN_LOGS = 1.0
+
+
+class Reporter:
+    """Reports on a search for as long as it is entered; `advanced` says that it went on.
+
+    log: receives plain lines where there is no bar. curves: folder for TensorBoard's, or None.
+    """
+
+    def __init__(self, search: Search, log: logging.Logger, bar: bool, curves: Path | None = None) -> None:
+        self._search = search
+        self._log = log
+        self._with_bar = bar
+        self._curves = Curves(curves) if curves else None
+        self._begun, self._logged_at = time.monotonic(), 0.0
+        self._since_log = 0
+
+    def __enter__(self) -> Self:
+        progress = self._search.progress
+        if start := progress.next_iteration:
+            self._log.info("resuming at iteration %d: %s", start, progress.describe())
+        self._bar = tqdm(
+            total=self._search.settings.evolution_max_iter,
+            initial=start,
+            unit="it",
+            file=sys.stderr,
+            disable=not self._with_bar,
+            smoothing=0.05,
+        )
+        return self
+
+    def advanced(self, iterations: int) -> None:
+        """So many more iterations are done."""
+        self._since_log += iterations
+        if self._since_log < _ITERATIONS_BETWEEN_LOGS:
+            return
+        self._bar.update(self._since_log)
+        self._since_log = 0
+        if time.monotonic() - self._logged_at >= _SECONDS_BETWEEN_LOGS:
+            self._logged_at = time.monotonic()
+            self._log_progress()
+            if self._curves:
+                self._curves.add(self._search)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._curves:
+            self._curves.add(self._search)
+            self._curves.close()
+        if error is None:
+            self._bar.update(self._since_log)
+        self._bar.close()
+        if error is None:
+            self._log_progress()
+
+    def _log_progress(self) -> None:
+        search, progress = self._search, self._search.progress
+        winner = search.best
+        count = f"loop_count={progress.next_iteration}/{search.settings.evolution_max_iter}"
+        if winner is None:
+            self._log.info("%s, %s", count, progress.describe())
+            return
+        best, worst, hours = winner.score, search.population.lowest_score, (time.monotonic() - self._begun) / 3600
+        self._bar.set_postfix_str(f"best {best:.4g}, worst {worst:.4g}", refresh=False)
+        if self._bar.disable:
+            line = "%s, max_score=%.6g, min_score=%.6g, time=%.4fh, %s"
+            self._log.info(line, count, best, worst, hours, progress.describe())
+            self._log.info("structure: %s", winner.network)

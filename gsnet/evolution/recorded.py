@@ -1,0 +1,149 @@
+"""What a history holds: its rows, and how they are read, also while a search is writing them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import PlainNet
+from gsnet.evolution.settings import SearchError, SearchSettings
+from PlainNet import Network
+
+SCHEMA_VERSION = 3
+DATABASE = "search.db"
+IN_MEMORY = Path(":memory:")
+
+
+class Row(NamedTuple):
+    """One proposal: where it came from, what became of it and what it costs.
+
+    parent: the iteration of the parent, None for a first candidate. outcome: "scored", "duplicate", "over budget" or
+    "failed"; reason: which budget, or why it failed. latency and seconds (spent scoring) are in seconds. scores: of every
+    proxy of an ensemble, as a JSON list, and then `score` is the first of them: what they come to depends on the population.
+    figures: what functions of the user's own say of the network, as a JSON object.
+    """
+
+    iteration: int
+    parent: int | None
+    seed: int
+    outcome: str
+    reason: str
+    score: float | None
+    layers: int | None
+    parameters: int | None
+    flops: int | None
+    memory_access: int | None
+    peak_feature_map: int | None
+    latency: float | None
+    seconds: float
+    structure: str
+    scores: str = ""
+    figures: str = ""
+
+    @property
+    def network(self) -> Network:
+        """The network as a value."""
+        return PlainNet.parse(self.structure)
+
+
+SCORED, DUPLICATE, OVER_BUDGET, FAILED = "scored", "duplicate", "over budget", "failed"
+# Timings differ from run to run; everything else is the same for the same settings.
+DETERMINISTIC_COLUMNS = tuple(name for name in Row._fields if name not in ("latency", "seconds", "figures"))
+
+
+class HistoryReader:
+    """The record of a search as a reader sees it. Raises SearchError where it is none."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """That of a results folder, which is left as it is, also while a search writes to it. Raises SearchError."""
+        path = folder / DATABASE
+        if not path.is_file():
+            raise SearchError(f"{folder} holds no {DATABASE}: it is no results folder of a search")
+        # A log beside the database is somebody's who writes, or did until a kill; without one nothing need be shared.
+        how = "mode=ro" if path.with_name(f"{DATABASE}-wal").exists() else "immutable=1"
+        with reporting(path):
+            connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, check_same_thread=False)
+        reader = cls(path, connection)
+        version = reader._meta("schema_version")
+        if not version.isdecimal() or int(version) > SCHEMA_VERSION:
+            reader.close()
+            raise SearchError(f"{path} has schema version {version}, this program reads up to {SCHEMA_VERSION}")
+        return reader
+
+    @cached_property
+    def _columns(self) -> str:
+        """Columns that older histories lack are as in a search that has none of it."""
+        with reporting(self.path):
+            known = [column[1] for column in self._connection.execute("PRAGMA table_info(proposals)")]
+        return ", ".join(name if name in known else f"'' AS {name}" for name in Row._fields)
+
+    @property
+    def settings(self) -> SearchSettings:
+        """The settings that the search was started with."""
+        return SearchSettings.from_json(self._meta("settings"))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the search ran to its last iteration."""
+        return self._meta("finished") == "1"
+
+    def measured_latency(self, structure: str) -> float | None:
+        """Seconds an image of a winner that was measured when the search had ended."""
+        with reporting(self.path):
+            query = "SELECT value FROM meta WHERE key = ?"
+            row = self._connection.execute(query, (f"measured latency of {structure}",)).fetchone()
+        return float(row[0]) if row else None
+
+    def rows(self, end: int = -1) -> Iterator[Row]:
+        """All committed rows in order; with `end` the first so many."""
+        query = f"SELECT {self._columns} FROM proposals ORDER BY iteration LIMIT {end}"
+        with reporting(self.path), closing(self._connection.execute(query)) as found:
+            for values in found:
+                yield Row(*values)
+
+    def best(self, count: int) -> list[Row]:
+        """The committed rows with the best scores, the oldest first among equals."""
+        with reporting(self.path):
+            query = (
+                f"SELECT {self._columns} FROM proposals WHERE score IS NOT NULL ORDER BY score DESC, iteration LIMIT ?"
+            )
+            return [Row(*values) for values in self._connection.execute(query, (count,))]
+
+    def __len__(self) -> int:
+        return self._connection.execute("SELECT COUNT(*) FROM proposals").fetchone()[0]
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def _meta(self, key: str) -> str:
+        with reporting(self.path):
+            row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise SearchError(f"{self.path} is not a search history: it has no {key}")
+        return row[0]
+
+
+class reporting:
+    """Turns SQLite's errors into sentences."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, sqlite3.Error):
+            raise SearchError(
+                f"{self._path}: {error}. What was committed is safe: free the disk or fix the file, then use --resume"
+            ) from error

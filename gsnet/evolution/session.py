@@ -1,0 +1,143 @@
+"""A search that is open: its history, its executor, and what it leaves behind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gsnet.evolution.ensemble import scoring_proxies
+from gsnet.evolution.executors import CandidateExecutor, TlsFiles, make_executor
+from gsnet.evolution.folder import open_history
+from gsnet.evolution.functions import NO_FUNCTIONS, Functions
+from gsnet.evolution.history import History
+from gsnet.evolution.proposals import make_proposer
+from gsnet.evolution.report import write_config, write_outputs
+from gsnet.evolution.scorer import measured_latency
+from gsnet.evolution.search import Search
+from gsnet.evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.verification import verify_top
+from gsnet.latency.device import device_identity
+from gsnet.latency.table import LatencyTable
+from PlainNet import Network
+from ZeroShotProxy import Needs, get_proxy
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a search runs; nothing here changes its result.
+
+    workers: scoring processes on this machine. scheduler: address of a Dask scheduler in their place, with tls files.
+    verify_top: how many of the best are re-scored by Monte-Carlo Zen at the end. quiet: no progress bar.
+    """
+
+    resume: bool = False
+    workers: int = 1
+    scheduler: str | None = None
+    tls: TlsFiles | None = None
+    tensorboard: bool = False
+    verify_top: int = 0
+    quiet: bool = False
+
+
+DEFAULT_RUN = RunOptions()
+
+
+class Session:
+    """One search from its opening to its outputs; close it. Raises SearchError where it cannot begin.
+
+    folder: its results folder; None keeps everything in memory. arguments: what is recorded as the command.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        folder: Path | None = None,
+        options: RunOptions = DEFAULT_RUN,
+        functions: Functions = NO_FUNCTIONS,
+        arguments: Sequence[str] = (),
+    ) -> None:
+        self.settings = settings
+        self.folder = folder
+        self._functions = functions
+        self._proposer = make_proposer(settings, functions)
+        self._executor: CandidateExecutor | None = None
+        self.history = open_history(settings, folder, options.resume)
+        try:
+            self._executor = make_executor(settings, options.workers, options.scheduler, options.tls, functions.proxies)
+            if folder:
+                write_config(folder, settings, list(arguments))
+            self.search = self._replayed()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def is_value_only(self) -> bool:
+        """Whether the search builds no module."""
+        own = {proxy.name: proxy for proxy in self._functions.proxies}
+        needs = {(own.get(name) or get_proxy(name)).needs for name in scoring_proxies(self.settings)}
+        return needs == {Needs.VALUE} and not self.settings.measures_latency
+
+    def take_up_again(self) -> None:
+        """Go on from what is recorded, after an error in the middle of a round."""
+        self.history.commit()
+        self.search = self._replayed()
+
+    def finish(self, verify: int = 0) -> dict:
+        """Write the outputs, and return the content of best.json; something must have been scored.
+
+        verify: how many of the best are re-scored by Monte-Carlo Zen.
+        """
+        self.history.commit()
+        if self.search.finished:
+            self.history.finished = True
+        if self.search.best is not None:
+            measure_winner(self.settings, self.history, self.search.best.network)
+        if self.folder is None:
+            return {}
+        summary = _outputs(self.folder, self.history) or {}
+        if verify:
+            best = verify_top(self.folder, self.history, verify)[0].monte_carlo
+            summary["verified"] = (
+                {"zen_mean": best.mean, "zen_std": best.std, "seeds": len(best.scores)} if best else None
+            )
+        return summary
+
+    def close(self) -> None:
+        """Release workers and the folder."""
+        if self._executor is not None:
+            self._executor.close()
+        self.history.close()
+
+    def _replayed(self) -> Search:
+        if self._executor is None:
+            raise SearchError("The search is closed")
+        return Search(self.settings, self._proposer, self._executor, self.history, self._functions.figures)
+
+
+def measure_winner(settings: SearchSettings, history: History, winner: Network) -> None:
+    """Measure the latency of a predicted search's winner, where the table is of the device at hand."""
+    if settings.latency_table is None or history.measured_latency(winner.text) is not None:
+        return
+    with LatencyTable.open(Path(settings.latency_table)) as table:
+        identity = device_identity(settings.device)
+        if table.device != identity:
+            log.info(
+                "latencies are those of %s by its table; this is %s, on which nothing was timed", table.device, identity
+            )
+            return
+    history.add_measured_latency(winner.text, measured_latency(settings, winner, precision=0.02))
+
+
+def _outputs(folder: Path, history: History) -> dict | None:
+    """`write_outputs`, of which a full disk is said as one of the search is. Raises SearchError."""
+    try:
+        return write_outputs(folder, history)
+    except OSError as error:
+        raise SearchError(
+            f"{error.filename or folder}: {error.strerror}. The search itself is safe: free the disk, then use --resume"
+        ) from error
