@@ -1,6 +1,7 @@
 """Data sets by name: what is read, how it is changed, and who gets which image."""
 
 import os
+import re
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -178,3 +179,55 @@ def test_a_test_of_the_loader_takes_the_first_hundredth_and_the_first_tenth():
     assert found[1] == [everything[index][1] for index in range(1, 45, 2)]
     # Where a hundredth does not fill a batch of every process, a batch is taken.
     assert training_loader(replace(one, batch_size=8)).sampler.batches == 1
+
+
+def tree_of(folder, *places):
+    """A grey picture in each of these folders."""
+    for place in places:
+        (folder / place).mkdir(parents=True)
+        picture(99).save(folder / place / "0.png")
+    return replace(FAKE, dataset="image_folder", data_dir=folder)
+
+
+def test_classes_of_validation_count_as_those_of_training(tmp_path):
+    settings = tree_of(tmp_path, "train/a", "train/b", "train/d", "val/b", "val/d")
+    assert [label for _, label in data_set(settings, train=False)] == [1, 2]
+    assert data_set(settings, train=False).classes == ["a", "b", "d"]
+
+
+def test_a_class_that_training_does_not_know_is_named(tmp_path):
+    settings = tree_of(tmp_path, "train/a", "train/b", "val/a", "val/c")
+    with pytest.raises(InputError, match=r"has the class c, which the training folder .* does not know"):
+        data_set(settings, train=False)
+
+
+def test_an_empty_class_folder_is_named(tmp_path):
+    settings = tree_of(tmp_path, "train/a", "val/a")
+    (tmp_path / "train/cats").mkdir()
+    with pytest.raises(InputError, match="train has no pictures in cats: jpg, jpeg, png"):
+        data_set(settings, train=True)
+    assert len(data_set(settings, train=False)) == 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_picture_is_named(tmp_path, workers):
+    settings = replace(tree_of(tmp_path, "train/a", "val/a"), workers=workers)
+    whole = (tmp_path / "val/a/0.png").read_bytes()
+    (tmp_path / "val/a/torn.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "val/a/void.jpg").touch()
+    for name in ("torn.png", "void.jpg"):
+        with pytest.raises(InputError) as error:
+            list(validation_loader(settings))
+        assert re.match(rf"\S*val/a/{name} is no picture that can be read", str(error.value)), str(error.value)
+        assert "\n" not in str(error.value)
+        (tmp_path / "val/a" / name).unlink()
+
+
+def test_pictures_are_turned_as_viewers_show_them(tmp_path):
+    """Orientation 6 of EXIF: what lies on the left of the stored rows is the top."""
+    settings = tree_of(tmp_path, "train/a", "val/a")
+    stored = Image.fromarray(np.repeat(np.uint8([[0] * 20 + [255] * 20]), 32, axis=0))
+    stored.getexif()[0x0112] = 6
+    stored.save(tmp_path / "val/a/0.png", exif=stored.getexif())
+    image, _ = data_set(settings, train=False)[0]
+    assert float(image[:, 2].max()) < 0 < float(image[:, -3].min())

@@ -20,6 +20,7 @@ from torchvision.models import ResNet18_Weights, resnet18
 from gsnet.commands import train_image_classification, val, val_cifar
 from gsnet.interface.options import InputError
 from gsnet.models import expected_input
+from gsnet.models.expected import whole_image
 from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
 from gsnet.validation.predict import class_names
@@ -300,3 +301,17 @@ def test_pictures_are_classified_with_the_classes_of_the_networks_name(colours, 
     arch = "zennet_cifar100_model_size05M_res32"
     assert val_cifar.main(["--arch", arch, "--untrained", "--predict", str(picture), "--json"]) == 0
     assert {guess["name"].split()[0] for guess in json.loads(capsys.readouterr().out)[str(picture)]} == {"class"}
+
+
+def test_folders_that_nothing_numbers_are_refused(tmp_path):
+    """With val/b alone, b would count as the first of the network's three classes."""
+    (tmp_path / "val/b").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "val/b/0.png")
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 3))
+    expected = whole_image(8, 3)
+    with pytest.raises(InputError, match="has 1 class folders, the network 3 classes"):
+        validate(network, images_of("image_folder", expected, tmp_path), resolution=8)
+    for name in "abc":
+        (tmp_path / "train" / name).mkdir(parents=True)
+    found = validate(network, images_of("image_folder", expected, tmp_path), resolution=8)
+    assert found.confusion.sum(dim=1).tolist() == [0, 1, 0]

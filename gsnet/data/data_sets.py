@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import datasets
 from torchvision.transforms import v2
 
+from gsnet.data.class_folder import ClassFolder, training_classes
 from gsnet.data.settings import DataSettings
 from gsnet.data.transforms import training_transform, validation_transform
 from gsnet.interface.options import InputError
@@ -25,9 +24,9 @@ def data_set(settings: DataSettings, train: bool, transform: v2.Transform | None
 
     transform: from a PIL image to a tensor, instead of the preparation that the settings describe.
 
-    A folder with train/CLASS/IMAGE and val/CLASS/IMAGE (or test/…) will do for every name but fake; classes count in
-    alphabetical order. For cifar10 and cifar100 torchvision's files are read too. Raises InputError, which says what
-    was looked for and where.
+    A folder with train/CLASS/IMAGE and val/CLASS/IMAGE (or test/…) will do for every name but fake; the classes of train
+    count in alphabetical order, and those of val as they do there. For cifar10 and cifar100 torchvision's files are read
+    too. Raises InputError, which says what was looked for and where.
     """
     if transform is None:
         transform = training_transform(settings) if train else validation_transform(settings)
@@ -36,7 +35,7 @@ def data_set(settings: DataSettings, train: bool, transform: v2.Transform | None
     folder, splits = settings.folder, TRAINING if train else VALIDATION
     split = next((folder / name for name in splits if (folder / name).is_dir()), None)
     if split is not None:
-        return _image_folder(split, transform)
+        return ClassFolder(split, transform, None if train else training_classes(folder))
     if settings.kind.cifar:
         return _cifar(settings, train, transform)
     if not folder.is_dir():
@@ -59,10 +58,3 @@ def _cifar(settings: DataSettings, train: bool, transform: v2.Transform) -> Data
             f"{settings.folder} holds neither a whole {inside} nor {'train' if train else 'test'}/CLASS/IMAGE: "
             "name the folder with --data_dir, or use --download"
         ) from error
-
-
-def _image_folder(folder: Path, transform: v2.Transform) -> Dataset[tuple[Tensor, int]]:
-    try:
-        return datasets.ImageFolder(folder, transform)
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} has no CLASS/IMAGE below it: one folder of pictures a class is expected") from error

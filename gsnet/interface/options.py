@@ -55,6 +55,12 @@ class OptionParser(argparse.ArgumentParser):
         return f"there is no option {argument}{hint}"
 
 
+def named_few(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def positive_int(text: str) -> int:
     """A whole number of at least one; 1e6 is understood too."""
     try:

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from gsnet.interface.running import FAILED, log_to
 from gsnet.data import DATASETS, DataSettings, training_loader, validation_loader
+from gsnet.data.class_folder import training_classes
 from gsnet.interface.apex import find_apex
 from gsnet.interface.files import write_text
 from gsnet.interface.options import InputError, device_name
@@ -269,7 +270,12 @@ def _classes(options: Namespace) -> int:
     kind = DATASETS.get(options.dataset)
     classes = options.num_classes or (kind.classes if kind else 1)
     if not classes:
-        raise InputError(f"--dataset {options.dataset} can have any number of classes: say it with --num_classes")
+        classes = len(training_classes(Path(options.data_dir).expanduser()) or ()) if options.data_dir else 0
+    if not classes:
+        raise InputError(
+            f"--dataset {options.dataset} can have any number of classes: name the folder whose train/CLASS counts them with "
+            "--data_dir, or say it with --num_classes"
+        )
     return classes
 
 
@@ -277,6 +283,8 @@ def _check_classes(images: object, classes: int) -> None:
     names = getattr(images, "classes", None)
     if names is not None and len(names) > classes:
         raise InputError(f"The data set has {len(names)} classes, the network {classes}: raise --num_classes")
+    if names is not None and len(names) < classes:
+        _LOG.warning("The data set has %d classes, the network %d: no image teaches the others", len(names), classes)
 
 
 def _report_reading(training: DataLoader, validation: DataLoader) -> None:

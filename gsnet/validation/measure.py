@@ -6,12 +6,14 @@ import logging
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from gsnet.data.class_folder import ClassFolder
 from gsnet.interface.options import InputError
 from gsnet.validation.precision import Precision, autocast, half_type
 from gsnet.validation.processes import place, summed
@@ -115,6 +117,8 @@ def _pass(
         classes = logits.shape[1]
         if int(labels.max()) >= classes:
             raise InputError(f"The data set has label {int(labels.max())}, but the network only {classes} classes")
+        if confusion is None:
+            _check_numbers(batches.dataset, classes)
         count += len(labels)
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
         ranked = logits.topk(min(5, classes)).indices
@@ -132,6 +136,19 @@ def _pass(
     speed = count / (time.perf_counter() - begin)
     figures = (loss / count, 100 * hits / count, 100 * hits5 / count)
     return Result(int(count), *figures, speed, batches.batch_size or 1, table)
+
+
+def _check_numbers(images: Dataset, classes: int) -> None:
+    """Raise InputError where folders of pictures count as they please: fewer than classes, and none to say which these are."""
+    while isinstance(images, Subset):
+        images = images.dataset
+    if not isinstance(images, ClassFolder) or images.names is not None or len(images.classes) == classes:
+        return
+    raise InputError(
+        f"{images.root} has {len(images.classes)} class folders, the network {classes} classes, and there is no folder train "
+        f"beside it that says which of them these are: give {Path(images.root).parent} a train/ with a folder for every "
+        "class, empty ones will do, or --num_classes"
+    )
 
 
 def prepared(images: Tensor, resolution: int, kind: torch.dtype, layout: torch.memory_format) -> Tensor:

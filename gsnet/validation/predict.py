@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import nn
 from torchvision.datasets.folder import find_classes
 from torchvision.models import ResNet18_Weights
 
-from gsnet.data.data_sets import VALIDATION
-from gsnet.interface.options import InputError
+from gsnet.data.class_folder import read_picture
+from gsnet.data.data_sets import TRAINING, VALIDATION
 from gsnet.models import ExpectedInput
 from gsnet.validation.images import transform
 from gsnet.validation.measure import prepared
@@ -31,8 +30,13 @@ class Guess:
 
 
 def class_names(classes: int, data_dir: str | Path | None = None) -> list[str]:
-    """Names by label: the folders of a data set, else ImageNet's or CIFAR-10's where the number fits, else "class 7"."""
-    for folder in [Path(data_dir).expanduser() / split for split in VALIDATION] if data_dir is not None else []:
+    """Names by label: a data set's training folders, or those to validate on, where there are as many; else those known.
+
+    Known are ImageNet's and CIFAR-10's, where the number fits; any others are called "class 7".
+    """
+    for folder in (
+        [Path(data_dir).expanduser() / split for split in TRAINING + VALIDATION] if data_dir is not None else []
+    ):
         if folder.is_dir() and len(names := find_classes(folder)[0]) == classes:
             return names
     if classes == 1000:
@@ -48,16 +52,12 @@ def predict(
     device: str = "cpu",
     data_dir: str | Path | None = None,
 ) -> dict[str, list[Guess]]:
-    """The five likeliest classes of each picture, by file name. Raises InputError where a file is no picture."""
+    """The five likeliest classes of each picture, by file name. Raises BrokenImageError where a file is no picture."""
     network = network.eval().to(device)
     prepare = transform(expected)
     found = {}
     for file in files:
-        try:
-            with Image.open(file.expanduser()) as picture:
-                image = prepare(picture.convert("RGB"))[None].to(device)
-        except (OSError, UnidentifiedImageError) as error:
-            raise InputError(f"{file} is no picture that can be read ({error})") from error
+        image = prepare(read_picture(file.expanduser()))[None].to(device)
         logits = network(prepared(image, expected.resolution, torch.float32, torch.preserve_format))[0].float()
         names = class_names(len(logits), data_dir)
         best = logits.softmax(0).topk(min(5, len(logits)))

@@ -1,0 +1,86 @@
+"""Folders of pictures, one a class, of which the training folder decides what the classes are and how they count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torchvision import datasets
+from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes
+from torchvision.transforms import v2
+
+from gsnet.interface.options import InputError, named_few
+
+
+class BrokenImageError(InputError):
+    """A picture that cannot be read; the sentence names its file."""
+
+    def __init__(self, message: str) -> None:
+        # A reading process hands its error on with a traceback before it: what is said stands at the end.
+        super().__init__(message.rsplit("BrokenImageError: ", 1)[-1].strip())
+
+
+def read_picture(file: str | Path) -> Image.Image:
+    """A picture as RGB, turned as its EXIF data says, as viewers show it. Raises BrokenImageError."""
+    try:
+        with Image.open(file) as picture:
+            return upright(picture).convert("RGB")
+    except FileNotFoundError as error:
+        raise BrokenImageError(f"There is no file {file}") from error
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        reason = "no picture in it" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise BrokenImageError(f"{file} is no picture that can be read ({reason})") from error
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF data says; as it is where these data are themselves damaged."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except (SyntaxError, ValueError, KeyError, TypeError):
+        return picture
+
+
+def training_classes(folder: Path) -> list[str] | None:
+    """Names of the classes of a data set's training folder, in the order in which they count; None without one."""
+    training = folder / "train"
+    if not training.is_dir():
+        return None
+    try:
+        return find_classes(training)[0]
+    except FileNotFoundError:
+        return None
+
+
+class ClassFolder(datasets.ImageFolder):
+    """Pictures in FOLDER/CLASS/IMAGE, labels by the place of the class in `names`; by default in the order of the alphabet.
+
+    A class of `names` that the folder lacks, or that has no pictures, is a class without pictures. Raises InputError where
+    the folder has a class that `names` lacks, where without `names` a class is empty, and where there is no picture at all.
+    """
+
+    def __init__(self, folder: Path, transform: v2.Transform | None, names: Sequence[str] | None = None) -> None:
+        self.names = names
+        try:
+            super().__init__(folder, transform, loader=read_picture, allow_empty=True)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{folder} has no CLASS/IMAGE below it: one folder of pictures a class is expected"
+            ) from error
+        filled = {label for _, label in self.samples}
+        empty = [name for name, label in self.class_to_idx.items() if label not in filled]
+        if not self.samples or (empty and names is None):
+            kinds = ", ".join(suffix.removeprefix(".") for suffix in IMG_EXTENSIONS)
+            raise InputError(f"{folder} has no pictures in {named_few(empty)}: {kinds} are read")
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """Names and labels; see the class."""
+        found, labels = super().find_classes(directory)
+        if self.names is None:
+            return found, labels
+        if strange := sorted(set(found) - set(self.names)):
+            raise InputError(
+                f"{directory} has the class {named_few(strange)}, which the training folder {Path(directory).parent / 'train'} "
+                "does not know: rename the folder, or take it away"
+            )
+        return list(self.names), {name: label for label, name in enumerate(self.names)}
