@@ -8,6 +8,7 @@ from torch import nn
 from torchvision.ops import SqueezeExcitation
 
 from gsnet.interface.options import InputError
+from gsnet.training.averaged import AveragedWeights
 from gsnet.training.initialisers import initialise, set_batch_norm
 from gsnet.training.losses import blended, cutmix, mixup, pasted, smoothed_targets, soft_cross_entropy
 from gsnet.training.optimisers import OptimiserSettings, optimiser, parameter_groups
@@ -182,3 +183,23 @@ def test_batch_norm_constants():
     network = small_network()
     set_batch_norm(network, 0.01, None)
     assert network[1].momentum == 0.01 and network[1].eps == 1e-5
+
+
+@pytest.mark.parametrize("decay", [0.9, 0.9999])
+def test_averaged_weights_are_those_of_timm_with_warm_up(decay):
+    model_ema = pytest.importorskip("timm.utils.model_ema", reason="timm is not installed")
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    ours, theirs = AveragedWeights(network, decay), model_ema.ModelEmaV3(network, decay=decay, use_warmup=True)
+    for update in range(45):
+        with torch.no_grad():
+            for values in (*network.parameters(), *(b for b in network.buffers() if b.is_floating_point())):
+                values.add_(torch.randn_like(values))
+        if update == 20:
+            kept = ours.state_dict()
+            ours = AveragedWeights(network, decay)
+            ours.load_state_dict(kept)
+        ours.update_parameters(network)
+        theirs.update(network, update + 1)
+    for (name, own), other in zip(ours.module.named_parameters(), theirs.module.parameters(), strict=True):
+        torch.testing.assert_close(own, other, msg=name)

@@ -171,7 +171,9 @@ def _add_optimiser(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--batches_per_allreduce", type=positive_int, default=1, metavar="N", help="batches of one step")
     group.add_argument("--grad_clip", type=positive_float, metavar="X", help="bound of each gradient value")
     group.add_argument("--grad_norm", type=positive_float, metavar="X", help="bound of the norm of all gradients")
-    group.add_argument("--ema", type=float, metavar="X", help="validate averaged weights of this decay")
+    group.add_argument(
+        "--ema", type=float, metavar="X", help="validate averaged weights; their decay rises to X over the first steps"
+    )
 
 
 def _add_regularisation(group: argparse._ArgumentGroup) -> None:

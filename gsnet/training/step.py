@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gsnet.data.loaders import mixed_seed
+from gsnet.training.averaged import AveragedWeights
 from gsnet.training.coupling import coupling
 from gsnet.training.losses import cutmix, mixup, smoothed_targets
 from gsnet.training.optimisers import optimiser
@@ -45,9 +45,9 @@ class Stepper:
         self.coupled = module
         self.module = torch.compile(module) if settings.compile else module
 
-    def _average(self, decay: float) -> AveragedModel:
+    def _average(self, decay: float) -> AveragedWeights:
         """The copy of the network whose weights are averaged over the steps."""
-        return AveragedModel(self.task.network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        return AveragedWeights(self.task.network, decay)
 
     @property
     def validated(self) -> nn.Module:
