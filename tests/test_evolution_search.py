@@ -107,10 +107,20 @@ def test_workers_do_not_change_the_history(tmp_path):
 
 
 def test_an_existing_result_is_never_overwritten_unasked(tmp_path):
+    """The same command is done already; another one is told what made the folder."""
     assert search(tmp_path, *BOTH, *GHOST, iterations=50).returncode == 0
     before = (tmp_path / "best.json").read_bytes()
-    again = search(tmp_path, *BOTH, *GHOST, "--seed", 9, iterations=50)
+    again = search(tmp_path, *BOTH, *GHOST, iterations=50)
     assert (again.returncode, "skip" in again.stderr) == (0, True)
+    for more, iterations, said in (
+        (("--seed", 9), 50, "--seed was 0 and is now 9"),
+        (("--max_layers", 7), 50, "--max_layers was"),
+        ((), 60, "after 50 iterations: go on to 60 with --resume"),
+        ((), 40, "after 50 iterations, not 40: name another --save_dir"),
+    ):
+        other = search(tmp_path, *BOTH, *GHOST, *more, iterations=iterations)
+        assert (other.returncode, said in other.stderr) == (2, True), other.stderr
+    assert search(tmp_path, *BOTH, *GHOST, proxy="Flops", iterations=50).returncode == 2
     assert (tmp_path / "best.json").read_bytes() == before
     assert search(tmp_path, *BOTH, *GHOST, "--seed", 9, "--overwrite", iterations=50).returncode == 0
     assert (tmp_path / "best.json").read_bytes() != before

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gsnet.interface.running import FAILED, log_to, run
 from gsnet.evolution import runner
-from gsnet.evolution.folder import LOG, clear, has_result
+from gsnet.evolution.folder import LOG, clear, is_done
 from gsnet.evolution.options import parse_options, run_options, settings_from
 from gsnet.evolution.search import SearchFailed
 from gsnet.evolution.settings import SearchError
@@ -35,8 +35,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(runner.report(options.report), options.report, options.json)
         return 0
     settings, folder = settings_from(options), options.save_dir
-    if has_result(folder) and not (options.overwrite or options.resume):
-        print(f"skip: {folder / 'best_structure.txt'} exists already (--overwrite starts anew)", file=sys.stderr)
+    if not (options.overwrite or options.resume) and is_done(settings, folder):
+        print(
+            f"skip: {folder / 'best_structure.txt'} is this search's result (--overwrite starts anew)", file=sys.stderr
+        )
         return 0
     folder.mkdir(parents=True, exist_ok=True)
     if options.overwrite:

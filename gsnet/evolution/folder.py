@@ -17,6 +17,37 @@ def has_result(folder: Path) -> bool:
     return (folder / BEST_STRUCTURE).exists()
 
 
+def is_done(settings: SearchSettings, folder: Path) -> bool:
+    """Whether a folder holds the result of this very search, or one that nothing else is known of.
+
+    Raises SearchError where it holds another finished search's: other options, or another number of iterations.
+    """
+    if not has_result(folder):
+        return False
+    if not (folder / DATABASE).exists():
+        return True
+    history = History.open(folder)
+    try:
+        finished, made_by = history.finished, history.settings
+    finally:
+        history.close()
+    if not finished:
+        return False
+    others = "name another --save_dir, or start anew with --overwrite"
+    if differences := settings.differences(made_by):
+        raise SearchError(
+            f"{folder} holds the result of another search: {'; '.join(differences)}. To keep both {others}"
+        )
+    wanted, there = settings.evolution_max_iter, made_by.evolution_max_iter
+    if wanted > there:
+        raise SearchError(
+            f"{folder} holds this search's result after {there:,} iterations: go on to {wanted:,} with --resume"
+        )
+    if wanted < there:
+        raise SearchError(f"{folder} holds this search's result after {there:,} iterations, not {wanted:,}: {others}")
+    return True
+
+
 def clear(folder: Path) -> None:
     """Remove what a search wrote into a folder; other files stay."""
     names = (
