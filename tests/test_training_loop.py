@@ -151,6 +151,21 @@ def test_a_finished_training_is_left_alone(tmp_path):
     before = (tmp_path / checkpoints.LATEST).stat().st_mtime_ns
     assert script.main(arguments(tmp_path, "--epochs", 1, "--batch_size", 128)) == 0
     assert (tmp_path / checkpoints.LATEST).stat().st_mtime_ns == before
+    for more, message in (
+        (("--epochs", 2, "--batch_size", 128), "finished after 1 epochs: go on to 2 with --auto_resume"),
+        (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), "--lr was None and is now 0.5"),
+        (("--epochs", 1, "--batch_size", 128, "--auto_resume", "--seed", 7), "--seed was 0 and is now 7"),
+    ):
+        with pytest.raises(InputError, match=re.escape(message)):
+            script.main(arguments(tmp_path, *more))
+    assert (tmp_path / checkpoints.LATEST).stat().st_mtime_ns == before
+
+
+def test_a_finished_training_goes_on_to_more_epochs(tmp_path):
+    for epochs, more in ((1, ()), (2, ("--auto_resume",)), (3, ("--resume", tmp_path / checkpoints.LATEST))):
+        assert script.main(arguments(tmp_path, "--epochs", epochs, "--batch_size", 128, *more)) == 0
+        assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + epochs
+        assert (tmp_path / "train_image_classification.done").is_file()
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path, capsys):

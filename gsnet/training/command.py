@@ -28,6 +28,7 @@ from gsnet.interface.options import InputError, device_name
 from gsnet.training import checkpoints, record
 from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.dry_run import dry_run
+from gsnet.training.finished import is_done, plain
 from gsnet.training.loop import Trainer
 from gsnet.training.networks import build_network
 from gsnet.training.optimisers import OptimiserSettings
@@ -85,9 +86,8 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
     writes = not (options.evaluate_only or options.dry_run)
     with _group(options) as device:
         first = place()[0] == 0
-        # One process decides for all: others may be on machines that do not see the folder.
-        if writes and told_by_first(b"done" if done.is_file() else b""):
-            _LOG.warning("skip: %s exists already, this training is finished", done)
+        if writes and _is_done(options, done):
+            _LOG.warning("skip: %s says that this training is finished", done)
             return
         if writes and first:
             options.save_dir.mkdir(parents=True, exist_ok=True)
@@ -102,6 +102,20 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
         if first:
             trainer.draw_curves()
             record.write_done(done, status)
+
+
+def _is_done(options: Namespace, done: Path) -> bool:
+    """`is_done`, as one process decides it for all: others may be on machines that do not see the folder."""
+    verdict = b""
+    if place()[0] == 0:
+        try:
+            verdict = b"done" if is_done(options, done, options.save_dir / _CONFIG, _INCIDENTAL) else b""
+        except InputError as error:
+            verdict = str(error).encode()
+    told = told_by_first(verdict)
+    if told not in (b"", b"done"):
+        raise InputError(told.decode())
+    return bool(told)
 
 
 def _group(options: Namespace) -> AbstractContextManager[str]:
@@ -157,7 +171,7 @@ def placed(task: Task, options: Namespace, device: str) -> Task:
 
 def kept_options(options: Namespace) -> dict[str, Any]:
     """The options in which two trainings may not differ, as a checkpoint keeps them."""
-    return {k: _plain(v) for k, v in vars(options).items() if k not in _INCIDENTAL}
+    return {k: plain(v) for k, v in vars(options).items() if k not in _INCIDENTAL}
 
 
 def resumed(trainer: TrainerT, options: Namespace) -> TrainerT:
@@ -317,11 +331,5 @@ def _report(trainer: Trainer, options: Namespace) -> None:
 
 def _write_config(options: Namespace) -> None:
     made_by = {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
-    values = {k: _plain(v) for k, v in vars(options).items()}
+    values = {k: plain(v) for k, v in vars(options).items()}
     write_text(options.save_dir / _CONFIG, json.dumps(made_by | {"options": values}, indent=1) + "\n")
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, Path):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value

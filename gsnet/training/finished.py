@@ -1,0 +1,59 @@
+"""What a finished training in a folder means for the next command that names it."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from gsnet.interface.options import InputError
+
+
+def plain(value: object) -> object:
+    """An option's value as config.json and checkpoints keep it."""
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def is_done(options: Namespace, done: Path, config: Path, incidental: Collection[str]) -> bool:
+    """Whether the very training that the options describe is finished.
+
+    done: the file that a finished training leaves; config: what records its options; incidental: those that do not matter.
+    False where --resume or --auto_resume goes on to more epochs: the file is then taken away. Raises InputError where another
+    training is finished there.
+    """
+    if not done.is_file():
+        return False
+    changed = _changed(options, config, incidental)
+    if not changed:
+        return True
+    before, now = changed.get("epochs", (0, 0))
+    if set(changed) == {"epochs"} and now > before:
+        if not (options.auto_resume or options.resume):
+            raise InputError(
+                f"{done.parent} holds this training, finished after {before} epochs: go on to {now} with --auto_resume"
+            )
+        done.unlink()
+        return False
+    told = "; ".join(f"--{name} was {old!r} and is now {new!r}" for name, (old, new) in changed.items())
+    raise InputError(
+        f"{done.parent} holds a finished training with other options: {told}. Name another --save_dir, or delete {done} to "
+        "train anew there"
+    )
+
+
+def _changed(options: Namespace, config: Path, incidental: Collection[str]) -> dict[str, tuple[Any, Any]]:
+    """What the options were in the finished training, as far as it says so, and are now, where they differ."""
+    try:
+        recorded = json.loads(config.read_text())["options"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+    now = json.loads(
+        json.dumps({name: plain(value) for name, value in vars(options).items() if name not in incidental})
+    )
+    return {
+        name: (recorded[name], value) for name, value in now.items() if name in recorded and recorded[name] != value
+    }
