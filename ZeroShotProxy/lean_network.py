@@ -31,9 +31,11 @@ _PARALLEL = (modules.BranchSum, modules.BranchConcatenation)
 
 
 class InPlaceBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation in training mode, (N, C, H, W), written over its input. It has no gradient."""
+    """Batch normalisation, (N, C, H, W), in training mode written over its input. It has no gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
         positions = x.numel() // x.shape[1]
         if positions == 1:
             # The refusal of torch.nn.functional.batch_norm, which this operator does not check for.

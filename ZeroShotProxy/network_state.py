@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -16,12 +17,21 @@ _global_generator = threading.Lock()
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
-@torch.no_grad()
 def set_gaussian_weights(module: nn.Module, generator: torch.Generator) -> None:
     """Standard normal convolutions and linear layers, zero biases; normalisation at weight 1, bias 0, fresh statistics."""
+    _set_normal_weights(module, generator, lambda weight: 1.0)
+
+
+def set_kaiming_weights(module: nn.Module, generator: torch.Generator) -> None:
+    """As `set_gaussian_weights`, with a variance of 2 over the inputs of one output (He et al. 2015, equation 10)."""
+    _set_normal_weights(module, generator, lambda weight: math.sqrt(2 / weight[0].numel()))
+
+
+@torch.no_grad()
+def _set_normal_weights(module: nn.Module, generator: torch.Generator, deviation: Callable[[Tensor], float]) -> None:
     for layer in module.modules():
         if isinstance(layer, _ConvNd | nn.Linear):
-            layer.weight.normal_(generator=generator)
+            layer.weight.normal_(0, deviation(layer.weight), generator=generator)
             if layer.bias is not None:
                 layer.bias.zero_()
         elif isinstance(layer, _BatchNorm | nn.GroupNorm | nn.LayerNorm):
@@ -56,6 +66,25 @@ def normalise_by_batch(network: nn.Module) -> None:
     for layer in network.modules():
         if isinstance(layer, _BatchNorm):
             layer.train()
+
+
+@contextmanager
+def single_values_kept(network: nn.Module) -> Iterator[None]:
+    """Inside this context, BN that gets a single value a channel hands it on, normalised by its fresh running statistics.
+
+    One image has such maps where they are 1 x 1, as in squeeze-and-excitation; in training mode BN refuses them.
+    """
+
+    def choose_mode(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        layer.train(inputs[0].numel() > inputs[0].shape[1])
+
+    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    handles = [layer.register_forward_pre_hook(choose_mode) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

@@ -27,11 +27,12 @@ class Needs(enum.Enum):
 class Weights(enum.Enum):
     """How the module's weights are set before the proxy sees it.
 
-    GAUSSIAN: standard normal convolutions and linear layers, zero biases, BN at weight 1 and bias 0. DEFAULT: PyTorch's own
-    initialisation.
+    GAUSSIAN: standard normal convolutions and linear layers, zero biases, BN at weight 1 and bias 0. KAIMING: the same with a
+    variance of 2 / fan-in (He et al. 2015, equation 10). DEFAULT: PyTorch's own initialisation.
     """
 
     GAUSSIAN = enum.auto()
+    KAIMING = enum.auto()
     DEFAULT = enum.auto()
 
 
@@ -71,6 +72,17 @@ PROXY_FILES: dict[str, str] = {
     "TE-NAS": "compute_te_nas_score",
     "TE-NAS-LR": "compute_te_nas_score",
     "TE-NAS-NTK": "compute_te_nas_score",
+    "AZ-NAS-Expressivity": "compute_az_nas_score",
+    "AZ-NAS-Progressivity": "compute_az_nas_score",
+    "AZ-NAS-Trainability": "compute_az_nas_score",
+    "VKDNW": "compute_vkdnw_score",
+    "Jacov": "compute_jacov_score",
+    "ZiCo": "compute_zico_score",
+    "MeCo": "compute_meco_score",
+    "MeCo-Rectified": "compute_meco_score",
+    "SWAP": "compute_swap_score",
+    "WRCor": "compute_wrcor_score",
+    "Dextr": "compute_dextr_score",
     "ZenClosedForm": "compute_zen_closed_form",
     "PerturbationClosedForm": "compute_zen_closed_form",
     "Flops": "compute_cost_scores",
@@ -106,7 +118,7 @@ def proxy(
 
 def add(made: Proxy) -> None:
     """Register a proxy. Raises ValueError for a name of the package."""
-    own = getattr(made.compute, "__module__", "") == f"{__package__}.{PROXY_FILES.get(made.name)}"
+    own = made.compute.__module__ == f"{__package__}.{PROXY_FILES.get(made.name)}"
     if made.name in (*PROXY_FILES, *_OTHER_NAMES) and not own:
         raise ValueError(f"The package has a proxy {made.name} already: give yours another name")
     _registered[made.name] = made

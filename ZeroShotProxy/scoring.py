@@ -148,9 +148,11 @@ def _build(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module
 
 
 def _set_weights(module: nn.Module, weights: Weights, context: ScoringContext) -> None:
-    from ZeroShotProxy.network_state import set_default_weights, set_gaussian_weights
+    from ZeroShotProxy.network_state import set_default_weights, set_gaussian_weights, set_kaiming_weights
 
     if weights is Weights.GAUSSIAN:
         set_gaussian_weights(module, context.generator)
+    elif weights is Weights.KAIMING:
+        set_kaiming_weights(module, context.generator)
     else:
         set_default_weights(module, context.seed)

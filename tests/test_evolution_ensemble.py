@@ -15,8 +15,10 @@ import pytest
 from scipy.stats import rankdata
 
 import PlainNet
-from gsnet.evolution.ensemble import EnsemblePopulation, last_population, log_rank_sums, rank_sums
+from gsnet.evolution.ensemble import EnsemblePopulation, aggregate_of, last_population, log_rank_sums, rank_sums
 from gsnet.evolution.population import Member
+from gsnet.evolution.settings import SearchSettings
+from ZeroShotProxy import list_proxies
 from ZeroShotProxy.compute_te_nas_score import rank_combine
 
 ROOT = Path(__file__).parent.parent
@@ -64,6 +66,15 @@ def test_tables_without_ranks_are_refused():
         log_rank_sums([(1.0, math.nan)])
     with pytest.raises(ValueError, match="one row"):
         log_rank_sums([1.0, 2.0])
+
+
+@pytest.mark.parametrize(("name", "members"), [("AZ-NAS", 4), ("VKDNW-Aggregate", 5)])
+def test_published_aggregates_have_a_name(name, members):
+    found = aggregate_of(SearchSettings(name))
+    assert (len(found.members), found.rule, "Flops" in found.members) == (members, log_rank_sums, True)
+    assert set(found.members) <= set(list_proxies())
+    # A proxy would be scored network by network.
+    assert name not in list_proxies()
 
 
 def test_survivors_are_the_best_of_each_cut():
@@ -143,6 +154,8 @@ def test_te_nas_ranks_its_terms_and_workers_change_nothing(tmp_path):
         (["--ensemble", "Flops,Zenn"], "Ensemble", "did you mean Zen"),
         (["--ensemble", "Flops,Params"], "Flops", "--ensemble goes with"),
         (["--ensemble", "Flops,Params", "--objectives", "score,flops"], "Ensemble", "--objectives go with"),
+        (["--ensemble", "Flops,Params"], "AZ-NAS", "--ensemble goes with"),
+        (["--objectives", "score,flops"], "VKDNW-Aggregate", "--objectives go with"),
     ],
 )
 def test_bad_ensembles_are_refused(tmp_path, options, proxy, complaint):

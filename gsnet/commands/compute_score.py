@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import PlainNet
 from gsnet.interface.running import FAILED, run
+from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int
 from PlainNet import Network, StructureError, Style
 from ZeroShotProxy import (
@@ -144,8 +145,12 @@ def as_text(result: dict) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Score every network; a network that cannot be scored is reported, and the others are scored all the same."""
     options = parse_options(argv)
-    if options.zero_shot_score == "Ensemble":
-        raise InputError("Ensemble ranks the networks of a search: give its members to evolution_search.py --ensemble")
+    if options.zero_shot_score in (ENSEMBLE, *NAMED_ENSEMBLES):
+        members = ", ".join(NAMED_ENSEMBLES.get(options.zero_shot_score, ())) or "those of --ensemble"
+        raise InputError(
+            f"{options.zero_shot_score} ranks the networks of a search by several proxies ({members}): give it to "
+            "evolution_search.py, or one of those proxies to this script"
+        )
     get_proxy(options.zero_shot_score)
     settings = ScoringSettings(
         resolution=options.input_image_size,

@@ -19,6 +19,12 @@ from PlainNet import Network
 
 ENSEMBLE = "Ensemble"
 TE_NAS, TE_NAS_TERMS = "TE-NAS", ("TE-NAS-NTK", "TE-NAS-LR")
+# Published sums of log ranks, which are asked for by one name: AZ-NAS (Lee and Ham 2024, section 3.3) and the aggregate of
+# VKDNW (Tybl and Neumann 2025).
+NAMED_ENSEMBLES = {
+    "AZ-NAS": ("Flops", "AZ-NAS-Expressivity", "AZ-NAS-Progressivity", "AZ-NAS-Trainability"),
+    "VKDNW-Aggregate": ("Flops", "VKDNW", "Jacov", "AZ-NAS-Expressivity", "AZ-NAS-Trainability"),
+}
 # Replaying survival needs the members' scores alone.
 _NO_NETWORK = Network.trusted(())
 
@@ -45,6 +51,8 @@ def aggregate_of(settings: SearchSettings) -> Aggregate | None:
     """
     if settings.zero_shot_score == ENSEMBLE:
         return Aggregate(settings.ensemble, log_rank_sums)
+    if settings.zero_shot_score in NAMED_ENSEMBLES:
+        return Aggregate(NAMED_ENSEMBLES[settings.zero_shot_score], log_rank_sums)
     if settings.zero_shot_score == TE_NAS and settings.objectives == ("score",):
         return Aggregate(TE_NAS_TERMS, rank_sums)
     return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import PlainNet
-from gsnet.evolution.ensemble import ENSEMBLE
+from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.evolution.executors import TlsFiles
 from gsnet.evolution.result import load
 from gsnet.evolution.scorer import latency_conditions
@@ -33,7 +33,8 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     """The command line."""
     parser = OptionParser(description)
     search = parser.add_argument_group("search")
-    search.add_argument("--zero_shot_score", metavar="NAME", help=f"proxy: {', '.join(list_proxies())}, or Ensemble")
+    search.add_argument("--zero_shot_score", metavar="NAME", help=f"proxy: {', '.join(list_proxies())}, "
+                        f"or an ensemble of them: {', '.join(NAMED_ENSEMBLES)}, or {ENSEMBLE}")  # fmt: skip
     search.add_argument("--ensemble", default="", metavar="A,B",
                         help="with Ensemble: the proxies whose log ranks in the population add up")  # fmt: skip
     search.add_argument(
@@ -199,10 +200,11 @@ def latency_source(settings: SearchSettings, table: Path | None) -> dict[str, An
 def ensemble_from(text: str, zero_shot_score: str, objectives: tuple[str, ...]) -> tuple[str, ...]:
     """The members of an ensemble; none where a single proxy scores. Raises InputError and UnknownProxyError."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if zero_shot_score != ENSEMBLE:
-        if names:
-            raise InputError(f"--ensemble goes with --zero_shot_score {ENSEMBLE}, not {zero_shot_score}")
+    if zero_shot_score != ENSEMBLE and names:
+        raise InputError(f"--ensemble goes with --zero_shot_score {ENSEMBLE}, not {zero_shot_score}")
+    if zero_shot_score not in (ENSEMBLE, *NAMED_ENSEMBLES):
         return ()
+    names = NAMED_ENSEMBLES.get(zero_shot_score, names)
     if len(names) < 2:
         raise InputError(f"--zero_shot_score {ENSEMBLE} needs at least two proxies in --ensemble A,B")
     if objectives != ("score",):

@@ -108,11 +108,10 @@ class Session:
         return summary
 
     def close(self) -> None:
-        """Release workers and the folder. A history in memory goes with its last reader."""
+        """Release workers and the folder."""
         if self._executor is not None:
             self._executor.close()
-        if self.folder is not None:
-            self.history.close()
+        self.history.close()
 
     def _replayed(self) -> Search:
         if self._executor is None:
