@@ -56,7 +56,7 @@ def test_the_centre_is_an_eighth_smaller():
 
 @pytest.mark.parametrize("dataset", ["cifar10", "imagenet"])
 @pytest.mark.parametrize("size", [24, 32, 64])
-@pytest.mark.parametrize("extra", [{}, {"auto_augment": True, "random_erase": True}, {"augment": False}])
+@pytest.mark.parametrize("extra", [{}, {"auto_augment": True, "random_erase": 0.5}, {"augment": False}])
 def test_training_images_have_the_size_asked_for(dataset, size, extra):
     transform = training_transform(replace(FAKE, dataset=dataset, input_image_size=size, **extra))
     assert transform(picture(90, (32, 32)).convert("L")).shape == (3, size, size)
@@ -106,7 +106,7 @@ def test_two_processes_see_in_every_step_what_one_with_the_double_batch_sees():
 
 
 def test_an_interrupted_epoch_goes_on_with_the_same_images():
-    settings = replace(FAKE, dataset="fake", batch_size=10, random_erase=True)
+    settings = replace(FAKE, dataset="fake", batch_size=10, random_erase=0.5)
     loader = training_loader(settings)
     loader.sampler.set_epoch(2)
     whole = list(loader)
@@ -117,12 +117,12 @@ def test_an_interrupted_epoch_goes_on_with_the_same_images():
 
 
 def test_workers_change_nothing_and_touch_no_random_state():
-    alone = training_loader(replace(FAKE, random_erase=True))
+    alone = training_loader(replace(FAKE, random_erase=0.5))
     before = torch.get_rng_state()
     expected = list(alone)
     assert torch.equal(torch.get_rng_state(), before)
     for (images, labels), (others, other_labels) in zip(
-        expected, training_loader(replace(FAKE, random_erase=True, workers=2)), strict=True
+        expected, training_loader(replace(FAKE, random_erase=0.5, workers=2)), strict=True
     ):
         assert torch.equal(images, others) and torch.equal(labels, other_labels)
 
@@ -140,7 +140,7 @@ def test_every_validation_image_is_in_one_process():
         ({"dataset": "imagenet", "data_dir": Path("/nowhere")}, "train/CLASS/IMAGE"),
         ({"dataset": "cifar100", "data_dir": Path("/nowhere")}, "neither a whole cifar-100-python nor train/CLASS"),
         ({"batch_size": 51}, "50 training images, a batch 51"),
-        ({"augment": False, "random_erase": True}, "contradicts"),
+        ({"augment": False, "random_erase": 0.5}, "contradicts"),
         ({"input_image_crop": 1.5}, "share"),
     ],
 )

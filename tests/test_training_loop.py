@@ -184,6 +184,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path, 
         (("--pretrained",), "--weight_init would overwrite"),
         (("--lr_mode", "exp"), "no --lr_mode 'exp'"),
         (("--optimizer", "lion"), "no --optimizer 'lion'"),
+        (("--pretrained", "--weight_init", "None"), "give a checkpoint with --load_parameters_from FILE"),
         (("--batch_size", "1000"), "smaller --batch_size"),
     ],
 )
@@ -201,7 +202,7 @@ def test_another_network_s_checkpoint_is_refused(tmp_path):
 
 def test_a_dry_run_estimates_and_writes_nothing(tmp_path, capsys):
     assert script.main(arguments(tmp_path / "none", "--dry_run", "--batch_size", 16, "--epochs", 7)) == 0
-    assert re.search(r"s an epoch, [\d.]+ h for 7 epochs; \d+\.\d\d GB of memory", capsys.readouterr().err)
+    assert re.search(r"s an epoch, [\d.]+ s for 7 epochs; \d+\.\d\d GB of memory", capsys.readouterr().err)
     assert not (tmp_path / "none").exists()
 
 

@@ -59,3 +59,28 @@ def test_a_mistyped_option_names_the_nearest(script, capsys):
     with pytest.raises(SystemExit) as end:
         script.main(["--arch", "a", "--dataset", "fake", "--save_dir", "b", "--teacher_arch", "c", "--labl_smoothing"])
     assert end.value.code == 2 and "did you mean --label_smoothing?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "given"),
+    [("mixup", 0.2, 0.8), ("cutmix", 1.0, 0.5), ("label_smoothing", 0.1, 0.05), ("random_erase", 0.5, 0.25)],
+)
+def test_values_that_may_be_left_out(name, usual, given):
+    """Without a value: Zhang 2018 on ImageNet, Yun 2019, Szegedy 2016 and Zhong 2020."""
+    needed = ["--arch", "a", "--dataset", "fake", "--save_dir", "b"]
+    for more, value in (([], 0.0), ([f"--{name}"], usual), ([f"--{name}", str(given)], given)):
+        assert getattr(parse(parser(""), [*needed, *more]), name) == value
+
+
+def test_one_line_of_the_help_names_all_options_without_effect():
+    text = parser("").format_help()
+    assert text.count("--keep-batchnorm-fp32") == 1 and "Accepted and without effect" in text.split("print_freq")[-1]
+
+
+@pytest.mark.parametrize(
+    "given", ["--lr 1e99", "--wd nan", "--target_lr inf", "--bn_eps -1", "--momentum -0.1", "--mixup 0"]
+)
+def test_numbers_that_no_optimiser_takes(given, capsys):
+    with pytest.raises(SystemExit):
+        parse(parser(""), ["--arch", "a", "--dataset", "fake", "--save_dir", "b", *given.split()])
+    assert f"argument {given.split()[0]}" in capsys.readouterr().err

@@ -60,7 +60,7 @@ class DataSettings:
     input_image_crop: float = 0.875
     augment: bool = True
     auto_augment: bool = False
-    random_erase: bool = False
+    random_erase: float = 0.0
     rank: int = 0
     processes: int = 1
     fake_images: int = 256
@@ -76,6 +76,8 @@ class DataSettings:
             raise InputError(
                 f"--input_image_crop {self.input_image_crop} is not a share of the image: above 0, up to 1"
             )
+        if not 0 <= self.random_erase <= 1:
+            raise InputError(f"--random_erase {self.random_erase} is no probability: from 0 to 1")
         if not self.augment and (self.auto_augment or self.random_erase):
             raise InputError("--no_data_augment contradicts --auto_augment and --random_erase: choose one of them")
 

@@ -42,7 +42,7 @@ def training_transform(settings: DataSettings) -> v2.Transform:
     steps = _cifar_training(settings) if settings.kind.cifar else _imagenet_training(settings)
     steps.append(v2.Normalize(*map(list, settings.normalisation)))
     if settings.random_erase:
-        steps.append(v2.RandomErasing(p=0.5, scale=(0.02, 0.33), ratio=(0.3, 3.3), value=0))
+        steps.append(v2.RandomErasing(p=settings.random_erase, scale=(0.02, 0.33), ratio=(0.3, 3.3), value=0))
     return v2.Compose([v2.RGB(), *steps])
 
 

@@ -8,7 +8,15 @@ from pathlib import Path
 from gsnet.detection.catalogue import GSNET_DETECTOR
 from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.settings import TAP_STRIDES, TAPS
-from gsnet.interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
+from gsnet.interface.options import (
+    OptionParser,
+    not_negative,
+    not_negative_single,
+    positive_int,
+    positive_single,
+    reading_processes,
+    single,
+)
 from gsnet.training.options import add_machine, add_run
 from PlainNet import UNITS
 
@@ -86,34 +94,40 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
 
 def _add_augmentation(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--no_data_augment", action="store_true", help="train with images as they are")
-    group.add_argument("--mosaic", type=float, default=0.0, metavar="P", help="probability of a mosaic of four images")
-    group.add_argument("--rotation", type=float, default=0.0, metavar="DEGREES", help="largest rotation")
-    group.add_argument("--scale", type=float, nargs=2, default=(0.6, 1.4), metavar="X", help="least and largest scale")
+    group.add_argument("--mosaic", type=single, default=0.0, metavar="P", help="probability of a mosaic of four images")
+    group.add_argument("--rotation", type=single, default=0.0, metavar="DEGREES", help="largest rotation")
+    group.add_argument("--scale", type=single, nargs=2, default=(0.6, 1.4), metavar="X", help="least and largest scale")
     group.add_argument("--quarter_turns", action="store_true", help="turn by 90, 180 and 270 degrees: views from above")
-    group.add_argument("--hue", type=float, default=0.0, metavar="DEGREES", help="largest turn of the hue")
+    group.add_argument("--hue", type=single, default=0.0, metavar="DEGREES", help="largest turn of the hue")
     group.add_argument(
-        "--gamma", type=float, default=0.0, metavar="X", help="largest logarithm of an exponent of pixels"
+        "--gamma", type=single, default=0.0, metavar="X", help="largest logarithm of an exponent of pixels"
     )
-    group.add_argument("--cast", type=float, default=0.0, metavar="SHARE", help="largest change of each colour channel")
-    group.add_argument("--grey", type=float, default=0.0, metavar="P", help="probability of a grey image")
-    group.add_argument("--blur", type=float, default=0.0, metavar="P", help="probability of a blurred image")
+    group.add_argument(
+        "--cast", type=single, default=0.0, metavar="SHARE", help="largest change of each colour channel"
+    )
+    group.add_argument("--grey", type=single, default=0.0, metavar="P", help="probability of a grey image")
+    group.add_argument("--blur", type=single, default=0.0, metavar="P", help="probability of a blurred image")
 
 
 def _add_optimiser(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--epochs", type=positive_int, default=300, metavar="N", help="passes over the data")
     group.add_argument("--optimizer", default="adamw", metavar="NAME", help="sgd, adam, adamw, rmsprop")
-    group.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of sgd and rmsprop")
-    group.add_argument("--lr", type=positive_float, default=1e-3, metavar="X", help="learning rate")
-    group.add_argument("--target_lr", type=float, default=5e-5, metavar="X", help="learning rate at the end")
-    group.add_argument("--wd", "--weight_decay", type=float, default=0.05, metavar="X", help="weight decay")
+    group.add_argument("--momentum", type=not_negative_single, default=0.9, metavar="X", help="of sgd and rmsprop")
+    group.add_argument("--lr", type=positive_single, default=1e-3, metavar="X", help="learning rate")
+    group.add_argument(
+        "--target_lr", type=not_negative_single, default=5e-5, metavar="X", help="learning rate at the end"
+    )
+    group.add_argument(
+        "--wd", "--weight_decay", type=not_negative_single, default=0.05, metavar="X", help="weight decay"
+    )
     group.add_argument("--no_norm_decay", action="store_true", help="none on biases and normalisation")
     group.add_argument(
         "--warmup_steps", type=not_negative, metavar="N", help="default: 500, or a fifth of a shorter training"
     )
     group.add_argument(
-        "--grad_norm", type=positive_float, default=35.0, metavar="X", help="bound of the gradient's norm"
+        "--grad_norm", type=positive_single, default=35.0, metavar="X", help="bound of the gradient's norm"
     )
-    group.add_argument("--ema", type=float, default=0.9998, metavar="X", help="validate averaged weights; 0: not")
+    group.add_argument("--ema", type=single, default=0.9998, metavar="X", help="validate averaged weights; 0: not")
     group.add_argument(
         "--detach_epoch", type=not_negative, default=10, metavar="N", help="the guidance module teaches till then"
     )
@@ -122,17 +136,17 @@ def _add_optimiser(group: argparse._ArgumentGroup) -> None:
 def _add_detection(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--tiny_radius",
-        type=float,
+        type=single,
         default=0.0,
         metavar="STRIDES",
         help="objects may be learnt by the nearest prior within so many strides; 1 to 1.5 for tiny objects (default: 0, off)",
     )
     group.add_argument(
-        "--ignored_share", type=float, default=0.5, metavar="SHARE", help="of a box in an ignored region"
+        "--ignored_share", type=single, default=0.5, metavar="SHARE", help="of a box in an ignored region"
     )
     group.add_argument("--val_interval", type=positive_int, default=10, metavar="N", help="epochs between validations")
-    group.add_argument("--score_threshold", type=float, default=0.005, metavar="P", help="least score in validations")
+    group.add_argument("--score_threshold", type=single, default=0.005, metavar="P", help="least score in validations")
     group.add_argument(
-        "--nms_threshold", type=float, default=0.6, metavar="IOU", help="overlap at which the weaker one goes"
+        "--nms_threshold", type=single, default=0.6, metavar="IOU", help="overlap at which the weaker one goes"
     )
     group.add_argument("--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image")

@@ -11,7 +11,7 @@ from gsnet.detection.coco_format import REGIONS
 from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
-from gsnet.interface.options import InputError, OptionParser, positive_int
+from gsnet.interface.options import InputError, OptionParser, positive_int, single
 
 
 def parser(description: str) -> OptionParser:
@@ -30,9 +30,9 @@ def parser(description: str) -> OptionParser:
     model.add_argument(
         "--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the checkpoint's"
     )
-    model.add_argument("--score_threshold", type=float, default=0.005, metavar="P", help="least score of a detection")
+    model.add_argument("--score_threshold", type=single, default=0.005, metavar="P", help="least score of a detection")
     model.add_argument(
-        "--nms_threshold", type=float, default=0.6, metavar="IOU", help="overlap at which the weaker one goes"
+        "--nms_threshold", type=single, default=0.6, metavar="IOU", help="overlap at which the weaker one goes"
     )
     model.add_argument("--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image")
     data = parser.add_argument_group("data")
@@ -44,7 +44,7 @@ def parser(description: str) -> OptionParser:
     data.add_argument(
         "--tile", type=positive_int, metavar="PIXELS", help="look at tiles of this side, and at the whole"
     )
-    data.add_argument("--overlap", type=float, default=0.2, metavar="SHARE", help="of neighbouring tiles")
+    data.add_argument("--overlap", type=single, default=0.2, metavar="SHARE", help="of neighbouring tiles")
     output = parser.add_argument_group("output")
     output.add_argument("--protocol", choices=PROTOCOLS, default="both", help="how detections are scored")
     regions = "COCO's protocol: ignored regions are nothing, crowds of every class, or take away what lies in them"
@@ -52,7 +52,7 @@ def parser(description: str) -> OptionParser:
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
     output.add_argument("--save_dir", type=Path, metavar="FOLDER", help="result files and pictures go here")
     output.add_argument("--draw", type=int, default=0, metavar="N", help="draw the detections of N images")
-    output.add_argument("--draw_threshold", type=float, default=0.3, metavar="P", help="least score of what is drawn")
+    output.add_argument("--draw_threshold", type=single, default=0.3, metavar="P", help="least score of what is drawn")
     return parser
 
 

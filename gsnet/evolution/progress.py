@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from gsnet.evolution.curves import Curves
 from gsnet.evolution.search import Search
+from gsnet.interface.words import duration
 
 _ITERATIONS_BETWEEN_LOGS = 1_000
 _SECONDS_BETWEEN_LOGS = 1.0
@@ -78,9 +79,9 @@ class Reporter:
         if winner is None:
             self._log.info("%s, %s", count, progress.describe())
             return
-        best, worst, hours = winner.score, search.population.lowest_score, (time.monotonic() - self._begun) / 3600
+        best, worst, spent = winner.score, search.population.lowest_score, time.monotonic() - self._begun
         self._bar.set_postfix_str(f"best {best:.4g}, worst {worst:.4g}", refresh=False)
         if self._bar.disable:
-            line = "%s, max_score=%.6g, min_score=%.6g, time=%.4fh, %s"
-            self._log.info(line, count, best, worst, hours, progress.describe())
+            line = "%s, max_score=%.6g, min_score=%.6g, time=%s, %s"
+            self._log.info(line, count, best, worst, duration(spent), progress.describe())
             self._log.info("structure: %s", winner.network)

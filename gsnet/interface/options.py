@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import itertools
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ class InputError(Exception):
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
         shown = action.help or ""
-        if action.default in (None, False, argparse.SUPPRESS, []) or "default" in shown:
+        if action.default in (None, False, argparse.SUPPRESS, [], (), "") or "default" in shown:
             return shown
         return f"{shown} (default: %(default)s)"
 
@@ -87,6 +88,34 @@ def positive_float(text: str) -> float:
         value = 0.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+# The largest number of float32, which optimisers and normalisations compute in.
+_LARGEST_SINGLE = 3.4e38
+
+
+def single(text: str) -> float:
+    """A number that float32 can hold, neither infinite nor undefined."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) < _LARGEST_SINGLE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number that float32 can hold")
+    return value
+
+
+def positive_single(text: str) -> float:
+    """A number above zero that float32 can hold."""
+    return positive_float(str(single(text)))
+
+
+def not_negative_single(text: str) -> float:
+    """A number of at least zero that float32 can hold."""
+    value = single(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is below 0")
     return value
 
 

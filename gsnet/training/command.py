@@ -25,6 +25,7 @@ from gsnet.data.class_folder import training_classes
 from gsnet.interface.apex import find_apex
 from gsnet.interface.files import write_text
 from gsnet.interface.options import InputError, device_name
+from gsnet.interface.words import duration
 from gsnet.training import checkpoints, record
 from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.dry_run import dry_run
@@ -41,7 +42,6 @@ from gsnet.validation.horovod import horovod_group
 from gsnet.validation.processes import place, process_group, told_by_first
 
 _LOG = logging.getLogger(__name__)
-_SMOOTHING = 0.1
 _SEVERAL = ("ddp", "apex")
 _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
@@ -263,7 +263,7 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         schedule,
         OptimiserSettings(options.optimizer, *constants),
         _classes(options),
-        smoothing=_SMOOTHING if options.label_smoothing else 0.0,
+        smoothing=options.label_smoothing,
         mixup=options.mixup,
         cutmix=options.cutmix,
         grad_clip=options.grad_clip,
@@ -317,13 +317,13 @@ def _report_reading(training: DataLoader, validation: DataLoader) -> None:
 def _report(trainer: Trainer, options: Namespace) -> None:
     if options.dry_run:
         found = dry_run(trainer)
-        epochs, hours = trainer.settings.epochs, found["seconds"] / 3600
+        epochs = trainer.settings.epochs
         where = (
             "of GPU memory" if trainer.stepper.device.startswith("cuda") else "of memory, reading processes not counted"
         )
         _LOG.info(
-            "Two batches ran. %.1f s an epoch, %.2f h for %d epochs; %.2f GB %s",
-            *(found["seconds_per_epoch"], hours, epochs, found["gigabytes"], where),
+            "Two batches ran. %s an epoch, %s for %d epochs; %.2f GB %s",
+            *(duration(found["seconds_per_epoch"]), duration(found["seconds"]), epochs, found["gigabytes"], where),
         )
         return
     _LOG.info("%s", trainer.evaluated())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gsnet.interface.options import OptionParser, positive_float, positive_int
+from gsnet.interface.options import OptionParser, not_negative_single, positive_float, positive_int
 
 
 def add_distillation_options(parser: OptionParser) -> None:
@@ -25,8 +25,8 @@ def add_distillation_options(parser: OptionParser) -> None:
     group.add_argument("--teacher_plainnet_struct_txt", type=Path, metavar="FILE", help="the same, in a file")
     group.add_argument("--teacher_use_se", action="store_true", help="a teacher with squeeze-and-excitation")
     group = parser.add_argument_group("distillation")
-    group.add_argument("--teacher_feature_weight", type=float, default=0.0, metavar="X", help="weight of its maps")
-    group.add_argument("--teacher_logit_weight", type=float, default=0.0, metavar="X", help="weight of its logits")
+    group.add_argument("--teacher_feature_weight", type=not_negative_single, default=0.0, metavar="X", help="its maps")
+    group.add_argument("--teacher_logit_weight", type=not_negative_single, default=0.0, metavar="X", help="its logits")
     group.add_argument(
         "--teacher_temperature", type=positive_float, default=1.0, metavar="X", help="softens both networks' logits"
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from gsnet.interface.options import InputError
+from gsnet.interface.words import duration
 from gsnet.training import checkpoints, record
 from gsnet.training.curves import Curves
 from gsnet.training.evaluation import Accuracy, evaluate
@@ -254,9 +255,9 @@ class Trainer:
         spent = self.status["training_elasped_time"] + self.status["validation_elasped_time"]
         left = spent / self.epoch * (self.settings.epochs - self.epoch)
         _LOG.info(
-            "epoch %d/%d loss %.4f val loss %.4f top-1 %.2f%% top-5 %.2f%%, best %.2f%%, %.0f images/s, %.2f h, %.2f h left",
+            "epoch %d/%d loss %.4f val loss %.4f top-1 %.2f%% top-5 %.2f%%, best %.2f%%, %.0f images/s, %s, %s left",
             *(self.epoch, self.settings.epochs, row["train_loss"], row["val_loss"], row["val_acc1"], row["val_acc5"]),
-            *(self.status["best_acc1"], row["images_per_second"], spent / 3600, left / 3600),
+            *(self.status["best_acc1"], row["images_per_second"], duration(spent), duration(left)),
         )
 
     @contextmanager

@@ -7,8 +7,7 @@ from torch import Tensor
 from torch.distributions import Beta
 from torch.nn import functional
 
-MIXUP_ALPHA = 0.2
-CUTMIX_ALPHA = 1.0
+from gsnet.training.usual import CUTMIX_ALPHA, MIXUP_ALPHA
 
 
 def smoothed_targets(labels: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -18,7 +19,8 @@ def build_network(options: Namespace, classes: int) -> nn.Module:
     """The network of --arch with its first weights. Raises InputError, StructureError."""
     if options.pretrained and options.weight_init != "None":
         raise InputError("--weight_init would overwrite the weights of --pretrained: use one of them")
-    network = load_model(
+    network = _made(
+        "--load_parameters_from",
         options.arch,
         num_classes=classes,
         pretrained=options.pretrained,
@@ -34,7 +36,8 @@ def build_network(options: Namespace, classes: int) -> nn.Module:
 
 def build_teacher(options: Namespace, classes: int) -> nn.Module:
     """The network of --teacher_arch with its weights. Raises InputError, StructureError."""
-    teacher = load_model(
+    teacher = _made(
+        "--teacher_load_parameters_from",
         options.teacher_arch,
         num_classes=classes,
         pretrained=options.teacher_pretrained,
@@ -43,6 +46,19 @@ def build_teacher(options: Namespace, classes: int) -> nn.Module:
     )
     _load(teacher, options.teacher_load_parameters_from, options.teacher_arch)
     return teacher
+
+
+def _made(other: str, *named: Any, **how: Any) -> nn.Module:
+    """`load_model`, whose errors name the option that this script has for weights of one's own, and none that it lacks."""
+    try:
+        return load_model(*named, **how)
+    except InputError as error:
+        said = str(error).replace(", name another copy with --weights FILE, or a mirror with --weights_url", "")
+        raise InputError(
+            said.replace("give a checkpoint with --weights FILE", f"give a checkpoint with {other} FILE instead")
+            if said == str(error)
+            else f"{said}, or begin with another copy by {other} FILE"
+        ) from error
 
 
 def _structure(text: str | None, file: Path | None) -> str | None:

@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import argparse
 import logging
+import textwrap
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gsnet.interface.options import OptionParser, not_negative, positive_float, positive_int, reading_processes
+from gsnet.interface.options import (
+    OptionParser,
+    not_negative,
+    not_negative_single,
+    positive_float,
+    positive_int,
+    positive_single,
+    reading_processes,
+    single,
+)
+from gsnet.training.usual import CUTMIX_ALPHA, ERASING, MIXUP_ALPHA, SMOOTHING
 from PlainNet import UNITS
 
 _LOG = logging.getLogger(__name__)
+_HELP_WIDTH = 100
 OPT_LEVELS = ("O0", "O1", "O2", "O3")
 DIST_MODES = ("cpu", "single", "ddp", "horovod", "apex")
 # Published options that stand for nothing now: how many values they take, and what does their work.
@@ -44,8 +56,10 @@ _WITHOUT_VALUE = ("--teacher_pretrained", "--ts_proj_no_relu", "--ts_proj_no_bn"
 class _Retired(argparse.Action):
     """Accepts a retired option and remembers its name for a warning."""
 
+    instead = ""
+
     def __call__(self, parser, namespace, values, option_string=None) -> None:  # type: ignore[no-untyped-def]
-        namespace.retired = [*namespace.retired, f"{option_string} has no effect: {self.help}"]
+        namespace.retired = [*namespace.retired, f"{option_string} has no effect: {self.instead}"]
 
 
 def parser(description: str) -> OptionParser:
@@ -68,9 +82,15 @@ def retire_distillation(parser: OptionParser) -> None:
 
 
 def _retire(parser: OptionParser, options: dict[str, tuple[int, str]]) -> None:
-    group = parser.add_argument_group("accepted and without effect")
+    """Accept options without effect: one line of the help names them all, and each is answered with what stands for it."""
     for name, (values, instead) in options.items():
-        group.add_argument(name, action=_Retired, nargs=values, dest="retired", default=argparse.SUPPRESS, help=instead)
+        action = parser.add_argument(
+            name, action=_Retired, nargs=values, dest="retired", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        action.instead = instead  # type: ignore[attr-defined]
+    names = [action.option_strings[0] for action in parser._actions if isinstance(action, _Retired)]
+    text = f"Accepted and without effect, as published command lines have them: {', '.join(names)}."
+    parser.epilog = textwrap.fill(text, _HELP_WIDTH, break_on_hyphens=False)
 
 
 def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
@@ -86,6 +106,17 @@ def true_or_false(text: str) -> bool:
     if text.lower() not in ("true", "false", "1", "0"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
     return text.lower() in ("true", "1")
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
 
 
 def stage_list(text: str) -> tuple[int, ...]:
@@ -113,8 +144,8 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--weight_init", default="None", metavar="NAME", help="custom, xavier, MSRAPrelu, stupid, 01, zero"
     )
-    group.add_argument("--bn_momentum", type=float, metavar="X", help="momentum of batch normalisation")
-    group.add_argument("--bn_eps", type=float, metavar="X", help="eps of batch normalisation")
+    group.add_argument("--bn_momentum", type=single, metavar="X", help="momentum of batch normalisation")
+    group.add_argument("--bn_eps", type=positive_single, metavar="X", help="eps of batch normalisation")
 
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
@@ -141,7 +172,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--input_image_crop", type=positive_float, default=0.875, metavar="X", help="share that tests keep"
     )
     group.add_argument("--auto_augment", action="store_true", help="AutoAugment's policies")
-    group.add_argument("--random_erase", action="store_true", help="random erasing")
+    _add_optional(group, "--random_erase", ERASING, share, "P", "erase part of an image with this probability")
     group.add_argument("--no_data_augment", action="store_true", help="train with images as they are")
     group.add_argument(
         "--dataloader_testing",
@@ -153,33 +184,54 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
 def _add_optimiser(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--epochs", type=positive_int, default=90, metavar="N", help="passes over the data")
     group.add_argument("--optimizer", default="sgd", metavar="NAME", help="sgd, adam, adamw, rmsprop, adadelta")
-    group.add_argument("--momentum", type=float, default=0.9, metavar="X", help="of sgd and rmsprop")
+    group.add_argument("--momentum", type=not_negative_single, default=0.9, metavar="X", help="of sgd and rmsprop")
     group.add_argument("--nesterov", action="store_true", help="Nesterov's momentum")
-    group.add_argument("--adadelta_rho", type=float, default=0.9, metavar="X", help="rho of adadelta")
-    group.add_argument("--adadelta_eps", type=float, default=1e-9, metavar="X", help="eps of adadelta")
+    group.add_argument("--adadelta_rho", type=not_negative_single, default=0.9, metavar="X", help="rho of adadelta")
+    group.add_argument("--adadelta_eps", type=positive_single, default=1e-9, metavar="X", help="eps of adadelta")
     group.add_argument(
-        "--wd", "--weight_decay", type=float, default=4e-5, metavar="X", help="decay of kernels and matrices"
+        "--wd",
+        "--weight_decay",
+        type=not_negative_single,
+        default=4e-5,
+        metavar="X",
+        help="decay of kernels and matrices",
     )
-    group.add_argument("--lr", type=positive_float, metavar="X", help="learning rate (default: by --lr_per_256)")
-    group.add_argument("--target_lr", type=float, metavar="X", help="learning rate at the end")
-    group.add_argument("--lr_per_256", type=float, default=0.1, metavar="X", help="learning rate of a batch of 256")
-    group.add_argument("--target_lr_per_256", type=float, default=0.0, metavar="X", help="the same at the end")
+    group.add_argument("--lr", type=positive_single, metavar="X", help="learning rate (default: by --lr_per_256)")
+    group.add_argument("--target_lr", type=not_negative_single, metavar="X", help="learning rate at the end")
+    group.add_argument(
+        "--lr_per_256", type=not_negative_single, default=0.1, metavar="X", help="the same for a batch of 256"
+    )
+    group.add_argument(
+        "--target_lr_per_256", type=not_negative_single, default=0.0, metavar="X", help="the same at the end"
+    )
     group.add_argument("--lr_mode", default="cosine", metavar="NAME", help="cosine, linear or stagedecay")
     group.add_argument("--lr_stage_list", type=stage_list, default=(), metavar="E,E", help="epochs that end a stage")
-    group.add_argument("--lr_stage_decay", type=float, default=0.1, metavar="X", help="factor of a stage")
+    group.add_argument("--lr_stage_decay", type=not_negative_single, default=0.1, metavar="X", help="factor of a stage")
     group.add_argument("--warmup", type=not_negative, default=0, metavar="N", help="epochs of rising learning rate")
     group.add_argument("--batches_per_allreduce", type=positive_int, default=1, metavar="N", help="batches of one step")
-    group.add_argument("--grad_clip", type=positive_float, metavar="X", help="bound of each gradient value")
-    group.add_argument("--grad_norm", type=positive_float, metavar="X", help="bound of the norm of all gradients")
+    group.add_argument("--grad_clip", type=positive_single, metavar="X", help="bound of each gradient value")
+    group.add_argument("--grad_norm", type=positive_single, metavar="X", help="bound of the norm of all gradients")
     group.add_argument(
-        "--ema", type=float, metavar="X", help="validate averaged weights; their decay rises to X over the first steps"
+        "--ema", type=single, metavar="X", help="validate averaged weights; their decay rises to X over the first steps"
+    )
+
+
+def _add_optional(
+    group: argparse._ArgumentGroup, name: str, usual: float, kind: Callable[[str], float], metavar: str, what: str
+) -> None:
+    """An option that is off without it, and has a usual value where it is given without one."""
+    text = f"{what}; {usual} where no number follows"
+    group.add_argument(
+        name, nargs="?", type=kind, const=usual, default=0.0, metavar=metavar, help=f"{text} (default: off)"
     )
 
 
 def _add_regularisation(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--label_smoothing", action="store_true", help="a tenth of the label goes to all classes")
-    group.add_argument("--mixup", action="store_true", help="blend pairs of images")
-    group.add_argument("--cutmix", action="store_true", help="paste rectangles of other images")
+    _add_optional(group, "--label_smoothing", SMOOTHING, share, "X", "share of the label that goes to all classes")
+    _add_optional(group, "--mixup", MIXUP_ALPHA, positive_float, "ALPHA", "blend pairs, shares from Beta(ALPHA, ALPHA)")
+    _add_optional(
+        group, "--cutmix", CUTMIX_ALPHA, positive_float, "ALPHA", "paste rectangles of others, shares likewise"
+    )
 
 
 def add_machine(group: argparse._ArgumentGroup) -> None:

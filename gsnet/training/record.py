@@ -27,8 +27,9 @@ def write_done(file: Path, status: dict[str, Any]) -> None:
 
 
 def draw_curves(folder: Path, history: list[dict[str, Any]]) -> None:
-    """Loss and accuracy over epochs, as curves.png."""
+    """Loss and accuracy over epochs, as curves.png; top-5 where there are more than five classes to be among."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
@@ -36,9 +37,10 @@ def draw_curves(folder: Path, history: list[dict[str, Any]]) -> None:
     for axes, names in ((losses, ("train_loss", "val_loss")), (accuracies, ("train_acc1", "val_acc1", "val_acc5"))):
         for name in names:
             values = [row[name] for row in history]
-            if None not in values:
-                axes.plot(epochs, values, label=name)
+            if None not in values and not (name == "val_acc5" and min(values) == 100):
+                axes.plot(epochs, values, label=name, marker="." if len(epochs) == 1 else None)
         axes.set(xlabel="epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     losses.set(ylabel="cross-entropy")

@@ -23,7 +23,8 @@ class Terminated(Exception):  # noqa: N818 - a state of affairs, not a programmi
 class TrainingSettings:
     """One training.
 
-    smoothing: share of the label that goes to all classes; grad_clip and grad_norm: bounds of each gradient value and of
+    smoothing: share of the label that goes to all classes; mixup and cutmix: parameter of the Beta distribution of shares, 0
+    without; grad_clip and grad_norm: bounds of each gradient value and of
     the norm of all. accumulate: parts that a batch is computed in. ema: decay of averaged weights, which are then the ones
     that are validated. amp: mixed precision (float16 on a GPU, bfloat16 on a CPU). fp16_allreduce: gradients
     travel between processes in float16. save_freq in epochs, print_freq in
@@ -34,8 +35,8 @@ class TrainingSettings:
     optimiser: OptimiserSettings
     classes: int
     smoothing: float = 0.0
-    mixup: bool = False
-    cutmix: bool = False
+    mixup: float = 0.0
+    cutmix: float = 0.0
     grad_clip: float | None = None
     grad_norm: float | None = None
     accumulate: int = 1
@@ -62,4 +63,4 @@ class TrainingSettings:
     @property
     def mixes(self) -> bool:
         """Whether images are mixed, so that there is no single right class to count."""
-        return self.mixup or self.cutmix
+        return self.mixup > 0 or self.cutmix > 0

@@ -96,10 +96,10 @@ class Stepper:
         s = self.settings
         targets = smoothed_targets(labels, s.classes, s.smoothing)
         if s.mixup and s.cutmix:
-            return (mixup if torch.rand(()) < 0.5 else cutmix)(images, targets)
+            return mixup(images, targets, s.mixup) if torch.rand(()) < 0.5 else cutmix(images, targets, s.cutmix)
         if s.mixup:
-            return mixup(images, targets)
-        return cutmix(images, targets) if s.cutmix else (images, targets)
+            return mixup(images, targets, s.mixup)
+        return cutmix(images, targets, s.cutmix) if s.cutmix else (images, targets)
 
     def _backward(self, images: Tensor, targets: Any, labels: Any, place: Place, total: int, last: bool) -> Tensor:
         with nullcontext() if last else self.coupling.accumulating(self.coupled):

@@ -86,5 +86,9 @@ def draw_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None:
     if len(names) <= _NAMED:
         axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
         axes.set_yticks(range(len(names)), names)
+        for row, counts in enumerate(confusion.tolist()):
+            for column, count in enumerate(counts):
+                colour = "black" if shares[row, column] > 0.6 else "white"
+                axes.text(column, row, f"{int(count)}", ha="center", va="center", color=colour, fontsize=8)
     with written_whole(file, "wb") as stream:
         figure.savefig(stream, format="png", dpi=120)
