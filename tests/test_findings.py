@@ -1,0 +1,57 @@
+"""findings/: every script has the form that its folder promises, and what would hurt a user here is handled."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gsnet.detection.coco_evaluation import evaluate_coco
+from gsnet.detection.coco_format import read_coco
+from gsnet.detection.scene import ImageResults
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = sorted((ROOT / "findings").glob("*.sh"))
+SHELLCHECK = shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or shutil.which("shellcheck")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_finding_states_what_was_seen_and_stands_alone(script):
+    text = script.read_text()
+    head, body = text.split("\nset -euo pipefail\n")
+    last = re.search(r"^# Last line: (as described: .+)$", head, re.MULTILINE)
+    assert last and "# Expected: " in head and "# Seen: " in head
+    assert max(map(len, text.splitlines())) <= 135
+    # Its own folder, which goes at the end; pinned packages; nothing of this toolkit.
+    assert "$(mktemp -d)" in text and "trap 'rm -rf \"$folder\"' EXIT" in text
+    installed = re.findall(r" install ((?:[^\n]*\\\n)*[^\n]*)", body)
+    packages = [word for line in installed for word in line.split() if not word.startswith(("-", "\\", '"'))]
+    assert packages and all("==" in package for package in packages)
+    assert not re.search(r"gsnet|PlainNet|Masternet", text)
+
+
+def test_every_finding_has_a_row():
+    rows = re.findall(r"^\| \[(\w+)\]\((\w+)\.sh\) \|", (ROOT / "findings/README.md").read_text(), re.MULTILINE)
+    assert all(name == file for name, file in rows)
+    assert sorted(name for name, _ in rows) == [script.stem for script in SCRIPTS]
+
+
+@pytest.mark.skipif(not SHELLCHECK, reason="shellcheck is not installed")
+def test_shellcheck():
+    result = subprocess.run([SHELLCHECK, *map(str, SCRIPTS)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_ground_truth_may_number_its_annotations_from_zero(tmp_path):
+    boxes = [[0, 0, 10, 10], [20, 20, 10, 10]]
+    rows = [{"id": i, "image_id": 1, "category_id": 1, "bbox": box, "area": 100} for i, box in enumerate(boxes)]
+    content = {"images": [{"id": 1, "width": 64, "height": 64, "file_name": "1.jpg"}], "annotations": rows}
+    (tmp_path / "truth.json").write_text(json.dumps(content | {"categories": [{"id": 1, "name": "car"}]}))
+    found = ImageResults(np.array(boxes, dtype=float), np.array([0.9, 0.8]), np.array([0, 0]))
+    result = evaluate_coco(read_coco(tmp_path / "truth.json"), [found])
+    # pycocotools on the file as it is: 25.2.
+    assert result.figures["AP"] == pytest.approx(100)
