@@ -26,9 +26,9 @@ import cv2
 import numpy as np
 
 from gsnet.detection.coco_format import to_coco
-from gsnet.detection.other_formats import read_voc
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import Scene, SceneSet
+from gsnet.detection.voc_format import read_voc
 from gsnet.interface.files import write_text
 
 ROOT = Path(__file__).parent.parent

@@ -13,17 +13,21 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from gsnet.detection.augmentation import Augmentation, Sample, placed
 from gsnet.detection.coco_format import read_coco, to_coco
 from gsnet.detection.data_set import LoadingSettings, collated, detection_evaluation_loader, detection_training_loader
 from gsnet.detection.data_sets import read_data_set
-from gsnet.detection.data_statistics import as_text, draw, statistics
-from gsnet.detection.other_formats import UAVDT_CLASSES, read_uavdt, read_yolo
+from gsnet.detection.data_statistics import as_text, statistics
 from gsnet.detection.preprocessing import Placement, Preprocessing, moved, moved_back, warped
-from gsnet.detection.scene import Scene, corners, usable, with_others_as_regions
+from gsnet.detection.scene import Scene, SceneSet, corners, usable, with_others_as_regions
+from gsnet.detection.statistics_picture import draw, picture_of
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
+from gsnet.detection.uavdt_format import UAVDT_CLASSES, read_uavdt
 from gsnet.detection.visdrone_format import FormatError, read_annotation, read_visdrone, sanity
+from gsnet.detection.yolo_format import read_yolo
 from gsnet.interface.options import InputError
 
 ROOT = Path(__file__).parent.parent
@@ -108,8 +112,8 @@ def test_a_missing_half_of_a_pair_is_named(split):
         read_visdrone(split)
     (split / "images" / "0000009_z.jpg").write_text("no image")
     (split / "annotations" / "0000002_b.txt").write_text("")
-    with pytest.raises(InputError, match="no image that can be read"):
-        read_visdrone(split)
+    with pytest.raises(InputError, match=r"One image cannot be read: .*0000009_z\.jpg"):
+        read_data_set(split)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +143,7 @@ def test_conversion_to_coco(split, regions, annotations, crowds):
     assert all(row["area"] == row["bbox"][2] * row["bbox"][3] > 0 for row in content["annotations"])
     report = json.loads(done.stdout)
     assert report["dropped"]["boxes without an area"] == report["dropped"]["objects of no class"] == 1
-    assert "0000001_a.txt: 1 boxes without an area" in done.stderr
+    assert "0000001_a: 1 boxes without an area" in done.stderr
 
 
 def test_coco_gives_back_what_was_written(split):
@@ -273,6 +277,28 @@ def test_statistics_and_their_picture(tmp_path, split):
     assert figures["repeated_images"] == [["0000001_a", "0000002_b"]]
     draw(read_visdrone(split), tmp_path / "stats.png")
     assert cv2.imread(str(tmp_path / "stats.png")).shape[1] > 1000
+
+
+@pytest.mark.parametrize(("classes", "side"), [(1, 900.0), (10, 3.0), (200, 40.0)])
+def test_nothing_in_the_picture_of_statistics_runs_off(classes, side):
+    names = tuple(f"{'a class with a very long name ' * (i % 3 + 1)}{i}" for i in range(classes))
+    labels = np.arange(3000) % classes
+    boxes = np.tile(np.array([[1.0, 1, side, side]]), (3000, 1))
+    scene = Scene("a", None, 1000, 1000, boxes, labels, np.zeros(3000, dtype=bool))
+    nothing = replace(scene.chosen(np.zeros(3000, dtype=bool)), name="b")
+    figure = picture_of(SceneSet(names, tuple(range(classes)), (scene, nothing)))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    width, height = figure.bbox.size
+    # Matplotlib keeps ticks beyond the ends of an axis, which it does not draw.
+    unseen = set()
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        unseen |= {t.label1 for t in (*axis.majorTicks, *axis.minorTicks) if not low <= t.get_loc() <= high}
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text() and text not in unseen:
+            box = text.get_window_extent()
+            assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text.get_text()
 
 
 # What training sees

@@ -1,6 +1,8 @@
 """From a network's predictions to result files: coordinates, tiles, drawing, pictures and videos."""
 
 import json
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -195,6 +197,38 @@ def test_pictures_and_videos(scenes, checkpoint, tmp_path, run_script):
     names = sorted(file.name for file in (out / "results").iterdir())
     assert names == [f"{image.stem}.txt", *(f"flight_{i:07d}.txt" for i in (1, 2, 3))]
     assert cv2.imread(str(out / f"{image.stem}.png")) is not None
+
+
+def test_pictures_are_upright_and_broken_ones_are_named(checkpoint, tmp_path, run_script):
+    for name in ("exif_orientation_6", "truncated"):
+        shutil.copy(Path(__file__).parent / "detection_inputs" / f"{name}.jpg", tmp_path)
+    out = tmp_path / "out"
+    command = ("--weights", checkpoint, "--predict", tmp_path, "--save_dir", out, "--json")
+    done = run_script(*command)
+    assert done.returncode == 2 and "truncated.jpg" in done.err and "--skip_broken 1" in done.err
+    done = run_script(*command, "--skip_broken", 1)
+    assert done.returncode == 0 and "Left out as broken" in done.err and "truncated.jpg" in done.err
+    assert list(json.loads(done.out)["predicted"]) == [str(tmp_path / "exif_orientation_6.jpg")]
+    height, width = cv2.imread(str(out / "exif_orientation_6.png")).shape[:2]
+    # A legend may stand below the picture, which is 40 pixels high.
+    assert width == 32 and height >= 40
+
+
+def test_a_split_of_fewer_classes_is_scored_by_name(checkpoint, tmp_path, run_script):
+    for split in ("train", "val"):
+        for kind, name, content in (("images", "a.png", None), ("labels", "a.txt", "1 .5 .5 .2 .2")):
+            (tmp_path / kind / split).mkdir(parents=True)
+            file = tmp_path / kind / split / name
+            cv2.imwrite(str(file), np.zeros((48, 64, 3), np.uint8)) if content is None else file.write_text(content)
+    (tmp_path / "classes.txt").write_text("bus\ncar\n")
+    command = ("--weights", checkpoint, "--data_dir", tmp_path, "--workers", 0, "--protocol", "visdrone", "--json")
+    done = run_script(*command)
+    assert done.returncode == 0, done.err
+    classes = json.loads(done.out)["classes"]
+    assert list(classes) == list(CLASS_NAMES) and classes["car"]["objects"] == 1 and classes["bus"]["objects"] == 0
+    assert "there is nothing to take for --split test" in run_script(*command, "--split", "test").err
+    (tmp_path / "classes.txt").write_text("bus\nzeppelin\n")
+    assert "classes that training does not know: zeppelin" in run_script(*command).err
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from torch import nn
 from gsnet.interface.running import run
 from gsnet.commands import train_detection as script
 from gsnet.detection.checkpoint import load_detector
+from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.detector import Detector
 from gsnet.detection.schedule import DetectionSchedule, RampedAverage, new_weight_fraction
 from gsnet.detection.settings import DetectorSettings
@@ -221,3 +223,51 @@ def test_a_dry_run_and_a_configuration_that_says_what_was_asked(tmp_path, scenes
     assert not (tmp_path / "dry").exists() and "h for 3 epochs" in capsys.readouterr().err
     assert script.main(arguments(tmp_path / "wet", scenes, "--epochs", 1)) == 0
     assert json.loads((tmp_path / "wet/config.json").read_text())["options"]["unit"] == "deployed"
+
+
+def test_the_log_says_what_its_figures_are(tmp_path, scenes, caplog):
+    """No accuracy of positives, no best before anything was measured, and on which images it was measured."""
+    with caplog.at_level("INFO"):
+        more = ("--val_interval", 2, "--epochs", 2, "--print_freq", 1)
+        assert script.main(arguments(tmp_path, scenes, *more)) == 0
+    log = (tmp_path / "train_detection.log").read_text()
+    steps = [line for line in log.splitlines() if " step " in line]
+    assert steps and all(" positives " in line and "top-1" not in line for line in steps)
+    first, last = (line for line in log.splitlines() if line.startswith(("epoch 1/2 loss", "epoch 2/2 loss")))
+    assert "best AP" not in first and "best AP" in last
+    assert "has no validation split: validation is on the training images" in log
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """A YOLO folder with training and validation images, the latter of one class alone, and a truncated image."""
+    folder = tmp_path_factory.mktemp("people")
+    data = read_data_set(
+        write_synthetic(folder / "drawn", SyntheticSettings(images=8, width=128, height=96, classes=2))
+    )
+    for i, scene in enumerate(data.scenes):
+        split = "val" if i > 5 else "train"
+        for kind in ("images", "labels"):
+            (folder / kind / split).mkdir(parents=True, exist_ok=True)
+        scene.image.rename(folder / "images" / split / f"{i}.jpg")
+        centres, sides = scene.boxes[:, :2] + scene.boxes[:, 2:] / 2, scene.boxes[:, 2:]
+        boxes = np.concatenate([centres, sides], axis=1) / [128, 96, 128, 96]
+        rows = [
+            f"{label if split == 'train' else 0} " + " ".join(map(str, box))
+            for label, box in zip(scene.labels, boxes, strict=True)
+        ]
+        (folder / "labels" / split / f"{i}.txt").write_text("\n".join(rows))
+    (folder / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [car, bus]")
+    whole = (folder / "images/train/5.jpg").read_bytes()
+    (folder / "images/train/broken.jpg").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+def test_splits_and_broken_images(tmp_path, people, capsys):
+    assert run(lambda: script.main(arguments(tmp_path, people / "data.yaml", "--epochs", 1))) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "One image cannot be read" in said and "broken.jpg" in said and "--skip_broken 1" in said
+    assert not (tmp_path / "log.csv").exists()
+    assert script.main(arguments(tmp_path, people, "--epochs", 1, "--skip_broken", 1, "--evaluate_only")) == 0
+    said = capsys.readouterr().err
+    assert "on 2 images" in said and "Left out as broken, 1 of 9 images" in said

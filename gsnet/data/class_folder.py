@@ -10,15 +10,8 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes
 from torchvision.transforms import v2
 
+from gsnet.data.broken import BrokenImageError
 from gsnet.interface.options import InputError, named_few
-
-
-class BrokenImageError(InputError):
-    """A picture that cannot be read; the sentence names its file."""
-
-    def __init__(self, message: str) -> None:
-        # A reading process hands its error on with a traceback before it: what is said stands at the end.
-        super().__init__(message.rsplit("BrokenImageError: ", 1)[-1].strip())
 
 
 def read_picture(file: str | Path) -> Image.Image:

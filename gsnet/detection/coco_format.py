@@ -6,112 +6,155 @@ additional key `ignored_regions`, [{"image_id": 1, "bbox": [x, y, w, h]}].
 
 from __future__ import annotations
 
-import json
-import math
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from gsnet.detection.scene import ImageResults, Scene, SceneSet, usable
+from gsnet.detection.coco_entries import (
+    Ids,
+    box_of,
+    category_ids,
+    check_once,
+    crowd_of,
+    path_of,
+    read_entries,
+    read_json,
+    side_of,
+)
+from gsnet.detection.image_files import read_header
+from gsnet.detection.scene import (
+    ImageResults,
+    Scene,
+    SceneSet,
+    built,
+    distinct_names,
+    relative_names,
+    result_names,
+    usable,
+)
 from gsnet.detection.visdrone_evaluation import outside_regions, region_integral
 from gsnet.interface.options import InputError
 
 REGIONS = ("discard", "crowd", "drop")
-_KEYS = {"images": ("id", "width", "height", "file_name"), "annotations": ("id", "image_id", "category_id", "bbox")}
 
 
-def read_coco(file: Path, images: Path | None = None) -> SceneSet:
+def read_coco(file: Path, images: Path | Sequence[Path] | None = None) -> SceneSet:
     """A data set in COCO's JSON; labels count the categories in the order of their ids.
 
-    images: the folder that the file names are relative to; without it no image is looked for. iscrowd becomes an ignored
-    object, `ignored_regions` become regions. Raises InputError, which names file, entry and rule.
+    images: the folder that the file names are relative to, or several, of which the first that has the image counts; without
+    any, no image is looked for. Images are told apart by their paths. An image without width or height in the file is asked
+    itself. iscrowd becomes an ignored object, `ignored_regions` become regions. Raises InputError, which names file, entry
+    and rule.
     """
-    content = _loaded(file)
-    categories = sorted(content["categories"], key=lambda category: category["id"])
-    labels = {category["id"]: label for label, category in enumerate(categories)}
-    rows = _by_image(file, content, labels)
-    regions = defaultdict(list)
-    for entry in content.get("ignored_regions", []):
-        regions[entry["image_id"]].append(_box(file, "ignored_regions", entry))
-    scenes = tuple(
-        _scene(image, rows[image["id"]], regions[image["id"]], images, labels) for image in content["images"]
-    )
-    names = Counter(scene.name for scene in scenes)
-    repeated = [name for name, count in names.items() if count > 1]
-    if repeated:
-        raise InputError(
-            f"{file}: images: two files have the name {repeated[0]!r}, so that results could not tell them apart"
-        )
-    return SceneSet(tuple(str(category["name"]) for category in categories), tuple(labels), scenes)
+    lists = read_entries(file)
+    numbers = category_ids(file, lists["categories"])
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    ids = tuple(numbers[place] for place in order)
+    names = distinct_names([str(lists["categories"][place]["name"]) for place in order], ids, file)
+    rows, regions = _by_image(file, lists, dict(zip(order, range(len(order)), strict=True)))
+    paths = [path_of(file, number, image) for number, image in enumerate(lists["images"])]
+    found = _found(file, paths, images)
+    called = _names(file, paths)
+
+    def scene(number: int) -> Scene:
+        width, height = _size(file, number, lists["images"][number], found[number])
+        return _scene(called[number], found[number], width, height, rows[number], regions[number])
+
+    scenes, broken = built(range(len(paths)), scene)
+    return SceneSet(names, ids, scenes, broken)
 
 
-def _loaded(file: Path) -> dict[str, Any]:
+def _names(file: Path, paths: Sequence[PurePosixPath]) -> list[str]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{file} is no JSON file ({error})") from error
-    if not isinstance(content, dict) or not all(
-        isinstance(content.get(key), list) for key in ("images", "annotations", "categories")
-    ):
-        raise InputError(f"{file} has no lists `images`, `annotations` and `categories` as a COCO data set has")
-    for name, keys in (*_KEYS.items(), ("categories", ("id", "name"))):
-        for number, entry in enumerate(content[name]):
-            missing = [key for key in keys if not isinstance(entry, dict) or key not in entry]
-            if missing and missing != ["id"]:
-                raise InputError(f"{file}: {name}[{number}] has no {missing[-1]!r}")
-    return content
+        return result_names(paths)
+    except InputError as error:
+        raise InputError(f"{file}: images: {error}") from error
 
 
-def _by_image(file: Path, content: dict[str, Any], labels: dict[int, int]) -> dict[Any, list[dict]]:
-    known = {image.get("id") for image in content["images"]}
-    rows: dict[Any, list[dict]] = defaultdict(list)
-    for number, entry in enumerate(content["annotations"]):
+def _by_image(file: Path, lists: dict[str, list], labels: dict[int, int]) -> tuple[list[list[dict]], list[list]]:
+    """Annotations, with box, label and crowd checked, and regions of each image; labels: by the place of the category."""
+    images, categories = Ids(file, "images", lists["images"], "file_name"), Ids(file, "categories", lists["categories"])
+    check_once(file, lists["annotations"])
+    rows: list[list[dict]] = [[] for _ in lists["images"]]
+    regions: list[list] = [[] for _ in lists["images"]]
+    for number, entry in enumerate(lists["annotations"]):
         place = f"annotations[{number}]"
-        if entry["image_id"] not in known:
+        image, category = images.place(entry["image_id"]), categories.place(entry["category_id"])
+        if image is None:
             raise InputError(f"{file}: {place}: there is no image with the id {entry['image_id']}")
-        if entry["category_id"] not in labels:
+        if category is None:
             raise InputError(f"{file}: {place}: there is no category with the id {entry['category_id']}")
-        rows[entry["image_id"]].append({**entry, "bbox": _box(file, place, entry)})
-    return rows
+        checked = {"bbox": box_of(file, place, entry), "iscrowd": crowd_of(file, place, entry)}
+        rows[image].append({**entry, **checked, "label": labels[category]})
+    for number, entry in enumerate(lists["ignored_regions"]):
+        place = f"ignored_regions[{number}]"
+        image = images.place(entry["image_id"])
+        if image is None:
+            raise InputError(f"{file}: {place}: there is no image with the id {entry['image_id']}")
+        regions[image].append(box_of(file, place, entry))
+    return rows, regions
 
 
-def _box(file: Path, place: str, entry: dict[str, Any]) -> list[float]:
-    box = entry.get("bbox")
-    if (
-        not isinstance(box, list)
-        or len(box) != 4
-        or not all(isinstance(value, int | float) and math.isfinite(value) for value in box)
-    ):
-        raise InputError(f"{file}: {place}: bbox is a list of four numbers [left, top, width, height]")
-    return box
+def _found(file: Path, paths: Sequence[PurePosixPath], images: Path | Sequence[Path] | None) -> list[Path | None]:
+    """The image of every path. Raises InputError where two paths lead to one image."""
+    if images is None:
+        return [None] * len(paths)
+    folders = [images] if isinstance(images, Path) else list(images)
+    found = [_file(folders, path) for path in paths]
+    owners: dict[Path, PurePosixPath] = {}
+    for place, path in zip(found, paths, strict=True):
+        if place in owners:
+            raise InputError(
+                f"{file}: images: of {owners[place]} and {path} only one image was found, {place}: "
+                "name the folder that these paths begin in"
+            )
+        owners[place] = path
+    return list(found)
 
 
-def _scene(image: dict, rows: list[dict], regions: list, folder: Path | None, labels: dict[int, int]) -> Scene:
-    name = Path(image["file_name"])
+def _file(folders: Sequence[Path], path: PurePosixPath) -> Path:
+    """The image below one of the folders, by the path in the JSON or, where that begins elsewhere, as on another machine, by
+    as much of its end as is there, at least the bare name."""
+    for begin in range(len(path.parts)):
+        for folder in folders:
+            place = folder.joinpath(*path.parts[begin:])
+            if place.is_file():
+                return place
+    return folders[0].joinpath(*path.parts)
+
+
+def _size(file: Path, number: int, image: dict[str, Any], found: Path | None) -> tuple[int, int]:
+    width, height = (side_of(file, number, image, side) for side in ("width", "height"))
+    if width and height:
+        return width, height
+    if found is None or not found.is_file():
+        missing = "height" if width else "width"
+        raise InputError(
+            f"{file}: images[{number}] ({image['file_name']}) has no {missing}, and the image was not found that would say it"
+        )
+    return read_header(found).upright
+
+
+def _scene(name: str, image: Path | None, width: int, height: int, rows: list[dict], regions: list) -> Scene:
     return Scene(
-        name=name.stem,
-        image=None if folder is None else _file(folder, name),
-        width=int(image["width"]),
-        height=int(image["height"]),
+        name=name,
+        image=image,
+        width=width,
+        height=height,
         boxes=np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4),
-        labels=np.array([labels[row["category_id"]] for row in rows], dtype=np.int64),
-        ignored=np.array([bool(row.get("iscrowd", 0)) for row in rows], dtype=bool),
+        labels=np.array([row["label"] for row in rows], dtype=np.int64),
+        ignored=np.array([row["iscrowd"] for row in rows], dtype=bool),
         regions=np.array(regions, dtype=np.float64).reshape(-1, 4),
         truncation=_extra(rows, "truncation"),
         occlusion=_extra(rows, "occlusion"),
     )
 
 
-def _file(folder: Path, name: Path) -> Path:
-    """The image below its folder, by the path in the JSON or, where that repeats the folder, by its bare name."""
-    return folder / name.name if not (folder / name).is_file() and (folder / name.name).is_file() else folder / name
-
-
 def _extra(rows: list[dict], key: str) -> np.ndarray | None:
-    if not all(key in row for row in rows):
+    if not all(isinstance(row.get(key), int | float) for row in rows):
         return None
     return np.array([int(row[key]) for row in rows], dtype=np.int64)
 
@@ -128,8 +171,7 @@ def to_coco(data: SceneSet, regions: str = "discard", dropped: Counter[str] | No
     content["categories"] = [
         {"id": i, "name": name} for i, name in zip(data.category_ids, data.class_names, strict=True)
     ]
-    for image_id, scene in enumerate(data.scenes, start=1):
-        file_name = scene.name if scene.image is None else scene.image.name
+    for image_id, (scene, file_name) in enumerate(zip(data.scenes, _file_names(data), strict=True), start=1):
         content["images"].append({"id": image_id, "width": scene.width, "height": scene.height, "file_name": file_name})
         dropped["objects of no class"] += len(scene.others)
         scene = usable(_outside(scene, dropped) if regions == "drop" else scene, dropped)
@@ -137,6 +179,14 @@ def to_coco(data: SceneSet, regions: str = "discard", dropped: Counter[str] | No
         for row in _annotations(scene, data.category_ids, crowded=regions == "crowd"):
             content["annotations"].append({"id": len(content["annotations"]) + 1, "image_id": image_id, **row})
     return content
+
+
+def _file_names(data: SceneSet) -> list[str]:
+    """Bare names of images in one folder, paths below the folder that they share of those in several."""
+    files = [scene.image for scene in data.scenes if scene.image is not None]
+    if len(files) < len(data):
+        return [scene.name if scene.image is None else scene.image.name for scene in data.scenes]
+    return relative_names(files)
 
 
 def _outside(scene: Scene, dropped: Counter[str]) -> Scene:
@@ -188,22 +238,20 @@ def read_coco_results(file: Path, data: SceneSet, content: dict[str, Any]) -> li
 
     Raises InputError where the file is no such list, or an image or a category is unknown.
     """
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{file} is no JSON file ({error})") from error
+    entries = read_json(file)
     if not isinstance(entries, list):
         raise InputError(f"{file} is no list of results")
-    places = {image["id"]: place for place, image in enumerate(content["images"])}
+    images = Ids(file, "images", content["images"])
+    categories = Ids(file, "categories", [{"id": number} for number in data.category_ids])
     rows: list[list[tuple]] = [[] for _ in data.scenes]
     for number, entry in enumerate(entries):
         place = f"entry {number}"
         if not isinstance(entry, dict) or not isinstance(entry.get("score"), (int, float)):
             raise InputError(f"{file}: {place}: a result has image_id, category_id, bbox and score")
-        if entry.get("image_id") not in places or entry.get("category_id") not in data.category_ids:
+        image, label = images.place(entry.get("image_id")), categories.place(entry.get("category_id"))
+        if image is None or label is None:
             raise InputError(f"{file}: {place}: its image or its category is not in the ground truth")
-        label = data.category_ids.index(entry["category_id"])
-        rows[places[entry["image_id"]]].append((_box(file, place, entry), entry["score"], label))
+        rows[image].append((box_of(file, place, entry), entry["score"], label))
     return [_results(found) for found in rows]
 
 

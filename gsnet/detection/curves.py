@@ -11,6 +11,7 @@ from gsnet.interface.files import written_whole
 def draw_curves(folder: Path, history: list[dict[str, Any]]) -> None:
     """Loss, and AP and AP50 of the epochs that were validated, as curves.png in a results folder."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     losses, precisions = figure.subplots(1, 2)
@@ -23,5 +24,7 @@ def draw_curves(folder: Path, history: list[dict[str, Any]]) -> None:
     precisions.legend()
     for axes in (losses, precisions):
         axes.grid(alpha=0.3)
+        # There is no half of an epoch.
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     with written_whole(folder / "curves.png", "wb") as stream:
         figure.savefig(stream, format="png", dpi=110)

@@ -62,7 +62,7 @@ class _Images:
         scene = self.scenes[index]
         if scene.image is None:
             raise InputError(f"The data set names no image file for {scene.name}")
-        image = read_image(scene.image)
+        image = read_image(scene.image, (scene.width, scene.height))
         if image.shape[:2] != (scene.height, scene.width):
             raise InputError(
                 f"{scene.image} has {image.shape[1]} x {image.shape[0]} pixels, "

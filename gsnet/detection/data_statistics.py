@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gsnet.detection.scene import SceneSet
 from gsnet.detection.visdrone_evaluation import outside_regions, region_integral
 from gsnet.detection.visdrone_format import sanity
-from gsnet.interface.files import written_whole
-from gsnet.interface.options import InputError
+from gsnet.interface.options import InputError, named_few
 
 # COCO's buckets by area in pixels of the original image.
 SMALL, MEDIUM = 32**2, 96**2
@@ -53,6 +50,9 @@ def statistics(data: SceneSet) -> dict[str, Any]:
         "occlusion": _shares([scene.occlusion for scene in data.scenes]),
         "faults": dict(faults),
         "repeated_images": repeated_images(data),
+        "broken_images": {str(error.file): error.reason for error in data.broken},
+        "annotations_without_image": [str(file) for file in data.stray],
+        "images_without_annotations": [str(file) for file in data.unlabelled],
     }
 
 
@@ -114,43 +114,9 @@ def as_text(figures: dict[str, Any]) -> str:
         if figures[name]:
             lines.append(f"{name}: " + ", ".join(f"level {level}: {count}" for level, count in figures[name].items()))
     lines += [f"{kind}: {count}" for kind, count in figures["faults"].items() if count]
+    for name in ("annotations_without_image", "images_without_annotations"):
+        if figures[name]:
+            lines.append(f"{name.replace('_', ' ')}: {len(figures[name])} ({named_few(figures[name])})")
+    lines += [f"broken image: {file} ({reason})" for file, reason in figures["broken_images"].items()]
     lines += ["the same image: " + ", ".join(names) for names in figures["repeated_images"]]
     return "\n".join(lines)
-
-
-def draw(data: SceneSet, file: Path) -> None:
-    """A picture of classes, sides of objects, objects per image, and widths against heights."""
-    boxes = np.concatenate([scene.boxes for scene in data.scenes])
-    labels = np.concatenate([scene.labels for scene in data.scenes])
-    figure = Figure(figsize=(12, 8), layout="constrained")
-    classes, sides, images, shapes = figure.subplots(2, 2).flat
-    _draw_classes(classes, data, labels)
-    positive = boxes[(boxes[:, 2:] > 0).all(axis=1)]
-    _draw_sides(sides, np.sqrt(positive[:, 2] * positive[:, 3]))
-    images.hist([len(scene.labels) for scene in data.scenes], bins=40, color="#4477aa")
-    images.set(xlabel="objects in an image", ylabel="images", title=f"{len(data)} images")
-    if len(positive):
-        shapes.hexbin(positive[:, 2], positive[:, 3], xscale="log", yscale="log", gridsize=40, bins="log", mincnt=1)
-    shapes.set(xlabel="width, pixels", ylabel="height, pixels", title="shapes of the boxes")
-    with written_whole(file, "wb") as stream:
-        figure.savefig(stream, format="png", dpi=110)
-
-
-def _draw_classes(axes: Axes, data: SceneSet, labels: np.ndarray) -> None:
-    counts = np.bincount(labels, minlength=len(data.class_names))
-    bars = axes.barh(range(len(counts)), counts, color="#4477aa")
-    axes.bar_label(bars, padding=3, fontsize=8)
-    axes.set_yticks(range(len(counts)), data.class_names)
-    axes.invert_yaxis()
-    axes.margins(x=0.15)
-    axes.set(xlabel="boxes", title=f"{len(labels)} boxes")
-
-
-def _draw_sides(axes: Axes, sides: np.ndarray) -> None:
-    if len(sides):
-        axes.hist(sides, bins=np.geomspace(max(1, sides.min()), max(2, sides.max() + 1), 40).tolist(), color="#4477aa")
-    axes.set_xscale("log")
-    for side, name in ((32, "small | medium"), (96, "medium | large")):
-        axes.axvline(side, color="#aa3377", linestyle="--", linewidth=1)
-        axes.text(side, axes.get_ylim()[1], name, color="#aa3377", fontsize=8, ha="center", va="bottom")
-    axes.set(xlabel="side of a square of the box's area, pixels", ylabel="boxes")

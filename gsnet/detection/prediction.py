@@ -13,10 +13,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from gsnet.data.broken import BrokenImageError
 from gsnet.detection.drawing import drawn, write_png
+from gsnet.detection.image_check import report_broken
+from gsnet.detection.image_files import IMAGE_SUFFIXES
 from gsnet.detection.inference import Finder
 from gsnet.detection.preprocessing import read_image
-from gsnet.detection.scene import IMAGE_SUFFIXES, ImageResults
+from gsnet.detection.scene import ImageResults
 from gsnet.detection.visdrone_format import write_results
 from gsnet.interface.options import InputError
 
@@ -49,11 +52,18 @@ def media_of(paths: Sequence[Path]) -> list[Path]:
 
 
 def predict_media(
-    finder: Finder, media: Sequence[Path], folder: Path, tile: int | None, overlap: float, threshold: float
+    finder: Finder,
+    media: Sequence[Path],
+    folder: Path,
+    tile: int | None,
+    overlap: float,
+    threshold: float,
+    skip_broken: int = 0,
 ) -> dict[str, int]:
     """Detections of every file into a folder: NAME.png or NAME.mp4 drawn, results/NAME.txt in VisDrone's columns.
 
-    A video has a result file a frame, results/NAME_0000001.txt. Returns the number of detections drawn, by file.
+    A video has a result file a frame, results/NAME_0000001.txt. Returns the number of detections drawn, by file; up to
+    skip_broken images that cannot be read are left out, which the log says. Raises BrokenImageError where there are more.
     """
     (folder / "results").mkdir(parents=True, exist_ok=True)
     categories = tuple(range(1, len(finder.settings.classes) + 1))
@@ -64,11 +74,19 @@ def predict_media(
         return found
 
     counts = {}
+    unreadable: list[BrokenImageError] = []
     for file in tqdm(media, disable=not sys.stderr.isatty() or len(media) == 1, desc="files", leave=False):
         if file.suffix.lower() in VIDEO_SUFFIXES:
             counts[str(file)] = _predict_video(file, folder, look, finder.settings.classes, threshold)
             continue
-        image = read_image(file)
+        try:
+            image = read_image(file)
+        except BrokenImageError as error:
+            unreadable.append(error)
+            if len(unreadable) > skip_broken:
+                report_broken(unreadable, len(media), skip_broken)
+            _LOG.warning("Left out as broken: %s", error)
+            continue
         found = look(image, file.stem)
         write_png(folder / f"{file.stem}.png", drawn(image, found, finder.settings.classes, threshold))
         counts[str(file)] = int((found.scores >= threshold).sum())

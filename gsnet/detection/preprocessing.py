@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from gsnet.detection.image_files import broken, check_whole, header_of, turned
 from gsnet.interface.options import InputError
 
 CHANNEL_ORDER = "rgb"
@@ -80,17 +81,26 @@ def _affine(scale_x: float, scale_y: float, shift_x: float, shift_y: float) -> n
     return np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y]], dtype=np.float64)
 
 
-def read_image(file: Path) -> np.ndarray:
-    """An image as RGB (H, W, 3) uint8, as stored: a rotation in its EXIF data is not applied, as annotations know none.
+def read_image(file: Path, size: tuple[int, int] | None = None) -> np.ndarray:
+    """An image as RGB (H, W, 3) uint8, turned as its EXIF data say and viewers do.
 
-    Raises InputError where the file is missing or no image.
+    size: width and height of the image that annotations were made for: where it is that of the image as stored, and not that
+    of the turned one, the image stays as stored. Raises InputError where the file is missing, BrokenImageError where it is no
+    image or not the whole of one.
     """
-    if not file.is_file():
-        raise InputError(f"There is no image {file}")
-    image = cv2.imread(str(file), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"There is no image {file}") from error
+    except OSError as error:
+        raise broken(file, error.strerror or f"{error}") from error
+    header = header_of(file, content)
+    check_whole(file, content)
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        raise InputError(f"{file} is no image that can be read")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        raise broken(file, "OpenCV cannot decode it")
+    image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image if size == header.stored != header.upright else turned(image, header.orientation)
 
 
 def warped(image: np.ndarray, placement: Placement) -> np.ndarray:

@@ -1,21 +1,25 @@
 """What a detection data set says of its images, independent of the format it came in, and what was found in them.
 
-All boxes here are `left, top, width, height` in pixels of the image as it lies in the file, float64, as VisDrone's text
-files and COCO's JSON have them, so that evaluation sees the very numbers of the file.
+All boxes here are `left, top, width, height` in pixels of the image in the orientation that the annotations were made for,
+float64, as VisDrone's text files and COCO's JSON have them, so that evaluation sees the very numbers of the file.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from gsnet.data.broken import BrokenImageError
+from gsnet.detection.image_files import ROUNDING
 from gsnet.interface.options import InputError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_LOG = logging.getLogger(__name__)
 
 
 def no_boxes() -> np.ndarray:
@@ -27,8 +31,8 @@ def no_boxes() -> np.ndarray:
 class Scene:
     """One image and its ground truth, every row of the file, good or bad.
 
-    name: how result files call the image (its stem). boxes (M, 4), labels (M,) int64 from 0; ignored (M,) bool: objects
-    of which neither finding nor missing counts, in their own class; regions (K, 4): areas in which nothing of any class
+    name: how result files call the image, see `result_names`. boxes (M, 4), labels (M,) int64 from 0; ignored (M,) bool:
+    objects of which neither finding nor missing counts, in their own class; regions (K, 4): areas in which nothing of any class
     counts; others (L, 4): objects of no class of the set. truncation and occlusion (M,) int64, and lines (M,), the line of
     each box in its file, where the format has them.
     """
@@ -56,11 +60,19 @@ class Scene:
 
 @dataclass(frozen=True)
 class SceneSet:
-    """Images with their ground truth: class names by label, the category of each label in result files, and the images."""
+    """Images with their ground truth: class names by label, the category of each label in result files, and the images.
+
+    broken: images that the data set names and that cannot be read; they are not among the scenes. stray: annotation files
+    of which there is no image. unlabelled: images for which there is no annotation file, where the format takes them as
+    images without objects.
+    """
 
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     scenes: tuple[Scene, ...]
+    broken: tuple[BrokenImageError, ...] = ()
+    stray: tuple[Path, ...] = ()
+    unlabelled: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scenes)
@@ -113,7 +125,7 @@ def with_others_as_regions(scene: Scene) -> Scene:
 def usable(scene: Scene, dropped: Counter[str] | None = None) -> Scene:
     """The scene as training and COCO files can use it: boxes clipped to the image, those without an area left out.
 
-    What was left out or clipped is added to `dropped` by its reason.
+    What was left out or clipped is added to `dropped` by its reason; what rounding moved beyond the border is no clipping.
     """
     boxes = clipped(scene.boxes, scene.width, scene.height)
     alive = (boxes[:, 2] > 0) & (boxes[:, 3] > 0)
@@ -122,35 +134,104 @@ def usable(scene: Scene, dropped: Counter[str] | None = None) -> Scene:
     if dropped is not None:
         dropped["boxes without an area"] += int((~alive).sum())
         dropped["ignored regions without an area"] += int((~alive_regions).sum())
-        dropped["boxes clipped to their image"] += int((boxes != scene.boxes).any(axis=1)[alive].sum())
+        cut = (np.abs(corners(boxes) - corners(scene.boxes)) > ROUNDING).any(axis=1)
+        dropped["boxes clipped to their image"] += int(cut[alive].sum())
     return replace(scene.chosen(alive, boxes), regions=regions[alive_regions])
 
 
-def image_size(file: Path) -> tuple[int, int]:
-    """Width and height from an image's header, as stored (a rotation in its EXIF data is not applied).
+Item = TypeVar("Item")
 
-    Raises InputError where the file is no image.
+
+def built(
+    items: Iterable[Item], build: Callable[[Item], Scene]
+) -> tuple[tuple[Scene, ...], tuple[BrokenImageError, ...]]:
+    """The scenes of all items, and the images that cannot be read."""
+    scenes, broken = [], []
+    for item in items:
+        try:
+            scenes.append(build(item))
+        except BrokenImageError as error:
+            broken.append(error)
+    return tuple(scenes), tuple(broken)
+
+
+def result_names(paths: Sequence[PurePath]) -> list[str]:
+    """Names for result files that tell images apart, one a path: their stems, or where two are alike, for all of them the path
+    below the folder that they share, as in seq1_000001, and where that is not enough, the suffix too, as in a_jpg.
+
+    Raises InputError where a path is given twice.
     """
-    try:
-        with Image.open(file) as image:
-            return image.size
-    except FileNotFoundError as error:
-        raise InputError(f"There is no image {file}") from error
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"{file} is no image that can be read ({error})") from error
+    repeated = _repeated([str(path) for path in paths])
+    if repeated:
+        raise InputError(f"The image {repeated} is named twice")
+    stems = [path.stem for path in paths]
+    if not _repeated(stems):
+        return stems
+    short = _below_shared_folder(paths)
+    joined = ["_".join(path.with_suffix("").parts) for path in short]
+    if _repeated(joined):
+        joined = ["_".join([*path.parent.parts, path.name.replace(".", "_")]) for path in short]
+    if _repeated(joined):
+        joined = [f"{name}_{number}" for number, name in enumerate(joined, start=1)]
+    return joined
 
 
-def images_by_stem(folder: Path) -> dict[str, Path]:
-    """The images of a folder by their name without suffix. Raises InputError where there are none, or two of one name."""
-    if not folder.is_dir():
-        raise InputError(f"There is no folder {folder}: the images were expected in it")
-    found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in IMAGE_SUFFIXES or file.name.startswith("."):
-            continue
-        if file.stem in found:
-            raise InputError(f"{found[file.stem]} and {file.name} have the same name: keep one of them")
-        found[file.stem] = file
-    if not found:
-        raise InputError(f"{folder} has no images ({', '.join(IMAGE_SUFFIXES)})")
-    return found
+def _below_shared_folder(paths: Sequence[PurePath]) -> list[PurePath]:
+    parents = [path.parent.parts for path in paths]
+    shared = 0
+    while all(len(parts) > shared and parts[shared] == parents[0][shared] for parts in parents):
+        shared += 1
+    return [PurePosixPath(*path.parts[shared:]) for path in paths]
+
+
+def relative_names(paths: Sequence[Path]) -> list[str]:
+    """Paths below the folder that all of them share, with forward slashes; the bare names where that is one folder."""
+    return [str(path) for path in _below_shared_folder(paths)]
+
+
+def _repeated(texts: Sequence[str]) -> str | None:
+    return next((text for text, count in Counter(texts).items() if count > 1), None)
+
+
+def distinct_names(names: Sequence[str], ids: Sequence[int], source: Path) -> tuple[str, ...]:
+    """Class names of which none occurs twice: a repeated one gets its id, as in "car (7)", and the log says so."""
+    found: list[str] = []
+    for name, number in zip(names, ids, strict=True):
+        if name in found:
+            _LOG.warning(
+                "%s: the class name %r is given twice; class %d is called %s (%d)", source, name, number, name, number
+            )
+            name = f"{name} ({number})"
+        found.append(name)
+    return tuple(found)
+
+
+def aligned(data: SceneSet, like: SceneSet, source: Path) -> SceneSet:
+    """A data set with the classes of another one in their order, matched by name; classes that it lacks have no objects.
+
+    Raises InputError where it has objects of a class that the other one does not know, and names the class.
+    """
+    if data.class_names == like.class_names:
+        return data
+    places = np.array([like.class_names.index(n) if n in like.class_names else -1 for n in data.class_names] or [-1])
+    unknown = {int(label) for scene in data.scenes for label in np.unique(scene.labels) if places[label] < 0}
+    if unknown:
+        names = ", ".join(data.class_names[label] for label in sorted(unknown))
+        raise InputError(
+            f"{source} has objects of classes that training does not know: {names}. It knows {', '.join(like.class_names)}"
+        )
+    scenes = tuple(replace(scene, labels=places[scene.labels]) for scene in data.scenes)
+    return replace(data, class_names=like.class_names, category_ids=_ids(data, like), scenes=scenes)
+
+
+def _ids(data: SceneSet, like: SceneSet) -> tuple[int, ...]:
+    """The category ids of a data set for another one's classes: its own where it has the class."""
+    own = dict(zip(data.class_names, data.category_ids, strict=True))
+    taken = set(data.category_ids)
+    found = []
+    for name, number in zip(like.class_names, like.category_ids, strict=True):
+        if name not in own:
+            number = next(n for n in (number, *range(1, len(taken) + 2)) if n not in taken)
+            taken.add(number)
+        found.append(own.get(name, number))
+    return tuple(found)

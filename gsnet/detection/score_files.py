@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from gsnet.detection.coco_format import read_coco, read_coco_results
-from gsnet.detection.scene import ImageResults, SceneSet, image_size, images_by_stem
+from gsnet.detection.image_check import without_broken
+from gsnet.detection.image_files import images_by_stem, read_header
+from gsnet.detection.scene import ImageResults, SceneSet
 from gsnet.detection.visdrone_format import annotation_files, read_annotations, read_results_folder
 from gsnet.interface.options import InputError
 
@@ -37,14 +39,15 @@ def read_sizes(file: Path) -> dict[str, tuple[int, int]]:
 def sizes_of_images(folder: Path, stems: list[str]) -> dict[str, tuple[int, int]]:
     """Sizes of the images of a folder that have one of these names; others are not opened. Raises InputError."""
     images = images_by_stem(folder)
-    return {stem: image_size(images[stem]) for stem in stems if stem in images}
+    return {stem: read_header(images[stem]).upright for stem in stems if stem in images}
 
 
 def read_truth(options: Namespace) -> SceneSet:
     """Ground truth of --annotations, a folder of VisDrone's files or a COCO JSON file. Raises InputError."""
     annotations: Path = options.annotations
     if annotations.is_file():
-        return read_coco(annotations, options.images)
+        data = read_coco(annotations, options.images)
+        return without_broken(data, 0)
     stems = [file.stem for file in annotation_files(annotations)]
     if options.image_sizes is not None:
         return read_annotations(annotations, read_sizes(options.image_sizes))

@@ -151,12 +151,17 @@ class DetectionTrainer(Trainer):
         state = super()._progress(None) | {"AP": accuracy.ap if accuracy else None}
         return state | description(self.stepper.task.network.settings, self.preprocessing)
 
+    def _step_words(self, hits: float) -> str:
+        return f" positives {hits:.1f} an image"
+
     def _print_epoch(self, row: dict[str, Any]) -> None:
         spent = self.status["training_elasped_time"] + self.status["validation_elasped_time"]
         left = spent / self.epoch * (self.settings.epochs - self.epoch)
         measured = "" if row["val_AP"] is None else f" AP {row['val_AP']:.2f}% AP50 {row['val_AP50']:.2f}%,"
+        if any(earlier["val_AP"] is not None for earlier in self.history):
+            measured += f" best AP {self.status['best_AP']:.2f}%,"
         _LOG.info(
-            "epoch %d/%d loss %.4f,%s best AP %.2f%%, %.1f images/s, %.2f h, %.2f h left",
-            *(self.epoch, self.settings.epochs, row["train_loss"], measured, self.status["best_AP"]),
+            "epoch %d/%d loss %.4f,%s %.1f images/s, %.2f h, %.2f h left",
+            *(self.epoch, self.settings.epochs, row["train_loss"], measured),
             *(row["images_per_second"], spent / 3600, left / 3600),
         )

@@ -14,10 +14,12 @@ from gsnet.detection.augmentation import Augmentation
 from gsnet.detection.catalogue import structure_of
 from gsnet.detection.checkpoint import TRAINED_PREFIX, detector_weights
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader, detection_training_loader
-from gsnet.detection.data_sets import read_data_set
+from gsnet.detection.data_sets import has_split, read_data_set
 from gsnet.detection.detector import Detector
+from gsnet.detection.image_check import checked
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.preprocessing import Preprocessing
+from gsnet.detection.scene import SceneSet, aligned
 from gsnet.detection.schedule import DetectionSchedule
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.task import DetectionTask
@@ -40,10 +42,7 @@ def train(options: Namespace) -> None:
 
 
 def _trainer(options: Namespace, device: str) -> DetectionTrainer:
-    data = read_data_set(options.data_dir, options.data_format)
-    truth = read_data_set(options.val_dir, options.data_format) if options.val_dir else data
-    if truth.class_names != data.class_names:
-        raise InputError(f"{options.val_dir} has other classes than {options.data_dir}")
+    data, truth = training_sets(options)
     loading = _loading(options)
     training = detection_training_loader(data, loading)
     settings = training_settings(options, training.sampler.batches)  # type: ignore[attr-defined]
@@ -70,6 +69,28 @@ def _trainer(options: Namespace, device: str) -> DetectionTrainer:
         postprocess=PostprocessSettings(options.score_threshold, options.nms_threshold, options.max_detections),
     )
     return resumed(trainer, options)
+
+
+def training_sets(options: Namespace) -> tuple[SceneSet, SceneSet]:
+    """The images to train and those to validate on, with the classes of the former, no image of them broken.
+
+    Without --val_dir the validation split of --data_dir counts, and without one the training images themselves, which is
+    said. Raises InputError.
+    """
+    any_number = {"data_format": options.data_format, "skip_broken": None}
+    data = read_data_set(options.data_dir, **any_number)
+    where = options.val_dir or options.data_dir
+    if options.val_dir is None and not has_split(options.data_dir, "val"):
+        _LOG.warning(
+            "No --val_dir, and %s has no validation split: validation is on the training images, so that its figures say how "
+            "well these were learnt and nothing of others",
+            options.data_dir,
+        )
+        (data,) = checked([data], options.skip_broken, thorough=options.skip_broken > 0)
+        return data, data
+    truth = aligned(read_data_set(where, usual="val", **any_number), data, where)
+    data, truth = checked([data, truth], options.skip_broken, thorough=options.skip_broken > 0)
+    return data, truth
 
 
 def detector_settings(options: Namespace, classes: tuple[str, ...]) -> DetectorSettings:

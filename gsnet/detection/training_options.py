@@ -76,8 +76,16 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--data_dir", type=Path, required=True, metavar="PATH", help="training images and annotations")
-    group.add_argument("--val_dir", type=Path, metavar="PATH", help="validation data (default: the training data)")
+    group.add_argument(
+        "--val_dir",
+        type=Path,
+        metavar="PATH",
+        help="validation data (default: the validation split of --data_dir, or else the training data)",
+    )
     group.add_argument("--data_format", choices=FORMATS, default="auto", help="format of both")
+    group.add_argument(
+        "--skip_broken", type=not_negative, default=0, metavar="N", help="leave out up to N images that cannot be read"
+    )
     group.add_argument("--input_image_size", type=positive_int, default=640, metavar="PIXELS", help="side of the input")
     group.add_argument("--input_image_height", type=positive_int, metavar="PIXELS", help="its height, if another")
     group.add_argument("--keep_ratio", action="store_true", help="scale images as they are instead of stretching")

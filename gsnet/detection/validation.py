@@ -13,12 +13,13 @@ from gsnet.detection.checkpoint import load_detector
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader
 from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.drawing import drawn, write_png
+from gsnet.detection.image_check import checked
 from gsnet.detection.inference import Finder
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.prediction import media_of, predict_media
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.report import evaluated
-from gsnet.detection.scene import ImageResults, SceneSet
+from gsnet.detection.scene import ImageResults, SceneSet, aligned
 from gsnet.detection.visdrone_format import CLASS_NAMES, write_results
 from gsnet.interface.options import InputError, device_name
 
@@ -33,7 +34,9 @@ def run_model(options: Namespace) -> dict[str, Any]:
     if options.predict is None:
         return _evaluate(options, finder)
     media = media_of(options.predict)
-    counts = predict_media(finder, media, options.save_dir, options.tile, options.overlap, options.draw_threshold)
+    counts = predict_media(
+        finder, media, options.save_dir, options.tile, options.overlap, options.draw_threshold, options.skip_broken
+    )
     return {"predicted": counts, "milliseconds_per_image": finder.seconds.milliseconds_per_image()}
 
 
@@ -58,19 +61,27 @@ def _evaluate(options: Namespace, finder: Finder) -> dict[str, Any]:
         _write(options.save_dir / "results", data, ordered)
     for scene, found in list(zip(data.scenes, ordered, strict=True))[: options.draw]:
         if scene.image is not None:
-            picture = drawn(read_image(scene.image), found, data.class_names, options.draw_threshold, scene)
+            picture = drawn(
+                read_image(scene.image, (scene.width, scene.height)),
+                found,
+                data.class_names,
+                options.draw_threshold,
+                scene,
+            )
             write_png(options.save_dir / f"{scene.name}.png", picture)
     figures = evaluated(data, ordered, options.protocol, options.regions)
     return figures | {"milliseconds_per_image": finder.seconds.milliseconds_per_image()}
 
 
 def _data(options: Namespace, classes: tuple[str, ...]) -> SceneSet:
-    """The data set of --data_dir, or --limit images of it. Raises InputError where its classes are not the model's."""
-    data = read_data_set(options.data_dir, options.data_format)
-    if data.class_names != classes:
-        raise InputError(
-            f"The detector was trained for {', '.join(classes)}; {options.data_dir} has {', '.join(data.class_names)}"
-        )
+    """The data set of --data_dir with the model's classes, or --limit images of it.
+
+    Raises InputError where it has objects of other classes.
+    """
+    kept = {"data_format": options.data_format, "split": options.split, "usual": "val"}
+    data = read_data_set(options.data_dir, **kept, skip_broken=None)
+    (data,) = checked([data], options.skip_broken)
+    data = aligned(data, SceneSet(classes, tuple(range(1, len(classes) + 1)), ()), options.data_dir)
     total = len(data)
     if not total:
         raise InputError(f"{options.data_dir} has no images")
@@ -90,7 +101,10 @@ def _found_in_tiles(options: Namespace, finder: Finder, data: SceneSet) -> Itera
     for number, scene in enumerate(data.scenes, start=1):
         if scene.image is None:
             raise InputError(f"The data set names no image file for {scene.name}")
-        yield scene.name, finder.find_in_tiles(read_image(scene.image), options.tile, options.overlap)
+        yield (
+            scene.name,
+            finder.find_in_tiles(read_image(scene.image, (scene.width, scene.height)), options.tile, options.overlap),
+        )
         if number % 50 == 0:
             _LOG.info("%d of %d images", number, len(data))
 

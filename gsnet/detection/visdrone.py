@@ -1,4 +1,4 @@
-"""Tools for VisDrone-DET: conversion to COCO's JSON, what a split holds, and synthetic scenes.
+"""Tools for detection data: conversion to COCO's JSON, what a data set holds, and synthetic scenes.
 
 python -m gsnet.detection.visdrone convert --data_dir VisDrone2019-DET-val --output val.json --regions discard
 python -m gsnet.detection.visdrone stats --data_dir VisDrone2019-DET-val --plot val.png
@@ -17,17 +17,19 @@ from pathlib import Path
 from gsnet.interface.running import run
 from gsnet.detection.coco_format import REGIONS, to_coco
 from gsnet.detection.data_sets import FORMATS, read_data_set
+from gsnet.detection.data_yaml import SPLITS
+from gsnet.detection.image_check import checked
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
-from gsnet.detection.visdrone_format import read_visdrone, sanity
+from gsnet.detection.visdrone_format import sanity
 from gsnet.interface.files import write_text
-from gsnet.interface.options import OptionParser, positive_int
+from gsnet.interface.options import OptionParser, not_negative, positive_int
 
 _TASKS = ("convert", "stats", "synthetic")
 
 
 def convert(options: Namespace) -> int:
     """Write a split as COCO's JSON and say what was left out."""
-    data = read_visdrone(options.data_dir)
+    data = read_data_set(options.data_dir, options.data_format, split=options.split, skip_broken=options.skip_broken)
     dropped: Counter[str] = Counter()
     content = to_coco(data, options.regions, dropped)
     write_text(options.output, json.dumps(content))
@@ -35,7 +37,7 @@ def convert(options: Namespace) -> int:
         faults = {kind: count for kind, count in sanity(scene).items() if count and kind != "repeated rows"}
         if faults:
             shown = ", ".join(f"{count} {kind}" for kind, count in faults.items())
-            print(f"{scene.name}.txt: {shown}", file=sys.stderr)
+            print(f"{scene.name}: {shown}", file=sys.stderr)
     counts = {"images": len(data), "annotations": len(content["annotations"])}
     counts |= {"ignored regions": len(content["ignored_regions"])}
     counts |= {"crowd annotations": sum(row["iscrowd"] for row in content["annotations"])}
@@ -50,9 +52,11 @@ def convert(options: Namespace) -> int:
 
 def stats(options: Namespace) -> int:
     """Print, and with --plot draw, what a data set holds."""
-    from gsnet.detection.data_statistics import as_text, draw, statistics
+    from gsnet.detection.data_statistics import as_text, statistics
+    from gsnet.detection.statistics_picture import draw
 
-    data = read_data_set(options.data_dir, options.data_format)
+    data = read_data_set(options.data_dir, options.data_format, split=options.split, skip_broken=None)
+    (data,) = checked([data], None)
     figures = statistics(data)
     print(json.dumps(figures) if options.json else as_text(figures))
     if options.plot is not None:
@@ -91,14 +95,17 @@ def parser(task: str) -> OptionParser:
         parser.add_argument("--classes", type=positive_int, default=10, metavar="N", help="the first N classes")
         parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything")
         return parser
-    parser.add_argument("--data_dir", type=Path, required=True, metavar="PATH", help="folder of a split")
+    parser.add_argument("--data_dir", type=Path, required=True, metavar="PATH", help="a data set")
+    parser.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
+    parser.add_argument("--split", choices=SPLITS, help="which of several splits (default: train, or the only one)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     if task == "convert":
         parser.add_argument("--output", type=Path, required=True, metavar="FILE.json", help="the COCO file")
         help_text = "ignored regions: only under a key of their own, one crowd a class, or drop the boxes in them"
         parser.add_argument("--regions", choices=REGIONS, default="discard", help=help_text)
+        help_text = "leave out up to N images that cannot be read"
+        parser.add_argument("--skip_broken", type=not_negative, default=0, metavar="N", help=help_text)
         return parser
-    parser.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the figures")
     return parser
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from gsnet.detection.scene import ImageResults, Scene, SceneSet, image_size, images_by_stem
+from gsnet.detection.image_files import ROUNDING, images_by_stem, read_header
+from gsnet.detection.scene import ImageResults, Scene, SceneSet, built
 from gsnet.interface.files import write_text
 from gsnet.interface.options import InputError
 
@@ -22,6 +23,10 @@ CLASS_NAMES = (
     *("truck", "tricycle", "awning-tricycle", "bus", "motor"),
 )
 REGION, OTHERS = 0, 11
+_VIDEO = (
+    "ten columns are those of VisDrone-VID and -MOT, whose frames lie in sequences/, a folder for each file: "
+    "--data_format visdrone_vid"
+)
 CATEGORIES = tuple(range(1, 11))
 COLUMNS = ("left", "top", "width", "height", "score", "category", "truncation", "occlusion")
 
@@ -34,10 +39,10 @@ class FormatError(InputError):
         self.file, self.line, self.rule = file, line, rule
 
 
-def read_rows(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """The rows of a file, (n, 8) float64, and their line numbers from 1, (n,).
+def read_rows(file: Path, columns: Sequence[str] = COLUMNS) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of a file, (n, columns) float64, and their line numbers from 1, (n,).
 
-    A byte order mark, blank lines, a trailing comma, spaces and columns beyond the eighth are let pass. Raises
+    A byte order mark, blank lines, a trailing comma, spaces and columns beyond the last are let pass. Raises
     FormatError for a line of fewer columns or with something that is no number, InputError where the file is no text.
     """
     try:
@@ -48,18 +53,18 @@ def read_rows(file: Path) -> tuple[np.ndarray, np.ndarray]:
     for number, line in enumerate(text.splitlines(), start=1):
         line = line.strip().rstrip(",").rstrip()
         if line:
-            rows.append(_row(file, number, line.split(",")))
+            rows.append(_row(file, number, line.split(","), columns))
             lines.append(number)
-    return np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS)), np.array(lines, dtype=np.int64)
+    return np.array(rows, dtype=np.float64).reshape(-1, len(columns)), np.array(lines, dtype=np.int64)
 
 
-def _row(file: Path, number: int, fields: list[str]) -> list[float]:
-    if len(fields) < len(COLUMNS):
-        raise FormatError(file, number, f"a line has 8 comma-separated columns, this one {len(fields)}")
+def _row(file: Path, number: int, fields: list[str], columns: Sequence[str]) -> list[float]:
+    if len(fields) < len(columns):
+        raise FormatError(file, number, f"a line has {len(columns)} comma-separated columns, this one {len(fields)}")
     try:
-        values = [float(value) for value in fields[: len(COLUMNS)]]
+        values = [float(value) for value in fields[: len(columns)]]
     except ValueError:
-        column = next(name for name, value in zip(COLUMNS, fields, strict=False) if not _is_number(value))
+        column = next(name for name, value in zip(columns, fields, strict=False) if not _is_number(value))
         raise FormatError(file, number, f"the column {column} is a number") from None
     if not all(map(math.isfinite, values)):
         raise FormatError(file, number, "all columns are finite numbers")
@@ -85,13 +90,41 @@ def read_annotation(file: Path, width: int, height: int, image: Path | None = No
     Raises FormatError, which names file, line and rule.
     """
     rows, lines = read_rows(file)
+    return scene_of(file, rows, lines, file.stem, width, height, image)
+
+
+def scene_of(
+    file: Path,
+    rows: np.ndarray,
+    lines: np.ndarray,
+    name: str,
+    width: int,
+    height: int,
+    image: Path | None,
+    first_column: int = 1,
+) -> Scene:
+    """One image of the rows (n, 8) that a file has of it in the given lines; first_column: the number of the first in the file.
+
+    Raises FormatError.
+    """
     categories = rows[:, 5]
-    _check(file, lines, np.isin(categories, range(12)), "the category (column 6) is a whole number from 0 to 11")
-    _check(file, lines, np.isin(rows[:, 4], (0, 1)), "the score (column 5) of ground truth is 0 or 1")
+    hint = "" if first_column > 1 or not _as_video(file) else f"; {_VIDEO}"
+    _check(
+        file,
+        lines,
+        np.isin(categories, range(12)),
+        f"the category (column {first_column + 5}) is a whole number from 0 to 11{hint}",
+    )
+    _check(
+        file,
+        lines,
+        np.isin(rows[:, 4], (0, 1)),
+        f"the score (column {first_column + 4}) of ground truth is 0 or 1{hint}",
+    )
     objects = (categories >= 1) & (categories <= 10)
     kept = rows[objects]
     return Scene(
-        name=file.stem,
+        name=name,
         image=image,
         width=width,
         height=height,
@@ -104,6 +137,12 @@ def read_annotation(file: Path, width: int, height: int, image: Path | None = No
         occlusion=kept[:, 7].astype(np.int64),
         lines=lines[objects],
     )
+
+
+def _as_video(file: Path) -> bool:
+    """Whether every line of a file has the ten columns of VisDrone-VID."""
+    lines = [line.strip().rstrip(",") for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    return all(line.count(",") == 9 for line in lines if line)
 
 
 def annotation_files(folder: Path) -> list[Path]:
@@ -142,8 +181,15 @@ def read_visdrone(folder: Path) -> SceneSet:
         raise InputError(
             f"{folder / 'annotations'} has no file for {_some(unlabelled)}: an image without objects has an empty one"
         )
-    scenes = (read_annotation(file, *image_size(images[file.stem]), images[file.stem]) for file in files)
-    return SceneSet(CLASS_NAMES, CATEGORIES, tuple(scenes))
+    scenes, broken = built(files, lambda file: with_its_image(file, images[file.stem]))
+    return SceneSet(CLASS_NAMES, CATEGORIES, scenes, broken)
+
+
+def with_its_image(file: Path, image: Path) -> Scene:
+    """The ground truth of an image in the orientation in which its boxes fit. Raises FormatError, BrokenImageError."""
+    header = read_header(image)
+    rows, lines = read_rows(file)
+    return scene_of(file, rows, lines, file.stem, *header.size_for(rows[:, :4]), image)
 
 
 def read_results(file: Path, category_ids: tuple[int, ...] = CATEGORIES) -> ImageResults:
@@ -203,13 +249,14 @@ def _ranges(numbers: tuple[int, ...]) -> str:
 
 
 def sanity(scene: Scene) -> Counter[str]:
-    """How many rows of a scene are known kinds of faulty, by kind."""
+    """How many rows of a scene are known kinds of faulty, by kind; what rounding moved beyond the border is no fault."""
     found: Counter[str] = Counter()
     flat = (scene.boxes[:, 2:] <= 0).any(axis=1)
     found["boxes without an area"] = int(flat.sum())
     found["ignored regions without an area"] = int((scene.regions[:, 2:] <= 0).any(axis=1).sum())
     right, bottom = scene.boxes[:, 0] + scene.boxes[:, 2], scene.boxes[:, 1] + scene.boxes[:, 3]
-    outside = (scene.boxes[:, :2] < 0).any(axis=1) | (right > scene.width) | (bottom > scene.height)
+    outside = (scene.boxes[:, :2] < -ROUNDING).any(axis=1)
+    outside |= (right > scene.width + ROUNDING) | (bottom > scene.height + ROUNDING)
     found["boxes that leave their image"] = int((outside & ~flat).sum())
     rows = np.concatenate([scene.boxes, scene.labels[:, None]], axis=1)
     found["repeated rows"] = len(rows) - len(np.unique(rows, axis=0))

@@ -17,6 +17,12 @@ BAD_INPUT = 2
 class InputError(Exception):
     """Input that a script cannot work with: one sentence that says what to do. The exit status is 2."""
 
+    def __init__(self, message: str = "") -> None:
+        # A reading process of torch hands its error on with a traceback before it: what is said stands at the end.
+        if message.startswith("Caught ") and "Original Traceback" in message:
+            message = message.rsplit(f"{type(self).__name__}: ", 1)[-1].strip()
+        super().__init__(message)
+
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:

@@ -164,7 +164,7 @@ class Trainer:
         images = self.steps_done * (self.training.batch_size or 1)
         loss, hits = (float(value) / images for value in self.sums)
         self.check(loss)
-        accuracy = "" if self.settings.mixes else f" top-1 {100 * hits:.1f}%"
+        accuracy = self._step_words(hits)
         bar.set_postfix_str(f"loss {loss:.3f}{accuracy} {speed:.0f} images/s", refresh=False)
         if self.steps_done % self.settings.print_freq:
             return
@@ -174,6 +174,10 @@ class Trainer:
             "epoch %d step %d/%d loss %.4f%s lr %.5f %.0f images/s, %.0f s left of the epoch",
             *(self.epoch + 1, self.steps_done, total, loss, accuracy, lr, speed, left),
         )
+
+    def _step_words(self, hits: float) -> str:
+        """What the log of a step says of the hits of an image, so far in this epoch."""
+        return "" if self.settings.mixes else f" top-1 {100 * hits:.1f}%"
 
     def check(self, loss: float) -> None:
         """Raise TrainingFailed where a loss is no longer a number."""

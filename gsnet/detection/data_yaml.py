@@ -1,0 +1,189 @@
+"""data.yaml, the file in which a YOLO data set names its classes and the folders of its splits.
+
+Of YAML it is read what such files are made of: keys at the margin with texts, lists and tables of texts, in one line or over
+several, with quotes and comments. Everything else in the file is passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from gsnet.detection.image_files import is_image
+from gsnet.interface.options import InputError
+
+Value = str | list[str] | dict[str, str]
+SPLITS = ("train", "val", "test")
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<mark>[\[\]{},])|(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')"""
+    r"""|(?P<plain>(?:[^\[\]{},"'\s]|\s+(?!["'])|(?<=\S)["'])+))"""
+)
+
+
+@dataclass(frozen=True)
+class DataYaml:
+    """What a data.yaml says: the file, names by label (empty where it has none), where the images of each split are, and
+    whether its rows have keypoints behind the box."""
+
+    file: Path
+    names: tuple[str, ...]
+    splits: dict[str, list[str]]
+    root: str = ""
+    keypoints: bool = False
+
+    def places(self, split: str) -> list[Path]:
+        """The folders, lists and images of a split. Raises InputError, which says where they were looked for."""
+        if split not in self.splits:
+            raise InputError(
+                f"{self.file} names no images for {split!r}, only for {', '.join(self.splits) or 'nothing'}"
+            )
+        return [self._place(text) for text in self.splits[split]]
+
+    def _place(self, text: str) -> Path:
+        """`path` may be another machine's, and Roboflow writes ../train/images where train/images is meant."""
+        name = Path(text.replace("\\", "/")).expanduser()
+        here, root = self.file.parent, Path(self.root).expanduser()
+        inside = Path(*[part for part in name.parts if part != ".."])
+        candidates = [here / root / name, here / name, root / name, here / root / inside, here / inside]
+        for place in candidates:
+            if place.exists():
+                return place
+        raise InputError(f"{self.file} names {text!r}, and there is no {candidates[0]} and no {candidates[1]}")
+
+
+def read_data_yaml(file: Path) -> DataYaml:
+    """Read a data.yaml. Raises InputError where it is no text or its names are neither a list nor a table by label."""
+    try:
+        values = parsed(file.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text file") from error
+    splits = {}
+    for split in SPLITS:
+        value = values.get(split) or (values.get("valid") if split == "val" else None)
+        if value:
+            splits[split] = [value] if isinstance(value, str) else list(value)
+    root = values.get("path")
+    return DataYaml(
+        file,
+        _names(file, values.get("names")),
+        splits,
+        root if isinstance(root, str) else "",
+        bool(values.get("kpt_shape")),
+    )
+
+
+def _names(file: Path, value: Value | None) -> tuple[str, ...]:
+    if not value:
+        return ()
+    if isinstance(value, str):
+        raise InputError(f"{file}: names is a list of classes, or a table of them by label, not {value!r}")
+    if isinstance(value, list):
+        return tuple(value)
+    labels = [key for key in value if key.isdecimal()]
+    if len(labels) < len(value) or sorted(map(int, labels)) != list(range(len(labels))):
+        raise InputError(f"{file}: the labels of names are the whole numbers from 0 on, not {', '.join(value)}")
+    return tuple(value[label] for label in sorted(labels, key=int))
+
+
+def parsed(text: str) -> dict[str, Value]:
+    """The keys at the margin with their values; what is neither text, list nor table of texts is left out."""
+    blocks: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in map(_without_comment, text.splitlines()):
+        key = re.match(r"""["']?([\w-]+)["']?\s*:(?:\s+|$)(.*)""", line)
+        if key:
+            current = blocks.setdefault(key[1], [])
+            current.clear()
+            current.append(key[2])
+        elif line.strip() and not line.startswith(("---", "...")):
+            current.append(line)
+    return {key: value for key, lines in blocks.items() if (value := _value(lines)) is not None}
+
+
+def _without_comment(line: str) -> str:
+    """A comment begins with # after white space, outside quotes."""
+    quote = ""
+    for place, sign in enumerate(line):
+        if quote:
+            quote = "" if sign == quote else quote
+        elif sign in "\"'" and (not place or line[place - 1] in " \t[{,:-"):
+            quote = sign
+        elif sign == "#" and (not place or line[place - 1] in " \t"):
+            return line[:place].rstrip()
+    return line.rstrip()
+
+
+def _value(lines: list[str]) -> Value | None:
+    first = lines[0].strip()
+    if first.startswith(("[", "{")):
+        return _flow(" ".join(lines))
+    if first:
+        return None if first.startswith(("|", ">", "&", "*", "!")) else _plain(first)
+    rows = [line.strip() for line in lines[1:]]
+    if rows and all(row == "-" or row.startswith("- ") for row in rows):
+        return [_plain(row[1:].strip()) for row in rows]
+    pairs = [re.match(r"""("[^"]*"|'[^']*'|[^:]+?)\s*:(?:\s+|$)(.*)""", row) for row in rows]
+    if not rows or not all(pairs):
+        return None
+    return {_plain(pair[1]): _plain(pair[2]) for pair in pairs if pair}
+
+
+def _plain(text: str) -> str:
+    """A text without its quotes."""
+    if len(text) > 1 and text[0] == text[-1] == "'":
+        return text[1:-1].replace("''", "'")
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return _unescaped(text[1:-1])
+    return text
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def _flow(text: str) -> Value | None:
+    """[a, b] or {0: a, 1: b}."""
+    table, items, pending = text.lstrip().startswith("{"), [], ""
+    for token in _TOKEN.finditer(text.strip()[1:]):
+        if token["mark"] in (",", "]", "}"):
+            if pending.strip():
+                items.append(pending.strip())
+            pending = ""
+            if token["mark"] != ",":
+                break
+        elif token["mark"]:
+            return None
+        else:
+            pending += token["quoted"] or token["plain"]
+    if not table:
+        return [_plain(item) for item in items]
+    pairs = [re.match(r"""("[^"]*"|'[^']*'|[^:]+?)\s*:\s*(.*)""", item) for item in items]
+    return {_plain(pair[1]): _plain(pair[2]) for pair in pairs if pair} if all(pairs) else None
+
+
+def find_data_yaml(folder: Path) -> DataYaml | None:
+    """The first file *.yaml of a folder that has names or splits."""
+    for file in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
+        found = read_data_yaml(file)
+        if found.names or found.splits:
+            return found
+    return None
+
+
+def listed(file: Path) -> list[Path]:
+    """The images that a list names, one a line, relative to its folder or to where the program runs. Raises InputError."""
+    try:
+        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text file") from error
+    paths = [Path(name.replace("\\", "/")).expanduser() for name in names]
+    if not paths or not is_image(paths[0]):
+        raise InputError(f"{file} is no list of images, one a line")
+    return [_listed(file.parent, path) for path in paths]
+
+
+def _listed(folder: Path, path: Path) -> Path:
+    """Darknet's lists count from where it was started, as in data/obj_train_data/a.jpg."""
+    tails = (folder.joinpath(*path.parts[begin:]) for begin in range(len(path.parts)))
+    return next((place for place in (path, *tails) if place.is_file()), folder / path)
