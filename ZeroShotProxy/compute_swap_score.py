@@ -37,16 +37,25 @@ def swap_score(network: nn.Module, context: ScoringContext) -> float:
     return float(distinct_patterns(recorder.patterns))
 
 
-# Patterns are the bits of a 64-bit integer.
+# Patterns are the bits of a 64-bit integer; up to this many images they are ticked off in a table.
 _MOST_IMAGES = 62
+_MOST_IN_TABLE = 20
 
 
 def distinct_patterns(patterns: list[Tensor]) -> int:
     """How many different columns there are among (images, units) patterns."""
-    found = [torch.unique(_as_numbers(pattern)) for pattern in patterns]
-    return len(torch.unique(torch.cat(found)))
+    images = len(patterns[0])
+    if images > _MOST_IN_TABLE:
+        found = [torch.unique(_as_numbers(pattern)) for pattern in patterns]
+        return len(torch.unique(torch.cat(found)))
+    seen = torch.zeros(2**images, dtype=torch.bool, device=patterns[0].device)
+    # Sums of powers of two up to 2 ^ 20 are exact in float32.
+    powers = 2.0 ** torch.arange(images, device=seen.device)
+    for pattern in patterns:
+        seen[(powers @ pattern.to(torch.float32)).long()] = True
+    return int(seen.sum())
 
 
 def _as_numbers(pattern: Tensor) -> Tensor:
-    bits = torch.ones(len(pattern), dtype=torch.int64, device=pattern.device).cumsum(0) - 1
+    bits = torch.arange(len(pattern), device=pattern.device)
     return (pattern.to(torch.int64) << bits[:, None]).sum(dim=0)

@@ -23,6 +23,8 @@ OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 STAGES = ((16, 32), (32, 16), (64, 8))  # channels and height of the maps for a 32 x 32 image
 CELLS_PER_STAGE = 5
+# The 9,445 cells in which something flows through every operation that is not `none`.
+LIVE = "without dead operations"
 DATA_SETS = {"CIFAR-10": "cifar10_test", "CIFAR-100": "cifar100_test", "ImageNet16-120": "in16_120_test"}
 
 Operations = tuple[str, ...]
@@ -71,6 +73,22 @@ def is_connected(operations: Operations) -> bool:
         if operation != "none" and source in reached:
             reached.add(target)
     return 3 in reached
+
+
+def all_operations_count(operations: Operations) -> bool:
+    """Whether every operation but `none` lies on a path from the cell's input to its output.
+
+    The cells of which this is true are those of Kadlecová et al. 2024 (GRAF), and of the figures in table 1 of VKDNW's paper.
+    """
+    used = [edge for edge, operation in sorted(zip(EDGES, operations, strict=True)) if operation != "none"]
+    before, behind = {0}, {3}
+    for source, target in sorted(used, key=lambda edge: edge[1]):
+        if source in before:
+            before.add(target)
+    for source, target in sorted(used, reverse=True):
+        if target in behind:
+            behind.add(source)
+    return all(source in before and target in behind for source, target in used)
 
 
 def mutate(operations: Operations, generator: random.Random) -> Operations:

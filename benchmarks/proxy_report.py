@@ -2,26 +2,33 @@
 
     python -m benchmarks.proxy_report --samples 200 --output_dir save_dir/proxy_report_output
 
-NAS-Bench-201 (15,625 cells, three data sets) and NAS-Bench-Macro (6,561 networks): correlations with bootstrap intervals
-over networks and spread over seeds, the networks that a proxy puts first, and the winners of an evolution confined to the
-benchmark's own space. Scores are kept in --cache_dir, from which an interrupted run continues. The files of the benchmarks
-are looked for in the folder that the environment variable GSNET_DATA names; a benchmark whose file is absent is left out,
-with a note.
+NAS-Bench-201 (15,625 cells, three data sets) and NAS-Bench-Macro (6,561 networks): correlations, over all networks where
+benchmarks/scores holds them (benchmarks.score_benchmarks fills it) and over a sample with bootstrap intervals and spread over
+seeds; the networks that a proxy puts first among N scored ones, beside an oracle's and chance; and the winners of an evolution
+confined to the benchmark's own space. Scores that are made here are kept in --cache_dir, from which an interrupted run
+continues. The files of the benchmarks are looked for in the folder that the environment variable GSNET_DATA names; one that is
+absent is left out, with a note.
+
+A benchmark of your own is a CSV file with the columns structure,accuracy:
+
+    python -m benchmarks.proxy_report --benchmark_file table.csv --input_image_size 64 --num_classes 100 --output_dir mine
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from gsnet.interface.running import FAILED, run
-from benchmarks import nas_bench_201, nas_bench_macro
-from benchmarks.report_benchmarks import SETTINGS, Benchmark, NasBench201, NasBenchMacro, is_instant
-from benchmarks.report_csv import merged, read_correlations, read_searches, write_csv
-from benchmarks.report_output import plot_scatter, plot_summary, write_summary, write_tables
+from benchmarks import score_tables
+from benchmarks.benchmark_files import open_benchmarks
+from benchmarks.report_benchmarks import SETTINGS, Benchmark, is_instant
+from benchmarks.report_csv import merged, read_correlations, read_searches, read_winners, write_csv
+from benchmarks.report_output import plot_scatter, plot_summary, write_tables
 from benchmarks.report_rows import (
     SHORT_SEARCHES,
     CorrelationRow,
@@ -32,13 +39,12 @@ from benchmarks.report_rows import (
     search_rows,
 )
 from benchmarks.report_scores import Scores
+from benchmarks.report_summary import write_summary
+from benchmarks.report_winners import WinnerRow, winner_rows
 from gsnet.interface.options import InputError, OptionParser, positive_int
 from ZeroShotProxy import UnknownProxyError, get_proxy
 
-BENCHMARKS: dict[str, Callable[[Path], Benchmark]] = {
-    nas_bench_201.FILE: NasBench201,
-    nas_bench_macro.FILE: NasBenchMacro,
-}
+WINNER_SEEDS = 20
 # Chosen on NAS-Bench-201, CIFAR-10, alone; see docs/proxy_report.md.
 ENSEMBLE = "Flops,NASWOT,Syncflow-log"
 
@@ -47,7 +53,18 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = OptionParser(__doc__ or "")
     parser.add_argument(
-        "--benchmark_file", type=Path, nargs="+", metavar="FILE", help="the benchmarks' files, by their own names"
+        "--benchmark_file",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="the benchmarks' files, by their own names, or tables with the columns structure,accuracy",
+    )
+    parser.add_argument(
+        "--input_image_size", type=positive_int, default=32, metavar="PIXELS", help="for tables: height and width"
+    )
+    parser.add_argument("--num_classes", type=positive_int, default=10, metavar="N", help="for tables: classes")
+    parser.add_argument(
+        "--scores", type=Path, default=score_tables.FOLDER, metavar="FOLDER", help="tables of all networks' scores"
     )
     parser.add_argument("--samples", type=positive_int, default=200, metavar="N", help="networks drawn uniformly")
     parser.add_argument("--proxies", metavar="A,B:N", help="proxies, with :N for at most N networks (default: all)")
@@ -82,23 +99,6 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def benchmark_files(options: Namespace) -> list[Path]:
-    """The files to use; those that are looked for in the data folder may be absent. Raises InputError."""
-    if options.benchmark_file:
-        for path in options.benchmark_file:
-            if path.name not in BENCHMARKS:
-                raise InputError(f"{path} is no benchmark: it must be called {' or '.join(BENCHMARKS)}")
-            if not path.is_file():
-                raise InputError(f"There is no file {path}")
-        return options.benchmark_file
-    folder = Path(os.environ.get("GSNET_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
-    present = [folder / name for name in BENCHMARKS if (folder / name).is_file()]
-    for name in BENCHMARKS:
-        if folder / name not in present:
-            print(f"skipped: {folder / name} does not exist (set GSNET_DATA or --benchmark_file)", file=sys.stderr)
-    return present
-
-
 def proxy_limits(options: Namespace, benchmark: Benchmark) -> dict[str, int]:
     """The proxies that can be used on a benchmark, and how many networks each scores. Raises InputError."""
     if not options.proxies:
@@ -124,7 +124,15 @@ def parse_counts(option: str, text: str) -> dict[str, int | None]:
     return counts
 
 
-def measure(scores: Scores, options: Namespace) -> tuple[list[CorrelationRow], list[SearchRow]]:
+class Rows(NamedTuple):
+    """What the report is made of."""
+
+    correlations: list[CorrelationRow]
+    searches: list[SearchRow]
+    winners: list[WinnerRow]
+
+
+def measure(scores: Scores, options: Namespace) -> Rows:
     """All rows of one benchmark, and its scatter plot."""
     benchmark = scores.benchmark
     limits = proxy_limits(options, benchmark)
@@ -140,13 +148,16 @@ def measure(scores: Scores, options: Namespace) -> tuple[list[CorrelationRow], l
     # A picture cannot keep the panels of proxies that this run leaves out.
     if not (options.update and options.proxies):
         plot_scatter(options.output_dir / f"scatter_{benchmark.name}.png", scores, chosen, sample)
+    winners = list(winner_rows(scores, chosen, seeds=WINNER_SEEDS))
     searches: list[SearchRow] = []
+    if not benchmark.has_neighbours:
+        return Rows(correlations, searches, winners)
     counts = parse_counts("--search_proxies", options.search_proxies) if options.search_proxies else None
     for candidate, plan in search_plans(chosen, counts, options.search_networks, options.searches):
         print(f"{benchmark.name}: searching with {candidate.name}", file=sys.stderr)
         searches += search_rows(scores, candidate, plan)
         scores.flush()
-    return correlations, searches
+    return Rows(correlations, searches, winners)
 
 
 def notes(options: Namespace, searches: Sequence[SearchRow]) -> str:
@@ -154,12 +165,17 @@ def notes(options: Namespace, searches: Sequence[SearchRow]) -> str:
     members = options.ensemble.replace(",", ", ")
     others = sorted({f"{row.proxy}: {row.networks}" for row in searches if row.networks != options.search_networks})
     seeds = max((row.seeds for row in searches), default=0)
-    return (
-        "Correlations, argmax and top 1 % on a uniform sample of n networks, with 95 % bootstrap intervals. Search winner: "
-        f"mean accuracy ± standard deviation over {seeds} evolutions, each of "
-        f"{'; '.join((f'{options.search_networks} networks', *others))}. Ensemble: sum of log ranks over {members}. "
-        f"Batch {SETTINGS.batch_size}, 32 x 32."
-    )
+    parts = [
+        "Correlations over n networks, with 95 % bootstrap intervals where n is a sample. Winners: mean accuracy over "
+        f"{WINNER_SEEDS} draws of N networks that the proxy scores.",
+        f"Evolution: mean accuracy over {seeds} searches, each of "
+        f"{'; '.join((f'{options.search_networks} networks', *others))}."
+        if searches
+        else "",
+        f"Ensemble: sum of log ranks over {members}." if members else "",
+        f"Batch {SETTINGS.batch_size}, {options.input_image_size} x {options.input_image_size}.",
+    ]
+    return " ".join(part for part in parts if part)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -169,28 +185,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_options(argv)
     # Times a network are those of one core.
     torch.set_num_threads(1)
-    files = benchmark_files(options)
+    settings = replace(SETTINGS, resolution=options.input_image_size, num_classes=options.num_classes)
+    benchmarks = open_benchmarks(options.benchmark_file, settings)
     options.output_dir.mkdir(parents=True, exist_ok=True)
-    correlations: list[CorrelationRow] = []
-    searches: list[SearchRow] = []
-    for path in files:
-        benchmark = BENCHMARKS[path.name](path)
-        scores = Scores(benchmark, options.cache_dir / f"{benchmark.name}.csv")
+    made = Rows([], [], [])
+    for benchmark in benchmarks:
+        scores = Scores(benchmark, options.cache_dir / f"{benchmark.cache_name}.csv", options.scores)
         try:
             rows = measure(scores, options)
         finally:
             scores.close()
-        correlations += rows[0]
-        searches += rows[1]
+        made.correlations.extend(rows.correlations)
+        made.searches.extend(rows.searches)
+        made.winners.extend(rows.winners)
+    correlations, searches, winners = made
     if options.update:
         correlations = merged(read_correlations(options.output_dir), correlations)
         searches = merged(read_searches(options.output_dir), searches)
+        winners = merged(read_winners(options.output_dir), winners)
     if not correlations:
         print("nothing was measured: no benchmark file, or none of the proxies fits", file=sys.stderr)
         return FAILED
-    write_csv(options.output_dir, correlations, searches)
-    write_tables(options.output_dir / "tables.md", correlations, searches)
-    write_summary(options.output_dir / "summary.md", correlations, searches, notes(options, searches))
+    write_csv(options.output_dir, correlations, searches, winners)
+    write_tables(options.output_dir / "tables.md", correlations, searches, winners)
+    write_summary(options.output_dir / "summary.md", correlations, searches, winners, notes(options, searches))
     plot_summary(options.output_dir / "summary.png", correlations, searches)
     print((options.output_dir / "summary.md").read_text(encoding="utf-8"))
     return 0

@@ -1,4 +1,4 @@
-"""The two benchmarks under one interface: names of networks, their trained accuracies, scores and neighbours."""
+"""Benchmarks under one interface: names of networks, their trained accuracies, scores and neighbours."""
 
 from __future__ import annotations
 
@@ -14,21 +14,37 @@ from ZeroShotProxy import Needs, ProxyFailure, ScoringSettings, get_proxy, score
 
 DISCONNECTED = "no path from the image to the logits"
 SETTINGS = ScoringSettings(resolution=32, batch_size=16, num_classes=10)
+# Cheapest first. TE-NAS itself is an aggregate of its two terms.
+MODULE_PROXIES = (
+    *("MeCo-Rectified", "MeCo", "AZ-NAS-Expressivity", "AZ-NAS-Progressivity", "NASWOT", "SWAP", "Perturbation", "Zen"),
+    *("Jacov", "Syncflow-log", "AZ-NAS-Trainability", "GradNorm", "TE-NAS-LR", "WRCor", "ZiCo", "Dextr", "VKDNW"),
+    "TE-NAS-NTK",
+)
+CLOSED_FORM_PROXIES = ("ZenClosedForm", "PerturbationClosedForm")
 
 
 class Benchmark(ABC):
     """A finite space of networks whose trained accuracies are known.
 
     accuracies: by data set, then by key; the first data set is the one that choices are made on. `score` draws its random
-    numbers from (seed, position of the key), whatever else is scored.
+    numbers from (seed, position of the key), whatever else is scored. parts: subsets of the networks that published figures are
+    of, by name.
     """
 
     name: str
     proxies: tuple[str, ...]
+    # Whether networks have neighbours, so that an evolution can be confined to the benchmark.
+    has_neighbours = True
 
     def __init__(self, accuracies: dict[str, dict[str, float]]) -> None:
         self.accuracies = accuracies
         self.keys = list(next(iter(accuracies.values())))
+        self.parts: dict[str, list[str]] = {}
+
+    @property
+    def cache_name(self) -> str:
+        """A name that two benchmarks share only where they give a network the same scores."""
+        return self.name
 
     @cached_property
     def positions(self) -> dict[str, int]:
@@ -61,14 +77,13 @@ class NasBench201(Benchmark):
     """15,625 cells, three data sets. Costs are counted from the cell; every other proxy gets a torch module."""
 
     name = "NAS-Bench-201"
-    proxies = (
-        *("Params", "Flops", "Zen", "Perturbation", "GradNorm", "NASWOT", "Syncflow-log"),
-        *("TE-NAS-NTK", "TE-NAS-LR", "Random"),
-    )
+    proxies = ("Params", "Flops", *MODULE_PROXIES, "Random")
 
     def __init__(self, path: Path) -> None:
         rows = nas_bench_201.read_table(path)
         super().__init__({d: {r.cell: r.accuracies[d] for r in rows} for d in nas_bench_201.DATA_SETS})
+        live = [key for key in self.keys if nas_bench_201.all_operations_count(nas_bench_201.parse_cell(key))]
+        self.parts = {nas_bench_201.LIVE: live}
 
     def _score(self, key: str, proxy: str, seed: int) -> float:
         operations = nas_bench_201.parse_cell(key)
@@ -93,7 +108,7 @@ class NasBenchMacro(Benchmark):
     """6,561 structure strings, CIFAR-10."""
 
     name = "NAS-Bench-Macro"
-    proxies = (*NasBench201.proxies[:-1], "ZenClosedForm", "PerturbationClosedForm", "Random")
+    proxies = ("Params", "Flops", *MODULE_PROXIES, *CLOSED_FORM_PROXIES, "Random")
 
     def __init__(self, path: Path) -> None:
         rows = nas_bench_macro.read_table(path)

@@ -10,9 +10,10 @@ from typing import TypeVar
 
 from benchmarks.report_rows import CorrelationRow, SearchRow
 from benchmarks.report_statistics import Interval
+from benchmarks.report_winners import WinnerRow
 from gsnet.interface.files import written_whole
 
-CORRELATIONS, SEARCHES = "correlations.csv", "searches.csv"
+CORRELATIONS, SEARCHES, WINNERS = "correlations.csv", "searches.csv", "winners.csv"
 _CORRELATION_COLUMNS = (
     *("benchmark", "data_set", "proxy", "scope", "networks"),
     *(f"{statistic}{end}" for statistic in ("spearman", "kendall") for end in ("", "_low", "_high")),
@@ -22,11 +23,26 @@ _SEARCH_COLUMNS = (
     *("benchmark", "data_set", "proxy", "seeds", "networks"),
     *("winner_mean", "winner_std", "winner_worst", "regret"),
 )
-Row = TypeVar("Row", CorrelationRow, SearchRow)
+_WINNER_COLUMNS = (
+    *("benchmark", "data_set", "proxy", "networks", "seeds"),
+    *("winner_mean", "winner_std", "regret_too_few_networks", "regret_proxy"),
+)
+Row = TypeVar("Row", CorrelationRow, SearchRow, WinnerRow)
 
 
-def write_csv(folder: Path, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow]) -> None:
-    """correlations.csv and searches.csv, every row in full."""
+def write_csv(
+    folder: Path,
+    correlations: Sequence[CorrelationRow],
+    searches: Sequence[SearchRow],
+    winners: Sequence[WinnerRow] = (),
+) -> None:
+    """correlations.csv, searches.csv and winners.csv, every row in full."""
+    with written_whole(folder / WINNERS) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(_WINNER_COLUMNS)
+        for w in winners:
+            accuracies = [f"{f:.6f}" for f in (w.mean, w.std, w.too_few, w.proxy_regret)]
+            table.writerow((w.benchmark, w.data_set, w.proxy, w.networks, w.seeds, *accuracies))
     with written_whole(folder / CORRELATIONS) as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(_CORRELATION_COLUMNS)
@@ -67,12 +83,30 @@ def read_searches(folder: Path) -> list[SearchRow]:
     return rows
 
 
+def read_winners(folder: Path) -> list[WinnerRow]:
+    """The rows of winners.csv, with the digits that it keeps; none where there is no such file."""
+    rows = []
+    for row in _read(folder / WINNERS):
+        names = [row[column] for column in _WINNER_COLUMNS[:3]]
+        counts = [int(row[column]) for column in _WINNER_COLUMNS[3:5]]
+        figures = (float(row[column]) for column in _WINNER_COLUMNS[5:])
+        rows.append(WinnerRow(*names, *counts, *figures))  # type: ignore[arg-type]
+    return rows
+
+
 def merged(kept: Iterable[Row], made: Iterable[Row]) -> list[Row]:
     """All rows, with what is made now in the place of what was kept, benchmark by benchmark."""
     rows: dict[tuple[str, ...], Row] = {
-        (row.benchmark, row.data_set, row.proxy, getattr(row, "scope", "")): row for row in chain(kept, made)
+        (row.benchmark, row.data_set, row.proxy, _which(row)): row for row in chain(kept, made)
     }
     return sorted(rows.values(), key=lambda row: row.benchmark)
+
+
+def _which(row: CorrelationRow | SearchRow | WinnerRow) -> str:
+    """What tells apart rows of the same benchmark, data set and proxy."""
+    if isinstance(row, WinnerRow):
+        return str(row.networks)
+    return row.scope if isinstance(row, CorrelationRow) else ""
 
 
 def _read(path: Path) -> list[dict[str, str]]:

@@ -17,71 +17,77 @@ from scipy.stats import rankdata
 from benchmarks.report_rows import SAMPLE, WHOLE, Candidate, CorrelationRow, SearchRow
 from benchmarks.report_scores import Scores
 from benchmarks.report_statistics import Interval, spearman
-from gsnet.evolution.ensemble import ENSEMBLE
+from benchmarks.report_winners import ORACLE, RANDOM, WinnerRow
 from gsnet.interface.files import write_text, written_whole
 
-# Spearman on all networks as published: NAS-Bench-201 on CIFAR-10, and NAS-Bench-Macro.
-PUBLISHED = {
-    ("NAS-Bench-201", "NASWOT"): ".762 to .785",
-    ("NAS-Bench-201", "Syncflow-log"): ".758 to .769 (log .826)",
-    ("NAS-Bench-201", "GradNorm"): ".438",
-    ("NAS-Bench-201", "Flops"): ".799",
-    ("NAS-Bench-201", "Params"): ".753",
-    ("NAS-Bench-201", "TE-NAS"): ".722",
-    ("NAS-Bench-201", "Zen"): ".10 to .62",
-    ("NAS-Bench-201", ENSEMBLE): ".919 (best aggregate)",
-    ("NAS-Bench-Macro", "Params"): ".318",
-    ("NAS-Bench-Macro", "Flops"): ".748",
-    ("NAS-Bench-Macro", ENSEMBLE): ".980 (between training seeds)",
-}
 _WINNERS_SHOWN = 9.0
-_MAIN_DATA_SET = "CIFAR-10"
 _ACCURACY_TICKS = (10, 50, 70, 80, 85, 88, 90, 92, 94)
 
 
-def write_summary(
-    path: Path, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow], notes: str
+def write_tables(
+    path: Path,
+    correlations: Sequence[CorrelationRow],
+    searches: Sequence[SearchRow],
+    winners: Sequence[WinnerRow] = (),
 ) -> None:
-    """summary.md: one short table a benchmark, best search winner first."""
-    parts = [_headline_table(name, correlations, searches) for name in _names(correlations)]
-    write_text(path, "\n\n".join([*parts, notes]) + "\n")
-
-
-def write_tables(path: Path, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow]) -> None:
     """tables.md: every data set, with intervals, seed spread, nDCG, cost and failures."""
     parts = []
-    for name in _names(correlations):
-        for scope, title in ((SAMPLE, "uniform sample"), (WHOLE, "all networks")):
-            rows = [r for r in correlations if r.benchmark == name and r.scope == scope]
-            parts += _correlation_tables(name, title, rows)
+    for name in names(correlations):
+        mine = [r for r in correlations if r.benchmark == name]
+        for scope in dict.fromkeys(r.scope for r in mine):
+            title = {SAMPLE: "uniform sample", WHOLE: "all networks"}.get(scope, scope)
+            parts += _correlation_tables(name, title, [r for r in mine if r.scope == scope])
+        for data_set in dict.fromkeys(w.data_set for w in winners if w.benchmark == name):
+            chosen = [w for w in winners if (w.benchmark, w.data_set) == (name, data_set)]
+            parts += [f"### {name}, {data_set}, winners among N networks", winners_table(chosen)]
         parts += _search_tables(name, [s for s in searches if s.benchmark == name])
     write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _names(correlations: Iterable[CorrelationRow]) -> list[str]:
+def winners_table(rows: Sequence[WinnerRow]) -> str:
+    """Winners by length, best at the longest draw first, and how the regret there is made up; one data set."""
+    lengths = sorted({row.networks for row in rows})
+    found = {(row.proxy, row.networks): row for row in rows}
+    # Of all networks only one is the first: the longest draw tells more.
+    judged = lengths[-2] if len(lengths) > 1 else lengths[-1]
+    proxies = sorted({row.proxy for row in rows}, key=lambda proxy: -found[proxy, judged].mean)
+    header = (
+        "winner of N scored",
+        *(f"{n:,}" for n in lengths[:-1]),
+        f"all {lengths[-1]:,}",
+        *(f"regret at {judged:,}: too few networks", "the proxy"),
+    )
+    lines = [
+        (
+            f"**{proxy}**" if proxy in (ORACLE, RANDOM) else proxy,
+            *(
+                f"{found[proxy, n].mean:.2f}" + (f" ± {found[proxy, n].std:.2f}" if n == judged < lengths[-1] else "")
+                for n in lengths
+            ),
+            *(f"{found[proxy, judged].too_few:.2f}", f"{found[proxy, judged].proxy_regret:.2f}"),
+        )
+        for proxy in proxies
+    ]
+    return markdown(header, lines)
+
+
+def names(correlations: Iterable[CorrelationRow]) -> list[str]:
+    """The benchmarks that rows are of, in their order."""
     return list(dict.fromkeys(r.benchmark for r in correlations))
 
 
-def _headline_table(name: str, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow]) -> str:
-    found = {s.proxy: s for s in searches if s.benchmark == name and s.data_set == _MAIN_DATA_SET}
-    rows = [r for r in correlations if (r.benchmark, r.data_set, r.scope) == (name, _MAIN_DATA_SET, SAMPLE)]
-    rows.sort(key=lambda r: (-found[r.proxy].mean if r.proxy in found else 0, -r.spearman.value))
-    header = ("proxy", "search winner", "regret", "argmax", "top 1 %", "Spearman", "Kendall", "published Spearman", "n")
-    lines = [
-        (
-            f"**{r.proxy}**" if r.proxy == ENSEMBLE else r.proxy,
-            _winner(found[r.proxy]) if r.proxy in found else "",
-            f"{found[r.proxy].regret:.2f}" if r.proxy in found else "",
-            f"{r.argmax:.2f}",
-            f"{r.top:.2f}",
-            _interval(r.spearman),
-            _interval(r.kendall),
-            PUBLISHED.get((name, r.proxy), ""),
-            str(r.networks),
-        )
-        for r in rows
-    ]
-    return f"### {name}, {_MAIN_DATA_SET}\n\n" + _markdown(header, lines)
+def main_data_set(name: str, correlations: Iterable[CorrelationRow]) -> str:
+    """The first data set of a benchmark: the one that choices are made on."""
+    return next(r.data_set for r in correlations if r.benchmark == name)
+
+
+def best_known(name: str, data_set: str, correlations: Iterable[CorrelationRow]) -> list[CorrelationRow]:
+    """One row a proxy: over all networks where there is such a row, else over the sample; best correlation first."""
+    rows = {WHOLE: {}, SAMPLE: {}}  # type: dict[str, dict[str, CorrelationRow]]
+    for r in correlations:
+        if (r.benchmark, r.data_set) == (name, data_set) and r.scope in rows:
+            rows[r.scope][r.proxy] = r
+    return sorted((rows[SAMPLE] | rows[WHOLE]).values(), key=lambda r: -r.spearman.value)
 
 
 def _correlation_tables(name: str, title: str, rows: Sequence[CorrelationRow]) -> list[str]:
@@ -102,14 +108,14 @@ def _correlation_tables(name: str, title: str, rows: Sequence[CorrelationRow]) -
     for data_set in dict.fromkeys(r.data_set for r in rows):
         lines = [
             (
-                *(r.proxy, str(r.networks), _interval(r.spearman), _interval(r.kendall)),
+                *(r.proxy, str(r.networks), interval_text(r.spearman), interval_text(r.kendall)),
                 "" if r.seed_spread is None else f"{r.seed_spread:.3f}",
                 *(f"{r.ndcg:.3f}", f"{r.top:.2f}", f"{r.argmax:.2f}", f"{r.best:.2f}"),
                 *(f"{r.milliseconds:.3g}", r.failures),
             )
             for r in sorted((r for r in rows if r.data_set == data_set), key=lambda r: r.spearman.value, reverse=True)
         ]
-        tables += [f"### {name}, {data_set}, {title}", _markdown(header, lines)]
+        tables += [f"### {name}, {data_set}, {title}", markdown(header, lines)]
     return tables
 
 
@@ -120,7 +126,7 @@ def _search_tables(name: str, searches: Sequence[SearchRow]) -> list[str]:
         rows = sorted((s for s in searches if s.data_set == data_set), key=lambda s: s.regret)
         lines = [(s.proxy, str(s.networks), _winner(s), f"{s.worst:.2f}", f"{s.regret:.2f}") for s in rows]
         title = f"### {name}, {data_set}, winners of {rows[0].seeds} searches"
-        tables += [title, _markdown(header, lines)]
+        tables += [title, markdown(header, lines)]
     return tables
 
 
@@ -128,30 +134,37 @@ def _winner(row: SearchRow) -> str:
     return f"{row.mean:.2f} ± {row.std:.2f}"
 
 
-def _interval(figure: Interval) -> str:
+def interval_text(figure: Interval) -> str:
+    """A figure, with its interval where it has one."""
     shown = f"{figure.value:.3f}"
     return shown if figure.low is None else f"{shown} [{figure.low:.2f}, {figure.high:.2f}]"
 
 
-def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table."""
     rows = [header, ["---"] * len(header), *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def plot_summary(path: Path, correlations: Sequence[CorrelationRow], searches: Sequence[SearchRow]) -> None:
     """A picture of both halves of the report: correlation over random networks, and the winner of a search."""
-    names = _names(correlations)
-    figure, axes = plt.subplots(len(names), 2, figsize=(11, 4.2 * len(names)), squeeze=False, layout="constrained")
-    for (left, right), name in zip(axes, names, strict=True):
-        rows = [r for r in correlations if (r.benchmark, r.data_set, r.scope) == (name, _MAIN_DATA_SET, SAMPLE)]
-        rows.sort(key=lambda r: r.spearman.value)
-        errors = np.array([(i.value - (i.low or 0), (i.high or 0) - i.value) for i in (r.spearman for r in rows)])
+    benchmarks = names(correlations)
+    figure, axes = plt.subplots(
+        len(benchmarks), 2, figsize=(11, 5.5 * len(benchmarks)), squeeze=False, layout="constrained"
+    )
+    for (left, right), name in zip(axes, benchmarks, strict=True):
+        data_set = main_data_set(name, correlations)
+        rows = best_known(name, data_set, correlations)[::-1]
+        errors = np.array([_below_and_above(r.spearman) for r in rows])
         values = [r.spearman.value for r in rows]
         left.errorbar(values, range(len(rows)), xerr=np.abs(errors).T, fmt="o", color="tab:blue", capsize=3)
         left.set(
-            yticks=range(len(rows)), yticklabels=[r.proxy for r in rows], xlabel="Spearman, 95 % interval", title=name
+            yticks=range(len(rows)),
+            yticklabels=[r.proxy for r in rows],
+            xlabel="Spearman, samples with 95 % interval",
+            title=name,
         )
-        found = [s for s in searches if (s.benchmark, s.data_set) == (name, _MAIN_DATA_SET)]
+        found = [s for s in searches if (s.benchmark, s.data_set) == (name, data_set)]
         found.sort(key=lambda s: -s.regret)
         means = [s.mean for s in found]
         right.errorbar(means, range(len(found)), xerr=[s.std for s in found], fmt="s", color="tab:orange", capsize=3)
@@ -172,12 +185,18 @@ def plot_summary(path: Path, correlations: Sequence[CorrelationRow], searches: S
     _save(path, figure)
 
 
+def _below_and_above(figure: Interval) -> tuple[float, float]:
+    if figure.low is None or figure.high is None:
+        return 0.0, 0.0
+    return figure.value - figure.low, figure.high - figure.value
+
+
 def plot_scatter(path: Path, scores: Scores, chosen: Sequence[Candidate], sample: Sequence[str]) -> None:
     """Rank by each candidate against trained accuracy, one panel a candidate, the best correlation first.
 
     Errors are on a logarithmic scale: the best networks differ by tenths of a point, the worst by tens.
     """
-    table = scores.benchmark.accuracies[_MAIN_DATA_SET]
+    data_set, table = next(iter(scores.benchmark.accuracies.items()))
     columns = 4
     lines = -(-len(chosen) // columns)
     figure, axes = plt.subplots(
@@ -202,7 +221,7 @@ def plot_scatter(path: Path, scores: Scores, chosen: Sequence[Candidate], sample
     for axis in axes.flat[max(0, len(chosen) - columns) : len(chosen)]:
         axis.xaxis.set_tick_params(labelbottom=True)
     figure.supxlabel("place in the proxy's order, % (best on the right)")
-    figure.supylabel(f"{_MAIN_DATA_SET} accuracy, % (scale by the logarithm of the error)")
+    figure.supylabel(f"{data_set} accuracy, % (scale by the logarithm of the error)")
     figure.suptitle(
         f"{scores.benchmark.name}: each proxy's order against trained accuracy, with Spearman's correlation"
     )

@@ -9,7 +9,6 @@ from statistics import median, stdev
 
 import numpy as np
 
-from benchmarks.report_benchmarks import is_instant
 from benchmarks.report_scores import Scores
 from benchmarks.report_search import SearchPlan, search_all_seeds
 from benchmarks.report_statistics import (
@@ -21,7 +20,7 @@ from benchmarks.report_statistics import (
     spearman,
     top_accuracy,
 )
-from gsnet.evolution.ensemble import ENSEMBLE, TE_NAS, TE_NAS_TERMS, Rule, log_rank_sums, rank_sums
+from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES, TE_NAS, TE_NAS_TERMS, Rule, log_rank_sums, rank_sums
 
 CLOSED_FORMS = {"Zen": "ZenClosedForm", "Perturbation": "PerturbationClosedForm"}
 SAMPLE, WHOLE = "sample", "all"
@@ -39,10 +38,21 @@ class Candidate:
     networks: int
     rule: Rule | None = None
 
+    def table(self, scores: Scores, keys: Sequence[str], seed: int = 0) -> np.ndarray:
+        """The members' scores of networks: (networks, members)."""
+        return np.array([[scores.entry(key, member, seed).score for member in self.members] for key in keys])
+
+    def joined(self, table: np.ndarray) -> np.ndarray:
+        """One score a network from those of the members; an aggregate is taken among these networks."""
+        return self.rule(table) if self.rule else table[:, 0]
+
     def values(self, scores: Scores, keys: Sequence[str], seed: int = 0) -> np.ndarray:
         """Scores of networks; an aggregate is taken among these."""
-        table = [[scores.entry(key, member, seed).score for member in self.members] for key in keys]
-        return self.rule(table) if self.rule else np.array(table)[:, 0]
+        return self.joined(self.table(scores, keys, seed))
+
+    def covered(self, scores: Scores) -> bool:
+        """Whether the scores of all networks of the benchmark are known."""
+        return all(scores.covers(member) for member in self.members)
 
 
 @dataclass(frozen=True)
@@ -81,14 +91,16 @@ class SearchRow:
 
 
 def candidates(limits: Mapping[str, int], ensemble: Sequence[str]) -> list[Candidate]:
-    """The proxies, TE-NAS where both of its terms are among them, and the ensemble where all its members are.
+    """The proxies, the published aggregates whose members are among them, and the ensemble where all its members are.
 
     limits: how many networks of the sample each proxy scores; an aggregate has those that all its members have. Where the
     closed form of a member is at hand it takes the member's part.
     """
     ensemble = [CLOSED_FORMS[m] if CLOSED_FORMS.get(m) in limits else m for m in ensemble]
     found = [Candidate(proxy, (proxy,), limit) for proxy, limit in limits.items()]
-    for name, members, rule in ((TE_NAS, TE_NAS_TERMS, rank_sums), (ENSEMBLE, tuple(ensemble), log_rank_sums)):
+    published = [(name, members, log_rank_sums) for name, members in NAMED_ENSEMBLES.items()]
+    aggregates = [(TE_NAS, TE_NAS_TERMS, rank_sums), *published, (ENSEMBLE, tuple(ensemble), log_rank_sums)]
+    for name, members, rule in aggregates:
         if members and set(members) <= set(limits):
             found.append(Candidate(name, members, min(limits[member] for member in members), rule))
     return found
@@ -102,15 +114,14 @@ def correlation_rows(
     seed_sample: int,
     resamples: int,
 ) -> Iterator[CorrelationRow]:
-    """Rows over the sample, and over the whole benchmark where every member needs no module."""
+    """Rows over the sample; where all scores are known, over the whole benchmark and over the parts that others report on."""
     for candidate in chosen:
         keys = sample[: candidate.networks]
         spread = seed_spread(scores, candidate, keys[:seed_sample], seeds)
         yield from _rows(scores, candidate, keys, SAMPLE, spread, resamples)
-        if all(is_instant(member) for member in candidate.members):
-            yield from _rows(
-                scores, candidate, scores.benchmark.keys, WHOLE, [None] * len(scores.benchmark.accuracies), 0
-            )
+        if candidate.covered(scores):
+            for scope, part in ((WHOLE, scores.benchmark.keys), *scores.benchmark.parts.items()):
+                yield from _rows(scores, candidate, part, scope, [None] * len(scores.benchmark.accuracies), 0)
 
 
 def seed_spread(scores: Scores, candidate: Candidate, keys: Sequence[str], seeds: Sequence[int]) -> list[float | None]:

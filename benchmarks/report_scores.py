@@ -1,8 +1,9 @@
-"""Scores of a benchmark's networks, each made once and kept in a CSV file that an interrupted run continues."""
+"""Scores of a benchmark's networks: from the tables of the repository, or made once and kept in a CSV file."""
 
 from __future__ import annotations
 
 import csv
+import math
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from benchmarks.report_benchmarks import Benchmark, score_or_reason
+from benchmarks import score_tables
+from benchmarks.report_benchmarks import Benchmark, is_instant, score_or_reason
+from benchmarks.score_tables import ScoreTable
 from gsnet.interface.files import write_text
 
 _WORTH_A_WRITE = 0.01
@@ -29,10 +32,16 @@ class Entry(NamedTuple):
 
 
 class Scores:
-    """All scores of one benchmark so far, by (key, proxy, seed)."""
+    """All scores of one benchmark so far, by (key, proxy, seed).
 
-    def __init__(self, benchmark: Benchmark, path: Path) -> None:
+    path: file of the scores that this class makes, which an interrupted run continues. tables: folder of tables with the scores
+    of seed 0 (`score_tables`); None for no tables.
+    """
+
+    def __init__(self, benchmark: Benchmark, path: Path, tables: Path | None = score_tables.FOLDER) -> None:
         self.benchmark = benchmark
+        self._tables = tables
+        self._read_tables: dict[str, ScoreTable | None] = {}
         self._entries: dict[tuple[str, str, int], Entry] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
@@ -45,7 +54,7 @@ class Scores:
     def entry(self, key: str, proxy: str, seed: int = 0) -> Entry:
         """The score of a network, made now where it is not known yet."""
         identity = (key, proxy, seed)
-        entry = self._entries.get(identity)
+        entry = self._entries.get(identity) or self._tabled(*identity)
         if entry is None:
             start = time.process_time()
             score, reason = score_or_reason(self.benchmark, key, proxy, seed)
@@ -55,9 +64,35 @@ class Scores:
                 self.flush()
         return entry
 
+    def has(self, key: str, proxy: str, seed: int = 0) -> bool:
+        """Whether the score of a network is known."""
+        return (key, proxy, seed) in self._entries or self._tabled(key, proxy, seed) is not None
+
+    def covers(self, proxy: str) -> bool:
+        """Whether the scores of all networks are known, or are at hand in a moment."""
+        if is_instant(proxy):
+            return True
+        table = self._table(proxy)
+        complete = table is not None and table.complete
+        return complete or all(self.has(key, proxy) for key in self.benchmark.keys)
+
+    def _table(self, proxy: str) -> ScoreTable | None:
+        if proxy not in self._read_tables:
+            names = self.benchmark.keys
+            found = self._tables and score_tables.read_table(self._tables, self.benchmark.name, proxy, names)
+            self._read_tables[proxy] = found or None
+        return self._read_tables[proxy]
+
+    def _tabled(self, key: str, proxy: str, seed: int) -> Entry | None:
+        table = self._table(proxy) if seed == 0 else None
+        if table is None or key not in table.scores:
+            return None
+        score = table.scores[key]
+        return Entry(score, "" if score > -math.inf else "no score", table.milliseconds / 1e3)
+
     def score_all(self, keys: Iterable[str], proxy: str, seed: int = 0) -> None:
         """Score many networks, with a progress bar."""
-        missing = [key for key in keys if (key, proxy, seed) not in self._entries]
+        missing = [key for key in keys if not self.has(key, proxy, seed)]
         for key in tqdm(missing, desc=f"{self.benchmark.name} {proxy} seed {seed}", disable=None):
             self.entry(key, proxy, seed)
         self.flush()

@@ -339,6 +339,8 @@ def test_swap_counts_columns_by_hand():
     patterns = [torch.tensor([[1, 0, 1], [1, 1, 1]]).bool(), torch.tensor([[0, 1], [0, 0]]).bool()]
     # Columns (1,1), (0,1), (1,1), (0,0), (1,0).
     assert distinct_patterns(patterns) == 4
+    # The same patterns again at more images than a table of all patterns can hold.
+    assert distinct_patterns([p.repeat(20, 1) for p in patterns]) == 4
 
 
 def test_swap_by_brute_force():

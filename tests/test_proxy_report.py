@@ -16,11 +16,12 @@ from scipy.stats import kendalltau, spearmanr
 from benchmarks import nas_bench_201, nas_bench_macro
 from benchmarks.proxy_report import main, parse_counts
 from benchmarks.report_benchmarks import DISCONNECTED, NasBench201, NasBenchMacro, score_or_reason
-from benchmarks.report_csv import merged, read_correlations, read_searches, write_csv
+from benchmarks.report_csv import merged, read_correlations, read_searches, read_winners, write_csv
 from benchmarks.report_rows import SHORT_SEARCHES, candidates, search_plans
 from benchmarks.report_scores import Scores
 from benchmarks.report_search import SearchPlan, search
 from benchmarks.report_statistics import argmax_accuracy, bootstrap, kendall, ndcg, spearman, top_accuracy
+from benchmarks.report_winners import WinnerRow
 from gsnet.interface.options import InputError
 from Masternet import MasterNet
 from PlainNet import StructureError, Style
@@ -247,7 +248,11 @@ def test_how_far_each_proxy_searches():
 def test_tables_are_read_again_as_they_were_written(tmp_path):
     correlations, searches = (read(ROOT / "docs/proxy_report") for read in (read_correlations, read_searches))
     assert len(correlations) > len(searches) > 20
-    write_csv(tmp_path, merged(correlations, correlations[:3]), merged(searches[:2], searches))
+    winners = [WinnerRow("B", "D", "Flops", n, 20, 93.25, 0.5, 0.25, 0.75) for n in (64, 300)]
+    write_csv(
+        tmp_path, merged(correlations, correlations[:3]), merged(searches[:2], searches), merged(winners, winners)
+    )
+    assert read_winners(tmp_path) == winners
     assert read_correlations(tmp_path) == correlations
     assert read_searches(tmp_path) == searches
     assert read_searches(tmp_path / "absent") == []
