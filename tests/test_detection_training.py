@@ -220,7 +220,7 @@ def test_checkpoints_of_others_are_refused(tmp_path):
 
 def test_a_dry_run_and_a_configuration_that_says_what_was_asked(tmp_path, scenes, capsys):
     assert script.main(arguments(tmp_path / "dry", scenes, "--dry_run")) == 0
-    assert not (tmp_path / "dry").exists() and "h for 3 epochs" in capsys.readouterr().err
+    assert not (tmp_path / "dry").exists() and " for 3 epochs" in capsys.readouterr().err
     assert script.main(arguments(tmp_path / "wet", scenes, "--epochs", 1)) == 0
     assert json.loads((tmp_path / "wet/config.json").read_text())["options"]["unit"] == "deployed"
 
