@@ -6,7 +6,7 @@ Nothing here imports torch; a module is built by `Block.module`, which imports i
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar
 
 from PlainNet.costs import Cost, Figures
 from PlainNet.errors import NoMeanFieldRuleError, StructureError
@@ -17,10 +17,31 @@ if TYPE_CHECKING:
     from torch import nn
 
     from PlainNet.mean_field import Steps
-    from PlainNet.parser import Reader
 
 BlockT = TypeVar("BlockT", bound="Block")
 LARGEST_INTEGER = 10**9
+
+
+class Arguments(Protocol):
+    """What a block reads its arguments from: a cursor behind its opening bracket. Methods raise StructureError."""
+
+    label: str
+
+    def blocks(self) -> tuple[Block, ...]:
+        """At least one block, up to the closing bracket or the semicolon that ends them."""
+        ...
+
+    def branches(self) -> list[tuple[Block, ...]]:
+        """Branches separated by semicolons."""
+        ...
+
+    def integers(self, block_class: type[Block]) -> list[int]:
+        """Exactly the integers that a block takes, separated by commas."""
+        ...
+
+    def leading_integers(self, at_most: int) -> list[int]:
+        """Up to `at_most` integers, each followed by a comma, that may stand before blocks."""
+        ...
 
 
 class Block:
@@ -59,7 +80,7 @@ class Block:
         return 1
 
     @classmethod
-    def read(cls, reader: Reader) -> Self:
+    def read(cls, reader: Arguments) -> Self:
         """Parse the arguments; the reader stands behind the opening bracket and is left before the closing one."""
         return cls(*reader.integers(cls))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from PlainNet import mean_field
-from PlainNet.block import Block
+from PlainNet.block import Arguments, Block
 from PlainNet.composite_blocks import Sequential
 from PlainNet.costs import Cost
 from PlainNet.errors import StructureError
@@ -17,8 +17,6 @@ from PlainNet.style import PLAIN, Style
 if TYPE_CHECKING:
     from torch import nn
 
-    from PlainNet.parser import Reader
-
 
 @dataclass(frozen=True)
 class BranchBlock(Block):
@@ -28,7 +26,7 @@ class BranchBlock(Block):
     label: str = ""
 
     @classmethod
-    def read(cls, reader: Reader) -> Self:
+    def read(cls, reader: Arguments) -> Self:
         branches = reader.branches()
         return cls(tuple(b[0] if len(b) == 1 else Sequential(b) for b in branches), reader.label)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from PlainNet import mean_field
-from PlainNet.block import Block
+from PlainNet.block import Arguments, Block
 from PlainNet.chain import (
     chain_cost,
     chain_figures,
@@ -27,8 +27,6 @@ from PlainNet.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from torch import nn
-
-    from PlainNet.parser import Reader
 
 
 def validate_chain(blocks: tuple[Block, ...]) -> None:
@@ -101,7 +99,7 @@ class Sequential(BodyBlock):
     """Blocks one after the other. Structure string: Sequential(blocks)."""
 
     @classmethod
-    def read(cls, reader: Reader) -> Self:
+    def read(cls, reader: Arguments) -> Self:
         return cls(reader.blocks())
 
     @lazy
@@ -125,7 +123,7 @@ class UnitBlock(BodyBlock):
     """Base of the units written as Name(body width, stride, body); both numbers may be left out."""
 
     @classmethod
-    def read(cls, reader: Reader) -> Self:
+    def read(cls, reader: Arguments) -> Self:
         stated = reader.leading_integers(at_most=2)
         unit = cls(reader.blocks())
         for name, value, actual in zip(("in_channels", "stride"), stated, (unit._widths[0], unit.stride), strict=False):

@@ -40,7 +40,7 @@ def _block_of_integers(block_class: type[Block], arguments: str) -> Block | None
 
 
 class Reader:
-    """A cursor over structure text. Blocks with a grammar of their own read their arguments through it."""
+    """A cursor over structure text, of which blocks read what `PlainNet.block.Arguments` says."""
 
     def __init__(self, text: str, registry: Mapping[str, type[Block]]) -> None:
         self.text = text

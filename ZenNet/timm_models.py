@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gsnet.interface.options import InputError
 from ZenNet.catalogue import list_models
+from ZenNet.networks import get_ZenNet
 
 if TYPE_CHECKING:
     from Masternet import MasterNet
@@ -49,8 +50,6 @@ def register_with_timm() -> list[str]:
 
 def _constructor(name: str) -> Callable[..., MasterNet]:
     def build(pretrained: bool = False, **options: Any) -> MasterNet:
-        from ZenNet import get_ZenNet
-
         known = inspect.signature(get_ZenNet).parameters.keys() - {"name", "pretrained"}
         return get_ZenNet(name, pretrained, **_obeyed(name, options, known))
 

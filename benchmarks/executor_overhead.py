@@ -16,7 +16,8 @@ from contextlib import closing, contextmanager
 
 from benchmarks.search_throughput import settings_of
 from gsnet.evolution.dask_executor import DaskCluster
-from gsnet.evolution.executors import Job, WorkerPool
+from gsnet.evolution.executors import WorkerPool
+from gsnet.evolution.jobs import Job
 from gsnet.evolution.proposals import make_proposer
 from SearchSpace.random_numbers import CandidateRandom
 

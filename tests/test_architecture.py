@@ -111,6 +111,33 @@ def test_every_room_has_rules_and_no_two_rooms_need_each_other():
     assert order[0] == "PlainNet" and set(order) == folders
 
 
+def modules():
+    """Our modules by their dotted names."""
+    files = [path for room in OURS - {"Masternet"} for path in folder_of(room).glob("*.py")]
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
+    return names | {"Masternet": ROOT / "Masternet.py"}
+
+
+def needed(path, known):
+    """Our modules that a file imports, at its top, in a function or for types."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inside = f"{node.module}.{alias.name}"
+                yield from (name for name in (inside, node.module) if name in known)
+
+
+def test_no_two_modules_need_each_other():
+    """Neither at their top nor in a function that hides it. What a package offers may come from its own modules."""
+    known = modules()
+    graph = {name: set(needed(path, known)) - {name} for name, path in known.items()}
+    for name in known:
+        graph[name] -= {package for package in known if name.startswith(f"{package}.")}
+    list(graphlib.TopologicalSorter(graph).static_order())
+
+
 def test_masternet_needs_structures_alone():
     assert set(imported(ROOT / "Masternet.py")) & OURS <= {"PlainNet"}
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gsnet.evolution.executors import ChunkSize, Job, WorkerPool, in_chunks
+from gsnet.evolution.executors import WorkerPool
+from gsnet.evolution.jobs import ChunkSize, Job, in_chunks
 from gsnet.evolution.scorer import Scored
 from gsnet.evolution.settings import SearchSettings
 

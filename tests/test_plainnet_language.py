@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import PlainNet
@@ -192,7 +192,9 @@ def networks(draw):
     return PlainNet.Network(tuple(blocks))
 
 
+# A machine that others load takes its time to draw a network.
 @given(networks())
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_printing_and_parsing_are_inverse(network):
     assert PlainNet.parse(str(network)) == network
     expanded = "".join(str(block) for super_block in network.blocks for block in super_block.expand())

@@ -11,6 +11,7 @@ import PlainNet
 import ZenNet
 from Masternet import MasterNet
 from PlainNet import Style
+from ZenNet import networks
 
 GOLDEN = Path(__file__).parent / "golden"
 PUBLISHED = ZenNet.list_models("zennet_*")
@@ -95,6 +96,6 @@ def test_timm_options_that_ask_for_what_is_there_are_taken():
 
 
 def test_no_weights_are_looked_for_unless_asked(monkeypatch):
-    monkeypatch.setattr(ZenNet, "find_weights", lambda *_: pytest.fail("weights were looked for"))
+    monkeypatch.setattr(networks, "find_weights", lambda *_: pytest.fail("weights were looked for"))
     assert inspect.signature(ZenNet.get_ZenNet).parameters["pretrained"].default is False
     assert ZenNet.get_ZenNet("zennet_cifar10_model_size05M_res32").num_classes == 10

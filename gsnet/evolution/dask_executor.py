@@ -8,8 +8,8 @@ from distributed import Client, Future, as_completed
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
-from gsnet.evolution.executors import ChunkSize, Job, TlsFiles, in_chunks, worker_died
 from gsnet.evolution.extensions import NO_EXTENSIONS, Extensions
+from gsnet.evolution.jobs import ChunkSize, Job, TlsFiles, in_chunks, worker_died
 from gsnet.evolution.scorer import Scored, score_texts
 from gsnet.evolution.settings import SearchError, SearchSettings
 

@@ -2,49 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import NamedTuple, Protocol
 
 from gsnet.evolution.extensions import NO_EXTENSIONS, Extensions
+from gsnet.evolution.jobs import (
+    DEATHS_UNTIL_FAILURE,
+    CandidateExecutor,
+    ChunkSize,
+    Job,
+    TlsFiles,
+    in_chunks,
+    worker_died,
+)
 from gsnet.evolution.scorer import Scored, Scorer, score_texts
 from gsnet.evolution.settings import SearchError, SearchSettings
-from PlainNet import Network
 from ZeroShotProxy import Proxy
-
-DEATHS_UNTIL_FAILURE = 3
-
-
-class TlsFiles(NamedTuple):
-    """Paths of the certificate authority, certificate and key with which a scheduler is trusted."""
-
-    ca_file: str
-    certificate: str
-    key: str
-
-
-class Job(NamedTuple):
-    """A candidate to score, with the seed of its random numbers."""
-
-    network: Network
-    seed: int
-
-
-class CandidateExecutor(Protocol):
-    """Scores candidates and gives the results in the order of the jobs, however many workers there are."""
-
-    def score(self, jobs: Sequence[Job]) -> list[Scored]:
-        """The results of all jobs."""
-        ...
-
-    def close(self) -> None:
-        """Release workers."""
-        ...
 
 
 class InProcess:
@@ -58,28 +35,6 @@ class InProcess:
 
     def close(self) -> None:
         return None
-
-
-class ChunkSize:
-    """How many candidates travel together: about a third of a second of work, and enough chunks for all workers."""
-
-    seconds = 0.3
-    largest = 4_096
-
-    def __init__(self) -> None:
-        self._seconds_each = 0.0
-
-    def of(self, jobs: int, workers: int) -> int:
-        """The size for that many jobs; single candidates until their cost is known."""
-        if not self._seconds_each:
-            return 1
-        by_cost = int(self.seconds / self._seconds_each)
-        return max(1, min(by_cost, self.largest, math.ceil(jobs / (2 * workers))))
-
-    def learn(self, results: Sequence[Scored]) -> None:
-        """Take the measured cost of a chunk into account."""
-        measured = sum(result.seconds for result in results) / len(results)
-        self._seconds_each = 0.8 * self._seconds_each + 0.2 * measured if self._seconds_each else measured
 
 
 class WorkerPool:
@@ -154,17 +109,6 @@ class WorkerPool:
             except BrokenProcessPool:
                 self._pool = self._start()
         return worker_died()
-
-
-def in_chunks(indices: Sequence[int], size: int) -> list[list[int]]:
-    """The indices in chunks, the first ones last, so that `pop` gives them in order."""
-    chunks = [list(indices[start : start + size]) for start in range(0, len(indices), size)]
-    return chunks[::-1]
-
-
-def worker_died() -> Scored:
-    """The result of a candidate that no worker survives."""
-    return Scored(None, f"its worker process died {DEATHS_UNTIL_FAILURE} times", None, 0.0)
 
 
 def _succeeded(future: Future[list[Scored]]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 import PlainNet
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
-from gsnet.evolution.executors import TlsFiles
+from gsnet.evolution.jobs import TlsFiles
 from gsnet.evolution.result import load
 from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.session import RunOptions

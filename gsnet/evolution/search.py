@@ -12,9 +12,9 @@ from typing import NamedTuple
 import PlainNet
 from gsnet.evolution.budgets import Budget, NetworkCosts, first_exceeded
 from gsnet.evolution.ensemble import EnsemblePopulation
-from gsnet.evolution.executors import CandidateExecutor, Job
 from gsnet.evolution.functions import NO_FIGURES, Figure
 from gsnet.evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
+from gsnet.evolution.jobs import CandidateExecutor, Job
 from gsnet.evolution.parts import cost_model, make_population, predicted_latency, search_budgets
 from gsnet.evolution.population import Member
 from gsnet.evolution.proposals import Proposer

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gsnet.evolution.ensemble import scoring_proxies
-from gsnet.evolution.executors import CandidateExecutor, TlsFiles, make_executor
+from gsnet.evolution.executors import make_executor
 from gsnet.evolution.folder import open_history
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.history import History
+from gsnet.evolution.jobs import CandidateExecutor, TlsFiles
 from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.report import write_config, write_outputs
 from gsnet.evolution.scorer import measured_latency
