@@ -12,8 +12,10 @@ import torch
 from PIL import Image
 
 from gsnet.data import DataSettings, data_set, training_loader, validation_loader
+from gsnet.data.skipping import BrokenImages
 from gsnet.data.transforms import Lighting, training_transform, validation_transform
 from gsnet.interface.options import InputError
+from gsnet.training.image_check import check_images, pictures_of
 
 DATA = Path(os.environ.get("GSNET_DATA", Path(__file__).parent.parent / ".." / "shared" / "data"))
 ARCHIVE = DATA / "cifar10_jpeg_2000_1000.tar.gz"
@@ -231,3 +233,70 @@ def test_pictures_are_turned_as_viewers_show_them(tmp_path):
     stored.save(tmp_path / "val/a/0.png", exif=stored.getexif())
     image, _ = data_set(settings, train=False)[0]
     assert float(image[:, 2].max()) < 0 < float(image[:, -3].min())
+
+
+def broken_tree(folder, images=12):
+    """Pictures of rising grey in train/a, of which the fourth and fifth are cut off and empty, and one whole one in val/a."""
+    settings = tree_of(folder, "train/a", "val/a")
+    for i in range(images):
+        picture(10 * i).save(folder / f"train/a/{i:02}.png")
+    (folder / "train/a/0.png").unlink()
+    whole = (folder / "train/a/03.png").read_bytes()
+    (folder / "train/a/03.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "train/a/04.png").write_bytes(b"")
+    return replace(settings, batch_size=4, augment=False)
+
+
+def greys(loader, epoch=0):
+    """The grey values of an epoch's images in their order."""
+    loader.sampler.set_epoch(epoch)
+    return [round((float(v) * 0.229 + 0.485) * 255) for images, _ in loader for v in images[:, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_picture_is_replaced_by_the_next_that_is_whole(tmp_path, workers):
+    settings = replace(broken_tree(tmp_path), workers=workers)
+    broken = BrokenImages(allowed=2)
+    loader = training_loader(settings, broken)
+    places = [50 if i in (3, 4) else 10 * i for i in order(loader, 0)]
+    assert greys(loader) == places and broken.count == 2
+    # Known to be broken by now, which changes nothing.
+    assert greys(loader) == places and broken.count == 2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_one_more_broken_picture_than_allowed_ends_it(tmp_path, workers):
+    loader = training_loader(replace(broken_tree(tmp_path), workers=workers), BrokenImages(allowed=1))
+    with pytest.raises(
+        InputError, match=r"a/0[34].png is no picture .*, more than --skip_broken 1 allows: mend or delete"
+    ):
+        greys(loader)
+
+
+def test_broken_pictures_are_missing_in_validation(tmp_path):
+    settings = broken_tree(tmp_path)
+    (tmp_path / "train").rename(tmp_path / "test")
+    (tmp_path / "val/a/0.png").unlink()
+    (tmp_path / "val/a").rmdir()
+    (tmp_path / "val").rmdir()
+    broken = BrokenImages(allowed=2)
+    found = [len(labels) for _, labels in validation_loader(replace(settings, batch_size=1), broken)]
+    assert found == [1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1] and broken.count == 2
+
+
+def test_pictures_are_looked_at_before_a_training(tmp_path, caplog):
+    settings = broken_tree(tmp_path)
+    caplog.set_level("INFO")
+    broken = BrokenImages(allowed=2)
+    sets = [loaded for make in (training_loader, validation_loader) for loaded in pictures_of(make(settings, broken))]
+    check_images(broken, sets, threads=2)
+    assert broken.count == 2 and "03.png" in caplog.text and "04.png" in caplog.text
+    assert "All others of 12 training and 1 validation images can be read" in caplog.text
+    # Too many for the time: nothing is said of them, and reading finds them.
+    check_images(BrokenImages(), sets, threads=1, seconds=0.0)
+    assert "Looking at all 12 training images first would take longer" in caplog.text
+    broken = BrokenImages(allowed=1)
+    with pytest.raises(
+        InputError, match=r"2 images cannot be read: \S+03.png \(.*\), \S+04.png \(no picture in it\), more"
+    ):
+        check_images(broken, pictures_of(training_loader(settings, broken)), threads=1)

@@ -168,6 +168,32 @@ def test_a_finished_training_goes_on_to_more_epochs(tmp_path):
         assert (tmp_path / "train_image_classification.done").is_file()
 
 
+def test_a_training_goes_on_past_broken_pictures(tmp_path, noise_images, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(noise_images, data)
+    torn = data / "train/3/1.png"
+    torn.write_bytes(torn.read_bytes()[:1500])
+    (data / "test/7/0.png").write_bytes(b"")
+    base = ["--dataset", "image_folder", "--data_dir", data, "--input_image_size", 16, "--workers_per_gpu", 0]
+    more = ("--batch_size", 20)
+
+    def train(folder, *more):
+        return script.main(list(map(str, arguments(folder, *more, base=base))))
+
+    with pytest.raises(InputError, match=r"2 images cannot be read: \S+3/1.png .*, \S+7/0.png .*--skip_broken 2$"):
+        train(tmp_path / "none", "--epochs", 1, *more)
+    with pytest.raises(InputError, match="more than --skip_broken 1 allows"):
+        train(tmp_path / "none", "--epochs", 1, *more, "--skip_broken", 1)
+    assert train(tmp_path / "whole", "--epochs", 2, *more, "--skip_broken", 2) == 0
+    told = capsys.readouterr().err
+    assert (
+        "left out, as --skip_broken 2 allows" in told and "All others of 40 training and 10 validation images" in told
+    )
+    assert train(tmp_path / "torn", "--epochs", 1, *more, "--skip_broken", 9) == 0
+    assert train(tmp_path / "torn", "--epochs", 2, *more, "--skip_broken", 2, "--auto_resume") == 0
+    assert [row["epoch"] for row in log_rows(tmp_path / "torn")] == ["0", "1"]
+
+
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path, capsys):
     assert script.main(arguments(tmp_path, "--epochs", 3, "--batch_size", 64, "--lr", 1e30)) == 1
     message = capsys.readouterr().err

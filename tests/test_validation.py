@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -315,3 +316,23 @@ def test_folders_that_nothing_numbers_are_refused(tmp_path):
         (tmp_path / "train" / name).mkdir(parents=True)
     found = validate(network, images_of("image_folder", expected, tmp_path), resolution=8)
     assert found.confusion.sum(dim=1).tolist() == [0, 1, 0]
+
+
+def test_broken_pictures_do_not_count(tmp_path, noise_images, capsys):
+    """Nine of ten images are left, and every one is in a batch of its own."""
+    shutil.copytree(noise_images, tmp_path / "data")
+    (tmp_path / "data/test/7/0.png").write_bytes(b"")
+    arguments = [
+        "--arch",
+        "Masternet.py:MasterNet",
+        "--plainnet_struct",
+        STRUCTURE,
+        "--untrained",
+        "--num_classes",
+        "10",
+    ]
+    arguments += ["--dataset", "image_folder", "--data_dir", str(tmp_path / "data"), "--input_image_size", "16"]
+    arguments += ["--batch_size", "1"]
+    with pytest.raises(InputError, match=r"7/0.png is no picture .* go on without it with --skip_broken 1$"):
+        val.main([*arguments, "--workers", "0"])
+    assert run_json(val, capsys, *arguments, "--skip_broken", "1")["images"] == 9

@@ -18,19 +18,24 @@ def read_picture(file: str | Path) -> Image.Image:
     """A picture as RGB, turned as its EXIF data says, as viewers show it. Raises BrokenImageError."""
     try:
         with Image.open(file) as picture:
+            picture.load()
             return upright(picture).convert("RGB")
     except FileNotFoundError as error:
-        raise BrokenImageError(f"There is no file {file}") from error
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        reason = "no picture in it" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise BrokenImageError(f"{file} is no picture that can be read ({reason})") from error
+        raise BrokenImageError(f"There is no file {file}", Path(file), "not there") from error
+    except MemoryError:
+        raise
+    # Of damaged files the readers of Pillow raise errors of every kind: struct.error, IndexError, zlib.error, …
+    except Exception as error:
+        reason = "no picture in it" if isinstance(error, UnidentifiedImageError) else f"{error}".split("\n")[0]
+        raise BrokenImageError(f"{file} is no picture that can be read ({reason})", Path(file), reason) from error
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF data says; as it is where these data are themselves damaged."""
+    """A loaded picture turned as its EXIF data says; as it is where these data are themselves damaged."""
     try:
         return ImageOps.exif_transpose(picture)
-    except (SyntaxError, ValueError, KeyError, TypeError):
+    # Damaged data raise errors of every kind, struct.error among them; the picture is still one.
+    except Exception:
         return picture
 
 

@@ -7,10 +7,11 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, Subset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate, get_worker_info
 
 from gsnet.data.data_sets import data_set
 from gsnet.data.settings import DataSettings
+from gsnet.data.skipping import BrokenImages, BrokenSplit
 from gsnet.interface.options import InputError
 
 _MIX = 0x9E3779B97F4A7C15
@@ -81,10 +82,13 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
 
 class SeededImages(Dataset[tuple[Tensor, int]]):
-    """Images by (epoch, index), whose random changes follow from seed, epoch and index alone."""
+    """Images by (epoch, index), whose random changes follow from seed, epoch and index alone.
 
-    def __init__(self, images: Dataset[tuple[Tensor, int]], seed: int) -> None:
-        self.images = images
+    In the place of a broken one stands the next that is not.
+    """
+
+    def __init__(self, images: Dataset[tuple[Tensor, int]], seed: int, broken: BrokenSplit) -> None:
+        self.images, self.broken = images, broken
         self.seed = seed
 
     def __len__(self) -> int:
@@ -96,20 +100,43 @@ class SeededImages(Dataset[tuple[Tensor, int]]):
         if get_worker_info() is not None:
             # A process that only reads has nothing to restore, which takes as long as a crop.
             torch.random.default_generator.manual_seed(seed)
-            return self.images[index]
+            return self.broken.in_place_of(index, self.images.__getitem__)
         with torch.random.fork_rng(devices=[]):
             torch.random.default_generator.manual_seed(seed)
-            return self.images[index]
+            return self.broken.in_place_of(index, self.images.__getitem__)
 
 
-def training_loader(settings: DataSettings) -> DataLoader:
+class WholeImages(Dataset[tuple[Tensor, int] | None]):
+    """Images by index; None for a broken one, which `without_gaps` leaves out of its batch."""
+
+    def __init__(self, images: Dataset[tuple[Tensor, int]], broken: BrokenSplit) -> None:
+        self.images, self.broken = images, broken
+
+    def __len__(self) -> int:
+        return len(self.images)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int] | None:
+        return self.broken.or_none(index, self.images.__getitem__)
+
+
+def without_gaps(samples: list[tuple[Tensor, int] | None]) -> tuple[Tensor, Tensor]:
+    """A batch of the images that are there: (N, 3, side, side) and labels (N,); N may be 0."""
+    whole = [sample for sample in samples if sample is not None]
+    if not whole:
+        return torch.empty(0, 3, 1, 1), torch.empty(0, dtype=torch.int64)
+    images, labels = default_collate(whole)
+    return images, labels
+
+
+def training_loader(settings: DataSettings, broken: BrokenImages | None = None) -> DataLoader:
     """Shuffled and changed batches of this process; `loader.sampler.set_epoch(epoch)` comes before every epoch.
 
-    Images are (batch_size, 3, side, side), labels (batch_size,). Raises InputError where the data set is smaller than
-    one batch of all processes.
+    broken: images that cannot be read, by default none of which is gone past. Images are (batch_size, 3, side, side), labels
+    (batch_size,). Raises InputError where the data set is smaller than one batch of all processes.
     """
-    images = SeededImages(data_set(settings, train=True), settings.seed)
-    count = len(images)
+    found = data_set(settings, train=True)
+    count: int = len(found)  # type: ignore[arg-type]
+    images = SeededImages(found, settings.seed, (broken or BrokenImages()).split("training", count))
     if settings.dataloader_testing:
         count = min(count, max(count // 100, settings.batch_size * settings.processes))
     sampler = EpochSampler(count, settings)
@@ -121,15 +148,20 @@ def training_loader(settings: DataSettings) -> DataLoader:
     return DataLoader(images, settings.batch_size, sampler=sampler, drop_last=True, **_reading(settings))
 
 
-def validation_loader(settings: DataSettings) -> DataLoader:
-    """The validation images of this process in order; each image is in exactly one process's batches."""
-    images = data_set(settings, train=False)
-    count: int = len(images)  # type: ignore[arg-type]
+def validation_loader(settings: DataSettings, broken: BrokenImages | None = None) -> DataLoader:
+    """The validation images of this process in order; each image is in exactly one process's batches.
+
+    broken: images that cannot be read, by default none of which is gone past. Others are missing from their batches, which may
+    leave one empty.
+    """
+    found = data_set(settings, train=False)
+    count: int = len(found)  # type: ignore[arg-type]
+    images: Dataset = WholeImages(found, (broken or BrokenImages()).split("validation", count))
     if settings.dataloader_testing:
         count = max(1, count // 10)
     if settings.processes > 1 or settings.dataloader_testing:
         images = Subset(images, range(settings.rank, count, settings.processes))
-    return DataLoader(images, settings.batch_size, **_reading(settings))
+    return DataLoader(images, settings.batch_size, collate_fn=without_gaps, **_reading(settings))
 
 
 def _reading(settings: DataSettings) -> dict:

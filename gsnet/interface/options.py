@@ -125,6 +125,17 @@ def not_negative_single(text: str) -> float:
     return value
 
 
+def add_skip_broken(group: argparse._ArgumentGroup) -> None:
+    """The option of every script that reads many images."""
+    group.add_argument(
+        "--skip_broken",
+        type=not_negative,
+        default=0,
+        metavar="N",
+        help="go on past at most N images that cannot be read, instead of ending at the first",
+    )
+
+
 def reading_processes() -> int:
     """How many processes read images unless the user says: six, as published scripts have it, but no more than cores."""
     return min(6, len(os.sched_getaffinity(0)))

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from gsnet.interface.running import FAILED, log_to
 from gsnet.data import DATASETS, DataSettings, training_loader, validation_loader
 from gsnet.data.class_folder import training_classes
+from gsnet.data.skipping import BrokenImages
 from gsnet.interface.apex import find_apex
 from gsnet.interface.files import write_text
 from gsnet.interface.options import InputError, device_name
@@ -30,6 +31,7 @@ from gsnet.training import checkpoints, record
 from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.dry_run import dry_run
 from gsnet.training.finished import is_done, plain
+from gsnet.training.image_check import check_images, pictures_of
 from gsnet.training.loop import Trainer
 from gsnet.training.networks import build_network
 from gsnet.training.optimisers import OptimiserSettings
@@ -144,11 +146,14 @@ def device_of(options: Namespace) -> str:
 
 
 def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int) -> Trainer:
-    validation = validation_loader(data_settings(options))
+    broken = BrokenImages(options.skip_broken)
+    validation = validation_loader(data_settings(options), broken)
     data = replace(data_settings(options), input_image_size=side)
-    training = training_loader(data)
+    training = training_loader(data, broken)
     _check_classes(training.dataset.images, data.fake_classes)  # type: ignore[attr-defined]
     images = training.sampler.images  # type: ignore[attr-defined]
+    looked_at = ([] if options.evaluate_only else pictures_of(training)) + pictures_of(validation)
+    check_images(broken, looked_at, options.workers_per_gpu)
     if options.dataloader_testing:
         _report_reading(training, validation)
     settings = training_settings(options, images, data)

@@ -45,6 +45,9 @@ def evaluate(
     layout = torch.channels_last if channels_last else torch.preserve_format
     sums = torch.zeros(4, dtype=torch.float64, device=device)
     for images, labels in islice(batches, limit):
+        if not len(labels):
+            # Broken images were all that it held.
+            continue
         labels = labels.to(device, non_blocking=True)
         with autocast(device, amp):
             logits = network(images.to(device, memory_format=layout, non_blocking=True))

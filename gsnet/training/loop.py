@@ -77,7 +77,8 @@ class Trainer:
         self.curves = Curves(self.folder, self.epoch)
         try:
             if not self.epoch and not self.steps_done:
-                images, _ = self.validation.dataset[0]
+                samples = (self.validation.dataset[i] for i in range(len(self.validation.dataset)))  # type: ignore[arg-type]
+                images, _ = next(sample for sample in samples if sample is not None)
                 self.curves.add_graph(self.stepper.task.network, images.shape[-1])
             yield
         finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gsnet.interface.options import (
     OptionParser,
+    add_skip_broken,
     not_negative,
     not_negative_single,
     positive_float,
@@ -171,6 +172,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--input_image_crop", type=positive_float, default=0.875, metavar="X", help="share that tests keep"
     )
+    add_skip_broken(group)
     group.add_argument("--auto_augment", action="store_true", help="AutoAugment's policies")
     _add_optional(group, "--random_erase", ERASING, share, "P", "erase part of an image with this probability")
     group.add_argument("--no_data_augment", action="store_true", help="train with images as they are")

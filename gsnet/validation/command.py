@@ -11,6 +11,8 @@ from dataclasses import asdict, replace
 from torch import nn
 
 from gsnet.interface.running import log_to
+from gsnet.data.loaders import WholeImages
+from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError, device_name
 from gsnet.models import ExpectedInput, expected_input, list_models
 from gsnet.models.expected import centre_crop, whole_image
@@ -105,13 +107,14 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
     expected = _expected(options, arch, dataset)
     # The data set first: a missing folder shows at once, a download of weights takes minutes.
     images = test_images(dataset, expected, options.data_dir, options.download)
+    broken = BrokenImages(options.skip_broken).split("validation", len(images))  # type: ignore[arg-type]
     network = _network(options, arch, dataset, expected)
     precision = Precision.HALF if options.fp16 else Precision.SINGLE
     if options.apex:
         network, precision = mixed(network, device)
     result = validate(
         network,
-        images,
+        WholeImages(images, broken),
         resolution=expected.resolution,
         batch_size=options.batch_size,
         device=device,

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from gsnet.data.class_folder import ClassFolder
+from gsnet.data.loaders import WholeImages, without_gaps
 from gsnet.interface.options import InputError
 from gsnet.validation.precision import Precision, autocast, half_type
 from gsnet.validation.processes import place, summed
@@ -49,6 +50,8 @@ def loader(images: Dataset, batch_size: int, workers: int = 0, limit: int | None
     """Batches in order, the last one as small as it is. limit: that many images, evenly spread over the data set.
 
     Of several processes each gets its own share, and no image twice. Raises InputError where one would get none.
+
+    An image that is None, as in `gsnet.data.loaders.WholeImages`, is left out of its batch.
     """
     total = len(images)  # type: ignore[arg-type]
     chosen = range(total) if limit is None or limit >= total else [i * total // limit for i in range(limit)]
@@ -57,7 +60,8 @@ def loader(images: Dataset, batch_size: int, workers: int = 0, limit: int | None
         raise InputError(f"There are {len(chosen)} images for {processes} processes: each needs one")
     if len(chosen) < total or processes > 1:
         images = Subset(images, chosen[rank::processes])
-    return DataLoader(images, batch_size, num_workers=workers, pin_memory=torch.cuda.is_available())
+    pinned = torch.cuda.is_available()
+    return DataLoader(images, batch_size, num_workers=workers, collate_fn=without_gaps, pin_memory=pinned)
 
 
 def validate(
@@ -112,6 +116,9 @@ def _pass(
     confusion: Tensor | None = None
     begin = time.perf_counter()
     for images, labels in tqdm(batches, disable=place()[0] > 0 or not sys.stderr.isatty(), desc="validation"):
+        if not len(labels):
+            # Broken images were all that it held.
+            continue
         labels = labels.to(device)
         logits = network(prepared(images.to(device), resolution, kind, layout)).float()
         classes = logits.shape[1]
@@ -140,8 +147,8 @@ def _pass(
 
 def _check_numbers(images: Dataset, classes: int) -> None:
     """Raise InputError where folders of pictures count as they please: fewer than classes, and none to say which these are."""
-    while isinstance(images, Subset):
-        images = images.dataset
+    while isinstance(images, Subset | WholeImages):
+        images = images.dataset if isinstance(images, Subset) else images.images
     if not isinstance(images, ClassFolder) or images.names is not None or len(images.classes) == classes:
         return
     raise InputError(

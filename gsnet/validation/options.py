@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gsnet.interface.options import OptionParser, not_negative, positive_int, reading_processes
+from gsnet.interface.options import OptionParser, add_skip_broken, not_negative, positive_int, reading_processes
 from gsnet.models.options import add_network_options
 
 
@@ -15,6 +15,7 @@ def option_parser(description: str, batch_size: int) -> OptionParser:
     data = parser.add_argument_group("data")
     data.add_argument("--data_dir", "--data", metavar="FOLDER", help="data set's folder (default: below ~/data)")
     data.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
+    add_skip_broken(data)
     data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
     data.add_argument(
         "--workers", type=not_negative, default=reading_processes(), metavar="N", help="processes that read images"
