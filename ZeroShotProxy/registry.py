@@ -118,7 +118,7 @@ def proxy(
 
 def add(made: Proxy) -> None:
     """Register a proxy. Raises ValueError for a name of the package."""
-    own = made.compute.__module__ == f"{__package__}.{PROXY_FILES.get(made.name)}"
+    own = getattr(made.compute, "__module__", "") == f"{__package__}.{PROXY_FILES.get(made.name)}"
     if made.name in (*PROXY_FILES, *_OTHER_NAMES) and not own:
         raise ValueError(f"The package has a proxy {made.name} already: give yours another name")
     _registered[made.name] = made

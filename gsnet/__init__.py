@@ -1,1 +1,69 @@
-"""GSNet: finds convolutional backbones for small machines without training a single candidate."""
+"""GSNet: finds convolutional backbones for small machines without training a single candidate.
+
+    import gsnet
+
+    result = gsnet.search("SuperConvK3BNRELU(3,16,1,1)…", space="ghostshuffle", proxy="ZenClosedForm",
+                          budgets={"params": 1e6, "layers": 18}, iterations=20_000)
+    print(result.best.score, result.best.network)
+    print(gsnet.analyze(result.best.network, resolution=32, num_classes=10))
+
+docs/python.md shows all of it. Importing this package imports neither torch nor anything else of weight: each name is looked up
+when it is first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from gsnet.interface.lazily import lazily
+
+if TYPE_CHECKING:
+    from gsnet.api.networks import analyze, parse, score
+    from gsnet.api.plugins import load_plugin
+    from gsnet.api.search import Search, search
+    from gsnet.evolution.recorded import Row
+    from gsnet.evolution.result import SearchResult, Table, load
+    from gsnet.evolution.running import Running
+    from gsnet.evolution.search import SearchFailed
+    from gsnet.evolution.settings import SearchError
+    from gsnet.interface.options import InputError
+    from gsnet.models.analysis import Analysis
+
+_MODULES = {
+    "Analysis": "models.analysis",
+    "InputError": "interface.options",
+    "Row": "evolution.recorded",
+    "Running": "evolution.running",
+    "Search": "api.search",
+    "SearchError": "evolution.settings",
+    "SearchFailed": "evolution.search",
+    "SearchResult": "evolution.result",
+    "Table": "evolution.result",
+    "analyze": "api.networks",
+    "load": "evolution.result",
+    "load_plugin": "api.plugins",
+    "parse": "api.networks",
+    "score": "api.networks",
+    "search": "api.search",
+}
+__all__ = [
+    "Analysis",
+    "InputError",
+    "Row",
+    "Running",
+    "Search",
+    "SearchError",
+    "SearchFailed",
+    "SearchResult",
+    "Table",
+    "analyze",
+    "load",
+    "load_plugin",
+    "parse",
+    "score",
+    "search",
+]
+
+__getattr__ = lazily(__name__, _MODULES)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,7 +17,8 @@ from pathlib import Path
 import PlainNet
 from gsnet.interface.running import run
 from gsnet.interface.options import InputError, OptionParser, positive_int
-from PlainNet import UNITS, BlockReport, Cost, Network, Style
+from gsnet.models.analysis import analyze_network
+from PlainNet import UNITS, Network, Style
 from ZenNet.catalogue import list_models, published
 
 _MASTERNET, _DETECTOR = "Masternet.py:MasterNet", "gsnet_detector"
@@ -91,41 +92,6 @@ def detector_report(options: Namespace) -> str:
     return report(settings, options.arch, options.input_image_size, options.json)
 
 
-def rows_of(network: Network, options: Namespace, style: Style) -> list[BlockReport]:
-    """One row a block, the classifier last."""
-    classifier = network.classifier(options.num_classes)
-    last = BlockReport(str(classifier), classifier.cost(1, style), (options.num_classes, 1, 1))
-    return [*network.report(options.input_image_size, style), last]
-
-
-def as_json(network: Network, rows: list[BlockReport], total: Cost) -> str:
-    """The analysis as one JSON object."""
-    blocks = [{"structure": r.structure, **_figures(r.cost), "output_shape": r.output_shape} for r in rows]
-    # The map that is pooled, before the classifier.
-    shape = rows[-2].output_shape
-    head = {"structure": str(network), **_figures(total), "layers": network.layers, "output_shape": shape}
-    return json.dumps(head | {"blocks": blocks})
-
-
-def as_table(network: Network, rows: list[BlockReport], total: Cost) -> str:
-    """The analysis as text."""
-    width = max(len(row.structure) for row in rows)
-    line = "{:<" + str(width) + "}  {:>12}  {:>15}  {:>13}  {}"
-    lines = [line.format("block", "parameters", "FLOPs", "MAC", "output (C, H, W)")]
-    lines += [_table_row(line, row.structure, row.cost, row.output_shape) for row in rows]
-    lines.append(_table_row(line, "total", total, rows[-1].output_shape))
-    lines.append(f"{network.layers} layers, largest feature map {total.peak_feature_map:,} elements")
-    return "\n".join(lines)
-
-
-def _table_row(line: str, name: str, cost: Cost, shape: tuple[int, int, int]) -> str:
-    return line.format(name, f"{cost.parameters:,}", f"{cost.flops:,}", f"{cost.memory_access:,}", shape)
-
-
-def _figures(cost: Cost) -> dict[str, int]:
-    return {"params": cost.parameters, "flops": cost.flops, "mac": cost.memory_access}
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Analyse one network; returns the exit status."""
     options = parse_options(argv)
@@ -134,16 +100,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     network = load_network(options)
     style = style_of(options)
-    rows = rows_of(network, options, style)
-    total = network.cost(options.input_image_size, options.num_classes, style)
+    analysis = analyze_network(network, options.input_image_size, options.num_classes, style)
     if options.json:
-        print(as_json(network, rows, total))
+        print(json.dumps(analysis.to_dict()))
         return 0
-    print(as_table(network, rows, total))
+    print(analysis)
     if not options.no_ptflops:
         from gsnet.models.complexity import compare_with_ptflops, describe
 
-        print(describe(compare_with_ptflops(network, options.num_classes, options.input_image_size, style), total))
+        counted = compare_with_ptflops(network, options.num_classes, options.input_image_size, style)
+        print(describe(counted, analysis.total))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import sys
 from collections.abc import Iterable
@@ -33,11 +34,11 @@ class Extensions(NamedTuple):
         """Those of this process."""
         blocks, proxies = PlainNet.users_blocks(), users_proxies()
         modules = [block.__module__ for block in blocks]
-        modules += [proxy.compute.__module__ for proxy in (*proxies, *given)]
+        modules += [_module_of(proxy) for proxy in (*proxies, *given)]
         return cls(
             tuple(_files(modules)),
             tuple(block for block in blocks if block.__module__ == _MAIN),
-            tuple(proxy for proxy in proxies if proxy.compute.__module__ == _MAIN),
+            tuple(proxy for proxy in proxies if _module_of(proxy) == _MAIN),
             given,
         )
 
@@ -56,7 +57,7 @@ class Extensions(NamedTuple):
 
     def check_other_processes(self) -> None:
         """Refuse what worker processes cannot be given. Raises SearchError."""
-        functions = [proxy.compute for proxy in (*self.proxies, *self.given)]
+        functions = [inspect.unwrap(proxy.compute) for proxy in (*self.proxies, *self.given)]
         prompt = not hasattr(sys.modules[_MAIN], "__file__")
         for thing in (*self.blocks, *functions):
             try:
@@ -73,6 +74,11 @@ class Extensions(NamedTuple):
 
 
 NO_EXTENSIONS = Extensions()
+
+
+def _module_of(proxy: Proxy) -> str:
+    """Where its function was written."""
+    return getattr(inspect.unwrap(proxy.compute), "__module__", "")
 
 
 def _files(modules: Iterable[str]) -> Iterable[UserFile]:

@@ -28,7 +28,14 @@ class Reporter:
     def __init__(self, search: Search, log: logging.Logger, bar: bool, curves: Path | None = None) -> None:
         self._search = search
         self._log = log
-        self._with_bar = bar
+        self._bar = tqdm(
+            total=search.settings.evolution_max_iter,
+            initial=search.progress.next_iteration,
+            unit="it",
+            file=sys.stderr,
+            disable=not bar,
+            smoothing=0.05,
+        )
         self._curves = Curves(curves) if curves else None
         self._begun, self._logged_at = time.monotonic(), 0.0
         self._since_log = 0
@@ -37,14 +44,6 @@ class Reporter:
         progress = self._search.progress
         if start := progress.next_iteration:
             self._log.info("resuming at iteration %d: %s", start, progress.describe())
-        self._bar = tqdm(
-            total=self._search.settings.evolution_max_iter,
-            initial=start,
-            unit="it",
-            file=sys.stderr,
-            disable=not self._with_bar,
-            smoothing=0.05,
-        )
         return self
 
     def advanced(self, iterations: int) -> None:
@@ -56,7 +55,7 @@ class Reporter:
         self._since_log = 0
         if time.monotonic() - self._logged_at >= _SECONDS_BETWEEN_LOGS:
             self._logged_at = time.monotonic()
-            self._log_progress()
+            self.log_progress()
             if self._curves:
                 self._curves.add(self._search)
 
@@ -70,9 +69,10 @@ class Reporter:
             self._bar.update(self._since_log)
         self._bar.close()
         if error is None:
-            self._log_progress()
+            self.log_progress()
 
-    def _log_progress(self) -> None:
+    def log_progress(self) -> None:
+        """A line on how far the search is, in the log or beside the bar."""
         search, progress = self._search, self._search.progress
         winner = search.best
         count = f"loop_count={progress.next_iteration}/{search.settings.evolution_max_iter}"

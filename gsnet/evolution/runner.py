@@ -51,7 +51,9 @@ def run_search(settings: SearchSettings, folder: Path, options: RunOptions, argu
         return session.finish(options.verify_top)
 
 
-def run_rounds(session: Session, reporter: Reporter, stop: Callable[[], bool]) -> None:
+def run_rounds(
+    session: Session, reporter: Reporter, stop: Callable[[], bool], after_round: Callable[[], object] | None = None
+) -> None:
     """Rounds until the search is finished or is to stop. Whatever happens, what was recorded is committed."""
     search, progress = session.search, session.search.progress
     try:
@@ -59,6 +61,8 @@ def run_rounds(session: Session, reporter: Reporter, stop: Callable[[], bool]) -
             before = progress.next_iteration
             search.advance()
             reporter.advanced(progress.next_iteration - before)
+            if after_round:
+                after_round()
     finally:
         session.history.commit()
 

@@ -109,10 +109,11 @@ class Session:
         return summary
 
     def close(self) -> None:
-        """Release workers and the folder."""
+        """Release workers and the folder. A history in memory goes with its last reader."""
         if self._executor is not None:
             self._executor.close()
-        self.history.close()
+        if self.folder is not None:
+            self.history.close()
 
     def _replayed(self) -> Search:
         if self._executor is None:

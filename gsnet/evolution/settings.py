@@ -13,6 +13,7 @@ DEFAULT_ITERATIONS = 480_000
 DEFAULT_POPULATION = 512
 # The score is maximised; all others, in the order of `Member.costs`, are minimised.
 OBJECTIVES = ("score", "params", "flops", "mac", "layers", "latency")
+_LONGEST_SHOWN = 200
 _COUNTS = ("evolution_max_iter", "population_size", "round_size", "batch_size", "input_image_size", "num_classes")
 _LIMITS = ("gamma", "max_layers", "budget_model_size", "budget_flops", "budget_mac", "budget_latency")
 
@@ -114,7 +115,7 @@ class SearchSettings:
         """The options in which two searches differ, the number of iterations left out."""
         names = [f.name for f in fields(self) if f.name != "evolution_max_iter"]
         return [
-            f"--{name} was {getattr(other, name)!r} and is now {getattr(self, name)!r}"
+            f"--{name} was {_short(getattr(other, name))} and is now {_short(getattr(self, name))}"
             for name in names
             if getattr(self, name) != getattr(other, name)
         ]
@@ -130,6 +131,11 @@ def check_objectives(names: tuple[str, ...], figures: tuple[str, ...] = ()) -> N
             raise SettingError("objectives", f"{','.join(names)}: {name!r} is none of {', '.join(known)}{hint}")
     if "score" not in names:
         raise SettingError("objectives", f"{','.join(names) or 'none'}: score must be among them")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def _check_count(name: str, value: object) -> None:

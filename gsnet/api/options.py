@@ -1,0 +1,242 @@
+"""The keywords of a search, and what they mean in the terms of `gsnet.evolution`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypedDict
+
+import PlainNet
+from gsnet.api.callables import BUDGETS, Budget, ProxyLike, merged, proxy_of, split_budgets, split_objectives
+from gsnet.evolution.ensemble import ENSEMBLE
+from gsnet.evolution.executors import TlsFiles
+from gsnet.evolution.functions import Figure, Functions
+from gsnet.evolution.options import ROUND_SIZE_OF_MODULE_PROXIES, ensemble_from, latency_source
+from gsnet.evolution.recorded import Row
+from gsnet.evolution.session import RunOptions
+from gsnet.evolution.settings import SearchSettings, SettingError
+from gsnet.interface.options import InputError, device_name
+from PlainNet import Network
+from SearchSpace import HasListing, Listing, load_block_types, load_search_space, space_name
+from ZeroShotProxy import Needs, Proxy, get_proxy
+
+# The name of scores that a program tells.
+TOLD = "told"
+Start = str | Path | Network | Row
+# Keyword -> setting, where nothing but the name differs.
+_SETTINGS = {
+    "iterations": "evolution_max_iter",
+    "resolution": "input_image_size",
+    **{
+        name: name
+        for name in (
+            *(
+                "population_size",
+                "round_size",
+                "seed",
+                "batch_size",
+                "num_classes",
+                "gamma",
+                "use_se",
+                "no_BN",
+                "keep_links",
+            ),
+            *("latency_batch_size", "latency_resolution", "latency_source", "measure_missing", "fp16", "origin"),
+        )
+    },
+}
+_FLAGS = {setting: f"budgets[{name!r}]" for name, setting in BUDGETS.items()} | {
+    **{setting: name for name, setting in _SETTINGS.items()},
+    "resume": "resume=True",
+    "overwrite": "overwrite=True",
+    "search_space": "space",
+    "search_space_list": "blocks",
+    "zero_shot_score": "proxy",
+    "plainnet_struct": "start",
+    "fix_initialize": "start",
+}
+
+
+class SearchOptions(TypedDict, total=False):
+    """What a search may be told, beside the structures to start from. Everything has the default of `gsnet evolution_search`.
+
+    space: name, file or module of a search space, or its `gen_search_space(block_list, block_id)`.
+    blocks: files or modules of blocks, in place of a space or for random networks within one.
+    proxy: name of a proxy, or a function of a network, or of an `nn.Module` if its argument is annotated so.
+    ensemble: with proxy="Ensemble", the proxies whose log ranks add up.
+    budgets: upper limits of "params", "flops", "mac", "layers" and "latency" (seconds an image), and under any other name
+        (function of a network, limit).
+    objectives: survive by these rather than by the score alone: "score" and costs by name, and functions of a network, of
+        which less is better, as they are or {name: function}.
+    iterations, population_size: proposals, survivors. round_size: candidates drawn from one population.
+    seed: same seed and options, same history.
+    origin: mutate within the space (the default where there is one) rather than by width ratio over its block types.
+    resolution, num_classes, batch_size, gamma, use_se, no_BN, keep_links: what is scored; see `gsnet.score`.
+    latency_batch_size, latency_resolution, latency_source, latency_table, measure_missing, fp16: how latency is looked at.
+    device: torch's name of where networks are scored and timed.
+    workers: scoring processes. scheduler: address of a Dask scheduler in their place; tls: paths of its certificate
+        authority, of our certificate and of our key.
+    save_dir: results folder, as the command makes it; without one nothing is written. resume: continue what it holds.
+        overwrite: discard that. tensorboard: curves. verify_top: re-score so many of the best by Monte-Carlo Zen at the end.
+    """
+
+    space: str | Path | HasListing | Listing | None
+    blocks: Sequence[str | Path | ModuleType]
+    proxy: ProxyLike | None
+    ensemble: Sequence[str]
+    budgets: Mapping[str, Budget]
+    objectives: str | Sequence[str | Figure] | Mapping[str, Figure | None]
+    iterations: int
+    population_size: int
+    round_size: int
+    seed: int
+    origin: bool
+    resolution: int
+    num_classes: int
+    batch_size: int
+    gamma: float
+    use_se: bool
+    no_BN: bool
+    keep_links: bool | None
+    latency_batch_size: int
+    latency_resolution: int | None
+    latency_source: str | None
+    latency_table: str | Path | None
+    measure_missing: bool
+    fp16: bool
+    device: str | None
+    workers: int
+    scheduler: str | None
+    tls: tuple[str, str, str] | None
+    save_dir: str | Path | None
+    resume: bool
+    overwrite: bool
+    tensorboard: bool
+    verify_top: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A search as `gsnet.evolution` takes it."""
+
+    settings: SearchSettings
+    functions: Functions
+    run: RunOptions
+    folder: Path | None
+    overwrite: bool
+
+
+def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> Plan:
+    """The search that keywords describe. Raises InputError and its kinds, StructureError, UnknownProxyError."""
+    known = SearchOptions.__annotations__
+    for name in options:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise TypeError(f"A search has no option {name!r}{f'; did you mean {near[0]}?' if near else ''}")
+    folder = options.get("save_dir")
+    run = RunOptions(
+        resume=options.get("resume", False),
+        workers=options.get("workers", 1),
+        scheduler=options.get("scheduler"),
+        tls=TlsFiles(*options["tls"]) if options.get("tls") else None,
+        tensorboard=options.get("tensorboard", False),
+        verify_top=options.get("verify_top", 0),
+    )
+    _check_run(run, folder)
+    settings, functions = _settings(start, options)
+    path = Path(folder).expanduser() if folder else None
+    return Plan(settings, functions, run, path, options.get("overwrite", False))
+
+
+def in_words_of_python(text: str) -> str:
+    """A sentence about flags and settings with the keywords of a search in their place."""
+    return re.sub(r"--(\w+)", lambda flag: _FLAGS.get(flag[1], flag[1]), text)
+
+
+def _check_run(run: RunOptions, folder: object) -> None:
+    if not isinstance(run.workers, int) or run.workers < 1:
+        raise InputError(f"workers is {run.workers!r}: it must be a whole number of at least 1")
+    for name in ("resume", "tensorboard", "verify_top"):
+        if getattr(run, name) and not folder:
+            raise InputError(f"{name} needs a save_dir")
+
+
+def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> tuple[SearchSettings, Functions]:
+    space, blocks = options.get("space"), options.get("blocks", ())
+    known, own, limits = split_budgets(options.get("budgets", {}))
+    objectives, more = split_objectives(options.get("objectives", ("score",)))
+    figures = merged(own, more)
+    name, proxies, given = _proxies(options, objectives)
+    values: dict[str, Any] = {
+        "zero_shot_score": name,
+        "ensemble": proxies if name == ENSEMBLE else (),
+        "round_size": 1 if _are_value_only(proxies, given) else ROUND_SIZE_OF_MODULE_PROXIES,
+        "objectives": objectives,
+        "origin": space is not None,
+        "fix_initialize": start is not None,
+        "search_space": space_name(space) if space is not None else None,
+        "search_space_list": tuple(_block_file(block) for block in blocks),
+        "plainnet_struct": starting_text(start),
+        "device": device_name(None, options.get("device")),
+        "figures": tuple(figures),
+        "limits": tuple(limits.items()),
+        **known,
+    }
+    values |= {setting: options[name] for name, setting in _SETTINGS.items() if name in options}
+    try:
+        settings = SearchSettings(**values)
+    except SettingError as error:
+        raise SettingError(_FLAGS.get(error.name, error.name), error.wrong) from None
+    table = options.get("latency_table")
+    settings = replace(settings, **latency_source(settings, Path(table) if table else None))
+    functions = Functions(
+        given,
+        load_search_space(space) if space is not None else None,
+        load_block_types(blocks) if blocks else (),
+        figures,
+    )
+    return settings, functions
+
+
+def _proxies(options: Mapping[str, Any], objectives: tuple[str, ...]) -> tuple[str, tuple[str, ...], tuple[Proxy, ...]]:
+    """The score's name, the names of the proxies that it is made of, and those that only this search knows."""
+    proxy = options.get("proxy")
+    members = options.get("ensemble", ())
+    if proxy == ENSEMBLE or members:
+        name = proxy if isinstance(proxy, str) else str(proxy)
+        return name, ensemble_from(",".join(members), name, objectives), ()
+    if proxy is None:
+        return TOLD, (), ()
+    found = proxy_of(proxy)
+    return found.name, (found.name,), () if isinstance(proxy, str) else (found,)
+
+
+def _are_value_only(names: Sequence[str], given: Sequence[Proxy]) -> bool:
+    own = {proxy.name: proxy for proxy in given}
+    return {(own.get(name) or get_proxy(name)).needs for name in names} == {Needs.VALUE}
+
+
+def _block_file(block: str | Path | ModuleType) -> str:
+    return getattr(block, "__file__", None) or block.__name__ if isinstance(block, ModuleType) else str(block)
+
+
+def starting_text(start: Start | Iterable[Start] | None) -> str | None:
+    """Structures to start from as a setting holds them. Raises InputError, StructureError or OSError."""
+    if start is None:
+        return None
+    if isinstance(start, str | Path | Network | Row):
+        return _text(start)
+    texts = [_text(one) for one in start]
+    if not texts:
+        raise InputError("start is empty: leave it out to begin with random networks")
+    return "\n".join(texts)
+
+
+def _text(start: Start) -> str:
+    if isinstance(start, Row):
+        return start.structure
+    return PlainNet.read_structure_text(start) if isinstance(start, Path) else str(start)

@@ -1,0 +1,248 @@
+"""A search from Python: run, or asked and told."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from types import TracebackType
+from typing import Self, Unpack
+
+from gsnet.api.options import TOLD, Plan, SearchOptions, Start, in_words_of_python, plan
+from gsnet.evolution.asking import Asking, Score
+from gsnet.evolution.folder import LOG, clear, has_result
+from gsnet.evolution.progress import Reporter
+from gsnet.evolution.result import SearchResult
+from gsnet.evolution.runner import run_rounds, stop_requested, without_collector
+from gsnet.evolution.running import Running
+from gsnet.evolution.search import SearchFailed
+from gsnet.evolution.session import Session
+from gsnet.evolution.settings import SearchError
+from gsnet.interface.options import InputError
+from PlainNet import Network
+
+Callback = Callable[[Running], object]
+
+
+def search(
+    start: Start | Iterable[Start] | None = None,
+    *,
+    callback: Callback | None = None,
+    progress: bool = False,
+    **options: Unpack[SearchOptions],
+) -> SearchResult:
+    """Search, and return what was found. `gsnet.Search` has the options.
+
+    start: the structure to start from, a text or a network, or several of them, or the candidates of another result, such as
+    `gsnet.load(folder).pareto`; without it first candidates are random networks. callback: is called after every round with
+    `Running`, which says how far the search is and can stop it. progress: show a progress bar.
+
+    A Ctrl-C ends the search after the round under way, and raises KeyboardInterrupt. Raises InputError where an option is
+    wrong, SearchFailed where nothing can be found, and whatever a function of yours raises.
+    """
+    with Search(start, **options) as opened:
+        return opened.run(callback, progress=progress)
+
+
+class Search:
+    """One search: `run` scores its candidates here, `ask` and `tell` leave the scoring to you. Close it, or use `with`.
+
+    Threads may share one, and any number may be open at once. The options are those of `SearchOptions`.
+    """
+
+    def __init__(self, start: Start | Iterable[Start] | None = None, **options: Unpack[SearchOptions]) -> None:
+        self._plan = plan(start, options)
+        self._lock = threading.RLock()
+        self._closed = False
+        # The iteration up to which the outputs in the results folder go.
+        self._concluded_at = -1
+        with _in_words_of_python():
+            self._session = _open(self._plan)
+        try:
+            self._asking = Asking(self._session)
+        except BaseException:
+            self._session.close()
+            raise
+
+    def run(self, callback: Callback | None = None, *, progress: bool = False) -> SearchResult:
+        """Score candidates by the proxy to the last iteration, or until the callback stops; see `gsnet.search`."""
+        with self._lock:
+            self._check_open()
+            if self._plan.settings.zero_shot_score == TOLD:
+                raise InputError("This search has no proxy: name one, or ask for networks and tell their scores")
+            if self._asking.under_way:
+                raise InputError("Networks that were asked for wait for their scores: tell these first")
+            try:
+                interrupted = self._run(callback, progress)
+            except SearchFailed:
+                raise
+            except BaseException:
+                # A function of the user's has failed in the middle of a round, which is proposed again if anyone goes on.
+                self._session.take_up_again()
+                raise
+            if interrupted:
+                raise KeyboardInterrupt
+            if self._session.search.best is None:
+                raise SearchFailed(in_words_of_python(self._session.search.nothing_scored()))
+            self._conclude()
+            return self.result()
+
+    def ask(self, n: int | None = None) -> list[Network]:
+        """Up to `n` networks to be scored, none of which was given before; without `n` all of the round under way.
+
+        A round is drawn from one population, so there are at most `round_size` until these are told: an empty list means
+        that scores are awaited, or that the search is `finished`.
+        """
+        if n is not None and n < 1:
+            raise InputError(f"n is {n}: ask for at least one network")
+        with self._lock:
+            self._check_open()
+            return self._asking.ask(n)
+
+    def tell(
+        self,
+        network: Network | str,
+        score: Score | None,
+        *,
+        reason: str = "",
+        latency: float | None = None,
+        seconds: float = 0.0,
+    ) -> None:
+        """The score of a network that was asked for, the larger the better; it is safe on disk at once.
+
+        score: None, or not finite, where it has none, and then `reason` says why. Of an ensemble, the scores of its proxies.
+        latency: seconds an image, where the search watches measured latency. seconds: that scoring took. Raises InputError
+        for a network that does not wait for a score.
+        """
+        with self._lock:
+            self._check_open()
+            try:
+                self._asking.tell(str(network), score, reason, latency, seconds)
+            finally:
+                if self.finished:
+                    self._conclude()
+
+    def seed_of(self, network: Network | str) -> int:
+        """The seed of a waiting network's random numbers: whoever scores with it gets what `run` would. Raises InputError."""
+        with self._lock:
+            return self._asking.seed_of(str(network))
+
+    @property
+    def waiting(self) -> list[Network]:
+        """The networks that were asked for and not yet told."""
+        with self._lock:
+            return self._asking.waiting
+
+    @property
+    def finished(self) -> bool:
+        """Whether all iterations are done."""
+        return self._session.search.finished
+
+    @property
+    def progress(self) -> Running:
+        """How far the search is."""
+        return Running(self._session.search)
+
+    def result(self) -> SearchResult:
+        """What was found so far."""
+        with self._lock:
+            self._session.history.commit()
+            return SearchResult(self._session.history, self._plan.folder)
+
+    def close(self) -> None:
+        """Release workers and the folder, whose outputs are written; the search goes on with resume=True."""
+        with self._lock:
+            if self._closed:
+                return
+            try:
+                self._conclude()
+            finally:
+                self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            if error is None:
+                self.close()
+            elif not self._closed:
+                self._session.history.commit()
+                self._release()
+
+    def _run(self, callback: Callback | None, progress: bool) -> bool:
+        """Rounds to the end, or to where they are stopped; returns whether that was by Ctrl-C."""
+        session, folder = self._session, self._plan.folder
+        running = Running(session.search)
+        alone = threading.current_thread() is threading.main_thread()
+        with (
+            _logger(self._plan) as log,
+            stop_requested(signal.SIGINT) as stop,
+            without_collector() if alone and session.is_value_only else nullcontext(),
+            Reporter(session.search, log, progress, folder if self._plan.run.tensorboard else None) as reporter,
+        ):
+            after_round = None if callback is None else lambda: callback(running)
+            run_rounds(session, reporter, lambda: bool(stop) or running.stopped, after_round)
+        return bool(stop)
+
+    def _conclude(self) -> None:
+        """Write the outputs, if there is something to say that was not said before."""
+        search = self._session.search
+        done = search.progress.next_iteration
+        if search.best is None or self._concluded_at == done:
+            return
+        if self._asking.was_told:
+            with _logger(self._plan) as log:
+                Reporter(search, log, bar=False).log_progress()
+        self._session.finish(self._plan.run.verify_top if search.finished else 0)
+        self._concluded_at = done
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError("The search is closed: open it again with resume=True")
+
+    def _release(self) -> None:
+        self._closed = True
+        self._session.close()
+
+
+def _open(plan: Plan) -> Session:
+    """The search of a plan, in a folder that may hold it already. Raises SearchError."""
+    folder = plan.folder
+    if folder and plan.overwrite:
+        clear(folder)
+    if folder and has_result(folder) and not plan.run.resume:
+        raise SearchError(
+            f"{folder} holds the results of a search: gsnet.load reads them, --resume goes on with it, "
+            "--overwrite starts anew"
+        )
+    return Session(plan.settings, folder, plan.run, plan.functions, ["gsnet.search"])
+
+
+@contextmanager
+def _in_words_of_python() -> Iterator[None]:
+    try:
+        yield
+    except SearchError as error:
+        raise SearchError(in_words_of_python(str(error))) from error
+
+
+@contextmanager
+def _logger(plan: Plan) -> Iterator[logging.Logger]:
+    """What writes the log of the results folder, and nothing else: the program's own logging stays as it is."""
+    log = logging.Logger("gsnet.search", logging.INFO)
+    if plan.folder is None:
+        log.addHandler(logging.NullHandler())
+        yield log
+        return
+    handler = logging.FileHandler(plan.folder / LOG, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.addHandler(handler)
+    try:
+        yield log
+    finally:
+        handler.close()
