@@ -195,6 +195,10 @@ def test_a_search_in_which_most_candidates_fail_stops(tmp_path):
     result = search(tmp_path, *options, "--batch_size", 1, "--input_image_size", 32, proxy="Zen", iterations=500)
     assert result.returncode == 1
     assert "candidates failed to score" in result.stderr
+    assert "more than 1 value per channel" in result.stderr.splitlines()[-1]
+    rows = list(csv.DictReader((tmp_path / "history.csv").open()))
+    assert {"failed"} < {row["outcome"] for row in rows} | {"over budget"}
+    assert (tmp_path / "best_structure.txt").exists() == any(row["outcome"] == "scored" for row in rows)
     with sqlite3.connect(tmp_path / "search.db") as database:
         reasons = database.execute("SELECT DISTINCT reason FROM proposals WHERE outcome = 'failed'").fetchall()
     assert any("more than 1 value per channel" in reason for (reason,) in reasons)

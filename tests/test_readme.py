@@ -80,6 +80,32 @@ def test_python_of_the_readme(folder):
     subprocess.run([sys.executable, "-c", block], cwd=folder, check=True, capture_output=True)
 
 
+def test_the_space_of_the_readme_is_searched_to_its_end(tmp_path, warm_python):
+    """It is small: all that doubling and halving widths gives within the budget is soon known, and nothing of it fails."""
+    space = next(
+        b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if b.startswith("def gen_search_space")
+    )
+    (tmp_path / "my_space.py").write_text(space)
+    start = "SuperConvK3BNRELU(3,16,1,1)SuperResK3K3(16,32,2,16,1)SuperConvK1BNRELU(32,64,1,1)"
+    command = [warm_python, ROOT / "evolution_search.py", "--zero_shot_score", "Params", "--origin", "--fix_initialize"]
+    command += [
+        "--search_space",
+        "my_space.py",
+        "--plainnet_struct",
+        start,
+        "--budget_flops",
+        "30e6",
+        "--save_dir",
+        "out",
+    ]
+    for iterations, said in (("2000", "2,000 iterations"), ("20000", "the search space is exhausted")):
+        more = ["--evolution_max_iter", iterations, "--resume"]
+        result = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert result.returncode == 0 and said in result.stdout, result.stdout + result.stderr
+        assert "failed" not in result.stdout
+        assert (tmp_path / "out/best_structure.txt").exists()
+
+
 def test_the_block_the_space_and_the_proxy_of_the_readme(tmp_path):
     """Each is put where the README says, in a copy of the project, and used."""
     copy = tmp_path / "copy"

@@ -77,6 +77,7 @@ class Search:
             try:
                 interrupted = self._run(callback, progress)
             except SearchFailed:
+                self._session.finish()
                 raise
             except BaseException:
                 # A function of the user's has failed in the middle of a round, which is proposed again if anyone goes on.
@@ -137,7 +138,7 @@ class Search:
 
     @property
     def finished(self) -> bool:
-        """Whether all iterations are done."""
+        """Whether all iterations are done, or there is nothing left to find."""
         return self._session.search.finished
 
     @property

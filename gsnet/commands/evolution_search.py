@@ -68,6 +68,8 @@ def show(summary: dict, folder: Path, as_json: bool) -> None:
         f"{summary['mac'] / 1e6:.2f}M memory access, {summary['layers']} layers\n"
         f"{summary['structure']}\n{summary['iterations']:,} iterations: {counts}\nresults in {folder}"
     )
+    if summary.get("exhausted"):
+        print("the search space is exhausted: proposals bring nothing new any more, and the search ended there")
     if latency := summary.get("latency"):
         measured = latency["measured_seconds_per_image"]
         timed = "" if measured is None else f", measured {measured * 1e3:.4g} ms"

@@ -85,5 +85,5 @@ def open_history(settings: SearchSettings, folder: Path | None, resume: bool) ->
     if differences := settings.differences(history.settings):
         history.close()
         raise SearchError(f"--resume continues a search as it was, but {'; '.join(differences)}")
-    history.settings = settings
+    history.settings, history.finished = settings, False
     return history

@@ -57,6 +57,8 @@ def write_outputs(folder: Path, history: HistoryReader) -> dict | None:
     plot_search(folder / "search.png", found.points, found.front, settings)
     plot_pareto(folder / "pareto.png", found.front, settings)
     summary = _summary(found.best, settings, found.outcomes)
+    if history.finished and summary["iterations"] < settings.evolution_max_iter:
+        summary["exhausted"] = True
     if settings.watches_latency:
         summary["latency"] = _latency(found.best, history)
     write_text(folder / "best.json", json.dumps(summary, indent=2) + "\n")

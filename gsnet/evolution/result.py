@@ -34,7 +34,7 @@ class SearchResult:
     settings: of the search. best: its best candidate (`best.network`, `best.score`, its costs), None where nothing was scored.
     pareto: the candidates that no other one beats in score and in every cost at once, best score first. outcomes: how many
     proposals were scored, duplicates, over which budget, failed. iterations: how many proposals there were. finished: whether
-    these are all that were asked for. folder: its results folder, or None.
+    these are all that were asked for, or brought all that there is to find. folder: its results folder, or None.
     """
 
     def __init__(self, history: HistoryReader, folder: Path | None) -> None:

@@ -32,23 +32,31 @@ class Interrupted(Exception):  # noqa: N818 - a state of affairs, not a programm
 def run_search(settings: SearchSettings, folder: Path, options: RunOptions, arguments: list[str]) -> dict:
     """Search and write the outputs; returns the content of best.json.
 
-    Raises SearchError (options or folder), SearchFailed (no result) and Interrupted.
+    Raises SearchError (options or folder), SearchFailed (it cannot go on, or nothing was scored; the outputs are written as
+    far as there is something to write) and Interrupted.
     """
     with closing(Session(settings, folder, options, arguments=arguments)) as session:
         bar = not options.quiet and sys.stderr.isatty()
-        with (
-            stop_requested(signal.SIGINT, signal.SIGTERM) as stop,
-            without_collector() if session.is_value_only else nullcontext(),
-            Reporter(session.search, log, bar, folder if options.tensorboard else None) as reporter,
-        ):
-            run_rounds(session, reporter, lambda: bool(stop))
+        try:
+            with (
+                stop_requested(signal.SIGINT, signal.SIGTERM) as stop,
+                without_collector() if session.is_value_only else nullcontext(),
+                Reporter(session.search, log, bar, folder if options.tensorboard else None) as reporter,
+            ):
+                run_rounds(session, reporter, lambda: bool(stop))
+        except SearchFailed as failure:
+            session.finish()
+            raise SearchFailed(f"{failure}. What was found so far is in {folder}") from failure
         search = session.search
         if stop and not search.finished:
             done = search.progress.next_iteration
             raise Interrupted(stop[0], f"stopped after {done:,} iterations; continue with --resume --save_dir {folder}")
+        if search.exhausted:
+            log.info("%s", search.why_exhausted())
+        summary = session.finish(options.verify_top)
         if search.best is None:
             raise SearchFailed(search.nothing_scored())
-        return session.finish(options.verify_top)
+        return summary
 
 
 def run_rounds(

@@ -15,6 +15,7 @@ from gsnet.evolution.ensemble import EnsemblePopulation
 from gsnet.evolution.functions import NO_FIGURES, Figure
 from gsnet.evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
 from gsnet.evolution.jobs import CandidateExecutor, Job
+from gsnet.evolution.judging import Failures, Novelty, nearest_refusals
 from gsnet.evolution.parts import cost_model, make_population, predicted_latency, search_budgets
 from gsnet.evolution.population import Member
 from gsnet.evolution.proposals import Proposer
@@ -25,7 +26,6 @@ from SearchSpace.random_numbers import CandidateRandom
 
 # While the population is this small, candidates come from the start rather than from parents.
 FIRST_CANDIDATES = 10
-_ATTEMPTS_BEFORE_JUDGING = 20
 _PROPOSALS_BEFORE_GIVING_UP = 5_000
 
 
@@ -98,12 +98,19 @@ class Search:
         # Hashes of the structures that were tried. Two of half a million share a 64-bit hash once in 10^8 searches.
         self._tried: set[int] = set()
         self._smallest: dict[str, float] = {}
+        self._novelty, self._failures = Novelty(), Failures()
+        self._starts_are_known = False
         self._replay()
 
     @property
     def finished(self) -> bool:
-        """Whether all iterations are done."""
-        return self.progress.next_iteration >= self.settings.evolution_max_iter
+        """Whether all iterations are done, or there is nothing left to find."""
+        return self.progress.next_iteration >= self.settings.evolution_max_iter or self.exhausted
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether proposals have brought nothing new for so long that the space within the budgets holds no more."""
+        return not self._is_young() and self._novelty.is_over(len(self.population))
 
     @property
     def best(self) -> Member | None:
@@ -149,12 +156,16 @@ class Search:
         seed = generator.at(iteration)
         parent = None
         try:
-            if iteration < self._proposer.given or len(self.population) <= FIRST_CANDIDATES:
+            if iteration < self._proposer.given or self._is_young():
                 return Proposal(iteration, None, seed, self._proposer.first(iteration, generator))
             parent = self.population.choose(generator)
             return Proposal(iteration, parent.iteration, seed, self._proposer.later(parent.network, generator))
         except StructureError as error:
             return Proposal(iteration, parent.iteration if parent else None, seed, None, error.reason)
+
+    def _is_young(self) -> bool:
+        """Whether candidates come from the start; not for ever where that has fewer neighbours than are wanted."""
+        return len(self.population) <= FIRST_CANDIDATES and not self._starts_are_known
 
     def _admit(self, proposal: Proposal) -> NetworkCosts | Row:
         """The candidate's costs if it is to be scored, otherwise the row that says why not."""
@@ -203,7 +214,9 @@ class Search:
         progress.next_iteration = row.iteration + 1
         progress.outcomes[f"{row.outcome} ({row.reason})" if row.outcome == OVER_BUDGET else row.outcome] += 1
         if row.score is None or network is None:
+            self._note_known(row)
             return
+        self._novelty.scored()
         costs = (row.parameters, row.flops, row.memory_access, row.layers, row.latency)
         if row.figures:
             costs = (*costs, *json.loads(row.figures).values())
@@ -212,6 +225,16 @@ class Search:
         if progress.best is None or member.score > progress.best.score:
             progress.best = member
         self.population.add(member)
+
+    def _note_known(self, row: Row) -> None:
+        """Take into account that a proposal was not scored."""
+        self._novelty.not_scored(row)
+        if row.outcome == FAILED:
+            self._failures.add(row)
+        if self.population and self._is_young() and self._novelty.is_over(len(self.population)):
+            # The start's neighbours are known, those of its neighbours may not be.
+            self._starts_are_known = True
+            self._novelty.start_anew()
 
     def _replay(self) -> None:
         """Take up what the history holds."""
@@ -226,28 +249,23 @@ class Search:
         self._smallest[budget.name] = min(figure, self._smallest.get(budget.name, figure))
 
     def _judge(self) -> None:
-        outcomes = self.progress.outcomes
-        failed, scored = outcomes.get(FAILED, 0), outcomes.get(SCORED, 0)
-        if failed > scored and failed + scored >= _ATTEMPTS_BEFORE_JUDGING:
-            raise SearchFailed(f"{failed} of {failed + scored} candidates failed to score; the history says why")
-        if not scored and self.progress.next_iteration >= _PROPOSALS_BEFORE_GIVING_UP:
+        proposals, scored = self.progress.next_iteration, self.progress.outcomes.get(SCORED, 0)
+        if self._failures and (verdict := self._failures.verdict(proposals, scored)):
+            raise SearchFailed(verdict)
+        if not scored and proposals >= _PROPOSALS_BEFORE_GIVING_UP:
             raise SearchFailed(self.nothing_scored())
+
+    def why_exhausted(self) -> str:
+        """The sentence for a search that is over before its last iteration."""
+        scored, known = self.progress.outcomes.get(SCORED, 0), self._novelty.known
+        return (
+            f"The search space is exhausted after {self.progress.next_iteration:,} iterations: the last {known:,} proposals "
+            f"brought nothing new, {scored:,} networks are scored"
+        )
 
     def nothing_scored(self) -> str:
         """The sentence for a search in which no candidate was scored."""
-        nearest = "; ".join(
-            f"the least refused for {b.name} has {self._smallest[b.name]:,.0f} {b.unit}, {b.option} is {b.limit:,.0f}"
-            for b in self._budgets
-            if b.name in self._smallest
-        )
-        if self._latency is not None and "latency" in self._smallest:
-            refused = f"the least refused for latency takes {self._smallest['latency'] * 1e3:.4g} ms an image"
-            refused += f", --budget_latency is {self._latency.limit * 1e3:.4g} ms"
-            nearest = f"{nearest}; {refused}" if nearest else refused
-        for name, limit in self._limits.items():
-            if name in self._smallest:
-                refused = f"the least refused for {name} is {self._smallest[name]:.6g}, its budget {limit:.6g}"
-                nearest = f"{nearest}; {refused}" if nearest else refused
+        nearest = nearest_refusals(self._smallest, self._budgets, self._latency, self._limits)
         seen = f"No candidate was scored in {self.progress.next_iteration:,} iterations: {self.progress.describe()}"
         return f"{seen}; {nearest}" if nearest else seen
 

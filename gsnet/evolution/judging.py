@@ -1,0 +1,128 @@
+"""When a search is over before its last iteration: nothing new comes any more, or hardly anything can be scored."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from gsnet.evolution.budgets import Budget, PredictedLatency
+from gsnet.evolution.recorded import DUPLICATE, Row
+
+# So many proposals in a row that were all known before end a search, and so many more for every possible parent: a
+# neighbour that one of them alone has is rarely drawn.
+PATIENCE = 500
+PATIENCE_A_PARENT = 100
+# Networks over budget come again too. Which ones they are is kept only where nothing was scored for so many proposals.
+_UNSCORED_BEFORE_KEEPING = 200
+_ATTEMPTS_BEFORE_JUDGING = 20
+# A proposal that is no network costs nothing: only where next to all are none is a search pointless.
+_MOST_UNSOUND = 0.9
+
+
+class Novelty:
+    """Counts the latest proposals that brought nothing new: duplicates, networks refused before, and no networks at all."""
+
+    def __init__(self) -> None:
+        self.known = 0
+        self._unscored = 0
+        self._refused: set[int] = set()
+
+    def scored(self) -> None:
+        """A network was scored: it was new."""
+        if self._unscored:
+            self.start_anew()
+
+    def start_anew(self) -> None:
+        """Forget what was counted."""
+        self.known = self._unscored = 0
+        self._refused.clear()
+
+    def not_scored(self, row: Row) -> None:
+        """A proposal that was not scored."""
+        self._unscored += 1
+        if row.outcome == DUPLICATE or not row.structure:
+            self.known += 1
+        elif self._unscored <= _UNSCORED_BEFORE_KEEPING:
+            self.known = 0
+        elif (identity := hash(row.structure)) in self._refused:
+            self.known += 1
+        else:
+            self._refused.add(identity)
+            self.known = 0
+
+    def is_over(self, parents: int) -> bool:
+        """Whether nothing new can be expected of so many parents."""
+        return self.known >= PATIENCE + PATIENCE_A_PARENT * parents
+
+
+class Failures:
+    """What failed, and why: proposals that are no networks, and networks that have no score."""
+
+    def __init__(self) -> None:
+        self._unsound = Reasons()
+        self._unscored = Reasons()
+
+    def __bool__(self) -> bool:
+        return self._unsound.count + self._unscored.count > 0
+
+    def add(self, row: Row) -> None:
+        """A failed proposal."""
+        (self._unscored if row.structure else self._unsound).add(row.reason)
+
+    def verdict(self, proposals: int, scored: int) -> str:
+        """Why it is pointless to go on after so many proposals, of which so many were scored; empty where it is not."""
+        failed, unsound = self._unscored.count, self._unsound.count
+        if failed > scored and failed + scored >= _ATTEMPTS_BEFORE_JUDGING:
+            return f"{failed:,} of {failed + scored:,} candidates failed to score, {self._unscored.commonest()}"
+        if unsound > _MOST_UNSOUND * proposals and proposals >= _ATTEMPTS_BEFORE_JUDGING:
+            return f"{unsound:,} of {proposals:,} proposals are no networks, {self._unsound.commonest()}"
+        return ""
+
+
+class Reasons:
+    """Counts reasons; those that differ in their numbers alone are one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._kinds: Counter[str] = Counter()
+        self._examples: dict[str, str] = {}
+
+    def add(self, reason: str) -> None:
+        """One more."""
+        kind = re.sub(r"\d+", "", reason)
+        self.count += 1
+        self._kinds[kind] += 1
+        self._examples.setdefault(kind, reason)
+
+    def commonest(self) -> str:
+        """The commonest of at least one, in words, with its share."""
+        ((kind, count),) = self._kinds.most_common(1)
+        which = "all" if count == self.count > 1 else f"{count:,}"
+        return f"{which} for this reason: {self._examples[kind]}"
+
+
+def nearest_refusals(
+    smallest: Mapping[str, float],
+    budgets: Sequence[Budget],
+    latency: PredictedLatency | None,
+    limits: Mapping[str, float],
+) -> str:
+    """How near refused networks came to the budgets that refused them, in words.
+
+    smallest: the least figure that each budget refused. limits: the budgets of the user's own figures.
+    """
+    refused = [
+        f"the least refused for {b.name} has {smallest[b.name]:,.0f} {b.unit}, {b.option} is {b.limit:,.0f}"
+        for b in budgets
+        if b.name in smallest
+    ]
+    if latency is not None and "latency" in smallest:
+        refused.append(
+            f"the least refused for latency takes {smallest['latency'] * 1e3:.4g} ms an image, "
+            f"--budget_latency is {latency.limit * 1e3:.4g} ms"
+        )
+    for name, limit in limits.items():
+        if name in smallest:
+            refused.append(f"the least refused for {name} is {smallest[name]:.6g}, its budget {limit:.6g}")
+    return "; ".join(refused)

@@ -1,0 +1,170 @@
+"""Searches that end before their last iteration: nothing new comes, or hardly anything can be scored."""
+
+import csv
+import itertools
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import gsnet
+import PlainNet
+from gsnet.evolution.folder import is_done, open_history
+from gsnet.evolution.history import Row
+from gsnet.evolution.judging import PATIENCE, PATIENCE_A_PARENT, Failures, Novelty
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+START = "SuperConvK3BNRELU(3,16,1,1)SuperResK3K3(16,32,2,16,1)SuperConvK1BNRELU(32,64,1,1)"
+NETWORK = "SuperConvK3BNRELU(3,16,1,1){}(16,{width},2,{width},{layers})SuperConvK1BNRELU({width},64,1,1)"
+SMALL = {"proxy": "Params", "budgets": {"flops": 30e6}, "population_size": 64}
+
+
+def readmes_space():
+    """`gen_search_space` as the README has it."""
+    text = next(
+        b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if b.startswith("def gen_search_space")
+    )
+    names = {}
+    exec(text, names)
+    return names["gen_search_space"]
+
+
+def halving_to_nothing(block_list, block_id):
+    """A neighbour in three is no network."""
+    block = block_list[block_id]
+    if not hasattr(block, "bottleneck_channels"):
+        return [[str(block)]]
+    widths = (block.out_channels // 4 if block.out_channels > 32 else 0, block.out_channels, block.out_channels * 4)
+    return [[f"SuperResK3K3({block.in_channels},{w},{block.stride},{w},{n})" for w in widths for n in (1, 2, 3)]]
+
+
+def one_step_wider_or_narrower(block_list, block_id):
+    block = block_list[block_id]
+    if not hasattr(block, "bottleneck_channels"):
+        return [[str(block)]]
+    widths = {min(512, 2 * block.out_channels), max(8, block.out_channels // 2)}
+    return [[f"SuperResK3K3({block.in_channels},{w},{block.stride},{w},1)" for w in widths]]
+
+
+def structures(result, outcome="scored"):
+    table = result.history
+    return [s for s, found in zip(table["structure"], table["outcome"], strict=True) if found == outcome]
+
+
+def test_an_exhausted_space_is_said_and_ends_the_search_with_its_result(tmp_path):
+    """All that halving and doubling of 32 within the budget comes to, counted without a search."""
+    result = gsnet.search(START, space=readmes_space(), iterations=20_000, save_dir=tmp_path, **SMALL)
+    kinds = itertools.product(("SuperResK3K3", "SuperResK5K5"), (8, 16, 32, 64, 128, 256), (1, 2, 3))
+    every = [START] + [NETWORK.format(kind, width=width, layers=layers) for kind, width, layers in kinds]
+    wanted = {text for text in every if PlainNet.parse(text).cost(32, 10).flops <= 30e6}
+    found = structures(result)
+    assert set(found) == wanted and len(found) == len(wanted)
+    assert result.finished and result.iterations < 10_000
+    best = json.loads((tmp_path / "best.json").read_text())
+    assert best["exhausted"] is True and best["iterations"] == result.iterations
+    with (tmp_path / "history.csv").open() as file:
+        assert len(list(csv.reader(file))) == 1 + result.iterations
+
+
+def test_a_stop_does_not_change_when_a_space_is_exhausted(tmp_path):
+    options = SMALL | {"space": readmes_space(), "round_size": 7, "iterations": 20_000}
+    whole = gsnet.search(START, **options)
+    for stop in (230, 1_400):
+        gsnet.search(
+            START, **options, save_dir=tmp_path, resume=True, callback=lambda p, n=stop: p.iteration >= n and p.stop()
+        )
+    resumed = gsnet.search(START, **options, save_dir=tmp_path, resume=True)
+    assert resumed.iterations == whole.iterations and structures(resumed) == structures(whole)
+    again = gsnet.search(START, **options, save_dir=tmp_path, resume=True)
+    assert again.iterations == whole.iterations and again.finished
+
+
+def test_a_start_with_few_neighbours_is_left_when_they_are_known():
+    result = gsnet.search(START, space=one_step_wider_or_narrower, iterations=20_000, proxy="Params")
+    widths = sorted(PlainNet.parse(text).blocks[1].out_channels for text in structures(result))
+    # The start's own 32 is another network: its bottleneck is 16.
+    assert widths == [8, 16, 32, 32, 64, 128, 256, 512]
+    assert result.finished and result.iterations < 10_000
+
+
+def test_a_search_goes_on_where_some_proposals_are_no_networks():
+    result = gsnet.search(START, space=halving_to_nothing, iterations=600, **SMALL)
+    assert result.iterations == 600
+    failed = len(structures(result, "failed"))
+    assert failed > len(structures(result)) > 3
+
+
+def test_a_space_of_no_networks_ends_at_once_with_the_commonest_reason(tmp_path):
+    def nonsense(block_list, block_id):
+        block = block_list[block_id]
+        return [[f"SuperResK3K3({block.in_channels},0,1,{n},1)" for n in range(1, 9)], ["SuperResK3K3(3,8,1)"]]
+
+    nonsense.block_types = tuple(type(block) for block in PlainNet.parse(START).blocks[1:2])
+    holder = type("Space", (), {"gen_search_space": staticmethod(nonsense), "block_types": nonsense.block_types})
+    with pytest.raises(
+        gsnet.SearchFailed, match=r"20 of 20 proposals are no networks, \d+ for this reason: .*out_channels"
+    ):
+        gsnet.search(START, space=holder, iterations=600, save_dir=tmp_path, **SMALL)
+    with (tmp_path / "history.csv").open() as file:
+        assert [row["outcome"] for row in csv.DictReader(file)] == ["failed"] * 20
+
+
+def test_outputs_are_written_where_most_candidates_have_no_score(tmp_path):
+    """Of every four networks, three fail: at 20 the search ends, and the best of the others is there."""
+    count = itertools.count()
+
+    def rarely(network):
+        return float(network.layers) if next(count) % 4 == 0 else float("nan")
+
+    options = {"space": "XXBL", "proxy": rarely, "iterations": 500, "save_dir": tmp_path}
+    with pytest.raises(gsnet.SearchFailed, match=r"15 of 20 candidates failed to score, all for this reason: .*nan"):
+        gsnet.search(START, **options)
+    with (tmp_path / "history.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["outcome"] in ("scored", "failed")]
+    assert len(rows) == 20
+    best = max((row for row in rows if row["score"]), key=lambda row: float(row["score"]))
+    assert (tmp_path / "best_structure.txt").read_text() == best["structure"]
+    assert not gsnet.load(tmp_path).finished
+
+
+def test_a_longer_search_that_is_cut_short_is_not_done(tmp_path):
+    options = SMALL | {"space": "XXBL", "save_dir": tmp_path}
+    settings = gsnet.search(START, **options, iterations=50).settings
+    assert is_done(settings, tmp_path)
+    longer = gsnet.search(
+        START, **options, iterations=90, resume=True, callback=lambda p: p.iteration == 70 and p.stop()
+    ).settings
+    assert (longer.evolution_max_iter, is_done(longer, tmp_path)) == (90, False)
+    open_history(longer, tmp_path, resume=True).close()
+    assert not is_done(longer, tmp_path)
+
+
+def row(outcome, structure="", reason=""):
+    return Row(0, None, 0, outcome, reason, None, *[None] * 6, 0.0, structure)
+
+
+def test_known_networks_over_budget_count_as_known_and_new_ones_do_not():
+    novelty, enough = Novelty(), PATIENCE + 3 * PATIENCE_A_PARENT
+    for number in range(10 * enough):
+        novelty.not_scored(row("over budget", f"new {number}"))
+        novelty.not_scored(row("duplicate", "old"))
+        assert not novelty.is_over(3)
+    for _ in range(enough - 1):
+        assert not novelty.is_over(3)
+        novelty.not_scored(row("over budget", "new 5000"))
+    assert novelty.is_over(3) and not novelty.is_over(4)
+    novelty.scored()
+    assert not novelty.is_over(0)
+
+
+def test_reasons_that_differ_in_numbers_are_one():
+    failures = Failures()
+    for number in range(15):
+        failures.add(row("failed", "network", f"width {number} is odd"))
+        failures.add(row("failed", "network", "even"))
+    for _ in range(3):
+        failures.add(row("failed", "network", "width 99 is odd"))
+    assert failures.verdict(100, 40) == ""
+    assert failures.verdict(100, 32) == ("33 of 65 candidates failed to score, 18 for this reason: width 0 is odd")
