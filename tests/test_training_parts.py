@@ -12,6 +12,7 @@ from gsnet.training.averaged import AveragedWeights
 from gsnet.training.initialisers import initialise, set_batch_norm
 from gsnet.training.losses import blended, cutmix, mixup, pasted, smoothed_targets, soft_cross_entropy
 from gsnet.training.optimisers import OptimiserSettings, optimiser, parameter_groups
+from gsnet.training.record import curves_figure
 from gsnet.training.schedules import Schedule
 from Masternet import MasterNet
 
@@ -203,3 +204,23 @@ def test_averaged_weights_are_those_of_timm_with_warm_up(decay):
         theirs.update(network, update + 1)
     for (name, own), other in zip(ours.module.named_parameters(), theirs.module.parameters(), strict=True):
         torch.testing.assert_close(own, other, msg=name)
+
+
+def epochs_of(count, top5):
+    row = {"train_loss": 1.0, "val_loss": 1.2, "train_acc1": 40.0, "val_acc1": 38.0, "val_acc5": top5}
+    return [row | {"epoch": epoch} for epoch in range(count)]
+
+
+@pytest.mark.parametrize(("count", "ticks"), [(1, [1]), (2, [1, 2]), (3, [1, 2, 3])])
+def test_curves_have_no_ticks_between_epochs(count, ticks):
+    figure = curves_figure(epochs_of(count, 90.0))
+    figure.canvas.draw()
+    for axes in figure.axes:
+        shown = [tick for tick in axes.get_xticks() if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]]
+        assert shown == ticks
+        assert count > 1 or all(line.get_marker() == "." for line in axes.lines)
+
+
+def test_top_5_of_three_classes_is_not_drawn():
+    labels = [[line.get_label() for line in curves_figure(epochs_of(3, top5)).axes[1].lines] for top5 in (100.0, 90.0)]
+    assert labels == [["train_acc1", "val_acc1"], ["train_acc1", "val_acc1", "val_acc5"]]

@@ -25,6 +25,7 @@ from gsnet.models.expected import whole_image
 from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
 from gsnet.validation.predict import class_names
+from gsnet.validation.report import confusion_figure
 from Masternet import MasterNet
 
 ROOT = Path(__file__).parent.parent
@@ -336,3 +337,19 @@ def test_broken_pictures_do_not_count(tmp_path, noise_images, capsys):
     with pytest.raises(InputError, match=r"7/0.png is no picture .* go on without it with --skip_broken 1$"):
         val.main([*arguments, "--workers", "0"])
     assert run_json(val, capsys, *arguments, "--skip_broken", "1")["images"] == 9
+
+
+@pytest.mark.parametrize(("classes", "most"), [(3, 50_000), (10, 1_000), (30, 99_999)])
+def test_a_confusion_matrix_has_counts_that_fit_their_cells(classes, most):
+    confusion = torch.arange(classes**2).reshape(classes, classes)
+    confusion[0, 0] = most
+    figure = confusion_figure(confusion, [f"class {i}" for i in range(classes)])
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    cell = axes.get_window_extent().width / classes
+    assert [int(text.get_text()) for text in axes.texts] == confusion.flatten().tolist()
+    assert axes.texts[0].get_window_extent().width < cell and axes.texts[0].get_fontsize() > 4
+
+
+def test_a_confusion_matrix_of_many_classes_is_colours_alone():
+    assert not confusion_figure(torch.eye(100), [f"class {i}" for i in range(100)]).axes[0].texts

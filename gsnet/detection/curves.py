@@ -6,25 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.interface.files import written_whole
+from gsnet.training.record import marker, over_epochs
 
 
 def draw_curves(folder: Path, history: list[dict[str, Any]]) -> None:
     """Loss, and AP and AP50 of the epochs that were validated, as curves.png in a results folder."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     losses, precisions = figure.subplots(1, 2)
-    losses.plot([row["epoch"] + 1 for row in history], [row["train_loss"] for row in history])
-    losses.set(xlabel="epoch", ylabel="training loss")
+    epochs = [row["epoch"] + 1 for row in history]
+    losses.plot(epochs, [row["train_loss"] for row in history], marker=marker(epochs))
+    losses.set(ylabel="training loss")
     measured = [row for row in history if row["val_AP"] is not None]
     for name, label in (("val_AP", "AP"), ("val_AP50", "AP50")):
         precisions.plot([r["epoch"] + 1 for r in measured], [r[name] for r in measured], marker=".", label=label)
-    precisions.set(xlabel="epoch", ylabel="per cent, validation", ylim=(0, None))
+    precisions.set(ylabel="per cent, validation", ylim=(0, None))
     precisions.legend()
     for axes in (losses, precisions):
-        axes.grid(alpha=0.3)
-        # There is no half of an epoch.
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        over_epochs(axes)
     with written_whole(folder / "curves.png", "wb") as stream:
         figure.savefig(stream, format="png", dpi=110)

@@ -22,6 +22,7 @@ from gsnet.detection.schedule import RampedAverage
 from gsnet.detection.sharing import in_order, of_all_processes
 from gsnet.detection.targets import Batch, Targets
 from gsnet.detection.task import DetectionTask
+from gsnet.interface.words import duration
 from gsnet.training.loop import Trainer
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
@@ -161,7 +162,7 @@ class DetectionTrainer(Trainer):
         if any(earlier["val_AP"] is not None for earlier in self.history):
             measured += f" best AP {self.status['best_AP']:.2f}%,"
         _LOG.info(
-            "epoch %d/%d loss %.4f,%s %.1f images/s, %.2f h, %.2f h left",
+            "epoch %d/%d loss %.4f,%s %.1f images/s, %s, %s left",
             *(self.epoch, self.settings.epochs, row["train_loss"], measured),
-            *(row["images_per_second"], spent / 3600, left / 3600),
+            *(row["images_per_second"], duration(spent), duration(left)),
         )

@@ -6,9 +6,13 @@ import csv
 import pprint
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gsnet.interface.files import write_text, written_whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMNS = ("epoch", "lr", "train_loss", "train_acc1", "val_loss", "val_acc1", "val_acc5", "images_per_second")
 
@@ -27,9 +31,14 @@ def write_done(file: Path, status: dict[str, Any]) -> None:
 
 
 def draw_curves(folder: Path, history: list[dict[str, Any]]) -> None:
-    """Loss and accuracy over epochs, as curves.png; top-5 where there are more than five classes to be among."""
+    """Loss and accuracy over epochs, as curves.png."""
+    with written_whole(folder / "curves.png", "wb") as stream:
+        curves_figure(history).savefig(stream, format="png", dpi=110)
+
+
+def curves_figure(history: list[dict[str, Any]]) -> Figure:
+    """Loss and accuracy over epochs; top-5 where there are more than five classes to be among."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     losses, accuracies = figure.subplots(1, 2)
@@ -38,12 +47,23 @@ def draw_curves(folder: Path, history: list[dict[str, Any]]) -> None:
         for name in names:
             values = [row[name] for row in history]
             if None not in values and not (name == "val_acc5" and min(values) == 100):
-                axes.plot(epochs, values, label=name, marker="." if len(epochs) == 1 else None)
-        axes.set(xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
+                axes.plot(epochs, values, label=name, marker=marker(epochs))
+        over_epochs(axes)
         axes.legend()
     losses.set(ylabel="cross-entropy")
     accuracies.set(ylabel="per cent")
-    with written_whole(folder / "curves.png", "wb") as stream:
-        figure.savefig(stream, format="png", dpi=110)
+    return figure
+
+
+def marker(epochs: Sequence[int]) -> str | None:
+    """Of a curve: a dot where a line would have no length."""
+    return "." if len(epochs) == 1 else None
+
+
+def over_epochs(axes: Axes) -> None:
+    """The horizontal axis of a curve, of which there is a grid at whole epochs alone, be there only one."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set(xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)

@@ -6,14 +6,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from gsnet.interface.files import written_whole
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _HEAD = ("data set", "images", "top-1", "top-5", "loss", "images/s")
 _NAMED = 30
+# Of a picture of the confusion: the side of a cell in inches, the share of the picture that cells have beside names, and
+# the size of the text.
+_CELL, _SHARE_OF_CELLS = 0.45, 0.7
+_LARGEST_TEXT, _WIDTH_OF_DIGIT, _POINTS_AN_INCH = 12.0, 0.65, 72
 
 
 @dataclass(frozen=True)
@@ -75,20 +83,36 @@ def _classes(row: Row, named: bool) -> list[str]:
 
 
 def draw_confusion(file: Path, confusion: Tensor, names: Sequence[str]) -> None:
-    """A picture of the counts (classes, classes), each row divided by its sum; few classes are named."""
+    """`confusion_figure` as a PNG file."""
+    with written_whole(file, "wb") as stream:
+        confusion_figure(confusion, names).savefig(stream, format="png", dpi=120)
+
+
+def confusion_figure(confusion: Tensor, names: Sequence[str]) -> Figure:
+    """A picture of counts (classes, classes), each row divided by its sum; of few classes with the counts and names."""
     from matplotlib.figure import Figure
 
     shares = confusion / confusion.sum(dim=1, keepdim=True).clamp(min=1)
-    figure = Figure(figsize=(7, 6), layout="constrained")
+    few = len(names) <= _NAMED
+    side = max(6.0, _CELL * len(names)) if few else 6.0
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
     figure.colorbar(axes.imshow(shares.numpy(), vmin=0, vmax=1, cmap="viridis"), label="share of the true class")
     axes.set(xlabel="predicted class", ylabel="true class", title=f"{int(confusion.sum())} images")
-    if len(names) <= _NAMED:
+    if few:
         axes.set_xticks(range(len(names)), names, rotation=60, ha="right")
         axes.set_yticks(range(len(names)), names)
-        for row, counts in enumerate(confusion.tolist()):
-            for column, count in enumerate(counts):
-                colour = "black" if shares[row, column] > 0.6 else "white"
-                axes.text(column, row, f"{int(count)}", ha="center", va="center", color=colour, fontsize=8)
-    with written_whole(file, "wb") as stream:
-        figure.savefig(stream, format="png", dpi=120)
+        _write_counts(axes, confusion, shares, cell=_SHARE_OF_CELLS * side / len(names))
+    return figure
+
+
+def _write_counts(axes: Axes, confusion: Tensor, shares: Tensor, cell: float) -> None:
+    """The counts into their cells, as large as the longest fits; cell: its side in inches."""
+    digits = len(str(int(confusion.max())))
+    size = min(_LARGEST_TEXT, _POINTS_AN_INCH * cell / (_WIDTH_OF_DIGIT * digits + 0.5))
+    for row, counts in enumerate(confusion.tolist()):
+        for column, count in enumerate(counts):
+            colour = "black" if shares[row, column] > 0.6 else "white"
+            text = axes.text(column, row, f"{int(count)}", ha="center", va="center", color=colour, fontsize=size)
+            # It lies within the axes: asking each of a thousand texts for its extent takes seconds.
+            text.set_in_layout(False)
