@@ -112,8 +112,20 @@ def test_pictures_are_classified_and_named(colours, capsys):
 
 def test_class_names():
     assert class_names(1000)[207] == "golden retriever"
-    assert class_names(10)[3] == "cat"
+    assert class_names(10, dataset="cifar10")[3] == "cat"
+    # A network of ten classes of one's own knows no cats.
+    assert class_names(10)[3] == "class 3"
     assert class_names(3) == ["class 0", "class 1", "class 2"]
+
+
+def test_the_training_folder_names_the_classes(tmp_path):
+    for name in ("train/a", "train/b", "train/c", "val/b", "val/c"):
+        (tmp_path / name).mkdir(parents=True)
+    assert class_names(3, tmp_path) == ["a", "b", "c"]
+    # A network of two classes was not trained on this folder: which two it knows, val does not say.
+    assert class_names(2, tmp_path) == ["class 0", "class 1"]
+    (tmp_path / "flat/train").mkdir(parents=True)
+    assert class_names(1, tmp_path / "flat") == ["class 0"]
 
 
 def test_text_report(colours, capsys):

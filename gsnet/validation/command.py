@@ -43,10 +43,19 @@ def dataset_of(options: Namespace, arch: str) -> str:
     """--dataset, else the one in the network's name. Raises InputError where there is neither."""
     if options.dataset:
         return options.dataset
-    named = next((part for part in arch.split("_") if part in _IN_NAMES), None)
+    named = _in_name(arch)
     if named is None:
         raise InputError(f"The name {arch} does not say which data set: give --dataset")
     return named
+
+
+def _in_name(arch: str) -> str | None:
+    return next((part for part in arch.split("_") if part in _IN_NAMES), None)
+
+
+def _known(arch: str, dataset: str) -> str:
+    """The data set whose classes a network knows: that of the images, or where none was named the one in its name."""
+    return _in_name(arch) or dataset if dataset == "imagenet" else dataset
 
 
 def validate_all(options: Namespace) -> list[Row]:
@@ -79,7 +88,7 @@ def predict_all(options: Namespace) -> str:
     expected = _expected(options, options.arch, dataset)
     network = _network(options, options.arch, dataset, expected)
     device = device_name(options.gpu, options.device)
-    found = predict(network, options.predict, expected, device, options.data_dir)
+    found = predict(network, options.predict, expected, device, options.data_dir, _known(options.arch, dataset))
     if options.json:
         return json.dumps({file: [asdict(guess) for guess in guesses] for file, guesses in found.items()})
     return "\n".join(
@@ -123,15 +132,16 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
         channels_last=options.channels_last,
         limit=options.limit,
     )
+    names = class_names(len(result.confusion), options.data_dir, _known(arch, dataset))
     if options.confusion and is_first():
-        draw_confusion(options.confusion, result.confusion, class_names(len(result.confusion), options.data_dir))
+        draw_confusion(options.confusion, result.confusion, names)
     figures = {"arch": arch, "dataset": dataset, "images": result.images, "top1": result.top1, "top5": result.top5}
     figures |= {"loss": result.loss, "images_per_second": result.images_per_second, "batch_size": result.batch_size}
     figures |= {"resolution": expected.resolution, "crop": expected.crop, "device": device}
     figures["precision"] = "mixed" if options.apex else precision.value
     if options.per_class:
         figures["per_class"] = result.per_class()
-        figures["class_names"] = class_names(len(result.confusion), options.data_dir)
+        figures["class_names"] = names
     return figures
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torchvision.datasets.folder import find_classes
 from torchvision.models import ResNet18_Weights
 
 from gsnet.data.class_folder import read_picture
@@ -29,19 +28,25 @@ class Guess:
     probability: float
 
 
-def class_names(classes: int, data_dir: str | Path | None = None) -> list[str]:
-    """Names by label: a data set's training folders, or those to validate on, where there are as many; else those known.
+def class_names(classes: int, data_dir: str | Path | None = None, dataset: str = "imagenet") -> list[str]:
+    """Names by label: a data set's training folders, or without any those to validate on, where there are as many.
 
-    Known are ImageNet's and CIFAR-10's, where the number fits; any others are called "class 7".
+    dataset: whose own names, of ImageNet or CIFAR-10, count without such folders. Any other class is called "class 7".
     """
-    for folder in (
-        [Path(data_dir).expanduser() / split for split in TRAINING + VALIDATION] if data_dir is not None else []
-    ):
-        if folder.is_dir() and len(names := find_classes(folder)[0]) == classes:
-            return names
-    if classes == 1000:
+    found = _folders_of(Path(data_dir).expanduser()) if data_dir is not None else []
+    if len(found) == classes:
+        return found
+    if dataset == "imagenet" and classes == 1000:
         return list(ResNet18_Weights.DEFAULT.meta["categories"])
-    return list(_CIFAR10) if classes == len(_CIFAR10) else [f"class {i}" for i in range(classes)]
+    return list(_CIFAR10) if dataset == "cifar10" and classes == 10 else [f"class {i}" for i in range(classes)]
+
+
+def _folders_of(data_dir: Path) -> list[str]:
+    """The class folders of a data set; where it has a training folder, those of no other count."""
+    for split in TRAINING + VALIDATION:
+        if (data_dir / split).is_dir():
+            return sorted(folder.name for folder in (data_dir / split).iterdir() if folder.is_dir())
+    return []
 
 
 @torch.inference_mode()
@@ -51,15 +56,19 @@ def predict(
     expected: ExpectedInput,
     device: str = "cpu",
     data_dir: str | Path | None = None,
+    dataset: str = "imagenet",
 ) -> dict[str, list[Guess]]:
-    """The five likeliest classes of each picture, by file name. Raises BrokenImageError where a file is no picture."""
+    """The five likeliest classes of each picture, by file name; classes are called as in `class_names`.
+
+    Raises BrokenImageError where a file is no picture.
+    """
     network = network.eval().to(device)
     prepare = transform(expected)
     found = {}
     for file in files:
         image = prepare(read_picture(file.expanduser()))[None].to(device)
         logits = network(prepared(image, expected.resolution, torch.float32, torch.preserve_format))[0].float()
-        names = class_names(len(logits), data_dir)
+        names = class_names(len(logits), data_dir, dataset)
         best = logits.softmax(0).topk(min(5, len(logits)))
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         found[str(file)] = [Guess(label, names[label], probability) for label, probability in pairs]
