@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from contextlib import nullcontext, suppress
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -12,14 +13,15 @@ from PIL import Image, ImageOps
 
 from gsnet.data.broken import BrokenImageError
 from gsnet.detection import visdrone
+from gsnet.detection.classes import aligned, of_classes
 from gsnet.detection.coco_format import read_coco, read_coco_results, to_coco
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader
 from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.data_yaml import parsed, read_data_yaml
 from gsnet.detection.image_check import checked
-from gsnet.detection.image_files import fault_of
+from gsnet.detection.image_files import look_at
 from gsnet.detection.preprocessing import Preprocessing, read_image
-from gsnet.detection.scene import ImageResults, aligned, result_names, usable
+from gsnet.detection.scene import ImageResults, result_names, usable
 from gsnet.detection.splits import split_of
 from gsnet.detection.visdrone_format import FormatError, read_annotation, read_results_folder, write_results
 from gsnet.detection.yolo_format import read_yolo
@@ -243,6 +245,11 @@ def test_rows_as_ultralytics_writes_them(tmp_path, name, box):
     assert (scene.boxes[:, :2] + scene.boxes[:, 2:]).max() <= 100
 
 
+def test_widths_a_little_over_one(tmp_path):
+    text(yolo(tmp_path, ["yolo_polygon"]) / "labels/train/yolo_polygon.txt", "0 0.5 0.5 1.002 1.002")
+    assert read_data_set(tmp_path).scenes[0].boxes.tolist() == [[0, 0, 100, 100]]
+
+
 def test_columns_that_are_none_of_these(tmp_path):
     yolo(tmp_path, ["yolo_polygon"])
     for line, message in (
@@ -448,6 +455,16 @@ def test_classes_of_validation_count_as_training_has_them(tmp_path):
     assert aligned(empty, one, Path("val")).class_names == ("bus",)
 
 
+def test_classes_are_chosen_by_name(tmp_path):
+    rows = [{"id": i, "image_id": 1, "category_id": c, "bbox": [i, i, 2, 2]} for i, c in ((1, 3), (2, 7), (3, 8))]
+    categories = [{"id": i, "name": name} for i, name in ((3, "car"), (7, "bus"), (8, "van"))]
+    data = of_classes(read_coco(coco(tmp_path, annotations=rows, categories=categories)), ["van", "car"], Path("set"))
+    assert data.class_names == ("car", "van") and data.category_ids == (3, 8)
+    assert data.scenes[0].labels.tolist() == [0, 1] and data.scenes[0].boxes[:, 0].tolist() == [1, 3]
+    with pytest.raises(InputError, match="set has no class boat: it has car, van"):
+        of_classes(data, ["boat"], Path("set"))
+
+
 def test_rounding_is_no_clipping(tmp_path):
     """Shares with six digits, as YOLO files have them, of a box that ends at the image's border."""
     picture(tmp_path / "images" / "a.jpg", 1920, 1080)
@@ -577,6 +594,21 @@ def test_statistics_name_what_is_amiss(damaged, capsys):
     assert "c.jpg (the file is empty)" in said and "b.jpg (" in said and "2 images, 64-64 x 48-48 pixels" in said
 
 
+def test_damage_of_every_kind_is_one_kind_of_error(tmp_path):
+    """Of images with bytes turned about the reader says either nothing or which file is broken."""
+    rng = np.random.default_rng(0)
+    for suffix in (".jpg", ".png", ".webp", ".bmp", ".tif"):
+        content = bytearray(cv2.imencode(suffix, rng.integers(256, size=(20, 30, 3), dtype=np.uint8))[1].tobytes())
+        for number in range(40):
+            changed = content.copy()
+            for place in rng.integers(min(len(content), 200), size=number % 5 + 1):
+                changed[place] = rng.integers(256)
+            (tmp_path / f"a{suffix}").write_bytes(changed)
+            for read in (look_at, read_image):
+                with suppress(BrokenImageError):
+                    read(tmp_path / f"a{suffix}")
+
+
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".bmp"])
 def test_the_end_of_a_file_tells_whether_it_is_whole(tmp_path, suffix):
     rng = np.random.default_rng(0)
@@ -584,8 +616,9 @@ def test_the_end_of_a_file_tells_whether_it_is_whole(tmp_path, suffix):
     file = tmp_path / f"a{suffix}"
     for kept, whole in ((content, True), (content + b"what a camera appends" * 9, True), (content[:-40], False)):
         file.write_bytes(kept)
-        assert (fault_of(file) is None) == whole
-        assert (fault_of(file, thorough=True) is None) == whole
+        for read in (look_at, read_image):
+            with nullcontext() if whole else pytest.raises(BrokenImageError, match=file.name):
+                read(file)
 
 
 def test_a_reading_process_says_what_this_one_would(damaged):

@@ -210,6 +210,17 @@ def test_pictures_are_upright_and_broken_ones_are_named(checkpoint, tmp_path, ru
     assert done.returncode == 0 and "Left out as broken" in done.err and "truncated.jpg" in done.err
     assert list(json.loads(done.out)["predicted"]) == [str(tmp_path / "exif_orientation_6.jpg")]
     height, width = cv2.imread(str(out / "exif_orientation_6.png")).shape[:2]
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(tmp_path / "exif_orientation_6.jpg", tmp_path / folder / "a.jpg")
+    files = (tmp_path / "one" / "a.jpg", tmp_path / "two" / "a.jpg")
+    done = run_script("--weights", checkpoint, "--predict", *files, "--save_dir", tmp_path / "both")
+    assert done.returncode == 0, done.err
+    assert sorted(file.name for file in (tmp_path / "both" / "results").iterdir()) == ["one_a.txt", "two_a.txt"]
+    cv2.imwrite(str(tmp_path / "one" / "b.png"), np.zeros((32, 32, 3), np.uint8))
+    before = (tmp_path / "one" / "b.png").read_bytes()
+    done = run_script("--weights", checkpoint, "--predict", tmp_path / "one", "--save_dir", tmp_path / "one")
+    assert done.returncode == 2 and "would replace" in done.err and (tmp_path / "one" / "b.png").read_bytes() == before
     # A legend may stand below the picture, which is 40 pixels high.
     assert width == 32 and height >= 40
 

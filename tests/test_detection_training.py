@@ -268,6 +268,10 @@ def test_splits_and_broken_images(tmp_path, people, capsys):
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert "One image cannot be read" in said and "broken.jpg" in said and "--skip_broken 1" in said
     assert not (tmp_path / "log.csv").exists()
-    assert script.main(arguments(tmp_path, people, "--epochs", 1, "--skip_broken", 1, "--evaluate_only")) == 0
+    (people / "labels/train/z.txt").write_text("0 .5 .5 .1 .1")
+    more = ("--epochs", 1, "--skip_broken", 1, "--evaluate_only", "--classes", "car")
+    assert script.main(arguments(tmp_path, people, *more)) == 0
     said = capsys.readouterr().err
     assert "on 2 images" in said and "Left out as broken, 1 of 9 images" in said
+    assert "annotation files without an image, which are not used: 1 (z.txt)" in said
+    assert "images without annotations: 1 (broken.jpg)" in said

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gsnet.detection.classes import distinct_names
 from gsnet.detection.coco_entries import (
     Ids,
     box_of,
@@ -30,7 +31,6 @@ from gsnet.detection.scene import (
     Scene,
     SceneSet,
     built,
-    distinct_names,
     relative_names,
     result_names,
     usable,

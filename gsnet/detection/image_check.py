@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 from tqdm import tqdm
 
 from gsnet.data.broken import BrokenImageError
-from gsnet.detection.image_files import broken, fault_of
+from gsnet.detection.image_files import look_at
+from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import SceneSet
 from gsnet.interface.options import InputError, named_few, reading_processes
 
@@ -34,11 +36,27 @@ def checked(sets: Sequence[SceneSet], most: int | None, thorough: bool = False) 
     thorough = thorough or sum(file.stat().st_size for file in files) <= _DECODED_BYTES
     order = sorted(files)
     with ThreadPoolExecutor(reading_processes()) as pool:
-        faults = pool.map(lambda file: fault_of(file, thorough), order)
-        bar = tqdm(faults, total=len(order), disable=not sys.stderr.isatty(), desc="checking images", leave=False)
-        known |= {file: broken(file, fault) for file, fault in zip(order, bar, strict=True) if fault is not None}
+        errors = pool.map(_read_as_a_whole if thorough else _looked_at, order)
+        bar = tqdm(errors, total=len(order), disable=not sys.stderr.isatty(), desc="checking images", leave=False)
+        known |= {file: error for file, error in zip(order, bar, strict=True) if error is not None}
     report_broken(list(known.values()), len(files) + sum(len(data.broken) for data in sets), most)
     return [_without(data, [error for error in known.values() if _is_of(error, data)]) for data in sets]
+
+
+def _read_as_a_whole(file: Path) -> BrokenImageError | None:
+    return _error_of(read_image, file)
+
+
+def _looked_at(file: Path) -> BrokenImageError | None:
+    return _error_of(look_at, file)
+
+
+def _error_of(read: Callable[[Path], object], file: Path) -> BrokenImageError | None:
+    try:
+        read(file)
+    except BrokenImageError as error:
+        return error
+    return None
 
 
 def without_broken(data: SceneSet, most: int | None) -> SceneSet:

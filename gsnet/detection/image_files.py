@@ -22,7 +22,6 @@ _ORIENTATION = 274
 _ROTATING = (5, 6, 7, 8)
 # Pillow turns TIFF by itself; the others are stored as they are.
 _TURNED_BY_VIEWERS = ("JPEG", "MPO", "PNG", "WEBP")
-_EXPECTED = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
 # Bytes at the end of a file in which its format's end is looked for.
 _TAIL = 64
 # A box may leave an image by so many pixels, which is what rounding does.
@@ -77,7 +76,10 @@ def _header(file: Path, stream: BinaryIO) -> Header:
     try:
         with Image.open(stream) as image:
             return Header(*image.size, _orientation(image))
-    except _EXPECTED as error:
+    except MemoryError:
+        raise
+    # Of damaged files the readers of Pillow raise errors of every kind: struct.error, IndexError, zlib.error, …
+    except Exception as error:
         raise broken(file, _plain(error, stream)) from error
 
 
@@ -91,8 +93,8 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except _EXPECTED:
-        # Damaged EXIF data leave a good picture, which viewers show as it lies.
+    # Damaged EXIF data raise errors of every kind and leave a good picture, which viewers show as it lies.
+    except Exception:
         return 1
     return value if value in range(1, 9) else 1
 
@@ -106,23 +108,15 @@ def _plain(error: Exception, stream: BinaryIO) -> str:
     return f"{error}"
 
 
-def fault_of(file: Path, thorough: bool = False) -> str | None:
-    """What is wrong with an image file, or None.
-
-    Its header and its end are looked at, which takes a fraction of a millisecond; thorough: the whole of it is decoded.
-    Raises InputError where there is no such file.
-    """
-    try:
-        read_header(file)
-        with file.open("rb") as stream:
-            size = stream.seek(0, io.SEEK_END)
-            head = _part(stream, 0, _TAIL)
-            tail = _part(stream, max(0, size - _TAIL), _TAIL)
-        if thorough or not _ends_well(head, tail, size):
-            decode(file, file.read_bytes())
-    except BrokenImageError as error:
-        return error.reason
-    return None
+def look_at(file: Path) -> None:
+    """Raise BrokenImageError where the header or the end of an image file is missing; a fraction of a millisecond."""
+    read_header(file)
+    with file.open("rb") as stream:
+        size = stream.seek(0, io.SEEK_END)
+        head = _part(stream, 0, _TAIL)
+        tail = _part(stream, max(0, size - _TAIL), _TAIL)
+    if not _ends_well(head, tail, size):
+        decode(file, file.read_bytes())
 
 
 def _part(stream: BinaryIO, begin: int, count: int) -> bytes:
@@ -156,7 +150,9 @@ def decode(file: Path, content: bytes) -> None:
     try:
         with Image.open(stream) as image:
             image.load()
-    except _EXPECTED as error:
+    except MemoryError:
+        raise
+    except Exception as error:
         raise broken(file, _plain(error, stream)) from error
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +18,7 @@ from gsnet.detection.image_check import report_broken
 from gsnet.detection.image_files import IMAGE_SUFFIXES
 from gsnet.detection.inference import Finder
 from gsnet.detection.preprocessing import read_image
-from gsnet.detection.scene import ImageResults
+from gsnet.detection.scene import ImageResults, result_names
 from gsnet.detection.visdrone_format import write_results
 from gsnet.interface.options import InputError
 
@@ -45,10 +44,7 @@ def media_of(paths: Sequence[Path]) -> list[Path]:
             raise InputError(f"{path} is neither an image nor a video by its suffix")
         else:
             found.append(path)
-    repeated = next((stem for stem, count in Counter(file.stem for file in found).items() if count > 1), None)
-    if repeated is not None:
-        raise InputError(f"Two files are called {repeated!r}, so that their results would have one name: rename one")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def predict_media(
@@ -60,7 +56,8 @@ def predict_media(
     threshold: float,
     skip_broken: int = 0,
 ) -> dict[str, int]:
-    """Detections of every file into a folder: NAME.png or NAME.mp4 drawn, results/NAME.txt in VisDrone's columns.
+    """Detections of every file into a folder: NAME.png or NAME.mp4 drawn, results/NAME.txt in VisDrone's columns. NAME is the
+    file's, or tells it apart from others of its name, see `result_names`.
 
     A video has a result file a frame, results/NAME_0000001.txt. Returns the number of detections drawn, by file; up to
     skip_broken images that cannot be read are left out, which the log says. Raises BrokenImageError where there are more.
@@ -73,11 +70,13 @@ def predict_media(
         write_results(folder / "results", name, found, categories)
         return found
 
+    names = dict(zip(media, result_names(media), strict=True))
+    _check_places(media, names, folder)
     counts = {}
     unreadable: list[BrokenImageError] = []
     for file in tqdm(media, disable=not sys.stderr.isatty() or len(media) == 1, desc="files", leave=False):
         if file.suffix.lower() in VIDEO_SUFFIXES:
-            counts[str(file)] = _predict_video(file, folder, look, finder.settings.classes, threshold)
+            counts[str(file)] = _predict_video(file, names[file], folder, look, finder.settings.classes, threshold)
             continue
         try:
             image = read_image(file)
@@ -87,25 +86,32 @@ def predict_media(
                 report_broken(unreadable, len(media), skip_broken)
             _LOG.warning("Left out as broken: %s", error)
             continue
-        found = look(image, file.stem)
-        write_png(folder / f"{file.stem}.png", drawn(image, found, finder.settings.classes, threshold))
+        found = look(image, names[file])
+        write_png(folder / f"{names[file]}.png", drawn(image, found, finder.settings.classes, threshold))
         counts[str(file)] = int((found.scores >= threshold).sum())
         _LOG.info("%s: %d objects", file, counts[str(file)])
     return counts
 
 
-def _predict_video(file: Path, folder: Path, look, classes: Sequence[str], threshold: float) -> int:  # type: ignore[no-untyped-def]
+def _check_places(media: Sequence[Path], names: dict[Path, str], folder: Path) -> None:
+    """Raise InputError where a drawn picture or video would take the place of one that was given."""
+    given = {file.resolve() for file in media}
+    for file, name in names.items():
+        drawn_file = folder / f"{name}{'.mp4' if file.suffix.lower() in VIDEO_SUFFIXES else '.png'}"
+        if drawn_file.resolve() in given:
+            raise InputError(f"What is drawn of {file} would replace {drawn_file}: choose another --save_dir")
+
+
+def _predict_video(file: Path, name: str, folder: Path, look, classes: Sequence[str], threshold: float) -> int:  # type: ignore[no-untyped-def]
     """Detections of every frame; the drawn video has the frames' own size and rate."""
-    output = folder / f"{file.stem}.mp4"
-    if output.resolve() == file.resolve():
-        raise InputError(f"The drawn video would replace {file}: choose another --save_dir")
-    temporary = folder / f".{file.stem}.part.mp4"
+    output = folder / f"{name}.mp4"
+    temporary = folder / f".{name}.part.mp4"
     count = 0
     with _reading(file) as (frames, total, rate, size), _writing(temporary, rate, size) as writer:
         bar = tqdm(frames, total=total, disable=not sys.stderr.isatty(), desc=file.name, leave=False)
         for number, frame in enumerate(bar, start=1):
             image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            found = look(image, f"{file.stem}_{number:07d}")
+            found = look(image, f"{name}_{number:07d}")
             count += int((found.scores >= threshold).sum())
             picture = drawn(image, found, classes, threshold)[: image.shape[0]]
             writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

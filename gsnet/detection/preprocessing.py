@@ -96,7 +96,10 @@ def read_image(file: Path, size: tuple[int, int] | None = None) -> np.ndarray:
         raise broken(file, error.strerror or f"{error}") from error
     header = header_of(file, content)
     check_whole(file, content)
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise broken(file, f"OpenCV: {error.err}") from error
     if image is None:
         raise broken(file, "OpenCV cannot decode it")
     image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -6,7 +6,6 @@ float64, as VisDrone's text files and COCO's JSON have them, so that evaluation 
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,8 +17,6 @@ import numpy as np
 from gsnet.data.broken import BrokenImageError
 from gsnet.detection.image_files import ROUNDING
 from gsnet.interface.options import InputError
-
-_LOG = logging.getLogger(__name__)
 
 
 def no_boxes() -> np.ndarray:
@@ -191,47 +188,3 @@ def relative_names(paths: Sequence[Path]) -> list[str]:
 
 def _repeated(texts: Sequence[str]) -> str | None:
     return next((text for text, count in Counter(texts).items() if count > 1), None)
-
-
-def distinct_names(names: Sequence[str], ids: Sequence[int], source: Path) -> tuple[str, ...]:
-    """Class names of which none occurs twice: a repeated one gets its id, as in "car (7)", and the log says so."""
-    found: list[str] = []
-    for name, number in zip(names, ids, strict=True):
-        if name in found:
-            _LOG.warning(
-                "%s: the class name %r is given twice; class %d is called %s (%d)", source, name, number, name, number
-            )
-            name = f"{name} ({number})"
-        found.append(name)
-    return tuple(found)
-
-
-def aligned(data: SceneSet, like: SceneSet, source: Path) -> SceneSet:
-    """A data set with the classes of another one in their order, matched by name; classes that it lacks have no objects.
-
-    Raises InputError where it has objects of a class that the other one does not know, and names the class.
-    """
-    if data.class_names == like.class_names:
-        return data
-    places = np.array([like.class_names.index(n) if n in like.class_names else -1 for n in data.class_names] or [-1])
-    unknown = {int(label) for scene in data.scenes for label in np.unique(scene.labels) if places[label] < 0}
-    if unknown:
-        names = ", ".join(data.class_names[label] for label in sorted(unknown))
-        raise InputError(
-            f"{source} has objects of classes that training does not know: {names}. It knows {', '.join(like.class_names)}"
-        )
-    scenes = tuple(replace(scene, labels=places[scene.labels]) for scene in data.scenes)
-    return replace(data, class_names=like.class_names, category_ids=_ids(data, like), scenes=scenes)
-
-
-def _ids(data: SceneSet, like: SceneSet) -> tuple[int, ...]:
-    """The category ids of a data set for another one's classes: its own where it has the class."""
-    own = dict(zip(data.class_names, data.category_ids, strict=True))
-    taken = set(data.category_ids)
-    found = []
-    for name, number in zip(like.class_names, like.category_ids, strict=True):
-        if name not in own:
-            number = next(n for n in (number, *range(1, len(taken) + 2)) if n not in taken)
-            taken.add(number)
-        found.append(own.get(name, number))
-    return tuple(found)

@@ -13,18 +13,19 @@ from gsnet.detection.assignment import AssignmentSettings
 from gsnet.detection.augmentation import Augmentation
 from gsnet.detection.catalogue import structure_of
 from gsnet.detection.checkpoint import TRAINED_PREFIX, detector_weights
+from gsnet.detection.classes import aligned, of_classes
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader, detection_training_loader
 from gsnet.detection.data_sets import has_split, read_data_set
 from gsnet.detection.detector import Detector
 from gsnet.detection.image_check import checked
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.preprocessing import Preprocessing
-from gsnet.detection.scene import SceneSet, aligned
+from gsnet.detection.scene import SceneSet
 from gsnet.detection.schedule import DetectionSchedule
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.task import DetectionTask
 from gsnet.detection.training import DetectionStepper, DetectionTrainer
-from gsnet.interface.options import InputError
+from gsnet.interface.options import InputError, named_few
 from gsnet.training.command import kept_options, placed, precision, resumed, run_training
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.settings import TrainingSettings
@@ -77,8 +78,15 @@ def training_sets(options: Namespace) -> tuple[SceneSet, SceneSet]:
     Without --val_dir the validation split of --data_dir counts, and without one the training images themselves, which is
     said. Raises InputError.
     """
-    any_number = {"data_format": options.data_format, "skip_broken": None}
-    data = read_data_set(options.data_dir, **any_number)
+
+    def read(path: Path, usual: str) -> SceneSet:
+        found = read_data_set(path, options.data_format, usual=usual, skip_broken=None)
+        _say_what_is_missing(path, found)
+        return found
+
+    data = read(options.data_dir, "train")
+    if options.classes is not None:
+        data = of_classes(data, options.classes, options.data_dir)
     where = options.val_dir or options.data_dir
     if options.val_dir is None and not has_split(options.data_dir, "val"):
         _LOG.warning(
@@ -88,9 +96,22 @@ def training_sets(options: Namespace) -> tuple[SceneSet, SceneSet]:
         )
         (data,) = checked([data], options.skip_broken, thorough=options.skip_broken > 0)
         return data, data
-    truth = aligned(read_data_set(where, usual="val", **any_number), data, where)
+    truth = read(where, "val")
+    if options.classes is not None:
+        truth = of_classes(truth, [name for name in options.classes if name in truth.class_names], where)
+    truth = aligned(truth, data, where)
     data, truth = checked([data, truth], options.skip_broken, thorough=options.skip_broken > 0)
     return data, truth
+
+
+def _say_what_is_missing(path: Path, data: SceneSet) -> None:
+    """Annotations without image, and images that count as empty because there is no file for them."""
+    for files, what in (
+        (data.stray, "annotation files without an image, which are not used"),
+        (data.unlabelled, "images without annotations"),
+    ):
+        if files:
+            _LOG.warning("%s: %s: %d (%s)", path, what, len(files), named_few([file.name for file in files]))
 
 
 def detector_settings(options: Namespace, classes: tuple[str, ...]) -> DetectorSettings:

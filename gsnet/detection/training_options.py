@@ -10,6 +10,8 @@ from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.settings import TAP_STRIDES, TAPS
 from gsnet.interface.options import (
     OptionParser,
+    add_skip_broken,
+    names,
     not_negative,
     not_negative_single,
     positive_int,
@@ -83,9 +85,8 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         help="validation data (default: the validation split of --data_dir, or else the training data)",
     )
     group.add_argument("--data_format", choices=FORMATS, default="auto", help="format of both")
-    group.add_argument(
-        "--skip_broken", type=not_negative, default=0, metavar="N", help="leave out up to N images that cannot be read"
-    )
+    group.add_argument("--classes", type=names, metavar="NAME,…", help="learn these classes alone (default: all)")
+    add_skip_broken(group)
     group.add_argument("--input_image_size", type=positive_int, default=640, metavar="PIXELS", help="side of the input")
     group.add_argument("--input_image_height", type=positive_int, metavar="PIXELS", help="its height, if another")
     group.add_argument("--keep_ratio", action="store_true", help="scale images as they are instead of stretching")

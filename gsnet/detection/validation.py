@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.detection.checkpoint import load_detector
+from gsnet.detection.classes import aligned, of_classes
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader
 from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.drawing import drawn, write_png
@@ -19,7 +20,7 @@ from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.prediction import media_of, predict_media
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.report import evaluated
-from gsnet.detection.scene import ImageResults, SceneSet, aligned
+from gsnet.detection.scene import ImageResults, SceneSet
 from gsnet.detection.visdrone_format import CLASS_NAMES, write_results
 from gsnet.interface.options import InputError, device_name
 
@@ -81,6 +82,8 @@ def _data(options: Namespace, classes: tuple[str, ...]) -> SceneSet:
     kept = {"data_format": options.data_format, "split": options.split, "usual": "val"}
     data = read_data_set(options.data_dir, **kept, skip_broken=None)
     (data,) = checked([data], options.skip_broken)
+    if options.classes is not None:
+        data = of_classes(data, options.classes, options.data_dir)
     data = aligned(data, SceneSet(classes, tuple(range(1, len(classes) + 1)), ()), options.data_dir)
     total = len(data)
     if not total:

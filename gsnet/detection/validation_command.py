@@ -12,7 +12,7 @@ from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.data_yaml import SPLITS
 from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
-from gsnet.interface.options import InputError, OptionParser, not_negative, positive_int, single
+from gsnet.interface.options import InputError, OptionParser, add_skip_broken, names, positive_int, single
 
 
 def parser(description: str) -> OptionParser:
@@ -40,9 +40,8 @@ def parser(description: str) -> OptionParser:
     data.add_argument("--data_dir", type=Path, metavar="PATH", help="data set to evaluate on")
     data.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
     data.add_argument("--split", choices=SPLITS, help="which of several splits (default: val, or the only one)")
-    data.add_argument(
-        "--skip_broken", type=not_negative, default=0, metavar="N", help="leave out up to N images that cannot be read"
-    )
+    data.add_argument("--classes", type=names, metavar="NAME,…", help="score these classes alone (default: all)")
+    add_skip_broken(data)
     data.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read images")
     data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
     data.add_argument("--predict", type=Path, nargs="+", metavar="PATH", help="images, folders or videos instead")

@@ -22,7 +22,7 @@ from gsnet.detection.image_check import checked
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
 from gsnet.detection.visdrone_format import sanity
 from gsnet.interface.files import write_text
-from gsnet.interface.options import OptionParser, not_negative, positive_int
+from gsnet.interface.options import OptionParser, add_skip_broken, positive_int
 
 _TASKS = ("convert", "stats", "synthetic")
 
@@ -103,8 +103,7 @@ def parser(task: str) -> OptionParser:
         parser.add_argument("--output", type=Path, required=True, metavar="FILE.json", help="the COCO file")
         help_text = "ignored regions: only under a key of their own, one crowd a class, or drop the boxes in them"
         parser.add_argument("--regions", choices=REGIONS, default="discard", help=help_text)
-        help_text = "leave out up to N images that cannot be read"
-        parser.add_argument("--skip_broken", type=not_negative, default=0, metavar="N", help=help_text)
+        add_skip_broken(parser)
         return parser
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the figures")
     return parser

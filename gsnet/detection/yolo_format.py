@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from gsnet.detection.classes import distinct_names
 from gsnet.detection.data_yaml import DataYaml, find_data_yaml, listed, read_data_yaml
 from gsnet.detection.image_files import images_in, is_image, read_header
-from gsnet.detection.scene import Scene, SceneSet, built, distinct_names, result_names
+from gsnet.detection.scene import Scene, SceneSet, built, result_names
 from gsnet.detection.visdrone_format import FormatError
 from gsnet.interface.options import InputError
 

@@ -68,6 +68,14 @@ def named_few(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    found = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not found or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of names such as car,bus")
+    return found
+
+
 def positive_int(text: str) -> int:
     """A whole number of at least one; 1e6 is understood too."""
     try:
@@ -125,7 +133,7 @@ def not_negative_single(text: str) -> float:
     return value
 
 
-def add_skip_broken(group: argparse._ArgumentGroup) -> None:
+def add_skip_broken(group: argparse._ActionsContainer) -> None:
     """The option of every script that reads many images."""
     group.add_argument(
         "--skip_broken",
