@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -52,7 +52,9 @@ def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
     listing = getattr(holder, "gen_search_space", holder)
     if not callable(listing):
         raise SearchSpaceError(f"{name} defines no gen_search_space(block_list, block_id)")
-    sample = getattr(holder, "sample_block", None) or _sampler(listing)
+    if isinstance(source, str | Path):
+        listing = _told_in_a_sentence(listing, name)
+    sample = getattr(holder, "sample_block", None) or _sampler(listing, name)
     types = getattr(holder, "block_types", None) or _types_listed(listing, name)
     return SearchSpace(Path(name).stem, tuple(types), sample)
 
@@ -102,10 +104,42 @@ def _load(path: Path) -> ModuleType:
         raise SearchSpaceError(str(error)) from error
 
 
-def _sampler(listing: Listing):  # type: ignore[no-untyped-def]
+def _told_in_a_sentence(listing: Listing, name: str) -> Listing:
+    """The function of a user's file, whose errors are SearchSpaceErrors; those of a program's function are its own."""
+
+    def told(block_list: Sequence[Block], block_id: int) -> list[list[str]]:
+        try:
+            return listing(block_list, block_id)
+        except Exception as error:
+            where = f"{block_list[block_id]}, block {block_id} of {''.join(map(str, block_list))}"
+            raise SearchSpaceError(
+                f"{name}: gen_search_space fails on {where}: {type(error).__name__}: {error}"
+            ) from error
+
+    return told
+
+
+def _texts(lists: object, name: str) -> list[str]:
+    """All block strings of what a `gen_search_space` returned. Raises SearchSpaceError where that is no list of lists of them.
+
+    Sorted, because a user's lists may come out of sets, whose order changes from run to run.
+    """
+    if isinstance(lists, Iterable) and not isinstance(lists, str):
+        inner = list(lists)
+        if all(isinstance(texts, Iterable) and not isinstance(texts, str) for texts in inner):
+            found = [text for texts in inner for text in texts]
+            if all(isinstance(text, str) for text in found):
+                return sorted(found)
+    shown = repr(lists)
+    raise SearchSpaceError(
+        f"{name}: gen_search_space must return a list of lists of block strings, such as [['SuperResK3K3(8,16,1,8,1)']], not "
+        + (shown if len(shown) < 80 else f"{shown[:80]}…")
+    )
+
+
+def _sampler(listing: Listing, name: str):  # type: ignore[no-untyped-def]
     def sample_block(block_list: Sequence[Block], block_id: int, generator: random.Random) -> Block:
-        # Sorted, because a user's lists may come out of sets, whose order changes from run to run.
-        candidates = sorted(text for texts in listing(block_list, block_id) for text in texts)
+        candidates = _texts(listing(block_list, block_id), name)
         if not candidates:
             return block_list[block_id]
         blocks = PlainNet.parse(generator.choice(candidates)).blocks
@@ -119,7 +153,9 @@ def _sampler(listing: Listing):  # type: ignore[no-untyped-def]
 def _types_listed(listing: Listing, path: str) -> list:
     probe = PlainNet.parse(_PROBE)
     try:
-        texts = [text for texts in listing(list(probe.blocks), 1) for text in texts]
-        return list(dict.fromkeys(type(PlainNet.parse(text).blocks[0]) for text in sorted(texts)))
+        texts = _texts(listing(list(probe.blocks), 1), path)
+        return list(dict.fromkeys(type(PlainNet.parse(text).blocks[0]) for text in texts))
+    except SearchSpaceError:
+        raise
     except Exception as error:
         raise SearchSpaceError(f"{path}: gen_search_space fails on {_PROBE}: {error}") from error

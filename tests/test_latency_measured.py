@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -77,7 +78,11 @@ def test_a_table_is_built_continued_calibrated_and_searched_by(tmp_path):
     best = json.loads((folder / "best.json").read_text())["latency"]
     assert best["source"] == "predict"
     assert 0 < best["seconds_per_image"] <= limit
-    assert best["measured_seconds_per_image"] > 0
+    measured, bar = best["measured_seconds_per_image"], best["error_bar"]
+    assert measured > 0 and bar > 0
+    beyond = abs(math.log(measured / best["seconds_per_image"])) > bar
+    assert best["measured_beyond_error_bar"] == beyond == ("contradicts the prediction" in result.stdout)
+    assert best["measured_over_budget"] == (measured > limit) == ("breaks the budget" in result.stdout)
     for name in ("history.csv", "pareto.csv"):
         rows = list(csv.DictReader((folder / name).open()))
         assert any(row["latency"] for row in rows)

@@ -104,6 +104,27 @@ def test_random_networks_and_their_mutations(files):
             assert PlainNet.parse(str(network)) == network
 
 
+@pytest.mark.parametrize(
+    ("stem", "words"),
+    [
+        ("[str(b)]", "must return a list of lists"),
+        ("[[b.nothing]]", "fails on SuperConvK3BNRELU.*, block 0 of .*AttributeError"),
+    ],
+)
+def test_a_space_that_is_wrong_for_some_blocks_alone_is_told_when_these_come(tmp_path, stem, words):
+    """Many write one that knows the blocks which it searches, and forget stem and head."""
+    path = tmp_path / "space.py"
+    path.write_text(
+        "def gen_search_space(block_list, block_id):\n    b = block_list[block_id]\n"
+        f"    if not hasattr(b, 'bottleneck_channels'):\n        return {stem}\n"
+        "    return [[f'SuperResK3K3({b.in_channels},16,{b.stride},8,1)']]\n"
+    )
+    space, blocks = load_search_space(path), PlainNet.parse(PROBES["XXBL"]).blocks
+    assert str(space.sample_block(blocks, 1, random.Random(0))) == "SuperResK3K3(16,16,2,8,1)"
+    with pytest.raises(SearchSpaceError, match=words):
+        space.sample_block(blocks, 0, random.Random(0))
+
+
 def test_same_generator_same_neighbours():
     space, network = space_of("XXBL"), PlainNet.parse(INIT["init_XX_cifar"])
     texts = [[str(mutate(network, space.sample_block, random.Random(7), 2)) for _ in range(3)] for _ in range(2)]
@@ -134,6 +155,14 @@ def test_a_users_space_needs_only_gen_search_space(tmp_path):
         ("x = 1", "defines no gen_search_space"),
         ("import nothing_of_that_name", "cannot be imported"),
         ("def gen_search_space(a, b): return [['Nope(1)']]", "gen_search_space fails"),
+        (
+            "def gen_search_space(a, b): return ['SuperResK3K3(32,8,1,8,1)']",
+            r"must return a list of lists .* not \['Super",
+        ),
+        ("def gen_search_space(a, b): return 'SuperResK3K3(32,8,1,8,1)'", "must return a list of lists"),
+        ("def gen_search_space(a, b): return None", "must return a list of lists .* not None"),
+        ("def gen_search_space(a, b): return [[a[b]]]", "must return a list of lists of block strings"),
+        ("def gen_search_space(a, b): return a[b].width", "AttributeError: 'SuperResK3K3' object has no attribute"),
     ],
 )
 def test_unusable_space_files(tmp_path, content, words):

@@ -19,6 +19,7 @@ from pathlib import Path
 from gsnet.interface.running import FAILED, log_to, run
 from gsnet.evolution import runner
 from gsnet.evolution.folder import LOG, clear, is_done
+from gsnet.evolution.latency_words import latency_lines
 from gsnet.evolution.options import parse_options, run_options, settings_from
 from gsnet.evolution.search import SearchFailed
 from gsnet.evolution.settings import SearchError
@@ -71,9 +72,7 @@ def show(summary: dict, folder: Path, as_json: bool) -> None:
     if summary.get("exhausted"):
         print("the search space is exhausted: proposals bring nothing new any more, and the search ended there")
     if latency := summary.get("latency"):
-        measured = latency["measured_seconds_per_image"]
-        timed = "" if measured is None else f", measured {measured * 1e3:.4g} ms"
-        print(f"latency by {latency['source']}: {latency['seconds_per_image'] * 1e3:.4g} ms an image{timed}")
+        print("\n".join(latency_lines(latency)))
     if verified := summary.get("verified"):
         print("Monte-Carlo Zen of the winner: {zen_mean:.4g} +- {zen_std:.2g} over {seeds} seeds".format(**verified))
 

@@ -135,6 +135,10 @@ class History(HistoryReader):
         """Keep a winner's measured seconds an image."""
         self._set_meta(f"measured latency of {structure}", repr(seconds))
 
+    def add_latency_error_bar(self, structure: str, spread: float) -> None:
+        """Keep the error bar of a winner's predicted latency."""
+        self._set_meta(f"error bar of the latency of {structure}", repr(spread))
+
     def add_told(self, iteration: int, text: str) -> None:
         """Keep what was said of a candidate whose round is not complete; it is safe on disk at once."""
         self._set_meta(f"told {iteration}", text)

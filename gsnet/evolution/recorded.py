@@ -98,10 +98,11 @@ class HistoryReader:
 
     def measured_latency(self, structure: str) -> float | None:
         """Seconds an image of a winner that was measured when the search had ended."""
-        with reporting(self.path):
-            query = "SELECT value FROM meta WHERE key = ?"
-            row = self._connection.execute(query, (f"measured latency of {structure}",)).fetchone()
-        return float(row[0]) if row else None
+        return self._number(f"measured latency of {structure}")
+
+    def latency_error_bar(self, structure: str) -> float | None:
+        """The error bar of a winner's predicted latency: standard deviation of its logarithm."""
+        return self._number(f"error bar of the latency of {structure}")
 
     def rows(self, end: int = -1) -> Iterator[Row]:
         """All committed rows in order; with `end` the first so many."""
@@ -124,6 +125,11 @@ class HistoryReader:
     def close(self) -> None:
         """Release the file."""
         self._connection.close()
+
+    def _number(self, key: str) -> float | None:
+        with reporting(self.path):
+            row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return float(row[0]) if row else None
 
     def _meta(self, key: str) -> str:
         with reporting(self.path):

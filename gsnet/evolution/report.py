@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from gsnet.evolution.digest import digest, figures_of, front_costs, front_figures
+from gsnet.evolution.latency_words import judged
 from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row
 from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.settings import SearchSettings
@@ -90,12 +91,14 @@ def _latency(best: Row, history: HistoryReader) -> dict:
     settings = history.settings
     conditions = latency_conditions(settings)
     measured = history.measured_latency(best.structure)
+    bar = history.latency_error_bar(best.structure)
     return {
         "source": settings.latency_source or "measure",
         "table": settings.latency_table,
         **conditions._asdict(),
         "seconds_per_image": best.latency,
         "measured_seconds_per_image": measured,
+        **judged(best.latency or 0.0, bar, measured, settings.budget_latency),
     }
 
 

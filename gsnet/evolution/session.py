@@ -13,6 +13,7 @@ from gsnet.evolution.folder import open_history
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.history import History
 from gsnet.evolution.jobs import CandidateExecutor, TlsFiles
+from gsnet.evolution.parts import latency_model
 from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.report import write_config, write_outputs
 from gsnet.evolution.scorer import measured_latency
@@ -122,9 +123,12 @@ class Session:
 
 
 def measure_winner(settings: SearchSettings, history: History, winner: Network) -> None:
-    """Measure the latency of a predicted search's winner, where the table is of the device at hand."""
+    """Measure the latency of a predicted search's winner, where the table is of the device at hand; keep its error bar."""
     if settings.latency_table is None or history.measured_latency(winner.text) is not None:
         return
+    if settings.latency_source == "predict":
+        # A plain sum of layers promises no precision.
+        history.add_latency_error_bar(winner.text, latency_model(settings).predict(winner).spread)
     with LatencyTable.open(Path(settings.latency_table)) as table:
         identity = device_identity(settings.device)
         if table.device != identity:
