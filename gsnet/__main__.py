@@ -3,7 +3,7 @@
     gsnet evolution_search --help
     gsnet val --arch resnet18 --data_dir ~/data/imagenet
 
-The same as `python evolution_search.py --help` in the project's folder, from anywhere.
+The same as `python evolution_search.py --help` in the project's folder, from anywhere. Dashes do for underscores.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ COMMANDS = {
     "benchmark_network_latency": "time a network, fill latency tables, predict",
     "compute_score": "zero-shot scores of networks",
     "convert": "a published checkpoint as safetensors",
+    "detection_data": "convert, count and draw data of detectors; synthetic scenes",
     "evolution_search": "search a network under budgets",
-    "export": "write a network as ONNX, TorchScript or safetensors",
+    "export": "write a network or a detector as ONNX, TorchScript or safetensors",
     "train_detection": "train a detector",
     "train_image_classification": "train an image classifier",
     "ts_train_image_classification": "train an image classifier with a teacher",
@@ -31,9 +32,9 @@ COMMANDS = {
 
 def main() -> int:
     """Run the command that the command line names; returns the exit status."""
-    if sys.argv[1:] and sys.argv[1] in COMMANDS:
-        name = sys.argv[1]
-        sys.argv = [f"gsnet {name}", *sys.argv[2:]]
+    name = sys.argv[1].replace("-", "_") if sys.argv[1:] else ""
+    if name in COMMANDS:
+        sys.argv = [f"gsnet {sys.argv[1]}", *sys.argv[2:]]
         return importlib.import_module(f"gsnet.commands.{name}").command()
     table = "\n".join(f"    {name:<32}{what}" for name, what in COMMANDS.items())
     parser = OptionParser(f"{__doc__}\n{table}\n")

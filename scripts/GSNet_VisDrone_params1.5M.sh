@@ -34,7 +34,7 @@ if [[ ${SMOKE:-} == 1 ]]; then
     TRAIN_DIR=$SAVE_DIR/scenes VAL_DIR=$SAVE_DIR/scenes
     mkdir -p "$SAVE_DIR"
     # From the project's folder, whose rooms `python -m` looks for.
-    (cd "$ROOT" && "$PYTHON" -m gsnet.detection.visdrone synthetic --output "$SAVE_DIR/scenes" --images 8)
+    (cd "$ROOT" && "$PYTHON" -m gsnet detection-data synthetic --output "$SAVE_DIR/scenes" --images 8)
     CLASSIFIER_DATA=fake CLASSIFIER_DIR=$SAVE_DIR CLASSIFIER_EPOCHS=1 CLASSIFIER_SIZE=32
     EPOCHS=${EPOCHS:-2} IMAGE_SIZE=160 IMAGE_HEIGHT=96 DETECTOR_BATCH=4 WORKERS_PER_GPU=0
     detector=(--neck_channels 32 --head_channels 32 --tiny_radius 1.0 --keep_ratio)
@@ -76,7 +76,7 @@ weights=$SAVE_DIR/detector/best-params_rank0.pth
 # 4. Both protocols, result files and pictures; 5. a file for other programs.
 "$PYTHON" "$ROOT/val_detection.py" --weights "$weights" --data_dir "$VAL_DIR" --protocol both --draw "${DRAW:-8}" \
     --save_dir "$SAVE_DIR/evaluation" "${on_gpu[@]}" | tee "$SAVE_DIR/evaluation.txt"
-(cd "$ROOT" && "$PYTHON" -m gsnet.detection.export --weights "$weights" --output "$SAVE_DIR/detector.onnx" --decode)
+(cd "$ROOT" && "$PYTHON" -m gsnet export --weights "$weights" --output "$SAVE_DIR/detector.onnx" --decode)
 
 cat <<END
 

@@ -125,7 +125,8 @@ def test_conversion_to_coco(split, regions, annotations, crowds):
     command = [
         sys.executable,
         "-m",
-        "gsnet.detection.visdrone",
+        "gsnet",
+        "detection-data",
         "convert",
         "--data_dir",
         str(split),

@@ -397,9 +397,10 @@ def test_output_that_cannot_be_written(script, tmp_path, warm_python):
 # Tools that are started by `python -m`: arguments that are sound but for the file, and that file's option.
 MODULES = {
     "gsnet export": (("--arch", "resnet18", "--format", "safetensors", "--output", "out"), "--weights"),
-    "gsnet.detection.export": (("--output", "out"), "--weights"),
-    "gsnet.detection.visdrone convert": (("--output", "out"), "--data_dir"),
-    "gsnet.detection.visdrone stats": ((), "--data_dir"),
+    "gsnet export --output out": ((), "--weights"),
+    "gsnet convert": (("zennet_cifar10_model_size05M_res32", "--output", "out"), "--weights"),
+    "gsnet detection-data convert": (("--output", "out"), "--data_dir"),
+    "gsnet detection-data stats": ((), "--data_dir"),
 }
 
 

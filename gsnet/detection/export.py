@@ -1,7 +1,7 @@
 """Write a trained detector as ONNX: images in, one tensor out.
 
-    python -m gsnet.detection.export --weights best-params_rank0.pth --output detector.onnx
-    python -m gsnet.detection.export --weights best-params_rank0.pth --output detector.onnx --decode
+    gsnet export --weights best-params_rank0.pth --output detector.onnx
+    gsnet export --weights best-params_rank0.pth --output detector.onnx --decode
 
 Input `images`: (N, 3, H, W) float32, red, green, blue, of pixels from 0 to 255 with the mean taken off and divided by the
 deviation; N is free, H and W are those of the training unless --input_image_size says otherwise.
@@ -19,26 +19,17 @@ The file also says all this in its metadata. It is kept only where onnxruntime c
 from __future__ import annotations
 
 import json
-import logging
-import sys
-from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from gsnet.interface.running import log_to, run
-from gsnet.detection.checkpoint import LoadedDetector, description, load_detector
+from gsnet.detection.checkpoint import LoadedDetector, description
 from gsnet.detection.detector import Detector
-from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.priors import clipped, decode, priors
 from gsnet.interface.files import written_whole
-from gsnet.interface.options import OptionParser, positive_int
 from gsnet.models.exporting import export
 
-_LOG = logging.getLogger(__name__)
 LAYOUTS = {False: "scores of classes, then logits of 4 x 8 bins", True: "x1, y1, x2, y2, then scores of classes"}
 
 
@@ -83,44 +74,3 @@ def _add_metadata(file: Path, values: dict) -> None:
     onnx.helper.set_model_props(model, texts)
     with written_whole(file, "wb") as stream:
         stream.write(model.SerializeToString())
-
-
-def parse_options(argv: Sequence[str] | None) -> Namespace:
-    """The command line."""
-    parser = OptionParser(__doc__ or "")
-    parser.add_argument("--weights", type=Path, required=True, metavar="FILE", help="checkpoint of train_detection.py")
-    parser.add_argument("--output", type=Path, default=Path("detector.onnx"), metavar="FILE", help="new file")
-    parser.add_argument("--decode", action="store_true", help="boxes instead of bins")
-    parser.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="width, or both sides")
-    parser.add_argument("--input_image_height", type=positive_int, metavar="PIXELS", help="height, if another")
-    return parser.parse_args(argv)
-
-
-def _resized(preprocessing: Preprocessing, options: Namespace) -> Preprocessing:
-    width = options.input_image_size or preprocessing.width
-    height = options.input_image_height or options.input_image_size or preprocessing.height
-    return replace(preprocessing, width=width, height=height)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Export one detector; returns the exit status."""
-    options = parse_options(argv)
-    log_to()
-    loaded = load_detector(options.weights)
-    loaded = replace(loaded, preprocessing=_resized(loaded.preprocessing, options))
-    difference = write_onnx(loaded, options.output, options.decode)
-    _LOG.info(
-        "%s, %s bytes, input 3 x %d x %d, %s; outputs agree to %.1e",
-        *(
-            options.output,
-            f"{options.output.stat().st_size:,}",
-            loaded.preprocessing.height,
-            loaded.preprocessing.width,
-        ),
-        *(LAYOUTS[options.decode], difference),
-    )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

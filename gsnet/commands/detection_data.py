@@ -1,8 +1,8 @@
 """Tools for detection data: conversion to COCO's JSON, what a data set holds, and synthetic scenes.
 
-python -m gsnet.detection.visdrone convert --data_dir VisDrone2019-DET-val --output val.json --regions discard
-python -m gsnet.detection.visdrone stats --data_dir VisDrone2019-DET-val --plot val.png
-python -m gsnet.detection.visdrone synthetic --output scenes --images 8 --seed 0
+gsnet detection-data convert --data_dir VisDrone2019-DET-val --output val.json --regions discard
+gsnet detection-data stats --data_dir VisDrone2019-DET-val --plot val.png
+gsnet detection-data synthetic --output scenes --images 8 --seed 0
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def synthetic(options: Namespace) -> int:
 def parser(task: str) -> OptionParser:
     """The options of one of the tools."""
     parser = OptionParser(__doc__ or "")
-    parser.prog = f"python -m gsnet.detection.visdrone {task}"
+    parser.prog = f"gsnet detection-data {task}"
     if task == "synthetic":
         parser.add_argument(
             "--output", type=Path, required=True, metavar="FOLDER", help="gets images/ and annotations/"
@@ -121,5 +121,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return {"convert": convert, "stats": stats, "synthetic": synthetic}[task](options)
 
 
-if __name__ == "__main__":
-    sys.exit(run(main))
+def command() -> int:
+    """The command as a process: its errors as sentences, and its exit status."""
+    return run(main)
