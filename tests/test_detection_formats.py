@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
+from gsnet.commands import detection_data
 from gsnet.data.broken import BrokenImageError
-from gsnet.detection import visdrone
 from gsnet.detection.classes import aligned, of_classes
 from gsnet.detection.coco_format import read_coco, read_coco_results, to_coco
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader
@@ -587,7 +587,7 @@ def test_a_truncated_image_is_not_filled_with_grey(damaged):
 def test_statistics_name_what_is_amiss(damaged, capsys):
     text(damaged / "labels" / "z.txt", "0 .5 .5 .2 .2")
     (damaged / "labels" / "e.txt").unlink()
-    assert visdrone.main(["stats", "--data_dir", str(damaged)]) == 0
+    assert detection_data.main(["stats", "--data_dir", str(damaged)]) == 0
     said = capsys.readouterr().out
     assert f"annotations without image: 1 ({damaged}/labels/z.txt)" in said
     assert f"images without annotations: 1 ({damaged}/images/e.jpg)" in said

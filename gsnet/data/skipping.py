@@ -10,6 +10,8 @@ Nothing depends on when an image is found to be broken: a check before the train
 from __future__ import annotations
 
 import logging
+import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,12 +55,24 @@ class BrokenImages:
         return f"{what}{already}: mend or delete {many}, or go on without {many} with --skip_broken {count}"
 
 
+def _shared_flags(count: int) -> Tensor:
+    """So many flags, (count,), that all processes share. Raises OSError where there is no room for them."""
+    try:
+        return torch.zeros(count, dtype=torch.bool).share_memory_()
+    except RuntimeError as error:
+        # torch says the system's number at the end, in brackets.
+        number = re.search(r"\((\d+)\)\s*$", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+
+
 class BrokenSplit:
     """The broken images of one data set. found: shared among processes, (images,)."""
 
     def __init__(self, run: BrokenImages, name: str, images: int) -> None:
         self.run, self.name = run, name
-        self.found: Tensor = torch.zeros(images, dtype=torch.bool).share_memory_()
+        self.found: Tensor = _shared_flags(images)
 
     def note(self, index: int, error: BrokenImageError) -> None:
         """Count a broken image, and say so at the first time. Raises BrokenImageError where that is one too many."""
