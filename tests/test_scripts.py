@@ -214,6 +214,17 @@ def test_overrides_reach_the_search(name, tmp_path):
     ]
 
 
+def test_the_published_name_of_a_search_searches_the_same(tmp_path):
+    """ZenNAS's README calls Zen_NAS_cifar_params1M.sh what is in its folder of scripts as Zen_NAS_cifar_params1M_search.sh."""
+    searches = []
+    for name in ("Zen_NAS_cifar_params1M", "Zen_NAS_cifar_params1M_search"):
+        (tmp_path / name).mkdir()
+        searches.append(recorded(name, tmp_path / name)[0])
+        assert "\nsearch Zen_NAS_cifar_params1M" in (ROOT / f"scripts/{name}.sh").read_text()
+    (_, one), (_, other) = searches
+    assert [a.replace("params1M_search", "params1M") for a in other] == one
+
+
 def test_a_budget_can_be_taken_away(tmp_path):
     taken = {"MAX_LAYERS": "", "GPU": "", "LATENCY_TABLE": ""}
     _, arguments = recorded("GhostShuffle_cifar_params1M_search", tmp_path, **taken)[0]
