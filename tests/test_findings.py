@@ -7,11 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
+from gsnet.data.class_folder import read_picture
 from gsnet.detection.coco_evaluation import evaluate_coco
 from gsnet.detection.coco_format import read_coco
+from gsnet.detection.postprocess import PostprocessSettings, suppressed
+from gsnet.detection.preprocessing import Preprocessing
+from gsnet.detection.priors import clipped
 from gsnet.detection.scene import ImageResults
 
 ROOT = Path(__file__).parent.parent
@@ -55,3 +62,27 @@ def test_ground_truth_may_number_its_annotations_from_zero(tmp_path):
     result = evaluate_coco(read_coco(tmp_path / "truth.json"), [found])
     # pycocotools on the file as it is: 25.2.
     assert result.figures["AP"] == pytest.approx(100)
+
+
+def test_pictures_of_16_bits_keep_their_high_byte(tmp_path):
+    greys = np.array([[0, 200, 256, 5140, 25700, 65535]], dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "thermal.png"), greys)
+    read = np.asarray(read_picture(tmp_path / "thermal.png"))
+    assert read[0, :, 0].tolist() == [0, 0, 1, 20, 100, 255]
+    assert (read[..., ::-1] == cv2.imread(str(tmp_path / "thermal.png"))).all()
+    Image.fromarray(greys.astype(np.uint8)).save(tmp_path / "usual.png")
+    assert np.asarray(read_picture(tmp_path / "usual.png"))[0, :, 2].tolist() == (greys[0] & 255).tolist()
+
+
+def test_boxes_beyond_the_border_do_not_suppress_those_of_other_classes():
+    """Boxes are clipped before torchvision tells classes apart by the largest coordinate."""
+    boxes = torch.tensor([[90.0, 90, 100, 100], [-11, -11, 2, 2]])
+    found = suppressed(clipped(boxes, 100, 100), torch.tensor([[0.9, 0.0], [0.0, 0.8]]), PostprocessSettings())
+    assert found.labels.tolist() == [0, 1]
+
+
+def test_images_enter_runtimes_row_by_row():
+    """Some runtimes forget the strides of an array."""
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    array, _ = Preprocessing(64, 32).apply(image)
+    assert array.flags.c_contiguous and array.shape == (3, 32, 64)

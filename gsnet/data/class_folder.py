@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes
@@ -15,11 +16,11 @@ from gsnet.interface.options import InputError, named_few
 
 
 def read_picture(file: str | Path) -> Image.Image:
-    """A picture as RGB, turned as its EXIF data says, as viewers show it. Raises BrokenImageError."""
+    """A picture as RGB of 8 bits, turned as its EXIF data says, as viewers show it. Raises BrokenImageError."""
     try:
         with Image.open(file) as picture:
             picture.load()
-            return upright(picture).convert("RGB")
+            return eight_bits(upright(picture)).convert("RGB")
     except FileNotFoundError as error:
         raise BrokenImageError(f"There is no file {file}", Path(file), "not there") from error
     except MemoryError:
@@ -37,6 +38,16 @@ def upright(picture: Image.Image) -> Image.Image:
     # Damaged data raise errors of every kind, struct.error among them; the picture is still one.
     except Exception:
         return picture
+
+
+def eight_bits(picture: Image.Image) -> Image.Image:
+    """A picture of 16 bits, as thermal cameras write, by the high byte of its greys, as OpenCV reads it; any other as it is.
+
+    Pillow's own conversion cuts at 255, which makes nearly all of such a picture white.
+    """
+    if not picture.mode.startswith("I;16"):
+        return picture
+    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
 
 
 def training_classes(folder: Path) -> list[str] | None:
