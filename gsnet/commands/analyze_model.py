@@ -18,7 +18,9 @@ import PlainNet
 from gsnet.interface.running import run
 from gsnet.interface.options import InputError, OptionParser, positive_int
 from gsnet.models.analysis import analyze_network
+from gsnet.models.counters import explain
 from PlainNet import UNITS, Network, Style
+from PlainNet.operations import operations
 from ZenNet.catalogue import list_models, published
 
 _MASTERNET, _DETECTOR = "Masternet.py:MasterNet", "gsnet_detector"
@@ -49,6 +51,11 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object on standard output, no cross-check")
     output.add_argument("--no_ptflops", action="store_true", help="leave the comparison with ptflops out")
+    output.add_argument(
+        "--explain",
+        action="store_true",
+        help="say what other operation counters would print for the network, so that papers can be compared",
+    )
     return parser.parse_args(argv)
 
 
@@ -68,7 +75,10 @@ def style_of(options: Namespace) -> Style:
     unit = UNITS[options.unit or "searched"]
     published_with_se = options.arch in list_models() and published(options.arch).se
     use_se = options.use_se or unit.use_se or published_with_se
-    return replace(unit, use_se=use_se, no_reslink=options.no_reslink, no_BN=options.no_BN)
+    # The checkpoints of published networks were trained with ReLU inside: counters tell it from hard-swish.
+    inner = "relu" if published_with_se else unit.se_activation
+    kept = {"no_reslink": options.no_reslink, "no_BN": options.no_BN}
+    return replace(unit, use_se=use_se, se_activation=inner, **kept)
 
 
 def structure_of(options: Namespace) -> Network:
@@ -95,6 +105,8 @@ def detector_report(options: Namespace) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Analyse one network; returns the exit status."""
     options = parse_options(argv)
+    if options.explain and (options.json or options.arch == _DETECTOR):
+        raise InputError("--explain prints a table for a classifier: leave --json and gsnet_detector out")
     if options.arch == _DETECTOR:
         print(detector_report(options))
         return 0
@@ -105,6 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(analysis.to_dict()))
         return 0
     print(analysis)
+    if options.explain:
+        print(explain(operations(network, options.input_image_size, options.num_classes, style)))
+        return 0
     if not options.no_ptflops:
         from gsnet.models.complexity import compare_with_ptflops, describe
 
