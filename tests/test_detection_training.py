@@ -160,6 +160,14 @@ def test_a_step_in_parts_and_without_guidance(tmp_path, scenes):
     loaded = load_detector(tmp_path / checkpoints.LATEST)
     assert loaded.settings.strides == (4, 8, 16, 32, 64)
     assert not any("auxiliary" in key for key in torch.load(tmp_path / checkpoints.LATEST)["state_dict"])
+    # The finished folder answers this command alone.
+    more, before = (*more, "--unit", "searched", "--tap_strides", "4,8,16,32"), log_rows(tmp_path)
+    assert script.main(arguments(tmp_path, scenes, *more)) == 0
+    with pytest.raises(InputError, match=r"--grad_norm was 35.0 and is now 9.0.*delete \S+train_detection.done"):
+        script.main(arguments(tmp_path, scenes, *more, "--grad_norm", 9))
+    assert log_rows(tmp_path) == before
+    assert script.main(arguments(tmp_path, scenes, *more, "--epochs", 2, "--auto_resume")) == 0
+    assert len(log_rows(tmp_path)) == 2
 
 
 def test_a_batch_without_objects_has_a_loss_and_gradients():

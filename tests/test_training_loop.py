@@ -154,7 +154,12 @@ def test_a_finished_training_is_left_alone(tmp_path):
     for more, message in (
         (("--epochs", 2, "--batch_size", 128), "finished after 1 epochs: go on to 2 with --auto_resume"),
         (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), "--lr was None and is now 0.5"),
+        (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), "train_image_classification.done to train anew there"),
         (("--epochs", 1, "--batch_size", 128, "--auto_resume", "--seed", 7), "--seed was 0 and is now 7"),
+        (
+            ("--epochs", 1, "--batch_size", 128, "--auto_resume", "--seed", 7),
+            "and leave --auto_resume out, to train anew",
+        ),
     ):
         with pytest.raises(InputError, match=re.escape(message)):
             script.main(arguments(tmp_path, *more))
@@ -166,6 +171,16 @@ def test_a_finished_training_goes_on_to_more_epochs(tmp_path):
         assert script.main(arguments(tmp_path, "--epochs", epochs, "--batch_size", 128, *more)) == 0
         assert len((tmp_path / "log.csv").read_text().splitlines()) == 1 + epochs
         assert (tmp_path / "train_image_classification.done").is_file()
+    # What cannot go on leaves the finished training as it is.
+    more = ("--epochs", 4, "--batch_size", 128)
+    with pytest.raises(InputError, match="There is no file"):
+        script.main(arguments(tmp_path, *more, "--resume", tmp_path / "mistyped.pth"))
+    assert (tmp_path / "train_image_classification.done").is_file()
+    for name in (checkpoints.LATEST, checkpoints.LATEST + ".backup"):
+        (tmp_path / name).unlink()
+    with pytest.raises(InputError, match="finished after 3 epochs, and no checkpoint to go on from"):
+        script.main(arguments(tmp_path, *more, "--auto_resume"))
+    assert len(log_rows(tmp_path)) == 3
 
 
 def test_a_training_goes_on_past_broken_pictures(tmp_path, noise_images, capsys):

@@ -17,7 +17,7 @@ from gsnet.validation.processes import place, told_by_first
 
 _LOG = logging.getLogger(__name__)
 LATEST, BEST = "latest-params_rank0.pth", "best-params_rank0.pth"
-_BACKUP = ".backup"
+BACKUP = LATEST + ".backup"
 
 
 def save_latest(folder: Path, state: dict[str, Any]) -> None:
@@ -27,7 +27,7 @@ def save_latest(folder: Path, state: dict[str, Any]) -> None:
         second_name = latest.with_name(f".{latest.name}.link")
         second_name.unlink(missing_ok=True)
         os.link(latest, second_name)
-        second_name.replace(folder / (LATEST + _BACKUP))
+        second_name.replace(folder / BACKUP)
     save(latest, state)
 
 
@@ -62,7 +62,7 @@ def load_latest(folder: Path, since: float = 0.0) -> dict[str, Any] | None:
 
     since: seconds since the epoch; older ones are another training's. Raises InputError where all are broken.
     """
-    files = [file for file in (folder / LATEST, folder / (LATEST + _BACKUP)) if file.is_file()]
+    files = [file for file in (folder / LATEST, folder / BACKUP) if file.is_file()]
     files = [file for file in files if file.stat().st_mtime >= since]
     for file in files:
         try:

@@ -20,8 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from gsnet.interface.running import FAILED, log_to
-from gsnet.data import DATASETS, DataSettings, training_loader, validation_loader
-from gsnet.data.class_folder import training_classes
+from gsnet.data import DataSettings, training_loader, validation_loader
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.apex import find_apex
 from gsnet.interface.files import write_text
@@ -34,10 +33,9 @@ from gsnet.training.finished import is_done, plain
 from gsnet.training.image_check import check_images, pictures_of
 from gsnet.training.loop import Trainer
 from gsnet.training.networks import build_network
-from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.precision import ApexPrecision, TorchPrecision
-from gsnet.training.schedules import Schedule
 from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
+from gsnet.training.settings_of_options import asks_for_apex, check_classes, data_settings, training_settings
 from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
 from gsnet.validation.horovod import horovod_group
@@ -98,6 +96,9 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
         if not writes:
             _report(trainer, options)
             return
+        if first:
+            # Only now: a training that cannot go on stays finished. And before its options are written over.
+            done.unlink(missing_ok=True)
         if first and not _restarted():
             _write_config(options)
         status = trainer.run()
@@ -150,7 +151,7 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     validation = validation_loader(data_settings(options), broken)
     data = replace(data_settings(options), input_image_size=side)
     training = training_loader(data, broken)
-    _check_classes(training.dataset.images, data.fake_classes)  # type: ignore[attr-defined]
+    check_classes(training.dataset.images, data.fake_classes)  # type: ignore[attr-defined]
     images = training.sampler.images  # type: ignore[attr-defined]
     looked_at = ([] if options.evaluate_only else pictures_of(training)) + pictures_of(validation)
     check_images(broken, looked_at, options.workers_per_gpu)
@@ -190,7 +191,7 @@ def resumed(trainer: TrainerT, options: Namespace) -> TrainerT:
 def precision(options: Namespace, settings: TrainingSettings, device: str) -> TorchPrecision | ApexPrecision:
     """torch's mixed precision, or that of an installed Apex where one is asked for; says once which of the two."""
     by_torch = TorchPrecision(device, settings.amp, options.apex_loss_scale)
-    if not _asks_for_apex(options):
+    if not asks_for_apex(options):
         return by_torch
     found = find_apex()
     if found.amp is not None and not device.startswith("cuda"):
@@ -198,10 +199,6 @@ def precision(options: Namespace, settings: TrainingSettings, device: str) -> To
         return by_torch
     _LOG.info("%s", found.message)
     return by_torch if found.amp is None else ApexPrecision(found.amp, options.apex_opt_level, options.apex_loss_scale)
-
-
-def _asks_for_apex(options: Namespace) -> bool:
-    return options.apex or options.dist_mode == "apex"
 
 
 def _restarted() -> bool:
@@ -220,90 +217,6 @@ def _interrupted(options: Namespace) -> dict[str, Any] | None:
         if state is not None:
             return state
     return checkpoints.load(options.resume) if options.resume else None
-
-
-def data_settings(options: Namespace) -> DataSettings:
-    """The options' data set, this process's share of a batch, and its place among the processes. Raises InputError."""
-    rank, processes = place()
-    batch = options.batch_size_per_gpu or 64
-    if options.batch_size is not None:
-        if options.batch_size % processes:
-            raise InputError(f"--batch_size {options.batch_size} does not divide into {processes} processes")
-        batch = options.batch_size // processes
-    return DataSettings(
-        options.dataset,
-        options.data_dir,
-        batch * options.batches_per_allreduce,
-        options.workers_per_gpu,
-        options.input_image_size,
-        seed=options.seed,
-        download=options.download,
-        input_image_crop=options.input_image_crop,
-        augment=not options.no_data_augment,
-        auto_augment=options.auto_augment,
-        random_erase=options.random_erase,
-        rank=rank,
-        processes=processes,
-        fake_images=options.fake_images,
-        fake_classes=_classes(options),
-        dataloader_testing=options.dataloader_testing,
-    )
-
-
-def training_settings(options: Namespace, images: int, data: DataSettings) -> TrainingSettings:
-    """The options as settings; learning rates without --lr follow from the images of a step. Raises InputError."""
-    share = data.batch_size * data.processes / 256
-    schedule = Schedule(
-        options.lr_mode,
-        options.lr or options.lr_per_256 * share,
-        options.target_lr_per_256 * share if options.target_lr is None else options.target_lr,
-        options.epochs,
-        images,
-        options.warmup,
-        options.lr_stage_list,
-        options.lr_stage_decay,
-    )
-    constants = (options.momentum, options.nesterov, options.wd, options.adadelta_rho, options.adadelta_eps)
-    return TrainingSettings(
-        schedule,
-        OptimiserSettings(options.optimizer, *constants),
-        _classes(options),
-        smoothing=options.label_smoothing,
-        mixup=options.mixup,
-        cutmix=options.cutmix,
-        grad_clip=options.grad_clip,
-        grad_norm=options.grad_norm,
-        accumulate=options.batches_per_allreduce,
-        ema=options.ema,
-        amp=options.fp16 or (_asks_for_apex(options) and options.apex_opt_level != "O0"),
-        fp16_allreduce=options.fp16_allreduce,
-        channels_last=options.channels_last,
-        compile=options.compile,
-        save_freq=options.save_freq,
-        print_freq=options.print_freq,
-        seed=options.seed,
-    )
-
-
-def _classes(options: Namespace) -> int:
-    kind = DATASETS.get(options.dataset)
-    classes = options.num_classes or (kind.classes if kind else 1)
-    if not classes:
-        classes = len(training_classes(Path(options.data_dir).expanduser()) or ()) if options.data_dir else 0
-    if not classes:
-        raise InputError(
-            f"--dataset {options.dataset} can have any number of classes: name the folder whose train/CLASS counts them with "
-            "--data_dir, or say it with --num_classes"
-        )
-    return classes
-
-
-def _check_classes(images: object, classes: int) -> None:
-    names = getattr(images, "classes", None)
-    if names is not None and len(names) > classes:
-        raise InputError(f"The data set has {len(names)} classes, the network {classes}: raise --num_classes")
-    if names is not None and len(names) < classes:
-        _LOG.warning("The data set has %d classes, the network %d: no image teaches the others", len(names), classes)
 
 
 def _report_reading(training: DataLoader, validation: DataLoader) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.interface.options import InputError
+from gsnet.training import checkpoints
 
 
 def plain(value: object) -> object:
@@ -22,8 +23,8 @@ def is_done(options: Namespace, done: Path, config: Path, incidental: Collection
     """Whether the very training that the options describe is finished.
 
     done: the file that a finished training leaves; config: what records its options; incidental: those that do not matter.
-    False where --resume or --auto_resume goes on to more epochs: the file is then taken away. Raises InputError where another
-    training is finished there.
+    False where --resume or --auto_resume goes on to more epochs: the file is then to be taken away, once that has begun. Raises
+    InputError where another training is finished there, and where nothing is left to go on from.
     """
     if not done.is_file():
         return False
@@ -32,17 +33,23 @@ def is_done(options: Namespace, done: Path, config: Path, incidental: Collection
         return True
     before, now = changed.get("epochs", (0, 0))
     if set(changed) == {"epochs"} and now > before:
-        if not (options.auto_resume or options.resume):
-            raise InputError(
-                f"{done.parent} holds this training, finished after {before} epochs: go on to {now} with --auto_resume"
-            )
-        done.unlink()
+        _check_more_epochs(options, done.parent, before)
         return False
     told = "; ".join(f"--{name} was {old!r} and is now {new!r}" for name, (old, new) in changed.items())
+    resuming = next((f" and leave --{name} out," for name in ("auto_resume", "resume") if getattr(options, name)), "")
     raise InputError(
-        f"{done.parent} holds a finished training with other options: {told}. Name another --save_dir, or delete {done} to "
-        "train anew there"
+        f"{done.parent} holds a finished training with other options: {told}. Name another --save_dir, or delete "
+        f"{done}{resuming} to train anew there"
     )
+
+
+def _check_more_epochs(options: Namespace, folder: Path, before: int) -> None:
+    holds = f"{folder} holds this training, finished after {before} epochs"
+    if not (options.auto_resume or options.resume):
+        raise InputError(f"{holds}: go on to {options.epochs} with --auto_resume")
+    # Without this, --auto_resume would begin anew, and its first epoch would take the place of what is finished.
+    if options.auto_resume and not any((folder / name).is_file() for name in (checkpoints.LATEST, checkpoints.BACKUP)):
+        raise InputError(f"{holds}, and no checkpoint to go on from: name another --save_dir")
 
 
 def _changed(options: Namespace, config: Path, incidental: Collection[str]) -> dict[str, tuple[Any, Any]]:

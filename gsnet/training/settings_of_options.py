@@ -1,0 +1,107 @@
+"""What the options of a training say of its data and of itself."""
+
+from __future__ import annotations
+
+import logging
+from argparse import Namespace
+from pathlib import Path
+
+from gsnet.data import DATASETS, DataSettings
+from gsnet.data.class_folder import training_classes
+from gsnet.interface.options import InputError
+from gsnet.training.optimisers import OptimiserSettings
+from gsnet.training.schedules import Schedule
+from gsnet.training.settings import TrainingSettings
+from gsnet.validation.processes import place
+
+_LOG = logging.getLogger(__name__)
+
+
+def data_settings(options: Namespace) -> DataSettings:
+    """The options' data set, this process's share of a batch, and its place among the processes. Raises InputError."""
+    rank, processes = place()
+    batch = options.batch_size_per_gpu or 64
+    if options.batch_size is not None:
+        if options.batch_size % processes:
+            raise InputError(f"--batch_size {options.batch_size} does not divide into {processes} processes")
+        batch = options.batch_size // processes
+    return DataSettings(
+        options.dataset,
+        options.data_dir,
+        batch * options.batches_per_allreduce,
+        options.workers_per_gpu,
+        options.input_image_size,
+        seed=options.seed,
+        download=options.download,
+        input_image_crop=options.input_image_crop,
+        augment=not options.no_data_augment,
+        auto_augment=options.auto_augment,
+        random_erase=options.random_erase,
+        rank=rank,
+        processes=processes,
+        fake_images=options.fake_images,
+        fake_classes=_classes(options),
+        dataloader_testing=options.dataloader_testing,
+    )
+
+
+def training_settings(options: Namespace, images: int, data: DataSettings) -> TrainingSettings:
+    """The options as settings; learning rates without --lr follow from the images of a step. Raises InputError."""
+    share = data.batch_size * data.processes / 256
+    schedule = Schedule(
+        options.lr_mode,
+        options.lr or options.lr_per_256 * share,
+        options.target_lr_per_256 * share if options.target_lr is None else options.target_lr,
+        options.epochs,
+        images,
+        options.warmup,
+        options.lr_stage_list,
+        options.lr_stage_decay,
+    )
+    constants = (options.momentum, options.nesterov, options.wd, options.adadelta_rho, options.adadelta_eps)
+    return TrainingSettings(
+        schedule,
+        OptimiserSettings(options.optimizer, *constants),
+        _classes(options),
+        smoothing=options.label_smoothing,
+        mixup=options.mixup,
+        cutmix=options.cutmix,
+        grad_clip=options.grad_clip,
+        grad_norm=options.grad_norm,
+        accumulate=options.batches_per_allreduce,
+        ema=options.ema,
+        amp=options.fp16 or (asks_for_apex(options) and options.apex_opt_level != "O0"),
+        fp16_allreduce=options.fp16_allreduce,
+        channels_last=options.channels_last,
+        compile=options.compile,
+        save_freq=options.save_freq,
+        print_freq=options.print_freq,
+        seed=options.seed,
+    )
+
+
+def _classes(options: Namespace) -> int:
+    kind = DATASETS.get(options.dataset)
+    classes = options.num_classes or (kind.classes if kind else 1)
+    if not classes:
+        classes = len(training_classes(Path(options.data_dir).expanduser()) or ()) if options.data_dir else 0
+    if not classes:
+        raise InputError(
+            f"--dataset {options.dataset} can have any number of classes: name the folder whose train/CLASS counts them with "
+            "--data_dir, or say it with --num_classes"
+        )
+    return classes
+
+
+def check_classes(images: object, classes: int) -> None:
+    """Say where a data set has other classes than the network. Raises InputError where it has more."""
+    names = getattr(images, "classes", None)
+    if names is not None and len(names) > classes:
+        raise InputError(f"The data set has {len(names)} classes, the network {classes}: raise --num_classes")
+    if names is not None and len(names) < classes:
+        _LOG.warning("The data set has %d classes, the network %d: no image teaches the others", len(names), classes)
+
+
+def asks_for_apex(options: Namespace) -> bool:
+    """Whether the options name NVIDIA Apex."""
+    return options.apex or options.dist_mode == "apex"
