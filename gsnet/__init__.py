@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from gsnet.interface.options import InputError
     from gsnet.models.analysis import Analysis
 
+    __version__: str
+
 _MODULES = {
     "Analysis": "models.analysis",
     "InputError": "interface.options",
@@ -62,7 +64,15 @@ __all__ = [
     "search",
 ]
 
-__getattr__ = lazily(__name__, _MODULES)
+_named = lazily(__name__, _MODULES)
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from gsnet.interface.version import version
+
+        return version()
+    return _named(name)
 
 
 def __dir__() -> list[str]:

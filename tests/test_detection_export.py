@@ -53,6 +53,23 @@ def test_onnx_computes_what_torch_does(loaded, tmp_path, decoded):
     assert json.loads(said["preprocessing"])["channel_order"] == "rgb"
 
 
-def test_bad_input_is_one_sentence(tmp_path, capsys):
-    assert run(lambda: export.main(["--weights", str(tmp_path / "none.pth")])) == 2
-    assert "There is no file" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--weights", "none.pth"), "There is no file none.pth"),
+        (("--weights", "detector.pth", "--arch", "resnet18"), "holds a detector, which says itself what it is of"),
+        (("--weights", "detector.pth", "--use_se"), "--use_se is of the networks of --arch"),
+        (("--weights", "detector.pth", "--format", "torchscript"), "detectors are written as onnx"),
+        (("--weights", "other.pth"), "holds no detector: name the network that it belongs to with --arch"),
+        (("--arch", "resnet18", "--untrained", "--decode"), "--decode is of detectors"),
+        ((), "Name what to export"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, told, loaded, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}}, "other.pth")
+    torch.save({"state_dict": {}} | description(loaded.settings, loaded.preprocessing), "detector.pth")
+    assert run(lambda: export.main(arguments)) == 2
+    error = capsys.readouterr().err
+    assert told in error and error.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["detector.pth", "other.pth"]

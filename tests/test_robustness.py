@@ -396,7 +396,7 @@ def test_output_that_cannot_be_written(script, tmp_path, warm_python):
     assert result.returncode == 141 and "Broken pipe" not in result.stderr and "Traceback" not in result.stderr
 
 
-# Tools that are started by `python -m`: arguments that are sound but for the file, and that file's option.
+# Commands without a script of their own: arguments that are sound but for the file, and that file's option.
 MODULES = {
     "gsnet export": (("--arch", "resnet18", "--format", "safetensors", "--output", "out"), "--weights"),
     "gsnet export --output out": ((), "--weights"),

@@ -24,7 +24,7 @@ from gsnet.detection.visdrone_format import sanity
 from gsnet.interface.files import write_text
 from gsnet.interface.options import OptionParser, add_skip_broken, positive_int
 
-_TASKS = ("convert", "stats", "synthetic")
+_NAME = "gsnet detection-data"
 
 
 def convert(options: Namespace) -> int:
@@ -82,7 +82,7 @@ def synthetic(options: Namespace) -> int:
 def parser(task: str) -> OptionParser:
     """The options of one of the tools."""
     parser = OptionParser(__doc__ or "")
-    parser.prog = f"gsnet detection-data {task}"
+    parser.prog = f"{_NAME} {task}"
     if task == "synthetic":
         parser.add_argument(
             "--output", type=Path, required=True, metavar="FOLDER", help="gets images/ and annotations/"
@@ -109,16 +109,22 @@ def parser(task: str) -> OptionParser:
     return parser
 
 
+_TASKS = {"convert": convert, "stats": stats, "synthetic": synthetic}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool that the first argument names; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    task = arguments[0] if arguments else "--help"
-    if task not in _TASKS:
-        stream = sys.stdout if task in ("--help", "-h") else sys.stderr
-        print((__doc__ or "").strip(), file=stream)
-        return 0 if task in ("--help", "-h") else 2
-    options = parser(task).parse_args(arguments[1:])
-    return {"convert": convert, "stats": stats, "synthetic": synthetic}[task](options)
+    if arguments and arguments[0] in _TASKS:
+        task, *rest = arguments
+        return _TASKS[task](parser(task).parse_args(rest))
+    overview = OptionParser(__doc__ or "")
+    overview.prog = _NAME
+    overview.add_argument(
+        "task", choices=tuple(_TASKS), metavar="task", help=f"{', '.join(_TASKS)}; its own --help lists its options"
+    )
+    task = overview.parse_args(arguments).task
+    return overview.error(f"the task comes first: {_NAME} {task} ...")
 
 
 def command() -> int:

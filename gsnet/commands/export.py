@@ -47,7 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Export one network or detector; returns the exit status."""
     options = parse_options(argv)
     log_to()
-    return export_network(options) if options.arch else export_detector(options)
+    weights = Path(options.weights).expanduser() if options.weights else None
+    if weights is None or not weights.is_file():
+        return export_network(options) if options.arch else export_detector(options)
+    from gsnet.detection.checkpoint import holds_detector
+
+    detector = holds_detector(weights)
+    if detector and options.arch:
+        raise InputError(f"{weights} holds a detector, which says itself what it is of: leave --arch out")
+    if not detector and not options.arch:
+        raise InputError(f"{weights} holds no detector: name the network that it belongs to with --arch")
+    return export_detector(options) if detector else export_network(options)
 
 
 def export_network(options: Namespace) -> int:

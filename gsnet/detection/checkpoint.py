@@ -15,7 +15,8 @@ from gsnet.detection.detector import Detector
 from gsnet.detection.preprocessing import CHANNEL_ORDER, Preprocessing
 from gsnet.detection.settings import DetectorSettings
 from gsnet.interface.options import InputError
-from ZenNet.state import State, load_into
+from ZenNet.files import WeightsError
+from ZenNet.state import State, is_safetensors, load_into
 from ZenNet.unpickling import load_plain
 
 _FORMAT = 1
@@ -59,12 +60,26 @@ def load_detector(file: str | Path, device: str = "cpu") -> LoadedDetector:
     return LoadedDetector(detector.to(device).eval(), preprocessing)
 
 
+def holds_detector(file: Path) -> bool:
+    """Whether a file is a detector's checkpoint; False for whatever else it is. Raises OSError where it cannot be read."""
+    if is_safetensors(file):
+        return False
+    try:
+        return _is_detector(load_plain(file))
+    except WeightsError:
+        return False
+
+
+def _is_detector(state: object) -> bool:
+    return isinstance(state, dict) and {"detector", "preprocessing", "state_dict"} <= state.keys()
+
+
 def read_checkpoint(file: Path) -> dict[str, Any]:
     """The content of a detector's checkpoint, tensors and plain values alone. Raises InputError."""
     if not file.is_file():
         raise InputError(f"There is no file {file}: --weights takes a checkpoint of train_detection.py")
     state = load_plain(file)
-    if not isinstance(state, dict) or not {"detector", "preprocessing", "state_dict"} <= state.keys():
+    if not _is_detector(state):
         raise InputError(f"{file} is no checkpoint of a detector: --weights takes one of train_detection.py")
     return state
 

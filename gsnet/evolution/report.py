@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import platform
-import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from importlib import metadata
@@ -17,6 +16,7 @@ from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row
 from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.settings import SearchSettings
 from gsnet.interface.files import write_text, written_whole
+from gsnet.interface.version import commit, version
 
 BEST_STRUCTURE = "best_structure.txt"
 _PACKAGES = ("torch", "numpy", "matplotlib")
@@ -28,8 +28,9 @@ def write_config(folder: Path, settings: SearchSettings, arguments: list[str]) -
         "settings": json.loads(settings.to_json()),
         "arguments": arguments,
         "python": platform.python_version(),
-        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-        "commit": _commit(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "version": version(),
+        "commit": commit(),
     }
     write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
 
@@ -117,12 +118,3 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _commit() -> str | None:
-    root = Path(__file__).parent.parent.parent
-    try:
-        result = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
-    except OSError:
-        return None
-    return result.stdout.strip() or None

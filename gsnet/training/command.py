@@ -25,6 +25,7 @@ from gsnet.data.skipping import BrokenImages
 from gsnet.interface.apex import find_apex
 from gsnet.interface.files import write_text
 from gsnet.interface.options import InputError, device_name
+from gsnet.interface.version import commit, version
 from gsnet.interface.words import duration
 from gsnet.training import checkpoints, record
 from gsnet.training.coupling import with_synchronised_norms
@@ -248,6 +249,7 @@ def _report(trainer: Trainer, options: Namespace) -> None:
 
 
 def _write_config(options: Namespace) -> None:
-    made_by = {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
+    made_by = {"version": version(), "commit": commit()}
+    made_by |= {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
     values = {k: plain(v) for k, v in vars(options).items()}
     write_text(options.save_dir / _CONFIG, json.dumps(made_by | {"options": values}, indent=1) + "\n")
