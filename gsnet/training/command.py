@@ -249,7 +249,7 @@ def _report(trainer: Trainer, options: Namespace) -> None:
 
 
 def _write_config(options: Namespace) -> None:
-    made_by = {"version": version(), "commit": commit()}
+    made_by: dict[str, Any] = {"version": version(), "commit": commit()}
     made_by |= {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
     values = {k: plain(v) for k, v in vars(options).items()}
     write_text(options.save_dir / _CONFIG, json.dumps(made_by | {"options": values}, indent=1) + "\n")
