@@ -33,11 +33,15 @@ class SearchSpaceError(ValueError):
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """A loaded search space file: how to draw one neighbouring block, and the block types it can give."""
+    """A loaded search space: how to draw one neighbouring block, and the block types it can give.
+
+    is_function: whether it comes from a function or an object rather than a file or a module.
+    """
 
     name: str
     block_types: tuple[type[SuperBlock], ...]
     sample_block: Callable[[Sequence[Block], int, random.Random], Block]
+    is_function: bool = False
 
 
 def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
@@ -56,7 +60,7 @@ def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
         listing = _told_in_a_sentence(listing, name)
     sample = getattr(holder, "sample_block", None) or _sampler(listing, name)
     types = getattr(holder, "block_types", None) or _types_listed(listing, name)
-    return SearchSpace(Path(name).stem, tuple(types), sample)
+    return SearchSpace(Path(name).stem, tuple(types), sample, not isinstance(holder, ModuleType))
 
 
 def list_spaces() -> list[str]:

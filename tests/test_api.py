@@ -119,7 +119,7 @@ def test_a_callback_sees_every_round_and_may_stop(tmp_path):
     assert [iteration for iteration, _ in seen] == list(range(4, 121, 4))
     assert not stopped.finished and stopped.iterations == 120 and stopped.score == seen[-1][1]
     assert json.loads((tmp_path / "best.json").read_text())["iterations"] == 120
-    with pytest.raises(gsnet.SearchError, match="resume=True goes on"):
+    with pytest.raises(gsnet.SearchError, match="unfinished search: continue it with resume=True"):
         gsnet.search(START, **options, save_dir=tmp_path)
     with pytest.raises(
         gsnet.SearchError, match="resume=True continues a search as it was, but seed was 0 and is now 1"
@@ -127,6 +127,10 @@ def test_a_callback_sees_every_round_and_may_stop(tmp_path):
         gsnet.search(START, **options, seed=1, save_dir=tmp_path, resume=True)
     resumed = gsnet.search(START, **options, save_dir=tmp_path, resume=True)
     assert resumed.finished and untimed(resumed) == untimed(gsnet.search(START, **options))
+    # The same search again is done already; another one does not take its place.
+    assert untimed(gsnet.search(START, **options, save_dir=tmp_path)) == untimed(resumed)
+    with pytest.raises(gsnet.SearchError, match=r"another search: seed was 0 and is now 1.*overwrite=True"):
+        gsnet.search(START, **options, seed=1, save_dir=tmp_path)
 
 
 def test_an_interrupt_loses_nothing(tmp_path):
@@ -281,6 +285,10 @@ def test_proxies_budgets_objectives_and_spaces_may_be_functions(tmp_path):
     rows = list(csv.DictReader((tmp_path / "history.csv").open()))
     assert [float(r["wide"]) if r["wide"] else None for r in rows] == result.history["wide"]
     assert "len_of_blocks" in (tmp_path / "pareto.csv").read_text().splitlines()[0]
+    own = {"space": widths_alone, "proxy": mean_width, "iterations": 10}
+    gsnet.search(START, **own, save_dir=tmp_path / "own")
+    with pytest.raises(gsnet.SearchError, match="by their names alone: resume=True takes"):
+        gsnet.search(START, **own, save_dir=tmp_path / "own")
     # A population that is replayed is the same: a search that goes on proposes what a longer one does.
     options = {"space": widths_alone, "proxy": mean_width, "objectives": {"score": None, "own": len_of_blocks}}
     gsnet.search(START, **options, iterations=60, population_size=4, save_dir=tmp_path / "parts")

@@ -7,12 +7,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from types import TracebackType
 from typing import Self, Unpack
 
 from gsnet.api.options import TOLD, Plan, SearchOptions, Start, in_words_of_python, plan
 from gsnet.evolution.asking import Asking, Score
-from gsnet.evolution.folder import LOG, clear, has_result
+from gsnet.evolution.folder import LOG, clear, is_done
 from gsnet.evolution.progress import Reporter
 from gsnet.evolution.result import SearchResult
 from gsnet.evolution.runner import run_rounds, stop_requested, without_collector
@@ -212,16 +213,18 @@ class Search:
 
 
 def _open(plan: Plan) -> Session:
-    """The search of a plan, in a folder that may hold it already. Raises SearchError."""
-    folder = plan.folder
+    """The search of a plan. What its folder holds of this very search is not made again. Raises SearchError."""
+    folder, run = plan.folder, plan.run
     if folder and plan.overwrite:
         clear(folder)
-    if folder and has_result(folder) and not plan.run.resume:
-        raise SearchError(
-            f"{folder} holds the results of a search: gsnet.load reads them, --resume goes on with it, "
-            "--overwrite starts anew"
-        )
-    return Session(plan.settings, folder, plan.run, plan.functions, ["gsnet.search"])
+    elif folder and not run.resume and is_done(plan.settings, folder):
+        if plan.functions.of_the_program:
+            raise SearchError(
+                f"{folder} holds a finished search, and functions are told apart by their names alone: --resume takes its "
+                "result as it is, --overwrite starts anew"
+            )
+        run = replace(run, resume=True)
+    return Session(plan.settings, folder, run, plan.functions, ["gsnet.search"])
 
 
 @contextmanager

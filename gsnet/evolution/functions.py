@@ -27,5 +27,10 @@ class Functions:
     block_types: tuple[type[SuperBlock], ...] = ()
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
+    @property
+    def of_the_program(self) -> bool:
+        """Whether some of it has a name in the settings that says nothing of what it does."""
+        return bool(self.proxies or self.figures or (self.space and self.space.is_function))
+
 
 NO_FUNCTIONS = Functions()
