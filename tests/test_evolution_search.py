@@ -16,6 +16,7 @@ import PlainNet
 from gsnet.evolution.archive import COSTS, Archive
 from gsnet.evolution.budgets import CostModel, first_exceeded, make_budgets
 from gsnet.evolution.history import Row
+from gsnet.evolution.plots import is_pressed
 from gsnet.evolution.population import Member, Population
 from gsnet.evolution.survival import select
 from PlainNet import Style
@@ -355,8 +356,24 @@ def test_objectives_keep_cheap_networks_alive(tmp_path):
         return sorted(int(r["parameters"]) for r in rows if r["outcome"] == "scored")[50]
 
     assert median_parameters("score,params") < median_parameters("score") / 2
+    rows = csv.DictReader((tmp_path / "score,params/history.csv").open())
+    points = {(-float(r["score"]), int(r["parameters"])) for r in rows if r["outcome"] == "scored"}
+    front = [p for p in points if not any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in points)]
+    assert json.loads((tmp_path / "score,params/best.json").read_text())["pareto"]["networks"] == len(front)
+    assert f"Pareto front in score, params: {len(front)} networks" in result.stdout
+    assert str(tmp_path / "score,params/pareto.csv") in result.stdout
+    assert "pareto" not in json.loads((tmp_path / "score/best.json").read_text())
     refused = search(tmp_path / "bad", *options, "--objectives", "params")
     assert (refused.returncode, "score must be among them" in refused.stderr) == (2, True)
+
+
+def test_costs_pressed_into_a_corner_get_a_logarithmic_axis():
+    """As FLOPs of a front are, from one to hundreds of millions; costs of one size and costs at a budget are not."""
+    assert is_pressed([1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 70.0])
+    assert not is_pressed([6.0, 7.0, 8.0, 9.0, 10.0, 18.0])
+    assert not is_pressed([0.1, 0.6, 0.8, 0.9, 1.0])
+    # A single cost, and one of nothing, cannot be spread out.
+    assert not is_pressed([3.0]) and not is_pressed([3.0, 3.0]) and not is_pressed([0.0, 1.0, 100.0])
 
 
 def test_selection_is_by_rank_then_crowding():

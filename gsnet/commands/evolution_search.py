@@ -69,6 +69,11 @@ def show(summary: dict, folder: Path, as_json: bool) -> None:
         f"{summary['mac'] / 1e6:.2f}M memory access, {summary['layers']} layers\n"
         f"{summary['structure']}\n{summary['iterations']:,} iterations: {counts}\nresults in {folder}"
     )
+    if front := summary.get("pareto"):
+        print(
+            f"Pareto front in {', '.join(front['objectives'])}: {front['networks']:,} networks, among the "
+            f"{front['networks_over_all_costs']:,} over score and all costs in {folder / 'pareto.csv'} and pareto.png"
+        )
     if summary.get("exhausted"):
         print("the search space is exhausted: proposals bring nothing new any more, and the search ended there")
     if latency := summary.get("latency"):

@@ -49,6 +49,16 @@ def front_costs(settings: SearchSettings) -> tuple[str, ...]:
     return (*COSTS, "latency") if settings.watches_latency else COSTS
 
 
+def front_in_objectives(front: list[Row], settings: SearchSettings) -> list[Row]:
+    """The part of a Pareto front over all costs that is one over the search's objectives alone."""
+    columns = {"params": "parameters", "mac": "memory_access"}
+    known = (columns.get(name, name) for name in settings.objectives if name in OBJECTIVES and name != "score")
+    archive = Archive(tuple(known), front_figures(settings))
+    for row in front:
+        archive.add(row)
+    return archive.front()
+
+
 def front_figures(settings: SearchSettings) -> tuple[str, ...]:
     """The user's own figures that are objectives, and so belong to the Pareto front."""
     return tuple(name for name in settings.objectives if name not in OBJECTIVES)

@@ -56,7 +56,8 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
                         help="candidates drawn from one population (default: 1 for value-only proxies, else 32)")  # fmt: skip
 
     search.add_argument("--objectives", default="score", metavar="A,B",
-                        help="survive by score alone, or by several of " + ", ".join(OBJECTIVES))  # fmt: skip
+                        help="survive by score alone, or by several of " + ", ".join(OBJECTIVES)
+                        + "; the front is in pareto.csv")  # fmt: skip
 
     network = parser.add_argument_group("networks")
     network.add_argument("--plainnet_struct", metavar="TEXT", help="structure to start from")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from gsnet.evolution.history import Row
@@ -12,6 +14,10 @@ from gsnet.interface.files import written_whole
 
 _MOST_POINTS = 20_000
 _GREY, _BLUE, _RED = "0.65", "#1f5fa8", "#c1272d"
+# Half of the points in this part of an axis, from the left, are too close together to be told apart.
+_PRESSED = 0.25
+# A logarithmic axis of less than this factor looks much like a linear one.
+_WIDE = 5
 
 
 def plot_search(
@@ -43,6 +49,7 @@ def plot_search(
     if settings.budget_model_size:
         right.axvline(settings.budget_model_size / 1e6, color="0.3", linestyle=":", label="budget")
     right.set_xlabel("parameters (millions)")
+    _spread_out(right, [s[2] / 1e6 for s in shown])
     right.set_ylabel(f"{settings.zero_shot_score} score")
     right.legend(loc="lower right")
     figure.suptitle(f"{len(scored):,} candidates scored, best {settings.zero_shot_score} score {best[-1][1]:.4g}")
@@ -73,8 +80,11 @@ def plot_pareto(path: Path, front: Sequence[Row], settings: SearchSettings) -> N
             markersize=3,
         )
         axis.set_xlabel(label)
+        # Layers are counted: a linear axis shows each number.
+        if name != "layers":
+            _spread_out(axis, [getattr(r, name) / unit for r in front])
     axes[0].set_ylabel(f"{settings.zero_shot_score} score")
-    figure.suptitle(f"Pareto archive over score and all costs: {len(front)} networks (red: front in one cost alone)")
+    figure.suptitle(f"Pareto archive over score and all costs: {len(front):,} networks (red: front in one cost alone)")
     _save(figure, path)
 
 
@@ -93,6 +103,25 @@ def _front_in(front: Sequence[Row], cost: str) -> list[Any]:
         if not steps or row.score > steps[-1].score:
             steps.append(row)
     return steps
+
+
+def is_pressed(costs: Sequence[float]) -> bool:
+    """Whether costs of points are so uneven that most are pressed against the left end of a linear axis."""
+    low, high = min(costs), max(costs)
+    return 0 < low * _WIDE <= high and median(costs) - low < _PRESSED * (high - low)
+
+
+def _spread_out(axis: Any, costs: Sequence[float]) -> None:
+    """A logarithmic axis of costs where most points would be pressed into a corner of a linear one."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    if not is_pressed(costs):
+        return
+    decades = math.log10(max(costs) / min(costs))
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 1.5 else (1, 3) if decades < 3 else (1,)))
+    axis.xaxis.set_major_formatter("{x:,.5g}")
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _figure(columns: int, size: tuple[float, float]) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from gsnet.evolution.digest import digest, figures_of, front_costs, front_figures
+from gsnet.evolution.digest import digest, figures_of, front_costs, front_figures, front_in_objectives
 from gsnet.evolution.latency_words import judged
 from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row
 from gsnet.evolution.scorer import latency_conditions
@@ -63,6 +63,12 @@ def write_outputs(folder: Path, history: HistoryReader) -> dict | None:
         summary["exhausted"] = True
     if settings.watches_latency:
         summary["latency"] = _latency(found.best, history)
+    if settings.objectives != ("score",):
+        summary["pareto"] = {
+            "objectives": list(settings.objectives),
+            "networks": len(front_in_objectives(found.front, settings)),
+            "networks_over_all_costs": len(found.front),
+        }
     write_text(folder / "best.json", json.dumps(summary, indent=2) + "\n")
     write_text(folder / BEST_STRUCTURE, found.best.structure)
     return summary
