@@ -31,8 +31,10 @@ class _Column:
     slope: Tensor | float
 
 
-def first_weight_jacobian(network: nn.Module, images: Tensor, parameters: int) -> Tensor:
-    """d logits / d w for the first weight w of each of the network's first `parameters` parameters: (batch, classes, weights).
+def first_weight_jacobian(network: nn.Module, images: Tensor, parameters: int) -> tuple[Tensor, Tensor]:
+    """d logits / d w for the first weight w of each of the network's first `parameters` parameters, and the logits.
+
+    (batch, classes, weights) and (batch, classes).
 
     The network must treat the images of a batch apart (BN in evaluation mode): then one backward pass a class gives the
     derivatives of all images, and a single weight's derivative is a product of two maps of one channel, without any weight
@@ -54,7 +56,7 @@ def first_weight_jacobian(network: nn.Module, images: Tensor, parameters: int) -
             gradient = gradients[column.edge]
             if gradient is not None:
                 jacobian[:, label, places[id(column.parameter)]] += _images_sum(gradient[:, 0] * column.slope)
-    return jacobian.detach()
+    return jacobian, logits.detach()
 
 
 def _images_sum(values: Tensor) -> Tensor:
