@@ -136,7 +136,7 @@ def get_proxy(name: str) -> Proxy:
     if name not in _registered:
         # Whatever the case: NASWOT and TE-NAS are typed in any.
         lowered = {known.lower(): known for known in list_proxies()}
-        nearest = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.3)
+        nearest = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
         hint = f"; did you mean {lowered[nearest[0]]}?" if nearest else ""
         raise UnknownProxyError(f"No proxy is called {name!r}{hint} (there are {', '.join(list_proxies())})")
     return _registered[name]

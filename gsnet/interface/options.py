@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import itertools
 import math
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
+
+from gsnet.interface.suggestions import option_meant
 
 BAD_INPUT = 2
 
@@ -57,8 +58,8 @@ class OptionParser(argparse.ArgumentParser):
 
     def _unknown(self, argument: str) -> str:
         options = [name for action in self._actions for name in action.option_strings]
-        nearest = difflib.get_close_matches(argument.split("=")[0], options, n=1, cutoff=0.5)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        meant = option_meant(argument.split("=")[0], options)
+        hint = f"; did you mean {meant}?" if meant else ""
         return f"there is no option {argument}{hint}"
 
 
