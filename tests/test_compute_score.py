@@ -28,7 +28,9 @@ def test_repeats_are_independent_and_their_mean_and_spread_are_printed():
     result = json.loads(done.stdout)
     settings = ScoringSettings(resolution=16, batch_size=4, keep_links=True)
     scores = [score(PlainNet.parse(STRUCTURE), "Zen", settings, seed) for seed in (5, 6, 7)]
-    assert set(result) == {"proxy", "score", "std", "repeats", "seconds_per_score", "structure"}
+    keys = {"proxy", "score", "std", "repeats", "seconds_per_score", "structure", "resolution", "classes", "images"}
+    assert set(result) == keys
+    assert (result["resolution"], result["classes"], result["images"]) == (16, 10, "standard normal noise")
     assert result["score"] == pytest.approx(statistics.fmean(scores), abs=1e-3)
     assert result["std"] == pytest.approx(statistics.stdev(scores), abs=1e-3)
     assert (result["proxy"], result["repeats"], result["structure"]) == ("Zen", 3, STRUCTURE)
@@ -61,7 +63,7 @@ def test_a_network_that_cannot_be_scored_ends_in_status_1_and_one_sentence():
         (("--plainnet_struct", STRUCTURE, "--repeat_time", "3"), "did you mean --repeat_times"),
         (("--plainnet_struct", STRUCTURE, "--batch_size", "0"), "at least 1"),
         (("--plainnet_struct", STRUCTURE, "--keep_reslink", "--no_reslink"), "not allowed with"),
-        (("--plainnet_struct", STRUCTURE, "--arch", "resnet18"), "takes no structure"),
+        (("--plainnet_struct", STRUCTURE, "--arch", "resnet18"), "has a structure of its own"),
         (("--plainnet_struct", "SuperConvK3BNRELU(3,8,1"), "position"),
         (("--plainnet_struct_txt", "no_such_file.txt"), "no_such_file.txt"),
         (("--arch", "resnet19"), "did you mean resnet18"),

@@ -59,9 +59,8 @@ def test_timing_a_network():
 def test_a_table_is_built_continued_calibrated_and_searched_by(tmp_path):
     environment = {"GSNET_LATENCY": str(tmp_path / "cache")}
     options = [*SPACE, "--input_image_size", 32, "--budget_flops", 1e7, "--max_layers", 8, "--networks", 12]
-    options += ["--calibration_networks", 6]
     built = benchmark("--build_table", *options, **environment)
-    again = benchmark("--build_table", "--calibrate", *options, **environment)
+    again = benchmark("--build_table", "--calibrate", *options, "--calibration_networks", 6, **environment)
     assert again["layers"] == built["layers"] > 50
     assert again["networks"] == 6
     predicted = benchmark("--predict", "--arch", "PlainNet", *SPACE[2:], "--input_image_size", 32, "--num_classes", 10,

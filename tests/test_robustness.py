@@ -116,7 +116,7 @@ def good(script, folder):
     known = options_of(script)
     if "--plainnet_struct_txt" in known and not known.get("--arch", argparse.Namespace(required=False)).required:
         del values["--arch"]
-    elif script.startswith("val") or "--weights" in known:
+    else:
         del values["--plainnet_struct_txt"]
     if script == "evolution_search":
         values["--workers"] = "1"

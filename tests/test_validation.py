@@ -135,7 +135,9 @@ def test_text_report(colours, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"*** arch={arch}, top1 72.727%, top5 100.000%, loss ")
     assert "11 images of imagenet" in lines[0]
-    assert lines[1:] == ["blue: 75.00%", "green: 100.00%", "red: 60.00%"]
+    seen = "shorter side to 256 (bicubic), centre 224 x 224; mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225; 3 classes"
+    assert lines[1] == f"at 224 x 224 pixels: {seen}"
+    assert lines[2:] == ["blue: 75.00%", "green: 100.00%", "red: 60.00%"]
 
 
 def test_imagenet_images_are_resized_cropped_and_interpolated(tmp_path):

@@ -1,29 +1,37 @@
 """Print parameters, FLOPs, memory access cost and output shape of a network, block by block.
 
     python analyze_model.py --plainnet_struct_txt best_structure.txt --input_image_size 32 --num_classes 10
+    python analyze_model.py --arch 'zennet_cifar10*,resnet18,mine.py:Network'
 
 FLOPs are multiply-accumulates of convolutions and linear layers; MAC is memory access cost: the elements that those layers
-read and write plus their weights. The figures are counted on the structure and compared with ptflops on the built module.
+read and write plus their weights. The figures are counted on the structure and compared with ptflops on the built module; those
+of a network without a structure (torchvision's, timm's, a class of one's own) are counted while it runs.
 """
 
 from __future__ import annotations
 
 import json
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import PlainNet
 from gsnet.interface.running import run
-from gsnet.interface.options import InputError, OptionParser, positive_int
-from gsnet.models.analysis import analyze_network
+from gsnet.interface.options import BAD_INPUT, InputError, OptionParser, positive_int
+from gsnet.models.analysis import Analysis, analyze_network, summary
 from gsnet.models.counters import explain
-from PlainNet import UNITS, Network, Style
+from gsnet.models.named import BUILT_AS, names_of, structure_of
+from PlainNet import UNITS, StructureError
 from PlainNet.operations import operations
 from ZenNet.catalogue import list_models, published
 
-_MASTERNET, _DETECTOR = "Masternet.py:MasterNet", "gsnet_detector"
+if TYPE_CHECKING:
+    from gsnet.models.complexity import Comparison
+
+_DETECTOR = "gsnet_detector"
+_RESOLUTION, _CLASSES = 224, 1000
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -34,17 +42,19 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     network.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="file with a structure string")
     network.add_argument(
         "--arch",
-        default=_MASTERNET,
+        default=BUILT_AS[0],
         metavar="NAME",
-        help=f"a published network, a structure file, or what a structure is built as; {_DETECTOR}: GSNet's detector",
+        help=f"networks by name, list or pattern, FILE.py:Class, or a structure file (.txt); {_DETECTOR}: GSNet's detector",
     )
     network.add_argument(
         "--unit", choices=tuple(UNITS), help="GhostShuffle unit (default: searched; detector: deployed)"
     )
     network.add_argument(
-        "--input_image_size", type=positive_int, default=224, metavar="PIXELS", help="height and width"
+        "--input_image_size", type=positive_int, metavar="PIXELS", help="side (default: the network's own, else 224)"
     )
-    network.add_argument("--num_classes", type=positive_int, default=1000, metavar="N", help="classes")
+    network.add_argument(
+        "--num_classes", type=positive_int, metavar="N", help="classes (default: the network's own, else 1000)"
+    )
     network.add_argument("--use_se", action="store_true", help="with squeeze-and-excitation in super-blocks")
     network.add_argument("--no_BN", action="store_true", help="without batch normalisation")
     network.add_argument("--no_reslink", action="store_true", help="without residual links")
@@ -59,35 +69,68 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def load_network(options: Namespace) -> Network:
-    """The network that the options name."""
-    if options.arch == _MASTERNET:
-        return structure_of(options)
-    if options.plainnet_struct or options.plainnet_struct_txt:
-        raise InputError(f"--arch {options.arch} has a structure of its own: leave --plainnet_struct out")
-    if options.arch.endswith(".txt"):
-        return PlainNet.read_structure_file(options.arch)
-    return PlainNet.parse(published(options.arch).structure)
+class Analysed(NamedTuple):
+    """The costs of one network, what counts it by ptflops, and what says how other counters would."""
+
+    analysis: Analysis
+    by_ptflops: Callable[[], Comparison]
+    explained: Callable[[], str]
 
 
-def style_of(options: Namespace) -> Style:
-    """What the structure does not say: the unit, squeeze-and-excitation, normalisation, residual links."""
-    unit = UNITS[options.unit or "searched"]
-    published_with_se = options.arch in list_models() and published(options.arch).se
-    use_se = options.use_se or unit.use_se or published_with_se
-    # The checkpoints of published networks were trained with ReLU inside: counters tell it from hard-swish.
-    inner = "relu" if published_with_se else unit.se_activation
-    kept = {"no_reslink": options.no_reslink, "no_BN": options.no_BN}
-    return replace(unit, use_se=use_se, se_activation=inner, **kept)
+def analysis_of(options: Namespace, arch: str) -> Analysed:
+    """What is known of one network. Raises InputError, StructureError."""
+    from_text = structure_text(options) if arch in BUILT_AS or ".py:" in arch else None
+    unit = options.unit or "searched"
+    found = structure_of(arch, from_text, use_se=options.use_se, unit=unit)
+    if found is None:
+        return module_analysis(options, arch, from_text, unit)
+    network, style = found
+    style = replace(style, no_reslink=options.no_reslink, no_BN=options.no_BN)
+    own = published(arch) if arch in list_models() else None
+    resolution = options.input_image_size or (own.resolution if own else _RESOLUTION)
+    classes = options.num_classes or (own.classes if own else _CLASSES)
+
+    def by_ptflops() -> Comparison:
+        from gsnet.models.complexity import compare_with_ptflops
+
+        return compare_with_ptflops(network, classes, resolution, style)
+
+    def explained() -> str:
+        return explain(operations(network, resolution, classes, style))
+
+    return Analysed(analyze_network(network, resolution, classes, style), by_ptflops, explained)
 
 
-def structure_of(options: Namespace) -> Network:
-    """The structure that the options name."""
-    if bool(options.plainnet_struct) == bool(options.plainnet_struct_txt):
+def module_analysis(options: Namespace, arch: str, structure: str | None, unit: str) -> Analysed:
+    """The same of a class of the user's, or of a network of torchvision or timm."""
+    if options.no_reslink or options.no_BN:
+        raise InputError(f"--arch {arch} is fixed: --no_reslink and --no_BN are for structures")
+    from gsnet.models import expected_input, load_model
+    from gsnet.models.module_costs import analyze_module
+
+    classes = options.num_classes
+    module = load_model(arch, num_classes=classes, plainnet_struct=structure, use_se=options.use_se, unit=unit)
+    resolution = options.input_image_size or expected_input(arch).resolution
+    analysis = analyze_module(module, arch, resolution)
+
+    def by_ptflops() -> Comparison:
+        from gsnet.models.complexity import compare_module_with_ptflops
+
+        return compare_module_with_ptflops(module, resolution)
+
+    def explained() -> str:
+        raise InputError(f"--explain counts structures, and {arch} has none")
+
+    return Analysed(analysis, by_ptflops, explained)
+
+
+def structure_text(options: Namespace) -> str | None:
+    """The structure that the options give, if any, as text. Raises InputError."""
+    if options.plainnet_struct and options.plainnet_struct_txt:
         raise InputError("Give one of --plainnet_struct and --plainnet_struct_txt")
-    if options.plainnet_struct:
-        return PlainNet.parse(options.plainnet_struct)
-    return PlainNet.read_structure_file(options.plainnet_struct_txt)
+    if options.plainnet_struct_txt:
+        return str(PlainNet.read_structure_file(options.plainnet_struct_txt))
+    return options.plainnet_struct
 
 
 def detector_report(options: Namespace) -> str:
@@ -95,36 +138,71 @@ def detector_report(options: Namespace) -> str:
     from gsnet.detection.catalogue import published_settings
     from gsnet.detection.counts import report
 
-    settings = published_settings(tuple(f"class {i + 1}" for i in range(options.num_classes)))
-    if options.plainnet_struct or options.plainnet_struct_txt:
-        settings = replace(settings, structure=str(structure_of(options)))
+    if options.no_reslink or options.no_BN:
+        raise InputError(f"--no_reslink and --no_BN do nothing with --arch {_DETECTOR}: leave them out")
+    settings = published_settings(tuple(f"class {i + 1}" for i in range(options.num_classes or _CLASSES)))
+    if text := structure_text(options):
+        settings = replace(settings, structure=str(PlainNet.parse(text)))
     settings = replace(settings, unit=options.unit or settings.unit, use_se=options.use_se)
-    return report(settings, options.arch, options.input_image_size, options.json)
+    return report(settings, options.arch, options.input_image_size or _RESOLUTION, options.json)
+
+
+def rows_of(options: Namespace, names: Sequence[str]) -> list[Analysis | str]:
+    """Of several networks the costs of each, or why there are none."""
+    rows: list[Analysis | str] = []
+    for name in names:
+        try:
+            rows.append(analysis_of(options, name).analysis)
+        except (InputError, StructureError, OSError) as error:
+            rows.append(" ".join(str(error).split()))
+    return rows
+
+
+def show_several(options: Namespace, names: Sequence[str]) -> int:
+    """A row a network; returns the exit status, which is 2 where none could be analysed."""
+    rows = rows_of(options, names)
+    if options.json:
+        found = [
+            {"arch": n} | ({"error": r} if isinstance(r, str) else r.to_dict())
+            for n, r in zip(names, rows, strict=True)
+        ]
+        print(json.dumps({"networks": found}))
+    else:
+        print(summary(names, rows))
+    return BAD_INPUT if all(isinstance(row, str) for row in rows) else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Analyse one network; returns the exit status."""
+    """Analyse one network block by block, or several in a table; returns the exit status."""
     options = parse_options(argv)
     if options.explain and (options.json or options.arch == _DETECTOR):
         raise InputError("--explain prints a table for a classifier: leave --json and gsnet_detector out")
     if options.arch == _DETECTOR:
         print(detector_report(options))
         return 0
-    network = load_network(options)
-    style = style_of(options)
-    analysis = analyze_network(network, options.input_image_size, options.num_classes, style)
+    if (
+        options.arch not in BUILT_AS
+        and ".py:" not in options.arch
+        and (options.plainnet_struct or options.plainnet_struct_txt)
+    ):
+        raise InputError(f"--arch {options.arch} has a structure of its own: leave --plainnet_struct out")
+    names = names_of(options.arch)
+    if len(names) > 1:
+        if options.explain:
+            raise InputError("--explain is for one network: --arch must name one")
+        return show_several(options, names)
+    analysis, by_ptflops, explained = analysis_of(options, names[0])
     if options.json:
         print(json.dumps(analysis.to_dict()))
         return 0
     print(analysis)
     if options.explain:
-        print(explain(operations(network, options.input_image_size, options.num_classes, style)))
+        print(explained())
         return 0
     if not options.no_ptflops:
-        from gsnet.models.complexity import compare_with_ptflops, describe
+        from gsnet.models.complexity import describe
 
-        counted = compare_with_ptflops(network, options.num_classes, options.input_image_size, style)
-        print(describe(counted, analysis.total))
+        print(describe(by_ptflops(), analysis.total))
     return 0
 
 

@@ -16,17 +16,21 @@ from __future__ import annotations
 import json
 import tempfile
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import PlainNet
 import ZenNet
 from gsnet.interface.running import log_to, run
-from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int
+from gsnet.interface.options import BAD_INPUT, InputError, OptionParser, device_name
 from gsnet.latency import command as latency
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.options import add_table_options, add_timing_options, mode_of
+from gsnet.models.named import names_of, structure_of
 from gsnet.models.options import add_network_options
-from PlainNet import Style
+from PlainNet import StructureError
 from SearchSpace import SearchSpaceError
+
+_RESOLUTION, _CLASSES = 224, 1000
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -34,43 +38,17 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser = OptionParser(__doc__ or "")
     add_network_options(parser, required=False)
 
-    timing = parser.add_argument_group("timing")
-    timing.add_argument("--batch_size", type=positive_int, default=1, metavar="N", help="images at once")
-    timing.add_argument("--batch_size_list", metavar="N,N", help="several batch sizes, instead")
-    timing.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side (default: the network's)")
-    timing.add_argument("--fp16", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a processor")
-    timing.add_argument("--channels_last", action="store_true", help="maps with channels innermost")
-    timing.add_argument("--gpu", type=int, metavar="N", help="this GPU (default: the processor)")
-    timing.add_argument("--threads", type=positive_int, default=1, metavar="N", help="of the processor")
-    timing.add_argument("--backend", choices=("torch", "torch.compile", "onnxruntime"), default="torch",
-                        help="what runs the network; onnxruntime's outputs are compared with torch's first")  # fmt: skip
-    timing.add_argument("--repeat_times", type=positive_int, default=200, metavar="N", help="at most")
-    timing.add_argument("--precision", type=positive_float, default=0.02, metavar="X",
-                        help="stop when half the median's 95 %% interval is below this part of it")  # fmt: skip
-    timing.add_argument("--export_onnx", type=Path, metavar="FILE", help="write the network for another device, too")
-
-    tables = parser.add_argument_group("latency tables")
-    tables.add_argument(
-        "--latency_table", type=Path, metavar="FILE", help="table (default: this device's, in the cache)"
-    )
-    tables.add_argument("--build_table", action="store_true", help="measure the layers that a search can visit")
-    tables.add_argument("--calibrate", action="store_true", help="time whole networks and fit the table's sums to them")
-    tables.add_argument("--search_space", metavar="FILE", help="of that search; --plainnet_struct is where it starts")
-    tables.add_argument("--networks", type=positive_int, default=100, metavar="N", help="whose layers are measured")
-    tables.add_argument("--calibration_networks", type=positive_int, default=40, metavar="N", help="timed whole")
-    tables.add_argument("--max_layers", type=positive_int, default=25, metavar="N", help="of those networks, at most")
-    tables.add_argument("--budget_flops", type=positive_float, default=6e8, metavar="N", help="of those, at most")
-    tables.add_argument("--import_tinynas", type=Path, metavar="FILE", help="TinyNAS library to take into the table")
-    tables.add_argument("--device_name", metavar="NAME", help="device of that library (default: the file's name)")
-    tables.add_argument("--table_precision", choices=("fp32", "fp16", "int8"), help="of it (default: by its name)")
-    tables.add_argument("--predict", action="store_true", help="predict --arch from the table, without running it")
-    tables.add_argument("--measure_missing", action="store_true", help="measure layers that the table lacks, once")
-    tables.add_argument("--seed", type=int, default=0, metavar="N", help="of the networks that are measured")
-
+    add_timing_options(parser)
+    add_table_options(parser)
     parser.add_argument(
         "--json", action="store_true", help="print one JSON object on standard output, nothing else there"
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    mode, read = mode_of(options)
+    parser.refuse_all_but(options, mode, read)
+    if options.batch_size_list:
+        parser.refuse_ignored(options, "beside --batch_size_list", ("batch_size",))
+    return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,33 +62,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(latency.build_table(options), options.json)
     elif not options.arch:
         raise InputError("--arch names the network to time; --build_table and --import_tinynas need none")
-    elif options.predict or options.measure_missing:
-        show(predict(options), options.json)
     else:
-        show(time_network(options), options.json)
+        return of_networks(options, predict if options.predict or options.measure_missing else time_network)
     return 0
 
 
-def predict(options: Namespace) -> dict:
+def of_networks(options: Namespace, work: Callable[[Namespace, str], dict]) -> int:
+    """Time or predict each network that --arch names; of several, one that fails does not end the others."""
+    names = names_of(options.arch)
+    if len(names) == 1:
+        show(work(options, names[0]), options.json)
+        return 0
+    if options.weights or options.export_onnx:
+        raise InputError("--weights and --export_onnx belong to a single network: --arch must name one")
+    reports = []
+    for name in names:
+        try:
+            reports.append(work(options, name))
+        except (InputError, StructureError, LatencyError, RuntimeError) as error:
+            reports.append({"arch": name, "error": " ".join(str(error).split())})
+        if not options.json:
+            show(dict(reports[-1]), options.json)
+    if options.json:
+        print(json.dumps({"networks": reports}))
+    return BAD_INPUT if all("error" in report for report in reports) else 0
+
+
+def predict(options: Namespace, arch: str) -> dict:
     """Latency of the network's value."""
-    arch, resolution, classes = options.arch, options.input_image_size, options.num_classes
-    style = Style(use_se=options.use_se)
-    if arch in ZenNet.list_models():
-        entry = ZenNet.published(arch)
-        network, style = PlainNet.parse(entry.structure), Style(use_se=entry.se, se_activation="relu")
-        resolution, classes = resolution or entry.resolution, classes or entry.classes
-    elif arch.endswith(".txt"):
-        network = PlainNet.read_structure_file(arch)
-    elif options.plainnet_struct:
-        network = PlainNet.parse(options.plainnet_struct)
-    else:
+    found = structure_of(arch, options.plainnet_struct, use_se=options.use_se, unit=options.unit)
+    if found is None:
         raise InputError(
             f"--predict needs a structure, and {arch} has none: a ZenNet name, a .txt file or --plainnet_struct"
         )
-    return latency.predict(options, network, classes or 1000, style, resolution or 224)
+    network, style = found
+    own = ZenNet.published(arch) if arch in ZenNet.list_models() else None
+    resolution = options.input_image_size or (own.resolution if own else _RESOLUTION)
+    classes = options.num_classes or (own.classes if own else _CLASSES)
+    report = latency.predict(options, network, classes, style, resolution)
+    return {"arch": arch, "resolution": resolution, "classes": classes} | report
 
 
-def time_network(options: Namespace) -> dict:
+def time_network(options: Namespace, arch: str) -> dict:
     """Latency of the network on this device, and its ONNX file where asked for."""
     import torch
 
@@ -118,19 +111,24 @@ def time_network(options: Namespace) -> dict:
     from gsnet.latency.measurement import dtype_of
     from gsnet.models import expected_input, load_model
     from gsnet.models.exporting import export
+    from gsnet.models.module_costs import width_of
 
     torch.set_num_threads(options.threads)
     on_processor = options.device == "cpu" and not options.fp16 and not options.channels_last
     if options.backend == "onnxruntime" and not on_processor:
         raise InputError("--backend onnxruntime runs float32 on the processor: without --gpu, --fp16, --channels_last")
+    if options.weights and options.untrained:
+        raise InputError("--untrained and --weights contradict each other: use one of them")
     network = load_model(
-        options.arch,
+        arch,
         num_classes=options.num_classes,
         weights=options.weights,
         plainnet_struct=options.plainnet_struct,
         use_se=options.use_se,
+        unit=options.unit,
     ).eval()
-    resolution = options.input_image_size or expected_input(options.arch).resolution
+    resolution = options.input_image_size or expected_input(arch).resolution
+    seen = {"resolution": resolution, "classes": width_of(network, resolution), "images": "standard normal noise"}
     difference = None
     with tempfile.TemporaryDirectory() as folder:
         if options.export_onnx or options.backend == "onnxruntime":
@@ -143,7 +141,7 @@ def time_network(options: Namespace) -> dict:
             network = network.to(options.device, dtype_of(options.device, options.fp16)).to(memory_format=layout)  # type: ignore[call-overload]
             runner = backends.torch_runner(network, options.backend == "torch.compile")
         report = latency.time_runner(options, runner, resolution)
-    return {"arch": options.arch, **report, "onnx_max_difference": difference}
+    return {"arch": arch, **report, **seen, "onnx_max_difference": difference}
 
 
 def show(report: dict, as_json: bool) -> None:

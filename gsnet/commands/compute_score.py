@@ -1,7 +1,7 @@
 """Score networks with a zero-shot proxy, without training them. Larger is better.
 
     python compute_score.py --zero_shot_score Zen --plainnet_struct_txt best_structure.txt --repeat_times 8
-    python compute_score.py --zero_shot_score NASWOT --arch resnet18 --batch_size 64 --json
+    python compute_score.py --zero_shot_score NASWOT --arch 'resnet18,zennet_cifar10*,mine.py:Network' --batch_size 64 --json
 
 A structure file holds one network a line; blank lines and lines that begin with # are skipped. Every repeat has weights,
 images and batch-normalisation statistics of its own, from the seeds SEED, SEED + 1, and so on.
@@ -9,20 +9,23 @@ images and batch-normalisation statistics of its own, from the seeds SEED, SEED 
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import PlainNet
 from gsnet.interface.running import FAILED, run
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int
-from PlainNet import Network, StructureError, Style
+from gsnet.models.expected import classes_text, size_text
+from gsnet.models.named import BUILT_AS, names_of, read_structures, structure_of
+from PlainNet import Network, Style
+from ZenNet.catalogue import list_models, published
 from ZeroShotProxy import (
     Needs,
     ProxyFailure,
@@ -36,7 +39,7 @@ from ZeroShotProxy import (
 if TYPE_CHECKING:
     from torch import nn
 
-_MASTERNET = "Masternet.py:MasterNet"
+_RESOLUTION, _CLASSES = 224, 1000
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -47,7 +50,9 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     proxy.add_argument("--repeat_times", type=positive_int, default=1, metavar="N", help="independent repeats")
     proxy.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the first repeat")
     proxy.add_argument("--batch_size", type=positive_int, default=16, metavar="N", help="images in a batch")
-    proxy.add_argument("--input_image_size", type=positive_int, default=224, metavar="PIXELS", help="height and width")
+    proxy.add_argument(
+        "--input_image_size", type=positive_int, metavar="PIXELS", help="side (default: the network's own, else 224)"
+    )
     proxy.add_argument("--gamma", type=positive_float, default=1e-2, metavar="X", help="size of Zen's perturbation")
     proxy.add_argument("--gpu", type=int, metavar="N", help="GPU to score on; the CPU without it")
 
@@ -55,9 +60,14 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     network.add_argument("--plainnet_struct", metavar="TEXT", help="structure string")
     network.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="file with a structure string a line")
     network.add_argument(
-        "--arch", default=_MASTERNET, metavar="NAME", help="what is built, or a torchvision classifier"
+        "--arch",
+        default=BUILT_AS[0],
+        metavar="NAME",
+        help="networks by name, list or pattern, FILE.py:Class, or a structure file (.txt)",
     )
-    network.add_argument("--num_classes", type=positive_int, default=1000, metavar="N", help="classes")
+    network.add_argument(
+        "--num_classes", type=positive_int, metavar="N", help="classes (default: the network's own, else 1000)"
+    )
     network.add_argument("--use_se", action="store_true", help="with squeeze-and-excitation in super-blocks")
     links = network.add_mutually_exclusive_group()
     links.add_argument("--keep_reslink", dest="keep_links", action="store_true", default=None,
@@ -70,68 +80,82 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def load_networks(options: Namespace) -> list[tuple[str, Network | nn.Module]]:
-    """The networks that the options name, each with its structure string or torchvision name."""
-    if options.arch != _MASTERNET:
-        return [(options.arch, torchvision_network(options))]
-    if bool(options.plainnet_struct) == bool(options.plainnet_struct_txt):
-        raise InputError("Give one of --plainnet_struct and --plainnet_struct_txt, or --arch with a torchvision name")
-    if options.plainnet_struct:
-        structures = [PlainNet.parse(options.plainnet_struct)]
-    else:
-        structures = read_structures(options.plainnet_struct_txt)
-    return [(str(structure), structure) for structure in structures]
+@dataclass(frozen=True)
+class Candidate:
+    """A network to score: its structure or name, its value or what builds its module, and how it is looked at."""
+
+    name: str
+    make: Callable[[], Network | nn.Module]
+    settings: ScoringSettings
 
 
-def read_structures(path: Path) -> list[Network]:
-    """One network for every line of a file that is neither blank nor a comment."""
-    structures = []
-    lines = PlainNet.read_structure_text(path, largest=1 << 30).splitlines()
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        try:
-            structures.append(PlainNet.parse(text))
-        except StructureError as error:
-            raise InputError(f"{path}, line {number}: {error}") from error
-    if not structures:
-        raise InputError(f"{path} holds no structure string")
-    return structures
+def attempts(options: Namespace) -> list[tuple[str, Callable[[], Candidate]]]:
+    """The networks that the options name, each with what finds it. Raises InputError, StructureError."""
+    if options.plainnet_struct_txt is None:
+        return [(name, partial(_named, options, name)) for name in names_of(options.arch)]
+    if options.arch not in BUILT_AS or options.plainnet_struct:
+        raise InputError("--plainnet_struct_txt holds networks itself: leave --arch and --plainnet_struct out")
+    settings = settings_of(options, Style(use_se=options.use_se), _RESOLUTION, _CLASSES)
+    networks = read_structures(options.plainnet_struct_txt)
+    return [(str(network), partial(_value, network, str(network), settings)) for network in networks]
 
 
-def torchvision_network(options: Namespace) -> nn.Module:
-    """An untrained classifier of torchvision."""
-    if options.plainnet_struct or options.plainnet_struct_txt:
-        raise InputError(f"--arch {options.arch} takes no structure: leave it or --plainnet_struct out")
-    if options.use_se or options.keep_links is not None:
-        raise InputError(
-            f"--arch {options.arch} is fixed: --use_se, --keep_reslink and --no_reslink are for structures"
-        )
+def _named(options: Namespace, arch: str) -> Candidate:
+    found = structure_of(arch, options.plainnet_struct, use_se=options.use_se)
+    own = published(arch) if arch in list_models() else None
+    if found is not None:
+        network, style = found
+        size, classes = (own.resolution, own.classes) if own else (_RESOLUTION, _CLASSES)
+        return _value(network, arch if own else str(network), settings_of(options, style, size, classes))
+    if options.keep_links is not None:
+        raise InputError(f"--arch {arch} is fixed: --keep_reslink and --no_reslink are for structures")
+    from gsnet.models import expected_input, load_model
+
+    built = {"num_classes": options.num_classes, "plainnet_struct": options.plainnet_struct, "use_se": options.use_se}
     if get_proxy(options.zero_shot_score).needs is Needs.VALUE:
-        raise InputError(f"{options.zero_shot_score} scores structure strings only: give --plainnet_struct")
-    from torchvision import models
-
-    names = models.list_models(module=models)
-    if options.arch not in names:
-        nearest = difflib.get_close_matches(options.arch, names, n=1)
-        hint = f"; did you mean {nearest[0]}?" if nearest else ""
-        raise InputError(f"--arch {options.arch} is neither {_MASTERNET} nor a classifier of torchvision{hint}")
-    return models.get_model(options.arch, weights=None, num_classes=options.num_classes)
+        # A mistyped name is told as such.
+        load_model(arch, **built)
+        raise InputError(f"{options.zero_shot_score} scores structure strings only, and {arch} has none")
+    expected = expected_input(arch)
+    return Candidate(
+        arch, partial(load_model, arch, **built), settings_of(options, Style(), expected.resolution, expected.classes)
+    )
 
 
-def score_network(name: str, network: Network | nn.Module, options: Namespace, settings: ScoringSettings) -> dict:
+def _value(network: Network, name: str, settings: ScoringSettings) -> Candidate:
+    return Candidate(name, lambda: network, settings)
+
+
+def settings_of(options: Namespace, style: Style, resolution: int, classes: int) -> ScoringSettings:
+    """How a network is scored; resolution and classes: its own, which the options replace."""
+    return ScoringSettings(
+        resolution=options.input_image_size or resolution,
+        batch_size=options.batch_size,
+        num_classes=options.num_classes or classes,
+        gamma=options.gamma,
+        device=device_name(options.gpu),
+        keep_links=options.keep_links,
+        style=style,
+    )
+
+
+def score_network(candidate: Candidate, options: Namespace) -> dict:
     """The result of one network, as --json prints it. Raises ProxyFailure."""
     seeds = range(options.seed, options.seed + options.repeat_times)
+    network, settings = candidate.make(), candidate.settings
     start = time.perf_counter()
     result = repeated_score(network, options.zero_shot_score, settings, seeds)
+    looks = get_proxy(options.zero_shot_score).needs is not Needs.VALUE
     return {
         "proxy": options.zero_shot_score,
         "score": result.mean,
         "std": result.std,
         "repeats": len(seeds),
         "seconds_per_score": (time.perf_counter() - start) / len(seeds),
-        "structure": name,
+        "resolution": settings.resolution,
+        "classes": settings.num_classes,
+        "images": "standard normal noise" if looks else None,
+        "structure": candidate.name,
     }
 
 
@@ -139,7 +163,9 @@ def as_text(result: dict) -> str:
     """The result for a person."""
     spread = f" +- {result['std']:.2g} over {result['repeats']} repeats" if result["repeats"] > 1 else ""
     head = f"{result['proxy']} {result['score']:.6g}{spread}, {result['seconds_per_score']:.3g} s a score"
-    return f"{head}: {result['structure']}"
+    noise = f", {result['images']}" if result["images"] else ""
+    seen = f"at {size_text(result['resolution'])}{noise}, {classes_text(result['classes'])}"
+    return f"{head} {seen}: {result['structure']}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -152,20 +178,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             "evolution_search.py, or one of those proxies to this script"
         )
     get_proxy(options.zero_shot_score)
-    settings = ScoringSettings(
-        resolution=options.input_image_size,
-        batch_size=options.batch_size,
-        num_classes=options.num_classes,
-        gamma=options.gamma,
-        device=device_name(options.gpu),
-        keep_links=options.keep_links,
-        style=Style(use_se=options.use_se),
-    )
     status = 0
-    for name, network in load_networks(options):
+    several = attempts(options)
+    for name, find in several:
         try:
-            result = score_network(name, network, options, settings)
-        except ProxyFailure as failure:
+            result = score_network(find(), options)
+        except (ProxyFailure, InputError) as failure:
+            if isinstance(failure, InputError) and len(several) == 1:
+                raise
             reason = " ".join(str(failure).split())
             sys.stderr.write(f"compute_score.py: {options.zero_shot_score} cannot score {name}: {reason}\n")
             status = FAILED

@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights_url", metavar="URL", help="base address of a mirror")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the new file")
     options = parser.parse_args(argv)
+    if options.weights:
+        parser.refuse_ignored(options, "beside --weights", ("weights_url",))
     log_to()
     file = convert(options.name, options.weights, options.output, options.weights_url)
     _LOG.info("%s, %s bytes", file, f"{file.stat().st_size:,}")

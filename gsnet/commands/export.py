@@ -9,15 +9,18 @@ on random images; the file is kept only where its outputs are the network's.
 
 from __future__ import annotations
 
+import json
 import logging
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gsnet.interface.running import log_to, run
 from gsnet.interface.options import InputError, OptionParser, positive_int
-from gsnet.models import expected_input
+from gsnet.models import expected_input, names_of
+from gsnet.models.expected import classes_text
 from gsnet.models.options import add_network_options, network_of
 
 _LOG = logging.getLogger(__name__)
@@ -40,16 +43,28 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     output.add_argument(
         "--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's"
     )
+    parser.add_argument("--json", action="store_true", help="one JSON object a network on standard output")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Export one network or detector; returns the exit status."""
+    """Export the networks that --arch names, or one detector; returns the exit status."""
     options = parse_options(argv)
-    log_to()
+    log_to(quiet=options.json)
+    for written in [export_detector(options)] if is_detector(options) else export_networks(options):
+        text = written.pop("text")
+        if options.json:
+            print(json.dumps(written))
+        else:
+            _LOG.info("%s", text)
+    return 0
+
+
+def is_detector(options: Namespace) -> bool:
+    """Whether a detector is to be exported: by what the checkpoint holds, where there is one. Raises InputError."""
     weights = Path(options.weights).expanduser() if options.weights else None
     if weights is None or not weights.is_file():
-        return export_network(options) if options.arch else export_detector(options)
+        return not options.arch
     from gsnet.detection.checkpoint import holds_detector
 
     detector = holds_detector(weights)
@@ -57,28 +72,57 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(f"{weights} holds a detector, which says itself what it is of: leave --arch out")
     if not detector and not options.arch:
         raise InputError(f"{weights} holds no detector: name the network that it belongs to with --arch")
-    return export_detector(options) if detector else export_network(options)
+    return detector
 
 
-def export_network(options: Namespace) -> int:
-    """Export the network of --arch. Raises InputError, ExportError."""
+def export_networks(options: Namespace) -> Iterator[dict[str, Any]]:
+    """Export each network of --arch into a file of its own; what was written. Raises InputError, ExportError."""
     _refuse(options, _OF_DETECTORS, "is of detectors, which have no --arch")
+    names = names_of(options.arch)
+    if len(names) > 1 and (options.output or options.weights):
+        raise InputError("--output and --weights belong to a single network: --arch must name one")
+    files = [file_of(options, name) for name in names]
+    if same := next((file for file in files if files.count(file) > 1), None):
+        raise InputError(f"Several networks would be written as {same}: export each with an --output of its own")
+    for name in names:
+        yield write(options, name)
+
+
+def file_of(options: Namespace, arch: str) -> Path:
+    """Where a network is written to."""
+    return options.output or Path(f"{Path(arch.partition(':')[0]).stem}{_SUFFIXES[options.format]}")
+
+
+def write(options: Namespace, arch: str) -> dict[str, Any]:
+    """Export one network; returns what was written, and for which images. Raises InputError."""
     from gsnet.models.exporting import export
+    from gsnet.models.module_costs import width_of
 
-    network = network_of(options, options.arch, options.num_classes)
-    resolution = options.input_image_size or expected_input(options.arch).resolution
-    stem = Path(options.arch.partition(":")[0]).stem
-    file = options.output or Path(f"{stem}{_SUFFIXES[options.format]}")
+    network = network_of(options, arch, options.num_classes)
+    expected = expected_input(arch)
+    resolution = options.input_image_size or expected.resolution
+    file = file_of(options, arch)
     difference = export(network, file, options.format, (resolution, resolution))
-    _LOG.info(
-        "%s, %s bytes, input 3 x %d x %d; outputs agree to %.1e",
-        *(file, f"{file.stat().st_size:,}", resolution, resolution, difference),
-    )
-    return 0
+    classes, size = width_of(network, resolution), file.stat().st_size
+    known = not expected.assumed
+    normalised = expected.normalisation() if known else "normalised as in its training, of which it holds no record"
+    shape = f"input 3 x {resolution} x {resolution}"
+    text = f"{file}, {size:,} bytes, {shape}; outputs agree to {difference:.1e}"
+    seen = {"resolution": resolution, "classes": classes}
+    seen |= {name: list(getattr(expected, name)) if known else None for name in ("mean", "std")}
+    return {
+        "arch": arch,
+        "file": str(file),
+        "format": options.format,
+        "bytes": size,
+        "max_difference": difference,
+        **seen,
+        "text": f"{text}; {normalised}; {classes_text(classes)}",
+    }
 
 
-def export_detector(options: Namespace) -> int:
-    """Export the detector whose checkpoint --weights names. Raises InputError, ExportError."""
+def export_detector(options: Namespace) -> dict[str, Any]:
+    """Export the detector whose checkpoint --weights names; returns what was written. Raises InputError, ExportError."""
     if options.weights is None:
         raise InputError("Name what to export: a network by --arch, or a detector's checkpoint by --weights")
     _refuse(options, _OF_NETWORKS, "is of the networks of --arch; a detector's checkpoint says itself what it is of")
@@ -90,14 +134,21 @@ def export_detector(options: Namespace) -> int:
     loaded = load_detector(Path(options.weights))
     width = options.input_image_size or loaded.preprocessing.width
     height = options.input_image_height or options.input_image_size or loaded.preprocessing.height
-    loaded = replace(loaded, preprocessing=replace(loaded.preprocessing, width=width, height=height))
+    prepared = replace(loaded.preprocessing, width=width, height=height)
     file = options.output or Path("detector.onnx")
-    difference = write_onnx(loaded, file, options.decode)
-    _LOG.info(
-        "%s, %s bytes, input 3 x %d x %d, %s; outputs agree to %.1e",
-        *(file, f"{file.stat().st_size:,}", height, width, LAYOUTS[options.decode], difference),
-    )
-    return 0
+    difference = write_onnx(replace(loaded, preprocessing=prepared), file, options.decode)
+    classes, size, layout = len(loaded.settings.classes), file.stat().st_size, LAYOUTS[options.decode]
+    mean, deviation = (" ".join(f"{v:g}" for v in values) for values in (prepared.mean, prepared.deviation))
+    written = {"file": str(file), "format": "onnx", "bytes": size, "max_difference": difference, "layout": layout}
+    seen = {"height": height, "width": width, "classes": classes}
+    return {
+        **written,
+        **seen,
+        "mean": list(prepared.mean),
+        "std": list(prepared.deviation),
+        "text": f"{file}, {size:,} bytes, input 3 x {height} x {width}, {layout}; outputs agree to {difference:.1e}; "
+        f"mean {mean}, deviation {deviation} of pixels from 0 to 255; {classes_text(classes)}",
+    }
 
 
 def _refuse(options: Namespace, names: Sequence[str], why: str) -> None:

@@ -96,7 +96,7 @@ def as_json(settings: DetectorSettings, counts: DetectorCounts, arch: str, size:
     return json.dumps(content)
 
 
-def as_table(counts: DetectorCounts) -> str:
+def as_table(settings: DetectorSettings, counts: DetectorCounts, size: int) -> str:
     """The counts as text."""
     line = "{:<14}{:>14}{:>14}{:>18}"
     rows = [line.format("part", "parameters", "without BN", "FLOPs")]
@@ -106,10 +106,11 @@ def as_table(counts: DetectorCounts) -> str:
     for name, part in named.items():
         rows.append(line.format(name, f"{part.parameters:,}", f"{part.without_norms:,}", f"{part.macs:,}"))
     rows.append(f"output {counts.output_shape}: image, priors, class logits and bins")
+    rows.append(f"at {size} x {size} pixels (however normalised), {len(settings.classes)} classes")
     return "\n".join(rows)
 
 
 def report(settings: DetectorSettings, arch: str, size: int, json_wanted: bool) -> str:
     """What analyze_model.py prints of a detector with an input of size x size pixels."""
     counts = counted(settings, size, size)
-    return as_json(settings, counts, arch, size) if json_wanted else as_table(counts)
+    return as_json(settings, counts, arch, size) if json_wanted else as_table(settings, counts, size)

@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from gsnet.interface.suggestions import option_meant
@@ -49,6 +49,21 @@ class OptionParser(argparse.ArgumentParser):
         if unknown:
             self.error(self._unknown(unknown[0]))
         return known
+
+    def refuse_ignored(self, options: argparse.Namespace, mode: str, ignored: Iterable[str]) -> None:
+        """What a way of using a script does not read may not be given with it. ignored: names as in `options`.
+
+        An option that asks for its default is let pass. Raises InputError.
+        """
+        names = set(ignored)
+        for action in self._actions:
+            if action.dest in names and getattr(options, action.dest) != action.default:
+                raise InputError(f"{action.option_strings[0]} does nothing {mode}: leave it out")
+
+    def refuse_all_but(self, options: argparse.Namespace, mode: str, read: Iterable[str]) -> None:
+        """The same, told by what is read. Raises InputError."""
+        every = {action.dest for action in self._actions if action.dest in options}
+        self.refuse_ignored(options, mode, every - set(read))
 
     def error(self, message: str) -> NoReturn:
         self.exit(

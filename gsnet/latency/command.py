@@ -70,7 +70,8 @@ def build_table(options: Namespace) -> dict:
             fitted = calibrate(table, setting)
             report |= {"coefficients": fitted.coefficients, "spread": fitted.spread, "networks": fitted.networks}
         report["layers"] = len(table.layers(setting.conditions.precision, setting.conditions.batch))
-    return report | {"conditions": str(setting.conditions)}
+    seen = {"resolution": setting.conditions.resolution, "classes": setting.num_classes}
+    return report | {"conditions": str(setting.conditions), **seen}
 
 
 def predict(options: Namespace, network: Network, num_classes: int, style: Style, resolution: int) -> dict:
@@ -117,7 +118,6 @@ def time_runner(options: Namespace, run: Runner, resolution: int) -> dict:
         "device": device_identity(options.device, options.threads),
         "backend": options.backend,
         "precision": precision_of(options.device, options.fp16),
-        "resolution": resolution,
         "rows": [],
     }
     for batch in batch_sizes(options):

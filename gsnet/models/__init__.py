@@ -1,7 +1,8 @@
 """Any network by name: `gsnet.models.load_model("resnet18", num_classes=10)`.
 
 --arch takes, in this order: a structure file (…/best_structure.txt), FILE.py:Class, a published name of `ZenNet`,
-myresnet18 to myresnet152, geffnet_NAME, a torchvision name, a timm name.
+myresnet18 to myresnet152, geffnet_NAME, a torchvision name, a timm name; where several networks make sense (`names_of`), also a
+list of them with commas between, or a pattern.
 
 Importing this room needs no torch; its functions do.
 """
@@ -16,12 +17,13 @@ from typing import TYPE_CHECKING
 import ZenNet
 from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput, centre_crop
+from gsnet.models.named import check_structure_options, is_several, names_of, structure_of
 from PlainNet import UNITS, Style
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ExpectedInput", "expected_input", "list_models", "load_model"]
+__all__ = ["ExpectedInput", "expected_input", "list_models", "load_model", "names_of", "structure_of"]
 
 _GEFFNET = "geffnet_"
 _STRUCTURE = "PlainNet"
@@ -51,8 +53,11 @@ def load_model(
     from gsnet.models import own
     from ZenNet.state import load_into, read_state
 
+    check_structure_options(arch, plainnet_struct, use_se=use_se, unit=unit)
+    if weights_url is not None and (arch not in ZenNet.list_models() or not pretrained or weights is not None):
+        raise InputError("--weights_url is a mirror of ZenNet's published weights: it goes with one of its names alone")
     if arch in ZenNet.list_models():
-        return own.published_network(arch, num_classes, pretrained, weights, weights_url, unit)
+        return own.published_network(arch, num_classes, pretrained, weights, weights_url, unit, use_se)
     style = replace(UNITS[unit], use_se=use_se or UNITS[unit].use_se)
     network = _build(arch, num_classes, pretrained and weights is None, plainnet_struct, style)
     if weights is not None:
@@ -75,7 +80,7 @@ def expected_input(arch: str) -> ExpectedInput:
         return libraries.torchvision_input(arch)
     if not _is_file(arch) and libraries.is_timm(arch):
         return libraries.timm_input(arch)
-    return centre_crop(224)
+    return replace(centre_crop(224), assumed=True)
 
 
 def list_models() -> list[str]:
@@ -109,13 +114,15 @@ def _build(
             return own.structure_file_network(arch, classes, style)
         if arch == _STRUCTURE:
             arch = "Masternet.py:MasterNet"
-        return own.class_network(arch, classes, plainnet_struct, style)
+        return own.class_network(arch, num_classes, plainnet_struct, style)
     if arch.startswith(_GEFFNET):
         return libraries.timm_network(libraries.geffnet_to_timm(arch.removeprefix(_GEFFNET)), num_classes, pretrained)
     if arch in libraries.torchvision_names():
         return libraries.torchvision_network(arch, num_classes, pretrained)
     if libraries.is_timm(arch):
         return libraries.timm_network(arch, num_classes, pretrained)
+    if is_several(arch):
+        raise InputError(f"--arch {arch} names several networks, and one is wanted here")
     raise InputError(f"There is no network {arch!r}: {_nearest(arch)}")
 
 

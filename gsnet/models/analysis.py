@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gsnet.models.expected import classes_text, size_text
 from PlainNet import PLAIN, BlockReport, Cost, Network, Style
 
 
@@ -13,13 +15,17 @@ class Analysis:
     """Costs of a network for one image: `str()` gives the table, `to_dict()` plain figures.
 
     blocks: a row each, the classifier last. total: their sum. layers: depth as budgets count it. output_shape: of the map that
-    is pooled, (channels, height, width).
+    is pooled, (channels, height, width), and where there is no structure of the last output. resolution, num_classes: what was
+    counted. network and layers are None for a module without a structure, which `arch` names.
     """
 
-    network: Network
+    network: Network | None
     blocks: tuple[BlockReport, ...]
     total: Cost
-    layers: int
+    layers: int | None
+    resolution: int
+    num_classes: int
+    arch: str | None = None
 
     @property
     def parameters(self) -> int:
@@ -44,13 +50,15 @@ class Analysis:
     @property
     def output_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of the map before pooling."""
-        return self.blocks[-2].output_shape
+        return self.blocks[-1 if self.network is None else -2].output_shape
 
     def to_dict(self) -> dict[str, Any]:
         """Plain figures, as `analyze_model.py --json` prints them."""
         blocks = [{"structure": r.structure, **_figures(r.cost), "output_shape": r.output_shape} for r in self.blocks]
-        head = {"structure": str(self.network), **_figures(self.total), "layers": self.layers}
-        return head | {"output_shape": self.output_shape, "blocks": blocks}
+        named = {"arch": self.arch} if self.network is None else {"structure": str(self.network)}
+        head = {**named, **_figures(self.total), "layers": self.layers}
+        seen = {"resolution": self.resolution, "classes": self.num_classes}
+        return head | {"output_shape": self.output_shape, **seen, "blocks": blocks}
 
     def __str__(self) -> str:
         width = max(len(row.structure) for row in self.blocks)
@@ -58,7 +66,9 @@ class Analysis:
         lines = [line.format("block", "parameters", "FLOPs", "MAC", "output (C, H, W)")]
         lines += [_table_row(line, row.structure, row.cost, row.output_shape) for row in self.blocks]
         lines.append(_table_row(line, "total", self.total, self.blocks[-1].output_shape))
-        lines.append(f"{self.layers} layers, largest feature map {self.peak_feature_map:,} elements")
+        layers = "" if self.layers is None else f"{self.layers} layers, "
+        sizes = f"at {size_text(self.resolution)} (however normalised), {classes_text(self.num_classes)}"
+        lines.append(f"{layers}largest feature map {self.peak_feature_map:,} elements; {sizes}")
         return "\n".join(lines)
 
 
@@ -67,7 +77,27 @@ def analyze_network(network: Network, resolution: int, num_classes: int, style: 
     classifier = network.classifier(num_classes)
     last = BlockReport(str(classifier), classifier.cost(1, style), (num_classes, 1, 1))
     rows = (*network.report(resolution, style), last)
-    return Analysis(network, rows, network.cost(resolution, num_classes, style), network.layers)
+    total = network.cost(resolution, num_classes, style)
+    return Analysis(network, rows, total, network.layers, resolution, num_classes)
+
+
+def summary(names: Sequence[str], rows: Sequence[Analysis | str]) -> str:
+    """A table of several networks, a row each: its costs, or why there are none."""
+    width = max(len(name) for name in names)
+    line = "{:<" + str(width) + "}  {:>12}  {:>15}  {:>13}  {:>6}  {:>10}  {:>7}"
+    lines = [line.format("network", "parameters", "FLOPs", "MAC", "layers", "pixels", "classes")]
+    for name, row in zip(names, rows, strict=True):
+        if isinstance(row, str):
+            lines.append(f"{name:<{width}}  error: {row}")
+            continue
+        counts = (
+            f"{row.parameters:,}",
+            f"{row.flops:,}",
+            f"{row.memory_access:,}",
+            "-" if row.layers is None else row.layers,
+        )
+        lines.append(line.format(name, *counts, f"{row.resolution} x {row.resolution}", row.num_classes))
+    return "\n".join([*lines, "counts do not depend on how images are normalised"])
 
 
 def _table_row(line: str, name: str, cost: Cost, shape: tuple[int, int, int]) -> str:

@@ -28,12 +28,14 @@ class Comparison:
 
 def compare_with_ptflops(network: Network, num_classes: int, resolution: int, style: Style) -> Comparison:
     """ptflops' count of the built module, and how much of it lies in layers and terms that budgets leave out."""
-    model = MasterNet(
-        num_classes=num_classes,
-        plainnet_struct=network,
-        style=style,
-    ).eval()
-    image = (3, resolution, resolution)
+    return compare_module_with_ptflops(
+        MasterNet(num_classes=num_classes, plainnet_struct=network, style=style), resolution
+    )
+
+
+def compare_module_with_ptflops(model: nn.Module, resolution: int) -> Comparison:
+    """The same of any module, which is put into evaluation mode."""
+    model, image = model.eval(), (3, resolution, resolution)
 
     def count(*ignored: type[nn.Module]) -> tuple[int, int]:
         return get_model_complexity_info(

@@ -12,11 +12,13 @@ from PlainNet import UNITS
 if TYPE_CHECKING:
     from torch import nn
 
+_ARCH = "networks by name, list (A,B) or pattern ('zennet_*'), FILE.py:Class, or a structure file (.txt)"
+
 
 def add_network_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add --arch and what belongs to it, as a group; `required`: --arch cannot be left out."""
     group = parser.add_argument_group("network")
-    group.add_argument("--arch", required=required, metavar="NAME", help="name, FILE.py:Class or structure file (.txt)")
+    group.add_argument("--arch", required=required, metavar="NAME", help=_ARCH)
     group.add_argument("--weights", metavar="FILE", help="checkpoint, instead of the published weights")
     group.add_argument("--weights_url", metavar="URL", help="base address of a mirror of ZenNet's weights")
     group.add_argument("--untrained", action="store_true", help="with random weights, for a dry run")
@@ -31,6 +33,8 @@ def network_of(options: argparse.Namespace, arch: str, num_classes: int | None) 
 
     Raises InputError, also where published weights have another number of classes: the classifier would be random.
     """
+    if options.untrained and options.weights is not None:
+        raise InputError("--untrained and --weights contradict each other: use one of them")
     takes_published_weights = not options.untrained and options.weights is None
     network = load_model(
         arch,

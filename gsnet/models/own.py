@@ -20,10 +20,17 @@ _ROOT = Path(__file__).parent.parent.parent
 
 
 def published_network(
-    name: str, num_classes: int | None, pretrained: bool, weights: str | None, weights_url: str | None, unit: str
+    name: str,
+    num_classes: int | None,
+    pretrained: bool,
+    weights: str | None,
+    weights_url: str | None,
+    unit: str,
+    use_se: bool,
 ) -> nn.Module:
     """A network of `ZenNet.list_models()`."""
-    return get_ZenNet(name, pretrained, num_classes=num_classes, weights=weights, weights_url=weights_url, unit=unit)
+    options = {"weights": weights, "weights_url": weights_url, "unit": unit, "use_se": use_se or None}
+    return get_ZenNet(name, pretrained, num_classes=num_classes, **options)  # type: ignore[arg-type]
 
 
 def published_input(name: str) -> ExpectedInput:
@@ -49,8 +56,10 @@ def structure_file_network(path: str, num_classes: int, style: Style) -> MasterN
     return structure_network(str(PlainNet.read_structure_file(file)), num_classes, style)
 
 
-def class_network(arch: str, num_classes: int, structure: str | None, style: Style) -> nn.Module:
+def class_network(arch: str, num_classes: int | None, structure: str | None, style: Style) -> nn.Module:
     """An object of the class in FILE.py:Class, whose file is run; it gets those of our options that it names.
+
+    num_classes None: the class's own default, 1000 where it has none.
 
     The file is looked for in the working folder, then in the project. Raises InputError.
     """
@@ -60,10 +69,17 @@ def class_network(arch: str, num_classes: int, structure: str | None, style: Sty
         raise InputError(f"There is no file {path}: --arch FILE.py:Class names a class in a Python file")
     constructor = MasterNet if file.resolve() == _ROOT / "Masternet.py" and name == "MasterNet" else _member(file, name)
     known = inspect.signature(constructor).parameters
+    if "plainnet_struct" not in known and structure is not None:
+        raise InputError(f"{arch} takes no plainnet_struct: leave --plainnet_struct out")
+    if style != Style() and not {"style", "use_se"} & known.keys():
+        raise InputError(f"{arch} takes neither style nor use_se: leave --use_se and --unit out")
     if "plainnet_struct" in known and structure is None:
         raise InputError(f"{arch} is built from a structure: give --plainnet_struct, or the file with it as --arch")
     options: dict[str, Any] = {"num_classes": num_classes, "plainnet_struct": structure}
     options |= {"use_se": style.use_se, "style": style}
+    if num_classes is None and "num_classes" in known:
+        default = known["num_classes"].default
+        options["num_classes"] = 1000 if default is inspect.Parameter.empty else default
     network = constructor(**{key: value for key, value in options.items() if key in known})
     if not isinstance(network, nn.Module):
         raise InputError(f"{arch} gives a {type(network).__name__}, not a torch.nn.Module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 from argparse import Namespace
@@ -14,8 +13,9 @@ from gsnet.interface.running import log_to
 from gsnet.data.loaders import WholeImages
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError, device_name
-from gsnet.models import ExpectedInput, expected_input, list_models
+from gsnet.models import ExpectedInput, expected_input, names_of
 from gsnet.models.expected import centre_crop, whole_image
+from gsnet.models.named import is_several
 from gsnet.models.options import network_of
 from gsnet.validation.images import test_images
 from gsnet.validation.measure import validate
@@ -65,13 +65,11 @@ def validate_all(options: Namespace) -> list[Row]:
 
 
 def _validate_all(options: Namespace, device: str) -> list[Row]:
-    if not set("*?[") & set(options.arch):
+    names = names_of(options.arch)
+    if not is_several(options.arch):
         return [Row(options.arch, _figures(options, options.arch, device))]
     if options.weights or options.confusion:
-        raise InputError("--weights and --confusion belong to a single network: --arch must not be a pattern")
-    names = fnmatch.filter(list_models(), options.arch)
-    if not names:
-        raise InputError(f"No network's name matches {options.arch!r}")
+        raise InputError("--weights and --confusion belong to a single network: --arch must name one")
     return [_row(options, name, device) for name in names]
 
 
@@ -88,13 +86,18 @@ def predict_all(options: Namespace) -> str:
     expected = _expected(options, options.arch, dataset)
     network = _network(options, options.arch, dataset, expected)
     device = device_name(options.gpu, options.device)
-    found = predict(network, options.predict, expected, device, options.data_dir, _known(options.arch, dataset))
+    found, classes = predict(
+        network, options.predict, expected, device, options.data_dir, _known(options.arch, dataset)
+    )
+    expected = replace(expected, classes=classes)
     if options.json:
-        return json.dumps({file: [asdict(guess) for guess in guesses] for file, guesses in found.items()})
-    return "\n".join(
+        files = {file: [asdict(guess) for guess in guesses] for file, guesses in found.items()}
+        return json.dumps(files | {"input": expected.to_dict()})
+    lines = [
         f"{file}: " + ", ".join(f"{guess.name} {guess.probability:.1%}" for guess in guesses)
         for file, guesses in found.items()
-    )
+    ]
+    return "\n".join([*lines, expected.described()])
 
 
 def _expected(options: Namespace, arch: str, dataset: str) -> ExpectedInput:
@@ -137,7 +140,8 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
         draw_confusion(options.confusion, result.confusion, names)
     figures = {"arch": arch, "dataset": dataset, "images": result.images, "top1": result.top1, "top5": result.top5}
     figures |= {"loss": result.loss, "images_per_second": result.images_per_second, "batch_size": result.batch_size}
-    figures |= {"resolution": expected.resolution, "crop": expected.crop, "device": device}
+    seen = replace(expected, classes=len(result.confusion))
+    figures |= seen.to_dict() | {"device": device, "input": seen.described()}
     figures["precision"] = "mixed" if options.apex else precision.value
     if options.per_class:
         figures["per_class"] = result.per_class()

@@ -57,19 +57,22 @@ def predict(
     device: str = "cpu",
     data_dir: str | Path | None = None,
     dataset: str = "imagenet",
-) -> dict[str, list[Guess]]:
-    """The five likeliest classes of each picture, by file name; classes are called as in `class_names`.
+) -> tuple[dict[str, list[Guess]], int]:
+    """The five likeliest classes of each picture, by file name, and how many classes the network has.
+
+    Classes are called as in `class_names`.
 
     Raises BrokenImageError where a file is no picture.
     """
     network = network.eval().to(device)
     prepare = transform(expected)
-    found = {}
+    found, classes = {}, 0
     for file in files:
         image = prepare(read_picture(file.expanduser()))[None].to(device)
         logits = network(prepared(image, expected.resolution, torch.float32, torch.preserve_format))[0].float()
-        names = class_names(len(logits), data_dir, dataset)
-        best = logits.softmax(0).topk(min(5, len(logits)))
+        classes = len(logits)
+        names = class_names(classes, data_dir, dataset)
+        best = logits.softmax(0).topk(min(5, classes))
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         found[str(file)] = [Guess(label, names[label], probability) for label, probability in pairs]
-    return found
+    return found, classes

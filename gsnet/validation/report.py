@@ -40,7 +40,7 @@ def text_of(rows: Sequence[Row], as_json: bool) -> str:
         found = [row.figures or {"arch": row.arch, "error": row.error} for row in rows]
         return json.dumps(found[0] if len(found) == 1 else {"networks": found})
     lines = [_line(rows[0])] if len(rows) == 1 else _table(rows)
-    return "\n".join([*lines, *(line for row in rows for line in _classes(row, len(rows) > 1))])
+    return "\n".join([*lines, *_inputs(rows), *(line for row in rows for line in _classes(row, len(rows) > 1))])
 
 
 def status_of(rows: Sequence[Row]) -> int:
@@ -66,6 +66,15 @@ def _table(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         lines.append(row.arch.ljust(width) + (_cells(row.figures) if row.figures else f"  error: {row.error}"))
     return lines
+
+
+def _inputs(rows: Sequence[Row]) -> list[str]:
+    """How images came to the networks: one line for all that saw them alike."""
+    inputs: dict[str, list[str]] = {}
+    for row in rows:
+        if row.figures:
+            inputs.setdefault(row.figures["input"], []).append(row.arch)
+    return list(inputs) if len(rows) == 1 else [f"{', '.join(names)}: {text}" for text, names in inputs.items()]
 
 
 def _cells(f: dict[str, Any]) -> str:

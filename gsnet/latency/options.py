@@ -1,0 +1,71 @@
+"""The options of benchmark_network_latency.py, and which of them its four ways of working read."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from gsnet.interface.options import OptionParser, positive_float, positive_int
+
+
+def add_timing_options(parser: OptionParser) -> None:
+    """How a network is timed."""
+    timing = parser.add_argument_group("timing")
+    timing.add_argument("--batch_size", type=positive_int, default=1, metavar="N", help="images at once")
+    timing.add_argument("--batch_size_list", metavar="N,N", help="several batch sizes, instead")
+    timing.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side (default: the network's)")
+    timing.add_argument("--fp16", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a processor")
+    timing.add_argument("--channels_last", action="store_true", help="maps with channels innermost")
+    timing.add_argument("--gpu", type=int, metavar="N", help="this GPU (default: the processor)")
+    timing.add_argument("--threads", type=positive_int, default=1, metavar="N", help="of the processor")
+    timing.add_argument("--backend", choices=("torch", "torch.compile", "onnxruntime"), default="torch",
+                        help="what runs the network; onnxruntime's outputs are compared with torch's first")  # fmt: skip
+    timing.add_argument("--repeat_times", type=positive_int, default=200, metavar="N", help="at most")
+    timing.add_argument("--precision", type=positive_float, default=0.02, metavar="X",
+                        help="stop when half the median's 95 %% interval is below this part of it")  # fmt: skip
+    timing.add_argument("--export_onnx", type=Path, metavar="FILE", help="write the network for another device, too")
+
+
+def add_table_options(parser: OptionParser) -> None:
+    """Latency tables: building, importing, predicting."""
+    tables = parser.add_argument_group("latency tables")
+    tables.add_argument(
+        "--latency_table", type=Path, metavar="FILE", help="table (default: this device's, in the cache)"
+    )
+    tables.add_argument("--build_table", action="store_true", help="measure the layers that a search can visit")
+    tables.add_argument("--calibrate", action="store_true", help="time whole networks and fit the table's sums to them")
+    tables.add_argument("--search_space", metavar="FILE", help="of that search; --plainnet_struct is where it starts")
+    tables.add_argument("--networks", type=positive_int, default=100, metavar="N", help="whose layers are measured")
+    tables.add_argument("--calibration_networks", type=positive_int, default=40, metavar="N", help="timed whole")
+    tables.add_argument("--max_layers", type=positive_int, default=25, metavar="N", help="of those networks, at most")
+    tables.add_argument("--budget_flops", type=positive_float, default=6e8, metavar="N", help="of those, at most")
+    tables.add_argument("--import_tinynas", type=Path, metavar="FILE", help="TinyNAS library to take into the table")
+    tables.add_argument("--device_name", metavar="NAME", help="device of that library (default: the file's name)")
+    tables.add_argument("--table_precision", choices=("fp32", "fp16", "int8"), help="of it (default: by its name)")
+    tables.add_argument("--predict", action="store_true", help="predict --arch from the table, without running it")
+    tables.add_argument("--measure_missing", action="store_true", help="measure layers that the table lacks, once")
+    tables.add_argument("--seed", type=int, default=0, metavar="N", help="of the networks that are measured")
+
+
+def mode_of(options: Namespace) -> tuple[str, Sequence[str]]:
+    """Which of the four ways to use the script is meant, in words, and the options that it reads."""
+    network = ("arch", "plainnet_struct", "use_se", "unit", "num_classes", "input_image_size")
+    conditions = ("batch_size", "batch_size_list", "fp16", "json")
+    machine = ("gpu", "threads")
+    if options.import_tinynas:
+        return "with --import_tinynas", ("import_tinynas", "latency_table", "device_name", "table_precision", "json")
+    if options.build_table or options.calibrate:
+        mode = "with " + " and ".join(f"--{name}" for name in ("build_table", "calibrate") if getattr(options, name))
+        space = ("search_space", "plainnet_struct", "max_layers", "budget_flops", "seed", "latency_table")
+        count = (*["networks"] * options.build_table, *["calibration_networks"] * options.calibrate)
+        shape = ("use_se", "num_classes", "input_image_size")
+        return mode, ("build_table", "calibrate", *count, *space, *shape, *conditions, *machine)
+    if options.predict or options.measure_missing:
+        # A table that is named says its device itself; to measure, or to find this device's table, it must be known.
+        device = () if options.latency_table and not options.measure_missing else machine
+        return "with --predict", ("predict", "measure_missing", "latency_table", *network, *conditions, *device)
+    # Published weights take no part in how long a network takes.
+    weights = ("weights", "untrained")
+    timing = ("channels_last", "backend", "repeat_times", "precision", "export_onnx")
+    return "where a network is timed", (*network, *weights, *conditions, *machine, *timing)

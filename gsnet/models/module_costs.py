@@ -1,0 +1,110 @@
+"""What a module costs that has no structure string: a class of the user's, a network of torchvision or timm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+from torch.utils.flop_counter import FlopCounterMode
+
+from gsnet.interface.options import InputError
+from gsnet.models.analysis import Analysis
+from PlainNet import BlockReport, Cost
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList)
+_Handle = torch.utils.hooks.RemovableHandle
+
+
+class _Meter:
+    """Running sums while a module works: multiply-accumulates of all matrix products, memory accesses, the largest map."""
+
+    def __init__(self) -> None:
+        self.counter = FlopCounterMode(display=False)
+        self.memory_access = self.peak = 0
+
+    def sums(self) -> tuple[int, int]:
+        """Multiply-accumulates and memory accesses so far."""
+        # torch's counter takes a multiplication and an addition as two.
+        return self.counter.get_total_flops() // 2, self.memory_access
+
+    def layer_done(self, layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        """A forward hook: what a convolution or linear layer has read and written."""
+        weight = cast(Tensor, layer.weight)
+        self.memory_access += inputs[0].numel() + output.numel() + weight.numel()
+        self.peak = max(self.peak, output.numel())
+
+
+def analyze_module(module: nn.Module, arch: str, resolution: int) -> Analysis:
+    """Costs of a module for one image of resolution x resolution pixels, a row for each of its parts.
+
+    FLOPs are multiply-accumulates of convolutions, linear layers and other matrix products (attention's), as torch counts them.
+    Memory access is that of convolutions and linear layers. The module is put into evaluation mode. Raises InputError where it
+    cannot run on such an image.
+    """
+    meter, rows = _Meter(), dict[str, BlockReport]()
+    handles = [
+        m.register_forward_hook(meter.layer_done) for m in module.modules() if isinstance(m, _ConvNd | nn.Linear)
+    ]
+    for name, part in _parts(module):
+        handles += _watched(f"{name} {type(part).__name__}", part, meter, rows)
+    try:
+        with torch.inference_mode(), meter.counter:
+            output = module.eval()(torch.zeros(1, 3, resolution, resolution))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"{arch} cannot run on an image of {resolution} x {resolution} pixels ({reason})") from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    parameters = sum(p.numel() for p in module.parameters())
+    total = Cost(parameters, *meter.sums(), meter.peak)
+    rest = _rest(total, list(rows.values()), _shape(output))
+    return Analysis(None, (*rows.values(), *rest), total, None, resolution, _shape(output)[-1], arch)
+
+
+def width_of(network: nn.Module, resolution: int) -> int:
+    """How many logits a network on the CPU gives; it is put into evaluation mode."""
+    with torch.inference_mode():
+        return int(network.eval()(torch.zeros(1, 3, resolution, resolution)).shape[-1])
+
+
+def _parts(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """The module's children, containers opened."""
+    for name, child in module.named_children():
+        if isinstance(child, _CONTAINERS) and len(child):
+            yield from _parts(child, f"{prefix}{name}.")
+        else:
+            yield prefix + name, child
+
+
+def _watched(name: str, part: nn.Module, meter: _Meter, rows: dict[str, BlockReport]) -> list[_Handle]:
+    before: list[tuple[int, int]] = []
+    parameters = sum(p.numel() for p in part.parameters())
+
+    def begin(*_: object) -> None:
+        before.append(meter.sums())
+
+    def end(_: nn.Module, inputs: object, output: object) -> None:
+        flops, memory = (now - then for now, then in zip(meter.sums(), before.pop(), strict=True))
+        known = rows[name].cost if name in rows else Cost(parameters)
+        cost = Cost(parameters, known.flops + flops, known.memory_access + memory)
+        rows[name] = BlockReport(name, cost, _shape(output))
+
+    return [part.register_forward_pre_hook(begin), part.register_forward_hook(cast(Callable, end))]
+
+
+def _rest(total: Cost, rows: list[BlockReport], shape: tuple[int, int, int]) -> list[BlockReport]:
+    """What lies in no part: parameters of the module itself, products between parts."""
+    fields = ("parameters", "flops", "memory_access")
+    left = [getattr(total, name) - sum(getattr(row.cost, name) for row in rows) for name in fields]
+    return [BlockReport("outside its parts", Cost(*left), shape)] if any(value > 0 for value in left) else []
+
+
+def _shape(output: object) -> tuple[int, int, int]:
+    """The shape of an output without the batch; of several, the first's."""
+    while isinstance(output, list | tuple) and output:
+        output = output[0]
+    return cast("tuple[int, int, int]", tuple(output.shape[1:]) if isinstance(output, Tensor) else ())

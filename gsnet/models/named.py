@@ -1,0 +1,111 @@
+"""What --arch stands for, for every script: how many networks it names, and the structure of one that has a structure.
+
+No torch is needed for a network of this project.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import replace
+from pathlib import Path
+
+import PlainNet
+import ZenNet
+from gsnet.interface.options import InputError
+from PlainNet import DEPLOYED, UNITS, Network, StructureError, Style
+
+# What a structure string is built as.
+BUILT_AS = ("Masternet.py:MasterNet", "PlainNet")
+
+
+def names_of(arch: str) -> list[str]:
+    """Every network that --arch names: one, several between commas, or all whose names match a pattern.
+
+    A pattern that ends in .txt is looked for among files, any other among `gsnet.models.list_models()`. Raises InputError.
+    """
+    if Path(arch).expanduser().exists():
+        return [arch]
+    names = [name for part in arch.split(",") if part.strip() for name in _matching(part.strip())]
+    if not names:
+        raise InputError("--arch names no network")
+    return list(dict.fromkeys(names))
+
+
+def is_several(arch: str) -> bool:
+    """Whether --arch is written as several networks: a pattern, or names between commas."""
+    return bool(set("*?[,") & set(arch)) and not Path(arch).expanduser().exists()
+
+
+def _matching(pattern: str) -> list[str]:
+    from gsnet.models import list_models
+
+    if not set("*?[") & set(pattern):
+        return [pattern]
+    if pattern.endswith(".txt"):
+        path = Path(pattern).expanduser()
+        found = sorted(str(file) for file in Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    else:
+        found = fnmatch.filter(list_models(), pattern)
+    if not found:
+        raise InputError(f"No network's name matches {pattern!r}")
+    return found
+
+
+def structure_of(
+    arch: str, plainnet_struct: str | None = None, *, use_se: bool = False, unit: str = "searched"
+) -> tuple[Network, Style] | None:
+    """The structure of a published network, of a structure file, or of --plainnet_struct, and the style that it is built in.
+
+    None for a network that has no structure: the user's own class, torchvision's and timm's. Raises InputError, StructureError.
+    """
+    check_structure_options(arch, plainnet_struct, use_se=use_se, unit=unit)
+    style = replace(UNITS[unit], use_se=use_se or UNITS[unit].use_se)
+    if arch in ZenNet.list_models():
+        entry = ZenNet.published(arch)
+        published = Style(use_se=use_se or entry.se, se_activation="relu")
+        return PlainNet.parse(entry.structure), DEPLOYED if unit == "deployed" else published
+    if arch in BUILT_AS:
+        if plainnet_struct is None:
+            raise InputError(
+                f"Give one of --plainnet_struct and --plainnet_struct_txt, or a structure file as --arch: {arch} "
+                "is built from a structure"
+            )
+        return PlainNet.parse(plainnet_struct), style
+    if arch.endswith(".txt"):
+        file = Path(arch).expanduser()
+        if not file.is_file():
+            raise InputError(f"There is no file {file}: --arch takes a structure file, or the name of a network")
+        return PlainNet.read_structure_file(file), style
+    return None
+
+
+def check_structure_options(arch: str, plainnet_struct: str | None, *, use_se: bool, unit: str) -> None:
+    """Refuse what would be ignored: a structure for a network that has its own, or its options for one without a structure.
+
+    Raises InputError.
+    """
+    own_class = ".py:" in arch
+    if plainnet_struct is not None and arch not in BUILT_AS and not own_class:
+        raise InputError(f"--arch {arch} has a structure of its own: leave --plainnet_struct out")
+    if own_class or arch.endswith(".txt") or arch in BUILT_AS or arch in ZenNet.list_models():
+        return
+    if use_se or unit != "searched":
+        option = "--use_se" if use_se else f"--unit {unit}"
+        raise InputError(f"--arch {arch} is fixed: {option} is for structures")
+
+
+def read_structures(path: Path) -> list[Network]:
+    """One network for every line of a file that is neither blank nor a comment. Raises InputError."""
+    structures = []
+    lines = PlainNet.read_structure_text(path, largest=1 << 30).splitlines()
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        try:
+            structures.append(PlainNet.parse(text))
+        except StructureError as error:
+            raise InputError(f"{path}, line {number}: {error}") from error
+    if not structures:
+        raise InputError(f"{path} holds no structure string")
+    return structures

@@ -1,0 +1,157 @@
+"""Networks by name, list, pattern and file in the scripts that take --arch, and what each says that it worked with."""
+
+import json
+
+import pytest
+from torch import nn
+from torchvision.models import MobileNet_V2_Weights, ResNet18_Weights
+
+from gsnet.commands import analyze_model, benchmark_network_latency, compute_score, export
+from gsnet.interface.options import InputError
+from gsnet.models import load_model, names_of
+from gsnet.models.analysis import analyze_network
+from gsnet.models.module_costs import analyze_module
+from Masternet import MasterNet
+from PlainNet import parse
+
+STRUCTURE = (
+    "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperGhostShuffleK3(16,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)"
+)
+SMALL = "zennet_cifar10_model_size05M_res32"
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A class of the user's: a convolution of 3 to 4 channels at every second pixel, pooled, with a linear layer."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch import nn\n"
+        "class Mine(nn.Sequential):\n"
+        "    def __init__(self, num_classes=5):\n"
+        "        super().__init__(nn.Conv2d(3, 4, 3, 2, 1, bias=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(),\n"
+        "                         nn.Linear(4, num_classes))\n"
+    )
+    return f"{file}:Mine"
+
+
+def said(capsys, command, *arguments):
+    assert command.main([str(argument) for argument in arguments]) == 0
+    return capsys.readouterr()
+
+
+def test_lists_and_patterns(tmp_path, monkeypatch):
+    assert names_of("resnet18, mine.py:Mine") == ["resnet18", "mine.py:Mine"]
+    assert names_of("zennet_cifar10_*,resnet18,zennet_cifar10_*05M*") == [
+        "zennet_cifar10_model_size05M_res32",
+        "zennet_cifar10_model_size1M_res32",
+        "zennet_cifar10_model_size2M_res32",
+        "resnet18",
+    ]
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "best_structure.txt").write_text(STRUCTURE)
+    monkeypatch.chdir(tmp_path)
+    assert names_of("*/best_structure.txt") == ["a/best_structure.txt", "b/best_structure.txt"]
+    with pytest.raises(InputError, match="No network's name matches 'nothing"):
+        names_of("nothing*")
+    with pytest.raises(InputError, match="names several networks"):
+        load_model("resnet18,resnet34")
+
+
+# Parameters and multiply-accumulates that torchvision publishes with its weights.
+@pytest.mark.parametrize(("arch", "weights"), [("resnet18", ResNet18_Weights), ("mobilenet_v2", MobileNet_V2_Weights)])
+def test_costs_of_torchvisions_networks_are_the_published_ones(capsys, arch, weights):
+    found = json.loads(said(capsys, analyze_model, "--arch", arch, "--json").out)
+    assert found["params"] == weights.DEFAULT.meta["num_params"]
+    assert found["flops"] / 1e9 == pytest.approx(weights.DEFAULT.meta["_ops"], abs=6e-4)
+    assert (found["resolution"], found["classes"], found["arch"]) == (224, 1000, arch)
+    for name in ("params", "flops", "mac"):
+        assert sum(block[name] for block in found["blocks"]) == found[name]
+
+
+def test_a_module_costs_what_its_structure_says():
+    value = analyze_network(parse(STRUCTURE), 32, 10)
+    module = analyze_module(MasterNet(num_classes=10, plainnet_struct=STRUCTURE), "net", 32)
+    assert module.total == value.total
+
+
+def test_a_users_own_class_is_analysed(capsys, mine):
+    found = json.loads(said(capsys, analyze_model, "--arch", mine, "--input_image_size", 8, "--json").out)
+    # 4 x 4 outputs of 27 weights in 4 channels, and 4 x 5 weights; read, written and weights of both layers.
+    assert (found["params"], found["flops"]) == (108 + 25, 16 * 108 + 20)
+    assert found["mac"] == (3 * 64 + 4 * 16 + 108) + (4 + 5 + 20)
+    assert (found["resolution"], found["classes"]) == (8, 5)
+    text = said(capsys, analyze_model, "--arch", mine, "--input_image_size", 8).out
+    assert "at 8 x 8 pixels (however normalised), 5 classes" in text and "the rest agrees exactly" in text
+
+
+def test_several_networks_are_a_row_each(capsys, mine):
+    arch = f"{SMALL},{mine},nothing"
+    out = said(capsys, analyze_model, "--arch", arch).out
+    assert "32 x 32       10" in out and "error: There is no network 'nothing'" in out
+    rows = json.loads(said(capsys, analyze_model, "--arch", arch, "--json").out)["networks"]
+    assert [row["arch"] for row in rows] == [SMALL, mine, "nothing"]
+    assert analyze_model.main(["--arch", "nothing,other"]) == 2
+
+
+def test_scores_of_networks_by_name(capsys, mine):
+    common = ("--zero_shot_score", "GradNorm", "--input_image_size", 16, "--batch_size", 4, "--json")
+    lines = said(capsys, compute_score, "--arch", f"{SMALL},{mine}", *common).out.splitlines()
+    assert [json.loads(line)["structure"] for line in lines] == [SMALL, mine]
+    text = said(capsys, compute_score, "--arch", SMALL, "--zero_shot_score", "Params").out
+    assert "at 32 x 32 pixels, 10 classes" in text
+    assert compute_score.main(["--arch", f"nothing,{SMALL}", "--zero_shot_score", "Params"]) == 1
+    assert "cannot score nothing: There is no network" in capsys.readouterr().err
+
+
+def test_latencies_of_networks_by_name(capsys, mine):
+    common = ("--repeat_times", 2, "--input_image_size", 16, "--json")
+    found = json.loads(said(capsys, benchmark_network_latency, "--arch", f"{mine},nothing", *common).out)["networks"]
+    assert (found[0]["resolution"], found[0]["classes"], found[0]["images"]) == (16, 5, "standard normal noise")
+    assert "There is no network" in found[1]["error"]
+
+
+def test_export_says_what_images_it_expects(capsys, mine, tmp_path):
+    common = (
+        "--untrained",
+        "--input_image_size",
+        16,
+        "--format",
+        "safetensors",
+        "--output",
+        tmp_path / "net",
+        "--json",
+    )
+    found = json.loads(said(capsys, export, "--arch", mine, *common).out)
+    assert (found["resolution"], found["classes"], found["mean"]) == (16, 5, None)
+    found = json.loads(said(capsys, export, "--arch", "resnet18", *common, "--num_classes", 3).out)
+    assert (found["classes"], found["mean"], found["std"]) == (3, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--build_table", "--backend", "onnxruntime"), "--backend does nothing with --build_table: leave it out"),
+        (("--build_table", "--calibration_networks", "3"), "--calibration_networks does nothing with --build_table"),
+        (("--calibrate", "--export_onnx", "f"), "--export_onnx does nothing with --calibrate"),
+        (("--import_tinynas", "f", "--fp16"), "--fp16 does nothing with --import_tinynas"),
+        (("--predict", "--arch", SMALL, "--weights", "f"), "--weights does nothing with --predict"),
+        (("--arch", SMALL, "--search_space", "f"), "--search_space does nothing where a network is timed"),
+        (("--arch", SMALL, "--batch_size", "2", "--batch_size_list", "1,2"), "--batch_size does nothing beside"),
+    ],
+)
+def test_options_that_a_way_of_working_ignores_are_refused(options, words):
+    with pytest.raises(InputError, match=words):
+        benchmark_network_latency.main(list(options))
+
+
+def test_structures_for_what_has_none_are_refused(mine):
+    with pytest.raises(InputError, match="has a structure of its own"):
+        load_model("resnet18", plainnet_struct=STRUCTURE)
+    with pytest.raises(InputError, match="takes no plainnet_struct"):
+        load_model(mine, plainnet_struct=STRUCTURE)
+    with pytest.raises(InputError, match="--use_se is for structures"):
+        load_model("resnet18", use_se=True)
+    with pytest.raises(InputError, match="leave --use_se and --unit out"):
+        load_model(mine, use_se=True)
+    assert isinstance(load_model(mine, num_classes=2), nn.Module)
