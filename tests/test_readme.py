@@ -75,17 +75,18 @@ def test_command_of_the_readme(command, folder, warm_python):
     assert result.returncode == 0, f"{less}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
 
 
-def test_python_of_the_readme(folder):
-    block = next(b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if b.startswith("import PlainNet"))
-    subprocess.run([sys.executable, "-c", block], cwd=folder, check=True, capture_output=True)
+def python_block(beginning):
+    return next(b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if b.startswith(beginning))
+
+
+@pytest.mark.parametrize("beginning", ["import PlainNet", "import gsnet"])
+def test_python_of_the_readme(beginning, folder):
+    subprocess.run([sys.executable, "-c", python_block(beginning)], cwd=folder, check=True, capture_output=True)
 
 
 def test_the_space_of_the_readme_is_searched_to_its_end(tmp_path, warm_python):
     """It is small: all that doubling and halving widths gives within the budget is soon known, and nothing of it fails."""
-    space = next(
-        b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if b.startswith("def gen_search_space")
-    )
-    (tmp_path / "my_space.py").write_text(space)
+    (tmp_path / "my_space.py").write_text(python_block("def gen_search_space"))
     start = "SuperConvK3BNRELU(3,16,1,1)SuperResK3K3(16,32,2,16,1)SuperConvK1BNRELU(32,64,1,1)"
     command = [warm_python, ROOT / "evolution_search.py", "--zero_shot_score", "Params", "--origin", "--fix_initialize"]
     command += [
@@ -118,13 +119,11 @@ def test_the_block_the_space_and_the_proxy_of_the_readme(tmp_path):
     for script in ("compute_score.py", "evolution_search.py"):
         (copy / script).unlink()
         shutil.copy(ROOT / script, copy / script)
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    block, registration, space, proxy = blocks[1:]
-    (copy / "PlainNet/ABC_Block.py").write_text(block)
+    (copy / "PlainNet/ABC_Block.py").write_text(python_block('"""The inverted residual'))
     with (copy / "PlainNet/__init__.py").open("a") as package:
-        package.write("\n" + registration)
-    (copy / "space.py").write_text(space)
-    (copy / "ZeroShotProxy/compute_width_score.py").write_text(proxy)
+        package.write("\n" + python_block("from PlainNet import ABC_Block"))
+    (copy / "space.py").write_text(python_block("def gen_search_space"))
+    (copy / "ZeroShotProxy/compute_width_score.py").write_text(python_block('"""Width: how wide'))
     registry = copy / "ZeroShotProxy/registry.py"
     line = re.search(r'`("Width": .*,)`', README)[1]
     registry.write_text(registry.read_text().replace('    "Random": ', f'    {line}\n    "Random": '))
