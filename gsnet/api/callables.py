@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,11 +12,11 @@ from typing import Any
 from gsnet.evolution.functions import Figure
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.settings import OBJECTIVES
-from gsnet.interface.options import InputError
+from gsnet.interface.options import InputError, count, positive_int, seconds
 from ZeroShotProxy import PROXY_FILES, Needs, Proxy, get_proxy, users_proxies
 
 ProxyLike = str | Proxy | Callable[..., float]
-Budget = float | tuple[Figure, float]
+Budget = float | str | tuple[Figure, float]
 # Budget -> the setting that holds its limit.
 BUDGETS = {
     "params": "budget_model_size",
@@ -81,12 +82,21 @@ def split_budgets(budgets: Mapping[str, Budget]) -> tuple[dict[str, float], dict
                 raise InputError(f"The budget {name} is {budget!r}: a budget of one's own is (function, limit)")
             figures[_own(name)], limits[name] = budget
         elif name in BUDGETS:
-            known[BUDGETS[name]] = budget
+            known[BUDGETS[name]] = _limit(name, budget) if isinstance(budget, str) else budget
         else:
             near = difflib.get_close_matches(name, BUDGETS, n=1)
             hint = f"; did you mean {near[0]}?" if near else f" among {', '.join(BUDGETS)}"
             raise InputError(f"There is no budget {name!r}{hint}. One of your own is {name}=(function, limit)")
     return known, figures, limits
+
+
+def _limit(name: str, text: str) -> float:
+    """What a limit such as "1M" or "250us" says. Raises InputError."""
+    kind = {"layers": positive_int, "latency": seconds}.get(name, count)
+    try:
+        return kind(text)
+    except argparse.ArgumentTypeError as error:
+        raise InputError(f"The budget {name}: {error}") from None
 
 
 def split_objectives(

@@ -68,8 +68,8 @@ class SearchOptions(TypedDict, total=False):
     blocks: files or modules of blocks, in place of a space or for random networks within one.
     proxy: name of a proxy, or a function of a network, or of an `nn.Module` if its argument is annotated so.
     ensemble: with proxy="Ensemble", the proxies whose log ranks add up.
-    budgets: upper limits of "params", "flops", "mac", "layers" and "latency" (seconds an image), and under any other name
-        (function of a network, limit).
+    budgets: upper limits of "params", "flops", "mac", "layers" and "latency" (seconds an image), as numbers or as texts with
+        units ("1M", "0.4G", "250us"), and under any other name (function of a network, limit).
     objectives: survive by these rather than by the score alone: "score" and costs by name, and functions of a network, of
         which less is better, as they are or {name: function}.
     iterations, population_size: proposals, survivors. round_size: candidates drawn from one population.

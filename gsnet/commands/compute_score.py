@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from gsnet.interface.running import FAILED, run
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
-from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int
+from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int, seed
 from gsnet.models.expected import classes_text, size_text
 from gsnet.models.named import BUILT_AS, names_of, read_structures, structure_of
 from PlainNet import Network, Style
@@ -48,7 +48,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     proxy = parser.add_argument_group("proxy")
     proxy.add_argument("--zero_shot_score", default="Zen", metavar="NAME", help=f"one of {', '.join(list_proxies())}")
     proxy.add_argument("--repeat_times", type=positive_int, default=1, metavar="N", help="independent repeats")
-    proxy.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the first repeat")
+    proxy.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the first repeat")
     proxy.add_argument("--batch_size", type=positive_int, default=16, metavar="N", help="images in a batch")
     proxy.add_argument(
         "--input_image_size", type=positive_int, metavar="PIXELS", help="side (default: the network's own, else 224)"

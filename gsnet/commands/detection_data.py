@@ -22,7 +22,7 @@ from gsnet.detection.image_check import checked
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
 from gsnet.detection.visdrone_format import sanity
 from gsnet.interface.files import write_text
-from gsnet.interface.options import OptionParser, add_skip_broken, positive_int
+from gsnet.interface.options import OptionParser, add_skip_broken, not_negative, positive_int
 
 _NAME = "gsnet detection-data"
 
@@ -93,7 +93,7 @@ def parser(task: str) -> OptionParser:
         help_text = "least and largest number of objects (default: 4 16)"
         parser.add_argument("--objects", type=positive_int, nargs=2, default=[4, 16], metavar="N", help=help_text)
         parser.add_argument("--classes", type=positive_int, default=10, metavar="N", help="the first N classes")
-        parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides everything")
+        parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="decides everything")
         return parser
     parser.add_argument("--data_dir", type=Path, required=True, metavar="PATH", help="a data set")
     parser.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")

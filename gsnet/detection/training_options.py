@@ -40,10 +40,11 @@ def parser(description: str) -> OptionParser:
 
 def strides(text: str) -> tuple[int, ...]:
     """Strides separated by commas."""
-    values = tuple(int(part) for part in text.split(",") if part.isdecimal())
-    if not values or not set(values) <= set(TAP_STRIDES):
+    known = {str(stride): stride for stride in TAP_STRIDES}
+    parts = text.split(",")
+    if not set(parts) <= known.keys():
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of strides such as 8,16,32")
-    return values
+    return tuple(known[part] for part in parts)
 
 
 def add_network_options(group: argparse._ArgumentGroup) -> None:

@@ -12,7 +12,7 @@ from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.data_yaml import SPLITS
 from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
-from gsnet.interface.options import InputError, OptionParser, add_skip_broken, names, positive_int, single
+from gsnet.interface.options import InputError, OptionParser, add_skip_broken, names, not_negative, positive_int, single
 
 
 def parser(description: str) -> OptionParser:
@@ -42,7 +42,7 @@ def parser(description: str) -> OptionParser:
     data.add_argument("--split", choices=SPLITS, help="which of several splits (default: val, or the only one)")
     data.add_argument("--classes", type=names, metavar="NAME,…", help="score these classes alone (default: all)")
     add_skip_broken(data)
-    data.add_argument("--workers", type=int, default=2, metavar="N", help="processes that read images")
+    data.add_argument("--workers", type=not_negative, default=2, metavar="N", help="processes that read images")
     data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
     data.add_argument("--predict", type=Path, nargs="+", metavar="PATH", help="images, folders or videos instead")
     data.add_argument(
@@ -55,7 +55,7 @@ def parser(description: str) -> OptionParser:
     output.add_argument("--regions", choices=REGIONS, default="discard", help=regions)
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
     output.add_argument("--save_dir", type=Path, metavar="FOLDER", help="result files and pictures go here")
-    output.add_argument("--draw", type=int, default=0, metavar="N", help="draw the detections of N images")
+    output.add_argument("--draw", type=not_negative, default=0, metavar="N", help="draw the detections of N images")
     output.add_argument("--draw_threshold", type=single, default=0.3, metavar="P", help="least score of what is drawn")
     return parser
 

@@ -20,7 +20,16 @@ from gsnet.evolution.settings import (
     OBJECTIVES,
     SearchSettings,
 )
-from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int
+from gsnet.interface.options import (
+    InputError,
+    OptionParser,
+    count,
+    device_name,
+    positive_float,
+    positive_int,
+    seconds,
+    seed,
+)
 from gsnet.latency.device import default_table, device_identity, precision_of
 from gsnet.latency.table import LatencyTable, is_calibrated
 from SearchSpace import list_spaces, space_file
@@ -38,12 +47,16 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     search.add_argument("--ensemble", default="", metavar="A,B",
                         help="with Ensemble: the proxies whose log ranks in the population add up")  # fmt: skip
     search.add_argument(
-        "--evolution_max_iter", type=positive_int, default=DEFAULT_ITERATIONS, metavar="N", help="proposals"
+        "--evolution_max_iter",
+        type=positive_int,
+        default=DEFAULT_ITERATIONS,
+        metavar="N",
+        help="proposals, such as 480k",
     )
     search.add_argument(
         "--population_size", type=positive_int, default=DEFAULT_POPULATION, metavar="N", help="survivors"
     )
-    search.add_argument("--seed", type=int, default=0, metavar="N", help="same seed and options, same history")
+    search.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed and options, same history")
     search.add_argument("--fix_initialize", action="store_true", help="first candidates mutate the given structure")
     search.add_argument("--origin", action="store_true", help="later candidates are mutated within --search_space")
     search.add_argument(
@@ -75,16 +88,16 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
 
     budgets = parser.add_argument_group("budgets (none unless given)")
     budgets.add_argument("--max_layers", type=positive_int, metavar="N", help="sum of sub-layers")
-    budgets.add_argument("--budget_model_size", type=positive_float, metavar="N", help="parameters")
-    budgets.add_argument("--budget_flops", type=positive_float, metavar="N", help="multiply-accumulates of one image")
+    budgets.add_argument("--budget_model_size", type=count, metavar="N", help="parameters, such as 1e6 or 1M")
     budgets.add_argument(
-        "--budget_mac", type=positive_float, metavar="N", help="memory access cost of one image, in elements"
+        "--budget_flops", type=count, metavar="N", help="multiply-accumulates of one image, such as 0.4G"
     )
+    budgets.add_argument("--budget_mac", type=count, metavar="N", help="memory access cost of one image, in elements")
     budgets.add_argument(
         "--budget_latency",
-        type=positive_float,
+        type=seconds,
         metavar="SECONDS",
-        help="seconds an image (on the CPU: with one thread)",
+        help="seconds an image, such as 1e-3, or 1ms, 250us (on the CPU: with one thread)",
     )
     budgets.add_argument(
         "--latency_batch_size", type=positive_int, default=1, metavar="N", help="batch at which latency is looked at"

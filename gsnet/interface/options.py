@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import math
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
+from gsnet.interface import quantities
 from gsnet.interface.suggestions import option_meant
 
 BAD_INPUT = 2
+# Of torch, whose seeds are signed.
+_LEAST_SEED = -(2**63)
 
 
 class InputError(Exception):
@@ -93,32 +95,33 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def positive_int(text: str) -> int:
-    """A whole number of at least one; 1e6 is understood too."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.5
-    if value < 1 or value != int(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(value)
+    """A whole number of at least one; 480k and 1e6 are understood too."""
+    return quantities.whole(text, 1)
 
 
 def not_negative(text: str) -> int:
-    """A whole number of at least zero."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
-    return int(text)
+    """A whole number of at least zero, likewise."""
+    return quantities.whole(text, 0)
+
+
+def seed(text: str) -> int:
+    """A whole number that random generators begin with."""
+    return quantities.whole(text, _LEAST_SEED)
 
 
 def positive_float(text: str) -> float:
     """A number above zero."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
+    return quantities.above_zero(text, quantities.NO_UNITS)
+
+
+def count(text: str) -> float:
+    """A count above zero, which need not be whole: 1e6, 1.5M, 0.4G."""
+    return quantities.above_zero(text, quantities.COUNTS, "30e6, 30M or 0.4G")
+
+
+def seconds(text: str) -> float:
+    """A time above zero, in seconds where no unit follows: 0.8e-3, 1ms, 250us."""
+    return quantities.above_zero(text, quantities.SECONDS, "0.001, 1ms or 250us")
 
 
 # The largest number of float32, which optimisers and normalisations compute in.
@@ -127,10 +130,7 @@ _LARGEST_SINGLE = 3.4e38
 
 def single(text: str) -> float:
     """A number that float32 can hold, neither infinite nor undefined."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(quantities.read(text, quantities.NO_UNITS, "a number that float32 can hold"))
     if not abs(value) < _LARGEST_SINGLE:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number that float32 can hold")
     return value

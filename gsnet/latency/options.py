@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from gsnet.interface.options import OptionParser, positive_float, positive_int
+from gsnet.interface.options import OptionParser, count, positive_float, positive_int, seed
 
 
 def add_timing_options(parser: OptionParser) -> None:
@@ -39,13 +39,13 @@ def add_table_options(parser: OptionParser) -> None:
     tables.add_argument("--networks", type=positive_int, default=100, metavar="N", help="whose layers are measured")
     tables.add_argument("--calibration_networks", type=positive_int, default=40, metavar="N", help="timed whole")
     tables.add_argument("--max_layers", type=positive_int, default=25, metavar="N", help="of those networks, at most")
-    tables.add_argument("--budget_flops", type=positive_float, default=6e8, metavar="N", help="of those, at most")
+    tables.add_argument("--budget_flops", type=count, default=6e8, metavar="N", help="of those, at most")
     tables.add_argument("--import_tinynas", type=Path, metavar="FILE", help="TinyNAS library to take into the table")
     tables.add_argument("--device_name", metavar="NAME", help="device of that library (default: the file's name)")
     tables.add_argument("--table_precision", choices=("fp32", "fp16", "int8"), help="of it (default: by its name)")
     tables.add_argument("--predict", action="store_true", help="predict --arch from the table, without running it")
     tables.add_argument("--measure_missing", action="store_true", help="measure layers that the table lacks, once")
-    tables.add_argument("--seed", type=int, default=0, metavar="N", help="of the networks that are measured")
+    tables.add_argument("--seed", type=seed, default=0, metavar="N", help="of the networks that are measured")
 
 
 def mode_of(options: Namespace) -> tuple[str, Sequence[str]]:

@@ -111,10 +111,7 @@ def true_or_false(text: str) -> bool:
 
 def share(text: str) -> float:
     """A number from 0 to 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = single(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return value
@@ -123,8 +120,8 @@ def share(text: str) -> float:
 def stage_list(text: str) -> tuple[int, ...]:
     """Epochs separated by commas."""
     try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
+        return tuple(positive_int(part) for part in text.split(","))
+    except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of epochs such as 30,60,80") from None
 
 
