@@ -50,6 +50,7 @@ __all__ = [
     "SuperBlock",
     "UserFileError",
     "load_file",
+    "load_module",
     "parse",
     "parse_structures",
     "read_structure_file",
@@ -141,7 +142,15 @@ def register(source: ModuleType | type[Block]) -> tuple[type[Block], ...]:
 
 def load_file(path: str | Path) -> ModuleType:
     """Run a Python file once, and add the blocks that it registers. Raises UserFileError or StructureError."""
-    module = user_files.load(Path(path))
+    return _with_blocks(user_files.load(Path(path)))
+
+
+def load_module(name: str) -> ModuleType:
+    """Import a module by its name, and add the blocks that it registers. Raises UserFileError or StructureError."""
+    return _with_blocks(user_files.imported(name))
+
+
+def _with_blocks(module: ModuleType) -> ModuleType:
     if hasattr(module, "register_netblocks_dict"):
         register(module)
     return module

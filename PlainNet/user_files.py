@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import io
 import sys
+import tokenize
+import traceback
 import zlib
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 ROOT = Path(__file__).parent.parent
 # Folders whose files are parts of packages, under whose names they are imported.
 _PACKAGES = ("PlainNet", "SearchSpace", "ZeroShotProxy")
 _PREFIX = "gsnet_user_file_"
+Made = TypeVar("Made")
 
 
 class UserFileError(ValueError):
-    """A Python file that cannot be loaded, with the reason."""
+    """A Python file that cannot be loaded, with the line and the reason."""
 
 
 class UserFile(NamedTuple):
@@ -33,14 +39,14 @@ class UserFile(NamedTuple):
         path = getattr(module, "__file__", None)
         if not path or not path.endswith(".py"):
             return None
-        return cls(module.__name__, path, Path(path).read_text(encoding="utf-8"))
+        return cls(module.__name__, path, source_of(Path(path)))
 
     def load(self) -> ModuleType:
         """The module in this process: imported by its name where that is possible, otherwise made of its text."""
         if self.module in sys.modules:
             return sys.modules[self.module]
         if not self.module.startswith(_PREFIX) and importlib.util.find_spec(self.module.partition(".")[0]):
-            return importlib.import_module(self.module)
+            return imported(self.module)
         return _run(self.module, Path(self.path), self.source)
 
 
@@ -52,13 +58,38 @@ def load(path: Path) -> ModuleType:
         raise UserFileError(f"{path} does not exist")
     resolved = path.resolve()
     if resolved.parent.parent == ROOT.resolve() and resolved.parent.name in _PACKAGES:
-        return importlib.import_module(f"{resolved.parent.name}.{resolved.stem}")
+        return imported(f"{resolved.parent.name}.{resolved.stem}")
     if resolved.suffix != ".py":
         raise UserFileError(f"{path} is not a Python file")
     if module := _imported(resolved):
         return module
     name = f"{_PREFIX}{resolved.stem}_{zlib.crc32(str(resolved).encode()):08x}"
-    return _run(name, resolved, resolved.read_text(encoding="utf-8"))
+    return _run(name, resolved, source_of(resolved))
+
+
+def imported(name: str) -> ModuleType:
+    """The module of that name, imported as any other. Raises UserFileError, whatever it is that goes wrong in it."""
+    spec = _spec_of(name)
+    if spec is None:
+        there = f"; is {name}.py meant?" if Path(f"{name}.py").is_file() else ": is its package installed?"
+        raise UserFileError(f"There is no module {name}{there}")
+    return _told(lambda: importlib.import_module(name), Path(spec.origin or name))
+
+
+def source_of(path: Path) -> str:
+    """The text of a Python file, in the encoding that it declares, UTF-8 otherwise. Raises UserFileError."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserFileError(f"{path}, line {line}: the text is not {error.encoding}") from error
+    except SyntaxError as error:
+        raise UserFileError(f"{path}: {error.msg}") from error
 
 
 def _imported(path: Path) -> ModuleType | None:
@@ -70,14 +101,39 @@ def _imported(path: Path) -> ModuleType | None:
     return None
 
 
+def _spec_of(name: str) -> ModuleSpec | None:
+    """Where a module comes from; None where it is nowhere. To find it, the packages that it lies in are imported."""
+    try:
+        return _told(lambda: importlib.util.find_spec(name), Path(name))
+    except UserFileError as error:
+        missing = getattr(error.__cause__, "name", None)
+        if missing and f"{name}.".startswith(f"{missing}."):
+            return None
+        raise
+
+
 def _run(name: str, path: Path, source: str) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = str(path)
     # Before it runs: dataclasses look their module up there.
     sys.modules[name] = module
     try:
-        exec(compile(source, str(path), "exec"), module.__dict__)
-    except Exception as error:
+        _told(lambda: exec(compile(source, str(path), "exec"), module.__dict__), path)
+    except BaseException:
         del sys.modules[name]
-        raise UserFileError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise
     return module
+
+
+def _told(work: Callable[[], Made], path: Path) -> Made:
+    """What running a file gives. Raises UserFileError for its errors, and where it ends the program."""
+    try:
+        return work()
+    except SyntaxError as error:
+        elsewhere = "" if error.filename in (str(path), None) else f"{error.filename}, "
+        raise UserFileError(f"{path} cannot be imported: {elsewhere}line {error.lineno or 1}: {error.msg}") from error
+    except (Exception, SystemExit) as error:
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        said = "it ends the program" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+        where = f"line {lines[-1]}: " if lines else ""
+        raise UserFileError(f"{path} cannot be imported: {where}{said}") from error

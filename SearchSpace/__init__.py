@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,21 @@ class SearchSpaceError(ValueError):
     """A search space or block file that cannot be used, with the reason."""
 
 
+# Name -> space that is known by it beside those of this package.
+_registered: dict[str, Listing | HasListing] = {}
+
+
+def register_space(name: str, space: Listing | HasListing) -> None:
+    """Make a search space known by a name, for `--search_space`.
+
+    space: a function gen_search_space(block_list, block_id), or a module or an object with one. A name of one's own may be
+    given anew. Raises SearchSpaceError for a name of this package.
+    """
+    if name in _of_the_package():
+        raise SearchSpaceError(f"The package has a search space {name} already: give yours another name")
+    _registered[name] = space
+
+
 @dataclass(frozen=True)
 class SearchSpace:
     """A loaded search space: how to draw one neighbouring block, and the block types it can give.
@@ -51,7 +67,7 @@ def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
     `sample_block(block_list, block_id, generator)` and `block_types` beside it to draw without listing. A name is that of a
     space of this package, such as "ghostshuffle". Raises SearchSpaceError.
     """
-    holder = _load(Path(space_file(source))) if isinstance(source, str | Path) else source
+    holder = _found(source) if isinstance(source, str | Path) else source
     name = space_name(source)
     listing = getattr(holder, "gen_search_space", holder)
     if not callable(listing):
@@ -60,17 +76,22 @@ def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
         listing = _told_in_a_sentence(listing, name)
     sample = getattr(holder, "sample_block", None) or _sampler(listing, name)
     types = getattr(holder, "block_types", None) or _types_listed(listing, name)
-    return SearchSpace(Path(name).stem, tuple(types), sample, not isinstance(holder, ModuleType))
+    is_function = not isinstance(source, str | Path | ModuleType)
+    return SearchSpace(Path(name).stem, tuple(types), sample, is_function)
 
 
 def list_spaces() -> list[str]:
-    """The names of the spaces of this package."""
-    return sorted(path.stem.removeprefix(_PREFIX) for path in _FOLDER.glob(f"{_PREFIX}*.py"))
+    """The names of the spaces of this package, and of those that were registered."""
+    return sorted({*_of_the_package(), *_registered})
+
+
+def _of_the_package() -> list[str]:
+    return [path.stem.removeprefix(_PREFIX) for path in _FOLDER.glob(f"{_PREFIX}*.py")]
 
 
 def space_file(source: str | Path) -> str:
-    """The file that a name of `list_spaces` stands for; anything else is a file already."""
-    if str(source) in list_spaces() and not Path(source).is_file():
+    """The file that a name of a space of this package stands for; anything else is a file or a registered name already."""
+    if str(source) in _of_the_package() and not Path(source).is_file():
         return f"{_FOLDER.name}/{_PREFIX}{source}.py"
     return str(source)
 
@@ -99,6 +120,17 @@ def load_block_types(sources: Sequence[str | Path | ModuleType]) -> tuple[type[S
             raise SearchSpaceError(f"{source} registers no super-block")
         types += found
     return tuple(types)
+
+
+def _found(source: str | Path) -> Listing | HasListing | ModuleType:
+    """What is called so or lies there. Raises SearchSpaceError."""
+    name, path = str(source), Path(space_file(source))
+    if name in _registered and not path.is_file():
+        return _registered[name]
+    near = [] if path.suffix else difflib.get_close_matches(name, list_spaces(), n=1)
+    if near and not path.exists():
+        raise SearchSpaceError(f"There is no search space {name}; did you mean {near[0]}?")
+    return _load(path)
 
 
 def _load(path: Path) -> ModuleType:

@@ -9,7 +9,7 @@ Source: Lin et al. 2021, "Zen-NAS"; `gsmodel_l` is GSNet's backbone. Importing t
 
 from __future__ import annotations
 
-from ZenNet.catalogue import Published, UnknownNetworkError, base_url, list_models, published
+from ZenNet.catalogue import Published, UnknownNetworkError, base_url, list_models, published, register_network
 from ZenNet.files import WeightsError, find_weights
 from ZenNet.networks import get_ZenNet
 from ZenNet.timm_models import UnknownOptionError, register_with_timm
@@ -24,5 +24,6 @@ __all__ = [
     "get_ZenNet",
     "list_models",
     "published",
+    "register_network",
     "register_with_timm",
 ]

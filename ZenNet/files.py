@@ -12,8 +12,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
+from urllib.parse import urlsplit
 
 from gsnet.interface.options import InputError
 from ZenNet.catalogue import Published, base_url
@@ -50,11 +51,18 @@ def find_weights(entry: Published, weights: str | Path | None = None, weights_ur
         return file
     if entry.path is None:
         raise WeightsError(f"No weights of {entry.name} were published: give a checkpoint with --weights FILE")
-    file = cache_folder() / entry.path
+    elsewhere = entry.path.startswith(("http://", "https://"))
+    if not elsewhere and (own := Path(entry.path).expanduser()).is_absolute():
+        if not own.is_file():
+            raise WeightsError(f"There is no file {own}, where {entry.name} was said to have its weights")
+        return own
+    file = cache_folder() / (
+        Path(entry.name, PurePosixPath(urlsplit(entry.path).path).name) if elsewhere else entry.path
+    )
     for candidate in (file.with_suffix(".safetensors"), file):
         if candidate.is_file():
             return candidate
-    url = f"{(weights_url or base_url()).rstrip('/')}/{entry.path}"
+    url = entry.path if elsewhere else f"{(weights_url or base_url()).rstrip('/')}/{entry.path}"
     try:
         download(url, file, entry.length, entry.sha256)
     except WeightsError as error:

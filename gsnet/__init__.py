@@ -64,6 +64,8 @@ __all__ = [
     "search",
 ]
 
+# What looks blocks, proxies, spaces and networks up, for which installed packages may have more of them.
+_USING_NAMES = {"Search", "analyze", "load", "load_plugin", "parse", "score", "search"}
 _named = lazily(__name__, _MODULES)
 
 
@@ -72,7 +74,12 @@ def __getattr__(name: str) -> object:
         from gsnet.interface.version import version
 
         return version()
-    return _named(name)
+    found = _named(name)
+    if name in _USING_NAMES:
+        from gsnet.interface.plugins import load_installed
+
+        load_installed()
+    return found
 
 
 def __dir__() -> list[str]:

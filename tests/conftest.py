@@ -11,6 +11,10 @@ import pytest
 from PIL import Image
 
 import PlainNet
+import SearchSpace
+from gsnet.data import DATASETS
+from gsnet.interface import plugins
+from ZenNet import catalogue
 from ZeroShotProxy import registry
 
 _HERE = Path(__file__).parent
@@ -28,10 +32,18 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is forgotten after it."""
-    for holder, name in ((PlainNet, "_all_netblocks_dict_"), (PlainNet, "_users"), (registry, "_registered")):
+    for holder, name in (
+        *((PlainNet, "_all_netblocks_dict_"), (PlainNet, "_users"), (registry, "_registered")),
+        *((SearchSpace, "_registered"), (catalogue, "_registered")),
+    ):
         monkeypatch.setattr(holder, name, dict(getattr(holder, name)))
+    monkeypatch.setattr(plugins, "_loaded", plugins.Loaded())
+    data_sets = dict(DATASETS)
+    yield
+    DATASETS.clear()
+    DATASETS.update(data_sets)
 
 
 @pytest.fixture(scope="session")

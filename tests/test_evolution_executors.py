@@ -122,6 +122,9 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_history(tmp_path):
     dask, address = str(Path(sys.executable).parent / "dask"), f"tcp://127.0.0.1:{free_port()}"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     processes = []
+    # A proxy that the workers know from the candidates alone.
+    (tmp_path / "mine.py").write_text(_PLUGIN)
+    plugin = ["--plugin", tmp_path / "mine.py", "--zero_shot_score", "HalfZen"]
 
     def launch(*arguments):
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -136,7 +139,7 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_history(tmp_path):
         driver = subprocess.Popen(
             [sys.executable, "-c", _KILLER, str(tmp_path / "dask/search.db"), str(processes[1].pid)], cwd=ROOT
         )
-        result = search(tmp_path / "dask", "--scheduler", address)
+        result = search(tmp_path / "dask", *plugin, "--scheduler", address)
         driver.wait(timeout=60)
         assert result.returncode == 0, result.stderr
         assert driver.returncode == 0
@@ -145,11 +148,22 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_history(tmp_path):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    assert search(tmp_path / "here").returncode == 0
+    assert search(tmp_path / "here", *plugin).returncode == 0
     for name in ("history.csv", "best.json", "pareto.csv"):
         assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    assert '"zero_shot_score": "HalfZen"' in (tmp_path / "here/best.json").read_text()
 
 
+_PLUGIN = """
+from ZeroShotProxy import get_proxy, proxy
+
+zen = get_proxy("Zen")
+
+
+@proxy("HalfZen", needs=zen.needs, weights=zen.weights, keeps_links=zen.keeps_links)
+def half(network, context):
+    return zen.compute(network, context) / 2
+"""
 # Waits until some rounds are committed, then kills a worker with its nanny.
 _KILLER = """
 import os, signal, sqlite3, sys, time

@@ -19,6 +19,7 @@ from gsnet.evolution.options import ROUND_SIZE_OF_MODULE_PROXIES, ensemble_from,
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.session import RunOptions
 from gsnet.evolution.settings import SearchSettings, SettingError
+from gsnet.interface import plugins
 from gsnet.interface.options import InputError, device_name
 from PlainNet import Network
 from SearchSpace import HasListing, Listing, load_block_types, load_search_space, space_name
@@ -184,6 +185,7 @@ def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any])
         "device": device_name(None, options.get("device")),
         "figures": tuple(figures),
         "limits": tuple(limits.items()),
+        "plugins": plugins.recorded(),
         **known,
     }
     values |= {setting: options[name] for name, setting in _SETTINGS.items() if name in options}

@@ -1,20 +1,19 @@
-"""Blocks and proxies of a user's own, from a file."""
+"""Blocks, proxies and whatever else a user's own file registers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
 
-import PlainNet
-from gsnet.interface.options import InputError
+from gsnet.interface import plugins
 
 
-def load_plugin(path: str | Path) -> ModuleType:
-    """Run a Python file once: the proxies and blocks in it are known from then on, in scoring processes too.
+def load_plugin(source: str | Path) -> ModuleType:
+    """Run a Python file, or import a module by its name, once; what it registers is known from then on.
 
-    A proxy stands under `@proxy(...)`; blocks are those of its `register_netblocks_dict`. Raises InputError.
+    Scoring processes know it too. A proxy stands under `@proxy(...)`; blocks are those of its `register_netblocks_dict`; search
+    spaces, networks and data sets are given to `SearchSpace.register_space`, `ZenNet.register_network` and
+    `gsnet.data.register_data_set`. Plugins of installed packages (entry points of the group gsnet.plugins) need no call.
+    Raises InputError, which names file and line.
     """
-    try:
-        return PlainNet.load_file(Path(path).expanduser())
-    except PlainNet.UserFileError as error:
-        raise InputError(str(error)) from error
+    return plugins.load(source)

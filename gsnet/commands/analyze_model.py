@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import PlainNet
 from gsnet.interface.running import run
-from gsnet.interface.options import BAD_INPUT, InputError, OptionParser, positive_int
+from gsnet.interface.options import BAD_INPUT, InputError, positive_int
+from gsnet.interface.script_options import script_parser
 from gsnet.models.analysis import Analysis, analyze_network, summary
 from gsnet.models.counters import explain
 from gsnet.models.named import BUILT_AS, names_of, structure_of
@@ -36,7 +37,7 @@ _RESOLUTION, _CLASSES = 224, 1000
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
-    parser = OptionParser(__doc__ or "")
+    parser = script_parser(__doc__ or "", argv)
     network = parser.add_argument_group("network")
     network.add_argument("--plainnet_struct", metavar="TEXT", help="structure string")
     network.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="file with a structure string")

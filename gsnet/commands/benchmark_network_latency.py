@@ -21,7 +21,8 @@ from pathlib import Path
 
 import ZenNet
 from gsnet.interface.running import log_to, run
-from gsnet.interface.options import BAD_INPUT, InputError, OptionParser, device_name
+from gsnet.interface.options import BAD_INPUT, InputError, device_name
+from gsnet.interface.script_options import script_parser
 from gsnet.latency import command as latency
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.options import add_table_options, add_timing_options, mode_of
@@ -35,7 +36,7 @@ _RESOLUTION, _CLASSES = 224, 1000
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
-    parser = OptionParser(__doc__ or "")
+    parser = script_parser(__doc__ or "", argv)
     add_network_options(parser, required=False)
 
     add_timing_options(parser)
@@ -45,7 +46,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     )
     options = parser.parse_args(argv)
     mode, read = mode_of(options)
-    parser.refuse_all_but(options, mode, read)
+    parser.refuse_all_but(options, mode, (*read, "plugin"))
     if options.batch_size_list:
         parser.refuse_ignored(options, "beside --batch_size_list", ("batch_size",))
     return options

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 from gsnet.interface.running import FAILED, run
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
-from gsnet.interface.options import InputError, OptionParser, device_name, positive_float, positive_int, seed
+from gsnet.interface.options import InputError, device_name, positive_float, positive_int, seed
+from gsnet.interface.script_options import script_parser
 from gsnet.models.expected import classes_text, size_text
 from gsnet.models.named import BUILT_AS, names_of, read_structures, structure_of
 from PlainNet import Network, Style
@@ -44,7 +45,7 @@ _RESOLUTION, _CLASSES = 224, 1000
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
-    parser = OptionParser(__doc__ or "")
+    parser = script_parser(__doc__ or "", argv)
     proxy = parser.add_argument_group("proxy")
     proxy.add_argument("--zero_shot_score", default="Zen", metavar="NAME", help=f"one of {', '.join(list_proxies())}")
     proxy.add_argument("--repeat_times", type=positive_int, default=1, metavar="N", help="independent repeats")

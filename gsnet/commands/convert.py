@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gsnet.interface.running import log_to, run
 from gsnet.interface.files import written_whole
-from gsnet.interface.options import OptionParser
+from gsnet.interface.script_options import script_parser
 from ZenNet.catalogue import published
 from ZenNet.files import WeightsError, find_weights
 
@@ -52,7 +52,7 @@ def convert(name: str, weights: Path | None = None, output: Path | None = None, 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Convert one checkpoint; returns the exit status."""
-    parser = OptionParser(__doc__ or "")
+    parser = script_parser(__doc__ or "", argv)
     parser.add_argument("name", help="a published network")
     parser.add_argument("--weights", type=Path, metavar="FILE", help="its checkpoint, instead of the cached one")
     parser.add_argument("--weights_url", metavar="URL", help="base address of a mirror")

@@ -23,6 +23,7 @@ from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
 from gsnet.detection.visdrone_format import sanity
 from gsnet.interface.files import write_text
 from gsnet.interface.options import OptionParser, add_skip_broken, not_negative, positive_int
+from gsnet.interface.script_options import script_parser
 
 _NAME = "gsnet detection-data"
 
@@ -79,9 +80,9 @@ def synthetic(options: Namespace) -> int:
     return 0
 
 
-def parser(task: str) -> OptionParser:
-    """The options of one of the tools."""
-    parser = OptionParser(__doc__ or "")
+def parser(task: str, argv: Sequence[str]) -> OptionParser:
+    """The options of one of the tools, for a command line."""
+    parser = script_parser(__doc__ or "", argv)
     parser.prog = f"{_NAME} {task}"
     if task == "synthetic":
         parser.add_argument(
@@ -117,8 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0] in _TASKS:
         task, *rest = arguments
-        return _TASKS[task](parser(task).parse_args(rest))
-    overview = OptionParser(__doc__ or "")
+        return _TASKS[task](parser(task, rest).parse_args(rest))
+    overview = script_parser(__doc__ or "", arguments)
     overview.prog = _NAME
     overview.add_argument(
         "task", choices=tuple(_TASKS), metavar="task", help=f"{', '.join(_TASKS)}; its own --help lists its options"

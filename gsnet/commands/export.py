@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.interface.running import log_to, run
-from gsnet.interface.options import InputError, OptionParser, positive_int
+from gsnet.interface.options import InputError, positive_int
+from gsnet.interface.script_options import script_parser
 from gsnet.models import expected_input, names_of
 from gsnet.models.expected import classes_text
 from gsnet.models.options import add_network_options, network_of
@@ -32,7 +33,7 @@ _OF_DETECTORS = ("decode", "input_image_height")
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
-    parser = OptionParser(__doc__ or "")
+    parser = script_parser(__doc__ or "", argv)
     add_network_options(parser, required=False)
     detector = parser.add_argument_group("detector, without --arch")
     detector.add_argument("--decode", action="store_true", help="boxes instead of bins")

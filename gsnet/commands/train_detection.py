@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     log_to()
     from gsnet.detection.training_options import parser
 
-    options = parser(__doc__ or "").parse_args(argv)
+    options = parser(__doc__ or "", argv).parse_args(argv)
     from gsnet.detection.training_command import train
     from gsnet.training.command import exit_status
 

@@ -20,7 +20,7 @@ from gsnet.training.options import parse, parser, retire_distillation
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit status."""
     log_to()
-    described = parser(__doc__ or "")
+    described = parser(__doc__ or "", argv)
     retire_distillation(described)
     options = parse(described, argv)
     from gsnet.training.command import exit_status, train

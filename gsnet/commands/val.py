@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gsnet.interface.running import run
-from gsnet.data import DATASETS
+from gsnet.data import DATASETS, data_set_name
 from gsnet.validation.options import option_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Validate; returns the exit status."""
-    parser = option_parser(__doc__ or "", batch_size=128)
-    parser.add_argument("--dataset", choices=tuple(DATASETS), default="imagenet", help="data set")
+    parser = option_parser(__doc__ or "", batch_size=128, argv=argv)
+    parser.add_argument("--dataset", type=data_set_name, default="imagenet", metavar="NAME", help=", ".join(DATASETS))
     options = parser.parse_args(argv)
     from gsnet.validation.command import report
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gsnet.interface.running import run
+from gsnet.data import DATASETS
 from gsnet.validation.options import option_parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Validate; returns the exit status."""
-    parser = option_parser(__doc__ or "", batch_size=512)
+    parser = option_parser(__doc__ or "", batch_size=512, argv=argv)
     help_text = "data set (default: the one in the network's name)"
-    parser.add_argument("--dataset", choices=("cifar10", "cifar100"), help=help_text)
+    parser.add_argument("--dataset", choices=[name for name, kind in DATASETS.items() if kind.cifar], help=help_text)
     options = parser.parse_args(argv)
     from gsnet.validation.command import report
 

@@ -15,7 +15,8 @@ from gsnet.detection import validation_command
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate; returns the exit status."""
-    return validation_command.report(validation_command.parser(__doc__ or "").parse_args(argv))
+    options = validation_command.parser(__doc__ or "", argv).parse_args(argv)
+    return validation_command.report(options)
 
 
 def command() -> int:

@@ -30,13 +30,15 @@ def data_set(settings: DataSettings, train: bool, transform: v2.Transform | None
     """
     if transform is None:
         transform = training_transform(settings) if train else validation_transform(settings)
+    if settings.kind.read is not None:
+        return settings.kind.read(settings, train, transform)
     if settings.dataset == "fake":
         return _noise(settings, train, transform)
     folder, splits = settings.folder, TRAINING if train else VALIDATION
     split = next((folder / name for name in splits if (folder / name).is_dir()), None)
     if split is not None:
         return ClassFolder(split, transform, None if train else training_classes(folder))
-    if settings.kind.cifar:
+    if settings.dataset in _CIFAR:
         return _cifar(settings, train, transform)
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}: --data_dir takes one with {splits[0]}/CLASS/IMAGE")

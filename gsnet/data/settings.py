@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import difflib
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from gsnet.interface.options import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.utils.data import Dataset
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -14,11 +22,16 @@ CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
 @dataclass(frozen=True)
 class Kind:
-    """What is known of a data set by its name: where it may lie without --data_dir, and its classes (0: any number)."""
+    """What is known of a data set by its name: where it may lie without --data_dir, and its classes (0: any number).
+
+    cifar: prepared as CIFAR's images are. read: what reads it, where that is not the usual reader of folders; see
+    `register_data_set`.
+    """
 
     folders: tuple[Path, ...]
     classes: int
     cifar: bool = False
+    read: Callable[[DataSettings, bool, Any], Dataset[tuple[Tensor, int]]] | None = None
 
 
 def _below(*names: str) -> tuple[Path, ...]:
@@ -33,6 +46,42 @@ DATASETS = {
     "cifar100": Kind(_below("pytorch_cifar100"), 100, cifar=True),
     "fake": Kind((), 10),
 }
+_OF_THE_PACKAGE = frozenset(DATASETS)
+
+
+def register_data_set(
+    name: str,
+    *,
+    classes: int = 0,
+    folders: Sequence[str | Path] = (),
+    cifar: bool = False,
+    read: Callable[[DataSettings, bool, Any], Dataset[tuple[Tensor, int]]] | None = None,
+) -> None:
+    """Make a data set known by a name, for `--dataset` of every script.
+
+    classes: how many, 0 where its folder says so. folders: where it may lie without --data_dir. cifar: its images are prepared
+    as CIFAR's, whole and with little padding, instead of as ImageNet's. read(settings, train, transform): its images, as pairs
+    of what transform makes of a PIL image and a label from 0; without it they lie in FOLDER/train/CLASS/IMAGE and
+    FOLDER/val/CLASS/IMAGE. A name of one's own may be given anew. Raises InputError for a name of the package.
+    """
+    if name in _OF_THE_PACKAGE:
+        raise InputError(f"The package has a data set {name} already: give yours another name")
+    DATASETS[name] = Kind(tuple(map(Path, folders)), classes, cifar, read)
+
+
+def unknown_data_set(name: str) -> str:
+    """The sentence about a name that no data set has."""
+    near = difflib.get_close_matches(name, DATASETS, n=1)
+    return f"There is no data set {name!r}" + (
+        f"; did you mean {near[0]}?" if near else f": use one of {', '.join(DATASETS)}"
+    )
+
+
+def data_set_name(text: str) -> str:
+    """The name of a data set, as an option takes it."""
+    if text not in DATASETS:
+        raise argparse.ArgumentTypeError(unknown_data_set(text))
+    return text
 
 
 @dataclass(frozen=True)
@@ -69,7 +118,7 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
-            raise InputError(f"There is no data set {self.dataset!r}: use one of {', '.join(DATASETS)}")
+            raise InputError(unknown_data_set(self.dataset))
         if self.batch_size < 1 or self.workers < 0 or self.side < 1:
             raise InputError("Batch and image sizes start at 1, workers at 0")
         if not 0 < self.input_image_crop <= 1:

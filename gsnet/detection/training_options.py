@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from gsnet.detection.catalogue import GSNET_DETECTOR
@@ -19,13 +20,14 @@ from gsnet.interface.options import (
     reading_processes,
     single,
 )
+from gsnet.interface.script_options import script_parser
 from gsnet.training.options import add_machine, add_run
 from PlainNet import UNITS
 
 
-def parser(description: str) -> OptionParser:
-    """The options, grouped by what they are for; defaults are NanoDet-Plus'."""
-    parser = OptionParser(description)
+def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
+    """The options for a command line, grouped by what they are for; defaults are NanoDet-Plus'."""
+    parser = script_parser(description, argv)
     # What a classifier's training asks for and this one does not have.
     parser.set_defaults(retired=[])
     _add_network(parser.add_argument_group("network"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from gsnet.interface.running import log_to
@@ -13,11 +14,12 @@ from gsnet.detection.data_yaml import SPLITS
 from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
 from gsnet.interface.options import InputError, OptionParser, add_skip_broken, names, not_negative, positive_int, single
+from gsnet.interface.script_options import script_parser
 
 
-def parser(description: str) -> OptionParser:
-    """The options, grouped by what they are for."""
-    parser = OptionParser(description)
+def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
+    """The options for a command line, grouped by what they are for."""
+    parser = script_parser(description, argv)
     files = parser.add_argument_group("score result files, without a model")
     files.add_argument("--evaluate_results", type=Path, metavar="FOLDER", help="official result files, or COCO's JSON")
     files.add_argument("--annotations", type=Path, metavar="PATH", help="VisDrone's annotation files, or COCO's JSON")

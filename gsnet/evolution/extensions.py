@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import PlainNet
 from gsnet.evolution.settings import SearchError
+from gsnet.interface import plugins
 from PlainNet import Block
 from PlainNet.user_files import UserFile
 from ZeroShotProxy import Proxy, users_proxies
@@ -19,27 +20,32 @@ _MAIN = "__main__"
 
 
 class Extensions(NamedTuple):
-    """files: modules that define blocks or proxies. blocks, proxies: those of the program itself, which is no such module.
+    """files: plugins, and modules that define blocks or proxies. blocks, proxies: those of the program itself.
 
-    given: proxies of one search alone, which are under no name that others could ask for.
+    given: proxies of one search alone, which are under no name that others could ask for. functions: module and name of those
+    that register what is in their modules.
     """
 
     files: tuple[UserFile, ...] = ()
     blocks: tuple[type[Block], ...] = ()
     proxies: tuple[Proxy, ...] = ()
     given: tuple[Proxy, ...] = ()
+    functions: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def here(cls, given: tuple[Proxy, ...] = ()) -> Extensions:
         """Those of this process."""
         blocks, proxies = PlainNet.users_blocks(), users_proxies()
-        modules = [block.__module__ for block in blocks]
+        # Plugins first: what they register may be of modules that do not register it themselves.
+        modules = [module.__name__ for module in plugins.modules()]
+        modules += [block.__module__ for block in blocks]
         modules += [_module_of(proxy) for proxy in (*proxies, *given)]
         return cls(
             tuple(_files(modules)),
             tuple(block for block in blocks if block.__module__ == _MAIN),
             tuple(proxy for proxy in proxies if _module_of(proxy) == _MAIN),
             given,
+            plugins.functions(),
         )
 
     def install(self) -> None:
@@ -49,6 +55,8 @@ class Extensions(NamedTuple):
             module = file.load()
             if hasattr(module, "register_netblocks_dict"):
                 PlainNet.register(module)
+        for name, function in self.functions:
+            plugins.register_by(sys.modules[name], function)
         for block in self.blocks:
             if registered.get(block.__name__) is not block:
                 PlainNet.register(block)

@@ -20,9 +20,9 @@ from gsnet.evolution.settings import (
     OBJECTIVES,
     SearchSettings,
 )
+from gsnet.interface import plugins
 from gsnet.interface.options import (
     InputError,
-    OptionParser,
     count,
     device_name,
     positive_float,
@@ -30,6 +30,7 @@ from gsnet.interface.options import (
     seconds,
     seed,
 )
+from gsnet.interface.script_options import script_parser
 from gsnet.latency.device import default_table, device_identity, precision_of
 from gsnet.latency.table import LatencyTable, is_calibrated
 from SearchSpace import list_spaces, space_file
@@ -40,7 +41,7 @@ ROUND_SIZE_OF_MODULE_PROXIES = 32
 
 def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     """The command line."""
-    parser = OptionParser(description)
+    parser = script_parser(description, argv)
     search = parser.add_argument_group("search")
     search.add_argument("--zero_shot_score", metavar="NAME", help=f"proxy: {', '.join(list_proxies())}, "
                         f"or an ensemble of them: {', '.join(NAMED_ENSEMBLES)}, or {ENSEMBLE}")  # fmt: skip
@@ -164,6 +165,7 @@ def settings_from(options: Namespace) -> SearchSettings:
         "ensemble": proxies if options.zero_shot_score == ENSEMBLE else (),
         "device": device_name(options.gpu, options.device),
         "latency_table": None,
+        "plugins": plugins.recorded(),
     }
     settings = SearchSettings(**given | worked_out)
     return replace(settings, **latency_source(settings, options.latency_table))

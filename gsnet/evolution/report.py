@@ -16,6 +16,7 @@ from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row
 from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.settings import SearchSettings
 from gsnet.interface.files import write_text, written_whole
+from gsnet.interface.plugins import packages
 from gsnet.interface.version import commit, version
 
 BEST_STRUCTURE = "best_structure.txt"
@@ -28,7 +29,7 @@ def write_config(folder: Path, settings: SearchSettings, arguments: list[str]) -
         "settings": json.loads(settings.to_json()),
         "arguments": arguments,
         "python": platform.python_version(),
-        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))} | packages(),
         "version": version(),
         "commit": commit(),
     }

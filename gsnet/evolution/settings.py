@@ -8,6 +8,7 @@ import math
 from dataclasses import asdict, dataclass, fields
 
 from gsnet.interface.options import InputError
+from gsnet.interface.plugins import differences
 
 DEFAULT_ITERATIONS = 480_000
 DEFAULT_POPULATION = 512
@@ -37,7 +38,8 @@ class SearchSettings:
 
     evolution_max_iter may be raised to continue a finished search; all others must stay as they were. plainnet_struct: the
     structure to start from, or several, one a line. figures: names of what functions of the user's own say of a network, which
-    may be objectives; limits: those of them that have one. Raises SettingError.
+    may be objectives; limits: those of them that have one. plugins: names of files that define what is searched, and digests of
+    their texts. Raises SettingError.
     """
 
     zero_shot_score: str
@@ -74,6 +76,7 @@ class SearchSettings:
     device: str = "cpu"
     figures: tuple[str, ...] = ()
     limits: tuple[tuple[str, float], ...] = ()
+    plugins: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for name in (*_COUNTS, "latency_batch_size"):
@@ -108,13 +111,14 @@ class SearchSettings:
         values = json.loads(text)
         for name in ("search_space_list", "objectives", "ensemble", "figures"):
             values[name] = tuple(values.get(name, ()))
-        values["limits"] = tuple((name, limit) for name, limit in values.get("limits", ()))
+        for name in ("limits", "plugins"):
+            values[name] = tuple((first, second) for first, second in values.get(name, ()))
         return cls(**values)
 
     def differences(self, other: SearchSettings) -> list[str]:
-        """The options in which two searches differ, the number of iterations left out."""
-        names = [f.name for f in fields(self) if f.name != "evolution_max_iter"]
-        return [
+        """The options in which two searches differ, the number of iterations left out; `other` was before."""
+        names = [f.name for f in fields(self) if f.name not in ("evolution_max_iter", "plugins")]
+        return [*differences(other.plugins, self.plugins)] + [
             f"--{name} was {_short(getattr(other, name))} and is now {_short(getattr(self, name))}"
             for name in names
             if getattr(self, name) != getattr(other, name)

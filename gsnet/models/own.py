@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 from pathlib import Path
 from typing import Any
@@ -87,13 +86,13 @@ def class_network(arch: str, num_classes: int | None, structure: str | None, sty
 
 
 def _member(file: Path, name: str):  # type: ignore[no-untyped-def]
-    spec = importlib.util.spec_from_file_location(f"arch_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{file} is no Python file: --arch FILE.py:Class names a class in one")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        module = PlainNet.user_files.load(file)
+    except PlainNet.UserFileError as error:
+        raise InputError(str(error)) from error
     member = getattr(module, name, None)
     if not callable(member):
-        classes = [n for n, value in vars(module).items() if inspect.isclass(value) and value.__module__ == spec.name]
+        found = (n for n, value in vars(module).items() if inspect.isclass(value))
+        classes = [n for n in found if getattr(module, n).__module__ == module.__name__]
         raise InputError(f"{file} has no class {name}; it has {', '.join(classes) or 'none'}")
     return member

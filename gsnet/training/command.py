@@ -25,6 +25,7 @@ from gsnet.data.skipping import BrokenImages
 from gsnet.interface.apex import find_apex
 from gsnet.interface.files import write_text
 from gsnet.interface.options import InputError, device_name
+from gsnet.interface.plugins import packages, recorded
 from gsnet.interface.version import commit, version
 from gsnet.interface.words import duration
 from gsnet.training import checkpoints, record
@@ -47,7 +48,7 @@ _SEVERAL = ("ddp", "apex")
 _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
 _RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "skip_broken"}
-_INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu"}
+_INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin"}
 TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, int], Classification]
 Task = TypeVar("Task", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound=Trainer)
@@ -251,5 +252,6 @@ def _report(trainer: Trainer, options: Namespace) -> None:
 def _write_config(options: Namespace) -> None:
     made_by: dict[str, Any] = {"version": version(), "commit": commit()}
     made_by |= {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
+    made_by |= {"plugins": recorded(), "packages": packages()}
     values = {k: plain(v) for k, v in vars(options).items()}
     write_text(options.save_dir / _CONFIG, json.dumps(made_by | {"options": values}, indent=1) + "\n")

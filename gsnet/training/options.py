@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from gsnet.data import DATASETS, data_set_name
 from gsnet.interface.options import (
     OptionParser,
     add_skip_broken,
@@ -20,6 +21,7 @@ from gsnet.interface.options import (
     reading_processes,
     single,
 )
+from gsnet.interface.script_options import script_parser
 from gsnet.training.usual import CUTMIX_ALPHA, ERASING, MIXUP_ALPHA, SMOOTHING
 from PlainNet import UNITS
 
@@ -63,9 +65,9 @@ class _Retired(argparse.Action):
         namespace.retired = [*namespace.retired, f"{option_string} has no effect: {self.instead}"]
 
 
-def parser(description: str) -> OptionParser:
-    """The options that both training scripts have."""
-    parser = OptionParser(description)
+def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
+    """The options that both training scripts have, for a command line."""
+    parser = script_parser(description, argv)
     parser.set_defaults(retired=[])
     _add_network(parser.add_argument_group("network"))
     _add_data(parser.add_argument_group("data"))
@@ -147,9 +149,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--dataset", required=True, metavar="NAME", help="imagenet, image_folder, cifar10, cifar100, fake"
-    )
+    group.add_argument("--dataset", type=data_set_name, required=True, metavar="NAME", help=", ".join(DATASETS))
     group.add_argument("--data_dir", type=Path, metavar="FOLDER", help="its folder (default: below ~/data)")
     group.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
     group.add_argument("--fake_images", type=positive_int, default=256, metavar="N", help="images of --dataset fake")

@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from torch import nn
 
 from gsnet.interface.running import log_to
+from gsnet.data import DATASETS
 from gsnet.data.loaders import WholeImages
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError, device_name
@@ -102,15 +103,15 @@ def predict_all(options: Namespace) -> str:
 
 def _expected(options: Namespace, arch: str, dataset: str) -> ExpectedInput:
     expected, side = expected_input(arch), options.input_image_size
-    if dataset.startswith("cifar"):
-        expected = whole_image(side or 32, 100 if dataset == "cifar100" else 10)
+    if DATASETS[dataset].cifar:
+        expected = whole_image(side or 32, DATASETS[dataset].classes or expected.classes)
     elif side:
         expected = replace(centre_crop(side, None, expected.classes), mean=expected.mean, std=expected.std)
     return replace(expected, classes=options.num_classes or expected.classes)
 
 
 def _network(options: Namespace, arch: str, dataset: str, expected: ExpectedInput) -> nn.Module:
-    classes = options.num_classes or (expected.classes if dataset.startswith("cifar") else None)
+    classes = options.num_classes or (expected.classes if DATASETS[dataset].cifar else None)
     return network_of(options, arch, classes)
 
 

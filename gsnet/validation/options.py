@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from gsnet.interface.options import OptionParser, add_skip_broken, not_negative, positive_int, reading_processes
+from gsnet.interface.script_options import script_parser
 from gsnet.models.options import add_network_options
 
 
-def option_parser(description: str, batch_size: int) -> OptionParser:
-    """The options of a validation."""
-    parser = OptionParser(description)
+def option_parser(description: str, batch_size: int, argv: Sequence[str] | None = ()) -> OptionParser:
+    """The options of a validation, for a command line."""
+    parser = script_parser(description, argv)
     add_network_options(parser)
     data = parser.add_argument_group("data")
     data.add_argument("--data_dir", "--data", metavar="FOLDER", help="data set's folder (default: below ~/data)")
