@@ -224,7 +224,13 @@ def _open(plan: Plan) -> Session:
                 "result as it is, --overwrite starts anew"
             )
         run = replace(run, resume=True)
-    return Session(plan.settings, folder, run, plan.functions, ["gsnet.search"])
+    # A KeyboardInterrupt would be lost where it meets compiled code's callbacks.
+    with stop_requested(signal.SIGINT) as stop:
+        session = Session(plan.settings, folder, run, plan.functions, ["gsnet.search"])
+    if stop:
+        session.close()
+        raise KeyboardInterrupt
+    return session
 
 
 @contextmanager

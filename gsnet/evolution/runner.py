@@ -7,8 +7,8 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 
 from gsnet.evolution.history import History
@@ -35,18 +35,11 @@ def run_search(settings: SearchSettings, folder: Path, options: RunOptions, argu
     Raises SearchError (options or folder), SearchFailed (it cannot go on, or nothing was scored; the outputs are written as
     far as there is something to write) and Interrupted.
     """
-    with closing(Session(settings, folder, options, arguments=arguments)) as session:
-        bar = not options.quiet and sys.stderr.isatty()
-        try:
-            with (
-                stop_requested(signal.SIGINT, signal.SIGTERM) as stop,
-                without_collector() if session.is_value_only else nullcontext(),
-                Reporter(session.search, log, bar, folder if options.tensorboard else None) as reporter,
-            ):
-                run_rounds(session, reporter, lambda: bool(stop))
-        except SearchFailed as failure:
-            session.finish()
-            raise SearchFailed(f"{failure}. What was found so far is in {folder}") from failure
+    with ExitStack() as opened:
+        # Before the session is opened: that compiles, and an interrupt in compiled code's callbacks would be lost.
+        with stop_requested(signal.SIGINT, signal.SIGTERM) as stop:
+            session = opened.enter_context(closing(Session(settings, folder, options, arguments=arguments)))
+            _run_all_rounds(session, folder, options, stop)
         search = session.search
         if stop and not search.finished:
             done = search.progress.next_iteration
@@ -57,6 +50,20 @@ def run_search(settings: SearchSettings, folder: Path, options: RunOptions, argu
         if search.best is None:
             raise SearchFailed(search.nothing_scored())
         return summary
+
+
+def _run_all_rounds(session: Session, folder: Path, options: RunOptions, stop: Sequence[int]) -> None:
+    """Rounds with their progress, until the search is finished or a signal is in `stop`. Raises SearchFailed."""
+    bar = not options.quiet and sys.stderr.isatty()
+    try:
+        with (
+            without_collector() if session.is_value_only else nullcontext(),
+            Reporter(session.search, log, bar, folder if options.tensorboard else None) as reporter,
+        ):
+            run_rounds(session, reporter, lambda: bool(stop))
+    except SearchFailed as failure:
+        session.finish()
+        raise SearchFailed(f"{failure}. What was found so far is in {folder}") from failure
 
 
 def run_rounds(
