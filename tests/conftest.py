@@ -41,7 +41,12 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(holder, name, dict(getattr(holder, name)))
     monkeypatch.setattr(plugins, "_loaded", plugins.Loaded())
     data_sets = dict(DATASETS)
+    known = registry._registered.copy()
     yield
+    # Files of the package register once, when they are first imported: what they registered stays.
+    known |= {name: proxy for name, proxy in registry._registered.items() if name in registry.PROXY_FILES}
+    monkeypatch.undo()
+    registry._registered.update(known)
     DATASETS.clear()
     DATASETS.update(data_sets)
 

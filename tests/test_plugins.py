@@ -54,14 +54,17 @@ def mine(tmp_path, registries, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, "detection_data stats", "detection_data synthetic"])
-def test_every_command_takes_plugins(name, registries, capsys):
+def test_every_command_takes_plugins_and_options_from_a_file(name, registries, capsys):
     command, *task = name.split()
     main = importlib.import_module(f"gsnet.commands.{command}").main
     with pytest.raises(InputError, match=r"nowhere\.py does not exist"):
         main([*task, "--plugin", "nowhere.py"])
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.toml"):
+        main([*task, "--config", "nowhere.toml"])
     with pytest.raises(SystemExit):
         main([*task, "--help"])
-    assert "--plugin FILE" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "--plugin FILE" in shown and "--config FILE" in shown
 
 
 def test_what_it_registers_has_a_name_everywhere(mine, capsys):

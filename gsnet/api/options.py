@@ -18,15 +18,13 @@ from gsnet.evolution.functions import Figure, Functions
 from gsnet.evolution.options import ROUND_SIZE_OF_MODULE_PROXIES, ensemble_from, latency_source
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.session import RunOptions
-from gsnet.evolution.settings import SearchSettings, SettingError
+from gsnet.evolution.settings import TOLD, SearchSettings, SettingError
 from gsnet.interface import plugins
 from gsnet.interface.options import InputError, device_name
 from PlainNet import Network
 from SearchSpace import HasListing, Listing, load_block_types, load_search_space, space_name
 from ZeroShotProxy import Needs, Proxy, get_proxy
 
-# The name of scores that a program tells.
-TOLD = "told"
 Start = str | Path | Network | Row
 # Keyword -> setting, where nothing but the name differs.
 _SETTINGS = {

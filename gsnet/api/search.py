@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, Unpack
 
-from gsnet.api.options import TOLD, Plan, SearchOptions, Start, in_words_of_python, plan
+from gsnet.api.options import Plan, SearchOptions, Start, in_words_of_python, plan
 from gsnet.evolution.asking import Asking, Score
 from gsnet.evolution.folder import LOG, clear, is_done
 from gsnet.evolution.progress import Reporter
@@ -20,7 +20,7 @@ from gsnet.evolution.runner import run_rounds, stop_requested, without_collector
 from gsnet.evolution.running import Running
 from gsnet.evolution.search import SearchFailed
 from gsnet.evolution.session import Session
-from gsnet.evolution.settings import SearchError
+from gsnet.evolution.settings import TOLD, SearchError
 from gsnet.interface.options import InputError
 from PlainNet import Network
 

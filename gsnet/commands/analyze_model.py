@@ -38,6 +38,7 @@ _RESOLUTION, _CLASSES = 224, 1000
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
+    parser.alternatives.append(("plainnet_struct", "plainnet_struct_txt"))
     network = parser.add_argument_group("network")
     network.add_argument("--plainnet_struct", metavar="TEXT", help="structure string")
     network.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="file with a structure string")

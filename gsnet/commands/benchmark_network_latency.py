@@ -37,6 +37,7 @@ _RESOLUTION, _CLASSES = 224, 1000
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
+    parser.alternatives += [("batch_size", "batch_size_list"), ("weights", "untrained")]
     add_network_options(parser, required=False)
 
     add_timing_options(parser)

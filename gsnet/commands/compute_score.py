@@ -46,6 +46,7 @@ _RESOLUTION, _CLASSES = 224, 1000
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
+    parser.alternatives.append(("plainnet_struct", "plainnet_struct_txt"))
     proxy = parser.add_argument_group("proxy")
     proxy.add_argument("--zero_shot_score", default="Zen", metavar="NAME", help=f"one of {', '.join(list_proxies())}")
     proxy.add_argument("--repeat_times", type=positive_int, default=1, metavar="N", help="independent repeats")

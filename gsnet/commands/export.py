@@ -34,6 +34,7 @@ _OF_DETECTORS = ("decode", "input_image_height")
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
+    parser.alternatives.append(("weights", "untrained"))
     add_network_options(parser, required=False)
     detector = parser.add_argument_group("detector, without --arch")
     detector.add_argument("--decode", action="store_true", help="boxes instead of bins")

@@ -9,6 +9,7 @@ from pathlib import Path
 from gsnet.detection.catalogue import GSNET_DETECTOR
 from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.settings import TAP_STRIDES, TAPS
+from gsnet.interface.config import options_of_training
 from gsnet.interface.options import (
     OptionParser,
     add_skip_broken,
@@ -27,7 +28,8 @@ from PlainNet import UNITS
 
 def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     """The options for a command line, grouped by what they are for; defaults are NanoDet-Plus'."""
-    parser = script_parser(description, argv)
+    parser = script_parser(description, argv, {"options": options_of_training})
+    parser.alternatives.append(("resume", "auto_resume"))
     # What a classifier's training asks for and this one does not have.
     parser.set_defaults(retired=[])
     _add_network(parser.add_argument_group("network"))

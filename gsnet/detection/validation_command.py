@@ -20,6 +20,7 @@ from gsnet.interface.script_options import script_parser
 def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     """The options for a command line, grouped by what they are for."""
     parser = script_parser(description, argv)
+    parser.alternatives += [("evaluate_results", "weights"), ("data_dir", "predict")]
     files = parser.add_argument_group("score result files, without a model")
     files.add_argument("--evaluate_results", type=Path, metavar="FOLDER", help="official result files, or COCO's JSON")
     files.add_argument("--annotations", type=Path, metavar="PATH", help="VisDrone's annotation files, or COCO's JSON")

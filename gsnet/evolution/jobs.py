@@ -12,6 +12,10 @@ from PlainNet import Network
 DEATHS_UNTIL_FAILURE = 3
 
 
+# The options that name them.
+TLS_OPTIONS = ("tls_ca_file", "tls_cert", "tls_key")
+
+
 class TlsFiles(NamedTuple):
     """Paths of the certificate authority, certificate and key with which a scheduler is trusted."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import PlainNet
+from gsnet.evolution.again import options_of_search
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.evolution.jobs import TlsFiles
 from gsnet.evolution.result import load
@@ -41,7 +42,8 @@ ROUND_SIZE_OF_MODULE_PROXIES = 32
 
 def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     """The command line."""
-    parser = script_parser(description, argv)
+    parser = script_parser(description, argv, {"settings": options_of_search})
+    parser.alternatives += [("plainnet_struct", "plainnet_struct_txt", "start_from"), ("gpu", "device")]
     search = parser.add_argument_group("search")
     search.add_argument("--zero_shot_score", metavar="NAME", help=f"proxy: {', '.join(list_proxies())}, "
                         f"or an ensemble of them: {', '.join(NAMED_ENSEMBLES)}, or {ENSEMBLE}")  # fmt: skip

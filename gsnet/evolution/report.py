@@ -6,9 +6,10 @@ import csv
 import json
 import platform
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from gsnet.evolution.digest import digest, figures_of, front_costs, front_figures, front_in_objectives
 from gsnet.evolution.latency_words import judged
@@ -23,10 +24,11 @@ BEST_STRUCTURE = "best_structure.txt"
 _PACKAGES = ("torch", "numpy", "matplotlib")
 
 
-def write_config(folder: Path, settings: SearchSettings, arguments: list[str]) -> None:
-    """config.json: the options, the command line, and the versions that ran it."""
+def write_config(folder: Path, settings: SearchSettings, run: Mapping[str, Any], arguments: list[str]) -> None:
+    """config.json: the options, those of the run apart, the command line, and the versions that ran it."""
     config = {
         "settings": json.loads(settings.to_json()),
+        "run": dict(run),
         "arguments": arguments,
         "python": platform.python_version(),
         "packages": {name: found for name in _PACKAGES if (found := _version(name))} | packages(),

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gsnet.evolution.ensemble import scoring_proxies
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.folder import open_history
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.history import History
-from gsnet.evolution.jobs import CandidateExecutor, TlsFiles
+from gsnet.evolution.jobs import TLS_OPTIONS, CandidateExecutor, TlsFiles
 from gsnet.evolution.parts import latency_model
 from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.report import write_config, write_outputs
@@ -44,6 +45,12 @@ class RunOptions:
     verify_top: int = 0
     quiet: bool = False
 
+    def recorded(self) -> dict[str, Any]:
+        """What another run of the same search would be told too, as a results folder keeps it."""
+        tls = dict(zip(TLS_OPTIONS, self.tls or (), strict=False))
+        kept = ("workers", "scheduler", "tensorboard", "verify_top")
+        return {name: getattr(self, name) for name in kept} | tls
+
 
 DEFAULT_RUN = RunOptions()
 
@@ -71,7 +78,7 @@ class Session:
         try:
             self._executor = make_executor(settings, options.workers, options.scheduler, options.tls, functions.proxies)
             if folder:
-                write_config(folder, settings, list(arguments))
+                write_config(folder, settings, options.recorded(), list(arguments))
             self.search = self._replayed()
         except BaseException:
             self.close()

@@ -12,6 +12,8 @@ from gsnet.interface.plugins import differences
 
 DEFAULT_ITERATIONS = 480_000
 DEFAULT_POPULATION = 512
+# The name of scores that a program tells.
+TOLD = "told"
 # The score is maximised; all others, in the order of `Member.costs`, are minimised.
 OBJECTIVES = ("score", "params", "flops", "mac", "layers", "latency")
 _LONGEST_SHOWN = 200

@@ -40,6 +40,8 @@ class OptionParser(argparse.ArgumentParser):
 
     def __init__(self, description: str) -> None:
         super().__init__(description=description, formatter_class=_HelpFormatter, allow_abbrev=False)
+        # Groups of options' names of which a file may have one and the command line another, which takes its place.
+        self.alternatives: list[tuple[str, ...]] = []
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):  # type: ignore[no-untyped-def, override]
         arguments = sys.argv[1:] if args is None else list(args)

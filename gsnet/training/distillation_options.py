@@ -9,6 +9,7 @@ from gsnet.interface.options import OptionParser, not_negative_single, positive_
 
 def add_distillation_options(parser: OptionParser) -> None:
     """Add the teacher, and how its word counts."""
+    parser.alternatives.append(("teacher_plainnet_struct", "teacher_plainnet_struct_txt"))
     group = parser.add_argument_group("teacher")
     group.add_argument("--teacher_arch", required=True, metavar="NAME", help="any network that --arch takes")
     weights = group.add_mutually_exclusive_group(required=True)

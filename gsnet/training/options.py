@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gsnet.data import DATASETS, data_set_name
+from gsnet.interface.config import options_of_training
 from gsnet.interface.options import (
     OptionParser,
     add_skip_broken,
@@ -48,6 +49,14 @@ _RETIRED = {
     "--independent_training": (0, "start the script once for each training"),
     "--strict_load": (0, "loading is always strict"),
 }
+# The first of each is worked out from the second where it is not given.
+_ALTERNATIVES = (
+    ("lr", "lr_per_256"),
+    ("target_lr", "target_lr_per_256"),
+    ("batch_size", "batch_size_per_gpu"),
+    ("plainnet_struct", "plainnet_struct_txt"),
+    ("resume", "auto_resume"),
+)
 _DISTILS = "ts_train_image_classification.py learns from a teacher"
 _WITH_VALUE = (
     *("--teacher_arch", "--teacher_input_image_size", "--teacher_load_parameters_from", "--teacher_feature_weight"),
@@ -67,7 +76,8 @@ class _Retired(argparse.Action):
 
 def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     """The options that both training scripts have, for a command line."""
-    parser = script_parser(description, argv)
+    parser = script_parser(description, argv, {"options": options_of_training})
+    parser.alternatives += _ALTERNATIVES
     parser.set_defaults(retired=[])
     _add_network(parser.add_argument_group("network"))
     _add_data(parser.add_argument_group("data"))

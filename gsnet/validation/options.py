@@ -13,6 +13,7 @@ from gsnet.models.options import add_network_options
 def option_parser(description: str, batch_size: int, argv: Sequence[str] | None = ()) -> OptionParser:
     """The options of a validation, for a command line."""
     parser = script_parser(description, argv)
+    parser.alternatives += [("gpu", "device"), ("weights", "untrained")]
     add_network_options(parser)
     data = parser.add_argument_group("data")
     data.add_argument("--data_dir", "--data", metavar="FOLDER", help="data set's folder (default: below ~/data)")
