@@ -431,6 +431,15 @@ def test_blocks_and_proxies_of_a_file_reach_the_workers(tmp_path, registries):
         ({"proxy": 3}, "a name or a function"),
         ({"proxy": "Ensemble", "ensemble": ["Params"]}, "at least two proxies"),
         ({"resume": True}, "resume needs a save_dir"),
+        ({"verify_top": -1}, "verify_top is -1"),
+        ({"iterations": True}, "iterations is True"),
+        ({"gamma": "x"}, "gamma is 'x'"),
+        ({"use_se": "no"}, "use_se is 'no': it must be True or False"),
+        ({"keep_links": "no"}, "keep_links is 'no': it must be True, False or None"),
+        ({"latency_source": "guess"}, "latency_source is 'guess': use one of measure, table, predict"),
+        ({"latency_source": "predict"}, r"^latency_source, .* go with budgets\['latency'\]"),
+        ({"budgets": 3}, "budgets is 3: it must be limits by name"),
+        ({"tls": ("a",)}, "tls is .*: it must be the paths"),
         ({"space": "nowhere.py"}, "nowhere.py does not exist"),
         ({"space": None}, "space"),
     ],
@@ -438,6 +447,15 @@ def test_blocks_and_proxies_of_a_file_reach_the_workers(tmp_path, registries):
 def test_what_is_wrong_is_said_at_once(options, complaint):
     with pytest.raises((gsnet.InputError, ValueError), match=complaint):
         gsnet.Search(START, **SMALL | options)
+
+
+@pytest.mark.parametrize("name", ["resolution", "num_classes", "batch_size"])
+def test_what_is_wrong_with_one_network_is_said_too(name):
+    with pytest.raises(gsnet.InputError, match=f"{name} is 0: it must be a whole number of at least 1"):
+        gsnet.score(START, "Zen", **{name: 0})
+    if name != "batch_size":
+        with pytest.raises(gsnet.InputError, match=f"{name} is -1"):
+            gsnet.analyze(START, **{name: -1})
 
 
 def test_unknown_keywords_name_the_nearest():

@@ -76,6 +76,8 @@ def split_budgets(budgets: Mapping[str, Budget]) -> tuple[dict[str, float], dict
     known: dict[str, float] = {}
     figures: dict[str, Figure] = {}
     limits: dict[str, float] = {}
+    if not isinstance(budgets, Mapping):
+        raise InputError(f"budgets is {budgets!r}: it must be limits by name, such as {{'params': 1e6}}")
     for name, budget in budgets.items():
         if isinstance(budget, tuple):
             if len(budget) != 2 or not callable(budget[0]):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import PlainNet
 from gsnet.api.callables import ProxyLike, proxy_of
-from gsnet.interface.options import device_name
+from gsnet.interface.options import InputError, device_name
+from gsnet.interface.values import check_counts, wrong_limit
 from gsnet.models.analysis import Analysis, analyze_network
 from PlainNet import Network, Style
 from ZeroShotProxy import ScoringSettings
@@ -36,8 +37,9 @@ def analyze(
     """Parameters, FLOPs, memory access and shapes, block by block, as `gsnet analyze_model` counts them.
 
     use_se: with squeeze-and-excitation in super-blocks. no_BN: without batch normalisation. no_reslink: without residual
-    links. Raises StructureError.
+    links. Raises StructureError, InputError.
     """
+    check_counts(resolution=resolution, num_classes=num_classes)
     style = Style(use_se=use_se, no_reslink=no_reslink, no_BN=no_BN)
     return analyze_network(parse(network), resolution, num_classes, style)
 
@@ -65,6 +67,11 @@ def score(
 
     Raises ProxyFailure where the network cannot be scored, UnknownProxyError, StructureError, InputError.
     """
+    check_counts(resolution=resolution, num_classes=num_classes, batch_size=batch_size)
+    if wrong := wrong_limit(gamma):
+        raise InputError(f"gamma {wrong}")
+    if not isinstance(seed, int):
+        raise InputError(f"seed is {seed!r}: it must be a whole number")
     settings = ScoringSettings(
         resolution=resolution,
         batch_size=batch_size,

@@ -21,6 +21,7 @@ from gsnet.evolution.session import RunOptions
 from gsnet.evolution.settings import TOLD, SearchSettings, SettingError
 from gsnet.interface import plugins
 from gsnet.interface.options import InputError, device_name
+from gsnet.interface.values import check_counts, wrong_count
 from PlainNet import Network
 from SearchSpace import HasListing, Listing, load_block_types, load_search_space, space_name
 from ZeroShotProxy import Needs, Proxy, get_proxy
@@ -141,7 +142,7 @@ def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> P
         resume=options.get("resume", False),
         workers=options.get("workers", 1),
         scheduler=options.get("scheduler"),
-        tls=TlsFiles(*options["tls"]) if options.get("tls") else None,
+        tls=_tls(options.get("tls")),
         tensorboard=options.get("tensorboard", False),
         verify_top=options.get("verify_top", 0),
     )
@@ -157,11 +158,22 @@ def in_words_of_python(text: str) -> str:
 
 
 def _check_run(run: RunOptions, folder: object) -> None:
-    if not isinstance(run.workers, int) or run.workers < 1:
-        raise InputError(f"workers is {run.workers!r}: it must be a whole number of at least 1")
+    check_counts(workers=run.workers)
+    if wrong := wrong_count(run.verify_top, least=0):
+        raise InputError(f"verify_top {wrong}")
     for name in ("resume", "tensorboard", "verify_top"):
         if getattr(run, name) and not folder:
             raise InputError(f"{name} needs a save_dir")
+
+
+def _tls(files: Sequence[str] | None) -> TlsFiles | None:
+    if not files:
+        return None
+    if isinstance(files, str) or len(files) != 3:
+        raise InputError(
+            f"tls is {files!r}: it must be the paths of the certificate authority, our certificate and our key"
+        )
+    return TlsFiles(*files)
 
 
 def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> tuple[SearchSettings, Functions]:

@@ -54,7 +54,8 @@ class Search:
     """
 
     def __init__(self, start: Start | Iterable[Start] | None = None, **options: Unpack[SearchOptions]) -> None:
-        self._plan = plan(start, options)
+        with _in_words_of_python():
+            self._plan = plan(start, options)
         self._lock = threading.RLock()
         self._closed = False
         # The iteration up to which the outputs in the results folder go.
@@ -237,8 +238,11 @@ def _open(plan: Plan) -> Session:
 def _in_words_of_python() -> Iterator[None]:
     try:
         yield
-    except SearchError as error:
-        raise SearchError(in_words_of_python(str(error))) from error
+    except InputError as error:
+        said = in_words_of_python(str(error))
+        if said == str(error):
+            raise
+        raise (SearchError if isinstance(error, SearchError) else InputError)(said) from error
 
 
 @contextmanager

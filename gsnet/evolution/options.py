@@ -18,6 +18,7 @@ from gsnet.evolution.session import RunOptions
 from gsnet.evolution.settings import (
     DEFAULT_ITERATIONS,
     DEFAULT_POPULATION,
+    LATENCY_SOURCES,
     OBJECTIVES,
     SearchSettings,
 )
@@ -108,7 +109,7 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     budgets.add_argument("--latency_resolution", type=positive_int, metavar="PIXELS",
                          help="resolution of that (default: --input_image_size)")  # fmt: skip
     budgets.add_argument("--fp16", action="store_true", help="latency in half precision")
-    budgets.add_argument("--latency_source", choices=("measure", "table", "predict"),
+    budgets.add_argument("--latency_source", choices=LATENCY_SOURCES,
                          help="time candidates, sum up a table's layers, or predict from a calibrated table "
                          "(default: predict where there is such a table, else measure)")  # fmt: skip
     budgets.add_argument("--latency_table", type=Path, metavar="FILE",

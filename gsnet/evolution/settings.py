@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 from dataclasses import asdict, dataclass, fields
 
 from gsnet.interface.options import InputError
 from gsnet.interface.plugins import differences
+from gsnet.interface.values import wrong_count, wrong_limit
 
 DEFAULT_ITERATIONS = 480_000
 DEFAULT_POPULATION = 512
@@ -18,6 +18,8 @@ TOLD = "told"
 OBJECTIVES = ("score", "params", "flops", "mac", "layers", "latency")
 _LONGEST_SHOWN = 200
 _COUNTS = ("evolution_max_iter", "population_size", "round_size", "batch_size", "input_image_size", "num_classes")
+LATENCY_SOURCES = ("measure", "table", "predict")
+_SWITCHES = ("fix_initialize", "origin", "use_se", "no_BN", "measure_missing", "fp16")
 _LIMITS = ("gamma", "max_layers", "budget_model_size", "budget_flops", "budget_mac", "budget_latency")
 
 
@@ -89,6 +91,13 @@ class SearchSettings:
             _check_limit(f"the budget {name}", limit)
         if self.latency_resolution is not None:
             _check_count("latency_resolution", self.latency_resolution)
+        for name in _SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise SettingError(name, f"is {getattr(self, name)!r}: it must be True or False")
+        if self.keep_links not in (None, True, False):
+            raise SettingError("keep_links", f"is {self.keep_links!r}: it must be True, False or None")
+        if self.latency_source not in (None, *LATENCY_SOURCES):
+            raise SettingError("latency_source", f"is {self.latency_source!r}: use one of {', '.join(LATENCY_SOURCES)}")
         if not isinstance(self.seed, int):
             raise SettingError("seed", f"is {self.seed!r}: it must be a whole number")
         check_objectives(self.objectives, self.figures)
@@ -145,10 +154,10 @@ def _short(value: object) -> str:
 
 
 def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int) or value < 1:
-        raise SettingError(name, f"is {value!r}: it must be a whole number of at least 1")
+    if wrong := wrong_count(value):
+        raise SettingError(name, wrong)
 
 
 def _check_limit(name: str, value: float | None) -> None:
-    if value is not None and not 0 < value < math.inf:
-        raise SettingError(name, f"is {value!r}: it must be a number above 0")
+    if value is not None and (wrong := wrong_limit(value)):
+        raise SettingError(name, wrong)

@@ -1,0 +1,28 @@
+"""What is wrong with a number that a program gives, where a command line would have refused the text."""
+
+from __future__ import annotations
+
+import math
+
+from gsnet.interface.options import InputError
+
+
+def wrong_count(value: object, least: int = 1) -> str | None:
+    """What is wrong with it as a whole number of at least `least`; None where nothing is."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+        return None
+    return f"is {value!r}: it must be a whole number of at least {least}"
+
+
+def wrong_limit(value: object) -> str | None:
+    """What is wrong with it as a number above 0; None where nothing is."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+        return None
+    return f"is {value!r}: it must be a number above 0"
+
+
+def check_counts(**values: object) -> None:
+    """Raises InputError for the first that is no whole number of at least 1."""
+    for name, value in values.items():
+        if wrong := wrong_count(value):
+            raise InputError(f"{name} {wrong}")
