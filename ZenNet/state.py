@@ -14,8 +14,8 @@ from ZenNet.unpickling import load_plain
 
 State = dict[str, Tensor]
 _LOG = logging.getLogger(__name__)
-# Where trainings keep weights: timm's order, then torchvision's and others' names.
-_AVERAGED = ("state_dict_ema", "model_ema")
+# Where trainings keep weights: timm's order, then torchvision's, ours and others' names.
+_AVERAGED = ("state_dict_ema", "model_ema", "ema")
 _RAW = ("state_dict", "model", "model_state_dict", "net")
 _LIGHTNING = "pytorch-lightning_version"
 _COMPILED = "_orig_mod."

@@ -60,7 +60,7 @@ def test_onnx_computes_what_torch_does(loaded, tmp_path, decoded):
         (("--weights", "detector.pth", "--arch", "resnet18"), "holds a detector, which says itself what it is of"),
         (("--weights", "detector.pth", "--use_se"), "--use_se is of the networks of --arch"),
         (("--weights", "detector.pth", "--format", "torchscript"), "detectors are written as onnx"),
-        (("--weights", "other.pth"), "holds no detector: name the network that it belongs to with --arch"),
+        (("--weights", "other.pth"), "does not say what it is of: name its network with --arch"),
         (("--arch", "resnet18", "--untrained", "--decode"), "--decode is of detectors"),
         ((), "Name what to export"),
     ],

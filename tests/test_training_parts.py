@@ -8,8 +8,9 @@ from torch import nn
 from torchvision.ops import SqueezeExcitation
 
 from gsnet.interface.options import InputError
+from gsnet.models.own import set_batch_norm
 from gsnet.training.averaged import AveragedWeights
-from gsnet.training.initialisers import initialise, set_batch_norm
+from gsnet.training.initialisers import initialise
 from gsnet.training.losses import blended, cutmix, mixup, pasted, smoothed_targets, soft_cross_entropy
 from gsnet.training.optimisers import OptimiserSettings, optimiser, parameter_groups
 from gsnet.training.record import curves_figure

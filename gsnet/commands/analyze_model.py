@@ -1,5 +1,6 @@
 """Print parameters, FLOPs, memory access cost and output shape of a network, block by block.
 
+    python analyze_model.py --arch save_dir/my_search
     python analyze_model.py --plainnet_struct_txt best_structure.txt --input_image_size 32 --num_classes 10
     python analyze_model.py --arch 'zennet_cifar10*,resnet18,mine.py:Network'
 
@@ -23,10 +24,11 @@ from gsnet.interface.options import BAD_INPUT, InputError, positive_int
 from gsnet.interface.script_options import script_parser
 from gsnet.models.analysis import Analysis, analyze_network, summary
 from gsnet.models.counters import explain
+from gsnet.models.described import described
 from gsnet.models.named import BUILT_AS, names_of, structure_of
+from gsnet.models.options import ARCH_HELP, resolution_of, size_and_classes
 from PlainNet import UNITS, StructureError
 from PlainNet.operations import operations
-from ZenNet.catalogue import list_models, published
 
 if TYPE_CHECKING:
     from gsnet.models.complexity import Comparison
@@ -46,7 +48,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         "--arch",
         default=BUILT_AS[0],
         metavar="NAME",
-        help=f"networks by name, list or pattern, FILE.py:Class, or a structure file (.txt); {_DETECTOR}: GSNet's detector",
+        help=f"{ARCH_HELP}; {_DETECTOR}: GSNet's detector",
     )
     network.add_argument(
         "--unit", choices=tuple(UNITS), help="GhostShuffle unit (default: searched; detector: deployed)"
@@ -82,15 +84,13 @@ class Analysed(NamedTuple):
 def analysis_of(options: Namespace, arch: str) -> Analysed:
     """What is known of one network. Raises InputError, StructureError."""
     from_text = structure_text(options) if arch in BUILT_AS or ".py:" in arch else None
-    unit = options.unit or "searched"
+    unit = options.unit
     found = structure_of(arch, from_text, use_se=options.use_se, unit=unit)
     if found is None:
         return module_analysis(options, arch, from_text, unit)
     network, style = found
-    style = replace(style, no_reslink=options.no_reslink, no_BN=options.no_BN)
-    own = published(arch) if arch in list_models() else None
-    resolution = options.input_image_size or (own.resolution if own else _RESOLUTION)
-    classes = options.num_classes or (own.classes if own else _CLASSES)
+    style = replace(style, no_reslink=options.no_reslink or style.no_reslink, no_BN=options.no_BN or style.no_BN)
+    resolution, classes = size_and_classes(arch, options.input_image_size, options.num_classes)
 
     def by_ptflops() -> Comparison:
         from gsnet.models.complexity import compare_with_ptflops
@@ -103,7 +103,7 @@ def analysis_of(options: Namespace, arch: str) -> Analysed:
     return Analysed(analyze_network(network, resolution, classes, style), by_ptflops, explained)
 
 
-def module_analysis(options: Namespace, arch: str, structure: str | None, unit: str) -> Analysed:
+def module_analysis(options: Namespace, arch: str, structure: str | None, unit: str | None) -> Analysed:
     """The same of a class of the user's, or of a network of torchvision or timm."""
     if options.no_reslink or options.no_BN:
         raise InputError(f"--arch {arch} is fixed: --no_reslink and --no_BN are for structures")
@@ -112,7 +112,7 @@ def module_analysis(options: Namespace, arch: str, structure: str | None, unit: 
 
     classes = options.num_classes
     module = load_model(arch, num_classes=classes, plainnet_struct=structure, use_se=options.use_se, unit=unit)
-    resolution = options.input_image_size or expected_input(arch).resolution
+    resolution = resolution_of(arch, options.input_image_size) or expected_input(arch).resolution
     analysis = analyze_module(module, arch, resolution)
 
     def by_ptflops() -> Comparison:
@@ -182,6 +182,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.arch == _DETECTOR:
         print(detector_report(options))
         return 0
+    if options.arch in BUILT_AS and options.plainnet_struct_txt and described(options.plainnet_struct_txt):
+        # The folder of a search knows more of the structure in it.
+        options.arch, options.plainnet_struct_txt = str(options.plainnet_struct_txt), None
     if (
         options.arch not in BUILT_AS
         and ".py:" not in options.arch

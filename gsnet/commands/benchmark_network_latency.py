@@ -1,6 +1,7 @@
 """Time a network on a device, or predict its latency from a table of that device.
 
     python benchmark_network_latency.py --arch zennet_imagenet1k_flops400M_SE_res224 --batch_size_list 1,8
+    python benchmark_network_latency.py --arch save_dir/my_search
     python benchmark_network_latency.py --arch Masternet.py:MasterNet --plainnet_struct TEXT --input_image_size 32
     python benchmark_network_latency.py --build_table --calibrate --search_space SearchSpace/search_space_ghostshuffle.py \\
         --plainnet_struct TEXT --input_image_size 32
@@ -19,7 +20,6 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import ZenNet
 from gsnet.interface.running import log_to, run
 from gsnet.interface.options import BAD_INPUT, InputError, device_name
 from gsnet.interface.script_options import script_parser
@@ -27,18 +27,16 @@ from gsnet.latency import command as latency
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.options import add_table_options, add_timing_options, mode_of
 from gsnet.models.named import names_of, structure_of
-from gsnet.models.options import add_network_options
+from gsnet.models.options import add_network_options, network_named, resolution_of, size_and_classes
 from PlainNet import StructureError
 from SearchSpace import SearchSpaceError
-
-_RESOLUTION, _CLASSES = 224, 1000
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
     parser.alternatives += [("batch_size", "batch_size_list"), ("weights", "untrained")]
-    add_network_options(parser, required=False)
+    add_network_options(parser)
 
     add_timing_options(parser)
     add_table_options(parser)
@@ -62,9 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(latency.import_library(options), options.json)
     elif options.build_table or options.calibrate:
         show(latency.build_table(options), options.json)
-    elif not options.arch:
+    elif not options.arch and not options.weights:
         raise InputError("--arch names the network to time; --build_table and --import_tinynas need none")
     else:
+        options.arch = network_named(options)
         return of_networks(options, predict if options.predict or options.measure_missing else time_network)
     return 0
 
@@ -98,9 +97,7 @@ def predict(options: Namespace, arch: str) -> dict:
             f"--predict needs a structure, and {arch} has none: a ZenNet name, a .txt file or --plainnet_struct"
         )
     network, style = found
-    own = ZenNet.published(arch) if arch in ZenNet.list_models() else None
-    resolution = options.input_image_size or (own.resolution if own else _RESOLUTION)
-    classes = options.num_classes or (own.classes if own else _CLASSES)
+    resolution, classes = size_and_classes(arch, options.input_image_size, options.num_classes)
     report = latency.predict(options, network, classes, style, resolution)
     return {"arch": arch, "resolution": resolution, "classes": classes} | report
 
@@ -111,7 +108,7 @@ def time_network(options: Namespace, arch: str) -> dict:
 
     from gsnet.latency import backends
     from gsnet.latency.measurement import dtype_of
-    from gsnet.models import expected_input, load_model
+    from gsnet.models import expected_input, load_model, source_of
     from gsnet.models.exporting import export
     from gsnet.models.module_costs import width_of
 
@@ -121,15 +118,19 @@ def time_network(options: Namespace, arch: str) -> dict:
         raise InputError("--backend onnxruntime runs float32 on the processor: without --gpu, --fp16, --channels_last")
     if options.weights and options.untrained:
         raise InputError("--untrained and --weights contradict each other: use one of them")
+    found = source_of(arch, options.weights, options.plainnet_struct)
+    own_weights = options.weights is None and not options.untrained and found is not None and found.weights is not None
     network = load_model(
         arch,
         num_classes=options.num_classes,
+        pretrained=own_weights,
         weights=options.weights,
         plainnet_struct=options.plainnet_struct,
         use_se=options.use_se,
         unit=options.unit,
     ).eval()
-    resolution = options.input_image_size or expected_input(arch).resolution
+    own_side = expected_input(arch, options.weights).resolution
+    resolution = resolution_of(arch, options.input_image_size, options.weights) or own_side
     seen = {"resolution": resolution, "classes": width_of(network, resolution), "images": "standard normal noise"}
     difference = None
     with tempfile.TemporaryDirectory() as folder:

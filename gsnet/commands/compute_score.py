@@ -23,10 +23,12 @@ from gsnet.interface.running import FAILED, run
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.interface.options import InputError, device_name, positive_float, positive_int, seed
 from gsnet.interface.script_options import script_parser
+from gsnet.models.described import described
 from gsnet.models.expected import classes_text, size_text
 from gsnet.models.named import BUILT_AS, names_of, read_structures, structure_of
+from gsnet.models.options import ARCH_HELP, size_and_classes
 from PlainNet import Network, Style
-from ZenNet.catalogue import list_models, published
+from ZenNet.catalogue import list_models
 from ZeroShotProxy import (
     Needs,
     ProxyFailure,
@@ -65,7 +67,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         "--arch",
         default=BUILT_AS[0],
         metavar="NAME",
-        help="networks by name, list or pattern, FILE.py:Class, or a structure file (.txt)",
+        help=ARCH_HELP,
     )
     network.add_argument(
         "--num_classes", type=positive_int, metavar="N", help="classes (default: the network's own, else 1000)"
@@ -97,6 +99,9 @@ def attempts(options: Namespace) -> list[tuple[str, Callable[[], Candidate]]]:
         return [(name, partial(_named, options, name)) for name in names_of(options.arch)]
     if options.arch not in BUILT_AS or options.plainnet_struct:
         raise InputError("--plainnet_struct_txt holds networks itself: leave --arch and --plainnet_struct out")
+    if described(options.plainnet_struct_txt):
+        # The folder of a search knows more of the structure in it.
+        return [(str(options.plainnet_struct_txt), partial(_named, options, str(options.plainnet_struct_txt)))]
     settings = settings_of(options, Style(use_se=options.use_se), _RESOLUTION, _CLASSES)
     networks = read_structures(options.plainnet_struct_txt)
     return [(str(network), partial(_value, network, str(network), settings)) for network in networks]
@@ -104,11 +109,11 @@ def attempts(options: Namespace) -> list[tuple[str, Callable[[], Candidate]]]:
 
 def _named(options: Namespace, arch: str) -> Candidate:
     found = structure_of(arch, options.plainnet_struct, use_se=options.use_se)
-    own = published(arch) if arch in list_models() else None
     if found is not None:
         network, style = found
-        size, classes = (own.resolution, own.classes) if own else (_RESOLUTION, _CLASSES)
-        return _value(network, arch if own else str(network), settings_of(options, style, size, classes))
+        size, classes = size_and_classes(arch, options.input_image_size, options.num_classes)
+        name = arch if arch in list_models() else str(network)
+        return _value(network, name, settings_of(options, style, size, classes))
     if options.keep_links is not None:
         raise InputError(f"--arch {arch} is fixed: --keep_reslink and --no_reslink are for structures")
     from gsnet.models import expected_input, load_model

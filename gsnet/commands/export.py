@@ -1,9 +1,10 @@
 """Write a network or a detector for other programs: ONNX, TorchScript or safetensors.
 
-    gsnet export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format onnx --output net.onnx
+    gsnet export --arch save_dir/my_training --format onnx --output net.onnx
+    gsnet export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format safetensors
     gsnet export --weights save_dir/my_detector/best-params_rank0.pth --output detector.onnx --decode
 
-Without --arch, --weights is a detector's checkpoint, which says itself what it is of. What was written is read back and run
+Checkpoints of this project say themselves what they are of. What was written is read back and run
 on random images; the file is kept only where its outputs are the network's.
 """
 
@@ -18,14 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.interface.running import log_to, run
+from gsnet.interface.description import KEY
 from gsnet.interface.options import InputError, positive_int
 from gsnet.interface.script_options import script_parser
-from gsnet.models import expected_input, names_of
-from gsnet.models.expected import classes_text
-from gsnet.models.options import add_network_options, network_of
+from gsnet.models import expected_input, names_of, source_of
+from gsnet.models.described import checkpoint_in
+from gsnet.models.expected import at_side, classes_text
+from gsnet.models.options import add_network_options, network_named, network_of, resolution_of
 
 _LOG = logging.getLogger(__name__)
 _SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
+# Files that --arch takes and that hold no detector.
+_NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
 # What describes a classifier, and what asks for something of a detector.
 _OF_NETWORKS = ("weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
 _OF_DETECTORS = ("decode", "input_image_height")
@@ -35,7 +40,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
     parser.alternatives.append(("weights", "untrained"))
-    add_network_options(parser, required=False)
+    add_network_options(parser)
     detector = parser.add_argument_group("detector, without --arch")
     detector.add_argument("--decode", action="store_true", help="boxes instead of bins")
     detector.add_argument("--input_image_height", type=positive_int, metavar="PIXELS", help="height, if not the width")
@@ -64,22 +69,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def is_detector(options: Namespace) -> bool:
     """Whether a detector is to be exported: by what the checkpoint holds, where there is one. Raises InputError."""
-    weights = Path(options.weights).expanduser() if options.weights else None
-    if weights is None or not weights.is_file():
+    given = options.weights or options.arch
+    path = Path(given).expanduser() if given else None
+    file = checkpoint_in(path) if path is not None and path.is_dir() else path
+    if file is None or not file.is_file():
         return not options.arch
+    if file.suffix in _NO_CHECKPOINTS:
+        return False
     from gsnet.detection.checkpoint import holds_detector
 
-    detector = holds_detector(weights)
-    if detector and options.arch:
-        raise InputError(f"{weights} holds a detector, which says itself what it is of: leave --arch out")
-    if not detector and not options.arch:
-        raise InputError(f"{weights} holds no detector: name the network that it belongs to with --arch")
-    return detector
+    if not holds_detector(file):
+        return False
+    if options.arch and options.weights:
+        raise InputError(f"{file} holds a detector, which says itself what it is of: leave --arch out")
+    options.weights, options.arch = file, None
+    return True
 
 
 def export_networks(options: Namespace) -> Iterator[dict[str, Any]]:
     """Export each network of --arch into a file of its own; what was written. Raises InputError, ExportError."""
     _refuse(options, _OF_DETECTORS, "is of detectors, which have no --arch")
+    options.arch = network_named(options)
     names = names_of(options.arch)
     if len(names) > 1 and (options.output or options.weights):
         raise InputError("--output and --weights belong to a single network: --arch must name one")
@@ -97,20 +107,25 @@ def file_of(options: Namespace, arch: str) -> Path:
 
 def write(options: Namespace, arch: str) -> dict[str, Any]:
     """Export one network; returns what was written, and for which images. Raises InputError."""
+    from gsnet.models.describing import structure_description, with_input
     from gsnet.models.exporting import export
     from gsnet.models.module_costs import width_of
 
     network = network_of(options, arch, options.num_classes)
-    expected = expected_input(arch)
-    resolution = options.input_image_size or expected.resolution
-    file = file_of(options, arch)
-    difference = export(network, file, options.format, (resolution, resolution))
-    classes, size = width_of(network, resolution), file.stat().st_size
+    expected = expected_input(arch, options.weights)
+    resolution = resolution_of(arch, options.input_image_size, options.weights) or expected.resolution
+    file, classes = file_of(options, arch), width_of(network, resolution)
+    seen_at = expected if resolution == expected.resolution else at_side(expected, resolution)
+    found = source_of(arch, options.weights, options.plainnet_struct)
+    told = found.description if found else structure_description(network, arch)
+    metadata = {KEY: with_input(told, seen_at, classes).to_json()}
+    difference = export(network, file, options.format, (resolution, resolution), metadata=metadata)
+    size = file.stat().st_size
     known = not expected.assumed
     normalised = expected.normalisation() if known else "normalised as in its training, of which it holds no record"
     shape = f"input 3 x {resolution} x {resolution}"
     text = f"{file}, {size:,} bytes, {shape}; outputs agree to {difference:.1e}"
-    seen = {"resolution": resolution, "classes": classes}
+    seen: dict[str, Any] = {"resolution": resolution, "classes": classes}
     seen |= {name: list(getattr(expected, name)) if known else None for name in ("mean", "std")}
     return {
         "arch": arch,

@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options,
             "train_image_classification",
             build_task=lambda network, *_: Classification(network),
-            side=options.input_image_size,
+            side=lambda options: options.input_image_size,
         )
     )
 

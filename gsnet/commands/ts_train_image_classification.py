@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from gsnet.training.distillation_command import distillation, largest_side
 
     return exit_status(
-        lambda: train(options, "ts_train_image_classification", build_task=distillation, side=largest_side(options))
+        lambda: train(options, "ts_train_image_classification", build_task=distillation, side=largest_side)
     )
 
 

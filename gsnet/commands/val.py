@@ -1,5 +1,6 @@
 """Validate networks on ImageNet, or on any folder of pictures with val/CLASS/IMAGE.
 
+python val.py --arch save_dir/my_training                  # all the rest it knows itself
 python val.py --fp16 --gpu 0 --arch zennet_imagenet1k_latency01ms_res224
 python val.py --arch 'zennet_imagenet*' --data_dir ~/data/imagenet --limit 5000 --json
 torchrun --nproc_per_node=8 val.py --device cuda --apex --arch resnet50
@@ -17,7 +18,9 @@ from gsnet.validation.options import option_parser
 def main(argv: Sequence[str] | None = None) -> int:
     """Validate; returns the exit status."""
     parser = option_parser(__doc__ or "", batch_size=128, argv=argv)
-    parser.add_argument("--dataset", type=data_set_name, default="imagenet", metavar="NAME", help=", ".join(DATASETS))
+    help_text = f"{', '.join(DATASETS)} (default: the one that it was trained on, else imagenet)"
+    parser.add_argument("--dataset", type=data_set_name, metavar="NAME", help=help_text)
+    parser.set_defaults(usual_dataset="imagenet")
     options = parser.parse_args(argv)
     from gsnet.validation.command import report
 

@@ -16,8 +16,9 @@ from gsnet.validation.options import option_parser
 def main(argv: Sequence[str] | None = None) -> int:
     """Validate; returns the exit status."""
     parser = option_parser(__doc__ or "", batch_size=512, argv=argv)
-    help_text = "data set (default: the one in the network's name)"
+    help_text = "data set (default: the one that it was trained on, or in the network's name)"
     parser.add_argument("--dataset", choices=[name for name, kind in DATASETS.items() if kind.cifar], help=help_text)
+    parser.set_defaults(usual_dataset=None)
     options = parser.parse_args(argv)
     from gsnet.validation.command import report
 

@@ -159,6 +159,6 @@ class DataSettings:
         return next((folder for folder in usual if folder.is_dir()), usual[0])
 
     @property
-    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    def normalisation(self) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
         """Mean and standard deviation by channel, of pixels in [0, 1]."""
         return (CIFAR_MEAN, CIFAR_STD) if self.kind.cifar else (IMAGENET_MEAN, IMAGENET_STD)

@@ -27,7 +27,6 @@ from torch import Tensor, nn
 from gsnet.detection.checkpoint import LoadedDetector, description
 from gsnet.detection.detector import Detector
 from gsnet.detection.priors import clipped, decode, priors
-from gsnet.interface.files import written_whole
 from gsnet.models.exporting import export
 
 LAYOUTS = {False: "scores of classes, then logits of 4 x 8 bins", True: "x1, y1, x2, y2, then scores of classes"}
@@ -61,16 +60,6 @@ def write_onnx(loaded: LoadedDetector, file: Path, decoded: bool = False) -> flo
     classes = len(loaded.settings.classes)
     first = 4 if decoded else classes
     groups = (slice(0, first), slice(first, None))
-    difference = export(Exported(loaded.detector, size, decoded), file, "onnx", size, "predictions", groups)
-    _add_metadata(file, description(loaded.settings, loaded.preprocessing) | {"layout": LAYOUTS[decoded]})
-    return difference
-
-
-def _add_metadata(file: Path, values: dict) -> None:
-    import onnx
-
-    model = onnx.load(str(file))
+    values = description(loaded.settings, loaded.preprocessing) | {"layout": LAYOUTS[decoded]}
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-    onnx.helper.set_model_props(model, texts)
-    with written_whole(file, "wb") as stream:
-        stream.write(model.SerializeToString())
+    return export(Exported(loaded.detector, size, decoded), file, "onnx", size, "predictions", groups, texts)

@@ -12,6 +12,7 @@ from gsnet.detection.detector import Detector
 from gsnet.detection.losses import head_loss
 from gsnet.detection.priors import decode, priors
 from gsnet.detection.targets import Targets
+from gsnet.interface.result_files import BEST_CHECKPOINT
 from gsnet.training.tasks import Place
 
 
@@ -21,7 +22,7 @@ class DetectionTask(nn.Module):
     `detached`: whether the guidance module still teaches backbone and neck; the trainer sets it by the epoch.
     """
 
-    best_names = ("best-params_rank0.pth",)
+    best_names = (BEST_CHECKPOINT,)
 
     def __init__(self, network: Detector, assignment: AssignmentSettings | None = None) -> None:
         super().__init__()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from gsnet.evolution.history import DATABASE, History
-from gsnet.evolution.report import BEST_STRUCTURE
 from gsnet.evolution.settings import SearchError, SearchSettings
 from gsnet.evolution.verification import VERIFIED
+from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE
 
 LOG = "evolution_search.log"
 
@@ -52,7 +52,7 @@ def clear(folder: Path) -> None:
     """Remove what a search wrote into a folder; other files stay."""
     names = (
         BEST_STRUCTURE,
-        "best.json",
+        BEST_JSON,
         "config.json",
         "history.csv",
         "pareto.csv",

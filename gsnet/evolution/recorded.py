@@ -11,10 +11,10 @@ from typing import NamedTuple, Self
 
 import PlainNet
 from gsnet.evolution.settings import SearchError, SearchSettings
+from gsnet.interface.result_files import DATABASE
 from PlainNet import Network
 
 SCHEMA_VERSION = 3
-DATABASE = "search.db"
 IN_MEMORY = Path(":memory:")
 
 

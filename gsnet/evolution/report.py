@@ -7,7 +7,6 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from gsnet.evolution.latency_words import judged
 from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row
 from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.settings import SearchSettings
+from gsnet.interface.description import KEY, NetworkDescription, package_version, versions
 from gsnet.interface.files import write_text, written_whole
 from gsnet.interface.plugins import packages
+from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE
 from gsnet.interface.version import commit, version
 
-BEST_STRUCTURE = "best_structure.txt"
 _PACKAGES = ("torch", "numpy", "matplotlib")
 
 
@@ -31,7 +31,7 @@ def write_config(folder: Path, settings: SearchSettings, run: Mapping[str, Any],
         "run": dict(run),
         "arguments": arguments,
         "python": platform.python_version(),
-        "packages": {name: found for name in _PACKAGES if (found := _version(name))} | packages(),
+        "packages": {name: found for name in _PACKAGES if (found := package_version(name))} | packages(),
         "version": version(),
         "commit": commit(),
     }
@@ -72,9 +72,36 @@ def write_outputs(folder: Path, history: HistoryReader) -> dict | None:
             "networks": len(front_in_objectives(found.front, settings)),
             "networks_over_all_costs": len(found.front),
         }
-    write_text(folder / "best.json", json.dumps(summary, indent=2) + "\n")
+    summary[KEY] = describe(found.best, settings).to_dict()
+    write_text(folder / BEST_JSON, json.dumps(summary, indent=2) + "\n")
     write_text(folder / BEST_STRUCTURE, found.best.structure)
     return summary
+
+
+def describe(best: Row, settings: SearchSettings) -> NetworkDescription:
+    """What a search knows of its winner: how images are normalised is for a training to say."""
+    return NetworkDescription(
+        structure=best.structure,
+        use_se=settings.use_se,
+        no_BN=settings.no_BN,
+        resolution=settings.input_image_size,
+        classes=settings.num_classes,
+        search={
+            "zero_shot_score": settings.zero_shot_score,
+            "score": best.score,
+            "budgets": _budgets(settings),
+            "seed": settings.seed,
+        },
+        versions=versions(),
+        seed=settings.seed,
+    )
+
+
+def _budgets(settings: SearchSettings) -> dict[str, Any]:
+    """The limits of the search that it had, its own figures' included, by their options' names."""
+    names = ("max_layers", "budget_model_size", "budget_flops", "budget_mac", "budget_latency")
+    given = {name: getattr(settings, name) for name in names}
+    return {name: limit for name, limit in given.items() if limit is not None} | dict(settings.limits)
 
 
 def _summary(best: Row, settings: SearchSettings, outcomes: Counter[str]) -> dict:
@@ -120,10 +147,3 @@ def _write_front(path: Path, front: Iterable[Row], settings: SearchSettings) -> 
         table.writerow((*columns, *figures, "structure"))
         for row in front:
             table.writerow([*(getattr(row, c) for c in columns), *figures_of(row, figures), row.structure])
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

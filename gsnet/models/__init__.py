@@ -1,6 +1,7 @@
 """Any network by name: `gsnet.models.load_model("resnet18", num_classes=10)`.
 
---arch takes, in this order: a structure file (…/best_structure.txt), FILE.py:Class, a published name of `ZenNet`,
+--arch takes, in this order: what says itself what it is (the folder of a search or of a training, a checkpoint, an exported
+ONNX, safetensors or TorchScript file), a structure file (…/best_structure.txt), FILE.py:Class, a published name of `ZenNet`,
 myresnet18 to myresnet152, geffnet_NAME, a torchvision name, a timm name; where several networks make sense (`names_of`), also a
 list of them with commas between, or a pattern.
 
@@ -16,16 +17,28 @@ from typing import TYPE_CHECKING
 
 import ZenNet
 from gsnet.interface.options import InputError
-from gsnet.models.expected import ExpectedInput, centre_crop
-from gsnet.models.named import check_structure_options, is_several, names_of, structure_of
+from gsnet.interface.result_files import BEST_CHECKPOINT, BEST_JSON
+from gsnet.models.described import Described, checkpoint_of, described
+from gsnet.models.expected import ExpectedInput, centre_crop, of_description, published_input
+from gsnet.models.named import SEARCHED, check_structure_options, is_several, names_of, structure_of
 from PlainNet import UNITS, Style
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ExpectedInput", "expected_input", "list_models", "load_model", "names_of", "structure_of"]
+__all__ = [
+    "Described",
+    "ExpectedInput",
+    "described",
+    "expected_input",
+    "known_input",
+    "list_models",
+    "load_model",
+    "names_of",
+    "source_of",
+    "structure_of",
+]
 
-_GEFFNET = "geffnet_"
 _STRUCTURE = "PlainNet"
 
 
@@ -38,49 +51,93 @@ def load_model(
     weights_url: str | None = None,
     plainnet_struct: str | None = None,
     use_se: bool = False,
-    unit: str = "searched",
+    unit: str | None = None,
 ) -> nn.Module:
     """The network that --arch names, on the CPU.
 
     num_classes: width of the logits, by default the network's own (1000 where it has none); together with pretrained
-    weights of another width the classifier stays random. pretrained: with published weights. weights: a checkpoint
-    instead, of which every tensor must fit. weights_url: a mirror of the published networks. plainnet_struct: the
-    structure for "PlainNet" and for classes that take one; use_se: with squeeze-and-excitation in structures; unit: their
-    GhostShuffle units, "searched" or "deployed" as in the detector (`PlainNet.UNITS`), which always has it.
+    weights of another width the classifier stays random. pretrained: with published weights, or those of a results folder or
+    file. weights: a checkpoint instead, of which every tensor must fit; what it says of its network need not be given.
+    weights_url: a mirror of the published networks. plainnet_struct: the structure for "PlainNet" and for classes that take it;
+    use_se: with squeeze-and-excitation in structures; unit: their GhostShuffle units, "searched" or "deployed" as in the
+    detector (`PlainNet.UNITS`), which always has it; None: as the network says itself, else searched.
 
     Raises InputError (bad name, no weights), StructureError.
     """
     from gsnet.models import own
+    from gsnet.models.loading import load_described
     from ZenNet.state import load_into, read_state
 
     check_structure_options(arch, plainnet_struct, use_se=use_se, unit=unit)
     if weights_url is not None and (arch not in ZenNet.list_models() or not pretrained or weights is not None):
         raise InputError("--weights_url is a mirror of ZenNet's published weights: it goes with one of its names alone")
+    file = None if weights is None else _weights_file(weights, arch)
+    if found := source_of(arch, weights, plainnet_struct):
+        how = {"pretrained": pretrained, "use_se": use_se, "unit": unit}
+        return load_described(found, num_classes=num_classes, weights=file, **how)  # type: ignore[arg-type]
+    if num_classes is None and file is not None and (told := described(file)):
+        num_classes = told.description.classes
     if arch in ZenNet.list_models():
         return own.published_network(arch, num_classes, pretrained, weights, weights_url, unit, use_se)
-    style = replace(UNITS[unit], use_se=use_se or UNITS[unit].use_se)
-    network = _build(arch, num_classes, pretrained and weights is None, plainnet_struct, style)
-    if weights is not None:
-        file = Path(weights).expanduser()
-        if not file.is_file():
-            raise InputError(f"There is no file {file}: --weights takes a checkpoint of {arch}")
+    style = UNITS[unit or SEARCHED]
+    style = replace(style, use_se=use_se or style.use_se)
+    network = _build(arch, num_classes, pretrained and file is None, plainnet_struct, style)
+    if file is not None:
         load_into(network, read_state(file, network.state_dict()), f"{file} as {arch}")
     return network
 
 
-def expected_input(arch: str) -> ExpectedInput:
-    """What a network was tested with; 224 pixels and ImageNet's figures where nothing is known. Raises InputError."""
-    from gsnet.models import libraries, own
+def source_of(arch: str, weights: str | None = None, plainnet_struct: str | None = None) -> Described | None:
+    """What says of a network what it is: the file of --weights, else --arch; None where neither does.
 
-    if arch in ZenNet.list_models():
-        return own.published_input(arch)
-    if arch.startswith(_GEFFNET):
-        return libraries.timm_input(libraries.geffnet_to_timm(arch.removeprefix(_GEFFNET)))
+    Raises InputError where the weights are of another structure than --arch.
+    """
+    by_weights = described(weights) if weights is not None else None
+    if by_weights is None or arch == weights:
+        return described(arch) or by_weights
+    structure = by_weights.description.normalised_structure()
+    named = structure_of(arch, plainnet_struct)
+    if named is None or structure is None:
+        # A class or a network of others, which is built by its name.
+        return None if described(arch) is None else by_weights
+    if str(named[0]) != structure:
+        raise InputError(
+            f"{by_weights.weights} is of another structure than --arch {arch}: leave --arch out to use that of the weights"
+        )
+    return by_weights
+
+
+def _weights_file(weights: str, arch: str) -> Path:
+    file = checkpoint_of(Path(weights).expanduser())
+    if not file.is_file():
+        raise InputError(f"There is no file {file}: --weights takes a checkpoint of {arch}")
+    return file
+
+
+def expected_input(arch: str, weights: str | None = None) -> ExpectedInput:
+    """What a network was tested with; 224 pixels and ImageNet's figures where nothing is known.
+
+    weights: a checkpoint in the place of the network's own weights, which may say more. Raises InputError.
+    """
+    if known := known_input(arch, weights):
+        return known
+    from gsnet.models import libraries
+
+    if arch.startswith(libraries.GEFFNET):
+        return libraries.timm_input(libraries.geffnet_to_timm(arch.removeprefix(libraries.GEFFNET)))
     if arch in libraries.torchvision_names():
         return libraries.torchvision_input(arch)
     if not _is_file(arch) and libraries.is_timm(arch):
         return libraries.timm_input(arch)
     return replace(centre_crop(224), assumed=True)
+
+
+def known_input(arch: str, weights: str | None = None) -> ExpectedInput | None:
+    """The same for networks that say it themselves and for published ones, without torch; None for all others."""
+    for path in (weights, arch):
+        if path is not None and (found := described(path)):
+            return of_description(found.description)
+    return published_input(arch) if arch in ZenNet.list_models() else None
 
 
 def list_models() -> list[str]:
@@ -115,12 +172,17 @@ def _build(
         if arch == _STRUCTURE:
             arch = "Masternet.py:MasterNet"
         return own.class_network(arch, num_classes, plainnet_struct, style)
-    if arch.startswith(_GEFFNET):
-        return libraries.timm_network(libraries.geffnet_to_timm(arch.removeprefix(_GEFFNET)), num_classes, pretrained)
-    if arch in libraries.torchvision_names():
-        return libraries.torchvision_network(arch, num_classes, pretrained)
-    if libraries.is_timm(arch):
-        return libraries.timm_network(arch, num_classes, pretrained)
+    if (network := libraries.network_by_name(arch, num_classes, pretrained)) is not None:
+        return network
+    path = Path(arch).expanduser()
+    if path.is_dir():
+        raise InputError(
+            f"{path} holds no results: neither {BEST_JSON} of a search nor {BEST_CHECKPOINT} of a training"
+        )
+    if path.is_file():
+        raise InputError(
+            f"{arch} does not say what it is of: name the network with --arch, and the file with --weights"
+        )
     if is_several(arch):
         raise InputError(f"--arch {arch} names several networks, and one is wanted here")
     raise InputError(f"There is no network {arch!r}: {_nearest(arch)}")
@@ -131,4 +193,5 @@ def _nearest(arch: str) -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     names = "a name of ZenNet, torchvision or timm"
-    return f"--arch takes {names}, myresnet18 to myresnet152, FILE.py:Class or a structure file (.txt)"
+    files = "FILE.py:Class, a results folder, a checkpoint or a structure file (.txt)"
+    return f"--arch takes {names}, myresnet18 to myresnet152, {files}"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gsnet.data.settings import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
+from gsnet.interface.description import CENTRE, WHOLE, NetworkDescription
+from ZenNet import published
 
 CROP_FRACTION = 0.875
 
@@ -18,7 +20,8 @@ class ExpectedInput:
     resize: length of the shorter side before cropping; crop: side of the centre crop; resolution: the side that the crop is
     interpolated to, all in pixels (equal to crop where nothing is interpolated). interpolation of the first resizing:
     "bilinear", "bicubic" or "nearest". mean and std: of pixels in [0, 1], by channel. classes: width of the logits.
-    assumed: nothing is known of the network, these are the customary values.
+    assumed: nothing is known of the network, these are the customary values. crop_mode: "squash" where the whole image
+    is stretched to crop x crop.
     """
 
     resolution: int
@@ -29,16 +32,18 @@ class ExpectedInput:
     interpolation: str = "bicubic"
     classes: int = 1000
     assumed: bool = False
+    crop_mode: str = CENTRE
 
     def described(self) -> str:
         """How an image comes to the network, and how many classes it tells apart, as scripts say it in one line."""
         interpolated = (
             "" if self.crop == self.resolution else f", interpolated to {self.resolution} x {self.resolution}"
         )
-        return (
-            f"at {size_text(self.resolution)}: shorter side to {self.resize} ({self.interpolation}), centre "
-            f"{self.crop} x {self.crop}{interpolated}; {self.normalisation()}; {classes_text(self.classes)}"
-        )
+        cut = f"shorter side to {self.resize} ({self.interpolation}), centre {self.crop} x {self.crop}"
+        if self.crop_mode == WHOLE:
+            cut = f"whole image to {self.crop} x {self.crop} ({self.interpolation})"
+        prepared = f"{cut}{interpolated}; {self.normalisation()}"
+        return f"at {size_text(self.resolution)}: {prepared}; {classes_text(self.classes)}"
 
     def normalisation(self) -> str:
         """Mean and deviation in words."""
@@ -47,7 +52,7 @@ class ExpectedInput:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values, as --json has them."""
-        names = ("resolution", "crop", "resize", "interpolation", "classes")
+        names = ("resolution", "crop", "resize", "crop_mode", "interpolation", "classes")
         return {name: getattr(self, name) for name in names} | {"mean": list(self.mean), "std": list(self.std)}
 
 
@@ -70,3 +75,30 @@ def centre_crop(resolution: int, crop: int | None = None, classes: int = 1000) -
 def whole_image(resolution: int, classes: int) -> ExpectedInput:
     """CIFAR's test: the image as it is, with CIFAR-10's mean and standard deviation."""
     return ExpectedInput(resolution, resolution, resolution, CIFAR_MEAN, CIFAR_STD, classes=classes)
+
+
+def of_description(description: NetworkDescription) -> ExpectedInput:
+    """What a network says of its images; customary values where it does not, as after a search."""
+    usual = centre_crop(description.resolution, description.crop, description.classes)
+    found = replace(
+        usual,
+        resize=description.resize or (usual.crop if description.crop_mode == WHOLE else usual.resize),
+        interpolation=description.interpolation,
+        crop_mode=description.crop_mode,
+    )
+    mean, std = description.mean, description.std
+    return replace(found, assumed=True) if mean is None or std is None else replace(found, mean=mean, std=std)
+
+
+def at_side(expected: ExpectedInput, side: int) -> ExpectedInput:
+    """The same preparation for images of another side, in pixels."""
+    resize = math.ceil(side * expected.resize / expected.crop)
+    return replace(expected, resolution=side, crop=side, resize=resize)
+
+
+def published_input(name: str) -> ExpectedInput:
+    """What a published network was tested with."""
+    entry = published(name)
+    if "cifar" in name:
+        return whole_image(entry.resolution, entry.classes)
+    return centre_crop(entry.resolution, entry.crop, entry.classes)

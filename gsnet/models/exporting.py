@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from gsnet.interface.options import InputError
 # float32 through another library's kernels: relative to the largest logit.
 _TOLERANCE = 1e-4
 _BATCHES = (1, 3)
+Texts = dict[str, str]
 
 
 class ExportError(InputError):
@@ -29,18 +30,22 @@ def export(
     size: tuple[int, int],
     output: str = "logits",
     groups: Sequence[slice] = (slice(None),),
+    metadata: Mapping[str, str] | None = None,
 ) -> float:
     """Write a network (put into evaluation mode); returns the largest difference of an output, relative to the largest.
 
     kind: "onnx" (batch size is free), "torchscript" or "safetensors" (weights alone). Images are (N, 3, *size). output: the
-    name of the one output in ONNX; groups: parts of its last axis that are compared each by its own largest value. Nothing is
-    left at `file` unless outputs agree to 1e-4 for batches of 1 and 3. Raises ExportError, or ImportError's sentence as
+    name of the one output in ONNX; groups: parts of its last axis that are compared each by its own largest value. metadata:
+    texts by name that the file holds too (ONNX's metadata_props, TorchScript's extra files, the header of safetensors). Nothing
+    is left at `file` unless outputs agree to 1e-4 for batches of 1 and 3. Raises ExportError, or ImportError's sentence as
     InputError where a library is missing.
     """
     network = network.eval().cpu().float()
     part = file.with_name(f".{file.name}.part")
+    texts = dict(metadata or {})
     ways: dict[
-        str, tuple[Callable[[nn.Module, Path, tuple[int, int]], None], Callable[[nn.Module, Path], Callable]]
+        str,
+        tuple[Callable[[nn.Module, Path, tuple[int, int], Texts], None], Callable[[nn.Module, Path], Callable]],
     ] = {
         "onnx": (partial(_write_onnx, output=output), _read_onnx),
         "torchscript": (_write_torchscript, _read_torchscript),
@@ -48,7 +53,7 @@ def export(
     }
     write, read = ways[kind]
     try:
-        write(network, part, size)
+        write(network, part, size, texts)
         difference = _difference(network, read(network, part), size, groups)
         if not difference <= _TOLERANCE:
             raise ExportError(f"{kind} computes other outputs, off by {difference:.2g} of the largest: nothing is kept")
@@ -82,8 +87,8 @@ def _difference(
     return worst
 
 
-def _write_onnx(network: nn.Module, file: Path, size: tuple[int, int], output: str) -> None:
-    import onnx  # noqa: F401
+def _write_onnx(network: nn.Module, file: Path, size: tuple[int, int], metadata: Texts, output: str) -> None:
+    import onnx
     import onnxruntime  # noqa: F401
     import onnxscript  # noqa: F401
 
@@ -104,6 +109,10 @@ def _write_onnx(network: nn.Module, file: Path, size: tuple[int, int], output: s
         external_data=False,
         verbose=False,
     )
+    if metadata:
+        model = onnx.load(str(file))
+        onnx.helper.set_model_props(model, metadata)
+        file.write_bytes(model.SerializeToString())
 
 
 def _read_onnx(network: nn.Module, file: Path) -> Callable[[Tensor], Tensor]:
@@ -113,19 +122,22 @@ def _read_onnx(network: nn.Module, file: Path) -> Callable[[Tensor], Tensor]:
     return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
 
 
-def _write_torchscript(network: nn.Module, file: Path, size: tuple[int, int]) -> None:
+def _write_torchscript(network: nn.Module, file: Path, size: tuple[int, int], metadata: Texts) -> None:
     with torch.inference_mode():
-        torch.jit.save(torch.jit.trace(network, torch.zeros(2, 3, *size)), str(file))
+        traced = torch.jit.trace(network, torch.zeros(2, 3, *size))
+    torch.jit.save(traced, str(file), _extra_files={name: text.encode() for name, text in metadata.items()})
 
 
 def _read_torchscript(network: nn.Module, file: Path) -> Callable[[Tensor], Tensor]:
     return torch.jit.load(str(file), map_location="cpu").eval()
 
 
-def _write_safetensors(network: nn.Module, file: Path, size: tuple[int, int]) -> None:
+def _write_safetensors(network: nn.Module, file: Path, size: tuple[int, int], metadata: Texts) -> None:
     from safetensors.torch import save_file
 
-    save_file({key: value.contiguous().clone() for key, value in network.state_dict().items()}, file)
+    state = {key: value.contiguous().clone() for key, value in network.state_dict().items()}
+    # What writes and reads safetensors elsewhere looks for the format of the tensors.
+    save_file(state, file, {"format": "pt"} | metadata)
 
 
 def _read_safetensors(network: nn.Module, file: Path) -> Callable[[Tensor], Tensor]:

@@ -12,6 +12,7 @@ from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput, centre_crop
 from ZenNet.state import load_into
 
+GEFFNET = "geffnet_"
 _MYRESNET = re.compile(r"my(resnet(?:18|34|50|101|152))")
 # Weights that gen-efficientnet's plain TensorFlow names stood for: AutoAugment, and RandAugment for the two largest.
 _TF_EFFICIENTNET = re.compile(r"tf_efficientnet_b(\d)")
@@ -63,6 +64,17 @@ def torchvision_input(name: str) -> ExpectedInput:
     crop, resize = preset.crop_size[0], preset.resize_size[0]
     classes = len(weights.meta["categories"])
     return ExpectedInput(crop, crop, resize, tuple(preset.mean), tuple(preset.std), preset.interpolation.value, classes)
+
+
+def network_by_name(name: str, num_classes: int | None, pretrained: bool) -> nn.Module | None:
+    """A network of torchvision or timm, by myresnet and geffnet names too; None where none has it. Raises InputError."""
+    if name in myresnet_names() and not pretrained:
+        return myresnet(name, num_classes or 1000)
+    if name.startswith(GEFFNET):
+        return timm_network(geffnet_to_timm(name.removeprefix(GEFFNET)), num_classes, pretrained)
+    if name in torchvision_names():
+        return torchvision_network(name, num_classes, pretrained)
+    return timm_network(name, num_classes, pretrained) if is_timm(name) else None
 
 
 def timm_installed() -> bool:

@@ -12,16 +12,21 @@ from pathlib import Path
 import PlainNet
 import ZenNet
 from gsnet.interface.options import InputError
+from gsnet.models.described import chosen, described, is_result
 from PlainNet import DEPLOYED, UNITS, Network, StructureError, Style
 
 # What a structure string is built as.
 BUILT_AS = ("Masternet.py:MasterNet", "PlainNet")
+SEARCHED = "searched"
+# Of files that --arch takes.
+_SUFFIXES = (".txt", ".pth", ".pt", ".tar", ".onnx", ".safetensors")
 
 
 def names_of(arch: str) -> list[str]:
     """Every network that --arch names: one, several between commas, or all whose names match a pattern.
 
-    A pattern that ends in .txt is looked for among files, any other among `gsnet.models.list_models()`. Raises InputError.
+    A pattern with a slash or the suffix of a file is looked for among results folders and files, any other among
+    `gsnet.models.list_models()` first. Raises InputError.
     """
     if Path(arch).expanduser().exists():
         return [arch]
@@ -41,24 +46,32 @@ def _matching(pattern: str) -> list[str]:
 
     if not set("*?[") & set(pattern):
         return [pattern]
-    if pattern.endswith(".txt"):
-        path = Path(pattern).expanduser()
-        found = sorted(str(file) for file in Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-    else:
-        found = fnmatch.filter(list_models(), pattern)
+    on_disk = "/" in pattern or pattern.endswith(_SUFFIXES)
+    found = _files(pattern) if on_disk else fnmatch.filter(list_models(), pattern) or _files(pattern)
     if not found:
         raise InputError(f"No network's name matches {pattern!r}")
     return found
 
 
+def _files(pattern: str) -> list[str]:
+    """Results folders, and files with the suffix of one that --arch takes, whose paths match."""
+    path = Path(pattern).expanduser()
+    matching = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    return [str(each) for each in matching if (is_result(each) if each.is_dir() else each.suffix in _SUFFIXES)]
+
+
 def structure_of(
-    arch: str, plainnet_struct: str | None = None, *, use_se: bool = False, unit: str = "searched"
+    arch: str, plainnet_struct: str | None = None, *, use_se: bool = False, unit: str | None = None
 ) -> tuple[Network, Style] | None:
-    """The structure of a published network, of a structure file, or of --plainnet_struct, and the style that it is built in.
+    """The structure of a published network, of a file or results folder, or of --plainnet_struct, and the style to build it in.
 
     None for a network that has no structure: the user's own class, torchvision's and timm's. Raises InputError, StructureError.
     """
     check_structure_options(arch, plainnet_struct, use_se=use_se, unit=unit)
+    if found := described(arch):
+        description = chosen(found, use_se=use_se, unit=unit)
+        return None if description.structure is None else (PlainNet.parse(description.structure), description.style)
+    unit = unit or SEARCHED
     style = replace(UNITS[unit], use_se=use_se or UNITS[unit].use_se)
     if arch in ZenNet.list_models():
         entry = ZenNet.published(arch)
@@ -79,7 +92,7 @@ def structure_of(
     return None
 
 
-def check_structure_options(arch: str, plainnet_struct: str | None, *, use_se: bool, unit: str) -> None:
+def check_structure_options(arch: str, plainnet_struct: str | None, *, use_se: bool, unit: str | None) -> None:
     """Refuse what would be ignored: a structure for a network that has its own, or its options for one without a structure.
 
     Raises InputError.
@@ -89,7 +102,9 @@ def check_structure_options(arch: str, plainnet_struct: str | None, *, use_se: b
         raise InputError(f"--arch {arch} has a structure of its own: leave --plainnet_struct out")
     if own_class or arch.endswith(".txt") or arch in BUILT_AS or arch in ZenNet.list_models():
         return
-    if use_se or unit != "searched":
+    if (found := described(arch)) and found.description.structure is not None:
+        return
+    if use_se or unit not in (None, SEARCHED):
         option = "--use_se" if use_se else f"--unit {unit}"
         raise InputError(f"--arch {arch} is fixed: {option} is for structures")
 

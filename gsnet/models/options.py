@@ -3,29 +3,83 @@
 from __future__ import annotations
 
 import argparse
+import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsnet.interface.options import InputError, positive_int
-from gsnet.models import expected_input, load_model
+from gsnet.interface.result_files import BEST_CHECKPOINT, BEST_JSON
+from gsnet.models import described, expected_input, known_input, load_model
+from gsnet.models.described import is_result
 from PlainNet import UNITS
 
 if TYPE_CHECKING:
     from torch import nn
 
-_ARCH = "networks by name, list (A,B) or pattern ('zennet_*'), FILE.py:Class, or a structure file (.txt)"
+_LOG = logging.getLogger(__name__)
+_RESOLUTION, _CLASSES = 224, 1000
+ARCH_HELP = (
+    "networks by name, list (A,B) or pattern ('zennet_*', 'save_dir/*'): results folder of a search or training, checkpoint, "
+    "exported file, structure file (.txt), FILE.py:Class, published name"
+)
 
 
-def add_network_options(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add --arch and what belongs to it, as a group; `required`: --arch cannot be left out."""
-    group = parser.add_argument_group("network")
-    group.add_argument("--arch", required=required, metavar="NAME", help=_ARCH)
-    group.add_argument("--weights", metavar="FILE", help="checkpoint, instead of the published weights")
+def add_network_options(parser: argparse.ArgumentParser) -> None:
+    """Add --arch and what belongs to it, as a group."""
+    group = parser.add_argument_group(
+        "network (what a folder or file says of itself need not be given; what is given wins)"
+    )
+    group.add_argument("--arch", metavar="NAME", help=ARCH_HELP)
+    group.add_argument(
+        "--weights", metavar="FILE", help="checkpoint or training's folder, instead of the network's weights"
+    )
     group.add_argument("--weights_url", metavar="URL", help="base address of a mirror of ZenNet's weights")
     group.add_argument("--untrained", action="store_true", help="with random weights, for a dry run")
     group.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch PlainNet")
     group.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
-    group.add_argument("--unit", choices=tuple(UNITS), default="searched", help="GhostShuffle units of structures")
+    group.add_argument("--unit", choices=tuple(UNITS), help="GhostShuffle units of structures (default: searched)")
     group.add_argument("--num_classes", type=positive_int, metavar="N", help="width of the logits")
+
+
+def network_named(options: argparse.Namespace) -> str:
+    """What --arch names or, without it, what --weights says of itself. Raises InputError where there is neither."""
+    if options.arch is not None:
+        file = Path(options.arch).expanduser()
+        if file.is_file() and file.suffix not in (".txt", ".py") and described(file) is None:
+            raise InputError(f"{file} does not say what it is of: name the network with --arch, and it with --weights")
+        if file.is_dir() and "/" in options.arch and not is_result(file):
+            raise InputError(
+                f"{file} holds no results: neither {BEST_JSON} of a search nor {BEST_CHECKPOINT} of a training"
+            )
+        return options.arch
+    if options.weights is None:
+        raise InputError("Name a network: by --arch, or by --weights with a checkpoint that says what it is of")
+    if not Path(options.weights).expanduser().exists():
+        raise InputError(f"There is no file {options.weights}: --weights takes a checkpoint")
+    if described(options.weights) is None:
+        raise InputError(f"{options.weights} does not say what it is of: name its network with --arch")
+    return options.weights
+
+
+def resolution_of(arch: str, given: int | None, weights: str | None = None) -> int | None:
+    """The side of the images: as given, which wins, else the network's own; None where it is not known without torch.
+
+    That the two differ is said. Raises InputError.
+    """
+    known = known_input(arch, weights)
+    if given is None:
+        return known.resolution if known else None
+    found = described(weights or arch)
+    if known and found and given != known.resolution:
+        _LOG.warning("%s: --input_image_size %d as given, where it says %d", found.file, given, known.resolution)
+    return given
+
+
+def size_and_classes(arch: str, size: int | None, classes: int | None) -> tuple[int, int]:
+    """Resolution and classes of a structure: as given, else its own, else 224 pixels and 1000 classes. Raises InputError."""
+    known = known_input(arch)
+    side = resolution_of(arch, size) or _RESOLUTION
+    return side, classes or (known.classes if known else _CLASSES)
 
 
 def network_of(options: argparse.Namespace, arch: str, num_classes: int | None) -> nn.Module:
@@ -46,10 +100,11 @@ def network_of(options: argparse.Namespace, arch: str, num_classes: int | None) 
         use_se=options.use_se,
         unit=options.unit,
     )
-    published = expected_input(arch).classes
-    if takes_published_weights and num_classes not in (None, published):
+    own = expected_input(arch).classes
+    if takes_published_weights and num_classes not in (None, own):
+        kind = "weights" if described(arch) else "published weights"
         raise InputError(
-            f"The published weights of {arch} have {published} classes, not {num_classes}: "
+            f"The {kind} of {arch} have {own} classes, not {num_classes}: "
             "give a checkpoint with --weights FILE, or --untrained"
         )
     return network

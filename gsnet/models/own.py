@@ -9,11 +9,11 @@ from typing import Any
 from torch import nn
 
 import PlainNet
+from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
-from gsnet.models.expected import ExpectedInput, centre_crop, whole_image
 from Masternet import MasterNet
 from PlainNet import Style
-from ZenNet import get_ZenNet, published
+from ZenNet import get_ZenNet
 
 _ROOT = Path(__file__).parent.parent.parent
 
@@ -24,20 +24,12 @@ def published_network(
     pretrained: bool,
     weights: str | None,
     weights_url: str | None,
-    unit: str,
+    unit: str | None,
     use_se: bool,
 ) -> nn.Module:
     """A network of `ZenNet.list_models()`."""
-    options = {"weights": weights, "weights_url": weights_url, "unit": unit, "use_se": use_se or None}
+    options = {"weights": weights, "weights_url": weights_url, "unit": unit or "searched", "use_se": use_se or None}
     return get_ZenNet(name, pretrained, num_classes=num_classes, **options)  # type: ignore[arg-type]
-
-
-def published_input(name: str) -> ExpectedInput:
-    """What a published network was tested with."""
-    entry = published(name)
-    if "cifar" in name:
-        return whole_image(entry.resolution, entry.classes)
-    return centre_crop(entry.resolution, entry.crop, entry.classes)
 
 
 def structure_network(structure: str, num_classes: int, style: Style) -> MasterNet:
@@ -45,6 +37,33 @@ def structure_network(structure: str, num_classes: int, style: Style) -> MasterN
     network = MasterNet(num_classes=num_classes, plainnet_struct=structure, style=style)
     network.init_parameters()
     return network
+
+
+def described_network(description: NetworkDescription, weights_follow: bool) -> MasterNet:
+    """The network of a description that has a structure; weights_follow: whoever asks sets all weights himself."""
+    make = MasterNet.uninitialised if weights_follow else MasterNet
+    structure = description.structure or ""
+    network = make(num_classes=description.classes, plainnet_struct=structure, style=description.style)
+    if not weights_follow:
+        network.init_parameters()
+    return network
+
+
+def set_batch_norm(network: nn.Module, momentum: float | None, eps: float | None) -> None:
+    """Override momentum and eps of every batch normalisation; None leaves them."""
+    for layer in _batch_norms(network):
+        layer.momentum = layer.momentum if momentum is None else momentum
+        layer.eps = layer.eps if eps is None else eps
+
+
+def batch_norm_of(network: nn.Module) -> tuple[float | None, float | None]:
+    """Momentum and eps that every batch normalisation of a network has; None where there is none, or they differ."""
+    momenta, epsilons = ({getattr(layer, name) for layer in _batch_norms(network)} for name in ("momentum", "eps"))
+    return tuple(values.pop() if len(values) == 1 else None for values in (momenta, epsilons))  # type: ignore[return-value]
+
+
+def _batch_norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    return [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
 
 
 def structure_file_network(path: str, num_classes: int, style: Style) -> MasterNet:

@@ -13,10 +13,11 @@ import torch
 
 from gsnet.interface.files import written_whole
 from gsnet.interface.options import InputError
+from gsnet.interface.result_files import BEST_CHECKPOINT, LATEST_CHECKPOINT
 from gsnet.validation.processes import place, told_by_first
 
 _LOG = logging.getLogger(__name__)
-LATEST, BEST = "latest-params_rank0.pth", "best-params_rank0.pth"
+LATEST, BEST = LATEST_CHECKPOINT, BEST_CHECKPOINT
 BACKUP = LATEST + ".backup"
 
 

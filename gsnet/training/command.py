@@ -28,8 +28,10 @@ from gsnet.interface.options import InputError, device_name
 from gsnet.interface.plugins import packages, recorded
 from gsnet.interface.version import commit, version
 from gsnet.interface.words import duration
+from gsnet.models.expected import of_description
 from gsnet.training import checkpoints, record
 from gsnet.training.coupling import with_synchronised_norms
+from gsnet.training.describing import complete, describe
 from gsnet.training.dry_run import dry_run
 from gsnet.training.finished import is_done, plain
 from gsnet.training.image_check import check_images, pictures_of
@@ -67,14 +69,16 @@ def exit_status(training: Callable[[], None]) -> int:
     return 0
 
 
-def train(options: Namespace, name: str, build_task: TaskBuilder, side: int) -> None:
+def train(options: Namespace, name: str, build_task: TaskBuilder, side: Callable[[Namespace], int]) -> None:
     """Train a classifier, or validate it with --evaluate_only. name: of the log and of the .done file.
 
     build_task makes the task from the network, the options, the settings, the training data's settings and the steps
-    of an epoch. side: of training images, in pixels; validation images have --input_image_size. Raises InputError,
-    TrainingFailed, Terminated.
+    of an epoch. side: of training images, in pixels, by the options; validation images have --input_image_size.
+
+    Raises InputError, TrainingFailed, Terminated.
     """
-    run_training(options, name, lambda options, device: _trainer(options, device, build_task, side))
+    complete(options)
+    run_training(options, name, lambda options, device: _trainer(options, device, build_task, side(options)))
 
 
 def run_training(options: Namespace, name: str, build: Callable[[Namespace, str], Trainer]) -> None:
@@ -150,10 +154,12 @@ def device_of(options: Namespace) -> str:
 
 def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int) -> Trainer:
     broken = BrokenImages(options.skip_broken)
-    validation = validation_loader(data_settings(options), broken)
-    data = replace(data_settings(options), input_image_size=side)
+    seen = data_settings(options)
+    validation = validation_loader(seen, broken)
+    data = replace(seen, input_image_size=side)
     training = training_loader(data, broken)
-    check_classes(training.dataset.images, data.fake_classes)  # type: ignore[attr-defined]
+    pictures = training.dataset.images  # type: ignore[attr-defined]
+    check_classes(pictures, data.fake_classes)
     images = training.sampler.images  # type: ignore[attr-defined]
     looked_at = ([] if options.evaluate_only else pictures_of(training)) + pictures_of(validation)
     check_images(broken, looked_at, options.workers_per_gpu)
@@ -162,11 +168,16 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     settings = training_settings(options, images, data)
     torch.manual_seed(options.seed)
     network = build_network(options, settings.classes)
+    description = describe(options, network, seen, tuple(getattr(pictures, "classes", ())))
+    _LOG.info("%s images %s", options.dataset, of_description(description).described())
     # A task that draws its own weights draws them now, after the network's.
     steps = training.sampler.batches  # type: ignore[attr-defined]
     task = placed(build_task(network, options, settings, data, steps), options, device)
     stepper = Stepper(task, settings, device, precision(options, settings, device))
-    return resumed(Trainer(stepper, settings, training, validation, options.save_dir, kept_options(options)), options)
+    trainer = Trainer(stepper, settings, training, validation, options.save_dir, kept_options(options), description)
+    if seen.kind.folders or seen.data_dir:
+        trainer.data_dir = seen.folder.resolve()
+    return resumed(trainer, options)
 
 
 def placed(task: Task, options: Namespace, device: str) -> Task:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gsnet.interface.options import InputError
+from gsnet.interface.result_files import BEST_CHECKPOINT
 from gsnet.training.features import StageFeatures, map_shapes, stage_features
 from gsnet.training.initialisers import initialise_normal
 from gsnet.training.losses import soft_cross_entropy, teacher_feature_loss, teacher_logit_loss
@@ -69,7 +70,7 @@ class Distillation(Classification):
     student and projections, the best ones the student alone. Raises InputError where no maps can be compared.
     """
 
-    best_names = ("best-params_rank0.pth", "student_best-params_rank0.pth")
+    best_names = (BEST_CHECKPOINT, "student_best-params_rank0.pth")
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from torch import nn
 
 from gsnet.data import DataSettings
 from gsnet.interface.options import InputError
-from gsnet.models import expected_input
+from gsnet.models import described, expected_input
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise
 from gsnet.training.networks import build_teacher
 from gsnet.training.settings import TrainingSettings
@@ -20,7 +20,15 @@ from gsnet.training.teacher_cache import TeacherCache
 
 def largest_side(options: Namespace) -> int:
     """The side of training images, in pixels: enough for both networks, each of which interpolates down."""
-    return max(options.input_image_size, options.teacher_input_image_size or 0)
+    return max(options.input_image_size, _teacher_side(options))
+
+
+def _teacher_side(options: Namespace) -> int:
+    """As told, else what the teacher says of itself, else as the student sees."""
+    if options.teacher_input_image_size is not None:
+        return options.teacher_input_image_size
+    found = described(options.teacher_arch)
+    return found.description.resolution if found else options.input_image_size
 
 
 def distillation(
@@ -36,7 +44,7 @@ def distillation(
         not options.ts_proj_no_bn,
         not options.ts_proj_no_relu,
         options.input_image_size,
-        options.teacher_input_image_size or options.input_image_size,
+        _teacher_side(options),
     )
     if options.teacher_cache and how.feature_weight:
         raise InputError("--teacher_cache keeps logits alone: leave it or --teacher_feature_weight out")
@@ -70,7 +78,9 @@ def teacher_classes(options: Namespace, classes: int) -> int:
     """Width of the teacher's logits: as told, else of its published weights, else the student's."""
     if options.teacher_num_classes is not None:
         return options.teacher_num_classes
-    return expected_input(options.teacher_arch).classes if options.teacher_pretrained else classes
+    if options.teacher_pretrained or described(options.teacher_arch):
+        return expected_input(options.teacher_arch).classes
+    return classes
 
 
 def _what_decides_logits(options: Namespace, settings: TrainingSettings, data: DataSettings) -> dict[str, object]:

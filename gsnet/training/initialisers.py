@@ -52,14 +52,6 @@ def initialise_normal(network: nn.Module, factor: float) -> None:
         _initialise_layer(layer, _normal(factor))
 
 
-def set_batch_norm(network: nn.Module, momentum: float | None, eps: float | None) -> None:
-    """Override momentum and eps of every batch normalisation; None leaves them."""
-    for layer in network.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.momentum = layer.momentum if momentum is None else momentum
-            layer.eps = layer.eps if eps is None else eps
-
-
 def _initialise_layer(layer: nn.Module, fill: Callable[[Tensor], None]) -> None:
     if isinstance(layer, nn.Conv2d | nn.Linear):
         fill(layer.weight)

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.interface.words import duration
 from gsnet.training import checkpoints, record
 from gsnet.training.curves import Curves
+from gsnet.training.describing import validated
 from gsnet.training.evaluation import Accuracy, evaluate
 from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
 from gsnet.training.step import Stepper
@@ -33,7 +35,8 @@ class Trainer:
     """A training in a results folder.
 
     stepper holds the network, training and validation the batches of this process. options: plain values that the
-    checkpoint keeps, so that a continued training can say what differs.
+    checkpoint keeps, so that a continued training can say what differs. description: what checkpoints say of the network;
+    data_dir: where its data lie here.
     """
 
     columns = record.COLUMNS
@@ -46,7 +49,10 @@ class Trainer:
         validation: DataLoader,
         folder: Path,
         options: dict[str, Any] | None = None,
+        description: NetworkDescription | None = None,
     ) -> None:
+        self.description = description
+        self.data_dir: Path | None = None
         self.stepper, self.settings, self.folder = stepper, settings, folder
         self.training, self.validation = training, validation
         self.options = options or {}
@@ -254,7 +260,15 @@ class Trainer:
             "history": self.history,
             "training_status_info": self.status,
             "options": self.options,
+            **self._described(accuracy),
         }
+
+    def _described(self, accuracy: Accuracy | None) -> dict[str, Any]:
+        """What says of a checkpoint's weights what they are for."""
+        if self.description is None:
+            return {}
+        told = validated(self.description, accuracy, self.epoch - 1, self.validation.batch_size or 1)
+        return {KEY: told.to_dict(), "data_dir": None if self.data_dir is None else str(self.data_dir)}
 
     def _print_epoch(self, row: dict[str, Any]) -> None:
         spent = self.status["training_elasped_time"] + self.status["validation_elasped_time"]

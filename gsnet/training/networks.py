@@ -11,7 +11,8 @@ from torch import nn
 import PlainNet
 from gsnet.interface.options import InputError
 from gsnet.models import load_model
-from gsnet.training.initialisers import initialise, set_batch_norm
+from gsnet.models.own import set_batch_norm
+from gsnet.training.initialisers import initialise
 from ZenNet.state import load_into, read_state
 
 

@@ -143,11 +143,15 @@ def loss_scale(text: str) -> float | None:
 
 
 def _add_network(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--arch", required=True, metavar="NAME", help="network by name, FILE.py:Class or structure file")
+    group.add_argument(
+        "--arch",
+        metavar="NAME",
+        help="results folder of a search, structure file, checkpoint, FILE.py:Class or published name",
+    )
     group.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch Masternet.py:MasterNet")
     group.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="the same, in a file")
     group.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
-    group.add_argument("--unit", choices=tuple(UNITS), default="searched", help="GhostShuffle units of structures")
+    group.add_argument("--unit", choices=tuple(UNITS), help="GhostShuffle units of structures (default: searched)")
     group.add_argument("--num_classes", type=positive_int, metavar="N", help="classes (default: the data set's)")
     group.add_argument("--pretrained", action="store_true", help="begin with published weights")
     group.add_argument("--load_parameters_from", type=Path, metavar="FILE", help="begin with a checkpoint's weights")
@@ -174,7 +178,10 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--batch_size", type=positive_int, metavar="N", help="images of a step, all processes together")
     group.add_argument("--batch_size_per_gpu", type=positive_int, metavar="N", help="images of a process (default 64)")
     group.add_argument(
-        "--input_image_size", type=positive_int, default=224, metavar="PIXELS", help="side of the images"
+        "--input_image_size",
+        type=positive_int,
+        metavar="PIXELS",
+        help="side of the images (default: the network's own, else 224)",
     )
     group.add_argument(
         "--input_image_crop", type=positive_float, default=0.875, metavar="X", help="share that tests keep"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from gsnet.interface.result_files import BEST_CHECKPOINT
 from gsnet.training.losses import soft_cross_entropy
 
 # Epoch, step, and the first of the step's images.
@@ -16,7 +17,7 @@ Place = tuple[int, int, int]
 class Classification(nn.Module):
     """A network learns from targets alone."""
 
-    best_names: tuple[str, ...] = ("best-params_rank0.pth",)
+    best_names: tuple[str, ...] = (BEST_CHECKPOINT,)
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

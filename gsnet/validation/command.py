@@ -6,6 +6,7 @@ import json
 import os
 from argparse import Namespace
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from torch import nn
 
@@ -14,10 +15,10 @@ from gsnet.data import DATASETS
 from gsnet.data.loaders import WholeImages
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError, device_name
-from gsnet.models import ExpectedInput, expected_input, names_of
-from gsnet.models.expected import centre_crop, whole_image
+from gsnet.models import Described, ExpectedInput, expected_input, names_of, source_of
+from gsnet.models.expected import at_side, centre_crop, whole_image
 from gsnet.models.named import is_several
-from gsnet.models.options import network_of
+from gsnet.models.options import network_named, network_of, resolution_of
 from gsnet.validation.images import test_images
 from gsnet.validation.measure import validate
 from gsnet.validation.precision import Precision, mixed
@@ -25,12 +26,14 @@ from gsnet.validation.predict import class_names, predict
 from gsnet.validation.processes import process_group
 from gsnet.validation.report import Row, draw_confusion, status_of, text_of
 
+_CIFAR_SIDE = 32
 _IN_NAMES = ("cifar10", "cifar100")
 
 
 def report(options: Namespace) -> int:
     """Do what the options ask for and print it; returns the exit status. Raises InputError."""
     log_to(quiet=options.json)
+    options.arch = network_named(options)
     if options.predict:
         print(predict_all(options))
         return 0
@@ -41,13 +44,37 @@ def report(options: Namespace) -> int:
 
 
 def dataset_of(options: Namespace, arch: str) -> str:
-    """--dataset, else the one in the network's name. Raises InputError where there is neither."""
+    """--dataset, else the one that the network was trained on, or in its name. Raises InputError where there is none."""
     if options.dataset:
         return options.dataset
-    named = _in_name(arch)
+    told = _source(options, arch)
+    named = (told.description.dataset if told else None) or (options.usual_dataset or _in_name(arch))
     if named is None:
         raise InputError(f"The name {arch} does not say which data set: give --dataset")
     return named
+
+
+def _source(options: Namespace, arch: str) -> Described | None:
+    """What says of the network what it is."""
+    return source_of(arch, options.weights, options.plainnet_struct)
+
+
+def _data_dir(options: Namespace, arch: str) -> str | Path | None:
+    """--data_dir, else the folder that the network was trained with, where it is here and the data set is the same."""
+    if options.data_dir is not None:
+        return options.data_dir
+    found = _source(options, arch)
+    if found is None or found.data_dir is None or dataset_of(options, arch) != found.description.dataset:
+        return None
+    return found.data_dir if found.data_dir.is_dir() else None
+
+
+def _names(options: Namespace, arch: str, dataset: str, classes: int) -> list[str]:
+    """The names of a network's classes: its own, where the data set is not named, else by the data."""
+    found = _source(options, arch)
+    if found and options.data_dir is None and len(found.description.class_names) == classes:
+        return list(found.description.class_names)
+    return class_names(classes, _data_dir(options, arch), _known(arch, dataset))
 
 
 def _in_name(arch: str) -> str | None:
@@ -88,7 +115,7 @@ def predict_all(options: Namespace) -> str:
     network = _network(options, options.arch, dataset, expected)
     device = device_name(options.gpu, options.device)
     found, classes = predict(
-        network, options.predict, expected, device, options.data_dir, _known(options.arch, dataset)
+        network, options.predict, expected, device, lambda classes: _names(options, options.arch, dataset, classes)
     )
     expected = replace(expected, classes=classes)
     if options.json:
@@ -102,16 +129,22 @@ def predict_all(options: Namespace) -> str:
 
 
 def _expected(options: Namespace, arch: str, dataset: str) -> ExpectedInput:
-    expected, side = expected_input(arch), options.input_image_size
-    if DATASETS[dataset].cifar:
-        expected = whole_image(side or 32, DATASETS[dataset].classes or expected.classes)
-    elif side:
-        expected = replace(centre_crop(side, None, expected.classes), mean=expected.mean, std=expected.std)
+    side = options.input_image_size
+    expected = expected_input(arch, options.weights)
+    if _source(options, arch) is None or expected.assumed:
+        if DATASETS[dataset].cifar:
+            usual = expected.resolution if _source(options, arch) else _CIFAR_SIDE
+            expected = whole_image(side or usual, DATASETS[dataset].classes or expected.classes)
+        elif side:
+            expected = replace(centre_crop(side, None, expected.classes), mean=expected.mean, std=expected.std)
+    elif side and resolution_of(arch, side, options.weights) != expected.resolution:
+        expected = at_side(expected, side)
     return replace(expected, classes=options.num_classes or expected.classes)
 
 
 def _network(options: Namespace, arch: str, dataset: str, expected: ExpectedInput) -> nn.Module:
-    classes = options.num_classes or (expected.classes if DATASETS[dataset].cifar else None)
+    known = DATASETS[dataset].cifar and _source(options, arch) is None
+    classes = options.num_classes or (expected.classes if known else None)
     return network_of(options, arch, classes)
 
 
@@ -119,7 +152,8 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
     dataset = dataset_of(options, arch)
     expected = _expected(options, arch, dataset)
     # The data set first: a missing folder shows at once, a download of weights takes minutes.
-    images = test_images(dataset, expected, options.data_dir, options.download)
+    data_dir = _data_dir(options, arch)
+    images = test_images(dataset, expected, data_dir, options.download)
     broken = BrokenImages(options.skip_broken).split("validation", len(images))  # type: ignore[arg-type]
     network = _network(options, arch, dataset, expected)
     precision = Precision.HALF if options.fp16 else Precision.SINGLE
@@ -129,14 +163,14 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
         network,
         WholeImages(images, broken),
         resolution=expected.resolution,
-        batch_size=options.batch_size,
+        batch_size=options.batch_size or _batch_size(options, arch),
         device=device,
         workers=options.workers,
         precision=precision,
         channels_last=options.channels_last,
         limit=options.limit,
     )
-    names = class_names(len(result.confusion), options.data_dir, _known(arch, dataset))
+    names = _names(options, arch, dataset, len(result.confusion))
     if options.confusion and is_first():
         draw_confusion(options.confusion, result.confusion, names)
     figures = {"arch": arch, "dataset": dataset, "images": result.images, "top1": result.top1, "top5": result.top5}
@@ -148,6 +182,12 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
         figures["per_class"] = result.per_class()
         figures["class_names"] = names
     return figures
+
+
+def _batch_size(options: Namespace, arch: str) -> int:
+    """As the training validated with, so that its figures come again to the last digit."""
+    found = _source(options, arch)
+    return (found.description.accuracy.get("batch_size") if found else None) or options.usual_batch_size
 
 
 def is_first() -> bool:

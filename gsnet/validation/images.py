@@ -10,16 +10,21 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from gsnet.data import DataSettings, data_set
+from gsnet.interface.description import WHOLE
 from gsnet.models import ExpectedInput
 
 
 def transform(expected: ExpectedInput) -> v2.Transform:
-    """A PIL image to a normalised float tensor (3, crop, crop): shorter side to `resize`, then the centre."""
+    """A PIL image to a normalised float tensor (3, crop, crop): shorter side to `resize`, then its centre; or the whole."""
+    how = v2.InterpolationMode(expected.interpolation)
+    if expected.crop_mode == WHOLE:
+        cut = [v2.Resize((expected.crop, expected.crop), how)]
+    else:
+        cut = [v2.Resize(expected.resize, how), v2.CenterCrop(expected.crop)]
     return v2.Compose(
         [
             v2.RGB(),
-            v2.Resize(expected.resize, v2.InterpolationMode(expected.interpolation)),
-            v2.CenterCrop(expected.crop),
+            *cut,
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize(list(expected.mean), list(expected.std)),

@@ -11,19 +11,30 @@ from gsnet.models.options import add_network_options
 
 
 def option_parser(description: str, batch_size: int, argv: Sequence[str] | None = ()) -> OptionParser:
-    """The options of a validation, for a command line."""
+    """The options of a validation, for a command line; batch_size: where the network's training does not say one."""
     parser = script_parser(description, argv)
     parser.alternatives += [("gpu", "device"), ("weights", "untrained")]
     add_network_options(parser)
     data = parser.add_argument_group("data")
-    data.add_argument("--data_dir", "--data", metavar="FOLDER", help="data set's folder (default: below ~/data)")
+    data.add_argument(
+        "--data_dir",
+        "--data",
+        metavar="FOLDER",
+        help="data set's folder (default: that of its training, else below ~/data)",
+    )
     data.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
     add_skip_broken(data)
     data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
     data.add_argument(
         "--workers", type=not_negative, default=reading_processes(), metavar="N", help="processes that read images"
     )
-    data.add_argument("--batch_size", type=positive_int, default=batch_size, metavar="N", help="images at a time")
+    data.add_argument(
+        "--batch_size",
+        type=positive_int,
+        metavar="N",
+        help=f"images at a time (default: as in its training, else {batch_size})",
+    )
+    parser.set_defaults(usual_batch_size=batch_size)
     data.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's")
     machine = parser.add_argument_group("machine")
     machine.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")

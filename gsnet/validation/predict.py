@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +55,11 @@ def predict(
     files: Sequence[Path],
     expected: ExpectedInput,
     device: str = "cpu",
-    data_dir: str | Path | None = None,
-    dataset: str = "imagenet",
+    names_of: Callable[[int], Sequence[str]] = class_names,
 ) -> tuple[dict[str, list[Guess]], int]:
     """The five likeliest classes of each picture, by file name, and how many classes the network has.
 
-    Classes are called as in `class_names`.
+    names_of: the names of so many classes, by default `class_names`.
 
     Raises BrokenImageError where a file is no picture.
     """
@@ -71,7 +70,7 @@ def predict(
         image = prepare(read_picture(file.expanduser()))[None].to(device)
         logits = network(prepared(image, expected.resolution, torch.float32, torch.preserve_format))[0].float()
         classes = len(logits)
-        names = class_names(classes, data_dir, dataset)
+        names = names_of(classes)
         best = logits.softmax(0).topk(min(5, classes))
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         found[str(file)] = [Guess(label, names[label], probability) for label, probability in pairs]

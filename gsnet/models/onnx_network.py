@@ -1,0 +1,37 @@
+"""An exported ONNX file in the place of a module, so that it is validated as what it was made from is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gsnet.interface.options import InputError
+
+
+class OnnxNetwork(nn.Module):
+    """Images (N, 3, H, W) to logits (N, classes), computed by onnxruntime on the processor in float32.
+
+    Its weights are inside the file, normalisation folded into convolutions: there is no state to take or to train. Raises
+    InputError.
+    """
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise InputError(f"{file} needs a library that is not installed (onnxruntime): pip install it") from error
+        try:
+            self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        except RuntimeError as error:
+            raise InputError(f"{file} cannot be run ({str(error).splitlines()[0]})") from error
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1 or len(inputs[0].shape) != 4:
+            raise InputError(f"{file} takes other inputs than one batch of images")
+        self._input = inputs[0].name
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = self._session.run(None, {self._input: images.detach().cpu().float().numpy()})[0]
+        return torch.from_numpy(found).to(images.device)

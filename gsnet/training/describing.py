@@ -1,0 +1,80 @@
+"""What a training takes over from a network that says of itself what it is, and what its checkpoints say in turn."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import replace
+
+from torch import nn
+
+from gsnet.data import DataSettings
+from gsnet.interface.description import CENTRE, WHOLE, NetworkDescription, versions
+from gsnet.interface.options import InputError
+from gsnet.models import described
+from gsnet.models.describing import structure_description
+from gsnet.models.named import BUILT_AS, SEARCHED
+from gsnet.models.options import resolution_of
+from gsnet.training.evaluation import Accuracy
+
+_RESOLUTION = 224
+
+
+def complete(options: Namespace) -> None:
+    """Fill in what the network says of itself, where the options do not: its structure, resolution, unit and SE.
+
+    --load_parameters_from alone will do for --arch, where the checkpoint says what it is of. Raises InputError.
+    """
+    if options.arch is None:
+        if options.load_parameters_from is None or described(options.load_parameters_from) is None:
+            raise InputError(
+                "Name a network: by --arch, or by --load_parameters_from with a checkpoint that says what it is of"
+            )
+        options.arch = str(options.load_parameters_from)
+    if options.arch in BUILT_AS and options.plainnet_struct_txt is not None and described(options.plainnet_struct_txt):
+        options.arch, options.plainnet_struct_txt = str(options.plainnet_struct_txt), None
+    found = described(options.arch)
+    if found is None:
+        options.input_image_size = options.input_image_size or _RESOLUTION
+        options.unit = options.unit or SEARCHED
+        return
+    options.input_image_size = resolution_of(options.arch, options.input_image_size) or _RESOLUTION
+    options.unit = options.unit or found.description.unit
+    options.use_se = options.use_se or found.description.use_se
+
+
+def describe(
+    options: Namespace, network: nn.Module, data: DataSettings, class_names: tuple[str, ...]
+) -> NetworkDescription:
+    """What is known of a network before its first step.
+
+    data: of the validation images. class_names: of the data's classes, as far as they have some.
+    """
+    whole = data.kind.cifar
+    found = described(options.arch)
+    arch = (found.description.arch if found else None) or options.arch
+    named = len(class_names) == data.fake_classes
+    return replace(
+        structure_description(network, arch),
+        resolution=data.input_image_size,
+        crop=data.side,
+        resize=data.side if whole else data.resize,
+        crop_mode=WHOLE if whole else CENTRE,
+        mean=data.normalisation[0],
+        std=data.normalisation[1],
+        classes=data.fake_classes,
+        class_names=class_names if named else (),
+        dataset=data.dataset,
+        search=found.description.search if found else {},
+        versions=versions(),
+        seed=options.seed,
+    )
+
+
+def validated(
+    description: NetworkDescription, accuracy: Accuracy | None, epoch: int, batch_size: int
+) -> NetworkDescription:
+    """The same with what a validation said; None where there was none. epoch: from 0."""
+    if accuracy is None:
+        return description
+    figures = {"top1": accuracy.top1, "top5": accuracy.top5, "loss": accuracy.loss, "images": accuracy.images}
+    return replace(description, accuracy=figures | {"epoch": epoch, "batch_size": batch_size})

@@ -1,0 +1,172 @@
+"""Networks that say of themselves what they are: searched, trained and exported ones, by the path of their folder alone."""
+
+import csv
+import json
+from dataclasses import replace
+
+import onnxruntime
+import pytest
+import torch
+
+from gsnet.commands import (
+    analyze_model,
+    benchmark_network_latency,
+    compute_score,
+    evolution_search,
+    export,
+    train_image_classification,
+    val,
+)
+from gsnet.interface.description import NetworkDescription
+from gsnet.interface.options import InputError
+from gsnet.models import described, expected_input, load_model, structure_of
+
+START = (
+    "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,1)SuperGhostShuffleK3(16,16,2,16,1)"
+    "SuperConvK1BNRELU(16,32,1,1)"
+)
+DESCRIPTION = NetworkDescription(START, resolution=32, classes=10, use_se=True, mean=(0.1, 0.2, 0.3), std=(1, 2, 3))
+
+
+def run(command, *arguments):
+    assert command.main([str(argument) for argument in arguments]) == 0
+
+
+def told(capsys, command, *arguments):
+    """What a command prints with --json."""
+    capsys.readouterr()
+    run(command, *arguments, "--json")
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, noise_images):
+    """A search with squeeze-and-excitation at 24 pixels, and two epochs of training of what it found."""
+    folder = tmp_path_factory.mktemp("mine")
+    run(
+        evolution_search,
+        *("--zero_shot_score", "ZenClosedForm", "--origin", "--fix_initialize", "--plainnet_struct", START),
+        *("--search_space", "ghostshuffle", "--evolution_max_iter", 60, "--population_size", 8, "--use_se"),
+        *("--budget_model_size", "50e3", "--max_layers", 8, "--input_image_size", 24, "--save_dir", folder),
+    )
+    data = ("--dataset", "cifar10", "--data_dir", noise_images, "--batch_size", 16, "--workers", 0)
+    settings = (
+        "--epochs",
+        2,
+        "--ema",
+        0.9,
+        "--bn_eps",
+        0.01,
+        "--weight_init",
+        "custom",
+        "--save_dir",
+        folder / "training",
+    )
+    run(train_image_classification, "--arch", folder, *data, *settings)
+    return folder
+
+
+def test_a_searchs_folder_is_analysed_as_the_search_did(folder, capsys):
+    best = json.loads((folder / "best.json").read_text())
+    for arch in (
+        ("--arch", folder),
+        ("--plainnet_struct_txt", folder / "best_structure.txt"),
+        ("--arch", folder / "training"),
+    ):
+        found = told(capsys, analyze_model, *arch)
+        wanted = ("structure", "params", "flops", "mac", "layers")
+        assert {name: found[name] for name in wanted} == {name: best[name] for name in wanted}
+        assert (found["resolution"], found["classes"]) == (24, 10)
+    score = told(capsys, compute_score, "--arch", folder, "--zero_shot_score", "ZenClosedForm")
+    assert score["score"] == pytest.approx(best["score"])
+    found = told(capsys, benchmark_network_latency, "--arch", folder, "--repeat_times", 2)
+    assert (found["resolution"], found["classes"]) == (24, 10)
+
+
+def test_validation_repeats_the_trainings_last_digit(folder, capsys):
+    with (folder / "training/log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    best = torch.load(folder / "training/best-params_rank0.pth", weights_only=True)
+    for arch, epoch in ((folder / "training", best["epoch"]), (folder / "training/latest-params_rank0.pth", 1)):
+        for option in ("--arch", "--weights"):
+            found = told(capsys, val, option, arch, "--workers", 0)
+            assert found["loss"] == float(rows[epoch]["val_loss"])
+            assert (found["top1"], found["top5"]) == tuple(float(rows[epoch][f"val_acc{n}"]) for n in (1, 5))
+            assert (found["dataset"], found["resolution"], found["images"]) == ("cifar10", 24, 10)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "safetensors", "torchscript"])
+def test_exported_files_say_what_they_are(folder, tmp_path, capsys, kind):
+    file = tmp_path / {"onnx": "a.onnx", "safetensors": "a.safetensors", "torchscript": "a.pt"}[kind]
+    run(export, "--arch", folder / "training", "--format", kind, "--output", file)
+    assert described(file).description == described(folder / "training").description
+    if kind == "onnx":
+        # For programs that know nothing of this project.
+        texts = onnxruntime.InferenceSession(str(file)).get_modelmeta().custom_metadata_map
+        assert json.loads(texts["description"])["mean"] == [0.4914, 0.4822, 0.4465]
+    if kind != "torchscript":
+        wanted = told(capsys, val, "--arch", folder / "training", "--workers", 0, "--dataset", "cifar10")
+        found = told(capsys, val, "--arch", file, "--workers", 0, "--data_dir", described(folder / "training").data_dir)
+        assert found["top1"] == wanted["top1"] and found["loss"] == pytest.approx(wanted["loss"], rel=1e-5)
+    assert told(capsys, analyze_model, "--arch", file)["resolution"] == 24
+
+
+def test_a_search_of_before_is_known_by_its_settings(folder, tmp_path):
+    """Without the description, as older versions wrote best.json."""
+    best = json.loads((folder / "best.json").read_text())
+    del best["description"]
+    (tmp_path / "best.json").write_text(json.dumps(best))
+    (tmp_path / "config.json").write_text((folder / "config.json").read_text())
+    now, before = described(folder).description, described(tmp_path).description
+    names = ("structure", "resolution", "classes", "use_se", "no_BN", "seed")
+    assert [getattr(before, n) for n in names] == [getattr(now, n) for n in names]
+    assert structure_of(str(tmp_path)) == structure_of(str(folder))
+
+
+def test_what_is_given_wins_and_is_said(folder, caplog, capsys):
+    found = told(capsys, analyze_model, "--arch", folder, "--input_image_size", 32, "--num_classes", 5)
+    assert (found["resolution"], found["classes"]) == (32, 5)
+    assert "--input_image_size 32 as given, where it says 24" in caplog.text
+    structure_of(str(folder), unit="deployed")
+    assert "--unit deployed as given, where it says unit searched" in caplog.text
+
+
+def test_errors_are_one_sentence(folder, tmp_path):
+    with pytest.raises(InputError, match=r"has no weights; one was trained in .*training"):
+        val.main(["--arch", str(folder), "--dataset", "fake"])
+    with pytest.raises(InputError, match="holds no results"):
+        val.main(["--arch", str(tmp_path)])
+    torch.save({"state_dict": {"weight": torch.zeros(1)}}, tmp_path / "others.pth")
+    for option in ("--arch", "--weights"):
+        with pytest.raises(InputError, match="does not say what it is of: name"):
+            val.main([option, str(tmp_path / "others.pth")])
+    other = "SuperConvK3BNRELU(3,8,1,1)"
+    with pytest.raises(InputError, match="is of another structure than --arch PlainNet"):
+        load_model("PlainNet", plainnet_struct=other, weights=str(folder / "training"))
+    with pytest.raises(InputError, match="have 10 classes, not 5"):
+        val.main(["--arch", str(folder / "training"), "--num_classes", "5"])
+    torch.save({"description": DESCRIPTION.to_dict() | {"new": 1}}, tmp_path / "later.pth")
+    with pytest.raises(InputError, match=r"later\.pth: .* of a later version"):
+        described(tmp_path / "later.pth")
+    torch.save({"description": replace(DESCRIPTION, structure=None, arch="x.py:Net").to_dict()}, tmp_path / "own.pth")
+    with pytest.raises(InputError, match="run only where it is named"):
+        load_model(str(tmp_path / "own.pth"))
+
+
+def test_a_description_comes_back_from_its_text():
+    assert NetworkDescription.from_json(DESCRIPTION.to_json()) == DESCRIPTION
+    assert DESCRIPTION.style.use_se
+    for wrong in ({"classes": 0}, {"resolution": "x"}, {"mean": [1, 2]}, {"unit": "x"}, {"structure": "X("}):
+        with pytest.raises(InputError, match="A description of a network"):
+            NetworkDescription.from_dict(DESCRIPTION.to_dict() | wrong)
+
+
+def test_weights_without_batch_normalisation_and_of_other_classes(folder, caplog):
+    """A head of other classes starts anew where a training begins; batch normalisation's eps is the training's."""
+    caplog.set_level("INFO")
+    network = load_model(str(folder / "training"), num_classes=3, pretrained=True).eval()
+    assert network(torch.zeros(1, 3, 24, 24)).shape == (1, 3)
+    assert "the classifier starts anew, with 3 classes instead of 10" in caplog.text
+    assert {m.eps for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {0.01}
+    seen = expected_input(str(folder / "training"))
+    assert (seen.resolution, seen.crop_mode, seen.assumed) == (24, "squash", False)
