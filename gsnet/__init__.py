@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from gsnet.interface.lazily import lazily
 
 if TYPE_CHECKING:
+    from gsnet.api.loading import LoadedNetwork, load
     from gsnet.api.networks import analyze, parse, score
     from gsnet.api.plugins import load_plugin
     from gsnet.api.search import Search, search
     from gsnet.evolution.recorded import Row
-    from gsnet.evolution.result import SearchResult, Table, load
+    from gsnet.evolution.result import SearchResult, Table
     from gsnet.evolution.running import Running
     from gsnet.evolution.search import SearchFailed
     from gsnet.evolution.settings import SearchError
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "Analysis": "models.analysis",
     "InputError": "interface.options",
+    "LoadedNetwork": "api.loading",
     "Row": "evolution.recorded",
     "Running": "evolution.running",
     "Search": "api.search",
@@ -40,7 +42,7 @@ _MODULES = {
     "SearchResult": "evolution.result",
     "Table": "evolution.result",
     "analyze": "api.networks",
-    "load": "evolution.result",
+    "load": "api.loading",
     "load_plugin": "api.plugins",
     "parse": "api.networks",
     "score": "api.networks",
@@ -49,6 +51,7 @@ _MODULES = {
 __all__ = [
     "Analysis",
     "InputError",
+    "LoadedNetwork",
     "Row",
     "Running",
     "Search",

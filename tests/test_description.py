@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
+import gsnet
 from gsnet.commands import (
     analyze_model,
     benchmark_network_latency,
@@ -170,3 +171,19 @@ def test_weights_without_batch_normalisation_and_of_other_classes(folder, caplog
     assert {m.eps for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {0.01}
     seen = expected_input(str(folder / "training"))
     assert (seen.resolution, seen.crop_mode, seen.assumed) == (24, "squash", False)
+
+
+def test_python_loads_what_the_scripts_do(folder):
+    assert gsnet.load(folder).settings.use_se and gsnet.load(folder).finished
+    trained = gsnet.load(folder / "training")
+    assert trained.description.accuracy["images"] == 10 and trained.expected.mean == (0.4914, 0.4822, 0.4465)
+    assert trained.network == gsnet.parse(folder) == gsnet.load(folder).best.network
+    best = json.loads((folder / "best.json").read_text())
+    for path in (folder, str(folder), folder / "training"):
+        assert gsnet.analyze(path).flops == best["flops"] and gsnet.analyze(path).parameters == best["params"]
+    assert gsnet.score(folder, "ZenClosedForm") == pytest.approx(best["score"])
+    state = trained.module().state_dict()
+    saved = torch.load(folder / "training/best-params_rank0.pth", weights_only=True)["state_dict"]
+    assert all(torch.equal(state[key], saved[key]) for key in saved)
+    with pytest.raises(gsnet.InputError, match="There is no file or folder"):
+        gsnet.load(folder / "nothing.pth")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from gsnet.api.callables import ProxyLike, proxy_of
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, wrong_limit
 from gsnet.models.analysis import Analysis, analyze_network
+from gsnet.models.described import Described, described
 from PlainNet import Network, Style
 from ZeroShotProxy import ScoringSettings
 from ZeroShotProxy import score as score_by
@@ -17,39 +19,48 @@ from ZeroShotProxy import score as score_by
 if TYPE_CHECKING:
     from torch import nn
 
+_RESOLUTION, _CLASSES = 224, 1000
+
 
 def parse(structure: str | Path | Network) -> Network:
-    """The network of a structure string, or of the file at a Path. Raises StructureError or OSError."""
+    """The network of a structure string, or of a Path: a structure file, results folder, checkpoint or exported file.
+
+    Raises StructureError, InputError or OSError.
+    """
     if isinstance(structure, Network):
         return structure
+    if found := _told(structure):
+        if found.description.structure is None:
+            raise InputError(f"{found.file} is of {found.description.arch}, which has no structure")
+        return PlainNet.parse(found.description.structure)
     return PlainNet.read_structure_file(structure) if isinstance(structure, Path) else PlainNet.parse(structure)
 
 
 def analyze(
     network: str | Path | Network,
     *,
-    resolution: int = 224,
-    num_classes: int = 1000,
+    resolution: int | None = None,
+    num_classes: int | None = None,
     use_se: bool = False,
     no_BN: bool = False,
     no_reslink: bool = False,
 ) -> Analysis:
     """Parameters, FLOPs, memory access and shapes, block by block, as `gsnet analyze_model` counts them.
 
-    use_se: with squeeze-and-excitation in super-blocks. no_BN: without batch normalisation. no_reslink: without residual
-    links. Raises StructureError, InputError.
+    resolution, num_classes: by default what a results folder or file says of itself, else 224 pixels and 1000 classes. use_se:
+    with squeeze-and-excitation in super-blocks. no_BN: without batch normalisation. no_reslink: without residual links. Raises
+    StructureError, InputError.
     """
-    check_counts(resolution=resolution, num_classes=num_classes)
-    style = Style(use_se=use_se, no_reslink=no_reslink, no_BN=no_BN)
-    return analyze_network(parse(network), resolution, num_classes, style)
+    style = _style(network, use_se, no_BN, no_reslink)
+    return analyze_network(parse(network), *_size_and_classes(network, resolution, num_classes), style)
 
 
 def score(
     network: str | Path | Network | nn.Module,
     proxy: ProxyLike = "Zen",
     *,
-    resolution: int = 224,
-    num_classes: int = 1000,
+    resolution: int | None = None,
+    num_classes: int | None = None,
     batch_size: int = 16,
     gamma: float = 1e-2,
     seed: int = 0,
@@ -63,11 +74,12 @@ def score(
     proxy: a name of `ZeroShotProxy.list_proxies()`, or a function of a network or module. batch_size, resolution: of its
     images. gamma: size of Zen's perturbation. seed: of weights and images; a module is given back with the weights that it
     came with. device: name of torch's, the CPU by default. keep_links: with or without residual links; None leaves it to the
-    proxy. num_classes, use_se, no_BN: of a structure's module.
+    proxy. num_classes, use_se, no_BN: of a structure's module. What is not given follows as in `analyze`.
 
     Raises ProxyFailure where the network cannot be scored, UnknownProxyError, StructureError, InputError.
     """
-    check_counts(resolution=resolution, num_classes=num_classes, batch_size=batch_size)
+    resolution, num_classes = _size_and_classes(network, resolution, num_classes)
+    check_counts(batch_size=batch_size)
     if wrong := wrong_limit(gamma):
         raise InputError(f"gamma {wrong}")
     if not isinstance(seed, int):
@@ -79,7 +91,28 @@ def score(
         gamma=gamma,
         device=device_name(None, device),
         keep_links=keep_links,
-        style=Style(use_se=use_se, no_BN=no_BN),
+        style=_style(network, use_se, no_BN),
     )
     value = parse(network) if isinstance(network, str | Path | Network) else network
     return score_by(value, proxy_of(proxy, gets_module=not isinstance(value, Network)), settings, seed)
+
+
+def _told(network: object) -> Described | None:
+    """What a path says of its network; structures are strings that are no paths."""
+    return (
+        described(network) if isinstance(network, Path) or (isinstance(network, str) and "(" not in network) else None
+    )
+
+
+def _style(network: object, use_se: bool, no_BN: bool, no_reslink: bool = False) -> Style:
+    found = _told(network)
+    own = found.description.style if found else Style()
+    return replace(own, use_se=use_se or own.use_se, no_BN=no_BN or own.no_BN, no_reslink=no_reslink or own.no_reslink)
+
+
+def _size_and_classes(network: object, resolution: int | None, classes: int | None) -> tuple[int, int]:
+    found = _told(network)
+    own = (found.description.resolution, found.description.classes) if found else (_RESOLUTION, _CLASSES)
+    resolution, classes = own[0] if resolution is None else resolution, own[1] if classes is None else classes
+    check_counts(resolution=resolution, num_classes=classes)
+    return resolution, classes

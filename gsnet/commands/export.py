@@ -2,6 +2,7 @@
 
     gsnet export --arch save_dir/my_training --format onnx --output net.onnx
     gsnet export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format safetensors
+    gsnet export --arch save_dir/my_training --format safetensors --folder my_network --license apache-2.0
     gsnet export --weights save_dir/my_detector/best-params_rank0.pth --output detector.onnx --decode
 
 Checkpoints of this project say themselves what they are of. What was written is read back and run
@@ -23,16 +24,17 @@ from gsnet.interface.description import KEY
 from gsnet.interface.options import InputError, positive_int
 from gsnet.interface.script_options import script_parser
 from gsnet.models import expected_input, names_of, source_of
-from gsnet.models.described import checkpoint_in
+from gsnet.models.described import HUB_WEIGHTS, checkpoint_in
 from gsnet.models.expected import at_side, classes_text
 from gsnet.models.options import add_network_options, network_named, network_of, resolution_of
 
+UNKNOWN_LICENCE = "unknown"
 _LOG = logging.getLogger(__name__)
 _SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
 # Files that --arch takes and that hold no detector.
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
 # What describes a classifier, and what asks for something of a detector.
-_OF_NETWORKS = ("weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
+_OF_NETWORKS = ("folder", "weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
 _OF_DETECTORS = ("decode", "input_image_height")
 
 
@@ -47,6 +49,18 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     output = parser.add_argument_group("output")
     output.add_argument("--format", default="onnx", choices=tuple(_SUFFIXES), help="what to write")
     output.add_argument("--output", type=Path, metavar="FILE", help="new file (default: the network's name)")
+    output.add_argument(
+        "--folder",
+        type=Path,
+        metavar="FOLDER",
+        help="with --format safetensors: weights, config.json and model card, as timm's local-dir: and hf-hub: read them",
+    )
+    output.add_argument(
+        "--license",
+        default=UNKNOWN_LICENCE,
+        metavar="NAME",
+        help="of --folder's weights, such as apache-2.0",
+    )
     output.add_argument(
         "--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's"
     )
@@ -91,8 +105,8 @@ def export_networks(options: Namespace) -> Iterator[dict[str, Any]]:
     _refuse(options, _OF_DETECTORS, "is of detectors, which have no --arch")
     options.arch = network_named(options)
     names = names_of(options.arch)
-    if len(names) > 1 and (options.output or options.weights):
-        raise InputError("--output and --weights belong to a single network: --arch must name one")
+    if len(names) > 1 and (options.output or options.weights or options.folder):
+        raise InputError("--output, --folder and --weights belong to a single network: --arch must name one")
     files = [file_of(options, name) for name in names]
     if same := next((file for file in files if files.count(file) > 1), None):
         raise InputError(f"Several networks would be written as {same}: export each with an --output of its own")
@@ -103,6 +117,20 @@ def export_networks(options: Namespace) -> Iterator[dict[str, Any]]:
 def file_of(options: Namespace, arch: str) -> Path:
     """Where a network is written to."""
     return options.output or Path(f"{Path(arch.partition(':')[0]).stem}{_SUFFIXES[options.format]}")
+
+
+def folder_of(options: Namespace) -> Path | None:
+    """The folder to write safetensors into with all that belongs to them, if one is asked for. Raises InputError."""
+    folder = options.folder or (options.output if options.output and options.output.is_dir() else None)
+    if folder is None and options.license != UNKNOWN_LICENCE:
+        raise InputError("--license stands in the model card of a --folder: give one")
+    if folder is None:
+        return None
+    if options.format != "safetensors":
+        raise InputError(f"A folder is written with --format safetensors, not {options.format}")
+    if options.folder and options.output:
+        raise InputError("--folder and --output contradict each other: use one of them")
+    return folder
 
 
 def write(options: Namespace, arch: str) -> dict[str, Any]:
@@ -118,8 +146,14 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
     seen_at = expected if resolution == expected.resolution else at_side(expected, resolution)
     found = source_of(arch, options.weights, options.plainnet_struct)
     told = found.description if found else structure_description(network, arch)
-    metadata = {KEY: with_input(told, seen_at, classes).to_json()}
-    difference = export(network, file, options.format, (resolution, resolution), metadata=metadata)
+    description = with_input(told, seen_at, classes)
+    if folder := folder_of(options):
+        from gsnet.models.publishing import write_folder
+
+        difference, file = write_folder(network, description, folder, options.license), folder / HUB_WEIGHTS
+    else:
+        texts = {KEY: description.to_json()}
+        difference = export(network, file, options.format, (resolution, resolution), metadata=texts)
     size = file.stat().st_size
     known = not expected.assumed
     normalised = expected.normalisation() if known else "normalised as in its training, of which it holds no record"

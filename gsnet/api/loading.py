@@ -1,0 +1,67 @@
+"""What lies in a path: the result of a search, or a network that says of itself what it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import PlainNet
+from gsnet.evolution.result import SearchResult
+from gsnet.evolution.result import load as load_search
+from gsnet.interface.description import NetworkDescription
+from gsnet.interface.options import InputError
+from gsnet.interface.result_files import DATABASE
+from gsnet.models import expected_input, load_model
+from gsnet.models.described import checkpoint_in, described
+from gsnet.models.expected import ExpectedInput
+from PlainNet import Network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class LoadedNetwork:
+    """A network of a training's folder, a checkpoint or an exported file.
+
+    description: all that it says of itself (resolution, classes and their names, accuracy, …). file: where it lies.
+    """
+
+    description: NetworkDescription
+    file: Path
+
+    @property
+    def network(self) -> Network | None:
+        """Its structure as a value; None where it has none, as torchvision's."""
+        structure = self.description.structure
+        return None if structure is None else PlainNet.parse(structure)
+
+    @property
+    def expected(self) -> ExpectedInput:
+        """How test images reach it."""
+        return expected_input(str(self.file))
+
+    def module(self) -> nn.Module:
+        """With its weights, on the CPU in evaluation mode: images (N, 3, H, W) to logits (N, classes). Raises InputError."""
+        return load_model(str(self.file), pretrained=True).eval()
+
+
+def load(path: str | Path) -> SearchResult | LoadedNetwork:
+    """What a path holds.
+
+    The folder of a search, or its database: what it found, finished or not, also while it goes on. The folder of a training, a
+    checkpoint, an ONNX, safetensors or TorchScript file: a `LoadedNetwork`. Raises InputError, of
+    searches its kind SearchError.
+    """
+    given = Path(path).expanduser()
+    if given.name == DATABASE or (given.is_dir() and checkpoint_in(given) is None):
+        return load_search(given)
+    if not given.exists():
+        raise InputError(f"There is no file or folder {given}")
+    found = described(given)
+    if found is None or found.weights is None:
+        raise InputError(
+            f"{given} does not say what it is of: a results folder, checkpoint or exported file was expected"
+        )
+    return LoadedNetwork(found.description, found.weights)
