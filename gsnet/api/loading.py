@@ -55,7 +55,8 @@ def load(path: str | Path) -> SearchResult | LoadedNetwork:
     searches its kind SearchError.
     """
     given = Path(path).expanduser()
-    if given.name == DATABASE or (given.is_dir() and checkpoint_in(given) is None):
+    searched = given.is_dir() or not (given.suffix or given.exists())
+    if given.name == DATABASE or (searched and checkpoint_in(given) is None):
         return load_search(given)
     if not given.exists():
         raise InputError(f"There is no file or folder {given}")

@@ -1,8 +1,8 @@
 """A network as a folder that others can load: weights, what they are of, and a page that says so to people.
 
 The layout is that of timm's models on Hugging Face's hub: model.safetensors, config.json (architecture, model_args,
-pretrained_cfg) and README.md, a model card. `timm.create_model("local-dir:FOLDER", pretrained=True)` reads it and, once it is uploaded,
-`timm.create_model("hf-hub:USER/NAME", pretrained=True)`, after `ZenNet.register_with_timm()`.
+pretrained_cfg) and README.md, a model card. `timm.create_model("local-dir:FOLDER", pretrained=True)` reads it and, once
+uploaded, `timm.create_model("hf-hub:USER/NAME", pretrained=True)`, after `ZenNet.register_with_timm()`.
 """
 
 from __future__ import annotations
