@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 import PlainNet
 from PlainNet import Network, Style, modules
-from PlainNet.basic_blocks import Linear
+from PlainNet.classifier import Classifier
 
 _GAIN = 3.26033
 
@@ -26,15 +26,16 @@ class _WithoutInitialisation(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class MasterNet(nn.Module):
+class MasterNet(Classifier):
     """The classifier that a structure describes.
 
     plainnet_struct: a structure string or a `PlainNet.Network`; num_classes: width of the logits. no_reslink leaves
     residual links out, no_BN batch normalisation, use_se puts squeeze-and-excitation into super-blocks, se_activation
     is its inner activation ("hard_swish" or "relu"). style replaces these four, and says the rest of `PlainNet.Style`
-    too. Images are (N, 3, H, W), logits (N, num_classes).
+    too. in_chans: channels of the image where they are not the structure's. global_pool, drop_rate, drop_path_rate, and the
+    methods that other libraries ask for: `PlainNet.classifier.Classifier`. Images are (N, 3, H, W), logits (N, num_classes).
 
-    State-dict keys are those of the published ZenNet checkpoints. Raises StructureError.
+    State-dict keys are those of the published ZenNet checkpoints. Raises StructureError, ValueError.
     """
 
     def __init__(
@@ -47,13 +48,20 @@ class MasterNet(nn.Module):
         use_se: bool = False,
         se_activation: str = "hard_swish",
         style: Style | None = None,
+        in_chans: int | None = None,
+        global_pool: str = "avg",
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.network = plainnet_struct if isinstance(plainnet_struct, Network) else PlainNet.parse(plainnet_struct)
-        self.style = style or Style(use_se, no_reslink, no_BN, se_activation)
-        self.num_classes = num_classes
-        self.module_list = nn.ModuleList(block.module(self.style) for block in self.network.blocks)
-        self.fc_linear = Linear(self.network.out_channels, num_classes, 1).module()
+        network = plainnet_struct if isinstance(plainnet_struct, Network) else PlainNet.parse(plainnet_struct)
+        super().__init__(
+            network if in_chans is None else network.with_in_channels(in_chans),
+            style or Style(use_se, no_reslink, no_BN, se_activation),
+            num_classes,
+            global_pool,
+            drop_rate,
+            drop_path_rate,
+        )
 
     @classmethod
     def uninitialised(cls, **options) -> MasterNet:  # type: ignore[no-untyped-def]
@@ -68,25 +76,16 @@ class MasterNet(nn.Module):
     def extra_repr(self) -> str:
         return f"structure={self.network}"
 
-    def forward_pre_GAP(self, x: Tensor) -> Tensor:
-        """The last map, (N, C, h, w), before pooling."""
-        for block in self.module_list:
-            x = block(x)
-        return x
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc_linear(modules.pool(self.forward_pre_GAP(x)))
-
     def extract_stage_features_and_logit(self, x: Tensor, target_downsample_ratio: int) -> tuple[list[Tensor], Tensor]:
         """Maps at down-sampling ratios t, 2t, 4t, …, each after the first block that reaches it, and the logits."""
         features = []
         height, ratio = x.shape[2], target_downsample_ratio
         for block in self.module_list:
-            x = block(x)
+            x = self._through(block, x)
             if round(height / x.shape[2]) == ratio:
                 features.append(x)
                 ratio *= 2
-        return features, self.fc_linear(modules.pool(x))
+        return features, self.forward_head(x)
 
     @torch.no_grad()
     def init_parameters(self) -> None:
@@ -113,7 +112,7 @@ class MasterNet(nn.Module):
     def _closing_layers_of_residuals(self) -> Iterator[nn.BatchNorm2d | nn.Conv2d]:
         wanted = nn.Conv2d if self.style.no_BN else nn.BatchNorm2d
         for residual in self.modules():
-            if isinstance(residual, modules.Residual | modules.ProjectedResidual):
+            if isinstance(residual, modules.Residual):
                 layers = [modules.bare(layer) for layer in residual.module_list]
                 closing = [layer for layer in layers if isinstance(layer, wanted)]
                 yield from closing[-1:]

@@ -69,13 +69,25 @@ class Chain(nn.Module):
 
 
 class Residual(Chain):
-    """A body with an identity shortcut."""
+    """A body with an identity shortcut.
+
+    stochastic_depth: what may leave the body out, sample by sample, in training (Huang et al. 2016); None for nothing.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        super().__init__(layers)
+        self.stochastic_depth: nn.Module | None = None
+
+    def body(self, x: Tensor) -> Tensor:
+        """What is added to the shortcut."""
+        y = super().forward(x)
+        return y if self.stochastic_depth is None else self.stochastic_depth(y)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + x
+        return self.body(x) + x
 
 
-class ProjectedResidual(Chain):
+class ProjectedResidual(Residual):
     """A body with a projection (1 x 1 convolution with bias, BN) as its shortcut."""
 
     def __init__(
@@ -88,7 +100,7 @@ class ProjectedResidual(Chain):
         self.proj = nn.Sequential(*projection)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + self.proj(x)
+        return self.body(x) + self.proj(x)
 
 
 class GhostConvolution(nn.Module):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from PlainNet.basic_blocks import Linear
 from PlainNet.block import Block
 from PlainNet.chain import chain_cost, chain_output_size, chain_widths
-from PlainNet.composite_blocks import validate_chain
+from PlainNet.composite_blocks import validate_chain, with_chain_in_channels
 from PlainNet.costs import Cost
 from PlainNet.lazy import lazy
 from PlainNet.style import PLAIN, Style
@@ -62,6 +62,10 @@ class Network:
     def layers(self) -> int:
         """Depth as budgets count it: the sum of `sub_layers`, stems and heads included."""
         return sum([block.depth for block in self.blocks])
+
+    def with_in_channels(self, channels: int) -> Network:
+        """The same network for images of so many channels. Raises StructureError where a block cannot read them."""
+        return self if channels == self.in_channels else Network(with_chain_in_channels(self.blocks, channels))
 
     def output_size(self, resolution: int) -> int:
         """Height of the last map, before pooling, for an image of height `resolution`."""

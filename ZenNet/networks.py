@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gsnet.interface.options import InputError
 from PlainNet import DEPLOYED, UNITS, Style
@@ -12,6 +12,7 @@ from ZenNet.files import find_weights
 
 if TYPE_CHECKING:
     from Masternet import MasterNet
+    from ZenNet.state import State
 
 
 def get_ZenNet(
@@ -24,6 +25,8 @@ def get_ZenNet(
     use_se: bool | None = None,
     se_activation: str = "relu",
     unit: str = "searched",
+    in_chans: int = 3,
+    **options: Any,
 ) -> MasterNet:
     """The network of that name, on the CPU in evaluation mode.
 
@@ -32,6 +35,8 @@ def get_ZenNet(
     logits; where the checkpoint has another, its classifier is left out and stays random. use_se replaces the table's
     choice; the published checkpoints were trained with se_activation "relu", GSNet's own networks use "hard_swish".
     unit: "deployed" builds GhostShuffle units as GSNet's detector has them (`PlainNet.DEPLOYED`); it then decides over both.
+    in_chans: channels of the image; with weights, timm turns the first convolution's into weights for so many. options:
+    global_pool, drop_rate and drop_path_rate of `Masternet.MasterNet`; num_classes may be 0.
 
     Raises UnknownNetworkError, WeightsError, and InputError where a network has no such unit.
     """
@@ -54,10 +59,25 @@ def get_ZenNet(
     file = find_weights(entry, weights, weights_url) if wanted else None
     build = MasterNet.uninitialised if wanted and other_classes is None else MasterNet
     network = build(
-        num_classes=num_classes or entry.classes,
+        num_classes=entry.classes if num_classes is None else num_classes,
         plainnet_struct=entry.structure,
         style=style,
+        in_chans=in_chans,
+        **options,
     )
     if file is not None:
-        load_into(network, read_state(file, network.state_dict()), f"{file} as {name}", new_classes=other_classes)
+        state = read_state(file, network.state_dict())
+        load_into(network, _adapted(state, network), f"{file} as {name}", new_classes=other_classes)
     return network.eval()
+
+
+def _adapted(state: State, network: MasterNet) -> State:
+    """The weights as this network needs them: without a classifier where it has none, for the channels that its images have."""
+    if not network.num_classes:
+        state = {key: value for key, value in state.items() if not key.startswith("fc_linear.")}
+    if network.in_chans == 3:
+        return state
+    from timm.models import adapt_input_conv
+
+    stem = next(key for key, value in network.state_dict().items() if value.dim() == 4)
+    return state | {stem: adapt_input_conv(network.in_chans, state[stem])}

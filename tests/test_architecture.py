@@ -23,8 +23,8 @@ ALLOWED = {
     "SearchSpace": {"PlainNet"},
     "ZeroShotProxy": {"PlainNet", "Masternet"},
     "gsnet.latency": {"PlainNet", "Masternet", "SearchSpace", "gsnet.interface"},
-    "ZenNet": {"PlainNet", "Masternet", "gsnet.interface"},
     "gsnet.data": {"gsnet.interface"},
+    "ZenNet": {"PlainNet", "Masternet", "gsnet.interface", "gsnet.data"},
     "gsnet.models": {"PlainNet", "Masternet", "gsnet.interface", "ZenNet", "gsnet.data"},
     "gsnet.validation": {"gsnet.interface", "gsnet.data", "gsnet.models"},
     "gsnet.training": {

@@ -17,10 +17,11 @@ from gsnet.detection.catalogue import published_settings, structure_of
 from gsnet.detection.detector import Detector
 from gsnet.detection.neck import GhostPAN
 from gsnet.detection.settings import DetectorSettings
-from gsnet.detection.taps import tap_points, without_tail
+from gsnet.detection.taps import tap_points
 from gsnet.interface.options import InputError
 from gsnet.models import load_model
 from Masternet import MasterNet
+from PlainNet.stages import without_tail
 from tests.detection_golden import GOLDEN, agrees, fill, hashed, pattern, unit
 from ZenNet import WeightsError
 

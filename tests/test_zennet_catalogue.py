@@ -53,48 +53,6 @@ def test_an_unknown_name_names_the_nearest():
         ZenNet.published("nothing alike")
 
 
-def test_timm_creates_them():
-    timm = pytest.importorskip("timm", reason="timm is not installed")
-    assert ZenNet.register_with_timm() == ZenNet.list_models()
-    network = timm.create_model("zennet_cifar10_model_size05M_res32", num_classes=7)
-    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
-
-
-@pytest.mark.parametrize(
-    "option",
-    [
-        {"features_only": True},
-        {"in_chans": 1},
-        {"drop_path_rate": 0.1},
-        {"drop_rate": 0.2},
-        {"global_pool": "max"},
-        {"pretrained_cfg_overlay": {"num_classes": 3}},
-        {"nonsense": 1},
-    ],
-    ids=lambda option: next(iter(option)),
-)
-def test_timm_options_that_would_be_swallowed_are_refused(option):
-    timm = pytest.importorskip("timm", reason="timm is not installed")
-    ZenNet.register_with_timm()
-    with pytest.raises(TypeError, match=rf"cannot be made with {next(iter(option))}=.*its options are num_classes"):
-        timm.create_model("zennet_cifar10_model_size05M_res32", **option)
-
-
-def test_timm_options_that_ask_for_what_is_there_are_taken():
-    timm = pytest.importorskip("timm", reason="timm is not installed")
-    ZenNet.register_with_timm()
-    # What timm's own train.py passes to every model.
-    network = timm.create_model(
-        "zennet_cifar10_model_size05M_res32",
-        in_chans=3,
-        drop_rate=0.0,
-        drop_path_rate=None,
-        global_pool=None,
-        use_se=True,
-    )
-    assert network.style.use_se
-
-
 def test_no_weights_are_looked_for_unless_asked(monkeypatch):
     monkeypatch.setattr(networks, "find_weights", lambda *_: pytest.fail("weights were looked for"))
     assert inspect.signature(ZenNet.get_ZenNet).parameters["pretrained"].default is False

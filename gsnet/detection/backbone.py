@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 import PlainNet
 from gsnet.detection.settings import DetectorSettings
-from gsnet.detection.taps import tap_points, without_tail
+from gsnet.detection.taps import tap_points
 from PlainNet import Block, Network, Style, SuperBlock, modules
+from PlainNet.stages import without_tail
 from ZenNet.state import State, load_into
 
 _CLASSIFIER = "fc_linear."

@@ -2,49 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from typing import NamedTuple
-
 from gsnet.interface.options import InputError
-from PlainNet import Block, Network, Style, SuperBlock
-
-
-class TapPoint(NamedTuple):
-    """Place of a map: index of the block, index of the module inside it, its stride and its channels."""
-
-    block: int
-    layer: int
-    stride: int
-    channels: int
-
-
-def without_tail(network: Network) -> Network:
-    """The structure without the 1 x 1 convolutions of stride 1 at its end, which serve a classifier alone."""
-    blocks = network.blocks
-    while len(blocks) > 1 and _is_tail(blocks[-1]):
-        blocks = blocks[:-1]
-    return Network.trusted(blocks)
-
-
-def _is_tail(block: Block) -> bool:
-    return isinstance(block, SuperBlock) and type(block).__name__ == "SuperConvK1BNRELU" and block.stride == 1
-
-
-def layer_ends(network: Network, style: Style) -> Iterator[TapPoint]:
-    """The end of every layer in order: of each sub-layer of a super-block, and of any other block as a whole."""
-    stride, channels = 1, network.in_channels
-    for index, block in enumerate(network.blocks):
-        channels = channels if block.any_width else block.out_channels
-        if not isinstance(block, SuperBlock):
-            stride *= block.stride
-            yield TapPoint(index, 0, stride, channels)
-            continue
-        first, later = block.distinct_layers(style)
-        for repeat in range(block.sub_layers):
-            layer = later if repeat else first
-            stride *= math.prod(part.stride for part in layer)
-            yield TapPoint(index, len(first) + repeat * len(later) - 1, stride, channels)
+from PlainNet import Network, Style
+from PlainNet.stages import TapPoint, layer_ends
 
 
 def tap_points(network: Network, style: Style, strides: tuple[int, ...], rule: str) -> list[TapPoint]:
