@@ -18,6 +18,7 @@ from ZeroShotProxy.registry import (
     Weights,
     get_proxy,
     list_proxies,
+    proxies_named,
     proxy,
     users_proxies,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Weights",
     "get_proxy",
     "list_proxies",
+    "proxies_named",
     "proxy",
     "repeated_score",
     "score",

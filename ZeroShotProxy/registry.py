@@ -129,6 +129,20 @@ def list_proxies(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter({*PROXY_FILES, *_registered}, pattern))
 
 
+def proxies_named(text: str) -> list[str]:
+    """The proxies that a text names: one, several between commas, patterns such as TE-NAS*, or "all"; each once, as given.
+
+    Raises UnknownProxyError where it names none that there is.
+    """
+    found: list[str] = []
+    for name in (part.strip() for part in text.split(",") if part.strip()):
+        matching = list_proxies("*" if name == "all" else name) if name == "all" or set("*?[") & set(name) else [name]
+        found += matching or [get_proxy(name).name]
+    if not found:
+        raise UnknownProxyError(f"No proxy is named (there are {', '.join(list_proxies())}, and all for all of them)")
+    return list(dict.fromkeys(found))
+
+
 def get_proxy(name: str) -> Proxy:
     """The proxy of that name; only its own file is imported. Raises UnknownProxyError."""
     if name in PROXY_FILES:

@@ -47,6 +47,12 @@ ALLOWED = {
         *("gsnet.latency", "gsnet.interface"),
     },
 }
+ALLOWED["gsnet.comparing"] = {
+    "PlainNet",
+    "ZenNet",
+    "ZeroShotProxy",
+    *("gsnet.interface", "gsnet.latency", "gsnet.evolution", "gsnet.models"),
+}
 # What a program imports, and what a user runs, may import every room.
 ALLOWED["gsnet.api"] = {*ALLOWED, "Masternet"}
 ALLOWED["gsnet.commands"] = {*ALLOWED, "Masternet"}

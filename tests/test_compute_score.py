@@ -1,5 +1,6 @@
 """compute_score.py as a person runs it: results, statuses, one sentence for an error."""
 
+import csv
 import json
 import statistics
 import subprocess
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import PlainNet
-from ZeroShotProxy import ScoringSettings, score
+from gsnet.commands import compute_score
+from ZeroShotProxy import ScoringSettings, UnknownProxyError, list_proxies, proxies_named, score
 
 ROOT = Path(__file__).parent.parent
 STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)"
@@ -76,3 +78,57 @@ def test_bad_input_ends_in_status_2_and_no_traceback(arguments, message):
     assert (done.returncode, done.stdout) == (2, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# Parameters by hand: 3*8*9 + 2*8 = 232, and a classifier of 8*10 + 10 = 90.
+TABLE = "SuperConvK3BNRELU(3,8,1,1)"
+
+
+def scored(capsys, *arguments):
+    """The script in this process: its status, results by proxy, and standard error."""
+    status = compute_score.main([*arguments, "--json"])
+    printed = capsys.readouterr()
+    return status, [json.loads(line) for line in printed.out.splitlines()], printed.err
+
+
+def test_several_proxies_and_networks_in_one_table(tmp_path, capsys):
+    networks, table = tmp_path / "networks.txt", tmp_path / "new/scores.csv"
+    networks.write_text(f"{TABLE}\n{STRUCTURE}\n")
+    chosen = ("--zero_shot_score", "Params,NASWOT,TE-NAS-L*", "--plainnet_struct_txt", str(networks))
+    status, results, _ = scored(capsys, *chosen, *SMALL, "--csv", str(table))
+    assert status == 0
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert list(rows[0]) == ["network", "resolution", "classes", "Params", "NASWOT", "TE-NAS-LR", "failed"]
+    assert [row["network"] for row in rows] == [TABLE, STRUCTURE]
+    assert [float(row["Params"]) for row in rows] == [322, 2354]
+    # What each proxy says alone, from the same seeds.
+    alone = [scored(capsys, "--zero_shot_score", "NASWOT", *chosen[2:], *SMALL)[1][i]["score"] for i in (0, 1)]
+    assert [float(row["NASWOT"]) for row in rows] == alone
+    assert [result["proxy"] for result in results] == ["Params", "NASWOT", "TE-NAS-LR"] * 2
+
+
+def test_a_table_says_why_there_is_no_score(tmp_path, capsys):
+    table = tmp_path / "scores.csv"
+    status, results, err = scored(
+        capsys,
+        "--zero_shot_score",
+        "Params,NASWOT",
+        "--arch",
+        "resnet19,mobilenet_v3_small",
+        *SMALL,
+        "--csv",
+        str(table),
+    )
+    assert status == 1
+    first, second = csv.DictReader(table.read_text().splitlines())
+    assert first["failed"].startswith("Params, NASWOT: There is no network 'resnet19'")
+    assert second["failed"] == "Params: Params scores structure strings only, and mobilenet_v3_small has none"
+    assert (first["NASWOT"], second["Params"], float(second["NASWOT"])) == ("", "", results[0]["score"])
+    assert err.count("\n") == 2
+
+
+def test_all_proxies_are_meant_by_all():
+    assert proxies_named("all") == list_proxies()
+    assert proxies_named("Zen, all")[0] == "Zen" and sorted(proxies_named("Zen, all")) == list_proxies()
+    with pytest.raises(UnknownProxyError, match="No proxy is called"):
+        proxies_named("Zne*")

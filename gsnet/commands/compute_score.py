@@ -2,6 +2,7 @@
 
     python compute_score.py --zero_shot_score Zen --plainnet_struct_txt best_structure.txt --repeat_times 8
     python compute_score.py --zero_shot_score NASWOT --arch 'resnet18,zennet_cifar10*,mine.py:Network' --batch_size 64 --json
+    python compute_score.py --zero_shot_score NASWOT,Zen,'TE-NAS*' --plainnet_struct_txt networks.txt --csv scores.csv
 
 A structure file holds one network a line; blank lines and lines that begin with # are skipped. Every repeat has weights,
 images and batch-normalisation statistics of its own, from the seeds SEED, SEED + 1, and so on.
@@ -20,7 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsnet.interface.running import FAILED, run
+from gsnet.comparing.score_table import ScoreTable
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
+from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError, device_name, positive_float, positive_int, seed
 from gsnet.interface.script_options import script_parser
 from gsnet.models.described import described
@@ -36,6 +39,7 @@ from ZeroShotProxy import (
     UnknownProxyError,
     get_proxy,
     list_proxies,
+    proxies_named,
     repeated_score,
 )
 
@@ -50,7 +54,12 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser = script_parser(__doc__ or "", argv)
     parser.alternatives.append(("plainnet_struct", "plainnet_struct_txt"))
     proxy = parser.add_argument_group("proxy")
-    proxy.add_argument("--zero_shot_score", default="Zen", metavar="NAME", help=f"one of {', '.join(list_proxies())}")
+    proxy.add_argument(
+        "--zero_shot_score",
+        default="Zen",
+        metavar="NAME",
+        help=f"one, several between commas, a pattern, or all, of {', '.join(list_proxies())}",
+    )
     proxy.add_argument("--repeat_times", type=positive_int, default=1, metavar="N", help="independent repeats")
     proxy.add_argument("--seed", type=seed, default=0, metavar="N", help="seed of the first repeat")
     proxy.add_argument("--batch_size", type=positive_int, default=16, metavar="N", help="images in a batch")
@@ -80,7 +89,12 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
                        help="without residual links")  # fmt: skip
 
     output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object a network on standard output")
+    output.add_argument(
+        "--json", action="store_true", help="one JSON object a network, and a proxy, on standard output"
+    )
+    output.add_argument(
+        "--csv", type=Path, metavar="FILE", help="table: a row a network, a column a proxy, and why there is no score"
+    )
     return parser.parse_args(argv)
 
 
@@ -119,10 +133,6 @@ def _named(options: Namespace, arch: str) -> Candidate:
     from gsnet.models import expected_input, load_model
 
     built = {"num_classes": options.num_classes, "plainnet_struct": options.plainnet_struct, "use_se": options.use_se}
-    if get_proxy(options.zero_shot_score).needs is Needs.VALUE:
-        # A mistyped name is told as such.
-        load_model(arch, **built)
-        raise InputError(f"{options.zero_shot_score} scores structure strings only, and {arch} has none")
     expected = expected_input(arch)
     return Candidate(
         arch, partial(load_model, arch, **built), settings_of(options, Style(), expected.resolution, expected.classes)
@@ -146,15 +156,16 @@ def settings_of(options: Namespace, style: Style, resolution: int, classes: int)
     )
 
 
-def score_network(candidate: Candidate, options: Namespace) -> dict:
-    """The result of one network, as --json prints it. Raises ProxyFailure."""
-    seeds = range(options.seed, options.seed + options.repeat_times)
-    network, settings = candidate.make(), candidate.settings
+def score_network(candidate: Candidate, network: Network | nn.Module, proxy: str, options: Namespace) -> dict:
+    """The result of one network by one proxy, as --json prints it. Raises ProxyFailure, InputError."""
+    looks = get_proxy(proxy).needs is not Needs.VALUE
+    if not looks and not isinstance(network, Network):
+        raise InputError(f"{proxy} scores structure strings only, and {candidate.name} has none")
+    seeds, settings = range(options.seed, options.seed + options.repeat_times), candidate.settings
     start = time.perf_counter()
-    result = repeated_score(network, options.zero_shot_score, settings, seeds)
-    looks = get_proxy(options.zero_shot_score).needs is not Needs.VALUE
+    result = repeated_score(network, proxy, settings, seeds)
     return {
-        "proxy": options.zero_shot_score,
+        "proxy": proxy,
         "score": result.mean,
         "std": result.std,
         "repeats": len(seeds),
@@ -175,31 +186,71 @@ def as_text(result: dict) -> str:
     return f"{head} {seen}: {result['structure']}"
 
 
+def chosen_proxies(options: Namespace) -> list[str]:
+    """The proxies that --zero_shot_score names. Raises InputError, UnknownProxyError."""
+    chosen = proxies_named(options.zero_shot_score)
+    for name in chosen:
+        if name in (ENSEMBLE, *NAMED_ENSEMBLES):
+            members = ", ".join(NAMED_ENSEMBLES.get(name, ())) or "those of --ensemble"
+            raise InputError(
+                f"{name} ranks the networks of a search by several proxies ({members}): give it to "
+                "evolution_search.py, or one of those proxies to this script"
+            )
+        get_proxy(name)
+    return chosen
+
+
+def score_all(options: Namespace, proxies: Sequence[str], table: ScoreTable) -> int:
+    """Score every network by every proxy, and print each result; returns the exit status."""
+    status, several = 0, attempts(options)
+    for name, find in several:
+        row = table.row(name)
+        try:
+            candidate = find()
+            network = candidate.make()
+            row.figures |= {"resolution": candidate.settings.resolution, "classes": candidate.settings.num_classes}
+        except InputError as error:
+            if len(several) == 1:
+                raise
+            row.fail(proxies, say_failure(name, proxies, error))
+            status = FAILED
+            continue
+        for proxy in proxies:
+            try:
+                result = score_network(candidate, network, proxy, options)
+            except (ProxyFailure, InputError) as failure:
+                if isinstance(failure, InputError) and len(several) == len(proxies) == 1:
+                    raise
+                row.fail((proxy,), say_failure(name, (proxy,), failure))
+                status = FAILED
+                continue
+            row.add(proxy, result["score"], result["std"])
+            sys.stdout.write((json.dumps(result) if options.json else as_text(result)) + "\n")
+            sys.stdout.flush()
+    return status
+
+
+def say_failure(name: str, proxies: Sequence[str], failure: Exception) -> str:
+    """One line on standard error for what has failed; returns the reason."""
+    reason = " ".join(str(failure).split())
+    subject = f"{proxies[0]} cannot score {name}" if len(proxies) == 1 else f"{name} cannot be scored"
+    sys.stderr.write(f"compute_score.py: {subject}: {reason}\n")
+    return reason
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Score every network; a network that cannot be scored is reported, and the others are scored all the same."""
     options = parse_options(argv)
-    if options.zero_shot_score in (ENSEMBLE, *NAMED_ENSEMBLES):
-        members = ", ".join(NAMED_ENSEMBLES.get(options.zero_shot_score, ())) or "those of --ensemble"
-        raise InputError(
-            f"{options.zero_shot_score} ranks the networks of a search by several proxies ({members}): give it to "
-            "evolution_search.py, or one of those proxies to this script"
-        )
-    get_proxy(options.zero_shot_score)
-    status = 0
-    several = attempts(options)
-    for name, find in several:
-        try:
-            result = score_network(find(), options)
-        except (ProxyFailure, InputError) as failure:
-            if isinstance(failure, InputError) and len(several) == 1:
-                raise
-            reason = " ".join(str(failure).split())
-            sys.stderr.write(f"compute_score.py: {options.zero_shot_score} cannot score {name}: {reason}\n")
-            status = FAILED
-            continue
-        sys.stdout.write((json.dumps(result) if options.json else as_text(result)) + "\n")
-        sys.stdout.flush()
-    return status
+    proxies = chosen_proxies(options)
+    table = ScoreTable(proxies, repeats=options.repeat_times)
+    if options.csv is None:
+        return score_all(options, proxies, table)
+    check_writable(options.csv)
+    try:
+        return score_all(options, proxies, table)
+    finally:
+        # After an interrupt too: what was scored until then.
+        table.write(options.csv)
 
 
 def command() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,3 +35,12 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
     with written_whole(path) as file:
         file.write(text)
+
+
+def check_writable(path: Path) -> None:
+    """Whether a file can be written, before long work is done for it: its folder is made. Raises OSError where it cannot."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "this is a folder, and a file is to be written", str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
