@@ -131,8 +131,9 @@ def test_maps_of_stages(indices, expected):
         f"model.{k}" for k in whole.state_dict() if not k.startswith("fc") and int(k.split(".")[1]) <= max(blocks)
     }
     assert features.state_dict().keys() == needed
-    hooked = create(features_only=True, feature_cls="hook", **options).eval()
-    assert all(torch.equal(a, b) for a, b in zip(maps, hooked(batch), strict=True))
+    if blocks == sorted(blocks):  # timm's hooks give maps in the order in which they are made
+        hooked = create(features_only=True, feature_cls="hook", **options).eval()
+        assert all(torch.equal(a, b) for a, b in zip(maps, hooked(batch), strict=True))
 
 
 def test_maps_beside_the_last_one():
@@ -203,12 +204,10 @@ def residual_networks(**options):
     return MasterNet(plainnet_struct=structure, num_classes=2, **options)
 
 
-def test_drop_path_grows_as_in_timm_and_drops_samples():
-    from timm.layers import calculate_drop_path_rates
-
+def test_drop_path_grows_from_nothing_and_drops_samples():
     network = residual_networks(drop_path_rate=0.4)
     units = [unit for unit in network.modules() if hasattr(unit, "stochastic_depth")]
-    assert [unit.stochastic_depth.p for unit in units] == pytest.approx(calculate_drop_path_rates(0.4, 5))
+    assert [unit.stochastic_depth.p for unit in units] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
     assert network.state_dict().keys() == residual_networks().state_dict().keys()
     # The last one, as the definition has it: a sample has its shortcut alone, or its body over the probability to be kept.
     torch.manual_seed(0)
@@ -279,8 +278,10 @@ def test_layer_decay_of_timms_optimisers():
 
 
 def test_a_folder_written_by_timm_is_read_back(tmp_path):
-    network = create(num_classes=5, unit="deployed", bn_eps=2e-5).eval()
-    timm.models.save_for_hf(network, tmp_path, safe_serialization=True)
+    options = {"unit": "deployed", "bn_eps": 2e-5}
+    network = create(num_classes=5, **options).eval()
+    arguments = {"structure": STRUCTURE, **options}
+    timm.models.save_for_hf(network, tmp_path, model_args=arguments, safe_serialization=True)
     again = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
     assert again.style == Style(True, False, False, "hard_swish", "hard_swish", True, 2e-5)
     assert torch.equal(network(images()), again(images()))
@@ -313,7 +314,9 @@ def test_a_folder_in_timms_layout(tmp_path):
     assert torch.equal(tuned.state_dict()[kept], network.state_dict()[kept])
 
 
-def test_compiled_and_exported():
+def test_compiled_and_exported(caplog):
+    # The compiler writes down every step where anything listens.
+    caplog.set_level("WARNING", logger="torch.__trace")
     small = {"structure": "SuperConvK3BNRELU(3,4,2,1)SuperResK3K3(4,4,1,4,2)", "num_classes": 2}
     batch = images(8)
     training = timm.create_model("gsnet", drop_path_rate=0.2, **small)
