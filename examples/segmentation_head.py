@@ -54,7 +54,7 @@ def draw(number: int, side: int, generator: torch.Generator) -> tuple[Tensor, Te
 ZenNet.register_with_timm(example_backbone=STRUCTURE)
 torch.manual_seed(0)
 generator = torch.Generator().manual_seed(0)
-weights = "imagenet" if "local-dir:" in options.encoder else None  # what the library calls any weights of timm
+weights = True if "local-dir:" in options.encoder else None
 network = smp.Unet(options.encoder, encoder_weights=weights, decoder_channels=(32, 24, 16, 16, 8), classes=len(CLASSES))
 
 # %% Train

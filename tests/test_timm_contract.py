@@ -9,7 +9,9 @@ from torch import nn
 
 import PlainNet
 import ZenNet
+from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
+from gsnet.models.publishing import write_folder
 from Masternet import MasterNet
 from PlainNet import StructureError, Style
 
@@ -362,3 +364,18 @@ def test_options_that_ask_for_what_is_there_are_taken():
         create(unit="nonsense")
     with pytest.raises(ValueError, match="global_pool is 'max'"):
         create(global_pool="max")
+
+
+def test_a_folder_of_gsnet_export_is_read_by_timm_and_segmentation_models(tmp_path):
+    description = NetworkDescription(STRUCTURE, use_se=True, se_activation="relu", resolution=64, classes=3)
+    network = MasterNet(plainnet_struct=STRUCTURE, num_classes=3, use_se=True, se_activation="relu").eval()
+    write_folder(network, description, tmp_path / "mine", "apache-2.0")
+    again = timm.create_model(f"local-dir:{tmp_path}/mine", pretrained=True).eval()
+    assert torch.equal(again(images()), network(images()))
+    smp = pytest.importorskip("segmentation_models_pytorch", reason="segmentation-models-pytorch is not installed")
+    head = smp.Unet(
+        f"tu-local-dir:{tmp_path}/mine", encoder_weights=True, encoder_depth=4, decoder_channels=(16, 16, 8, 8)
+    )
+    maps = head.encoder.eval()(images())
+    expected = [images(), *network.forward_intermediates(images(), intermediates_only=True)]
+    assert all(torch.equal(a, b) for a, b in zip(maps, expected, strict=True))
