@@ -116,25 +116,29 @@ def _read_safetensors(file: Path) -> State:
         raise WeightsError(f"{file} is torn or no safetensors file ({error}); put a whole copy in its place") from error
 
 
-def load_into(network: nn.Module, state: State, source: str, new_classes: int | None = None) -> None:
-    """Copy weights into a network; every key and shape must agree.
+def load_into(network: nn.Module, state: State, source: str, new_classes: int | None = None) -> list[str]:
+    """Copy weights into a network; every key and shape must agree. Returns the keys of those that kept their values.
 
     new_classes: the width of the network's logits where it may differ from the checkpoint's. Tensors of that width whose
-    counterpart has another first dimension are the classifier and keep their values. Raises WeightsError, whose sentence
-    begins with `source`.
+    counterpart has another first dimension are the classifier, if they are of one layer, and keep their values. Raises
+    WeightsError, whose sentence begins with `source`.
     """
     own = network.state_dict()
-    kept = {
+    kept = [
         key
         for key, value in own.items()
         if new_classes is not None and key in state and _is_classifier(value, state[key], new_classes)
-    }
+    ]
+    if len({key.rpartition(".")[0] for key in kept}) > 1:
+        # Several layers of that width are another network's.
+        kept = []
     missing = [key for key in own if key not in state]
     surplus = [key for key in state if key not in own]
     other = [key for key in own if key in state and key not in kept and own[key].shape != state[key].shape]
     if missing or surplus or other:
         raise WeightsError(f"{source} does not fit: {_misfit(own, state, missing, surplus, other)}")
     network.load_state_dict({key: own[key] if key in kept else value for key, value in state.items()}, strict=True)
+    return kept
 
 
 def _is_classifier(own: Tensor, theirs: Tensor, classes: int) -> bool:

@@ -28,7 +28,7 @@ OPTIONS = [name for action in training("")._actions for name in action.option_st
         ("--data-dir", "--data_dir"),
         ("--weigth_init", "--weight_init"),
         # Something else altogether.
-        ("--patience", None),
+        ("--class-map-of-things", None),
         ("--class-map", None),
         ("--fuzzy", None),
     ],

@@ -17,7 +17,7 @@ ELSEWHERE = {
     "flops": ("budget_flops",),
     "imgsz": ("input_image_size",),
     "img_size": ("input_image_size",),
-    "initial_checkpoint": ("load_parameters_from", "start_weights", "weights"),
+    "initial_checkpoint": ("start_from", "load_parameters_from", "start_weights", "weights"),
     "input_size": ("input_image_size",),
     "iou": ("nms_threshold",),
     "iterations": ("evolution_max_iter",),

@@ -15,6 +15,7 @@ from gsnet.models.describing import structure_description
 from gsnet.models.named import BUILT_AS, SEARCHED
 from gsnet.models.options import resolution_of
 from gsnet.training.evaluation import Accuracy
+from gsnet.training.starting import name_network, starting_file
 
 _RESOLUTION = 224
 
@@ -22,22 +23,25 @@ _RESOLUTION = 224
 def complete(options: Namespace) -> None:
     """Fill in what the network says of itself, where the options do not: its structure, resolution, unit and SE.
 
-    --load_parameters_from alone will do for --arch, where the checkpoint says what it is of. Raises InputError.
+    --start_from or --load_parameters_from alone will do for --arch, where the checkpoint says what it is of. Raises InputError.
     """
+    name_network(options)
     if options.arch is None:
         if options.load_parameters_from is None or described(options.load_parameters_from) is None:
             raise InputError(
-                "Name a network: by --arch, or by --load_parameters_from with a checkpoint that says what it is of"
+                "Name a network: by --arch, or by --start_from with a folder or a checkpoint that says what it is of"
             )
         options.arch = str(options.load_parameters_from)
     if options.arch in BUILT_AS and options.plainnet_struct_txt is not None and described(options.plainnet_struct_txt):
         options.arch, options.plainnet_struct_txt = str(options.plainnet_struct_txt), None
-    found = described(options.arch)
+    found, weights = described(options.arch), None
+    if found is None and (file := starting_file(options)):
+        found, weights = described(file), str(file)
     if found is None:
         options.input_image_size = options.input_image_size or _RESOLUTION
         options.unit = options.unit or SEARCHED
         return
-    options.input_image_size = resolution_of(options.arch, options.input_image_size) or _RESOLUTION
+    options.input_image_size = resolution_of(options.arch, options.input_image_size, weights) or _RESOLUTION
     options.unit = options.unit or found.description.unit
     options.use_se = options.use_se or found.description.use_se
 

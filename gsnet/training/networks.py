@@ -10,28 +10,34 @@ from torch import nn
 
 import PlainNet
 from gsnet.interface.options import InputError
-from gsnet.models import load_model
+from gsnet.models import described, load_model
 from gsnet.models.own import set_batch_norm
 from gsnet.training.initialisers import initialise
+from gsnet.training.starting import load_start, say_published, starting_file
 from ZenNet.state import load_into, read_state
 
 
 def build_network(options: Namespace, classes: int) -> nn.Module:
     """The network of --arch with its first weights. Raises InputError, StructureError."""
+    file = starting_file(options)
+    published = options.pretrained or (options.start_from is not None and file is None)
     if options.pretrained and options.weight_init != "None":
         raise InputError("--weight_init would overwrite the weights of --pretrained: use one of them")
     network = _made(
         "--load_parameters_from",
         options.arch,
         num_classes=classes,
-        pretrained=options.pretrained,
+        pretrained=published,
         plainnet_struct=_structure(options.plainnet_struct, options.plainnet_struct_txt),
         use_se=options.use_se,
         unit=options.unit,
     )
     initialise(network, options.weight_init)
     set_batch_norm(network, options.bn_momentum, options.bn_eps)
-    _load(network, options.load_parameters_from, options.arch)
+    if file := file or options.load_parameters_from:
+        load_start(network, file, options.arch, classes)
+    elif published and described(options.arch) is None:
+        say_published(options.arch, classes)
     return network
 
 
@@ -45,7 +51,9 @@ def build_teacher(options: Namespace, classes: int) -> nn.Module:
         plainnet_struct=_structure(options.teacher_plainnet_struct, options.teacher_plainnet_struct_txt),
         use_se=options.teacher_use_se,
     )
-    _load(teacher, options.teacher_load_parameters_from, options.teacher_arch)
+    if file := options.teacher_load_parameters_from:
+        file = file.expanduser()
+        load_into(teacher, read_state(file, teacher.state_dict()), f"{file} as {options.teacher_arch}")
     return teacher
 
 
@@ -64,9 +72,3 @@ def _made(other: str, *named: Any, **how: Any) -> nn.Module:
 
 def _structure(text: str | None, file: Path | None) -> str | None:
     return text if file is None else str(PlainNet.read_structure_file(file))
-
-
-def _load(network: nn.Module, file: Path | None, arch: str) -> None:
-    if file is not None:
-        file = file.expanduser()
-        load_into(network, read_state(file, network.state_dict()), f"{file} as {arch}")

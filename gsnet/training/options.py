@@ -56,6 +56,7 @@ _ALTERNATIVES = (
     ("batch_size", "batch_size_per_gpu"),
     ("plainnet_struct", "plainnet_struct_txt"),
     ("resume", "auto_resume"),
+    ("start_from", "load_parameters_from", "pretrained"),
 )
 _DISTILS = "ts_train_image_classification.py learns from a teacher"
 _WITH_VALUE = (
@@ -154,6 +155,12 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--unit", choices=tuple(UNITS), help="GhostShuffle units of structures (default: searched)")
     group.add_argument("--num_classes", type=positive_int, metavar="N", help="classes (default: the data set's)")
     group.add_argument("--pretrained", action="store_true", help="begin with published weights")
+    group.add_argument(
+        "--start_from",
+        metavar="FOLDER|FILE|NAME",
+        help="begin with the weights of a training, a checkpoint or a published network, which need not be named again; "
+        "of other classes the classifier starts anew",
+    )
     group.add_argument("--load_parameters_from", type=Path, metavar="FILE", help="begin with a checkpoint's weights")
     group.add_argument(
         "--weight_init", default="None", metavar="NAME", help="custom, xavier, MSRAPrelu, stupid, 01, zero"

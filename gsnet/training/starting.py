@@ -1,0 +1,76 @@
+"""Which weights a training begins with, and what it says of them."""
+
+from __future__ import annotations
+
+import logging
+from argparse import Namespace
+from pathlib import Path
+
+from torch import nn
+
+from gsnet.interface.options import InputError
+from gsnet.models import described, expected_input
+from gsnet.models.described import checkpoint_of
+from ZenNet.state import load_into, read_state
+
+_LOG = logging.getLogger(__name__)
+
+
+def starting_file(options: Namespace) -> Path | None:
+    """The checkpoint that --start_from means; None without the option, and where it names a published network.
+
+    Raises InputError for a folder without weights and for a file that is not there.
+    """
+    if options.start_from is None:
+        return None
+    path = Path(options.start_from).expanduser()
+    if path.exists():
+        return checkpoint_of(path)
+    if path.suffix in (".pth", ".pt", ".safetensors", ".tar") or len(path.parts) > 1:
+        raise InputError(f"There is no file {path}: --start_from takes a training's folder, a checkpoint, or a name")
+    return None
+
+
+def name_network(options: Namespace) -> None:
+    """Take the network from --start_from where --arch names none. Raises InputError where the options contradict each other."""
+    if options.start_from is None:
+        return
+    for name in ("pretrained", "load_parameters_from"):
+        if getattr(options, name):
+            raise InputError(
+                f"--start_from and --{name} both say which weights a training begins with: use one of them"
+            )
+    if options.weight_init != "None":
+        raise InputError("--weight_init would overwrite the weights of --start_from: use one of them")
+    file = starting_file(options)
+    if file is None:
+        if options.arch not in (None, options.start_from):
+            raise InputError(
+                f"--start_from {options.start_from} begins with that network's weights: leave --arch {options.arch} out"
+            )
+    elif options.arch is None and described(file) is None:
+        raise InputError(f"{file} does not say what it is of: name its network with --arch")
+    options.arch = options.arch or options.start_from
+
+
+def load_start(network: nn.Module, file: Path, arch: str, classes: int) -> None:
+    """The weights of a checkpoint; a classifier of another number of classes starts anew, which is said. Raises InputError."""
+    file = file.expanduser()
+    state = read_state(file, network.state_dict())
+    fresh = load_into(network, state, f"{file} as {arch}", new_classes=classes)
+    if fresh:
+        _LOG.info("%s: %s", file, anew(classes, state[fresh[0]].shape[0]))
+    else:
+        _LOG.info("Begins with the weights of %s", file)
+
+
+def say_published(arch: str, classes: int) -> None:
+    """Say it where published weights have another number of classes."""
+    trained = expected_input(arch).classes
+    if trained != classes:
+        _LOG.info("%s: %s", arch, anew(classes, trained))
+
+
+def anew(classes: int, before: int) -> str:
+    """What becomes of a classifier whose classes are others."""
+    return f"the classifier starts anew, with {classes} classes instead of {before}"
