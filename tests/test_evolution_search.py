@@ -66,7 +66,7 @@ def test_outputs_and_the_winner(tmp_path):
     "options",
     [
         ["--search_space_list", "PlainNet/SuperResKXKX.py", "PlainNet/SuperResK1KXK1.py"],
-        ["--origin", *GHOST],
+        ["--origin", *GHOST[:2]],
         ["--fix_initialize", *GHOST],
         [*BOTH, *GHOST],
     ],

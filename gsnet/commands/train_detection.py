@@ -19,9 +19,9 @@ from gsnet.interface.running import log_to, run
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit status."""
     log_to()
-    from gsnet.detection.training_options import parser
+    from gsnet.detection.training_options import parse
 
-    options = parser(__doc__ or "", argv).parse_args(argv)
+    options = parse(__doc__ or "", argv)
     from gsnet.detection.training_command import train
     from gsnet.training.command import exit_status
 

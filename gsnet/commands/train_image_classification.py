@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gsnet.interface.running import log_to, run
+from gsnet.training.ignored_options import refuse_ignored
 from gsnet.training.options import parse, parser, retire_distillation
 
 
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     described = parser(__doc__ or "", argv)
     retire_distillation(described)
     options = parse(described, argv)
+    refuse_ignored(described, options)
     from gsnet.training.command import exit_status, train
     from gsnet.training.tasks import Classification
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from gsnet.interface.running import log_to, run
 from gsnet.training.distillation_options import add_distillation_options
+from gsnet.training.ignored_options import refuse_ignored, refuse_ignored_by_teacher
 from gsnet.training.options import parse, parser
 
 
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     described = parser(__doc__ or "", argv)
     add_distillation_options(described)
     options = parse(described, argv)
+    refuse_ignored(described, options)
+    refuse_ignored_by_teacher(described, options)
     from gsnet.training.command import exit_status, train
     from gsnet.training.distillation_command import distillation, largest_side
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from gsnet.interface.running import run
 from gsnet.data import DATASETS, data_set_name
-from gsnet.validation.options import option_parser
+from gsnet.validation.options import option_parser, parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     help_text = f"{', '.join(DATASETS)} (default: the one that it was trained on, else imagenet)"
     parser.add_argument("--dataset", type=data_set_name, metavar="NAME", help=help_text)
     parser.set_defaults(usual_dataset="imagenet")
-    options = parser.parse_args(argv)
+    options = parse(parser, argv)
     from gsnet.validation.command import report
 
     return report(options)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gsnet.interface.running import run
 from gsnet.data import DATASETS
-from gsnet.validation.options import option_parser
+from gsnet.validation.options import option_parser, parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     help_text = "data set (default: the one that it was trained on, or in the network's name)"
     parser.add_argument("--dataset", choices=[name for name, kind in DATASETS.items() if kind.cifar], help=help_text)
     parser.set_defaults(usual_dataset=None)
-    options = parser.parse_args(argv)
+    options = parse(parser, argv)
     from gsnet.validation.command import report
 
     return report(options)

@@ -15,8 +15,7 @@ from gsnet.detection import validation_command
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate; returns the exit status."""
-    options = validation_command.parser(__doc__ or "", argv).parse_args(argv)
-    return validation_command.report(options)
+    return validation_command.report(validation_command.parse(__doc__ or "", argv))
 
 
 def command() -> int:

@@ -49,6 +49,12 @@ DATASETS = {
 _OF_THE_PACKAGE = frozenset(DATASETS)
 
 
+def is_never_fetched(name: str | None) -> bool:
+    """Whether a data set is one that --download does nothing for; of a program's own that is not known."""
+    kind = DATASETS.get(name or "")
+    return kind is not None and not kind.cifar and kind.read is None
+
+
 def register_data_set(
     name: str,
     *,

@@ -22,6 +22,7 @@ from gsnet.interface.options import (
     single,
 )
 from gsnet.interface.script_options import script_parser
+from gsnet.training.ignored_options import refuse_ignored_by_machine, refuse_ignored_by_optimiser
 from gsnet.training.options import add_machine, add_run
 from PlainNet import UNITS
 
@@ -40,6 +41,20 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     add_machine(parser.add_argument_group("machine"))
     add_run(parser.add_argument_group("run"))
     return parser
+
+
+def parse(description: str, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line. Raises InputError for an option that another one leaves without effect."""
+    described = parser(description, argv)
+    options = described.parse_args(argv)
+    refuse_ignored_by_machine(described, options)
+    refuse_ignored_by_optimiser(described, options)
+    if options.no_auxiliary:
+        described.refuse_ignored(options, "with --no_auxiliary", ("detach_epoch",))
+    if options.no_data_augment:
+        changes = ("mosaic", "rotation", "scale", "quarter_turns", "hue", "gamma", "cast", "grey", "blur")
+        described.refuse_ignored(options, "with --no_data_augment", changes)
+    return options
 
 
 def strides(text: str) -> tuple[int, ...]:

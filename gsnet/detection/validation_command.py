@@ -63,6 +63,29 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     return parser
 
 
+def parse(description: str, argv: Sequence[str] | None) -> Namespace:
+    """The command line. Raises InputError for an option that the way of working does not read."""
+    described = parser(description, argv)
+    options = described.parse_args(argv)
+    if options.evaluate_results is not None and options.weights is None:
+        read = ("evaluate_results", "annotations", "images", "image_sizes", "protocol", "regions", "json", "plugin")
+        described.refuse_all_but(options, "with --evaluate_results", read)
+        if options.annotations is not None and options.annotations.is_file():
+            described.refuse_ignored(options, "with COCO's annotations, which hold them", ("image_sizes",))
+    if options.weights is not None and options.evaluate_results is None:
+        described.refuse_ignored(options, "with --weights", ("annotations", "images", "image_sizes"))
+        if options.predict is not None:
+            data = ("data_format", "split", "classes", "workers", "limit", "protocol", "regions", "draw")
+            described.refuse_ignored(options, "with --predict", data)
+        elif not options.draw:
+            described.refuse_ignored(options, "without --draw", ("draw_threshold",))
+        if options.tile is None:
+            described.refuse_ignored(options, "without --tile", ("overlap",))
+    if options.protocol == "visdrone":
+        described.refuse_ignored(options, "with --protocol visdrone, which has its own rule", ("regions",))
+    return options
+
+
 def report(options: Namespace) -> int:
     """Do what the options ask for and print it; returns the exit status. Raises InputError."""
     log_to(quiet=options.json)

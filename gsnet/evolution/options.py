@@ -25,6 +25,7 @@ from gsnet.evolution.settings import (
 from gsnet.interface import plugins
 from gsnet.interface.options import (
     InputError,
+    OptionParser,
     count,
     device_name,
     positive_float,
@@ -123,7 +124,8 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     links = scoring.add_mutually_exclusive_group()
     links.add_argument("--no_reslink", dest="keep_links", action="store_false", default=None,
                        help="score without residual links (default for Zen)")  # fmt: skip
-    links.add_argument("--keep_reslink", dest="keep_links", action="store_true", help="score with residual links")
+    links.add_argument("--keep_reslink", dest="keep_links", action="store_true", default=None,
+                       help="score with residual links")  # fmt: skip
     scoring.add_argument("--gpu", type=int, metavar="N", help="score and time on this GPU (default: on the CPU)")
     scoring.add_argument("--device", metavar="NAME", help="torch device name, in place of --gpu")
     scoring.add_argument("--workers", type=positive_int, default=1, metavar="N", help="scoring processes")
@@ -145,7 +147,31 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
                          help="re-score the N best by Monte-Carlo Zen at the end (verified.csv)")  # fmt: skip
     results.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
     results.add_argument("--json", action="store_true", help="print best.json on standard output, nothing else there")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    _refuse_ignored(parser, options)
+    return options
+
+
+def _refuse_ignored(parser: OptionParser, options: Namespace) -> None:
+    """What other options leave without effect. Raises InputError."""
+    if options.report:
+        parser.refuse_all_but(options, "with --report", ("report", "json", "plugin"))
+        return
+    if options.overwrite and options.resume:
+        raise InputError("--overwrite and --resume contradict each other: use one of them")
+    if options.budget_latency is None and "latency" not in objectives_from(options.objectives):
+        timing = ("latency_batch_size", "latency_resolution", "fp16")
+        parser.refuse_ignored(options, "without --budget_latency or --objectives score,latency", timing)
+    if options.scheduler is None:
+        parser.refuse_ignored(options, "without --scheduler", ("tls_ca_file", "tls_cert", "tls_key"))
+    else:
+        parser.refuse_ignored(options, "with --scheduler, which has workers of its own", ("workers",))
+    if options.fix_initialize and options.origin:
+        parser.refuse_ignored(options, "with --fix_initialize and --origin", ("search_space_list",))
+    if not (options.fix_initialize or options.start_from) and (options.plainnet_struct or options.plainnet_struct_txt):
+        raise InputError(
+            "Without --fix_initialize first candidates are random networks: add it, or leave the structure to start from out"
+        )
 
 
 def settings_from(options: Namespace) -> SearchSettings:

@@ -61,7 +61,10 @@ class OptionParser(argparse.ArgumentParser):
         """
         names = set(ignored)
         for action in self._actions:
-            if action.dest in names and getattr(options, action.dest) != action.default:
+            if action.dest not in names or not _differ(value := getattr(options, action.dest), action.default):
+                continue
+            # Of two flags for one thing, the one that was given.
+            if action.nargs != 0 or action.const in (None, value):
                 raise InputError(f"{action.option_strings[0]} does nothing {mode}: leave it out")
 
     def refuse_all_but(self, options: argparse.Namespace, mode: str, read: Iterable[str]) -> None:
@@ -80,6 +83,13 @@ class OptionParser(argparse.ArgumentParser):
         meant = option_meant(argument.split("=")[0], options)
         hint = f"; did you mean {meant}?" if meant else ""
         return f"there is no option {argument}{hint}"
+
+
+def _differ(value: object, default: object) -> bool:
+    """Whether an option asks for something else than its default, which may be a tuple where argparse makes lists."""
+    return (tuple(value) if isinstance(value, list) else value) != (
+        tuple(default) if isinstance(default, list) else default
+    )
 
 
 def named_few(names: Sequence[str], most: int = 5) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from gsnet.data.settings import is_never_fetched
 from gsnet.interface.options import OptionParser, add_skip_broken, not_negative, positive_int, reading_processes
 from gsnet.interface.script_options import script_parser
 from gsnet.models.options import add_network_options
@@ -49,3 +51,18 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
     output.add_argument("--per_class", action="store_true", help="top-1 of each class")
     output.add_argument("--confusion", type=Path, metavar="FILE.png", help="picture of true against predicted classes")
     return parser
+
+
+def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
+    """The command line. Raises InputError for an option that the way of working does not read."""
+    options = parser.parse_args(argv)
+    if options.predict:
+        reading = ("download", "skip_broken", "limit", "workers", "batch_size")
+        precision = ("fp16", "apex", "channels_last")
+        parser.refuse_ignored(options, "with --predict", (*reading, *precision, "per_class", "confusion"))
+    if options.weights or options.untrained:
+        other = "--weights" if options.weights else "--untrained"
+        parser.refuse_ignored(options, f"beside {other}", ("weights_url",))
+    if is_never_fetched(options.dataset):
+        parser.refuse_ignored(options, f"with --dataset {options.dataset}", ("download",))
+    return options

@@ -1,0 +1,74 @@
+"""Options of the training scripts that other options leave without effect: they are refused, not passed over."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from gsnet.data.settings import is_never_fetched
+from gsnet.interface.options import InputError, OptionParser
+
+_ALONE = ("cpu", "single")
+
+
+def refuse_ignored(parser: OptionParser, options: Namespace) -> None:
+    """What a classifier's training would not read. Raises InputError."""
+    refuse_ignored_by_machine(parser, options)
+    refuse_ignored_by_optimiser(parser, options)
+    _refuse_two(options, "plainnet_struct", "plainnet_struct_txt")
+    _refuse_two(options, "pretrained", "load_parameters_from")
+    _refuse_two(options, "batch_size", "batch_size_per_gpu")
+    if options.no_data_augment:
+        parser.refuse_ignored(options, "with --no_data_augment", ("auto_augment", "random_erase"))
+    if options.dataset != "fake":
+        parser.refuse_ignored(options, f"with --dataset {options.dataset}", ("fake_images",))
+    if is_never_fetched(options.dataset):
+        parser.refuse_ignored(options, f"with --dataset {options.dataset}", ("download",))
+    if options.lr_mode == "stagedecay":
+        end = ("target_lr", "target_lr_per_256")
+        parser.refuse_ignored(options, "with --lr_mode stagedecay, which ends where its stages lead", end)
+    else:
+        parser.refuse_ignored(options, f"with --lr_mode {options.lr_mode}", ("lr_stage_list", "lr_stage_decay"))
+    if options.lr is not None:
+        parser.refuse_ignored(options, "beside --lr", ("lr_per_256",))
+    if options.target_lr is not None:
+        parser.refuse_ignored(options, "beside --target_lr", ("target_lr_per_256",))
+
+
+def refuse_ignored_by_machine(parser: OptionParser, options: Namespace) -> None:
+    """Options of processes, devices and precision that go with others. Raises InputError."""
+    if options.gpu is not None and options.dist_mode != "single":
+        raise InputError(
+            f"--gpu {options.gpu} does nothing with --dist_mode {options.dist_mode}: "
+            + ("use --dist_mode single" if options.dist_mode == "cpu" else "each process has a GPU of its own")
+        )
+    if options.dist_mode in _ALONE:
+        several = ("sync_bn", "fp16_allreduce")
+        parser.refuse_ignored(options, f"in the one process of --dist_mode {options.dist_mode}", several)
+    apex = options.apex or options.dist_mode == "apex"
+    if not apex:
+        parser.refuse_ignored(options, "without --apex", ("apex_opt_level",))
+    if not (apex or options.fp16):
+        parser.refuse_ignored(options, "without --fp16 or --apex", ("apex_loss_scale",))
+
+
+def refuse_ignored_by_optimiser(parser: OptionParser, options: Namespace) -> None:
+    """Constants of other optimisers than the one chosen. Raises InputError."""
+    chosen = options.optimizer
+    others: tuple[str, ...] = () if chosen in ("sgd", "rmsprop") else ("momentum",)
+    others += () if chosen == "adadelta" else ("adadelta_rho", "adadelta_eps")
+    parser.refuse_ignored(options, f"with --optimizer {chosen}", others)
+
+
+def refuse_ignored_by_teacher(parser: OptionParser, options: Namespace) -> None:
+    """What a distillation without one of its two losses would not read. Raises InputError."""
+    _refuse_two(options, "teacher_plainnet_struct", "teacher_plainnet_struct_txt")
+    if not options.teacher_feature_weight:
+        maps = ("target_downsample_ratio", "ts_proj_no_bn", "ts_proj_no_relu", "ts_clip")
+        parser.refuse_ignored(options, "without --teacher_feature_weight above 0", maps)
+    if not options.teacher_logit_weight:
+        parser.refuse_ignored(options, "without --teacher_logit_weight above 0", ("teacher_temperature",))
+
+
+def _refuse_two(options: Namespace, one: str, other: str) -> None:
+    if getattr(options, one) and getattr(options, other):
+        raise InputError(f"--{one} and --{other} say the same thing twice: use one of them")
