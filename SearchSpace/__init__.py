@@ -12,6 +12,7 @@ from typing import Protocol
 
 import PlainNet
 from PlainNet import Block, StructureError, SuperBlock, UserFileError
+from SearchSpace.neighbourhood import DrawSome, ListedNeighbours, Neighbours
 
 _PROBE = "SuperConvK3BNRELU(3,32,2,1)SuperResK3K3(32,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
 _FOLDER = Path(__file__).parent
@@ -51,12 +52,14 @@ def register_space(name: str, space: Listing | HasListing) -> None:
 class SearchSpace:
     """A loaded search space: how to draw one neighbouring block, and the block types it can give.
 
+    neighbours: how to draw one that differs in some properties, or is smaller.
     is_function: whether it comes from a function or an object rather than a file or a module.
     """
 
     name: str
     block_types: tuple[type[SuperBlock], ...]
     sample_block: Callable[[Sequence[Block], int, random.Random], Block]
+    neighbours: Neighbours
     is_function: bool = False
 
 
@@ -64,8 +67,9 @@ def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
     """A search space: a file, a name or a module, or its `gen_search_space(block_list, block_id)` itself.
 
     `gen_search_space` returns lists of block strings; one is drawn uniformly from all of them. A file or module may define
-    `sample_block(block_list, block_id, generator)` and `block_types` beside it to draw without listing. A name is that of a
-    space of this package, such as "ghostshuffle". Raises SearchSpaceError.
+    `sample_block(block_list, block_id, generator)` and `block_types` beside it to draw without listing, and `neighbours` to
+    change single properties of a block. A name is that of a space of this package, such as "ghostshuffle". Raises
+    SearchSpaceError.
     """
     holder = _found(source) if isinstance(source, str | Path) else source
     name = space_name(source)
@@ -74,10 +78,12 @@ def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
         raise SearchSpaceError(f"{name} defines no gen_search_space(block_list, block_id)")
     if isinstance(source, str | Path):
         listing = _told_in_a_sentence(listing, name)
-    sample = getattr(holder, "sample_block", None) or _sampler(listing, name)
+    own_sample = getattr(holder, "sample_block", None)
+    sample = own_sample or _sampler(listing, name)
+    neighbours = _neighbours(holder) or ListedNeighbours(_repeated(own_sample) if own_sample else _some(listing, name))
     types = getattr(holder, "block_types", None) or _types_listed(listing, name)
     is_function = not isinstance(source, str | Path | ModuleType)
-    return SearchSpace(Path(name).stem, tuple(types), sample, is_function)
+    return SearchSpace(Path(name).stem, tuple(types), sample, neighbours, is_function)
 
 
 def list_spaces() -> list[str]:
@@ -176,14 +182,41 @@ def _texts(lists: object, name: str) -> list[str]:
 def _sampler(listing: Listing, name: str):  # type: ignore[no-untyped-def]
     def sample_block(block_list: Sequence[Block], block_id: int, generator: random.Random) -> Block:
         candidates = _texts(listing(block_list, block_id), name)
-        if not candidates:
-            return block_list[block_id]
-        blocks = PlainNet.parse(generator.choice(candidates)).blocks
-        if len(blocks) != 1:
-            raise StructureError(f"gen_search_space must list single blocks, not {''.join(map(str, blocks))}")
-        return blocks[0]
+        return _single(generator.choice(candidates)) if candidates else block_list[block_id]
 
     return sample_block
+
+
+def _some(listing: Listing, name: str) -> DrawSome:
+    """What draws a few neighbours from one listing."""
+
+    def draw_some(blocks: Sequence[Block], index: int, count: int, generator: random.Random) -> list[Block]:
+        candidates = _texts(listing(blocks, index), name)
+        return [_single(generator.choice(candidates)) for _ in range(count)] if candidates else []
+
+    return draw_some
+
+
+def _repeated(sample_block: Callable[[Sequence[Block], int, random.Random], Block]) -> DrawSome:
+    return lambda blocks, index, count, generator: [sample_block(blocks, index, generator) for _ in range(count)]
+
+
+def _neighbours(holder: object) -> Neighbours | None:
+    """What a space offers itself; not what a class inherits whose listing is another than its base's."""
+    if not isinstance(holder, ModuleType):
+        parts = {"neighbours", "gen_search_space", "sample_block"}
+        defined = (parts & vars(base).keys() for base in type(holder).__mro__)
+        if "neighbours" not in next(filter(None, defined), set()):
+            return None
+    return getattr(holder, "neighbours", None)
+
+
+def _single(text: str) -> Block:
+    """The block of a listed string. Raises StructureError."""
+    blocks = PlainNet.parse(text).blocks
+    if len(blocks) != 1:
+        raise StructureError(f"gen_search_space must list single blocks, not {''.join(map(str, blocks))}")
+    return blocks[0]
 
 
 def _types_listed(listing: Listing, path: str) -> list:

@@ -6,13 +6,14 @@ import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
 from PlainNet import Block, SuperBlock, smart_round
 from PlainNet.block import interned
-from PlainNet.lazy import remembered
 from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvKXBNRELU
+from SearchSpace.blocks import bottleneck_of, make_block
+from SearchSpace.neighbourhood import Neighbours, TypedNeighbours
 
 Item = TypeVar("Item")
 CHANNEL_RATIOS = (2.5, 2, 1.5, 1.25, 1, 1 / 1.25, 1 / 1.5, 1 / 2, 1 / 2.5)
@@ -39,37 +40,24 @@ def pick(options: Sequence[Item], generator: random.Random) -> Item:
     return options[int(generator.random() * len(options))]
 
 
-@remembered(None)
-def _has_bottleneck(block_type: type[SuperBlock]) -> bool:
-    return "bottleneck_channels" in block_type.argument_names()
-
-
-def make_block(
-    block_type: type[SuperBlock], in_channels: int, out_channels: int, stride: int, bottleneck: int, sub_layers: int
-) -> SuperBlock:
-    """A super-block of a type that takes a bottleneck width or one that does not."""
-    if _has_bottleneck(block_type):
-        return interned(block_type, in_channels, out_channels, stride, bottleneck, sub_layers)
-    return interned(block_type, in_channels, out_channels, stride, sub_layers)
-
-
-def bottleneck_of(block: Block) -> int:
-    """A block's bottleneck width; its output width where it has none."""
-    return getattr(block, "bottleneck_channels", block.out_channels)
-
-
 @dataclass(frozen=True)
 class TypedSpace:
     """A space of block types: any listed type, neighbouring widths and depths; input width and stride are kept.
 
     Stems keep their kernel and have one layer; so do 1 x 1 heads if `mutate_head`, otherwise they are kept as they are. A
     space module offers `gen_search_space`, the public contract, and `sample_block`, which draws from the same set with
-    each block type equally likely, without listing it.
+    each block type equally likely, without listing it; `neighbours` draws such as differ in some properties alone.
     """
 
     block_types: tuple[type[SuperBlock], ...]
     largest_width: int | None = 2048
     mutate_head: bool = True
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """How to change single properties of a block."""
+        widths = partial(channel_candidates, largest=self.largest_width)
+        return TypedNeighbours(self.block_types, widths, widths, sub_layer_candidates, self.mutate_head)
 
     def gen_search_space(self, block_list: Sequence[Block], block_id: int) -> list[list[str]]:
         """Every string that may stand in place of a block: one list for each block type."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import lru_cache, partial
 
 from PlainNet import Block, Network, SuperBlock, smart_round
 from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvK3BNRELU, SuperConvKXBNRELU
-from SearchSpace.candidates import bottleneck_of, make_block
+from SearchSpace.blocks import bottleneck_of, make_block
+from SearchSpace.neighbourhood import Neighbours, TypedNeighbours
 
 BlockTypes = Sequence[type[SuperBlock]]
 
@@ -50,3 +52,18 @@ def sample_block(block: Block, block_types: BlockTypes, generator: random.Random
     bottleneck = min(LARGEST_BOTTLENECK, smart_round(bottleneck_of(block) * ratio, 8))
     depth = max(1, block.sub_layers + generator.choice(SUB_LAYER_STEPS))
     return make_block(generator.choice(block_types), block.in_channels, out, block.stride, bottleneck, depth)
+
+
+def neighbours(block_types: BlockTypes) -> Neighbours:
+    """How to change single properties of a block within what `sample_block` draws from."""
+    out, bottleneck = (partial(_widths, largest=largest) for largest in (LARGEST_WIDTH, LARGEST_BOTTLENECK))
+    return TypedNeighbours(tuple(block_types), out, bottleneck, _depths)
+
+
+@lru_cache(maxsize=100_000)
+def _widths(width: int, largest: int) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(min(largest, smart_round(width * ratio, 8)) for ratio in CHANNEL_RATIOS))
+
+
+def _depths(depth: int) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(max(1, depth + step) for step in SUB_LAYER_STEPS))

@@ -8,3 +8,4 @@ block_types = (SuperResK1K3K1, SuperResK1K5K1, SuperResK1K7K1, SuperResK3K3, Sup
 _space = TypedSpace(block_types)
 gen_search_space = _space.gen_search_space
 sample_block = _space.sample_block
+neighbours = _space.neighbours

@@ -7,3 +7,4 @@ block_types = (SuperGhostShuffleK3, SuperGhostShuffleK5, SuperGhostShuffleK7)
 _space = TypedSpace(block_types, mutate_head=False)
 gen_search_space = _space.gen_search_space
 sample_block = _space.sample_block
+neighbours = _space.neighbours

@@ -51,6 +51,7 @@ def search(milliseconds: float, budget: float, mutation: str, iterations: int, t
         mode = ["--fix_initialize", *(["--origin"] if mutation == "original" else [])]
         command = [
             *(sys.executable, str(ROOT / "evolution_search.py"), "--zero_shot_score", "ZenClosedForm", *mode),
+            *("--evolution", "published"),
             *("--search_space", str(ROOT / "SearchSpace/search_space_XXBL.py"), "--plainnet_struct", START),
             *("--evolution_max_iter", str(iterations), "--population_size", "512", "--num_classes", "1000"),
             *("--input_image_size", "224", "--max_layers", str(BUDGETS[milliseconds][0]), "--overwrite"),

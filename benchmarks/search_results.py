@@ -22,6 +22,7 @@ import torch
 import PlainNet
 import ZenNet
 from benchmarks.pages import replace_section
+from gsnet.evolution.settings import EVOLUTIONS, FITTING
 from ZeroShotProxy import ScoringSettings, repeated_score
 
 ROOT = Path(__file__).parent.parent
@@ -44,13 +45,14 @@ SETTINGS = (
 )
 
 
-def run(script: str, seed: int, iterations: int, folder: Path) -> dict:
+def run(script: str, rule: str, seed: int, iterations: int, folder: Path) -> dict:
     """One search; returns the content of its best.json with the seconds it took and its forward-pass score."""
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "PYTHON": sys.executable,
         "SAVE_DIR": str(folder),
         "SEED": str(seed),
+        "EVOLUTION": rule,
         "EVOLUTION_MAX_ITER": str(iterations),
         "ZERO_SHOT_SCORE": "ZenClosedForm",
         "BATCH_SIZE": "16",
@@ -69,11 +71,12 @@ def _scores(structure: str) -> dict[str, float]:
     return {"zen_mean": result.mean, "zen_error": result.std / len(result.scores) ** 0.5}
 
 
-SECTION = """`python -m benchmarks.search_results`: {iterations:,} iterations. Each row is one of the scripts in `scripts/`
-with its own start and budgets (parameters and layers; FLOPs are free), `ZenClosedForm` and another seed. Seconds are
-wall-clock, from the first to the last iteration, on one core of a 2-core cloud machine. Both Zen-Scores are the
-winner's: in closed form, and by forward passes (mean and standard error over 24 seeds). Last stands the score, by the
-same forward passes, of the network that was published for the same budgets; there is none for GhostShuffle.
+SECTION = """`python -m benchmarks.search_results --evolution {rule}`: {iterations:,} iterations.
+Each row is one of the scripts in `scripts/` with its own start and budgets (parameters and layers; FLOPs are free),
+`ZenClosedForm` and another seed. Seconds are wall-clock, from the first to the last iteration, on one core of a 2-core cloud
+machine. Both Zen-Scores are the winner's: in closed form, and by forward passes (mean and standard error over 24 seeds). Last
+stands the score, by the same forward passes, of the network that was published for the same budgets; there is none for
+GhostShuffle.
 
 | script | seed | seconds | closed form | forward passes | parameters | FLOPs | published network |
 |---|---|---|---|---|---|---|---|
@@ -92,6 +95,7 @@ def main() -> None:
     """Run everything and write one row a search."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--evolution", default=FITTING, choices=EVOLUTIONS)
     parser.add_argument("--iterations", type=int, default=480_000)
     parser.add_argument("--output", type=Path, default=ROOT / "docs/cifar_searches.csv")
     options = parser.parse_args()
@@ -116,7 +120,7 @@ def main() -> None:
             published = _scores(ZenNet.published(setting.published).structure)["zen_mean"] if setting.published else ""
             for seed in range(options.seeds):
                 with tempfile.TemporaryDirectory() as folder:
-                    best = run(setting.script, seed, options.iterations, Path(folder))
+                    best = run(setting.script, options.evolution, seed, options.iterations, Path(folder))
                 row = best | {"script": setting.script, "seed": seed, "published_zen": published}
                 table.writerow({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()})
                 file.flush()
@@ -127,7 +131,7 @@ def main() -> None:
                     {k: row[k] for k in ("seconds", "score", "zen_mean", "published_zen")},
                     flush=True,
                 )
-    section = SECTION.format(iterations=options.iterations, table="\n".join(lines))
+    section = SECTION.format(rule=options.evolution, iterations=options.iterations, table="\n".join(lines))
     replace_section(ROOT / "docs/results.md", "cifar searches", section)
 
 

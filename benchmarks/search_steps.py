@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.search_throughput import STARTS, settings_of
@@ -67,7 +68,11 @@ def measure(space: str, iterations: int) -> tuple[list[Clock], float]:
     with tempfile.TemporaryDirectory() as folder:
         log = open_history(settings, Path(folder), resume=False)
         proposer, executor = make_proposer(settings), make_executor(settings, 1)
-        search = Search(settings, replace(proposer, later=mutation.around(proposer.later)), executor, log)
+        rule = proposer.rule
+        clocked = SimpleNamespace(
+            start=rule.start, admitted=rule.admitted, parent=rule.parent, child=mutation.around(rule.child)
+        )
+        search = Search(settings, replace(proposer, rule=clocked), executor, log)
         search._costs.costs = costs.around(search._costs.costs)  # type: ignore[method-assign]
         executor.score = score.around(executor.score)  # type: ignore[method-assign]
         log.append = history.around(log.append)  # type: ignore[method-assign]

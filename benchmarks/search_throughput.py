@@ -21,10 +21,11 @@ from gsnet.evolution.budgets import first_exceeded
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.folder import open_history
 from gsnet.evolution.parts import cost_model, search_budgets
+from gsnet.evolution.population import Member, Population
 from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.runner import without_collector
 from gsnet.evolution.search import Search
-from gsnet.evolution.settings import SearchSettings
+from gsnet.evolution.settings import PUBLISHED, SearchSettings
 from Masternet import MasterNet
 from ZeroShotProxy import ScoringContext, ScoringSettings
 from ZeroShotProxy.compute_zen_score import zen_score
@@ -58,6 +59,8 @@ def settings_of(space: str, proxy: str, iterations: int) -> SearchSettings:
         budget_model_size=1e6,
         budget_flops=6e8,
         budget_mac=2e7,
+        # The rule that all versions have: what each makes of an iteration can be compared.
+        evolution=PUBLISHED,
     )
 
 
@@ -68,16 +71,16 @@ def plain_loop(settings: SearchSettings) -> float:
     context = ScoringContext(scoring, replace(scoring.style, no_reslink=True), 0)
     if not proposer.starts:
         raise ValueError("The plain loop begins with a given structure")
-    population = [proposer.starts[0]]
+    population = Population(settings.evolution_max_iter)
+    population.add(Member(0.0, 0, proposer.starts[0]))
     begun = time.perf_counter()
-    for _ in range(settings.evolution_max_iter):
-        child = proposer.later(generator.choice(population), generator)
+    for iteration in range(settings.evolution_max_iter):
+        child = proposer.rule.child(population.choose(generator), population, generator)
         if first_exceeded(budgets, costs.costs(child)):
             continue
         module = MasterNet(num_classes=10, plainnet_struct=child, no_reslink=True)
         set_gaussian_weights(module, context.generator)
-        zen_score(module, context)
-        population.append(child)
+        population.add(Member(zen_score(module, context), iteration + 1, child))
     return settings.evolution_max_iter / (time.perf_counter() - begun)
 
 

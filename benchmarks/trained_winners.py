@@ -51,6 +51,7 @@ def search(proxy: str, seed: int, folder: Path, iterations: int) -> dict:
         options = ["--zero_shot_score", proxy, "--search_space", str(ROOT / "SearchSpace/search_space_XXBL.py")]
         options += ["--origin", "--fix_initialize", "--plainnet_struct", START, "--seed", str(seed)]
         options += ["--budget_model_size", str(PARAMETERS), "--budget_flops", str(FLOPS), "--max_layers", str(LAYERS)]
+        options += ["--evolution", "published"]
         options += ["--evolution_max_iter", str(iterations), "--population_size", "128", "--save_dir", str(folder)]
         options += ["--ensemble", ENSEMBLE] if proxy == "Ensemble" else []
         run("evolution_search.py", *options, *(["--resume"] if (folder / "search.db").exists() else []))

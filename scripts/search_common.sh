@@ -5,6 +5,7 @@
 #   SAVE_DIR            results folder (default: save_dir/NAME)
 #   GPU                 GPU number; empty for the CPU (default)
 #   EVOLUTION_MAX_ITER  proposals        POPULATION_SIZE  survivors       BATCH_SIZE  images per score
+#   EVOLUTION           another rule of evolution: published replaces whole blocks
 #   ZERO_SHOT_SCORE     another proxy    SEED             random numbers  WORKERS     scoring processes
 #   BUDGET_MODEL_SIZE, BUDGET_FLOPS, BUDGET_MAC, BUDGET_LATENCY, MAX_LAYERS   other budgets; empty for none
 #   SMOKE=1             a few iterations, to see that everything runs
@@ -41,6 +42,7 @@ search() {
         --batch_size "${BATCH_SIZE:-64}" --seed "${SEED:-0}" --workers "${WORKERS:-1}"
         --input_image_size "$resolution" --num_classes "$classes" --save_dir "$save_dir"
     )
+    [[ -n ${EVOLUTION:-} ]] && options+=(--evolution "$EVOLUTION")
     [[ -n ${GPU:-} ]] && options+=(--gpu "$GPU")
     [[ -n ${BUDGET_MODEL_SIZE:-} ]] && options+=(--budget_model_size "$BUDGET_MODEL_SIZE")
     [[ -n ${BUDGET_FLOPS:-} ]] && options+=(--budget_flops "$BUDGET_FLOPS")

@@ -14,6 +14,7 @@ import PlainNet
 from gsnet.api.callables import BUDGETS, Budget, ProxyLike, merged, proxy_of, split_budgets, split_objectives
 from gsnet.evolution.ensemble import ENSEMBLE
 from gsnet.evolution.executors import TlsFiles
+from gsnet.evolution.folder import rule_of
 from gsnet.evolution.functions import Figure, Functions
 from gsnet.evolution.options import ROUND_SIZE_OF_MODULE_PROXIES, ensemble_from, latency_source
 from gsnet.evolution.recorded import Row
@@ -46,6 +47,7 @@ _SETTINGS = {
                 "keep_links",
             ),
             *("latency_batch_size", "latency_resolution", "latency_source", "measure_missing", "fp16", "origin"),
+            "evolution",
         )
     },
 }
@@ -75,6 +77,8 @@ class SearchOptions(TypedDict, total=False):
     iterations, population_size: proposals, survivors. round_size: candidates drawn from one population.
     seed: same seed and options, same history.
     origin: mutate within the space (the default where there is one) rather than by width ratio over its block types.
+    evolution: "fitting" changes some properties of a block within the budgets, "published" replaces whole blocks; the
+        default is "fitting", or what the search in save_dir began with.
     resolution, num_classes, batch_size, gamma, use_se, no_BN, keep_links: what is scored; see `gsnet.score`.
     latency_batch_size, latency_resolution, latency_source, latency_table, measure_missing, fp16: how latency is looked at.
     device: torch's name of where networks are scored and timed.
@@ -95,6 +99,7 @@ class SearchOptions(TypedDict, total=False):
     round_size: int
     seed: int
     origin: bool
+    evolution: str
     resolution: int
     num_classes: int
     batch_size: int
@@ -147,9 +152,9 @@ def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> P
         verify_top=options.get("verify_top", 0),
     )
     _check_run(run, folder)
-    settings, functions = _settings(start, options)
-    path = Path(folder).expanduser() if folder else None
-    return Plan(settings, functions, run, path, options.get("overwrite", False))
+    path, overwrite = Path(folder).expanduser() if folder else None, options.get("overwrite", False)
+    settings, functions = _settings(start, {"evolution": rule_of(path, overwrite)} | dict(options))
+    return Plan(settings, functions, run, path, overwrite)
 
 
 def in_words_of_python(text: str) -> str:

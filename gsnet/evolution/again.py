@@ -27,6 +27,7 @@ def options_of_search(record: dict[str, Any]) -> dict[str, Any]:
         )
     values = {name: value for name, value in record["settings"].items() if name not in _WORKED_OUT}
     values |= {"ensemble": ",".join(settings.ensemble), "objectives": ",".join(settings.objectives)}
+    values["evolution"] = settings.evolution
     values["plugin"] = [name for name, _ in settings.plugins]
     if settings.device != "cpu":
         values["device"] = settings.device

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gsnet.evolution.history import DATABASE, History
-from gsnet.evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.recorded import HistoryReader
+from gsnet.evolution.settings import FITTING, SearchError, SearchSettings
 from gsnet.evolution.verification import VERIFIED
 from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE
 
@@ -15,6 +16,17 @@ LOG = "evolution_search.log"
 def has_result(folder: Path) -> bool:
     """Whether a folder holds a finished search's winner."""
     return (folder / BEST_STRUCTURE).exists()
+
+
+def rule_of(folder: Path | None, overwrite: bool) -> str:
+    """The rule of evolution where none is asked for: that of the search in the folder, which may be older than the default."""
+    if folder is None or overwrite or not (folder / DATABASE).is_file():
+        return FITTING
+    history = HistoryReader.read(folder)
+    try:
+        return history.settings.evolution
+    finally:
+        history.close()
 
 
 def is_done(settings: SearchSettings, folder: Path) -> bool:

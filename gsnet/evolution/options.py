@@ -11,6 +11,7 @@ from typing import Any
 import PlainNet
 from gsnet.evolution.again import options_of_search
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
+from gsnet.evolution.folder import rule_of
 from gsnet.evolution.jobs import TlsFiles
 from gsnet.evolution.result import load
 from gsnet.evolution.scorer import latency_conditions
@@ -18,8 +19,11 @@ from gsnet.evolution.session import RunOptions
 from gsnet.evolution.settings import (
     DEFAULT_ITERATIONS,
     DEFAULT_POPULATION,
+    EVOLUTIONS,
+    FITTING,
     LATENCY_SOURCES,
     OBJECTIVES,
+    PUBLISHED,
     SearchSettings,
 )
 from gsnet.interface import plugins
@@ -64,6 +68,10 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     search.add_argument("--seed", type=seed, default=0, metavar="N", help="same seed and options, same history")
     search.add_argument("--fix_initialize", action="store_true", help="first candidates mutate the given structure")
     search.add_argument("--origin", action="store_true", help="later candidates are mutated within --search_space")
+    search.add_argument("--evolution", choices=EVOLUTIONS,
+                        help=f"{FITTING}: change some properties of a block within the budgets, and cross parents that "
+                        f"win a tournament; {PUBLISHED}: replace whole blocks of any parent, as Zen-NAS does "
+                        f"(default: {FITTING}, or what the search in --save_dir began with)")  # fmt: skip
     search.add_argument(
         "--search_space",
         metavar="FILE",
@@ -186,6 +194,7 @@ def settings_from(options: Namespace) -> SearchSettings:
     given = {name: value for name, value in vars(options).items() if name in known}
     worked_out = {
         "round_size": round_size,
+        "evolution": options.evolution or rule_of(options.save_dir, options.overwrite),
         "search_space_list": tuple(options.search_space_list),
         "plainnet_struct": starting_text(options),
         "search_space": space_file(options.search_space) if options.search_space else None,

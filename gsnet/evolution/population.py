@@ -48,6 +48,17 @@ class Population:
         """A member drawn uniformly."""
         return self._members[int(generator.random() * len(self._members))]
 
+    def choose_fit(self, generator: random.Random, contestants: int) -> Member:
+        """The best of so many members drawn uniformly, the first among equals."""
+        draw, members = generator.random, self._members
+        count = len(members)
+        best = members[int(draw() * count)]
+        for _ in range(contestants - 1):
+            other = members[int(draw() * count)]
+            if other.score > best.score:
+                best = other
+        return best
+
     def add(self, member: Member) -> None:
         """Take a member in; when that is one too many, the worst one goes."""
         self._places[member.iteration] = len(self._members)

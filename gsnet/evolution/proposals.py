@@ -1,43 +1,46 @@
 """Where candidates come from: the first ones and all later ones, in the four combinations of two flags.
 
     flags                      first candidates                       later candidates
-    (none)                     random networks                        search_choice mutation
-    --origin                   random networks                        search-space mutation, 2 replacements
-    --fix_initialize           initial structure, 1 replacement       search_choice mutation
-    both                       initial structure, 1 replacement       search-space mutation, 2 replacements
+    (none)                     random networks                        blocks as search_choice draws them
+    --origin                   random networks                        blocks of the search space
+    --fix_initialize           near the initial structure             blocks as search_choice draws them
+    both                       near the initial structure             blocks of the search space
 
-Random networks and search_choice mutations use the block types of --search_space_list, or those of --search_space. Where there
-are several initial structures, each is a candidate itself before anything else is drawn.
+Random networks and search_choice use the block types of --search_space_list, or those of --search_space; what is near the
+initial structure has blocks of the search space. Where there are several initial structures, each is a candidate itself before
+anything else is drawn. How a block is replaced or changed is for the rule of evolution to say: `gsnet.evolution.rules`.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from gsnet.evolution.budgets import CostModel
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
-from gsnet.evolution.parts import within_budgets
-from gsnet.evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.parts import cost_model, search_budgets, within_budgets
+from gsnet.evolution.rules import Fitting, Published, Rule
+from gsnet.evolution.settings import PUBLISHED, SearchError, SearchSettings
 from PlainNet import Block, Network, SuperBlock, parse_structures
 from SearchSpace import SearchSpace, load_block_types, load_search_space, search_choice
 from SearchSpace.candidates import pick
-from SearchSpace.mutation import mutate
-
-FIRST_REPLACEMENTS = 1
-LATER_REPLACEMENTS = 2
+from SearchSpace.mutation import SampleBlock
 
 
 @dataclass(frozen=True)
 class Proposer:
     """How candidates are drawn.
 
-    first: of an iteration, while there are few parents. starts: the structures to start from, none where a search starts from
-    random networks. given: how many of the first iterations propose these themselves, whatever the population.
+    first: of an iteration, while there are few parents. rule: of evolution, for all later ones. costs: counts what candidates
+    cost. starts: the structures to start from, none where a search starts from random networks. given: how many of the first
+    iterations propose these themselves, whatever the population.
     """
 
     first: Callable[[int, random.Random], Network]
-    later: Callable[[Network, random.Random], Network]
+    rule: Rule
+    costs: CostModel
     starts: tuple[Network, ...] = ()
     given: int = 0
 
@@ -57,13 +60,14 @@ def make_proposer(settings: SearchSettings, functions: Functions = NO_FUNCTIONS)
         raise SearchError("Name the blocks to search: --search_space FILE, or --search_space_list FILE [FILE ...]")
     if not space and (settings.origin or settings.fix_initialize):
         raise SearchError("--origin and --fix_initialize need --search_space FILE")
-    later = _later(settings.origin, space, types)
+    costs = cost_model(settings)
+    rule = _rule(settings, space, types, costs)
     if not settings.fix_initialize or space is None:
-        return Proposer(lambda iteration, generator: search_choice.random_network(types, generator), later)
+        return Proposer(_random_networks(types, rule), rule, costs)
     starts = starting_structures(settings)
     fitting = within_budgets(settings, starts)
     given = len(starts) if len(starts) > 1 else 0
-    return Proposer(_first(starts[:given], fitting, space), later, starts, given)
+    return Proposer(_first(starts[:given], fitting, rule), rule, costs, starts, given)
 
 
 def starting_structures(settings: SearchSettings) -> tuple[Network, ...]:
@@ -76,26 +80,42 @@ def starting_structures(settings: SearchSettings) -> tuple[Network, ...]:
 
 
 def _first(
-    given: tuple[Network, ...], parents: tuple[Network, ...], space: SearchSpace
+    given: tuple[Network, ...], parents: tuple[Network, ...], rule: Rule
 ) -> Callable[[int, random.Random], Network]:
-    """First the given structures themselves, then mutations of those within the budgets."""
+    """First the given structures themselves, then networks near those within the budgets."""
 
     def first(iteration: int, generator: random.Random) -> Network:
         if iteration < len(given):
             return given[iteration]
-        parent = pick(parents, generator) if len(parents) > 1 else parents[0]
-        return mutate(parent, space.sample_block, generator, FIRST_REPLACEMENTS)
+        return rule.start(pick(parents, generator) if len(parents) > 1 else parents[0], generator)
 
     return first
 
 
-def _later(
-    origin: bool, space: SearchSpace | None, types: Sequence[type[SuperBlock]]
-) -> Callable[[Network, random.Random], Network]:
-    if origin and space is not None:
-        return lambda parent, generator: mutate(parent, space.sample_block, generator, LATER_REPLACEMENTS)
+def _random_networks(types: Sequence[type[SuperBlock]], rule: Rule) -> Callable[[int, random.Random], Network]:
+    return lambda iteration, generator: rule.admitted(search_choice.random_network(types, generator), generator)
 
+
+def _rule(
+    settings: SearchSettings, space: SearchSpace | None, types: Sequence[type[SuperBlock]], costs: CostModel
+) -> Rule:
+    """The rule of evolution, drawing from the blocks that the flags ask for."""
+    within = space if settings.origin else None
+    if settings.evolution == PUBLISHED:
+        drawn = _sampler(types)
+        return Published(space.sample_block if space else drawn, within.sample_block if within else drawn)
+    chosen = search_choice.neighbours(types)
+    return Fitting(
+        space.neighbours if space else chosen,
+        within.neighbours if within else chosen,
+        costs,
+        search_budgets(settings),
+        settings.max_layers or math.inf,
+    )
+
+
+def _sampler(types: Sequence[type[SuperBlock]]) -> SampleBlock:
     def sample_block(blocks: Sequence[Block], index: int, generator: random.Random) -> Block:
         return search_choice.sample_block(blocks[index], types, generator)
 
-    return lambda parent, generator: mutate(parent, sample_block, generator, LATER_REPLACEMENTS)
+    return sample_block

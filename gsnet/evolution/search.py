@@ -16,7 +16,7 @@ from gsnet.evolution.functions import NO_FIGURES, Figure
 from gsnet.evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
 from gsnet.evolution.jobs import CandidateExecutor, Job
 from gsnet.evolution.judging import Failures, Novelty, nearest_refusals
-from gsnet.evolution.parts import cost_model, make_population, predicted_latency, search_budgets
+from gsnet.evolution.parts import make_population, predicted_latency, search_budgets
 from gsnet.evolution.population import Member
 from gsnet.evolution.proposals import Proposer
 from gsnet.evolution.scorer import Scored
@@ -90,7 +90,7 @@ class Search:
         self._history = history
         self._budgets = search_budgets(settings)
         self._most_layers = settings.max_layers
-        self._costs = cost_model(settings)
+        self._costs = proposer.costs
         self._latency = predicted_latency(settings)
         self._figures = figures
         self._limits = dict(settings.limits)
@@ -158,8 +158,9 @@ class Search:
         try:
             if iteration < self._proposer.given or self._is_young():
                 return Proposal(iteration, None, seed, self._proposer.first(iteration, generator))
-            parent = self.population.choose(generator)
-            return Proposal(iteration, parent.iteration, seed, self._proposer.later(parent.network, generator))
+            rule, population = self._proposer.rule, self.population
+            parent = rule.parent(population, generator)
+            return Proposal(iteration, parent.iteration, seed, rule.child(parent, population, generator))
         except StructureError as error:
             return Proposal(iteration, parent.iteration if parent else None, seed, None, error.reason)
 

@@ -18,6 +18,8 @@ TOLD = "told"
 OBJECTIVES = ("score", "params", "flops", "mac", "layers", "latency")
 _LONGEST_SHOWN = 200
 _COUNTS = ("evolution_max_iter", "population_size", "round_size", "batch_size", "input_image_size", "num_classes")
+# Rules of evolution, the default first; `gsnet.evolution.rules` says what they do. Older histories name none.
+FITTING, PUBLISHED = EVOLUTIONS = "fitting", "published"
 LATENCY_SOURCES = ("measure", "table", "predict")
 _SWITCHES = ("fix_initialize", "origin", "use_se", "no_BN", "measure_missing", "fp16")
 _LIMITS = ("gamma", "max_layers", "budget_model_size", "budget_flops", "budget_mac", "budget_latency")
@@ -55,6 +57,7 @@ class SearchSettings:
     seed: int = 0
     fix_initialize: bool = False
     origin: bool = False
+    evolution: str = FITTING
     search_space: str | None = None
     search_space_list: tuple[str, ...] = ()
     plainnet_struct: str | None = None
@@ -96,6 +99,8 @@ class SearchSettings:
                 raise SettingError(name, f"is {getattr(self, name)!r}: it must be True or False")
         if self.keep_links not in (None, True, False):
             raise SettingError("keep_links", f"is {self.keep_links!r}: it must be True, False or None")
+        if self.evolution not in EVOLUTIONS:
+            raise SettingError("evolution", f"is {self.evolution!r}: use one of {', '.join(EVOLUTIONS)}")
         if self.latency_source not in (None, *LATENCY_SOURCES):
             raise SettingError("latency_source", f"is {self.latency_source!r}: use one of {', '.join(LATENCY_SOURCES)}")
         if not isinstance(self.seed, int):
@@ -118,13 +123,13 @@ class SearchSettings:
 
     @classmethod
     def from_json(cls, text: str) -> SearchSettings:
-        """From `to_json`'s text."""
+        """From `to_json`'s text, also that of a version with one rule of evolution alone."""
         values = json.loads(text)
         for name in ("search_space_list", "objectives", "ensemble", "figures"):
             values[name] = tuple(values.get(name, ()))
         for name in ("limits", "plugins"):
             values[name] = tuple((first, second) for first, second in values.get(name, ()))
-        return cls(**values)
+        return cls(**{"evolution": PUBLISHED} | values)
 
     def differences(self, other: SearchSettings) -> list[str]:
         """The options in which two searches differ, the number of iterations left out; `other` was before."""

@@ -42,6 +42,11 @@ class ParetoPopulation:
         """A member drawn uniformly."""
         return self._members[int(generator.random() * len(self._members))]
 
+    def choose_fit(self, generator: random.Random, contestants: int) -> Member:
+        """A member drawn uniformly, whatever the number of contestants."""
+        del contestants
+        return self.choose(generator)
+
     def add(self, member: Member) -> None:
         """Take a member in, and cut the population back when it has doubled."""
         self._members.append(member)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from PlainNet import Block, Network, StructureError, SuperBlock
 from PlainNet.super_blocks import SuperConvKXBNRELU
 from SearchSpace import SearchSpace, search_choice
-from SearchSpace.candidates import bottleneck_of, make_block
+from SearchSpace.blocks import bottleneck_of, make_block
 from SearchSpace.mutation import mutate
 
 _STEPS_A_WALK = 60
