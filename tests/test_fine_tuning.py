@@ -2,10 +2,19 @@
 
 import pytest
 import torch
+import torchvision
+from torch import nn
 
 from gsnet.commands import train_image_classification as script
 from gsnet.interface.options import InputError
 from gsnet.training import checkpoints
+from gsnet.training.fine_tuning import freeze, rate_scales
+from gsnet.training.optimisers import OptimiserSettings
+from gsnet.training.schedules import Schedule
+from gsnet.training.settings import TrainingSettings
+from gsnet.training.step import Stepper
+from gsnet.training.tasks import Classification
+from Masternet import MasterNet
 from ZenNet import get_ZenNet
 
 STRUCTURE = "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,16,2,8,2)SuperResK3K3(16,24,1,16,1)"
@@ -56,11 +65,8 @@ def test_a_published_network_begins_a_training(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ZENNET_HOME", str(tmp_path))
     (tmp_path / CIFAR).mkdir()
     torch.save(whole.state_dict(), tmp_path / CIFAR / "best-params_rank0.pth")
-    more = ("--lr", 1e-30, "--wd", 0, "--input_image_size", 8)
-    folder = train(tmp_path / "out", "--start_from", CIFAR, *more, classes=3, images=32)
+    train(tmp_path / "out", "--start_from", CIFAR, "--input_image_size", 8, "--dry_run", classes=3, images=32)
     assert f"{CIFAR}: the classifier starts anew, with 3 classes instead of 10" in capsys.readouterr().err
-    stem = "module_list.0.module_list.0.netblock.weight"
-    assert torch.equal(weights(folder)[stem], whole.state_dict()[stem])
 
 
 @pytest.mark.parametrize(
@@ -84,3 +90,95 @@ def test_another_structures_weights_do_not_fit(tmp_path, trained):
     other.write_text(STRUCTURE.replace("24", "32"))
     with pytest.raises(InputError, match="does not fit"):
         train(tmp_path, "--start_from", trained, "--arch", other, classes=32)
+
+
+def own(**options):
+    torch.manual_seed(0)
+    return MasterNet(plainnet_struct=STRUCTURE, num_classes=5, **options)
+
+
+@pytest.mark.parametrize(
+    ("parts", "trained", "moving"),
+    [
+        (("backbone",), {"fc_linear"}, set()),
+        (("1",), {"module_list.1", "module_list.2", "fc_linear"}, {"module_list.1", "module_list.2"}),
+        (("3",), {"fc_linear"}, set()),
+        (("2", "bn"), {"module_list.2", "fc_linear"}, set()),
+    ],
+)
+def test_what_is_frozen_keeps_weights_and_statistics(parts, trained, moving):
+    network = own()
+    task = Classification(network)
+    task.frozen = freeze(network, parts, 5)
+    task.train()
+    block = {name: ".".join(name.split(".")[: 2 if name.startswith("module") else 1]) for name in network.state_dict()}
+    assert {block[name] for name, p in network.named_parameters() if p.requires_grad} == trained
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    network(torch.randn(4, 3, 16, 16))
+    changed = {block[name] for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == moving
+    norms = {p for layer in network.modules() if isinstance(layer, nn.BatchNorm2d) for p in layer.parameters()}
+    assert not any(p.requires_grad for p in norms) or "bn" not in parts
+    task.eval()
+    assert not network.training
+
+
+def test_frozen_parts_of_other_networks():
+    network = torchvision.models.resnet18(num_classes=5)
+    # conv1, bn1, and two units in each of four stages.
+    freeze(network, ("4",), 5)
+    assert {name.split(".")[0] for name, p in network.named_parameters() if not p.requires_grad} == {
+        *("conv1", "bn1", "layer1")
+    }
+    for wrong, said in ((("11",), "has 10 blocks"), (("backbone",), "does not end with a layer of 7 classes")):
+        with pytest.raises(InputError, match=said):
+            freeze(network, wrong, 7 if "7" in said else 5)
+
+
+def test_layer_decay_is_timms():
+    pytest.importorskip("timm", reason="timm is not installed")
+    from timm.optim import param_groups_layer_decay
+
+    network = own()
+    theirs = param_groups_layer_decay(network, layer_decay=0.7)
+    expected = {p: group["lr_scale"] for group in theirs for p in group["params"]}
+    assert rate_scales(network, 5, layer_decay=0.7) == pytest.approx(expected)
+
+
+def test_layer_decay_of_other_networks():
+    network = torchvision.models.resnet18(num_classes=5)
+    scales = rate_scales(network, 5, head_scale=10, layer_decay=0.5)
+    # Of torchvision's: conv1, bn1, eight units and the classifier are eleven layers.
+    assert scales[network.conv1.weight] == 0.5**10
+    assert scales[network.layer4[1].conv1.weight] == 0.5
+    assert scales[network.fc.weight] == 10
+
+
+def test_rates_reach_the_optimiser(tmp_path):
+    settings = OptimiserSettings(head_scale=3.0, layer_decay=0.5)
+    schedule = Schedule("linear", 0.1, 0.1, 1, 100)
+    task = Classification(own())
+    stepper = Stepper(task, TrainingSettings(schedule, settings, 5), "cpu")
+    before = {name: p.detach().clone() for name, p in task.network.named_parameters()}
+    stepper.step(torch.randn(4, 3, 16, 16), torch.tensor([0, 1, 2, 3]), 0, 0, 0.1)
+    rates = {p: group["lr"] for group in stepper.optimiser.param_groups for p in group["params"]}
+    assert rates[task.network.get_classifier().weight] == pytest.approx(0.3)
+    # Two blocks of two units and one unit, and the stem: four layers in front of the classifier.
+    assert rates[task.network.module_list[0].module_list[0].netblock.weight] == pytest.approx(0.1 * 0.5**4)
+    # The first step of SGD with momentum is the gradient times the rate.
+    for name, p in task.network.named_parameters():
+        decayed = p.grad + (4e-5 * before[name] if p.ndim > 1 else 0)
+        torch.testing.assert_close(before[name] - p, rates[p] * decayed, atol=1e-6, rtol=1e-3)
+
+
+def test_a_frozen_fine_tuning_is_resumed_to_the_same_bits(tmp_path, trained):
+    more = ("--start_from", trained, "--freeze", "1,bn", "--lr_head", "0.05", "--layer_decay", "0.8")
+    constant = ("--lr", "0.01", "--target_lr", "0.01")
+    whole = train(tmp_path / "whole", *more, *constant, "--epochs", 2, classes=3)
+    for options in (("--epochs", 1), ("--epochs", 2, "--auto_resume")):
+        torn = train(tmp_path / "torn", *more, *constant, *options, classes=3)
+    first, second = weights(whole), weights(torn)
+    assert all(torch.equal(first[key], value) for key, value in second.items())
+    begun = weights(trained, checkpoints.BEST)
+    stem, last = "module_list.0.module_list.0.netblock.weight", "module_list.2.module_list.0.proj.0.weight"
+    assert torch.equal(second[stem], begun[stem]) and not torch.equal(second[last], begun[last])

@@ -33,6 +33,7 @@ from gsnet.training import checkpoints, record
 from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.describing import complete, describe
 from gsnet.training.dry_run import dry_run
+from gsnet.training.fine_tuning import freeze
 from gsnet.training.finished import is_done, plain
 from gsnet.training.image_check import check_images, pictures_of
 from gsnet.training.loop import Trainer
@@ -173,6 +174,7 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     # A task that draws its own weights draws them now, after the network's.
     steps = training.sampler.batches  # type: ignore[attr-defined]
     task = placed(build_task(network, options, settings, data, steps), options, device)
+    task.frozen = freeze(task.network, options.freeze, settings.classes)
     stepper = Stepper(task, settings, device, precision(options, settings, device))
     trainer = Trainer(stepper, settings, training, validation, options.save_dir, kept_options(options), description)
     if seen.kind.folders or seen.data_dir:

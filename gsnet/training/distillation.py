@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -96,8 +97,8 @@ class Distillation(Classification):
     def trained(self) -> nn.Module:
         return nn.ModuleDict({"student": self.network, "projections": self.projections})
 
-    def train(self, mode: bool = True) -> Distillation:
-        """Training mode of student and projections; the teacher stays in evaluation mode."""
+    def train(self, mode: bool = True) -> Self:
+        """Training mode of what is trained of student and projections; the teacher stays in evaluation mode."""
         super().train(mode)
         self.teacher.eval()
         return self

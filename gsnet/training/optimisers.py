@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,8 @@ OPTIMISERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta")
 class OptimiserSettings:
     """An optimiser's name and constants; the learning rate is set before each step.
 
-    decay_all: weight decay also for biases and the vectors of normalisation.
+    decay_all: weight decay also for biases and the vectors of normalisation. head_scale: what the learning rate of the
+    classifier is multiplied by; layer_decay: that of a layer, for every layer that it is away from the classifier.
     """
 
     name: str = "sgd"
@@ -27,25 +29,43 @@ class OptimiserSettings:
     rho: float = 0.9
     eps: float = 1e-9
     decay_all: bool = False
+    head_scale: float = 1.0
+    layer_decay: float | None = None
 
 
-def parameter_groups(network: nn.Module, weight_decay: float, decay_all: bool = False) -> list[dict]:
+def parameter_groups(
+    network: nn.Module, weight_decay: float, decay_all: bool = False, scales: Mapping[nn.Parameter, float] | None = None
+) -> list[dict]:
     """Two groups: matrices and kernels with weight decay; biases and the vectors of normalisation without, by default.
 
-    Frozen parameters are in neither.
+    scales: of the learning rate, 1 where a parameter is not named; there are two groups, then, for each `lr_scale`. Frozen
+    parameters are in none.
     """
     trained = [p for p in network.parameters() if p.requires_grad]
+    if not scales:
+        return _by_dimensions(trained, weight_decay, decay_all)
+    values = sorted({scales.get(p, 1.0) for p in trained})
     return [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": weight_decay if decay_all else 0.0},
+        group | {"lr_scale": value}
+        for value in values
+        for group in _by_dimensions([p for p in trained if scales.get(p, 1.0) == value], weight_decay, decay_all)
     ]
 
 
-def optimiser(network: nn.Module, settings: OptimiserSettings, lr: float) -> Optimizer:
-    """The optimiser of a network's trained parameters. Raises InputError for an unknown name."""
+def _by_dimensions(parameters: list[nn.Parameter], weight_decay: float, decay_all: bool) -> list[dict]:
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": weight_decay if decay_all else 0.0},
+    ]
+
+
+def optimiser(
+    network: nn.Module, settings: OptimiserSettings, lr: float, scales: Mapping[nn.Parameter, float] | None = None
+) -> Optimizer:
+    """The optimiser of a network's trained parameters; scales: as in `parameter_groups`. Raises InputError."""
     if settings.name not in OPTIMISERS:
         raise InputError(f"There is no --optimizer {settings.name!r}: use one of {', '.join(OPTIMISERS)}")
-    groups = parameter_groups(network, settings.weight_decay, settings.decay_all)
+    groups = parameter_groups(network, settings.weight_decay, settings.decay_all, scales)
     if settings.nesterov and (settings.name != "sgd" or settings.momentum == 0):
         raise InputError("--nesterov belongs to --optimizer sgd with a --momentum above 0")
     match settings.name:

@@ -23,6 +23,7 @@ from gsnet.interface.options import (
     single,
 )
 from gsnet.interface.script_options import script_parser
+from gsnet.training.fine_tuning_options import add_fine_tuning
 from gsnet.training.usual import CUTMIX_ALPHA, ERASING, MIXUP_ALPHA, SMOOTHING
 from PlainNet import UNITS
 
@@ -83,6 +84,7 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     _add_network(parser.add_argument_group("network"))
     _add_data(parser.add_argument_group("data"))
     _add_optimiser(parser.add_argument_group("optimiser and schedule"))
+    add_fine_tuning(parser.add_argument_group("fine-tuning (of what --start_from begins with)"))
     _add_regularisation(parser.add_argument_group("regularisation"))
     add_machine(parser.add_argument_group("machine"))
     add_run(parser.add_argument_group("run"))

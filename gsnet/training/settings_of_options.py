@@ -61,7 +61,12 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
     constants = (options.momentum, options.nesterov, options.wd, options.adadelta_rho, options.adadelta_eps)
     return TrainingSettings(
         schedule,
-        OptimiserSettings(options.optimizer, *constants),
+        OptimiserSettings(
+            options.optimizer,
+            *constants,
+            head_scale=1.0 if options.lr_head is None else options.lr_head / schedule.lr,
+            layer_decay=options.layer_decay,
+        ),
         _classes(options),
         smoothing=options.label_smoothing,
         mixup=options.mixup,

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from gsnet.data.loaders import mixed_seed
 from gsnet.training.averaged import AveragedWeights
 from gsnet.training.coupling import coupling
+from gsnet.training.fine_tuning import rate_scales
 from gsnet.training.losses import cutmix, mixup, smoothed_targets
 from gsnet.training.optimisers import optimiser
 from gsnet.training.precision import ApexPrecision, TorchPrecision
@@ -37,7 +38,10 @@ class Stepper:
         self.settings, self.device = settings, device
         self.layout = torch.channels_last if settings.channels_last else torch.preserve_format
         self.precision = precision or TorchPrecision(device, settings.amp)
-        own: Optimizer = optimiser(task, settings.optimiser, settings.schedule.lr)
+        scales = rate_scales(
+            task.network, settings.classes, settings.optimiser.head_scale, settings.optimiser.layer_decay
+        )
+        own: Optimizer = optimiser(task, settings.optimiser, settings.schedule.lr, scales)
         self.task, own = self.precision.initialise(task, own)
         self.coupling = coupling(device, settings.fp16_allreduce, settings.accumulate)
         module, self.optimiser = self.coupling.couple(self.task, own)
@@ -63,7 +67,7 @@ class Stepper:
         images = images.to(self.device, memory_format=self.layout, non_blocking=True)
         chunks = self._chunks(images, labels)
         for group in self.optimiser.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group.get("lr_scale", 1.0)
         self.optimiser.zero_grad()
         found = torch.zeros(2, dtype=torch.float64, device=self.device)
         first = 0

@@ -5,6 +5,8 @@ A task names the network that is validated (`network`) and the one whose weights
 
 from __future__ import annotations
 
+from typing import Self
+
 from torch import Tensor, nn
 
 from gsnet.interface.result_files import BEST_CHECKPOINT
@@ -18,6 +20,8 @@ class Classification(nn.Module):
     """A network learns from targets alone."""
 
     best_names: tuple[str, ...] = (BEST_CHECKPOINT,)
+    # Modules of the network that stay in evaluation mode.
+    frozen: tuple[nn.Module, ...] = ()
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -27,6 +31,13 @@ class Classification(nn.Module):
     def trained(self) -> nn.Module:
         """What a checkpoint holds the weights of: here the network alone."""
         return self.network
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode of everything but what is frozen."""
+        super().train(mode)
+        for module in self.frozen:
+            module.eval()
+        return self
 
     def guidance(self, images: Tensor, place: Place) -> tuple[Tensor, ...]:
         """What the loss needs beside images and targets, found without gradients; here nothing."""

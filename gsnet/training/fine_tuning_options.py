@@ -1,0 +1,49 @@
+"""Command-line options of fine-tuning, which both training scripts have."""
+
+from __future__ import annotations
+
+import argparse
+
+from gsnet.interface.options import positive_int, positive_single, single
+
+
+def add_fine_tuning(group: argparse._ArgumentGroup) -> None:
+    """Add what is trained, and how fast, where a network has learnt before."""
+    group.add_argument(
+        "--freeze",
+        type=frozen_parts,
+        default=(),
+        metavar="N|backbone|bn",
+        help="leave as they are: the first N blocks, all but the classifier, batch normalisation; several as 2,bn",
+    )
+    group.add_argument(
+        "--lr_head", type=positive_single, metavar="X", help="learning rate of the classifier (default: --lr)"
+    )
+    group.add_argument(
+        "--layer_decay",
+        type=decay,
+        metavar="X",
+        help="factor of the learning rate for each layer away from the classifier",
+    )
+
+
+def frozen_parts(text: str) -> tuple[str, ...]:
+    """Numbers of blocks, "backbone" and "bn", separated by commas."""
+    parts = tuple(part.strip() for part in text.split(","))
+    for part in parts:
+        if part not in ("backbone", "bn"):
+            try:
+                positive_int(part)
+            except argparse.ArgumentTypeError:
+                raise argparse.ArgumentTypeError(
+                    f"{text!r} is neither a number of blocks, nor backbone, nor bn, nor several of these as 2,bn"
+                ) from None
+    return parts
+
+
+def decay(text: str) -> float:
+    """A number above 0, at most 1."""
+    value = single(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a factor: above 0, at most 1, as 0.8")
+    return value
