@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import onnxruntime
 import pytest
+import timm
 import torch
 
 import gsnet
+import ZenNet
 from gsnet.commands import (
     analyze_model,
     benchmark_network_latency,
@@ -187,3 +189,44 @@ def test_python_loads_what_the_scripts_do(folder):
     assert all(torch.equal(state[key], saved[key]) for key in saved)
     with pytest.raises(gsnet.InputError, match="There is no file or folder"):
         gsnet.load(folder / "nothing.pth")
+
+
+def test_several_networks_are_rows_of_a_table_also_those_that_fail(folder, noise_images, tmp_path, capsys):
+    """Every script takes a wildcard over folders, goes on after a network that fails, and writes what it found."""
+    torch.save({"state_dict": {}}, folder / "training/other.pth")
+    arch = f"{folder}/*,{folder}/training/other.pth"
+    commands = {
+        val: ("--data_dir", noise_images, "--dataset", "cifar10", "--workers", 0),
+        analyze_model: (),
+        benchmark_network_latency: ("--repeat_times", 2, "--device", "cpu"),
+    }
+    for command, options in commands.items():
+        rows = told(capsys, command, "--arch", arch, *options, "--csv", tmp_path / "rows.csv")["networks"]
+        assert "does not say what it is of" in rows[-1]["error"], command
+        with (tmp_path / "rows.csv").open() as file:
+            table = list(csv.DictReader(file))
+        assert [row["arch"] for row in table] == [row["arch"] for row in rows]
+        assert table[0]["resolution"] == "24" and not table[0]["error"] and table[-1]["error"] == rows[-1]["error"]
+    assert compute_score.main(["--arch", arch, "--zero_shot_score", "Params", "--device", "cpu"]) == 1
+    with pytest.raises(InputError, match="torch has no device 'cuda:77' here"):
+        compute_score.main(["--arch", str(folder), "--zero_shot_score", "Params", "--device", "cuda:77"])
+
+
+def test_a_published_folder_is_loaded_by_timm(folder, tmp_path, capsys):
+    target = tmp_path / "network"
+    with pytest.raises(InputError, match="holds other results"):
+        run(export, "--arch", folder / "training", "--format", "safetensors", "--folder", folder)
+    run(export, "--arch", folder / "training", "--format", "safetensors", "--folder", target, "--license", "apache-2.0")
+    ZenNet.register_with_timm()
+    theirs = timm.create_model(f"local-dir:{target}", pretrained=True).eval()
+    ours = load_model(str(folder / "training"), pretrained=True).eval()
+    images = torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        assert torch.equal(theirs(images), ours(images))
+    seen = timm.data.resolve_model_data_config(theirs)
+    assert (seen["input_size"], seen["mean"], seen["crop_pct"]) == ((3, 24, 24), (0.4914, 0.4822, 0.4465), 1.0)
+    card = (target / "README.md").read_text()
+    best = json.loads((folder / "best.json").read_text())
+    for words in (f"| parameters | {best['params']:,} |", "parameters 50,000", "layers 8", 'license: "apache-2.0"'):
+        assert words in card
+    assert told(capsys, analyze_model, "--arch", target)["flops"] == best["flops"]

@@ -16,24 +16,27 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import PlainNet
 from gsnet.interface.running import run
 from gsnet.interface.options import BAD_INPUT, InputError, positive_int
+from gsnet.interface.rows import add_csv_option, write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.models.analysis import Analysis, analyze_network, summary
 from gsnet.models.counters import explain
-from gsnet.models.described import described
+from gsnet.models.described import checkpoint_in, described
 from gsnet.models.named import BUILT_AS, names_of, structure_of
 from gsnet.models.options import ARCH_HELP, resolution_of, size_and_classes
 from PlainNet import UNITS, StructureError
 from PlainNet.operations import operations
 
 if TYPE_CHECKING:
+    from gsnet.detection.settings import DetectorSettings
     from gsnet.models.complexity import Comparison
 
 _DETECTOR = "gsnet_detector"
+_CHECKPOINTS = (".pth", ".pt", ".tar")
 _RESOLUTION, _CLASSES = 224, 1000
 
 
@@ -48,7 +51,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         "--arch",
         default=BUILT_AS[0],
         metavar="NAME",
-        help=f"{ARCH_HELP}; {_DETECTOR}: GSNet's detector",
+        help=f"{ARCH_HELP}; {_DETECTOR}: GSNet's detector, as a trained one's checkpoint",
     )
     network.add_argument(
         "--unit", choices=tuple(UNITS), help="GhostShuffle unit (default: searched; detector: deployed)"
@@ -64,6 +67,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     network.add_argument("--no_reslink", action="store_true", help="without residual links")
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object on standard output, no cross-check")
+    add_csv_option(output)
     output.add_argument("--no_ptflops", action="store_true", help="leave the comparison with ptflops out")
     output.add_argument(
         "--explain",
@@ -136,28 +140,67 @@ def structure_text(options: Namespace) -> str | None:
 
 
 def detector_report(options: Namespace) -> str:
-    """The counts of the published detector, or of the same one on another structure."""
+    """The counts of the published detector, of the same one on another structure, or of a trained one."""
     from gsnet.detection.catalogue import published_settings
     from gsnet.detection.counts import report
 
     if options.no_reslink or options.no_BN:
         raise InputError(f"--no_reslink and --no_BN do nothing with --arch {_DETECTOR}: leave them out")
-    settings = published_settings(tuple(f"class {i + 1}" for i in range(options.num_classes or _CLASSES)))
+    settings, side = published_settings(class_names(options.num_classes or _CLASSES)), _RESOLUTION
+    if options.arch != _DETECTOR:
+        settings, side = of_checkpoint(options.arch)
+        classes = class_names(options.num_classes) if options.num_classes else settings.classes
+        settings = replace(settings, classes=classes)
     if text := structure_text(options):
         settings = replace(settings, structure=str(PlainNet.parse(text)))
-    settings = replace(settings, unit=options.unit or settings.unit, use_se=options.use_se)
-    return report(settings, options.arch, options.input_image_size or _RESOLUTION, options.json)
+    settings = replace(settings, unit=options.unit or settings.unit, use_se=options.use_se or settings.use_se)
+    return report(settings, options.arch, options.input_image_size or side, options.json)
+
+
+def class_names(classes: int) -> tuple[str, ...]:
+    """Names for classes that have none."""
+    return tuple(f"class {i + 1}" for i in range(classes))
+
+
+def of_checkpoint(arch: str) -> tuple[DetectorSettings, int]:
+    """What a trained detector is made of, and the width of its images. Raises InputError."""
+    from gsnet.detection.checkpoint import described as described_detector
+    from gsnet.detection.checkpoint import read_checkpoint
+
+    settings, preprocessing = described_detector(read_checkpoint(Path(arch).expanduser()), arch)
+    return settings, preprocessing.width
+
+
+def is_detector(arch: str) -> bool:
+    """Whether --arch is the published detector, or a trained one in a file or a folder."""
+    if arch == _DETECTOR:
+        return True
+    path = Path(arch).expanduser()
+    file = checkpoint_in(path) if path.is_dir() else path
+    if file is None or not file.is_file() or file.suffix not in _CHECKPOINTS:
+        return False
+    from gsnet.detection.checkpoint import holds_detector
+
+    return holds_detector(file)
 
 
 def rows_of(options: Namespace, names: Sequence[str]) -> list[Analysis | str]:
-    """Of several networks the costs of each, or why there are none."""
+    """Of several networks the costs of each, or why there are none; what there is so far is kept as --csv."""
     rows: list[Analysis | str] = []
     for name in names:
         try:
             rows.append(analysis_of(options, name).analysis)
-        except (InputError, StructureError, OSError) as error:
+        except (InputError, StructureError, OSError, RuntimeError, ValueError) as error:
             rows.append(" ".join(str(error).split()))
+        write_csv(options.csv, [table_row(name, row) for name, row in zip(names, rows, strict=False)])
     return rows
+
+
+def table_row(name: str, row: Analysis | str) -> dict[str, Any]:
+    """The costs of a network without those of its blocks, or the error."""
+    if isinstance(row, str):
+        return {"arch": name, "error": row}
+    return {"arch": name} | {key: value for key, value in row.to_dict().items() if key != "blocks"}
 
 
 def show_several(options: Namespace, names: Sequence[str]) -> int:
@@ -177,9 +220,12 @@ def show_several(options: Namespace, names: Sequence[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Analyse one network block by block, or several in a table; returns the exit status."""
     options = parse_options(argv)
-    if options.explain and (options.json or options.arch == _DETECTOR):
-        raise InputError("--explain prints a table for a classifier: leave --json and gsnet_detector out")
-    if options.arch == _DETECTOR:
+    detector = is_detector(options.arch)
+    if options.explain and (options.json or detector):
+        raise InputError("--explain prints a table for a classifier: leave --json and detectors out")
+    if detector:
+        if options.csv:
+            raise InputError("--csv is a table of classifiers: a detector has --json")
         print(detector_report(options))
         return 0
     if options.arch in BUILT_AS and options.plainnet_struct_txt and described(options.plainnet_struct_txt):
@@ -197,6 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError("--explain is for one network: --arch must name one")
         return show_several(options, names)
     analysis, by_ptflops, explained = analysis_of(options, names[0])
+    write_csv(options.csv, [table_row(names[0], analysis)])
     if options.json:
         print(json.dumps(analysis.to_dict()))
         return 0

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from gsnet.interface.running import log_to, run
 from gsnet.interface.options import BAD_INPUT, InputError, device_name
+from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.latency import command as latency
 from gsnet.latency.errors import LatencyError
@@ -35,7 +36,7 @@ from SearchSpace import SearchSpaceError
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
-    parser.alternatives += [("batch_size", "batch_size_list"), ("weights", "untrained")]
+    parser.alternatives += [("batch_size", "batch_size_list"), ("weights", "untrained"), ("gpu", "device")]
     add_network_options(parser)
 
     add_timing_options(parser)
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Time, predict, build or import; returns the exit status."""
     options = parse_options(argv)
     log_to(quiet=options.json)
-    options.device = device_name(options.gpu)
+    options.device = device_name(options.gpu, options.device)
     if options.import_tinynas:
         show(latency.import_library(options), options.json)
     elif options.build_table or options.calibrate:
@@ -72,7 +73,9 @@ def of_networks(options: Namespace, work: Callable[[Namespace, str], dict]) -> i
     """Time or predict each network that --arch names; of several, one that fails does not end the others."""
     names = names_of(options.arch)
     if len(names) == 1:
-        show(work(options, names[0]), options.json)
+        report = work(options, names[0])
+        write_csv(options.csv, rows_of([report]))
+        show(report, options.json)
         return 0
     if options.weights or options.export_onnx:
         raise InputError("--weights and --export_onnx belong to a single network: --arch must name one")
@@ -80,13 +83,24 @@ def of_networks(options: Namespace, work: Callable[[Namespace, str], dict]) -> i
     for name in names:
         try:
             reports.append(work(options, name))
-        except (InputError, StructureError, LatencyError, RuntimeError) as error:
+        except (InputError, StructureError, LatencyError, RuntimeError, OSError, ValueError) as error:
             reports.append({"arch": name, "error": " ".join(str(error).split())})
+        write_csv(options.csv, rows_of(reports))
         if not options.json:
             show(dict(reports[-1]), options.json)
     if options.json:
         print(json.dumps({"networks": reports}))
     return BAD_INPUT if all("error" in report for report in reports) else 0
+
+
+def rows_of(reports: Sequence[dict]) -> list[dict]:
+    """A row for each network and batch size."""
+    rows = []
+    for report in reports:
+        common = {name: value for name, value in report.items() if name != "rows"}
+        batches = [{k: v for k, v in batch.items() if k != "text"} for batch in report.get("rows", [{}])]
+        rows += [common | batch for batch in batches]
+    return rows
 
 
 def predict(options: Namespace, arch: str) -> dict:

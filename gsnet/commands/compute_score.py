@@ -24,7 +24,7 @@ from gsnet.interface.running import FAILED, run
 from gsnet.comparing.score_table import ScoreTable
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.interface.files import check_writable
-from gsnet.interface.options import InputError, device_name, positive_float, positive_int, seed
+from gsnet.interface.options import InputError, add_device_options, device_name, positive_float, positive_int, seed
 from gsnet.interface.script_options import script_parser
 from gsnet.models.described import described
 from gsnet.models.expected import classes_text, size_text
@@ -52,7 +52,7 @@ _RESOLUTION, _CLASSES = 224, 1000
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
-    parser.alternatives.append(("plainnet_struct", "plainnet_struct_txt"))
+    parser.alternatives += [("plainnet_struct", "plainnet_struct_txt"), ("gpu", "device")]
     proxy = parser.add_argument_group("proxy")
     proxy.add_argument(
         "--zero_shot_score",
@@ -67,7 +67,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         "--input_image_size", type=positive_int, metavar="PIXELS", help="side (default: the network's own, else 224)"
     )
     proxy.add_argument("--gamma", type=positive_float, default=1e-2, metavar="X", help="size of Zen's perturbation")
-    proxy.add_argument("--gpu", type=int, metavar="N", help="GPU to score on; the CPU without it")
+    add_device_options(proxy)
 
     network = parser.add_argument_group("network")
     network.add_argument("--plainnet_struct", metavar="TEXT", help="structure string")
@@ -150,7 +150,7 @@ def settings_of(options: Namespace, style: Style, resolution: int, classes: int)
         batch_size=options.batch_size,
         num_classes=options.num_classes or classes,
         gamma=options.gamma,
-        device=device_name(options.gpu),
+        device=device_name(options.gpu, options.device),
         keep_links=options.keep_links,
         style=style,
     )

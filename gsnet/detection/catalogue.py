@@ -8,13 +8,14 @@ import PlainNet
 import ZenNet
 from gsnet.detection.settings import DetectorSettings
 from gsnet.interface.options import InputError
+from gsnet.models.described import described
 
 GSNET_DETECTOR = "gsnet_detector"
 GSMODEL_L = "gsmodel_l"
 
 
 def structure_of(arch: str) -> str:
-    """The structure string that --arch means: gsnet_detector's, a published network's, a structure file's, or itself.
+    """The structure string that --arch means: gsnet_detector's, a published network's, a file's or results folder's, or itself.
 
     Raises InputError, StructureError.
     """
@@ -24,12 +25,16 @@ def structure_of(arch: str) -> str:
         return str(PlainNet.parse(ZenNet.published(arch).structure))
     if "(" in arch:
         return str(PlainNet.parse(arch))
+    if (found := described(arch)) and found.description.structure is not None:
+        return str(PlainNet.parse(found.description.structure))
     if not arch.endswith(".txt"):
         near = ZenNet.UnknownNetworkError
         try:
             ZenNet.published(arch)
         except near as error:
-            raise InputError(f"{error}; --arch also takes {GSNET_DETECTOR} and a structure file (.txt)") from error
+            raise InputError(
+                f"{error}; --arch also takes {GSNET_DETECTOR}, a results folder, a checkpoint and a structure file (.txt)"
+            ) from error
     file = Path(arch).expanduser()
     if not file.is_file():
         raise InputError(f"There is no file {file}: --arch takes a structure file, or the name of a network")

@@ -15,6 +15,7 @@ from gsnet.detection.detector import Detector
 from gsnet.detection.preprocessing import CHANNEL_ORDER, Preprocessing
 from gsnet.detection.settings import DetectorSettings
 from gsnet.interface.options import InputError
+from gsnet.models.described import checkpoint_of
 from ZenNet.files import WeightsError
 from ZenNet.state import State, is_safetensors, load_into
 from ZenNet.unpickling import load_plain
@@ -75,7 +76,8 @@ def _is_detector(state: object) -> bool:
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:
-    """The content of a detector's checkpoint, tensors and plain values alone. Raises InputError."""
+    """The content of a detector's checkpoint, or of the best of a training's folder, as plain values. Raises InputError."""
+    file = checkpoint_of(file)
     if not file.is_file():
         raise InputError(f"There is no file {file}: --weights takes a checkpoint of train_detection.py")
     state = load_plain(file)

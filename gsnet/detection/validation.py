@@ -43,7 +43,7 @@ def run_model(options: Namespace) -> dict[str, Any]:
 
 def finder_of(options: Namespace) -> Finder:
     """The detector that the options name, ready to work. Raises InputError."""
-    device = device_name(options.gpu)
+    device = device_name(options.gpu, options.device)
     postprocess = PostprocessSettings(options.score_threshold, options.nms_threshold, options.max_detections)
     loaded = load_detector(options.weights, device)
     preprocessing = loaded.preprocessing

@@ -13,14 +13,23 @@ from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.data_yaml import SPLITS
 from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
-from gsnet.interface.options import InputError, OptionParser, add_skip_broken, names, not_negative, positive_int, single
+from gsnet.interface.options import (
+    InputError,
+    OptionParser,
+    add_device_options,
+    add_skip_broken,
+    names,
+    not_negative,
+    positive_int,
+    single,
+)
 from gsnet.interface.script_options import script_parser
 
 
 def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     """The options for a command line, grouped by what they are for."""
     parser = script_parser(description, argv)
-    parser.alternatives += [("evaluate_results", "weights"), ("data_dir", "predict")]
+    parser.alternatives += [("evaluate_results", "weights"), ("data_dir", "predict"), ("gpu", "device")]
     files = parser.add_argument_group("score result files, without a model")
     files.add_argument("--evaluate_results", type=Path, metavar="FOLDER", help="official result files, or COCO's JSON")
     files.add_argument("--annotations", type=Path, metavar="PATH", help="VisDrone's annotation files, or COCO's JSON")
@@ -28,7 +37,7 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     files.add_argument("--image_sizes", type=Path, metavar="FILE.json", help='instead: {"stem": [width, height]}')
     model = parser.add_argument_group("model")
     model.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint of train_detection.py")
-    model.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")
+    add_device_options(model)
     model.add_argument("--fp16", action="store_true", help="half precision; bfloat16 on a CPU")
     model.add_argument("--batch_size", type=positive_int, default=8, metavar="N", help="images or tiles at a time")
     model.add_argument(

@@ -30,6 +30,7 @@ from gsnet.interface import plugins
 from gsnet.interface.options import (
     InputError,
     OptionParser,
+    add_device_options,
     count,
     device_name,
     positive_float,
@@ -134,8 +135,7 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
                        help="score without residual links (default for Zen)")  # fmt: skip
     links.add_argument("--keep_reslink", dest="keep_links", action="store_true", default=None,
                        help="score with residual links")  # fmt: skip
-    scoring.add_argument("--gpu", type=int, metavar="N", help="score and time on this GPU (default: on the CPU)")
-    scoring.add_argument("--device", metavar="NAME", help="torch device name, in place of --gpu")
+    add_device_options(scoring)
     scoring.add_argument("--workers", type=positive_int, default=1, metavar="N", help="scoring processes")
     scoring.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler to score on, such as tcp://HOST:8786")
     scoring.add_argument(

@@ -177,6 +177,14 @@ def reading_processes() -> int:
     return min(6, len(os.sched_getaffinity(0)))
 
 
+def add_device_options(group: argparse._ActionsContainer) -> None:
+    """--device and --gpu, which say the same in every script that runs networks."""
+    group.add_argument("--gpu", type=int, metavar="N", help="this GPU (default: the CPU)")
+    group.add_argument(
+        "--device", metavar="NAME", help="instead of --gpu: cpu, cuda, cuda:1, mps or another of torch's"
+    )
+
+
 def device_name(gpu: int | None, name: str | None = None) -> str:
     """The torch device that --device NAME or --gpu N means, by default the CPU. Raises InputError where it is not there."""
     if name is not None and gpu is not None:

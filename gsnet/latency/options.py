@@ -6,7 +6,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from gsnet.interface.options import OptionParser, count, positive_float, positive_int, seed
+from gsnet.interface.options import OptionParser, add_device_options, count, positive_float, positive_int, seed
+from gsnet.interface.rows import add_csv_option
 
 
 def add_timing_options(parser: OptionParser) -> None:
@@ -17,13 +18,14 @@ def add_timing_options(parser: OptionParser) -> None:
     timing.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side (default: the network's)")
     timing.add_argument("--fp16", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a processor")
     timing.add_argument("--channels_last", action="store_true", help="maps with channels innermost")
-    timing.add_argument("--gpu", type=int, metavar="N", help="this GPU (default: the processor)")
+    add_device_options(timing)
     timing.add_argument("--threads", type=positive_int, default=1, metavar="N", help="of the processor")
     timing.add_argument("--backend", choices=("torch", "torch.compile", "onnxruntime"), default="torch",
                         help="what runs the network; onnxruntime's outputs are compared with torch's first")  # fmt: skip
     timing.add_argument("--repeat_times", type=positive_int, default=200, metavar="N", help="at most")
     timing.add_argument("--precision", type=positive_float, default=0.02, metavar="X",
                         help="stop when half the median's 95 %% interval is below this part of it")  # fmt: skip
+    add_csv_option(timing)
     timing.add_argument("--export_onnx", type=Path, metavar="FILE", help="write the network for another device, too")
 
 
@@ -52,7 +54,8 @@ def mode_of(options: Namespace) -> tuple[str, Sequence[str]]:
     """Which of the four ways to use the script is meant, in words, and the options that it reads."""
     network = ("arch", "plainnet_struct", "use_se", "unit", "num_classes", "input_image_size")
     conditions = ("batch_size", "batch_size_list", "fp16", "json")
-    machine = ("gpu", "threads")
+    table = ("csv",)
+    machine = ("gpu", "device", "threads")
     if options.import_tinynas:
         return "with --import_tinynas", ("import_tinynas", "latency_table", "device_name", "table_precision", "json")
     if options.build_table or options.calibrate:
@@ -64,8 +67,8 @@ def mode_of(options: Namespace) -> tuple[str, Sequence[str]]:
     if options.predict or options.measure_missing:
         # A table that is named says its device itself; to measure, or to find this device's table, it must be known.
         device = () if options.latency_table and not options.measure_missing else machine
-        return "with --predict", ("predict", "measure_missing", "latency_table", *network, *conditions, *device)
+        return "with --predict", ("predict", "measure_missing", "latency_table", *network, *conditions, *table, *device)
     # Published weights take no part in how long a network takes.
     weights = ("weights", "untrained")
     timing = ("channels_last", "backend", "repeat_times", "precision", "export_onnx")
-    return "where a network is timed", (*network, *weights, *conditions, *machine, *timing)
+    return "where a network is timed", (*network, *weights, *conditions, *table, *machine, *timing)

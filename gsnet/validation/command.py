@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from gsnet.data import DATASETS
 from gsnet.data.loaders import WholeImages
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError, device_name
+from gsnet.interface.rows import write_csv
 from gsnet.models import Described, ExpectedInput, expected_input, names_of, source_of
 from gsnet.models.expected import at_side, centre_crop, whole_image
 from gsnet.models.named import is_several
@@ -95,10 +97,22 @@ def validate_all(options: Namespace) -> list[Row]:
 def _validate_all(options: Namespace, device: str) -> list[Row]:
     names = names_of(options.arch)
     if not is_several(options.arch):
-        return [Row(options.arch, _figures(options, options.arch, device))]
+        rows = [Row(options.arch, _figures(options, options.arch, device))]
+        _keep(options, rows)
+        return rows
     if options.weights or options.confusion:
         raise InputError("--weights and --confusion belong to a single network: --arch must name one")
-    return [_row(options, name, device) for name in names]
+    rows = []
+    for name in names:
+        rows.append(_row(options, name, device))
+        _keep(options, rows)
+    return rows
+
+
+def _keep(options: Namespace, rows: Sequence[Row]) -> None:
+    """What there is so far as --csv."""
+    if is_first():
+        write_csv(options.csv, [row.to_dict() for row in rows])
 
 
 def _row(options: Namespace, name: str, device: str) -> Row:

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gsnet.data.settings import is_never_fetched
-from gsnet.interface.options import OptionParser, add_skip_broken, not_negative, positive_int, reading_processes
+from gsnet.interface.options import (
+    OptionParser,
+    add_device_options,
+    add_skip_broken,
+    not_negative,
+    positive_int,
+    reading_processes,
+)
+from gsnet.interface.rows import add_csv_option
 from gsnet.interface.script_options import script_parser
 from gsnet.models.options import add_network_options
 
@@ -39,14 +47,14 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
     parser.set_defaults(usual_batch_size=batch_size)
     data.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's")
     machine = parser.add_argument_group("machine")
-    machine.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")
-    machine.add_argument("--device", metavar="NAME", help="torch device, instead of --gpu")
+    add_device_options(machine)
     precision = machine.add_mutually_exclusive_group()
     precision.add_argument("--fp16", action="store_true", help="half precision; bfloat16 on a CPU")
     precision.add_argument("--apex", action="store_true", help="mixed precision, by torch where Apex has none")
     machine.add_argument("--channels_last", action="store_true", help="channels last in memory")
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    add_csv_option(output)
     output.add_argument("--predict", type=Path, nargs="+", metavar="IMAGE", help="classify these pictures instead")
     output.add_argument("--per_class", action="store_true", help="top-1 of each class")
     output.add_argument("--confusion", type=Path, metavar="FILE.png", help="picture of true against predicted classes")

@@ -33,11 +33,15 @@ class Row:
     error: str | None = None
     bad_input: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """The figures, or the error, as plain values."""
+        return self.figures or {"arch": self.arch, "error": self.error}
+
 
 def text_of(rows: Sequence[Row], as_json: bool) -> str:
     """The rows as lines, or as one JSON object (under "networks" where there are several)."""
     if as_json:
-        found = [row.figures or {"arch": row.arch, "error": row.error} for row in rows]
+        found = [row.to_dict() for row in rows]
         return json.dumps(found[0] if len(found) == 1 else {"networks": found})
     lines = [_line(rows[0])] if len(rows) == 1 else _table(rows)
     return "\n".join([*lines, *_inputs(rows), *(line for row in rows for line in _classes(row, len(rows) > 1))])
