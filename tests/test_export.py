@@ -1,5 +1,7 @@
 """Exported networks: read back by the libraries that others would use, and giving the same predictions."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,12 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 
+import PlainNet
 from gsnet.commands import export
 from gsnet.interface.options import InputError
-from gsnet.models import exporting
+from gsnet.models import exporting, load_model, structure_of
 from Masternet import MasterNet
+from PlainNet import Style
 
 STRUCTURE = (
     "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,2)SuperResK3K3(16,16,1,8,1)SuperConvK1BNRELU(16,32,1,1)"
@@ -47,14 +51,20 @@ def test_onnx(tmp_path):
         pytest.importorskip(library, reason=f"{library} is not installed")
     import onnxruntime
 
-    assert export.main(options(tmp_path, "onnx")) == 0
+    file = tmp_path / "out.onnx"
+    assert export.main([*options(tmp_path, "onnx"), "--output", str(file)]) == 0
     images = torch.randn(5, 3, 16, 16)
-    session = onnxruntime.InferenceSession(tmp_path / "out", providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     logits = session.run(["logits"], {"images": images.numpy()})[0]
     with torch.inference_mode():
         expected = trained_like()(images).numpy()
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
     assert (logits.argmax(1) == expected.argmax(1)).all()
+    # The file says what it is, to other programs and to ours, which run it where a network is asked for.
+    told = json.loads(session.get_modelmeta().custom_metadata_map["description"])
+    assert (told["structure"], told["resolution"], told["classes"], told["use_se"]) == (STRUCTURE, 16, 10, True)
+    assert structure_of(str(file)) == (PlainNet.parse(STRUCTURE), Style(use_se=True))
+    np.testing.assert_array_equal(load_model(str(file), pretrained=True)(images).numpy(), logits)
 
 
 def test_a_network_with_a_random_classifier_is_not_written(tmp_path, monkeypatch):

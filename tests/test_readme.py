@@ -21,7 +21,8 @@ LESS = {
     "evolution_search.py": "--evolution_max_iter 200 --population_size 16",
     "benchmark_network_latency.py": "--repeat_times 8",
     "train_image_classification.py": "--data_dir cifar --epochs 1 --warmup 0 --batch_size 16 --workers 0",
-    "val.py": "--untrained --dataset fake --limit 8 --workers 0",
+    "val.py --fp16": "--untrained --dataset fake --limit 8 --workers 0",
+    "val.py": "--workers 0",
     "val_cifar.py": "--data_dir cifar --num_classes 10 --workers 0",
 }
 # These make an environment of their own, which is what runs the tests.
