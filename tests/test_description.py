@@ -132,6 +132,9 @@ def test_what_is_given_wins_and_is_said(folder, caplog, capsys):
 def test_errors_are_one_sentence(folder, tmp_path):
     with pytest.raises(InputError, match=r"has no weights; one was trained in .*training"):
         val.main(["--arch", str(folder), "--dataset", "fake"])
+    for command in (val, analyze_model, compute_score):
+        with pytest.raises(InputError, match=r"There is no file or folder .*nothing"):
+            command.main(["--arch", str(tmp_path / "nothing")])
     with pytest.raises(InputError, match="holds no results"):
         val.main(["--arch", str(tmp_path)])
     torch.save({"state_dict": {"weight": torch.zeros(1)}}, tmp_path / "others.pth")

@@ -183,6 +183,8 @@ def _build(
         raise InputError(
             f"{arch} does not say what it is of: name the network with --arch, and the file with --weights"
         )
+    if "/" in arch and not is_several(arch):
+        raise InputError(f"There is no file or folder {arch}: --arch takes a results folder, a checkpoint or a name")
     if is_several(arch):
         raise InputError(f"--arch {arch} names several networks, and one is wanted here")
     raise InputError(f"There is no network {arch!r}: {_nearest(arch)}")

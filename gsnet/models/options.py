@@ -11,6 +11,7 @@ from gsnet.interface.options import InputError, positive_int
 from gsnet.interface.result_files import BEST_CHECKPOINT, BEST_JSON
 from gsnet.models import described, expected_input, known_input, load_model
 from gsnet.models.described import is_result
+from gsnet.models.named import is_several
 from PlainNet import UNITS
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ def network_named(options: argparse.Namespace) -> str:
         if file.is_dir() and "/" in options.arch and not is_result(file):
             raise InputError(
                 f"{file} holds no results: neither {BEST_JSON} of a search nor {BEST_CHECKPOINT} of a training"
+            )
+        if "/" in options.arch and not (file.exists() or is_several(options.arch) or ".py:" in options.arch):
+            raise InputError(
+                f"There is no file or folder {file}: --arch takes a results folder, a checkpoint or a name"
             )
         return options.arch
     if options.weights is None:
