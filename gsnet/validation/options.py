@@ -67,7 +67,7 @@ def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
     if options.predict:
         reading = ("download", "skip_broken", "limit", "workers", "batch_size")
         precision = ("fp16", "apex", "channels_last")
-        parser.refuse_ignored(options, "with --predict", (*reading, *precision, "per_class", "confusion"))
+        parser.refuse_ignored(options, "with --predict", (*reading, *precision, "per_class", "confusion", "csv"))
     if options.weights or options.untrained:
         other = "--weights" if options.weights else "--untrained"
         parser.refuse_ignored(options, f"beside {other}", ("weights_url",))
