@@ -87,6 +87,8 @@ PROXY_FILES: dict[str, str] = {
     "PerturbationClosedForm": "compute_zen_closed_form",
     "Flops": "compute_cost_scores",
     "Params": "compute_cost_scores",
+    "GradientGrowth": "compute_gradient_growth",
+    "GradientGrowthClosedForm": "compute_gradient_growth",
     "Random": "compute_random_score",
 }
 

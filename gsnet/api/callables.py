@@ -11,7 +11,7 @@ from typing import Any
 
 from gsnet.evolution.functions import Figure
 from gsnet.evolution.recorded import Row
-from gsnet.evolution.settings import OBJECTIVES
+from gsnet.evolution.settings import KNOWN_FIGURES, OBJECTIVES
 from gsnet.interface.options import InputError, count, positive_int, seconds
 from ZeroShotProxy import PROXY_FILES, Needs, Proxy, get_proxy, users_proxies
 
@@ -83,11 +83,13 @@ def split_budgets(budgets: Mapping[str, Budget]) -> tuple[dict[str, float], dict
             if len(budget) != 2 or not callable(budget[0]):
                 raise InputError(f"The budget {name} is {budget!r}: a budget of one's own is (function, limit)")
             figures[_own(name)], limits[name] = budget
+        elif name in KNOWN_FIGURES:
+            limits[name] = _limit(name, budget) if isinstance(budget, str) else budget
         elif name in BUDGETS:
             known[BUDGETS[name]] = _limit(name, budget) if isinstance(budget, str) else budget
         else:
-            near = difflib.get_close_matches(name, BUDGETS, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f" among {', '.join(BUDGETS)}"
+            near = difflib.get_close_matches(name, (*BUDGETS, *KNOWN_FIGURES), n=1)
+            hint = f"; did you mean {near[0]}?" if near else f" among {', '.join((*BUDGETS, *KNOWN_FIGURES))}"
             raise InputError(f"There is no budget {name!r}{hint}. One of your own is {name}=(function, limit)")
     return known, figures, limits
 
@@ -125,7 +127,7 @@ def merged(some: dict[str, Figure], others: dict[str, Figure]) -> dict[str, Figu
 
 
 def _own(name: str) -> str:
-    if name in (*OBJECTIVES, *Row._fields) or not name.isidentifier():
+    if name in (*OBJECTIVES, *KNOWN_FIGURES, *Row._fields) or not name.isidentifier():
         raise InputError(f"A function cannot be called {name!r} here: give it a name of its own, such as my_cost")
     return name
 

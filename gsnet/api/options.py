@@ -19,7 +19,7 @@ from gsnet.evolution.functions import Figure, Functions
 from gsnet.evolution.options import ROUND_SIZE_OF_MODULE_PROXIES, ensemble_from, latency_source
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.session import RunOptions
-from gsnet.evolution.settings import TOLD, SearchSettings, SettingError
+from gsnet.evolution.settings import KNOWN_FIGURES, TOLD, SearchSettings, SettingError
 from gsnet.interface import plugins
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, wrong_count
@@ -70,7 +70,8 @@ class SearchOptions(TypedDict, total=False):
     blocks: files or modules of blocks, in place of a space or for random networks within one.
     proxy: name of a proxy, or a function of a network, or of an `nn.Module` if its argument is annotated so.
     ensemble: with proxy="Ensemble", the proxies whose log ranks add up.
-    budgets: upper limits of "params", "flops", "mac", "layers" and "latency" (seconds an image), as numbers or as texts with
+    budgets: upper limits of "params", "flops", "mac", "layers", "latency" (seconds an image) and "growth" (of the gradient,
+        docs/gradient_growth.md), as numbers or as texts with
         units ("1M", "0.4G", "250us"), and under any other name (function of a network, limit).
     objectives: survive by these rather than by the score alone: "score" and costs by name, and functions of a network, of
         which less is better, as they are or {name: function}.
@@ -198,7 +199,7 @@ def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any])
         "search_space_list": tuple(_block_file(block) for block in blocks),
         "plainnet_struct": starting_text(start),
         "device": device_name(None, options.get("device")),
-        "figures": tuple(figures),
+        "figures": (*(name for name in KNOWN_FIGURES if name in limits or name in objectives), *figures),
         "limits": tuple(limits.items()),
         "plugins": plugins.recorded(),
         **known,

@@ -69,6 +69,8 @@ def show(summary: dict, folder: Path, as_json: bool) -> None:
         f"{summary['mac'] / 1e6:.2f}M memory access, {summary['layers']} layers\n"
         f"{summary['structure']}\n{summary['iterations']:,} iterations: {counts}\nresults in {folder}"
     )
+    if figures := summary.get("figures"):
+        print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
     if front := summary.get("pareto"):
         print(
             f"Pareto front in {', '.join(front['objectives'])}: {front['networks']:,} networks, among the "

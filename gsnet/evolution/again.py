@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gsnet.evolution.settings import TOLD, SearchError, SearchSettings
+from gsnet.evolution.settings import GROWTH, TOLD, SearchError, SearchSettings
 
 # Settings that follow from others, or say in another way what an option says.
 _WORKED_OUT = ("ensemble", "objectives", "plugins", "device", "latency_precision", "figures", "limits")
@@ -20,7 +20,7 @@ def options_of_search(record: dict[str, Any]) -> dict[str, Any]:
         settings = SearchSettings.from_json(json.dumps(record["settings"]))
     except (TypeError, ValueError, LookupError) as error:
         raise SearchError(f"This record is of another version of GSNet: {error}") from error
-    of_a_program = (*settings.figures, *([settings.zero_shot_score] if settings.zero_shot_score == TOLD else ()))
+    of_a_program = (*settings.own_figures, *([settings.zero_shot_score] if settings.zero_shot_score == TOLD else ()))
     if of_a_program:
         raise SearchError(
             f"The recorded search has figures of a program ({', '.join(of_a_program)}): repeat it from there"
@@ -28,6 +28,7 @@ def options_of_search(record: dict[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in record["settings"].items() if name not in _WORKED_OUT}
     values |= {"ensemble": ",".join(settings.ensemble), "objectives": ",".join(settings.objectives)}
     values["evolution"] = settings.evolution
+    values["budget_growth"] = dict(settings.limits).get(GROWTH)
     values["plugin"] = [name for name, _ in settings.plugins]
     if settings.device != "cpu":
         values["device"] = settings.device

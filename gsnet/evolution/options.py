@@ -11,6 +11,7 @@ from typing import Any
 import PlainNet
 from gsnet.evolution.again import options_of_search
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
+from gsnet.evolution.figures import figure_settings
 from gsnet.evolution.folder import rule_of
 from gsnet.evolution.jobs import TlsFiles
 from gsnet.evolution.result import load
@@ -21,6 +22,7 @@ from gsnet.evolution.settings import (
     DEFAULT_POPULATION,
     EVOLUTIONS,
     FITTING,
+    KNOWN_FIGURES,
     LATENCY_SOURCES,
     OBJECTIVES,
     PUBLISHED,
@@ -83,7 +85,7 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
                         help="candidates drawn from one population (default: 1 for value-only proxies, else 32)")  # fmt: skip
 
     search.add_argument("--objectives", default="score", metavar="A,B",
-                        help="survive by score alone, or by several of " + ", ".join(OBJECTIVES)
+                        help="survive by score alone, or by several of " + ", ".join((*OBJECTIVES, *KNOWN_FIGURES))
                         + "; the front is in pareto.csv")  # fmt: skip
 
     network = parser.add_argument_group("networks")
@@ -107,6 +109,9 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
         "--budget_flops", type=count, metavar="N", help="multiply-accumulates of one image, such as 0.4G"
     )
     budgets.add_argument("--budget_mac", type=count, metavar="N", help="memory access cost of one image, in elements")
+    budgets.add_argument("--budget_growth", type=positive_float, metavar="X",
+                         help="growth of the gradient from the last map back to the first, as a natural logarithm: "
+                         "networks of growth beyond 4 or so train badly (docs/gradient_growth.md)")  # fmt: skip
     budgets.add_argument(
         "--budget_latency",
         type=seconds,
@@ -192,7 +197,10 @@ def settings_from(options: Namespace) -> SearchSettings:
     round_size = options.round_size or (1 if needs == {Needs.VALUE} else ROUND_SIZE_OF_MODULE_PROXIES)
     known = {field.name for field in fields(SearchSettings)}
     given = {name: value for name, value in vars(options).items() if name in known}
+    figures, limits = figure_settings(options.budget_growth, objectives)
     worked_out = {
+        "figures": figures,
+        "limits": limits,
         "round_size": round_size,
         "evolution": options.evolution or rule_of(options.save_dir, options.overwrite),
         "search_space_list": tuple(options.search_space_list),

@@ -8,8 +8,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from gsnet.evolution.digest import figures_of
 from gsnet.evolution.history import Row
-from gsnet.evolution.settings import SearchSettings
+from gsnet.evolution.settings import GROWTH, SearchSettings
 from gsnet.interface.files import written_whole
 
 _MOST_POINTS = 20_000
@@ -67,8 +68,13 @@ def plot_pareto(path: Path, front: Sequence[Row], settings: SearchSettings) -> N
     )
     if settings.watches_latency:
         costs = (*costs, ("latency", 1e-3, "latency (ms an image)"))
-    figure, axes = _figure(len(costs), (3.5 * len(costs), 3.8))
-    for axis, (name, unit, label) in zip(axes, costs, strict=True):
+    own = {name: [figures_of(row, (name,))[0] or 0.0 for row in front] for name in settings.figures}
+    columns = len(costs) + len(own)
+    figure, axes = _figure(columns, (3.5 * columns, 3.8))
+    for axis, (name, values) in zip(axes[len(costs) :], own.items(), strict=True):
+        axis.scatter(values, [row.score for row in front], s=8, color=_GREY)
+        axis.set_xlabel("gradient growth" if name == GROWTH else name)
+    for axis, (name, unit, label) in zip(axes, costs, strict=False):
         axis.scatter([getattr(r, name) / unit for r in front], [r.score for r in front], s=8, color=_GREY)
         steps = _front_in(front, name)
         axis.step(

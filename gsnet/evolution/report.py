@@ -118,9 +118,16 @@ def _summary(best: Row, settings: SearchSettings, outcomes: Counter[str]) -> dic
         "input_image_size": settings.input_image_size,
         "num_classes": settings.num_classes,
         "seed": settings.seed,
+        **figures_by_name(best, settings),
         "iterations": sum(outcomes.values()),
         "outcomes": dict(sorted(outcomes.items())),
     }
+
+
+def figures_by_name(best: Row, settings: SearchSettings) -> dict[str, dict[str, float | None]]:
+    """Figures beside the costs, where the search looks at any."""
+    names = settings.figures
+    return {"figures": dict(zip(names, figures_of(best, names), strict=True))} if names else {}
 
 
 def _latency(best: Row, history: HistoryReader) -> dict:

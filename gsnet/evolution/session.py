@@ -10,6 +10,7 @@ from typing import Any
 
 from gsnet.evolution.ensemble import scoring_proxies
 from gsnet.evolution.executors import make_executor
+from gsnet.evolution.figures import known_figures
 from gsnet.evolution.folder import open_history
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.history import History
@@ -73,6 +74,8 @@ class Session:
         self.folder = folder
         self._functions = functions
         self._proposer = make_proposer(settings, functions)
+        figures = {**known_figures(settings), **functions.figures}
+        self._figures = {name: figures[name] for name in settings.figures}
         self._executor: CandidateExecutor | None = None
         self.history = open_history(settings, folder, options.resume)
         try:
@@ -126,7 +129,7 @@ class Session:
     def _replayed(self) -> Search:
         if self._executor is None:
             raise SearchError("The search is closed")
-        return Search(self.settings, self._proposer, self._executor, self.history, self._functions.figures)
+        return Search(self.settings, self._proposer, self._executor, self.history, self._figures)
 
 
 def measure_winner(settings: SearchSettings, history: History, winner: Network) -> None:

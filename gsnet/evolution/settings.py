@@ -16,6 +16,9 @@ DEFAULT_POPULATION = 512
 TOLD = "told"
 # The score is maximised; all others, in the order of `Member.costs`, are minimised.
 OBJECTIVES = ("score", "params", "flops", "mac", "layers", "latency")
+# Figures beside the costs that this package knows to work out, which may have limits and be objectives.
+GROWTH = "growth"
+KNOWN_FIGURES = (GROWTH,)
 _LONGEST_SHOWN = 200
 _COUNTS = ("evolution_max_iter", "population_size", "round_size", "batch_size", "input_image_size", "num_classes")
 # Rules of evolution, the default first; `gsnet.evolution.rules` says what they do. Older histories name none.
@@ -43,9 +46,9 @@ class SearchSettings:
     """Every option that changes the result of a search. Two searches with equal settings propose and keep the same.
 
     evolution_max_iter may be raised to continue a finished search; all others must stay as they were. plainnet_struct: the
-    structure to start from, or several, one a line. figures: names of what functions of the user's own say of a network, which
-    may be objectives; limits: those of them that have one. plugins: names of files that define what is searched, and digests of
-    their texts. Raises SettingError.
+    structure to start from, or several, one a line. figures: names of what functions of the user's own say of a network, and
+    those of `KNOWN_FIGURES` that are asked for, which may be objectives; limits: those of them that have one. plugins: names of
+    files that define what is searched, and digests of their texts. Raises SettingError.
     """
 
     zero_shot_score: str
@@ -108,6 +111,11 @@ class SearchSettings:
         check_objectives(self.objectives, self.figures)
 
     @property
+    def own_figures(self) -> tuple[str, ...]:
+        """Those of the figures that functions of the user's own work out."""
+        return tuple(name for name in self.figures if name not in KNOWN_FIGURES)
+
+    @property
     def watches_latency(self) -> bool:
         """Whether latency is a budget or an objective."""
         return self.budget_latency is not None or "latency" in self.objectives
@@ -143,7 +151,7 @@ class SearchSettings:
 
 def check_objectives(names: tuple[str, ...], figures: tuple[str, ...] = ()) -> None:
     """Refuse objectives that nobody knows, or without the score. Raises SettingError."""
-    known = (*OBJECTIVES, *figures)
+    known = dict.fromkeys((*OBJECTIVES, *KNOWN_FIGURES, *figures))
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)

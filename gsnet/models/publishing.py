@@ -31,6 +31,7 @@ _BUDGETS = {
     "budget_model_size": "parameters",
     "budget_flops": "FLOPs",
     "budget_mac": "memory access",
+    "growth": "growth of the gradient",
     "budget_latency": "seconds an image",
 }
 

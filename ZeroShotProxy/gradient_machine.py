@@ -1,0 +1,305 @@
+"""The gradient's way back through the steps of a network: how its moments change, and its norms between blocks.
+
+docs/gradient_growth.md derives every rule. A forward pass by `mean_field_machine.step` writes down, for each step, what its
+gradient needs; then the steps are gone through from the last to the first on a stack of rows of `gradient_map`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from PlainNet import mean_field, step_table
+from PlainNet.compiling import compiled, source_version
+from PlainNet.mean_field import Step
+from ZeroShotProxy import (
+    four_numbers,
+    gradient_map,
+    gradient_records,
+    gradient_slopes,
+    mean_field_activations,
+    mean_field_joins,
+    mean_field_kernel,
+    mean_field_machine,
+    mean_field_map,
+    mean_field_windows,
+)
+from ZeroShotProxy.gradient_map import (
+    CHANNELS,
+    CONSTANT,
+    COUNT,
+    FIELDS,
+    HEADER,
+    POSITIVE,
+    PROFILE,
+    SIZE,
+    SQUARE,
+    add_gradient,
+    append_group,
+    copy_gradient,
+    first_gradient,
+    keep_channels,
+    log_norm,
+    put_behind,
+    scale_all,
+    scale_groups,
+    set_one_group,
+    sum_over_channels,
+)
+from ZeroShotProxy.gradient_records import (
+    BELOW,
+    BETWEEN,
+    EXTRA,
+    HEIGHT,
+    KIND,
+    NUMBER,
+    PAIR_COUNT,
+    PAIRS,
+    WIDTH,
+    forward,
+)
+from ZeroShotProxy.gradient_slopes import smooth_slopes
+from ZeroShotProxy.mean_field_map import DONE, STACK, TOO_MANY_GROUPS
+
+
+@compiled
+def slide_back(gradient: np.ndarray, height: int, kernel: int, stride: int, work: np.ndarray) -> float:
+    """The gradient's profile before a zero-padded window; the squared gradient there over that behind it, for one weight."""
+    size = int(gradient[SIZE])
+    for position in range(height):
+        work[position] = 0.0
+    padding = (kernel - 1) // 2
+    for place in range(size):
+        start = place * stride - padding
+        for position in range(max(0, start), min(height, start + kernel)):
+            work[position] += gradient[PROFILE + place]
+    mean = 0.0
+    for position in range(height):
+        mean += work[position]
+    mean /= height
+    for position in range(height):
+        gradient[PROFILE + position] = work[position] / mean if mean > 0 else 1.0
+    gradient[SIZE] = height
+    return mean * mean
+
+
+@compiled
+def ghost_back(gradient: np.ndarray, record: np.ndarray, second: np.ndarray, work: np.ndarray) -> bool:
+    """Through a ghost convolution: the cheap half's gradient joins that of the half that it is made from."""
+    half = float((int(record[NUMBER]) + 1) // 2)
+    if not keep_channels(gradient, second, half):
+        return False
+    scale_all(second, slide_back(second, int(second[SIZE]), int(record[NUMBER + 3]), 1, work))
+    made = 0.0
+    for index in range(int(second[COUNT])):
+        made += second[HEADER + index * FIELDS + CHANNELS]
+    if not append_group(second, half - made, 0.0) or not add_gradient(gradient, second, work):
+        return False
+    square = sum_over_channels(gradient)
+    factor = slide_back(gradient, int(record[HEIGHT]), int(record[NUMBER + 1]), int(record[NUMBER + 2]), work)
+    set_one_group(gradient, record[WIDTH], square * factor)
+    return True
+
+
+@compiled
+def interleave(gradient: np.ndarray, second: np.ndarray, work: np.ndarray) -> bool:
+    """Back through the sorting of channels by even and odd position: neighbours are one from each half."""
+    width = 0.0
+    for index in range(int(gradient[COUNT])):
+        width += gradient[HEADER + index * FIELDS + CHANNELS]
+    evens = float((int(width) + 1) // 2)
+    if not keep_channels(gradient, second, evens):
+        return False
+    odds = width - evens
+    if odds < evens and not append_group(second, evens - odds, last_square(second)):
+        return False
+    if not add_gradient(gradient, second, work):
+        return False
+    # Sums over pairs: half of it is the mean of a pair, and there are two channels in each.
+    for index in range(int(gradient[COUNT])):
+        base = HEADER + index * FIELDS
+        gradient[base + CHANNELS] *= width / evens
+        gradient[base + SQUARE] *= 0.5
+    return True
+
+
+@compiled
+def last_square(gradient: np.ndarray) -> float:
+    """The squared gradient of the last group, 0 where there is none."""
+    count = int(gradient[COUNT])
+    return gradient[HEADER + (count - 1) * FIELDS + SQUARE] if count else 0.0
+
+
+@compiled
+def pooled_back(gradient: np.ndarray, height: int, work: np.ndarray) -> None:
+    """Back through average pooling: each of the n x n pooled elements gets the n^-2 part."""
+    size = int(gradient[SIZE])
+    ratio = height // size
+    for position in range(size):
+        work[position] = gradient[PROFILE + position]
+    for position in range(height):
+        gradient[PROFILE + position] = work[position // ratio]
+    gradient[SIZE] = height
+    scale_all(gradient, 1.0 / ratio**4)
+
+
+@compiled
+def gate_back(gradient: np.ndarray, upper: np.ndarray, record: np.ndarray) -> None:
+    """Back through a product: `upper` becomes the gradient of the gate, a sum over positions of gradient times map."""
+    copy_gradient(gradient, upper)
+    positions = record[HEIGHT] * record[HEIGHT]
+    square, constant, share = record[PAIRS + 1], record[EXTRA], gradient[CONSTANT]
+    alike = positions * positions * constant + positions * (square - constant)
+    scale_all(upper, positions * square * (1 - share) + share * alike)
+    upper[SIZE], upper[CONSTANT], upper[PROFILE] = 1, 1.0, 1.0
+    scale_all(gradient, record[PAIRS])
+
+
+@compiled
+def gathered(chance: float, positive: float) -> float:
+    """How much more often a sum is positive where a rectified part of it is: P(sum > 0 | part > 0) / P(sum > 0).
+
+    chance: P(sum > 0). positive: P(part > 0); where the part is 0, the sum is positive by half. A rectifier before the part
+    lets through what comes from there.
+    """
+    if positive <= 0 or chance >= 1:
+        return 1.0
+    return max(1.0, min(1.0, (chance - 0.5 * (1 - positive)) / positive) / chance)
+
+
+@compiled
+def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray) -> int:
+    """Take the gradient at the top of the stack back through one step; the new top, or -1 where there are too many groups."""
+    kind = int(record[KIND])
+    gradient, second, work = stack[order[top]], stack[STACK], stack[STACK + 1]
+    positive = gradient[POSITIVE]
+    if kind != Step.COPY and kind != Step.SWAP:
+        gradient[POSITIVE] = 1.0
+    if kind == Step.DENSE:
+        square = sum_over_channels(gradient) / record[NUMBER + 3]
+        factor = slide_back(gradient, int(record[HEIGHT]), int(record[NUMBER + 1]), int(record[NUMBER + 2]), work)
+        set_one_group(gradient, record[WIDTH], square * factor)
+    elif kind == Step.DEPTHWISE:
+        scale_all(
+            gradient, slide_back(gradient, int(record[HEIGHT]), int(record[NUMBER]), int(record[NUMBER + 1]), work)
+        )
+    elif kind == Step.GHOST:
+        return top if ghost_back(gradient, record, second, work) else -1
+    elif kind == Step.NORMALISE or kind == Step.RECTIFY or kind == Step.SMOOTH:
+        before = sum_over_channels(gradient)
+        if not scale_groups(gradient, record[PAIRS:], int(record[PAIR_COUNT]), work):
+            return -1
+        if kind != Step.NORMALISE and before > 0:
+            # A constant gradient passes a function's mean slope; its square is what stays constant.
+            kept = sum_over_channels(gradient) / before
+            stack[STACK + 2, 0] = kept
+            if kind == Step.RECTIFY:
+                scale_all(gradient, min(positive, 1 / kept))
+            gradient[CONSTANT] *= kept if kind == Step.RECTIFY else smooth_slopes(int(record[NUMBER])) / kept
+    elif kind == Step.COPY:
+        top -= 1
+        return top if add_gradient(stack[order[top]], gradient, work) else -1
+    elif kind == Step.SPLIT:
+        # The upper map's channels came first.
+        top -= 1
+        copy_gradient(gradient, second)
+        if not put_behind(second, stack[order[top]]):
+            return -1
+        copy_gradient(second, stack[order[top]])
+    elif kind == Step.SWAP:
+        order[top], order[top - 1] = order[top - 1], order[top]
+    elif kind == Step.ADD:
+        upper = stack[order[top + 1]]
+        copy_gradient(gradient, upper)
+        chance = stack[STACK + 2, 0]
+        gradient[POSITIVE] = gathered(chance, record[PAIRS])
+        upper[POSITIVE] = gathered(chance, record[PAIRS + 1])
+        return top + 1
+    elif kind == Step.CONCATENATE:
+        if not keep_channels(gradient, stack[order[top + 1]], record[BELOW]):
+            return -1
+        return top + 1
+    elif kind == Step.FIRST_CHANNELS:
+        if not append_group(gradient, record[WIDTH] - record[NUMBER], 0.0):
+            return -1
+    elif kind == Step.DEINTERLEAVE:
+        return top if interleave(gradient, second, work) else -1
+    elif kind == Step.AVERAGE_POOL:
+        pooled_back(gradient, int(record[HEIGHT]), work)
+    elif kind == Step.GATE:
+        gate_back(gradient, stack[order[top + 1]], record)
+        return top + 1
+    return top
+
+
+@compiled
+def log_norms(
+    calls: bytes,
+    rows: np.ndarray,
+    image: np.ndarray,
+    stack: np.ndarray,
+    gradients: np.ndarray,
+    records: np.ndarray,
+    norms: np.ndarray,
+) -> tuple[int, int]:
+    """(failure, records that were needed); the logarithm of the gradient's norm behind each block goes into `norms`.
+
+    calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. image: the first map. stack, gradients, records:
+    room to work.
+    """
+    failure, used = forward(calls, rows, image, stack, records)
+    if failure:
+        return failure, used
+    order = np.arange(STACK)
+    block, top = norms.size, 0
+    gradients[STACK + 2, 0] = 1.0
+    first_gradient(gradients[0], records[used - 1, WIDTH], int(records[used - 1, HEIGHT]))
+    for index in range(used - 1, -1, -1):
+        if records[index, KIND] == BETWEEN:
+            block -= 1
+            norms[block] = log_norm(gradients[order[0]])
+            if block == 0:
+                break
+            continue
+        kind = int(records[index, KIND])
+        top = step_back(gradients, order, top, records[index])
+        if kind != Step.RECTIFY:
+            gradients[STACK + 2, 0] = 1.0
+        if top < 0:
+            return TOO_MANY_GROUPS, used
+    return DONE, used
+
+
+def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
+    """`log_norms` with its machine code in a cache that a change of any of its files renews; see `source_version`."""
+
+    def run(
+        calls: bytes,
+        rows: np.ndarray,
+        image: np.ndarray,
+        stack: np.ndarray,
+        gradients: np.ndarray,
+        records: np.ndarray,
+        norms: np.ndarray,
+    ) -> tuple[int, int]:
+        if version == 0:
+            return DONE, 0
+        return log_norms(calls, rows, image, stack, gradients, records, norms)
+
+    return compiled(run, cache=True)
+
+
+_MODULES = (
+    *(gradient_map, gradient_records, gradient_slopes),
+    *(
+        mean_field_activations,
+        mean_field_joins,
+        mean_field_kernel,
+        mean_field_machine,
+        mean_field_map,
+        mean_field_windows,
+    ),
+    *(four_numbers, mean_field, step_table),
+)
+run = _kept_on_disk(source_version(Path(__file__), *(Path(str(module.__file__)) for module in _MODULES)))

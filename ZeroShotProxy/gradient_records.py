@@ -1,0 +1,186 @@
+"""The forward pass of a network's steps that writes down what the gradient needs on its way back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from PlainNet.compiling import compiled
+from PlainNet.mean_field import Step
+from PlainNet.step_table import CALL_WIDTH, NUMBERS, numbers_of
+from ZeroShotProxy.gradient_slopes import RECTIFIER, forward_slope
+from ZeroShotProxy.mean_field_joins import transfer
+from ZeroShotProxy.mean_field_machine import step
+from ZeroShotProxy.mean_field_map import (
+    CHANNELS,
+    COUNT,
+    DONE,
+    FIELDS,
+    GROUPS,
+    HEADER,
+    MEAN,
+    NOT_JOINED,
+    OFFSET,
+    OVERLAP,
+    OVERLAP_LAG,
+    SIZE,
+    STACK,
+    VARIANCE,
+)
+from ZeroShotProxy.mean_field_windows import averaged
+
+# What is written down of a step: kind and numbers, height and width of its map, of the map below, then factors of its groups.
+KIND, NUMBER, HEIGHT, WIDTH, BELOW, EXTRA, PAIR_COUNT = 0, 1, 5, 6, 7, 8, 9
+PAIRS = 10
+RECORD = PAIRS + 2 * GROUPS
+# A step that stands between two blocks: the norm is noted.
+BETWEEN = -1.0
+# Records that a network needs more of: the caller comes again with more room.
+TOO_LONG = 100
+LARGEST_OVERLAP = 0.45
+
+
+@compiled
+def width_of(state: np.ndarray) -> float:
+    """How many channels a map has."""
+    width = 0.0
+    for index in range(int(state[COUNT])):
+        width += state[HEADER + index * FIELDS + CHANNELS]
+    return width
+
+
+@compiled
+def dense_excess(overlap: float, inputs: float) -> float:
+    """E of w'w / w'Cw for normal weights w and inputs' covariance C of mean eigenvalue 1, to second order.
+
+    Channels whose weights make a small output are enlarged by BN, and so is their gradient. tr C^2 / (tr C)^2 = overlap.
+    """
+    if inputs <= 2:
+        return 1.0
+    return (1 - 2 / inputs) * (1 + 2 * min(overlap, LARGEST_OVERLAP))
+
+
+@compiled
+def depthwise_excess(overlap: float, lag: float, kernel: int) -> float:
+    """The same of a window over one channel, whose taps are alike as far as channels overlap."""
+    return 1 + 2 * min(overlap, LARGEST_OVERLAP) * max(0.0, averaged(lag, kernel) - 1 / (kernel * kernel))
+
+
+@compiled
+def write_down(
+    record: np.ndarray, stack: np.ndarray, order: np.ndarray, top: int, excess: np.ndarray, positive: np.ndarray
+) -> None:
+    """What the gradient needs of the maps before a step.
+
+    excess: of the convolution before it, for its first and other groups. positive: of each map of the stack, the chance that an
+    element is, where it has just been rectified; 0 elsewhere.
+    """
+    state = stack[order[top]]
+    kind = int(record[KIND])
+    record[HEIGHT], record[WIDTH] = state[SIZE], width_of(state)
+    record[BELOW] = width_of(stack[order[top - 1]]) if top else 0.0
+    groups = int(state[COUNT])
+    record[PAIR_COUNT] = groups
+    for index in range(groups):
+        base = HEADER + index * FIELDS
+        record[PAIRS + 2 * index] = state[base + CHANNELS]
+        factor = 1.0
+        if kind == Step.NORMALISE:
+            factor = (excess[0] if index == 0 else excess[1]) / (state[base + VARIANCE] + record[NUMBER])
+        elif kind == Step.RECTIFY or kind == Step.SMOOTH:
+            function = RECTIFIER if kind == Step.RECTIFY else int(record[NUMBER])
+            factor = forward_slope(state, base, function)
+        record[PAIRS + 2 * index + 1] = factor
+    if kind == Step.ADD:
+        record[PAIRS], record[PAIRS + 1] = positive[order[top - 1]], positive[order[top]]
+    if kind == Step.GATE:
+        write_gate(record, state, stack[order[top - 1]])
+
+
+@compiled
+def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray) -> None:
+    """Mean square of the gate; of what it gates, mean square and the part of it that is the same at all positions."""
+    record[PAIRS] = gate[HEADER + VARIANCE] + gate[HEADER + MEAN] * gate[HEADER + MEAN]
+    square = constant = 0.0
+    for index in range(int(gated[COUNT])):
+        base = HEADER + index * FIELDS
+        channels = gated[base + CHANNELS]
+        square += channels * (gated[base + MEAN] ** 2 + gated[base + VARIANCE])
+        constant += channels * (gated[base + MEAN] ** 2 + gated[base + OFFSET])
+    record[PAIRS + 1], record[EXTRA] = square / record[BELOW], constant / record[BELOW]
+    record[HEIGHT] = gated[SIZE]
+
+
+@compiled
+def note_positive(record: np.ndarray, order: np.ndarray, top: int, positive: np.ndarray) -> None:
+    """After a step: the chance that an element of the top map is positive, right behind a rectifier or a copy of that."""
+    kind = int(record[KIND])
+    if kind == Step.COPY:
+        positive[order[top]] = positive[order[top - 1]]
+    elif kind == Step.RECTIFY:
+        chance = 0.0
+        for index in range(int(record[PAIR_COUNT])):
+            chance += record[PAIRS + 2 * index] * record[PAIRS + 2 * index + 1]
+        positive[order[top]] = chance / record[WIDTH]
+    elif kind != Step.SWAP and kind != Step.BIAS:
+        positive[order[top]] = 0.0
+
+
+@compiled
+def note_excess(record: np.ndarray, state: np.ndarray, excess: np.ndarray, before: np.ndarray) -> None:
+    """After a step: what its convolution, if it is one, does to the gradient through the BN behind it."""
+    kind = int(record[KIND])
+    height = record[HEIGHT]
+    excess[0] = excess[1] = 1.0
+    if kind == Step.DENSE:
+        reached = min(record[NUMBER + 1], height)
+        excess[0] = excess[1] = dense_excess(state[OVERLAP], record[WIDTH] * reached * reached / record[NUMBER + 3])
+    elif kind == Step.DEPTHWISE:
+        reached = min(record[NUMBER], height)
+        excess[0] = excess[1] = depthwise_excess(before[OVERLAP], before[OVERLAP_LAG], int(reached))
+    elif kind == Step.GHOST:
+        reached = min(record[NUMBER + 1], height)
+        cheap = int(min(record[NUMBER + 3], state[SIZE]))
+        # The header is the mean of both halves: taken back to the first one's.
+        lag = state[OVERLAP_LAG] - (cheap * cheap - 1) / 12
+        overlap = state[OVERLAP] / (0.5 + 0.5 * averaged(lag, cheap))
+        excess[0] = dense_excess(overlap, record[WIDTH] * reached * reached)
+        excess[1] = excess[0] * depthwise_excess(overlap, lag, cheap)
+
+
+@compiled
+def forward(
+    calls: bytes, rows: np.ndarray, image: np.ndarray, stack: np.ndarray, records: np.ndarray
+) -> tuple[int, int]:
+    """(failure, number of records) of a forward pass that writes down what gradients need."""
+    called = np.frombuffer(calls, np.float64)
+    order = np.arange(STACK)
+    numbers, excess, positive = np.empty(NUMBERS), np.ones(2), np.zeros(STACK)
+    before = np.empty(stack.shape[1])
+    transfer(image[0], stack[0])
+    top = used = 0
+    for call in range(0, called.size, CALL_WIDTH):
+        for layer in range(int(called[call + 4]) + 1):
+            part, into = (call, called[call + 5]) if layer == 0 else (call + 2, called[call + 7])
+            for index in range(int(called[part]), int(called[part + 1])):
+                if used + 2 > records.shape[0]:
+                    return TOO_LONG, used
+                numbers_of(rows, index, into, called, call, numbers)
+                record = records[used]
+                record[KIND] = rows[index, 0]
+                record[NUMBER : NUMBER + NUMBERS] = numbers
+                write_down(record, stack, order, top, excess, positive)
+                before[OVERLAP], before[OVERLAP_LAG] = stack[order[top], OVERLAP], stack[order[top], OVERLAP_LAG]
+                failure, top = step(stack, order, top, int(rows[index, 0]), numbers)
+                if failure:
+                    return failure, used
+                note_positive(record, order, top, positive)
+                note_excess(record, stack[order[top]], excess, before)
+                used += 1
+        if top:
+            return NOT_JOINED, used
+        records[used, KIND] = BETWEEN
+        used += 1
+    # The last map, where the gradient starts.
+    last = stack[order[0]]
+    records[used - 1, HEIGHT], records[used - 1, WIDTH] = last[SIZE], width_of(last)
+    return DONE, used

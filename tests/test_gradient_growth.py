@@ -1,0 +1,125 @@
+"""How much the gradient grows on its way back: against a published rate, autograd and cells that were measured elsewhere."""
+
+import csv
+import gzip
+import itertools
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from torch import nn
+
+import gsnet
+import PlainNet
+from benchmarks.nas_bench_201 import FILE, CellNetwork, parse_cell, read_table
+from PlainNet import Style
+from ZeroShotProxy import ProxyFailure, ScoringSettings, Weights, get_proxy, score
+from ZeroShotProxy.gradient_growth import GradientGrowth
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests/golden/nasbench201_gradient_growth.csv.gz"
+START = "SuperConvK3BNRELU(3,16,1,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
+
+
+def test_wide_layers_explode_at_the_published_rate():
+    """Yang et al. 2019, A Mean Field Theory of Batch Normalization: pi / (pi - 1) a layer of BN and rectifier."""
+    # Of images with many channels: three would overlap.
+    text = "SuperConvK1BNRELU(3000,100000,1,1)" + "SuperConvK1BNRELU(100000,100000,1,1)" * 12
+    norms = GradientGrowth(8, Style(no_reslink=True)).log_norms(PlainNet.parse(text))
+    rates = [before - after for before, after in itertools.pairwise(norms)]
+    assert all(rate == pytest.approx(0.5 * math.log(math.pi / (math.pi - 1)), rel=0.02) for rate in rates[1:])
+
+
+@pytest.mark.parametrize(
+    ("structure", "style"),
+    [
+        (START, Style()),
+        ("SuperConvK3BNRELU(3,32,1,1)" + "SuperResK3K3(32,32,1,32,4)" * 2 + "SuperConvK1BNRELU(32,64,1,1)", Style()),
+        ("SuperConvK3BNRELU(3,32,1,1)" + "SuperResK3K3(32,32,1,32,4)" * 2, Style(no_reslink=True)),
+        ("SuperConvK3BNRELU(3,32,1,1)SuperResIDWE6K5(32,48,2,32,2)SuperResIDWE4K3(48,64,2,64,2)", Style()),
+        ("SuperConvK3BNRELU(3,48,1,1)SuperGhostShuffleK5(48,64,2,48,2)SuperGhostShuffleK3(64,96,2,64,2)", Style()),
+        ("SuperConvK3BNRELU(3,48,1,1)SuperGhostShuffleK5(48,64,2,48,2)SuperResK3K3(64,96,2,64,2)", Style(use_se=True)),
+    ],
+)
+def test_the_closed_form_agrees_with_backward_passes(structure, style):
+    network = PlainNet.parse(structure)
+    settings = ScoringSettings(resolution=16, batch_size=32, style=style)
+    # The closed form's weights, which matter in squeeze-and-excitation alone.
+    gaussian = replace(get_proxy("GradientGrowth"), weights=Weights.GAUSSIAN)
+    measured = [
+        score(network, gaussian, settings if not style.no_reslink else without_links(settings), seed)
+        for seed in range(3)
+    ]
+    computed = GradientGrowth(16, style).growth(network)
+    spread = max(measured) - min(measured)
+    assert computed == pytest.approx(sum(measured) / 3, abs=0.05 + 0.08 * computed + spread)
+
+
+def without_links(settings):
+    return ScoringSettings(settings.resolution, settings.batch_size, keep_links=False)
+
+
+def test_cells_of_nas_bench_201_have_the_growth_that_was_measured():
+    """On one draw of weights, at batch 8: maps of the stem, of every cell and of every reduction."""
+    table = Path(gsnet_data()) / FILE
+    if not table.is_file():
+        pytest.skip(f"{table} is not there")
+    with gzip.open(GOLDEN, "rt") as file:
+        golden = {int(row["index"]): float(row["growth"]) for row in csv.DictReader(file)}
+    cells = read_table(table)
+    found, wanted = [], []
+    for index in (1, 4000, 8000, 12000):
+        network = CellNetwork(parse_cell(cells[index].cell))
+        network.module_list = nn.ModuleList([network.stem, *network.stages])
+        settings = ScoringSettings(batch_size=8)
+        found.append(sum(score(network, "GradientGrowth", settings, seed) for seed in range(2)) / 2)
+        wanted.append(golden[index])
+    assert found == pytest.approx(wanted, rel=0.15, abs=0.3)
+
+
+def gsnet_data():
+    return os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")
+
+
+def test_what_has_no_growth_says_why():
+    with pytest.raises(ValueError, match="batch normalisation"):
+        GradientGrowth(32, Style(no_BN=True))
+    with pytest.raises(ProxyFailure, match="batch normalisation"):
+        score(PlainNet.parse(START), "GradientGrowthClosedForm", ScoringSettings(style=Style(no_BN=True)))
+
+
+def test_a_search_keeps_within_the_budget(tmp_path):
+    """From the script and from Python the same; history, front, report and a resumed search know the figure."""
+    options = {"space": "XXBL", "proxy": "ZenClosedForm", "population_size": 32, "iterations": 400}
+    free = gsnet.search(START, **options)
+    growth = GradientGrowth(32).growth
+    limit = 0.8 * growth(free.best.network)
+    found = gsnet.search(START, **options, budgets={"growth": limit}, save_dir=tmp_path / "python")
+    assert growth(found.best.network) <= limit < growth(free.best.network)
+    assert found.outcomes["over budget: growth"] > 0
+    for text, outcome, figure in zip(*(found.history[n] for n in ("structure", "outcome", "growth")), strict=True):
+        if outcome == "scored":
+            assert figure == pytest.approx(growth(PlainNet.parse(text))) and figure <= limit
+    best = json.loads((tmp_path / "python/best.json").read_text())
+    assert best["figures"] == {"growth": pytest.approx(growth(found.best.network))}
+    command = [
+        sys.executable,
+        "evolution_search.py",
+        "--zero_shot_score",
+        "ZenClosedForm",
+        "--origin",
+        "--fix_initialize",
+    ]
+    command += ["--search_space", "XXBL", "--plainnet_struct", START, "--population_size", "32"]
+    command += ["--evolution_max_iter", "400", "--budget_growth", str(limit), "--save_dir", str(tmp_path / "script")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"growth {best['figures']['growth']:.4g}" in done.stdout
+    assert gsnet.load(tmp_path / "script").history["structure"] == found.history["structure"]
+    front = gsnet.search(START, **options, objectives="score,growth").pareto
+    assert len({json.loads(row.figures)["growth"] for row in front}) > 1
