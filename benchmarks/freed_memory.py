@@ -1,4 +1,4 @@
-"""What page faults cost: passes with the C library's own habit of handing freed memory back, and with `gsnet.latency.memory`.
+"""What page faults cost: passes with the C library's own habit of handing freed memory back, and with `gsnet.runtimes.memory`.
 
     python -m benchmarks.freed_memory
 
@@ -30,7 +30,7 @@ def time_one(options: argparse.Namespace) -> None:
 
     import PlainNet
     import ZenNet
-    from gsnet.latency.memory import keep_freed_memory
+    from gsnet.runtimes.memory import keep_freed_memory
     from Masternet import MasterNet
 
     torch.set_num_threads(1)

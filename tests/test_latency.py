@@ -269,7 +269,7 @@ def test_the_error_bar_is_as_wide_as_errors_are():
 def test_freed_memory_is_kept():
     script = """if True:
         import resource, torch
-        from gsnet.latency.memory import keep_freed_memory
+        from gsnet.runtimes.memory import keep_freed_memory
         def faults():
             before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
             torch.ones(40 << 20, dtype=torch.uint8)

@@ -15,22 +15,27 @@ Times are of a forward pass in evaluation mode: after a warm-up, repeats until t
 from __future__ import annotations
 
 import json
-import tempfile
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from gsnet.interface.running import log_to, run
+from gsnet import runtimes
 from gsnet.interface.options import BAD_INPUT, InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.latency import command as latency
+from gsnet.latency.device import device_identity, precision_of
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.options import add_table_options, add_timing_options, mode_of
 from gsnet.models.named import names_of, structure_of
 from gsnet.models.options import add_network_options, network_named, resolution_of, size_and_classes
 from PlainNet import StructureError
 from SearchSpace import SearchSpaceError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -96,8 +101,10 @@ def of_networks(options: Namespace, work: Callable[[Namespace, str], dict]) -> i
 def rows_of(reports: Sequence[dict]) -> list[dict]:
     """A row for each network and batch size."""
     rows = []
-    for report in reports:
-        common = {name: value for name, value in report.items() if name != "rows"}
+    # Of several runtimes each has rows of its own.
+    single = [{**report, **one} for report in reports for one in report.get("backends", [{}])]
+    for report in single:
+        common = {name: value for name, value in report.items() if name not in ("rows", "backends", "operations")}
         batches = [{k: v for k, v in batch.items() if k != "text"} for batch in report.get("rows", [{}])]
         rows += [common | batch for batch in batches]
     return rows
@@ -117,23 +124,21 @@ def predict(options: Namespace, arch: str) -> dict:
 
 
 def time_network(options: Namespace, arch: str) -> dict:
-    """Latency of the network on this device, and its ONNX file where asked for."""
+    """Latency of the network on this device in each runtime of --backend, and its ONNX file where asked for."""
     import torch
 
-    from gsnet.latency import backends
-    from gsnet.latency.measurement import dtype_of
     from gsnet.models import expected_input, load_model, source_of
     from gsnet.models.exporting import export
     from gsnet.models.module_costs import width_of
 
     torch.set_num_threads(options.threads)
-    on_processor = options.device == "cpu" and not options.fp16 and not options.channels_last
-    if options.backend == "onnxruntime" and not on_processor:
-        raise InputError("--backend onnxruntime runs float32 on the processor: without --gpu, --fp16, --channels_last")
     if options.weights and options.untrained:
         raise InputError("--untrained and --weights contradict each other: use one of them")
     found = source_of(arch, options.weights, options.plainnet_struct)
     own_weights = options.weights is None and not options.untrained and found is not None and found.weights is not None
+    backends = runtimes.installed() if options.backend == ("all",) else options.backend
+    for backend in backends:
+        runtimes.runtime(backend)
     network = load_model(
         arch,
         num_classes=options.num_classes,
@@ -146,19 +151,50 @@ def time_network(options: Namespace, arch: str) -> dict:
     own_side = expected_input(arch, options.weights).resolution
     resolution = resolution_of(arch, options.input_image_size, options.weights) or own_side
     seen = {"resolution": resolution, "classes": width_of(network, resolution), "images": "standard normal noise"}
+    if options.export_onnx:
+        seen["onnx_max_difference"] = export(network, options.export_onnx, "onnx", (resolution, resolution))
+    if len(backends) == 1:
+        return {"arch": arch, **time_backend(options, backends[0], network, resolution), **seen}
+    reports = []
+    for backend in backends:
+        try:
+            reports.append(time_backend(options, backend, network, resolution))
+        except runtimes.RuntimesError as error:
+            reports.append({"backend": backend, "error": str(error)})
+    if all("error" in report for report in reports):
+        raise InputError("; ".join(report["error"] for report in reports))
+    return {"arch": arch, "device": device_identity(options.device, options.threads), "backends": reports, **seen}
+
+
+def time_backend(options: Namespace, backend: str, network: nn.Module, resolution: int) -> dict:
+    """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError."""
+    import numpy as np
+
+    from gsnet.runtimes.comparison import TOLERANCES, compare
+
+    precision = "own" if options.own_precision else precision_of(options.device, options.fp16)
+    settings = runtimes.Settings(options.threads, precision, options.device, options.channels_last)
+    program = runtimes.runtime(backend)
+    program.require(writing=True)
+    program.check(settings)
+    if options.export_onnx and ".onnx" in program.suffixes:
+        session = program.load(options.export_onnx, settings)
+    else:
+        session = program.make(network, (resolution, resolution), settings)
+    # What torch.compile makes for a number of images takes a minute.
     difference = None
-    with tempfile.TemporaryDirectory() as folder:
-        if options.export_onnx or options.backend == "onnxruntime":
-            file = options.export_onnx or Path(folder) / "network.onnx"
-            difference = export(network, file, "onnx", (resolution, resolution))
-        if options.backend == "onnxruntime":
-            runner = backends.onnx_runner(file, options.threads)
-        else:
-            layout = torch.channels_last if options.channels_last else torch.contiguous_format
-            network = network.to(options.device, dtype_of(options.device, options.fp16)).to(memory_format=layout)  # type: ignore[call-overload]
-            runner = backends.torch_runner(network, options.backend == "torch.compile")
-        report = latency.time_runner(options, runner, resolution)
-    return {"arch": arch, **report, **seen, "onnx_max_difference": difference}
+    if not backend.startswith("torch"):
+        difference = compare(network, session.run, (resolution, resolution))
+        tolerance = TOLERANCES.get(session.precision, TOLERANCES["bf16"])
+        if not difference <= tolerance:
+            raise runtimes.RuntimesError(
+                f"{backend} computes other outputs in {session.precision}, off by {difference:.2g} of the largest"
+            )
+    report = latency.time_session(options, backend, session, resolution) | {"max_difference": difference}
+    if options.operations:
+        images = np.random.default_rng(0).standard_normal((1, 3, resolution, resolution), dtype=np.float32)
+        report["operations"] = [asdict(operation) for operation in session.operations(images)]
+    return report
 
 
 def show(report: dict, as_json: bool) -> None:
@@ -166,10 +202,17 @@ def show(report: dict, as_json: bool) -> None:
     if as_json:
         print(json.dumps(report))
         return
-    rows = report.pop("rows", [])
+    rows, backends = report.pop("rows", []), report.pop("backends", [])
+    operations = [(report["backend"], report.pop("operations", []))] if "backend" in report else []
+    operations += [(one["backend"], one.pop("operations", [])) for one in backends]
     print(", ".join(f"{name} {value}" for name, value in report.items() if value is not None))
     for row in rows:
         print("  " + row["text"])
+    if backends:
+        print("\n".join(latency.comparison_table(backends)))
+    for backend, times in operations:
+        for one in times:
+            print(f"  {backend}  {one['seconds'] * 1e6:10.1f} us  {one['kind']:<40} {one['name']}")
 
 
 def command() -> int:

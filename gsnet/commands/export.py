@@ -1,9 +1,10 @@
-"""Write a network or a detector for other programs: ONNX, TorchScript or safetensors.
+"""Write a network or a detector for other programs: ONNX, OpenVINO, ncnn, ExecuTorch, LiteRT, TorchScript or safetensors.
 
     gsnet export --arch save_dir/my_training --format onnx --output net.onnx
     gsnet export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format safetensors
     gsnet export --arch save_dir/my_training --format safetensors --folder my_network --license apache-2.0
     gsnet export --weights save_dir/my_detector/best-params_rank0.pth --output detector.onnx --decode
+    gsnet export --arch best_structure.txt --weights best.pth --format ncnn --fp16 --output net.param
 
 Checkpoints of this project say themselves what they are of. What was written is read back and run
 on random images; the file is kept only where its outputs are the network's.
@@ -30,11 +31,19 @@ from gsnet.models.options import add_network_options, network_named, network_of,
 
 UNKNOWN_LICENCE = "unknown"
 _LOG = logging.getLogger(__name__)
-_SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "safetensors": ".safetensors"}
+_SUFFIXES = {
+    "onnx": ".onnx",
+    "openvino": ".xml",
+    "ncnn": ".param",
+    "executorch": ".pte",
+    "litert": ".tflite",
+    "torchscript": ".pt",
+    "safetensors": ".safetensors",
+}
 # Files that --arch takes and that hold no detector.
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
 # What describes a classifier, and what asks for something of a detector.
-_OF_NETWORKS = ("folder", "weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
+_OF_NETWORKS = ("fp16", "folder", "weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
 _OF_DETECTORS = ("decode", "input_image_height")
 
 
@@ -48,6 +57,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     detector.add_argument("--input_image_height", type=positive_int, metavar="PIXELS", help="height, if not the width")
     output = parser.add_argument_group("output")
     output.add_argument("--format", default="onnx", choices=tuple(_SUFFIXES), help="what to write")
+    output.add_argument("--fp16", action="store_true", help="weights of 16 bits: half the size, outputs agree to 2 %%")
     output.add_argument("--output", type=Path, metavar="FILE", help="new file (default: the network's name)")
     output.add_argument(
         "--folder",
@@ -136,7 +146,7 @@ def folder_of(options: Namespace) -> Path | None:
 def write(options: Namespace, arch: str) -> dict[str, Any]:
     """Export one network; returns what was written, and for which images. Raises InputError."""
     from gsnet.models.describing import structure_description, with_input
-    from gsnet.models.exporting import export
+    from gsnet.models.exporting import export, files_of
     from gsnet.models.module_costs import width_of
 
     network = network_of(options, arch, options.num_classes)
@@ -150,20 +160,25 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
     if folder := folder_of(options):
         from gsnet.models.publishing import write_folder
 
+        if options.fp16:
+            raise InputError("--folder holds float32 weights, as those who read it expect: leave --fp16 out")
         difference, file = write_folder(network, description, folder, options.license), folder / HUB_WEIGHTS
     else:
         texts = {KEY: description.to_json()}
-        difference = export(network, file, options.format, (resolution, resolution), metadata=texts)
-    size = file.stat().st_size
+        side = (resolution, resolution)
+        difference = export(network, file, options.format, side, metadata=texts, half=options.fp16)
+    files = files_of(file, options.format)
+    size = sum(one.stat().st_size for one in files)
     known = not expected.assumed
     normalised = expected.normalisation() if known else "normalised as in its training, of which it holds no record"
     shape = f"input 3 x {resolution} x {resolution}"
-    text = f"{file}, {size:,} bytes, {shape}; outputs agree to {difference:.1e}"
+    text = f"{' and '.join(map(str, files))}, {size:,} bytes, {shape}; outputs agree to {difference:.1e}"
     seen: dict[str, Any] = {"resolution": resolution, "classes": classes}
     seen |= {name: list(getattr(expected, name)) if known else None for name in ("mean", "std")}
     return {
         "arch": arch,
         "file": str(file),
+        "files": [str(one) for one in files],
         "format": options.format,
         "bytes": size,
         "max_difference": difference,

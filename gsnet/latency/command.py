@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from PlainNet import Network, Style
 from SearchSpace import SearchSpace, load_search_space
 
 if TYPE_CHECKING:
-    from gsnet.latency.backends import Runner
+    from gsnet.runtimes import Session
 
 _LIBRARY_PRECISIONS = ("fp32", "fp16", "int8")
 _RESOLUTION, _CLASSES = 32, 10
@@ -106,24 +105,20 @@ def predict(options: Namespace, network: Network, num_classes: int, style: Style
     return report
 
 
-def time_runner(options: Namespace, run: Runner, resolution: int) -> dict:
+def time_session(options: Namespace, backend: str, session: Session, resolution: int) -> dict:
     """Time what runs a network at each batch size."""
-    import torch
+    import numpy as np
 
-    from gsnet.latency.measurement import dtype_of, time_calls
-
-    dtype = dtype_of(options.device, options.fp16)
-    layout = torch.channels_last if options.channels_last else torch.contiguous_format
     report: dict = {
         "device": device_identity(options.device, options.threads),
-        "backend": options.backend,
-        "precision": precision_of(options.device, options.fp16),
+        "backend": backend,
+        "precision": session.precision,
         "rows": [],
     }
+    draw = np.random.default_rng(0)
     for batch in batch_sizes(options):
-        images = torch.randn(batch, 3, resolution, resolution).to(options.device, dtype, memory_format=layout)
-        with torch.inference_mode():
-            figures = time_calls(partial(run, images), images.device, options.repeat_times, options.precision)
+        images = draw.standard_normal((batch, 3, resolution, resolution), dtype=np.float32)
+        figures = session.time(images, options.repeat_times, options.precision)
         rate = batch / figures.median
         text = (
             f"batch {batch}: median {figures.median * 1e3:.4g} ms (quartiles {figures.lower_quartile * 1e3:.4g} to "
@@ -132,6 +127,22 @@ def time_runner(options: Namespace, run: Runner, resolution: int) -> dict:
         )
         report["rows"].append(asdict(figures) | {"batch": batch, "images_per_second": rate, "text": text})
     return report
+
+
+def comparison_table(reports: Sequence[dict]) -> list[str]:
+    """Several runtimes' reports as one table; those that could not be timed say why below it."""
+    timed = [(report, row) for report in reports for row in report.get("rows", ())]
+    lines = [
+        f"{'backend':<16}{'computes in':<14}{'batch':>6}{'median ms':>11}{'quartiles ms':>18}{'images/s':>10}  difference"
+    ]
+    for report, row in timed:
+        spread = f"{row['lower_quartile'] * 1e3:.4g} to {row['upper_quartile'] * 1e3:.4g}"
+        difference = report["max_difference"]
+        lines.append(
+            f"{report['backend']:<16}{report['precision']:<14}{row['batch']:>6}{row['median'] * 1e3:>11.4g}{spread:>18}"
+            f"{row['images_per_second']:>10.4g}  {'-' if difference is None else format(difference, '.1e')}"
+        )
+    return (lines if timed else []) + [f"{r['backend']}: {r['error']}" for r in reports if "error" in r]
 
 
 def batch_sizes(options: Namespace) -> list[int]:

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from statistics import median, quantiles
 
 import torch
 from torch import nn
 
 from gsnet.latency.device import BF16, FP16, precision_of
-from gsnet.latency.memory import keep_freed_memory
+from gsnet.runtimes.memory import keep_freed_memory
+from gsnet.runtimes.timing import REPEATS, LatencyFigures, time_calls
 from Masternet import MasterNet
 from PlainNet import Network, Style
 
-WARM_UP = 3
-REPEATS = 10
-# Fewer repeats have no interval of their median.
-_FEWEST = 8
 _DTYPES = {BF16: torch.bfloat16, FP16: torch.float16}
-# Of a normal distribution, for the 95 % interval.
-_QUANTILE = 1.96
-
-
-@dataclass(frozen=True)
-class LatencyFigures:
-    """Seconds for one batch: quartiles over repeats.
-
-    interval: half the width of the median's 95 % interval (order statistics; Conover 1999, section 3.2), relative to the
-    median; NaN below 8 repeats.
-    """
-
-    lower_quartile: float
-    median: float
-    upper_quartile: float
-    repeats: int = REPEATS
-    interval: float = math.nan
 
 
 def measure_latency(
@@ -78,27 +55,7 @@ def time_forward(
     model: nn.Module, images: torch.Tensor, repeats: int = REPEATS, precision: float = 0.0
 ) -> LatencyFigures:
     """Quartiles of the time of `model(images)`; images (N, 3, H, W) on the model's device."""
-    return time_calls(lambda: model(images), images.device, repeats, precision)
-
-
-def time_calls(
-    action: Callable[[], object], device: torch.device, repeats: int = REPEATS, precision: float = 0.0
-) -> LatencyFigures:
-    """Time an action after a warm-up, until the interval of the median is within `precision`, at most `repeats` times.
-
-    On a GPU times are those of CUDA events around the action. On a processor freed memory is kept (`gsnet.latency.memory`).
-    """
-    keep_freed_memory()
-    seconds = _timer(device)
-    for _ in range(WARM_UP):
-        action()
-    times: list[float] = []
-    while len(times) < max(2, repeats):
-        times.append(seconds(action))
-        if len(times) >= _FEWEST and _interval(times) <= precision:
-            break
-    lower, median, upper = quantiles(times, n=4, method="inclusive")
-    return LatencyFigures(lower, median, upper, len(times), _interval(times))
+    return time_calls(lambda: model(images), str(images.device), repeats, precision)
 
 
 def undisturbed_clock(device: str) -> Callable[[], float]:
@@ -134,34 +91,3 @@ def time_for(action: Callable[[], object], device: str, seconds: float) -> float
     while sum(times) < seconds:
         times.append(timer(action))
     return sorted(times)[len(times) // 4]
-
-
-def _interval(times: list[float]) -> float:
-    count = len(times)
-    if count < _FEWEST:
-        return math.nan
-    ordered = sorted(times)
-    reach = _QUANTILE * math.sqrt(count) / 2
-    low = ordered[max(0, math.floor(count / 2 - reach))]
-    high = ordered[min(count - 1, math.ceil(count / 2 + reach))]
-    return (high - low) / 2 / median(ordered)
-
-
-def _timer(device: torch.device) -> Callable[[Callable[[], object]], float]:
-    return _cuda_seconds if device.type == "cuda" else _cpu_seconds
-
-
-def _cpu_seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
-
-
-def _cuda_seconds(action: Callable[[], object]) -> float:
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    torch.cuda.synchronize()
-    start.record()
-    action()
-    end.record()
-    torch.cuda.synchronize()
-    return start.elapsed_time(end) / 1000

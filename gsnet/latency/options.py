@@ -6,8 +6,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from gsnet.interface.options import OptionParser, add_device_options, count, positive_float, positive_int, seed
+from gsnet.interface.options import OptionParser, add_device_options, count, names, positive_float, positive_int, seed
 from gsnet.interface.rows import add_csv_option
+from gsnet.runtimes import runtime_names
 
 
 def add_timing_options(parser: OptionParser) -> None:
@@ -20,8 +21,12 @@ def add_timing_options(parser: OptionParser) -> None:
     timing.add_argument("--channels_last", action="store_true", help="maps with channels innermost")
     add_device_options(timing)
     timing.add_argument("--threads", type=positive_int, default=1, metavar="N", help="of the processor")
-    timing.add_argument("--backend", choices=("torch", "torch.compile", "onnxruntime"), default="torch",
-                        help="what runs the network; onnxruntime's outputs are compared with torch's first")  # fmt: skip
+    timing.add_argument("--backend", type=names, default=("torch",), metavar="NAME,NAME",
+                        help=f"what runs the network, its outputs compared with torch's first: {', '.join(runtime_names())}, "
+                        "several for one table, or all for those that are installed (default: torch)")  # fmt: skip
+    timing.add_argument("--own_precision", action="store_true",
+                        help="in the precision that a runtime chooses by itself, which may be below float32")  # fmt: skip
+    timing.add_argument("--operations", action="store_true", help="time the runtime's operations one by one, too")
     timing.add_argument("--repeat_times", type=positive_int, default=200, metavar="N", help="at most")
     timing.add_argument("--precision", type=positive_float, default=0.02, metavar="X",
                         help="stop when half the median's 95 %% interval is below this part of it")  # fmt: skip
@@ -70,5 +75,5 @@ def mode_of(options: Namespace) -> tuple[str, Sequence[str]]:
         return "with --predict", ("predict", "measure_missing", "latency_table", *network, *conditions, *table, *device)
     # Published weights take no part in how long a network takes.
     weights = ("weights", "untrained")
-    timing = ("channels_last", "backend", "repeat_times", "precision", "export_onnx")
+    timing = ("channels_last", "backend", "own_precision", "operations", "repeat_times", "precision", "export_onnx")
     return "where a network is timed", (*network, *weights, *conditions, *table, *machine, *timing)

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from gsnet.latency.layers import ADD, Layer
 from gsnet.latency.measurement import undisturbed_clock
-from gsnet.latency.memory import keep_freed_memory
+from gsnet.runtimes.memory import keep_freed_memory
 from PlainNet.modules import shuffle_halves
 
 WARM_UP = 2

@@ -1,0 +1,40 @@
+"""Outputs of a runtime beside torch's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+_BATCHES = (1, 3)
+# Relative to the largest output, by what is computed in. float32 differs by the order of sums; a float16 has 11 bits of
+# mantissa and a bfloat16 8, which tens of layers add up.
+TOLERANCES = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
+
+
+@torch.inference_mode()
+def compare(
+    network: nn.Module,
+    run: Callable[[np.ndarray], np.ndarray],
+    size: tuple[int, int],
+    groups: Sequence[slice] = (slice(None),),
+    batches: Sequence[int] = _BATCHES,
+) -> float:
+    """The largest difference of an output for images (N, 3, *size) of normal noise, relative to the largest output.
+
+    network: in evaluation mode, float32, on the processor. groups: parts of the last axis that are compared each by its own
+    largest value. NaN where either side has one.
+    """
+    generator = torch.Generator().manual_seed(0)
+    worst = 0.0
+    for batch in batches:
+        images = torch.randn(batch, 3, *size, generator=generator)
+        expected, found = network(images).numpy(), run(images.numpy())
+        for group in groups:
+            largest = max(float(np.abs(expected[..., group]).max()), 1e-12)
+            difference = float(np.abs(found[..., group] - expected[..., group]).max()) / largest
+            # A comparison with NaN is false in max(), and would hide it.
+            worst = float("nan") if np.isnan(difference) else max(worst, difference)
+    return worst

@@ -1,0 +1,137 @@
+"""What every runtime offers: sessions made from networks or files, that run on numpy arrays."""
+
+from __future__ import annotations
+
+import abc
+import importlib.util
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+from gsnet.interface.options import InputError
+from gsnet.runtimes.timing import REPEATS, LatencyFigures, time_calls
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+_PLACES = MappingProxyType({"cpu": "on the processor", "cuda": "on a GPU", "mps": "on Apple's GPU"})
+FP32, FP16, BF16, OWN = "fp32", "fp16", "bf16", "own"
+# Texts by name that a file holds beside the network.
+Texts = Mapping[str, str]
+NO_TEXTS: Texts = MappingProxyType({})
+
+
+class RuntimesError(InputError):
+    """What a runtime cannot do: a library that is missing, a precision it has not, an operator it does not know."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a session runs.
+
+    threads: of the processor. precision: "fp32", "fp16", "bf16", or "own" for what the runtime takes by itself. device: as
+    torch names it. channels_last: maps with channels innermost, of torch alone (the others choose their own layout).
+    """
+
+    threads: int = 1
+    precision: str = FP32
+    device: str = "cpu"
+    channels_last: bool = False
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of one pass: its name in the runtime's own graph, its kind, and seconds (the median over passes)."""
+
+    name: str
+    kind: str
+    seconds: float
+
+
+class Session(abc.ABC):
+    """A network in a runtime. `precision` is what it computes in: "fp32", "fp16", "bf16", "int8" or the runtime's word."""
+
+    precision: str = FP32
+    device: str = "cpu"
+
+    @abc.abstractmethod
+    def run(self, images: np.ndarray) -> np.ndarray:
+        """The first output, float32 (N, …), for float32 images (N, 3, H, W)."""
+
+    def ready(self, images: np.ndarray) -> Callable[[], object]:
+        """What is timed: a call that runs the network on these images, which lie where the runtime wants them."""
+        return lambda: self.run(images)
+
+    def time(self, images: np.ndarray, repeats: int = REPEATS, precision: float = 0.0) -> LatencyFigures:
+        """Times of passes over these images; see `time_calls`."""
+        return time_calls(self.ready(images), self.device, repeats, precision)
+
+    def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
+        """Times of the operations of a pass, in the order in which they ran. Raises RuntimesError where there are none."""
+        raise RuntimesError(f"{type(self).__name__} gives no times of single operations")
+
+
+class Runtime(abc.ABC):
+    """A program that runs networks. A runtime of one's own is a file with a subclass, given to `gsnet.runtimes.register`.
+
+    name: as users type it. needs, writes_with: modules that running, and writing files, import, with what pip calls them.
+    suffixes: of the files that it writes and loads, the first being the one that is named. free_batch: whether a file takes any
+    number of images; where not, they run one after the other.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[Mapping[str, str]] = {}
+    writes_with: ClassVar[Mapping[str, str]] = {}
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    precisions: ClassVar[tuple[str, ...]] = (FP32,)
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    channels_last: ClassVar[bool] = False
+    free_batch: ClassVar[bool] = True
+
+    @abc.abstractmethod
+    def write(
+        self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
+    ) -> None:
+        """Write a network in evaluation mode for images (N, 3, *size). output: the output's name, where files name it.
+
+        half: weights in float16. texts: what the file holds beside, where its format has a place for it. Raises RuntimesError.
+        """
+
+    @abc.abstractmethod
+    def load(self, file: Path, settings: Settings) -> Session:
+        """A session of a file. Raises RuntimesError."""
+
+    def make(self, network: nn.Module, size: tuple[int, int], settings: Settings = Settings()) -> Session:
+        """A session of a network in evaluation mode, by a file that is gone afterwards. Raises RuntimesError."""
+        self.check(settings)
+        self.require(writing=True)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"network{self.suffixes[0]}"
+            self.write(network, file, size, "logits", half=False)
+            return self.load(file, settings)
+
+    def missing(self, *, writing: bool) -> tuple[str, ...]:
+        """What pip calls the libraries that are not installed, of those that running (and writing) needs."""
+        wanted = {**self.needs, **(self.writes_with if writing else {})}
+        return tuple(package for module, package in wanted.items() if importlib.util.find_spec(module) is None)
+
+    def require(self, *, writing: bool) -> None:
+        """Raise RuntimesError, one sentence with the packages' names, unless everything is installed."""
+        if missing := self.missing(writing=writing):
+            raise RuntimesError(
+                f"{self.name} needs a library that is not installed: pip install {' '.join(dict.fromkeys(missing))}"
+            )
+
+    def check(self, settings: Settings) -> None:
+        """Raise RuntimesError for settings that the runtime has not."""
+        if settings.precision not in (*self.precisions, OWN):
+            raise RuntimesError(f"{self.name} runs {' or '.join(self.precisions)} here, not {settings.precision}")
+        if settings.device.partition(":")[0] not in self.devices:
+            where = " or ".join(_PLACES[device] for device in self.devices)
+            raise RuntimesError(f"{self.name} runs {where} here, not on {settings.device}")
+        if settings.channels_last and not self.channels_last:
+            raise RuntimesError(f"{self.name} chooses the layout of maps itself: leave --channels_last out")

@@ -1,0 +1,72 @@
+"""CUDA graphs: a pass is recorded once, and then repeated by the GPU without Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from gsnet.runtimes.contract import BF16, FP16, FP32, NO_TEXTS, Runtime, RuntimesError, Session, Settings, Texts
+from gsnet.runtimes.eager import TorchSession, placed_network
+
+# Passes before the recording, in which libraries choose their algorithms and take their memory.
+_WARM_UP = 3
+
+
+class CudaGraphSession(TorchSession):
+    """A module with one recorded pass for each number of images."""
+
+    def __init__(self, module: nn.Module, settings: Settings) -> None:
+        super().__init__(module, settings)
+        self._recorded: dict[tuple[int, ...], tuple[torch.cuda.CUDAGraph, torch.Tensor, torch.Tensor]] = {}
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        graph, where, outputs = self._record(images)
+        where.copy_(self.placed(images))
+        graph.replay()
+        return outputs.float().cpu().numpy()
+
+    def ready(self, images: np.ndarray) -> Callable[[], object]:
+        graph, where, _ = self._record(images)
+        where.copy_(self.placed(images))
+        return graph.replay
+
+    @torch.inference_mode()
+    def _record(self, images: np.ndarray) -> tuple[torch.cuda.CUDAGraph, torch.Tensor, torch.Tensor]:
+        if images.shape not in self._recorded:
+            where = self.placed(images)
+            side = torch.cuda.Stream(where.device)
+            side.wait_stream(torch.cuda.current_stream(where.device))
+            with torch.cuda.stream(side):
+                for _ in range(_WARM_UP):
+                    self._module(where)
+            torch.cuda.current_stream(where.device).wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                outputs = self._module(where)
+            self._recorded[images.shape] = graph, where, outputs
+        return self._recorded[images.shape]
+
+
+class TorchCudaGraph(Runtime):
+    """Eager torch's kernels without the time that Python takes to start them."""
+
+    name = "torch.cudagraph"
+    precisions = (FP32, BF16, FP16)
+    devices = ("cuda",)
+    channels_last = True
+
+    def write(
+        self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
+    ) -> None:
+        raise RuntimesError(f"{self.name} has no files: it runs networks alone")
+
+    def load(self, file: Path, settings: Settings) -> Session:
+        raise RuntimesError(f"{self.name} has no files: it runs networks alone")
+
+    def make(self, network: nn.Module, size: tuple[int, int], settings: Settings = Settings()) -> Session:  # noqa: B008
+        self.check(settings)
+        return CudaGraphSession(placed_network(network, settings), settings)

@@ -1,0 +1,96 @@
+"""torch itself, on modules and on TorchScript files."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from torch import nn
+
+from gsnet.runtimes.contract import BF16, FP16, FP32, NO_TEXTS, OWN, Operation, Runtime, Session, Settings, Texts
+
+_TYPES = {FP16: torch.float16, BF16: torch.bfloat16}
+
+
+class TorchSession(Session):
+    """A module, or what torch made of one, on images of the settings' device, type and layout."""
+
+    def __init__(self, module: Callable[[torch.Tensor], torch.Tensor], settings: Settings) -> None:
+        torch.set_num_threads(settings.threads)
+        self._module = module
+        self._settings = settings
+        self.precision = FP32 if settings.precision == OWN else settings.precision
+        self.device = settings.device
+
+    @torch.inference_mode()
+    def run(self, images: np.ndarray) -> np.ndarray:
+        return self._module(self.placed(images)).float().cpu().numpy()
+
+    def ready(self, images: np.ndarray) -> Callable[[], object]:
+        placed = self.placed(images)
+        return torch.inference_mode()(lambda: self._module(placed))
+
+    def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
+        """Times of torch's operators, without those that they call."""
+        placed, times = self.placed(images), []
+        for _ in range(passes):
+            activity = torch.profiler.ProfilerActivity.CPU
+            with torch.inference_mode(), torch.profiler.profile(activities=[activity]) as profile:
+                self._module(placed)
+            times.append(
+                [(e.name, e.self_cpu_time_total / 1e6) for e in profile.events() if e.name.startswith("aten::")]
+            )
+        return [
+            Operation(f"{place}", name.removeprefix("aten::"), median(one[place][1] for one in times))
+            for place, (name, _) in enumerate(times[0])
+        ]
+
+    def placed(self, images: np.ndarray) -> torch.Tensor:
+        """Images where the module takes them."""
+        layout = torch.channels_last if self._settings.channels_last else torch.contiguous_format
+        dtype = _TYPES.get(self.precision, torch.float32)
+        return torch.from_numpy(images).to(self.device, dtype, memory_format=layout)
+
+
+def placed_network(network: nn.Module, settings: Settings) -> nn.Module:
+    """A copy of a network in evaluation mode, in the settings' device, type and layout."""
+    layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+    moved = copy.deepcopy(network).eval().to(settings.device, _TYPES.get(settings.precision, torch.float32))
+    return moved.to(memory_format=layout)  # type: ignore[call-overload]
+
+
+class Torch(Runtime):
+    """Eager torch; its files are TorchScript."""
+
+    name = "torch"
+    suffixes = (".pt",)
+    precisions = (FP32, BF16, FP16)
+    devices = ("cpu", "cuda", "mps")
+    channels_last = True
+
+    def write(
+        self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
+    ) -> None:
+        """Trace with one image: pnnx and others take the number of images of the trace for the only one."""
+        images = torch.zeros(1, 3, *size)
+        if half:
+            network, images = copy.deepcopy(network).half(), images.half()
+        with torch.inference_mode(), warnings.catch_warnings():
+            # torch says at each call that it would have us use another format, and of each Python condition that it is fixed.
+            warnings.simplefilter("ignore", FutureWarning)
+            traced = torch.jit.trace(network, images)
+            torch.jit.save(traced, str(file), _extra_files={name: text.encode() for name, text in texts.items()})
+
+    def load(self, file: Path, settings: Settings) -> Session:
+        self.check(settings)
+        return TorchSession(torch.jit.load(str(file), map_location=settings.device).eval(), settings)
+
+    def make(self, network: nn.Module, size: tuple[int, int], settings: Settings = Settings()) -> Session:  # noqa: B008
+        """The module itself, of which a copy is made; nothing is traced."""
+        self.check(settings)
+        return TorchSession(placed_network(network, settings), settings)

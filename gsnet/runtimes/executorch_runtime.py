@@ -1,0 +1,63 @@
+"""ExecuTorch on the processor, with what XNNPACK knows given to XNNPACK."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from gsnet.runtimes.contract import FP32, NO_TEXTS, Runtime, RuntimesError, Session, Settings, Texts
+
+
+class ExecuTorchSession(Session):
+    """A file in ExecuTorch; it takes one image at a time."""
+
+    def __init__(self, file: Path, settings: Settings) -> None:
+        from executorch.extension.pybindings import portable_lib
+
+        portable_lib._unsafe_reset_threadpool(settings.threads)
+        self._module = portable_lib._load_for_executorch_from_buffer(file.read_bytes())
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        # Outputs lie in memory of the program's own, which the next image is given too.
+        return np.concatenate([self._run_one(image).copy() for image in torch.from_numpy(images).split(1)])
+
+    def ready(self, images: np.ndarray) -> Callable[[], object]:
+        placed = torch.from_numpy(images).split(1)
+        return lambda: [self._module.forward((image,)) for image in placed]
+
+    def _run_one(self, image: torch.Tensor) -> np.ndarray:
+        return self._module.forward((image,))[0].numpy()
+
+
+class ExecuTorch(Runtime):
+    """ExecuTorch's programs (.pte)."""
+
+    name = "executorch"
+    needs = {"executorch": "executorch"}  # noqa: RUF012
+    suffixes = (".pte",)
+    precisions = (FP32,)
+    free_batch = False
+
+    def write(
+        self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
+    ) -> None:
+        if half:
+            raise RuntimesError(f"{self.name} is written in float32 here: leave --fp16 out")
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+
+        exported = torch.export.export(network, (torch.zeros(1, 3, *size),))
+        program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
+        file.write_bytes(program.buffer)
+
+    def load(self, file: Path, settings: Settings) -> Session:
+        self.check(settings)
+        self.require(writing=False)
+        try:
+            return ExecuTorchSession(file, settings)
+        except RuntimeError as error:
+            raise RuntimesError(f"ExecuTorch cannot run {file}: {' '.join(str(error).split())}") from error

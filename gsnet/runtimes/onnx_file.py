@@ -1,0 +1,54 @@
+"""ONNX files, which several runtimes read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import torch
+from torch import nn
+
+# Of a file's metadata: what it computes in, where that is not float32.
+PRECISION = "gsnet.precision"
+WRITES_WITH = MappingProxyType({"onnx": "onnx", "onnxscript": "onnxscript"})
+
+
+def write_onnx(network: nn.Module, file: Path, size: tuple[int, int], output: str = "logits") -> None:
+    """Write a network in evaluation mode; input "images" (N, 3, *size) with N free."""
+    for library in ("onnxscript", "onnx_ir"):
+        # They report every graph rewriting, several lines a layer.
+        logging.getLogger(library).setLevel(logging.WARNING)
+    # torch.export takes a batch of one for a special case; the file is then compared with the network for one image too.
+    batch = {0: torch.export.Dim("batch", min=2)}
+    torch.onnx.export(
+        network,
+        (torch.zeros(2, 3, *size),),
+        str(file),
+        input_names=["images"],
+        output_names=[output],
+        dynamo=True,
+        dynamic_shapes=(batch,),
+        external_data=False,
+        verbose=False,
+    )
+
+
+def to_half(file: Path) -> None:
+    """Change a file to float16 inside; what goes in and out stays float32."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = convert_float_to_float16(onnx.load(file), keep_io_types=True)
+    onnx.save(model, file)
+    add_texts(file, {PRECISION: "fp16"})
+
+
+def add_texts(file: Path, texts: Mapping[str, str]) -> None:
+    """Add texts by name to a file's metadata."""
+    import onnx
+
+    model = onnx.load(file)
+    onnx.helper.set_model_props(model, {one.key: one.value for one in model.metadata_props} | dict(texts))
+    file.write_bytes(model.SerializeToString())

@@ -1,0 +1,92 @@
+"""ONNX Runtime on the processor."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from gsnet.runtimes import onnx_file
+from gsnet.runtimes.contract import FP32, NO_TEXTS, Operation, Runtime, RuntimesError, Session, Settings, Texts
+
+
+class OnnxRuntimeSession(Session):
+    """A file in ONNX Runtime, computed in the types that the file says."""
+
+    def __init__(self, model: bytes, settings: Settings) -> None:
+        self._model = model
+        self._settings = settings
+        self._session = self._open()
+        self._input = self._session.get_inputs()[0].name
+        self.precision = self._session.get_modelmeta().custom_metadata_map.get(onnx_file.PRECISION, FP32)
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        return self._session.run(None, {self._input: images})[0]
+
+    def ready(self, images: np.ndarray) -> Callable[[], object]:
+        given = {self._input: images}
+        return lambda: self._session.run(None, given)
+
+    def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
+        """Times of the kernels by ONNX Runtime's own profile, in a session apart: profiling slows a session down."""
+        with tempfile.TemporaryDirectory() as folder:
+            session = self._open(str(Path(folder) / "profile"))
+            for _ in range(passes):
+                session.run(None, {self._input: images})
+            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        times: dict[str, list[float]] = {}
+        kinds: dict[str, str] = {}
+        for event in events:
+            if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+                name = event["name"].removesuffix("_kernel_time")
+                times.setdefault(name, []).append(event["dur"] / 1e6)
+                kinds[name] = event["args"]["op_name"]
+        return [Operation(name, kinds[name], median(found)) for name, found in times.items()]
+
+    def _open(self, profile: str | None = None) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._settings.threads
+        options.inter_op_num_threads = 1
+        # It warns of initialisers that an optimisation left over.
+        options.log_severity_level = 3
+        if profile:
+            options.enable_profiling = True
+            options.profile_file_prefix = profile
+        return onnxruntime.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
+
+
+class OnnxRuntime(Runtime):
+    """ONNX files, input "images"."""
+
+    name = "onnxruntime"
+    needs = {"onnxruntime": "onnxruntime"}  # noqa: RUF012
+    writes_with = onnx_file.WRITES_WITH
+    suffixes = (".onnx",)
+    precisions = (FP32,)
+
+    def write(
+        self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
+    ) -> None:
+        onnx_file.write_onnx(network, file, size, output)
+        if half:
+            onnx_file.to_half(file)
+        if texts:
+            onnx_file.add_texts(file, texts)
+
+    def load(self, file: Path, settings: Settings) -> Session:
+        self.check(settings)
+        self.require(writing=False)
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NotImplemented
+
+        try:
+            return OnnxRuntimeSession(file.read_bytes(), settings)
+        except (Fail, InvalidGraph, InvalidProtobuf, NotImplemented) as error:
+            raise RuntimesError(f"ONNX Runtime cannot run {file}: {' '.join(str(error).split())}") from error

@@ -1,0 +1,115 @@
+"""OpenVINO on the processor."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from gsnet.runtimes import onnx_file
+from gsnet.runtimes.contract import (
+    BF16,
+    FP16,
+    FP32,
+    NO_TEXTS,
+    OWN,
+    Operation,
+    Runtime,
+    RuntimesError,
+    Session,
+    Settings,
+    Texts,
+)
+
+_TYPES = {FP32: "f32", BF16: "bf16", FP16: "f16"}
+_NOT_RUN = "NOT_RUN"
+
+
+class OpenVinoSession(Session):
+    """A file in OpenVINO, compiled for short latency.
+
+    With precision "own" OpenVINO takes bfloat16 on processors that have instructions for it, although the file says float32.
+    """
+
+    def __init__(self, file: Path, settings: Settings) -> None:
+        import openvino
+
+        self._core = openvino.Core()
+        # A mapped file would have to stay.
+        self._core.set_property({"ENABLE_MMAP": False})
+        self._model = self._core.read_model(file)
+        self._settings = settings
+        self._compiled = self._compile()
+        self._request = self._compiled.create_infer_request()
+        kind = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+        self.precision = {short: name for name, short in _TYPES.items()}.get(kind, kind)
+
+    def run(self, images: np.ndarray) -> np.ndarray:
+        return np.array(self._request.infer({0: images})[0], dtype=np.float32)
+
+    def ready(self, images: np.ndarray) -> Callable[[], object]:
+        import openvino
+
+        self._request.set_input_tensor(openvino.Tensor(np.ascontiguousarray(images)))
+        return lambda: self._request.infer()
+
+    def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
+        """Times of the nodes that ran, by its own counters; a kind is the operator and, after a colon, the code that ran."""
+        request = self._compile(counted=True).create_infer_request()
+        times: dict[str, list[float]] = {}
+        kinds: dict[str, str] = {}
+        for _ in range(passes):
+            request.infer({0: images})
+            for node in request.profiling_info:
+                if node.status.name != _NOT_RUN:
+                    times.setdefault(node.node_name, []).append(node.real_time.total_seconds())
+                    kinds[node.node_name] = f"{node.node_type}:{node.exec_type}"
+        return [Operation(name, kinds[name], median(found)) for name, found in times.items()]
+
+    def _compile(self, *, counted: bool = False) -> Any:
+        wanted: dict[str, Any] = {
+            "INFERENCE_NUM_THREADS": self._settings.threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "PERF_COUNT": counted,
+        }
+        if self._settings.precision != OWN:
+            wanted["INFERENCE_PRECISION_HINT"] = _TYPES[self._settings.precision]
+        return self._core.compile_model(self._model, "CPU", wanted)
+
+
+class OpenVino(Runtime):
+    """OpenVINO's files (.xml with its .bin), or ONNX."""
+
+    name = "openvino"
+    needs = {"openvino": "openvino"}  # noqa: RUF012
+    writes_with = onnx_file.WRITES_WITH
+    suffixes = (".xml", ".bin")
+    precisions = (FP32, BF16, FP16)
+
+    def write(
+        self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
+    ) -> None:
+        """By way of ONNX, so that both runtimes are given the same graph. half: weights alone are float16."""
+        import openvino
+
+        with tempfile.TemporaryDirectory() as folder:
+            between = Path(folder) / "network.onnx"
+            onnx_file.write_onnx(network, between, size, output)
+            model = openvino.Core().read_model(between)
+            for name, text in texts.items():
+                model.set_rt_info(text, name)
+            openvino.save_model(model, file, compress_to_fp16=half)
+
+    def load(self, file: Path, settings: Settings) -> Session:
+        self.check(settings)
+        self.require(writing=False)
+        try:
+            return OpenVinoSession(file, settings)
+        except RuntimeError as error:
+            raise RuntimesError(f"OpenVINO cannot run {file}: {' '.join(str(error).split())}") from error

@@ -1,0 +1,59 @@
+"""Runtimes by their names."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from types import MappingProxyType
+
+from gsnet.runtimes.contract import Runtime, RuntimesError
+
+# Name -> module of this package and its class, imported when it is asked for.
+_OURS = MappingProxyType(
+    {
+        "torch": ("eager", "Torch"),
+        "torch.compile": ("compiled", "TorchCompile"),
+        "torch.cudagraph": ("cuda_graph", "TorchCudaGraph"),
+        "onnxruntime": ("onnx_runtime", "OnnxRuntime"),
+        "openvino": ("openvino_runtime", "OpenVino"),
+        "ncnn": ("ncnn_runtime", "Ncnn"),
+        "executorch": ("executorch_runtime", "ExecuTorch"),
+        "litert": ("litert_runtime", "LiteRT"),
+        "tensorrt": ("tensorrt_runtime", "TensorRT"),
+    }
+)
+_registered: dict[str, Runtime] = {}
+
+
+def register(made: Runtime) -> Runtime:
+    """Make a runtime of one's own known by its name. Raises ValueError for a name of the package."""
+    if made.name in _OURS:
+        raise ValueError(f"{made.name} is a runtime of the package: give yours another name")
+    _registered[made.name] = made
+    return made
+
+
+def runtime(name: str) -> Runtime:
+    """The runtime of a name. Raises RuntimesError, which names the nearest."""
+    if name in _registered:
+        return _registered[name]
+    if name not in _OURS:
+        near = difflib.get_close_matches(name, runtime_names(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(runtime_names())}"
+        raise RuntimesError(f"There is no runtime {name!r}: {hint}")
+    module, made = _OURS[name]
+    return getattr(importlib.import_module(f"gsnet.runtimes.{module}"), made)()
+
+
+def runtime_names() -> tuple[str, ...]:
+    """Every name, installed or not, the package's first."""
+    return (*_OURS, *_registered)
+
+
+def installed() -> tuple[str, ...]:
+    """The names of those whose libraries are there, for running a network on the processor or, where torch finds one, a GPU."""
+    import torch
+
+    devices = {"cpu", *(["cuda"] if torch.cuda.is_available() else [])}
+    found = [runtime(name) for name in runtime_names()]
+    return tuple(one.name for one in found if not one.missing(writing=True) and devices & set(one.devices))

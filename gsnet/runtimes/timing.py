@@ -1,0 +1,86 @@
+"""Times of repeated calls, until their median is known well enough."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+from gsnet.runtimes.memory import keep_freed_memory
+
+WARM_UP = 3
+REPEATS = 10
+# Fewer repeats have no interval of their median.
+_FEWEST = 8
+# Of a normal distribution, for the 95 % interval.
+_QUANTILE = 1.96
+
+
+@dataclass(frozen=True)
+class LatencyFigures:
+    """Seconds for one batch: quartiles over repeats.
+
+    interval: half the width of the median's 95 % interval (order statistics; Conover 1999, section 3.2), relative to the
+    median; NaN below 8 repeats.
+    """
+
+    lower_quartile: float
+    median: float
+    upper_quartile: float
+    repeats: int = REPEATS
+    interval: float = math.nan
+
+
+def time_calls(
+    action: Callable[[], object], device: str = "cpu", repeats: int = REPEATS, precision: float = 0.0
+) -> LatencyFigures:
+    """Time an action after a warm-up, until the interval of the median is within `precision`, at most `repeats` times.
+
+    On a GPU times are those of CUDA events around the action. On a processor freed memory is kept (`gsnet.runtimes.memory`).
+    """
+    keep_freed_memory()
+    seconds = _timer(device)
+    for _ in range(WARM_UP):
+        action()
+    times: list[float] = []
+    while len(times) < max(2, repeats):
+        times.append(seconds(action))
+        if len(times) >= _FEWEST and _interval(times) <= precision:
+            break
+    lower, median, upper = quantiles(times, n=4, method="inclusive")
+    return LatencyFigures(lower, median, upper, len(times), _interval(times))
+
+
+def _interval(times: list[float]) -> float:
+    count = len(times)
+    if count < _FEWEST:
+        return math.nan
+    ordered = sorted(times)
+    reach = _QUANTILE * math.sqrt(count) / 2
+    low = ordered[max(0, math.floor(count / 2 - reach))]
+    high = ordered[min(count - 1, math.ceil(count / 2 + reach))]
+    return (high - low) / 2 / median(ordered)
+
+
+def _timer(device: str) -> Callable[[Callable[[], object]], float]:
+    return _cuda_seconds if device.startswith("cuda") else _cpu_seconds
+
+
+def _cpu_seconds(action: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def _cuda_seconds(action: Callable[[], object]) -> float:
+    import torch
+
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda.synchronize()
+    start.record()
+    action()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1000

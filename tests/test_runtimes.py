@@ -1,0 +1,164 @@
+"""Programs that run networks: each gives what torch gives, says its times, and says in a sentence what is missing."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gsnet import runtimes
+from gsnet.commands import benchmark_network_latency
+from gsnet.interface.options import InputError
+from gsnet.models import exporting
+from gsnet.runtimes import registry
+from gsnet.runtimes.comparison import compare
+from gsnet.runtimes.eager import Torch
+from gsnet.runtimes.onnx_file import write_onnx
+from Masternet import MasterNet
+
+STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,1)"
+SIZE = (16, 16)
+# Torch compiles for a minute, and ExecuTorch's and LiteRT's writers take minutes to be imported.
+QUICK = ("torch", "onnxruntime", "openvino", "ncnn")
+# Kinds of operation that are convolutions, as each calls them.
+CONVOLUTIONS = {
+    "torch": "conv2d",
+    "onnxruntime": "(Fused)?Conv",
+    "openvino": "(Group)?Convolution:.*",
+    # What stands behind global pooling, and the classifier, are matrix products to it.
+    "ncnn": "Convolution(DepthWise)?|InnerProduct",
+}
+
+
+@pytest.fixture(scope="module")
+def network():
+    """A network whose BN statistics are not those of a fresh one."""
+    torch.manual_seed(3)
+    made = MasterNet(num_classes=10, plainnet_struct=STRUCTURE, use_se=True)
+    made(torch.randn(8, 3, *SIZE) * 3 + 1)
+    return made.eval()
+
+
+@pytest.fixture(scope="module")
+def onnx_file(network, tmp_path_factory):
+    """The network as ONNX, which takes longest to write, and which both its readers are given."""
+    if missing := runtimes.runtime("onnxruntime").missing(writing=True):
+        pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
+    file = tmp_path_factory.mktemp("onnx") / "network.onnx"
+    write_onnx(network, file, SIZE)
+    return file
+
+
+@pytest.fixture(scope="module")
+def sessions(network, onnx_file):
+    """Sessions by runtime, each made once."""
+    made = {}
+
+    def session(name):
+        program = runtimes.runtime(name)
+        if missing := program.missing(writing=True):
+            pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
+        if name not in made:
+            of_file = name in ("onnxruntime", "openvino")
+            settings = runtimes.Settings()
+            made[name] = program.load(onnx_file, settings) if of_file else program.make(network, SIZE, settings)
+        return made[name]
+
+    return session
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_outputs_are_those_of_torch(name, network, sessions):
+    session = sessions(name)
+    assert session.precision == "fp32"
+    assert compare(network, session.run, SIZE) < 1e-5
+    images = np.random.default_rng(0).standard_normal((2, 3, *SIZE), dtype=np.float32)
+    figures = session.time(images, repeats=2)
+    assert 0 < figures.lower_quartile <= figures.median and figures.repeats == 2
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_every_convolution_of_the_module_is_timed_once(name, network, sessions):
+    images = np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)
+    operations = sessions(name).operations(images, passes=2)
+    assert all(operation.seconds >= 0 for operation in operations)
+    found = [one for one in operations if re.fullmatch(CONVOLUTIONS[name], one.kind)]
+    convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())
+    assert len(found) == convolutions + (name == "ncnn")
+
+
+@pytest.mark.parametrize(
+    ("kind", "main", "other"), [("ncnn", "net.param", "net.bin"), ("openvino", "net.xml", "net.bin")]
+)
+def test_files_of_two_parts(kind, main, other, tmp_path):
+    program = runtimes.runtime(kind)
+    if missing := program.missing(writing=True):
+        pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(144, 2)
+    )
+    assert exporting.export(network, tmp_path / main, kind, (8, 8)) < 1e-5
+    assert {path.name for path in tmp_path.iterdir()} == {main, other}
+    assert compare(network, program.load(tmp_path / main, runtimes.Settings()).run, (8, 8)) < 1e-5
+    # Weights of 16 bits: 4 x 27 + 4 + 2 x 144 + 2 values of half the bytes, and little beside them.
+    whole = (tmp_path / other).stat().st_size
+    assert exporting.export(network, tmp_path / main, kind, (8, 8), half=True) < 2e-3
+    assert (tmp_path / other).stat().st_size < 0.6 * whole
+    with pytest.raises(InputError, match=f"name it out{Path(main).suffix}"):
+        exporting.export(network, tmp_path / "out", kind, (8, 8))
+
+
+class Doubling(runtimes.Runtime):
+    """A runtime of a user's own, which computes something else."""
+
+    name = "doubling"
+    suffixes = (".pt",)
+
+    def write(self, network, file, size, output, *, half, texts=()):
+        Torch().write(network, file, size, output, half=half)
+
+    def load(self, file, settings):
+        session = Torch().load(file, settings)
+        run = session.run
+        session.run = lambda images: run(images) * 2
+        return session
+
+
+def benchmark(capsys, *options):
+    network = ("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--num_classes", "10", "--input_image_size", "16")
+    status = benchmark_network_latency.main([*network, "--repeat_times", "2", "--json", *options])
+    return status, json.loads(capsys.readouterr().out)
+
+
+def test_a_runtime_of_ones_own_is_known_and_what_computes_something_else_is_told(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    runtimes.register(Doubling())
+    status, report = benchmark(capsys, "--backend", "torch,doubling", "--operations")
+    assert status == 0
+    torchs, doubled = report["backends"]
+    assert torchs["rows"][0]["median"] > 0 and torchs["operations"]
+    assert doubled == {
+        "backend": "doubling",
+        "error": "doubling computes other outputs in fp32, off by 1 of the largest",
+    }
+    with pytest.raises(ValueError, match="torch is a runtime of the package"):
+        runtimes.register(type("Mine", (Doubling,), {"name": "torch"})())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--backend", "onnxrunime"), "There is no runtime 'onnxrunime': did you mean onnxruntime"),
+        (("--backend", "onnxruntime", "--fp16"), "onnxruntime runs fp32 here, not bf16"),
+        (("--backend", "torch.cudagraph"), "torch.cudagraph runs on a GPU here, not on cpu"),
+        (("--backend", "ncnn", "--channels_last"), "ncnn chooses the layout of maps itself"),
+        (("--backend", "tensorrt"), "tensorrt needs a library that is not installed: pip install tensorrt"),
+    ],
+)
+def test_what_a_runtime_cannot_do_is_one_sentence(options, sentence, capsys, monkeypatch):
+    if "ncnn" in options:
+        monkeypatch.setattr(runtimes.runtime("ncnn").__class__, "require", lambda self, writing: None)
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        benchmark(capsys, *options)
