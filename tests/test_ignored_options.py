@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from gsnet.commands import evolution_search, val, val_cifar
+from gsnet.commands import convert, evolution_search, export, val, val_cifar
 from gsnet.detection import training_options as detection
 from gsnet.detection import validation_command
 from gsnet.evolution import options as search
@@ -57,6 +57,8 @@ def find(argv):
         ),
         (val_cifar.main, "--arch a --predict b.jpg --apex", "--apex does nothing with --predict"),
         (val.main, "--arch a --untrained --weights_url http://b", "--weights_url does nothing beside --untrained"),
+        (export.main, "--arch a --weights c --weights_url http://b", "--weights_url does nothing beside --weights"),
+        (convert.main, "a --weights c --weights_url http://b", "--weights_url does nothing beside --weights"),
         (val.main, "--arch a --dataset imagenet --download", "--download does nothing with --dataset imagenet"),
         (run_detector, f"{SCORED} --gpu 0", "--gpu does nothing with --evaluate_results"),
         (run_detector, f"{SCORED} --limit 5", "--limit does nothing with --evaluate_results"),

@@ -27,7 +27,7 @@ from gsnet.interface.script_options import script_parser
 from gsnet.models import expected_input, names_of, source_of
 from gsnet.models.described import HUB_WEIGHTS, checkpoint_in
 from gsnet.models.expected import at_side, classes_text
-from gsnet.models.options import add_network_options, network_named, network_of, resolution_of
+from gsnet.models.options import add_network_options, network_named, network_of, refuse_ignored_mirror, resolution_of
 
 UNKNOWN_LICENCE = "unknown"
 _LOG = logging.getLogger(__name__)
@@ -75,7 +75,9 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         "--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a network on standard output")
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    refuse_ignored_mirror(parser, options)
+    return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gsnet.interface.options import InputError, positive_int
+from gsnet.interface.options import InputError, OptionParser, positive_int
 from gsnet.interface.result_files import BEST_CHECKPOINT, BEST_JSON
 from gsnet.models import described, expected_input, known_input, load_model
 from gsnet.models.described import is_result
@@ -85,6 +85,13 @@ def size_and_classes(arch: str, size: int | None, classes: int | None) -> tuple[
     known = known_input(arch)
     side = resolution_of(arch, size) or _RESOLUTION
     return side, classes or (known.classes if known else _CLASSES)
+
+
+def refuse_ignored_mirror(parser: OptionParser, options: argparse.Namespace) -> None:
+    """A mirror of published weights, where none of them is read. Raises InputError."""
+    for source in ("weights", "untrained"):
+        if getattr(options, source):
+            parser.refuse_ignored(options, f"beside --{source}", ("weights_url",))
 
 
 def network_of(options: argparse.Namespace, arch: str, num_classes: int | None) -> nn.Module:

@@ -17,7 +17,7 @@ from gsnet.interface.options import (
 )
 from gsnet.interface.rows import add_csv_option
 from gsnet.interface.script_options import script_parser
-from gsnet.models.options import add_network_options
+from gsnet.models.options import add_network_options, refuse_ignored_mirror
 
 
 def option_parser(description: str, batch_size: int, argv: Sequence[str] | None = ()) -> OptionParser:
@@ -68,9 +68,7 @@ def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
         reading = ("download", "skip_broken", "limit", "workers", "batch_size")
         precision = ("fp16", "apex", "channels_last")
         parser.refuse_ignored(options, "with --predict", (*reading, *precision, "per_class", "confusion", "csv"))
-    if options.weights or options.untrained:
-        other = "--weights" if options.weights else "--untrained"
-        parser.refuse_ignored(options, f"beside {other}", ("weights_url",))
+    refuse_ignored_mirror(parser, options)
     if is_never_fetched(options.dataset):
         parser.refuse_ignored(options, f"with --dataset {options.dataset}", ("download",))
     return options
