@@ -161,7 +161,10 @@ def _of_search(folder: Path) -> Described:
             }
         )
     if command := config.get("arguments"):
-        description = replace(description, search=description.search | {"command": shlex.join(map(str, command))})
+        # Where the script lay on that machine is nobody's business.
+        script, *options = map(str, command)
+        text = shlex.join([Path(script).name, *options])
+        description = replace(description, search=description.search | {"command": text})
     return Described(description, file)
 
 

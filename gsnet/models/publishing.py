@@ -152,7 +152,7 @@ def _found(description: NetworkDescription) -> str:
     if proxy := search.get("zero_shot_score"):
         lines.append(f"Search: {proxy} score {search.get('score', math.nan):.6g}.")
     if budgets := search.get("budgets"):
-        lines.append("Budgets: " + ", ".join(f"{_BUDGETS.get(k, k)} {v:,g}" for k, v in budgets.items()) + ".")
+        lines.append("Budgets: " + ", ".join(f"{_BUDGETS.get(k, k)} {_number(v)}" for k, v in budgets.items()) + ".")
     if command := search.get("command"):
         lines.append(f"The search's command:\n\n```bash\n{command}\n```")
     if description.dataset:
@@ -162,3 +162,8 @@ def _found(description: NetworkDescription) -> str:
     if made := ", ".join(f"{name} {value}" for name, value in versions.items() if value):
         lines.append(f"Made with {made}.")
     return "## How it came about\n\n" + "\n\n".join(lines) if lines else ""
+
+
+def _number(value: float) -> str:
+    """As people write it: 5,000,000 and 0.0008."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
