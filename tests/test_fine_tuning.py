@@ -1,19 +1,28 @@
 """Trainings that begin with what another one learnt."""
 
+import json
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torchvision
 from torch import nn
 
 from gsnet.commands import train_image_classification as script
+from gsnet.commands import val
 from gsnet.interface.options import InputError
 from gsnet.training import checkpoints
+from gsnet.training.class_weights import weights_of
+from gsnet.training.ending import has_no_progress
+from gsnet.training.ending_options import time_limit
 from gsnet.training.fine_tuning import freeze, rate_scales
+from gsnet.training.losses import smoothed_targets
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.schedules import Schedule
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
+from gsnet.validation.mirrored import Mirrored
 from Masternet import MasterNet
 from ZenNet import get_ZenNet
 
@@ -171,14 +180,121 @@ def test_rates_reach_the_optimiser(tmp_path):
         torch.testing.assert_close(before[name] - p, rates[p] * decayed, atol=1e-6, rtol=1e-3)
 
 
-def test_a_frozen_fine_tuning_is_resumed_to_the_same_bits(tmp_path, trained):
-    more = ("--start_from", trained, "--freeze", "1,bn", "--lr_head", "0.05", "--layer_decay", "0.8")
-    constant = ("--lr", "0.01", "--target_lr", "0.01")
-    whole = train(tmp_path / "whole", *more, *constant, "--epochs", 2, classes=3)
-    for options in (("--epochs", 1), ("--epochs", 2, "--auto_resume")):
-        torn = train(tmp_path / "torn", *more, *constant, *options, classes=3)
-    first, second = weights(whole), weights(torn)
+def test_a_frozen_fine_tuning_leaves_in_time_and_is_resumed_to_the_same_bits(tmp_path, trained, capsys):
+    more = ("--start_from", trained, "--freeze", "1,bn", "--lr", 0.01, "--lr_head", "0.05", "--layer_decay", "0.8")
+    more += ("--epochs", 2, "--batch_size", 16)
+    whole = train(tmp_path / "whole", *more, classes=3)
+    # No time at all: the run leaves after a step.
+    torn = train(tmp_path / "torn", *more, "--time_limit", "1e-9", classes=3)
+    assert "The time is over (--time_limit" in capsys.readouterr().err
+    assert not (torn / "train_image_classification.done").exists()
+    assert torch.load(torn / checkpoints.LATEST, weights_only=True)["step"] == 1
+    train(torn, *more, "--auto_resume", "--time_limit", "2h", classes=3)
+    assert (torn / "train_image_classification.done").exists()
+    first, second, begun = weights(whole), weights(torn), weights(trained, checkpoints.BEST)
     assert all(torch.equal(first[key], value) for key, value in second.items())
-    begun = weights(trained, checkpoints.BEST)
     stem, last = "module_list.0.module_list.0.netblock.weight", "module_list.2.module_list.0.proj.0.weight"
     assert torch.equal(second[stem], begun[stem]) and not torch.equal(second[last], begun[last])
+
+
+def test_times_have_units():
+    assert [time_limit(text) for text in ("90m", "7.5h", "1d", "5400")] == [5400, 27000, 86400, 5400]
+
+
+HISTORY = [{"epoch": i, "val_acc1": top1} for i, top1 in enumerate([10.0, 30.0, 20.0, 30.0, None, 25.0])]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "patience", "ends"),
+    [
+        # Best at epoch 1; the same at 3 is not better; nobody knows after 4, which was not validated.
+        (2, 1, False),
+        (3, 1, True),
+        (4, 2, True),
+        (4, 3, False),
+        (5, 3, False),
+        (6, 4, True),
+        (6, None, False),
+    ],
+)
+def test_patience_by_hand(epochs, patience, ends):
+    assert has_no_progress(HISTORY[:epochs], "val_acc1", 1, patience, 10) == ends
+    assert not has_no_progress(HISTORY[:epochs], "val_acc1", 1, patience, epochs)
+
+
+def test_the_best_epochs_are_kept(tmp_path):
+    (tmp_path / "best-params_epoch9.pth").touch()  # of an earlier training
+    for epochs in range(1, 7):
+        checkpoints.keep_best(tmp_path, HISTORY[:epochs], "val_acc1", 2, lambda file: file.write_text(file.name))
+    # Top-1 of 30 twice, at the second and the fourth epoch.
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["best-params_epoch2.pth", "best-params_epoch4.pth"]
+
+
+def test_a_training_ends_without_progress_and_goes_on_with_more_patience(tmp_path, capsys):
+    # A rate of nothing, and no statistics: every epoch validates to the same figure, so that the first one is the best.
+    network = ("--arch", "PlainNet", "--plainnet_struct", "SuperConvK1BNRELU(3,4,2,1)", "--input_image_size", 8)
+    more = (*network, "--lr", 1e-30, "--wd", 0, "--bn_momentum", 0, "--keep_best", 2)
+    folder = train(tmp_path, *more, "--epochs", 9, "--patience", 2, "--save_freq", 4)
+    assert "Nothing better for 2 epochs (--patience): the training ends after 3 of 9 epochs" in capsys.readouterr().err
+    kept = torch.load(folder / "best-params_epoch2.pth", weights_only=True)
+    assert (kept["epoch"], (folder / "best-params_epoch1.pth").is_file()) == (1, True)
+    assert torch.load(folder / checkpoints.LATEST, weights_only=True)["epoch"] == 2
+    assert (
+        train(tmp_path, *more, "--epochs", 9, "--patience", 2, "--save_freq", 4) and "skip" in capsys.readouterr().err
+    )
+    with pytest.raises(InputError, match="ended by --patience: go on"):
+        train(tmp_path, *more, "--epochs", 9, "--patience", 3)
+    train(tmp_path, *more, "--epochs", 9, "--patience", 3, "--auto_resume")
+    assert len((folder / "log.csv").read_text().splitlines()) == 1 + 4
+
+
+def test_class_weights_by_hand(caplog):
+    logits, targets = torch.tensor([[1.0, 2, 3], [0, 0, 1]]), torch.tensor([2, 0])
+    weights = torch.tensor([2.0, 1, 0.5])
+    # torch divides by the sum of the weights met, and has the same sum.
+    theirs = nn.functional.cross_entropy(logits, targets, weights, reduction="sum") / 2
+    task = Classification(nn.Identity())
+    task.weigh(weights)
+    assert task(logits, smoothed_targets(targets, 3))[0] == pytest.approx(float(theirs))
+    assert not task.state_dict()
+    # Six images: 6 / (3 * 1), 6 / (3 * 2), 6 / (3 * 3); a fourth class without images counts as 1.
+    images = SimpleNamespace(targets=[0, 1, 1, 2, 2, 2])
+    assert weights_of("balanced", images, 4).tolist() == pytest.approx([2, 1, 2 / 3, 1])
+    assert weights_of((1, 2), images, 2).tolist() == [1, 2]
+    for wanted, images, said in (
+        ((1, 2), None, "2 numbers for 3 classes"),
+        ((0, 0, 0), None, "0 for every class"),
+        ("balanced", object(), "give a number for each class"),
+    ):
+        with pytest.raises(InputError, match=said):
+            weights_of(wanted, images, 3)
+
+
+def test_flips_are_the_mean_of_both_probabilities():
+    network = own().eval()
+    images = torch.randn(3, 3, 16, 16)
+    with torch.no_grad():
+        mean = (network(images).softmax(1) + network(images.flip(3)).softmax(1)) / 2
+        torch.testing.assert_close(Mirrored(network)(images).softmax(1), mean)
+
+
+def test_options_of_fine_tuning(capsys):
+    for option, value, said in (
+        ("--freeze", "heads", "neither a number of blocks"),
+        ("--layer_decay", "1.5", "is not a factor"),
+        ("--class_weights", "1,x", "neither balanced nor a list"),
+        ("--time_limit", "5x", "90m or 7.5h"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            script.main(["--dataset", "fake", "--save_dir", "x", option, value])
+        assert said in capsys.readouterr().err
+
+
+def test_a_real_sets_classes_are_weighed_and_validated_with_flips(tmp_path, noise_images, capsys):
+    network = ("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--input_image_size", 16)
+    argv = ["--dataset", "cifar10", "--data_dir", noise_images, "--batch_size", 8, "--workers", 0, "--epochs", 1]
+    argv += [*network, "--class_weights", "balanced", "--save_dir", tmp_path]
+    assert script.main([str(argument) for argument in argv]) == 0
+    assert "Classes count from" in capsys.readouterr().err
+    assert val.main(["--arch", str(tmp_path), "--flip", "--json", "--workers", "0"]) == 0
+    assert json.loads(capsys.readouterr().out)["flip"] is True

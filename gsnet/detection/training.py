@@ -79,6 +79,7 @@ class DetectionTrainer(Trainer):
     truth: the validation images' objects; interval: epochs between validations, of which the last is always one.
     """
 
+    measure, best_at = "val_AP", "best_AP_at_epoch"
     columns = ("epoch", "lr", "train_loss", "positives", "val_AP", "val_AP50", "val_AP75", "images_per_second")
     stepper: DetectionStepper
 

@@ -167,6 +167,9 @@ def training_settings(options: Namespace, steps_per_epoch: int) -> TrainingSetti
         compile=options.compile,
         save_freq=options.save_freq,
         print_freq=options.print_freq,
+        patience=options.patience,
+        time_limit=options.time_limit,
+        keep_best=options.keep_best,
         seed=options.seed,
     )
 

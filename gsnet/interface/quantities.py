@@ -17,6 +17,7 @@ _MICROSECOND = Decimal("1e-6")
 # The micro sign and the Greek letter look alike.
 _MICRO = {"us": _MICROSECOND, "\N{MICRO SIGN}s": _MICROSECOND, "\N{GREEK SMALL LETTER MU}s": _MICROSECOND}
 SECONDS = {"s": Decimal(1), "ms": Decimal("1e-3")} | _MICRO | {"ns": Decimal("1e-9")}
+LONG_TIMES = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 NO_UNITS: dict[str, int] = {}
 _QUANTITY = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\W\d_]*)\s*")
 # Beyond are no numbers of anything here, and some that take for ever to write out.

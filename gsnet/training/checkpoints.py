@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from gsnet.validation.processes import place, told_by_first
 _LOG = logging.getLogger(__name__)
 LATEST, BEST = LATEST_CHECKPOINT, BEST_CHECKPOINT
 BACKUP = LATEST + ".backup"
+# One of the best epochs, counted from 1 as the log does.
+KEPT = "best-params_epoch{}.pth"
 
 
 def save_latest(folder: Path, state: dict[str, Any]) -> None:
@@ -43,6 +46,25 @@ def save(file: Path, state: dict[str, Any]) -> None:
             while cause is not None and not isinstance(cause, OSError):
                 cause = cause.__context__
             raise cause or error from None
+
+
+def keep_best(
+    folder: Path, history: list[dict[str, Any]], measure: str, count: int, write: Callable[[Path], None]
+) -> None:
+    """Keep the best `count` epochs, each in its file, and no other epoch's.
+
+    measure: column of `history` that counts, the larger the better, None where there was no validation; of equals the earlier
+    epoch is the better. write: writes the last epoch's state to a file.
+    """
+    measured = [row for row in history if row[measure] is not None]
+    best = sorted(measured, key=lambda row: (-row[measure], row["epoch"]))[:count]
+    wanted = {KEPT.format(row["epoch"] + 1) for row in best}
+    latest = KEPT.format(history[-1]["epoch"] + 1)
+    if latest in wanted:
+        write(folder / latest)
+    for file in folder.glob(KEPT.format("*")):
+        if file.name not in wanted:
+            file.unlink()
 
 
 def load(file: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from gsnet.interface.version import commit, version
 from gsnet.interface.words import duration
 from gsnet.models.expected import of_description
 from gsnet.training import checkpoints, record
+from gsnet.training.class_weights import weights_of
 from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.describing import complete, describe
 from gsnet.training.dry_run import dry_run
@@ -50,7 +51,7 @@ _LOG = logging.getLogger(__name__)
 _SEVERAL = ("ddp", "apex")
 _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
-_RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "skip_broken"}
+_RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "skip_broken", "time_limit", "keep_best"}
 _INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin"}
 TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, int], Classification]
 Task = TypeVar("Task", bound=nn.Module)
@@ -173,7 +174,9 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     _LOG.info("%s images %s", options.dataset, of_description(description).described())
     # A task that draws its own weights draws them now, after the network's.
     steps = training.sampler.batches  # type: ignore[attr-defined]
-    task = placed(build_task(network, options, settings, data, steps), options, device)
+    task = build_task(network, options, settings, data, steps)
+    task.weigh(weights_of(options.class_weights, pictures, settings.classes))
+    task = placed(task, options, device)
     task.frozen = freeze(task.network, options.freeze, settings.classes)
     stepper = Stepper(task, settings, device, precision(options, settings, device))
     trainer = Trainer(stepper, settings, training, validation, options.save_dir, kept_options(options), description)

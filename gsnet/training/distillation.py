@@ -83,6 +83,7 @@ class Distillation(Classification):
     ) -> None:
         nn.Module.__init__(self)
         self.settings, self.cache = settings, cache
+        self.weigh(None)
         self.student = settings.student_features(network)
         self.teacher = settings.teacher_features(teacher).requires_grad_(False).eval()
         self.prepare = prepare or nn.Identity()
@@ -115,7 +116,7 @@ class Distillation(Classification):
         s = self.settings
         teacher_logits, *teacher_maps = guidance
         maps, logits = self.student(resized(images, s.student_side))
-        loss = soft_cross_entropy(logits.float(), targets)
+        loss = soft_cross_entropy(logits.float(), targets, self.class_weights)
         if s.logit_weight:
             loss = loss + s.logit_weight * teacher_logit_loss(logits.float(), teacher_logits.float(), s.temperature)
         for projection, own, teacher in zip(self.projections, maps, teacher_maps, strict=False):

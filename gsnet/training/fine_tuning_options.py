@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from gsnet.interface.options import positive_int, positive_single, single
+from gsnet.interface.options import not_negative_single, positive_int, positive_single, single
+
+BALANCED = "balanced"
 
 
 def add_fine_tuning(group: argparse._ArgumentGroup) -> None:
@@ -47,3 +49,15 @@ def decay(text: str) -> float:
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a factor: above 0, at most 1, as 0.8")
     return value
+
+
+def class_weights(text: str) -> str | tuple[float, ...]:
+    """ "balanced", or a number of at least 0 for each class, separated by commas."""
+    if text == BALANCED:
+        return text
+    try:
+        return tuple(not_negative_single(part) for part in text.split(","))
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither balanced nor a list of weights such as 1,1,2.5"
+        ) from None

@@ -31,9 +31,8 @@ def is_done(options: Namespace, done: Path, config: Path, incidental: Collection
     changed = _changed(options, config, incidental)
     if not changed:
         return True
-    before, now = changed.get("epochs", (0, 0))
-    if set(changed) == {"epochs"} and now > before:
-        _check_more_epochs(options, done.parent, before)
+    if changed.keys() <= {"epochs", "patience"} and all(_is_more(*values) for values in changed.values()):
+        _check_more(options, done.parent, changed.get("epochs", (None, None))[0])
         return False
     told = "; ".join(f"--{name} was {old!r} and is now {new!r}" for name, (old, new) in changed.items())
     resuming = next((f" and leave --{name} out," for name in ("auto_resume", "resume") if getattr(options, name)), "")
@@ -43,8 +42,15 @@ def is_done(options: Namespace, done: Path, config: Path, incidental: Collection
     )
 
 
-def _check_more_epochs(options: Namespace, folder: Path, before: int) -> None:
-    holds = f"{folder} holds this training, finished after {before} epochs"
+def _is_more(before: int | None, now: int | None) -> bool:
+    """Whether epochs or patience have grown; None is any patience."""
+    return before is not None and (now is None or now > before)
+
+
+def _check_more(options: Namespace, folder: Path, before: int | None) -> None:
+    """before: the epochs that there were, None where it is the patience that has grown."""
+    ended = "ended by --patience" if before is None else f"finished after {before} epochs"
+    holds = f"{folder} holds this training, {ended}"
     if not (options.auto_resume or options.resume):
         raise InputError(f"{holds}: go on to {options.epochs} with --auto_resume")
     # Without this, --auto_resume would begin anew, and its first epoch would take the place of what is finished.

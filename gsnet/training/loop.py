@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -22,10 +21,11 @@ from gsnet.interface.words import duration
 from gsnet.training import checkpoints, record
 from gsnet.training.curves import Curves
 from gsnet.training.describing import validated
+from gsnet.training.ending import Ending, has_no_progress, say_no_progress
 from gsnet.training.evaluation import Accuracy, evaluate
-from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
+from gsnet.training.settings import TrainingFailed, TrainingSettings
 from gsnet.training.step import Stepper
-from gsnet.validation.processes import Vote, place, summed
+from gsnet.validation.processes import place, summed
 
 _LOG = logging.getLogger(__name__)
 _BAR_STEPS = 20
@@ -40,6 +40,8 @@ class Trainer:
     """
 
     columns = record.COLUMNS
+    # Column of the log that says which epoch is the best, and field of the status with that epoch.
+    measure, best_at = "val_acc1", "best_acc1_at_epoch"
 
     def __init__(
         self,
@@ -63,16 +65,25 @@ class Trainer:
         best = {"best_acc1": 0.0, "best_acc5": 0.0, "best_acc1_at_epoch": 0, "best_acc5_at_epoch": 0}
         self.status: dict[str, Any] = best | times
         self.curves: Curves | None = None
-        self._terminated = False
-        self._stops = Vote()
+        self._ending = Ending(settings.time_limit)
 
     def run(self) -> dict[str, Any]:
-        """Train to the last epoch and return the status. Raises TrainingFailed, and Terminated after SIGTERM."""
-        with self._saving_at_sigterm(), self._curves():
-            while self.epoch < self.settings.epochs:
+        """Train to the last epoch, or to the end of patience, and return the status.
+
+        Raises TrainingFailed, Terminated after SIGTERM, and OutOfTime.
+        """
+        with self._ending.watched(), self._curves():
+            while self.epoch < self.settings.epochs and not self._has_no_progress():
                 speed = self._train_epoch()
                 self._end_epoch(speed)
+        if self.epoch < self.settings.epochs:
+            say_no_progress(self.epoch, self.settings.epochs, self.settings.patience or 0)
         return self.status
+
+    def _has_no_progress(self) -> bool:
+        """Whether patience is at its end, which follows from the history alone, so that a resumed training ends there too."""
+        best_epoch, patience = self.status[self.best_at], self.settings.patience
+        return has_no_progress(self.history, self.measure, best_epoch, patience, self.settings.epochs)
 
     @contextmanager
     def _curves(self) -> Iterator[None]:
@@ -146,22 +157,21 @@ class Trainer:
                     self.steps_done % self.settings.print_freq == 0
                 ):
                     self._print_step(bar, images_seen / (time.perf_counter() - begin), lr)
-                if self._stops.cast(self._terminated):
+                if self._ending.due():
                     self._stop()
-        self._stops.settle()
+        self._ending.settle()
         seconds = time.perf_counter() - begin
         self.status["training_elasped_time"] += seconds
         return images_seen / seconds
 
     def _stop(self) -> NoReturn:
         """Save in the middle of an epoch, after the same step in every process, and leave together."""
-        self._stops.settle()
+        self._ending.settle()
         self.sums = self._total()
         self.check(float(self.sums[0]))
         if place()[0] == 0:
             self._save()
-        summed(torch.zeros(1))
-        raise Terminated(f"Stopped by SIGTERM at epoch {self.epoch + 1}: --auto_resume goes on from here")
+        self._ending.leave(self.epoch)
 
     def _total(self) -> Tensor:
         """Loss and hits of this epoch's images in all processes."""
@@ -214,7 +224,10 @@ class Trainer:
             # The best first: were the latest the first, a kill between the two would lose the best for good.
             if best:
                 self._save_best(accuracy)
-            if self.epoch % self.settings.save_freq == 0 or self.epoch == self.settings.epochs:
+            if self.settings.keep_best > 1:
+                self._keep_best(accuracy)
+            ends = self.epoch == self.settings.epochs or self._has_no_progress()
+            if self.epoch % self.settings.save_freq == 0 or ends:
                 self._save(accuracy)
             record.write_log(self.folder, self.history, self.columns)
             if self.curves is not None:
@@ -243,9 +256,18 @@ class Trainer:
         return best
 
     def _save_best(self, accuracy: Accuracy) -> None:
-        state = self._progress(accuracy) | {"state_dict": self.stepper.validated.state_dict()}
         for name in self.stepper.task.best_names:
-            checkpoints.save(self.folder / name, state)
+            checkpoints.save(self.folder / name, self._validated_state(accuracy))
+
+    def _keep_best(self, accuracy: Accuracy) -> None:
+        count = self.settings.keep_best
+        checkpoints.keep_best(
+            *(self.folder, self.history, self.measure, count),
+            lambda file: checkpoints.save(file, self._validated_state(accuracy)),
+        )
+
+    def _validated_state(self, accuracy: Accuracy) -> dict[str, Any]:
+        return self._progress(accuracy) | {"state_dict": self.stepper.validated.state_dict()}
 
     def _save(self, accuracy: Accuracy | None = None) -> None:
         checkpoints.save_latest(self.folder, self._progress(accuracy) | self.stepper.state())
@@ -278,16 +300,3 @@ class Trainer:
             *(self.epoch, self.settings.epochs, row["train_loss"], row["val_loss"], row["val_acc1"], row["val_acc5"]),
             *(self.status["best_acc1"], row["images_per_second"], duration(spent), duration(left)),
         )
-
-    @contextmanager
-    def _saving_at_sigterm(self) -> Iterator[None]:
-        """SIGTERM, in whichever process, waits for the end of a step, after which all stop together."""
-
-        def note(*_: object) -> None:
-            self._terminated = True
-
-        before = signal.signal(signal.SIGTERM, note)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)

@@ -18,8 +18,10 @@ def smoothed_targets(labels: Tensor, classes: int, smoothing: float = 0.0) -> Te
     return functional.one_hot(labels, classes).float() * (1 - smoothing) + smoothing / classes
 
 
-def soft_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean over the batch of -sum targets log softmax(logits); both (N, classes)."""
+def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean over the batch of -sum targets log softmax(logits); both (N, classes). weights: (classes,), of the summands."""
+    if weights is not None:
+        targets = targets * weights
     return -(targets * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
 
 

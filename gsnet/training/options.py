@@ -23,7 +23,8 @@ from gsnet.interface.options import (
     single,
 )
 from gsnet.interface.script_options import script_parser
-from gsnet.training.fine_tuning_options import add_fine_tuning
+from gsnet.training.ending_options import add_ending
+from gsnet.training.fine_tuning_options import add_fine_tuning, class_weights
 from gsnet.training.usual import CUTMIX_ALPHA, ERASING, MIXUP_ALPHA, SMOOTHING
 from PlainNet import UNITS
 
@@ -253,6 +254,12 @@ def _add_optional(
 
 def _add_regularisation(group: argparse._ArgumentGroup) -> None:
     _add_optional(group, "--label_smoothing", SMOOTHING, share, "X", "share of the label that goes to all classes")
+    group.add_argument(
+        "--class_weights",
+        type=class_weights,
+        metavar="W,W,…",
+        help="how much each class counts in the loss; balanced: the less, the more images it has",
+    )
     _add_optional(group, "--mixup", MIXUP_ALPHA, positive_float, "ALPHA", "blend pairs, shares from Beta(ALPHA, ALPHA)")
     _add_optional(
         group, "--cutmix", CUTMIX_ALPHA, positive_float, "ALPHA", "paste rectangles of others, shares likewise"
@@ -295,5 +302,6 @@ def add_run(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--auto_resume", action="store_true", help="go on from the folder's latest checkpoint, if any")
     group.add_argument("--evaluate_only", action="store_true", help="validate and write nothing")
     group.add_argument("--dry_run", action="store_true", help="two batches, and how long all would take")
+    add_ending(group)
     group.add_argument("--save_freq", type=positive_int, default=1, metavar="N", help="epochs between checkpoints")
     group.add_argument("--print_freq", type=positive_int, default=100, metavar="N", help="steps between log lines")

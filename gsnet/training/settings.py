@@ -19,6 +19,12 @@ class Terminated(Exception):  # noqa: N818 - a state of affairs, not a programmi
     status = 143
 
 
+class OutOfTime(Terminated):
+    """The time that a run was given is over; everything was saved, as asked for."""
+
+    status = 0
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """One training.
@@ -28,7 +34,9 @@ class TrainingSettings:
     the norm of all. accumulate: parts that a batch is computed in. ema: decay of averaged weights, which are then the ones
     that are validated. amp: mixed precision (float16 on a GPU, bfloat16 on a CPU). fp16_allreduce: gradients
     travel between processes in float16. save_freq in epochs, print_freq in
-    steps. seed: everything random in a step follows from it, the epoch, the step and the process.
+    steps. patience: epochs without a better validation after which the training ends; time_limit: seconds after which a run of
+    it saves and leaves; keep_best: how many of the best epochs are kept, in files of their own where there are several. seed:
+    everything random in a step follows from it, the epoch, the step and the process.
     """
 
     schedule: Rates
@@ -47,6 +55,9 @@ class TrainingSettings:
     compile: bool = False
     save_freq: int = 1
     print_freq: int = 100
+    patience: int | None = None
+    time_limit: float | None = None
+    keep_best: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -81,6 +81,9 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         compile=options.compile,
         save_freq=options.save_freq,
         print_freq=options.print_freq,
+        patience=options.patience,
+        time_limit=options.time_limit,
+        keep_best=options.keep_best,
         seed=options.seed,
     )
 

@@ -22,10 +22,16 @@ class Classification(nn.Module):
     best_names: tuple[str, ...] = (BEST_CHECKPOINT,)
     # Modules of the network that stay in evaluation mode.
     frozen: tuple[nn.Module, ...] = ()
+    class_weights: Tensor | None
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
+        self.weigh(None)
+
+    def weigh(self, weights: Tensor | None) -> None:
+        """How much each class counts in the loss of the labels, (classes,); None: all alike."""
+        self.register_buffer("class_weights", weights, persistent=False)
 
     @property
     def trained(self) -> nn.Module:
@@ -46,4 +52,4 @@ class Classification(nn.Module):
     def forward(self, images: Tensor, targets: Tensor, *guidance: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) and targets (N, classes) to the mean loss and logits (N, classes)."""
         logits = self.network(images)
-        return soft_cross_entropy(logits.float(), targets), logits
+        return soft_cross_entropy(logits.float(), targets, self.class_weights), logits

@@ -23,6 +23,7 @@ from gsnet.models.named import is_several
 from gsnet.models.options import network_named, network_of, resolution_of
 from gsnet.validation.images import test_images
 from gsnet.validation.measure import validate
+from gsnet.validation.mirrored import Mirrored
 from gsnet.validation.precision import Precision, mixed
 from gsnet.validation.predict import class_names, predict
 from gsnet.validation.processes import process_group
@@ -159,7 +160,8 @@ def _expected(options: Namespace, arch: str, dataset: str) -> ExpectedInput:
 def _network(options: Namespace, arch: str, dataset: str, expected: ExpectedInput) -> nn.Module:
     known = DATASETS[dataset].cifar and _source(options, arch) is None
     classes = options.num_classes or (expected.classes if known else None)
-    return network_of(options, arch, classes)
+    network = network_of(options, arch, classes)
+    return Mirrored(network) if options.flip else network
 
 
 def _figures(options: Namespace, arch: str, device: str) -> dict:
@@ -191,6 +193,8 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
     figures |= {"loss": result.loss, "images_per_second": result.images_per_second, "batch_size": result.batch_size}
     seen = replace(expected, classes=len(result.confusion))
     figures |= seen.to_dict() | {"device": device, "input": seen.described()}
+    if options.flip:
+        figures["flip"] = True
     figures["precision"] = "mixed" if options.apex else precision.value
     if options.per_class:
         figures["per_class"] = result.per_class()

@@ -52,6 +52,11 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
     precision.add_argument("--fp16", action="store_true", help="half precision; bfloat16 on a CPU")
     precision.add_argument("--apex", action="store_true", help="mixed precision, by torch where Apex has none")
     machine.add_argument("--channels_last", action="store_true", help="channels last in memory")
+    data.add_argument(
+        "--flip",
+        action="store_true",
+        help="mean of the probabilities of each image and of its mirror image, in twice the time",
+    )
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
     add_csv_option(output)
