@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 from gsnet.interface.lazily import lazily
 
 if TYPE_CHECKING:
+    from gsnet.api.comparing import compare
     from gsnet.api.loading import LoadedNetwork, load
     from gsnet.api.networks import analyze, parse, score
     from gsnet.api.plugins import load_plugin
     from gsnet.api.search import Search, search
+    from gsnet.comparing.comparison import Comparison
     from gsnet.evolution.recorded import Row
     from gsnet.evolution.result import SearchResult, Table
     from gsnet.evolution.running import Running
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Analysis": "models.analysis",
+    "Comparison": "comparing.comparison",
     "InputError": "interface.options",
     "LoadedNetwork": "api.loading",
     "Row": "evolution.recorded",
@@ -42,6 +45,7 @@ _MODULES = {
     "SearchResult": "evolution.result",
     "Table": "evolution.result",
     "analyze": "api.networks",
+    "compare": "api.comparing",
     "load": "api.loading",
     "load_plugin": "api.plugins",
     "parse": "api.networks",
@@ -50,6 +54,7 @@ _MODULES = {
 }
 __all__ = [
     "Analysis",
+    "Comparison",
     "InputError",
     "LoadedNetwork",
     "Row",
@@ -60,6 +65,7 @@ __all__ = [
     "SearchResult",
     "Table",
     "analyze",
+    "compare",
     "load",
     "load_plugin",
     "parse",

@@ -19,6 +19,7 @@ from gsnet.interface.running import BAD_INPUT
 COMMANDS = {
     "analyze_model": "parameters, FLOPs and memory access cost of a network",
     "benchmark_network_latency": "time a network, fill latency tables, predict",
+    "compare": "networks side by side: table, CSV, a page of figures",
     "compute_score": "zero-shot scores of networks",
     "convert": "a published checkpoint as safetensors",
     "detection_data": "convert, count or draw data for detectors",

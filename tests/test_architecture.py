@@ -50,9 +50,9 @@ ALLOWED = {
 }
 ALLOWED["gsnet.comparing"] = {
     "PlainNet",
-    "ZenNet",
+    "Masternet",
     "ZeroShotProxy",
-    *("gsnet.interface", "gsnet.latency", "gsnet.evolution", "gsnet.models"),
+    *("gsnet.interface", "gsnet.runtimes", "gsnet.latency", "gsnet.evolution", "gsnet.models"),
 }
 # What a program imports, and what a user runs, may import every room.
 ALLOWED["gsnet.api"] = {*ALLOWED, "Masternet"}
@@ -104,6 +104,7 @@ def test_rooms_import_only_what_is_below_them(room):
             "gsnet.models",
             "gsnet.runtimes.registry",
             "gsnet.validation",
+            "gsnet.comparing.comparison",
         ),
         *sorted(SCRIPTS),
     ],

@@ -98,8 +98,8 @@ def test_several_proxies_and_networks_in_one_table(tmp_path, capsys):
     status, results, _ = scored(capsys, *chosen, *SMALL, "--csv", str(table))
     assert status == 0
     rows = list(csv.DictReader(table.read_text().splitlines()))
-    assert list(rows[0]) == ["network", "resolution", "classes", "Params", "NASWOT", "TE-NAS-LR", "failed"]
-    assert [row["network"] for row in rows] == [TABLE, STRUCTURE]
+    assert list(rows[0]) == ["arch", "resolution", "classes", "Params", "NASWOT", "TE-NAS-LR", "error"]
+    assert [row["arch"] for row in rows] == [TABLE, STRUCTURE]
     assert [float(row["Params"]) for row in rows] == [322, 2354]
     # What each proxy says alone, from the same seeds.
     alone = [scored(capsys, "--zero_shot_score", "NASWOT", *chosen[2:], *SMALL)[1][i]["score"] for i in (0, 1)]
@@ -121,8 +121,8 @@ def test_a_table_says_why_there_is_no_score(tmp_path, capsys):
     )
     assert status == 1
     first, second = csv.DictReader(table.read_text().splitlines())
-    assert first["failed"].startswith("Params, NASWOT: There is no network 'resnet19'")
-    assert second["failed"] == "Params: Params scores structure strings only, and mobilenet_v3_small has none"
+    assert first["error"].startswith("Params, NASWOT: There is no network 'resnet19'")
+    assert second["error"] == "Params: Params scores structure strings only, and mobilenet_v3_small has none"
     assert (first["NASWOT"], second["Params"], float(second["NASWOT"])) == ("", "", results[0]["score"])
     assert err.count("\n") == 2
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from gsnet.interface.running import FAILED, run
 from gsnet.comparing.score_table import ScoreTable
-from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
+from gsnet.evolution.ensemble import refuse_ensembles
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError, add_device_options, device_name, positive_float, positive_int, seed
 from gsnet.interface.script_options import script_parser
@@ -189,13 +189,8 @@ def as_text(result: dict) -> str:
 def chosen_proxies(options: Namespace) -> list[str]:
     """The proxies that --zero_shot_score names. Raises InputError, UnknownProxyError."""
     chosen = proxies_named(options.zero_shot_score)
+    refuse_ensembles(chosen)
     for name in chosen:
-        if name in (ENSEMBLE, *NAMED_ENSEMBLES):
-            members = ", ".join(NAMED_ENSEMBLES.get(name, ())) or "those of --ensemble"
-            raise InputError(
-                f"{name} ranks the networks of a search by several proxies ({members}): give it to "
-                "evolution_search.py, or one of those proxies to this script"
-            )
         get_proxy(name)
     return chosen
 

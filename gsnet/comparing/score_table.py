@@ -39,19 +39,19 @@ class ScoreTable:
     def __init__(self, proxies: Sequence[str], repeats: int = 1) -> None:
         spread = (lambda proxy: (proxy, deviation(proxy))) if repeats > 1 else (lambda proxy: (proxy,))
         scores = [column for proxy in proxies for column in spread(proxy)]
-        self._columns = ("network", "resolution", "classes", *scores)
+        self._columns = ("arch", "resolution", "classes", *scores)
         self._rows: list[ScoreRow] = []
 
     def row(self, network: str) -> ScoreRow:
         """A new row, to be filled."""
-        self._rows.append(ScoreRow({"network": network}))
+        self._rows.append(ScoreRow({"arch": network}))
         return self._rows[-1]
 
     def write(self, path: Path) -> None:
         """The table as CSV; a cell without a figure is empty."""
         with written_whole(path) as file:
             table = csv.writer(file, lineterminator="\n")
-            table.writerow((*self._columns, "failed"))
+            table.writerow((*self._columns, "error"))
             for row in self._rows:
                 table.writerow([*(row.figures.get(name, "") for name in self._columns), row.reasons()])
 

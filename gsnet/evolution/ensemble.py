@@ -15,6 +15,7 @@ import numpy as np
 
 from gsnet.evolution.population import Member
 from gsnet.evolution.settings import SearchSettings
+from gsnet.interface.options import InputError
 from PlainNet import Network
 
 ENSEMBLE = "Ensemble"
@@ -42,6 +43,17 @@ class Aggregate(NamedTuple):
 
     members: tuple[str, ...]
     rule: Rule
+
+
+def refuse_ensembles(names: Iterable[str]) -> None:
+    """Raises InputError for a name that ranks a population, where single networks are to be scored."""
+    for name in names:
+        if name in (ENSEMBLE, *NAMED_ENSEMBLES):
+            members = ", ".join(NAMED_ENSEMBLES.get(name, ())) or "those of --ensemble"
+            raise InputError(
+                f"{name} ranks the networks of a search by several proxies ({members}): give it to "
+                "evolution_search.py, or one of those proxies to this script"
+            )
 
 
 def aggregate_of(settings: SearchSettings) -> Aggregate | None:

@@ -1,0 +1,85 @@
+"""Networks side by side, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gsnet.api.callables import ProxyLike, proxy_of
+from gsnet.comparing.comparison import Comparison
+from gsnet.comparing.comparison import compare as compare_all
+from gsnet.comparing.measuring import Questions
+from gsnet.comparing.networks import View
+from gsnet.evolution.ensemble import refuse_ensembles
+from gsnet.evolution.recorded import Row
+from gsnet.interface.options import InputError, device_name
+from gsnet.interface.values import check_counts
+from gsnet.runtimes import runtime
+from PlainNet import Network
+from ZeroShotProxy import proxies_named
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def compare(
+    *networks: str | Path | Network | Row | nn.Module,
+    proxies: ProxyLike | Iterable[ProxyLike] = (),
+    resolution: int | None = None,
+    num_classes: int | None = None,
+    use_se: bool = False,
+    unit: str | None = None,
+    batch_size: int = 16,
+    gamma: float = 1e-2,
+    seed: int = 0,
+    repeats: int = 1,
+    device: str | None = None,
+    time: Sequence[str] = (),
+    latency_table: str | Path | None = None,
+    latency_batch_size: int = 1,
+    fp16: bool = False,
+    threads: int = 1,
+) -> Comparison:
+    """What networks cost, how long they take, what proxies, searches and trainings say of them, as `gsnet compare` tells it.
+
+    networks: results folders of searches and trainings, checkpoints, names, patterns, structure files and strings, networks,
+    candidates such as `*result.pareto`, torch modules. proxies: names ("NASWOT,Zen", "all") or functions. resolution and
+    num_classes: of all networks; without them each one's own, 224 pixels and 1000 classes for a bare structure. use_se, unit:
+    of structures. batch_size, gamma, seed, repeats: of scores, whose mean counts; device: where they are worked out, and
+    latencies measured. time: names of `gsnet.runtimes.runtime_names()`, such as "onnxruntime", which measure a latency here;
+    latency_table: a file that predicts it; latency_batch_size, fp16, threads: for which.
+
+    The result is a table that pandas and polars take, with `to_html(path)`, `to_csv(path)`, `correlations`, `searches` and
+    `trainings`. What fails for one network is told in its column `error`. Raises InputError, UnknownProxyError.
+    """
+    check_counts(batch_size=batch_size, repeats=repeats, latency_batch_size=latency_batch_size, threads=threads)
+    runtimes = (time,) if isinstance(time, str) else tuple(time)
+    for name in runtimes:
+        runtime(name)
+    table = None if latency_table is None else Path(latency_table).expanduser()
+    if table is not None and not table.is_file():
+        raise InputError(f"There is no file {table}: latency_table is one of benchmark_network_latency.py")
+    questions = Questions(
+        view=View(resolution, num_classes, use_se, unit),
+        proxies=tuple(proxy_of(source) for source in _each(proxies)),
+        seeds=range(seed, seed + repeats),
+        batch_size=batch_size,
+        gamma=gamma,
+        device=device_name(None, device),
+        runtimes=runtimes,
+        latency_table=table,
+        latency_batch_size=latency_batch_size,
+        fp16=fp16,
+        threads=threads,
+    )
+    return compare_all(networks, questions)
+
+
+def _each(proxies: ProxyLike | Iterable[ProxyLike]) -> list[ProxyLike]:
+    given = list(proxies) if isinstance(proxies, Iterable) and not isinstance(proxies, str) else [proxies]
+    found: list[ProxyLike] = []
+    for one in given:
+        found += proxies_named(one) if isinstance(one, str) else [one]
+    refuse_ensembles(one for one in found if isinstance(one, str))
+    return found

@@ -1,0 +1,57 @@
+"""The columns of a comparison: what they are called and measured in, and which way is better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+COST, LATENCY, SCORE, RESULT, OTHER = "cost", "latency", "score", "result", "other"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of figures.
+
+    key: in tables for programs. label and unit: for people, who see the figure divided by `scale`. better: 1 where more is
+    better, -1 where less is, 0 where neither. kind: cost, latency, score, result of a training, or other.
+    """
+
+    key: str
+    label: str
+    unit: str = ""
+    scale: float = 1.0
+    better: int = 0
+    kind: str = OTHER
+
+
+COSTS = (
+    Column("parameters", "parameters", "M", 1e6, -1, COST),
+    Column("flops", "FLOPs", "M", 1e6, -1, COST),
+    Column("memory_access", "memory access", "M", 1e6, -1, COST),
+    Column("peak_feature_map", "largest map", "k", 1e3, -1, COST),
+    Column("layers", "layers", "", 1.0, -1, COST),
+)
+SEEN = (Column("resolution", "pixels"), Column("classes", "classes"))
+RESULTS = (
+    Column("top1", "top-1", "%", 1.0, 1, RESULT),
+    Column("AP", "AP", "", 1.0, 1, RESULT),
+    Column("epochs", "epochs"),
+)
+SEARCHED = (Column("search_proxy", "searched by"), Column("search_score", "search's score"))
+
+
+def latency(key: str) -> Column:
+    """The column of a latency, in seconds an image; people see milliseconds."""
+    return Column(key, f"latency, {key.removeprefix('latency_')}", "ms", 1e-3, -1, LATENCY)
+
+
+def columns_of(latencies: Iterable[str], proxies: Iterable[tuple[str, bool]], known: Iterable[str]) -> list[Column]:
+    """The columns in order: costs, latencies, scores, results. proxies: names, and whether more is better.
+
+    known: keys of which some network has a figure; only those are there, and what was asked for.
+    """
+    found = set(known)
+    asked = [latency(key) for key in latencies]
+    scores = [Column(name, name, "", 1.0, 1 if more else -1, SCORE) for name, more in proxies]
+    always = [*COSTS, *SEEN]
+    return [*always, *asked, *scores, *(column for column in (*SEARCHED, *RESULTS) if column.key in found)]
