@@ -40,6 +40,9 @@ from ZeroShotProxy.mean_field_map import (
 )
 from ZeroShotProxy.mean_field_windows import averaged, moved, slide
 
+# An argument of this type, where the same function is called with a variable elsewhere: for a literal number it would be
+# compiled a second time.
+ONE = np.int64(1)
 # Fitted, on networks other than those of the tests: the lag variance of what one channel adds to NORM and OVERLAP. Random
 # weights make it 0 at infinite width; maps behind layers of 8 to 32 channels need about one pixel.
 OWN_LAG = 1.0
@@ -125,12 +128,12 @@ def ghost(state: np.ndarray, out_channels: int, kernel: int, stride: int, cheap_
     The same as to copy, `depthwise`, concatenate and keep the first channels, without moving maps about.
     """
     half = (out_channels + 1) // 2
-    failure = dense(state, half, kernel, stride, 1)
+    failure = dense(state, half, kernel, stride, ONE)
     if failure:
         return failure
     reached = min(cheap_kernel, int(state[SIZE]))
     # Header and profiles are means of the two halves, which are as wide as each other before channels are left out.
-    failure, inside, inside_mean, changed = slide(state, cheap_kernel, 1, 0.5)
+    failure, inside, inside_mean, changed = slide(state, cheap_kernel, ONE, 0.5)
     if failure:
         return failure
     taps = float(reached * reached)
@@ -146,7 +149,7 @@ def ghost(state: np.ndarray, out_channels: int, kernel: int, stride: int, cheap_
     state[OVERLAP] *= 0.5 + 0.5 * averaged(state[OVERLAP_LAG], reached)
     state[CHANGE_OWN] = 0.5 * state[CHANGE_OWN] + 0.5 * LINEAR_CHANGE
     for lag in (NORM_LAG, OVERLAP_LAG):
-        state[lag] = 0.5 * state[lag] + 0.5 * moved(state[lag], reached, 1)
+        state[lag] = 0.5 * state[lag] + 0.5 * moved(state[lag], reached, ONE)
     state[JITTER] += 0.5 / (taps * half)
     return DONE
 

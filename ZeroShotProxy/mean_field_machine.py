@@ -58,6 +58,9 @@ log = logging.getLogger(__name__)
 # Loading the compiled machine takes half a second; what takes longer than this is compiling.
 _SECONDS_TO_LOAD = 3.0
 
+# `activate` of a variable function takes this type; for a literal number it would be compiled a second time.
+RECTIFIER = np.int64(-1)
+
 FAILURES = {
     TOO_DEEP: "its branches are nested too deeply",
     TOO_MANY_GROUPS: "its maps have channels of more kinds than the closed form tells apart",
@@ -80,7 +83,7 @@ def step(stack: np.ndarray, order: np.ndarray, top: int, kind: int, numbers: np.
     if kind == Step.NORMALISE:
         normalise(state, numbers[0])
     elif kind == Step.RECTIFY:
-        activate(state, -1)
+        activate(state, RECTIFIER)
     elif kind == Step.SMOOTH:
         activate(state, int(numbers[0]))
     elif kind == Step.COPY or kind == Step.SPLIT:
@@ -156,7 +159,8 @@ def run_calls(
     order = np.arange(STACK)
     numbers = np.empty(NUMBERS)
     transfer(maps[row], stack[0])
-    top = block = 0
+    # Not of a literal 0, for which all that reads them would be compiled a second time.
+    top = block = np.int64(0)
     for call in range(0, called.size, CALL_WIDTH):
         for layer in range(int(called[call + 4]) + 1):
             # Later layers read what the first gives.

@@ -21,6 +21,8 @@ STACK = 16
 PARAMETERS, FLOPS, MEMORY_ACCESS, PEAK = range(4)
 # Costs are added up as floats, which are exact up to here and never wrap; larger ones are left to Python's integers.
 LARGEST = 2.0**53
+# For a literal number what is called would be compiled a second time.
+ONE = np.int64(1)
 
 
 @compiled
@@ -71,8 +73,8 @@ def count_step(costs: np.ndarray, stack: np.ndarray, top: int, kind: int, number
     elif kind == Step.AVERAGE_POOL:
         state[SIZE] = int(numbers[0])
     elif kind == Step.GHOST:
-        count_convolution(costs, state, (int(numbers[0]) + 1) // 2, int(numbers[1]), int(numbers[2]), 1)
-        count_convolution(costs, state, state[CHANNELS], int(numbers[3]), 1, state[CHANNELS])
+        count_convolution(costs, state, (int(numbers[0]) + 1) // 2, int(numbers[1]), int(numbers[2]), ONE)
+        count_convolution(costs, state, state[CHANNELS], int(numbers[3]), ONE, state[CHANNELS])
         state[CHANNELS] = int(numbers[0])
     elif kind == Step.BIAS:
         costs[PARAMETERS] += state[CHANNELS]
@@ -90,7 +92,8 @@ def count_calls(calls: bytes, rows: np.ndarray, channels: int, size: int) -> tup
     costs = np.zeros(4)
     numbers = np.empty(NUMBERS)
     stack[0, CHANNELS], stack[0, SIZE] = channels, size
-    top = 0
+    # Not of a literal 0, for which `count_step` would be compiled a second time.
+    top = np.int64(0)
     before = np.empty(PEAK)
     called = np.frombuffer(calls, np.float64)
     for call in range(0, called.size, CALL_WIDTH):
