@@ -35,8 +35,8 @@ class Questions:
     """What is asked of every network.
 
     proxies, over `seeds`, at `batch_size` images and `gamma`, on `device`. runtimes: names of `gsnet.runtimes`, which time it
-    here, with `latency_batch_size` images, in half precision with `fp16`, on `threads` of the processor; latency_table: the file
-    that predicts it.
+    here, with `latency_batch_size` images, in half precision with `fp16`, on `threads` of the processor; latency_table: what
+    predicts it.
     """
 
     view: View = field(default_factory=View)
