@@ -9,6 +9,7 @@ Compiled by numba where that is installed; without it everything works, about a 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ from ZeroShotProxy.mean_field_windows import averaged, moved, slide
 
 # An argument of this type, where the same function is called with a variable elsewhere: for a literal number it would be
 # compiled a second time.
-ONE = np.int64(1)
+ONE: Any = np.int64(1)
 # Fitted, on networks other than those of the tests: the lag variance of what one channel adds to NORM and OVERLAP. Random
 # weights make it 0 at infinite width; maps behind layers of 8 to 32 channels need about one pixel.
 OWN_LAG = 1.0

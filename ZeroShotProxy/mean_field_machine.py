@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,8 @@ log = logging.getLogger(__name__)
 _SECONDS_TO_LOAD = 3.0
 
 # `activate` of a variable function takes this type; for a literal number it would be compiled a second time.
-RECTIFIER = np.int64(-1)
+RECTIFIER: Any = np.int64(-1)
+ZERO: Any = np.int64(0)
 
 FAILURES = {
     TOO_DEEP: "its branches are nested too deeply",
@@ -160,7 +162,7 @@ def run_calls(
     numbers = np.empty(NUMBERS)
     transfer(maps[row], stack[0])
     # Not of a literal 0, for which all that reads them would be compiled a second time.
-    top = block = np.int64(0)
+    top = block = ZERO
     for call in range(0, called.size, CALL_WIDTH):
         for layer in range(int(called[call + 4]) + 1):
             # Later layers read what the first gives.

@@ -7,6 +7,7 @@ iteration does. Their mean-field steps say all that costs depend on, and come fr
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,8 @@ PARAMETERS, FLOPS, MEMORY_ACCESS, PEAK = range(4)
 # Costs are added up as floats, which are exact up to here and never wrap; larger ones are left to Python's integers.
 LARGEST = 2.0**53
 # For a literal number what is called would be compiled a second time.
-ONE = np.int64(1)
+ZERO: Any = np.int64(0)
+ONE: Any = np.int64(1)
 
 
 @compiled
@@ -93,7 +95,7 @@ def count_calls(calls: bytes, rows: np.ndarray, channels: int, size: int) -> tup
     numbers = np.empty(NUMBERS)
     stack[0, CHANNELS], stack[0, SIZE] = channels, size
     # Not of a literal 0, for which `count_step` would be compiled a second time.
-    top = np.int64(0)
+    top = ZERO
     before = np.empty(PEAK)
     called = np.frombuffer(calls, np.float64)
     for call in range(0, called.size, CALL_WIDTH):
