@@ -26,6 +26,8 @@ def complete(options: Namespace) -> None:
     --start_from or --load_parameters_from alone will do for --arch, where the checkpoint says what it is of. Raises InputError.
     """
     name_network(options)
+    if options.arch is None and (options.plainnet_struct or options.plainnet_struct_txt):
+        options.arch = BUILT_AS[0]
     if options.arch is None:
         if options.load_parameters_from is None or described(options.load_parameters_from) is None:
             raise InputError(
