@@ -32,7 +32,7 @@ refuse() {
 
 # Overrides that are looked at by every script, before anything else is done.
 for name in EVOLUTION_MAX_ITER POPULATION_SIZE; do
-    [[ ${!name:-0} =~ ^[0-9.]+(e[0-9]+|[kKMG]i?)?$ ]] || refuse "$name is ${!name}: it must be a whole number, such as 480000 or 480k"
+    [[ ${!name:-0} =~ ^([0-9]+|[0-9.]+(e[0-9]+|[kKMG]i?))$ ]] || refuse "$name is ${!name}: it must be a whole number, such as 480000 or 480k"
 done
 for name in BATCH_SIZE WORKERS SEED EPOCHS PROCESSES TRAIN_BATCH_SIZE TRAIN_WORKERS; do
     [[ ${!name:-0} =~ ^[0-9]+$ ]] || refuse "$name is ${!name}: it must be a whole number"
