@@ -55,7 +55,7 @@ def folders(tmp_path_factory):
         )
     (root / "second/log.csv").write_text(
         "epoch,lr,train_loss,train_acc1,val_loss,val_acc1,val_acc5,images_per_second\n"
-        "0,0.1,2.2,20.0,2.1,30.0,80.0,100\n1,0.05,1.9,35.0,1.8,42.5,88.0,100\n2,0.0,1.8,40.0,1.9,41.0,87.0,100\n"
+        "0,0.1,2.2,20.0,2.1,30.0,80.0,100\n1,0.05,1.9,35.0,1.8,42.5,88.0,100\n2,0.0,nan,40.0,1.9,41.0,87.0,100\n"
     )
     return root
 
@@ -216,6 +216,7 @@ def test_searches_and_trainings_of_folders(folders):
         assert search.rises == rises and search.iterations == 60
         assert search.front["structure"] == [row.structure for row in result.pareto]
     (training,) = found.trainings
+    assert training.epochs["train_loss"] == [2.2, 1.9, None]
     assert (training.epochs["epoch"], training.epochs["val_acc1"]) == ([1, 2, 3], [30.0, 42.5, 41.0])
     assert (found["top1"], found["epochs"]) == ([None, 42.5], [None, 3])
 

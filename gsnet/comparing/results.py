@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -105,4 +106,6 @@ def figures_of_training(curve: TrainingCurve) -> dict[str, Any]:
 
 
 def _number(text: str | None) -> float | None:
-    return float(text) if text else None
+    """A figure of a log; a loss that is no number any more is none."""
+    value = float(text) if text else math.nan
+    return value if math.isfinite(value) else None
