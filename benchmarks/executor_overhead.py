@@ -31,7 +31,7 @@ def jobs_of(count: int) -> list[Job]:
     jobs = []
     for iteration in range(count):
         seed = generator.at(iteration)
-        jobs.append(Job(proposer.first(0, generator), seed))
+        jobs.append(Job(proposer.first(0, generator, proposer.rule), seed))
     return jobs
 
 

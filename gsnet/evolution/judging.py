@@ -13,6 +13,8 @@ from gsnet.evolution.recorded import DUPLICATE, Row
 # neighbour that one of them alone has is rarely drawn.
 PATIENCE = 500
 PATIENCE_A_PARENT = 100
+# Long before that, what is left is looked for without a preference for some parents and neighbours.
+PATIENCE_WITH_PREFERENCES = 100
 # Networks over budget come again too. Which ones they are is kept only where nothing was scored for so many proposals.
 _UNSCORED_BEFORE_KEEPING = 200
 _ATTEMPTS_BEFORE_JUDGING = 20
@@ -50,6 +52,11 @@ class Novelty:
         else:
             self._refused.add(identity)
             self.known = 0
+
+    @property
+    def is_rare(self) -> bool:
+        """Whether what is preferred is known by now."""
+        return self.known >= PATIENCE_WITH_PREFERENCES
 
     def is_over(self, parents: int) -> bool:
         """Whether nothing new can be expected of so many parents."""

@@ -21,25 +21,29 @@ from dataclasses import dataclass
 from gsnet.evolution.budgets import CostModel
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.parts import cost_model, search_budgets, within_budgets
-from gsnet.evolution.rules import Fitting, Published, Rule
+from gsnet.evolution.rules import Fitting, Impartial, Published, Rule
 from gsnet.evolution.settings import PUBLISHED, SearchError, SearchSettings
 from PlainNet import Block, Network, SuperBlock, parse_structures
 from SearchSpace import SearchSpace, load_block_types, load_search_space, search_choice
 from SearchSpace.candidates import pick
 from SearchSpace.mutation import SampleBlock
 
+# Of an iteration, by a rule.
+First = Callable[[int, random.Random, Rule], Network]
+
 
 @dataclass(frozen=True)
 class Proposer:
     """How candidates are drawn.
 
-    first: of an iteration, while there are few parents. rule: of evolution, for all later ones. costs: counts what candidates
-    cost. starts: the structures to start from, none where a search starts from random networks. given: how many of the first
-    iterations propose these themselves, whatever the population.
+    first: while there are few parents. rule: of evolution, for all later ones. impartial: the rule while nothing new comes.
+    costs: counts what candidates cost. starts: the structures to start from, none where a search starts from random networks.
+    given: how many of the first iterations propose these themselves, whatever the population.
     """
 
-    first: Callable[[int, random.Random], Network]
+    first: First
     rule: Rule
+    impartial: Rule
     costs: CostModel
     starts: tuple[Network, ...] = ()
     given: int = 0
@@ -61,13 +65,13 @@ def make_proposer(settings: SearchSettings, functions: Functions = NO_FUNCTIONS)
     if not space and (settings.origin or settings.fix_initialize):
         raise SearchError("--origin and --fix_initialize need --search_space FILE")
     costs = cost_model(settings)
-    rule = _rule(settings, space, types, costs)
+    rules = _rules(settings, space, types, costs)
     if not settings.fix_initialize or space is None:
-        return Proposer(_random_networks(types, rule), rule, costs)
+        return Proposer(_random_networks(types), *rules, costs)
     starts = starting_structures(settings)
     fitting = within_budgets(settings, starts)
     given = len(starts) if len(starts) > 1 else 0
-    return Proposer(_first(starts[:given], fitting, rule), rule, costs, starts, given)
+    return Proposer(_first(starts[:given], fitting), *rules, costs, starts, given)
 
 
 def starting_structures(settings: SearchSettings) -> tuple[Network, ...]:
@@ -79,12 +83,10 @@ def starting_structures(settings: SearchSettings) -> tuple[Network, ...]:
     return tuple(dict.fromkeys(network.split() for network in parse_structures(settings.plainnet_struct)))
 
 
-def _first(
-    given: tuple[Network, ...], parents: tuple[Network, ...], rule: Rule
-) -> Callable[[int, random.Random], Network]:
+def _first(given: tuple[Network, ...], parents: tuple[Network, ...]) -> First:
     """First the given structures themselves, then networks near those within the budgets."""
 
-    def first(iteration: int, generator: random.Random) -> Network:
+    def first(iteration: int, generator: random.Random, rule: Rule) -> Network:
         if iteration < len(given):
             return given[iteration]
         return rule.start(pick(parents, generator) if len(parents) > 1 else parents[0], generator)
@@ -92,26 +94,28 @@ def _first(
     return first
 
 
-def _random_networks(types: Sequence[type[SuperBlock]], rule: Rule) -> Callable[[int, random.Random], Network]:
-    return lambda iteration, generator: rule.admitted(search_choice.random_network(types, generator), generator)
+def _random_networks(types: Sequence[type[SuperBlock]]) -> First:
+    return lambda iteration, generator, rule: rule.admitted(search_choice.random_network(types, generator), generator)
 
 
-def _rule(
+def _rules(
     settings: SearchSettings, space: SearchSpace | None, types: Sequence[type[SuperBlock]], costs: CostModel
-) -> Rule:
-    """The rule of evolution, drawing from the blocks that the flags ask for."""
+) -> tuple[Rule, Rule]:
+    """The rule of evolution, and the one while nothing new comes, drawing from the blocks that the flags ask for."""
     within = space if settings.origin else None
+    drawn = _sampler(types)
+    published = Published(space.sample_block if space else drawn, within.sample_block if within else drawn)
     if settings.evolution == PUBLISHED:
-        drawn = _sampler(types)
-        return Published(space.sample_block if space else drawn, within.sample_block if within else drawn)
+        return published, published
     chosen = search_choice.neighbours(types)
-    return Fitting(
+    fitting = Fitting(
         space.neighbours if space else chosen,
         within.neighbours if within else chosen,
         costs,
         search_budgets(settings),
         settings.max_layers or math.inf,
     )
+    return fitting, Impartial(published, fitting)
 
 
 def _sampler(types: Sequence[type[SuperBlock]]) -> SampleBlock:

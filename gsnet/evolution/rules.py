@@ -2,7 +2,7 @@
 
 `published` is the rule of Zen-NAS: uniform parents, of which up to two blocks are replaced in all their properties at once.
 Most of its children break a budget. `fitting` changes some properties of one block, makes what is over a budget smaller, joins
-the halves of two parents now and then, and prefers parents with a good score.
+the halves of two parents now and then, and prefers parents with a good score. `Impartial` follows it where nothing new comes.
 """
 
 from __future__ import annotations
@@ -131,6 +131,30 @@ class Fitting:
             put(blocks, index, space.narrowed(blocks, index, generator))
             network = Network.trusted(tuple(blocks))
         return network
+
+
+@dataclass(frozen=True)
+class Impartial:
+    """What follows the fitting rule where that brings nothing new: the published one, with its children made to fit.
+
+    The fitting rule hardly ever takes a parent with a low score, or a listed neighbour that differs much. Here every parent is
+    as likely as any other, and so is everything that is listed.
+    """
+
+    published: Published
+    fitting: Fitting
+
+    def start(self, start: Network, generator: random.Random) -> Network:
+        return self.fitting.admitted(self.published.start(start, generator), generator)
+
+    def admitted(self, network: Network, generator: random.Random) -> Network:
+        return self.fitting.admitted(network, generator)
+
+    def parent(self, population: AnyPopulation, generator: random.Random) -> Member:
+        return self.published.parent(population, generator)
+
+    def child(self, parent: Member, population: AnyPopulation, generator: random.Random) -> Network:
+        return self.fitting.admitted(self.published.child(parent, population, generator), generator)
 
 
 def _changeable(blocks: list[Block], space: Neighbours, generator: random.Random) -> int:

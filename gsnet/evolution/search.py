@@ -152,13 +152,13 @@ class Search:
         self._judge()
 
     def _propose(self, iteration: int) -> Proposal:
-        generator = self._random
+        generator, proposer, population = self._random, self._proposer, self.population
+        rule = proposer.impartial if self._novelty.is_rare else proposer.rule
         seed = generator.at(iteration)
         parent = None
         try:
-            if iteration < self._proposer.given or self._is_young():
-                return Proposal(iteration, None, seed, self._proposer.first(iteration, generator))
-            rule, population = self._proposer.rule, self.population
+            if iteration < proposer.given or self._is_young():
+                return Proposal(iteration, None, seed, proposer.first(iteration, generator, rule))
             parent = rule.parent(population, generator)
             return Proposal(iteration, parent.iteration, seed, rule.child(parent, population, generator))
         except StructureError as error:
