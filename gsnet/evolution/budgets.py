@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gsnet.evolution.compiled_costs import count
+from gsnet.evolution.compiled_costs import NOT_COUNTED, count
 from PlainNet import Block, Network, Style
 from PlainNet.block import PLAIN, Figures
 from PlainNet.step_table import StepTable
 
-_LARGEST_CACHE = 100_000
+# Blocks of one map size.
+_LARGEST_CACHE = 20_000
 # What a history can hold, with room for a classifier. A figure beyond it is over any budget that a machine could keep.
 LARGEST_FIGURE = 2**62
 
@@ -35,8 +37,7 @@ class NetworkCosts(NamedTuple):
 class CostModel:
     """Costs of many networks, at one resolution, as `Network.cost` counts them.
 
-    Networks of super-blocks whose layers have templates are counted by compiled code. Of any others, each block is counted once
-    for each map size.
+    Each block is counted once for each map size: by compiled code where its layers have templates, otherwise by expansion.
     """
 
     def __init__(self, resolution: int, num_classes: int, style: Style = PLAIN) -> None:
@@ -44,74 +45,49 @@ class CostModel:
         self.num_classes = num_classes
         self.style = style
         self._table = StepTable(style)
-        self._calls: dict[str, bytes] = {}
-        self._known: dict[int, dict[str, Figures]] = {}
+        self._known: defaultdict[int, dict[str, Figures]] = defaultdict(dict)
         # Whoever makes a network asks for its costs, and then whoever judges it.
         self._latest: tuple[Network | None, NetworkCosts] = None, NetworkCosts(0, 0, 0, 0, 0)
 
     def costs(self, network: Network) -> NetworkCosts:
-        """The network's costs, its classifier's included."""
+        """The network's costs, its classifier's included. What its blocks cost is `LARGEST_FIGURE` at most."""
         if network is self._latest[0]:
             return self._latest[1]
-        width, parameters, flops, memory_access, peak = self._counted_in_steps(network)
-        if not width:
-            width = network.out_channels
-            parameters, flops, memory_access, peak = self._counted_in_blocks(network)
-        # The classifier: a linear layer with bias on the pooled vector.
-        classes = self.num_classes
-        weights = width * classes
-        costs = NetworkCosts(
-            network.layers,
-            parameters + weights + classes,
-            flops + weights,
-            memory_access + weights + width + classes,
-            max(peak, classes),
-        )
-        self._latest = network, costs
-        return costs
-
-    def _counted_in_steps(self, network: Network) -> Figures:
-        """Width of the last map, parameters, flops, memory access and largest map.
-
-        All 0 where a layer has no template, or where the figures are beyond what compiled integers hold.
-        """
-        known = self._calls
-        calls = [known[block.text] if block.text in known else self._call(block) for block in network.blocks]
-        if not all(calls):
-            return 0, 0, 0, 0, 0
-        return count(b"".join(calls), self._table.rows, network.blocks[0].in_channels, self.resolution)
-
-    def _call(self, block: Block) -> bytes:
-        """Where the steps of the block are found; empty where its layers have no template."""
-        if len(self._calls) > _LARGEST_CACHE:
-            self._calls.clear()
-        call = self._calls[block.text] = self._table.template_call(block) or b""
-        return call
-
-    def _counted_in_blocks(self, network: Network) -> tuple[int, int, int, int]:
-        """Parameters, flops, memory access and largest map, each `LARGEST_FIGURE` at most."""
-        size, known = self.resolution, self._known
+        size = self.resolution
+        known = self._known[size]
         parameters = flops = memory_access = peak = 0
         for block in network.blocks:
-            at_size = known.get(size)
-            figures = at_size.get(block.text) if at_size else None
-            if figures is None:
-                figures = self._count(block, size)
+            figures = known.get(block.text) or self._count(block, size)
             parameters += figures[0]
             flops += figures[1]
             memory_access += figures[2]
             if figures[3] > peak:
                 peak = figures[3]
-            size = figures[4]
-        top = LARGEST_FIGURE
-        return min(parameters, top), min(flops, top), min(memory_access, top), min(peak, top)
+            if figures[4] != size:
+                size = figures[4]
+                known = self._known[size]
+        # The classifier: a linear layer with bias on the pooled vector.
+        width, classes, top = network.out_channels, self.num_classes, LARGEST_FIGURE
+        weights = width * classes
+        costs = NetworkCosts(
+            network.layers,
+            min(parameters, top) + weights + classes,
+            min(flops, top) + weights,
+            min(memory_access, top) + weights + width + classes,
+            max(min(peak, top), classes),
+        )
+        self._latest = network, costs
+        return costs
 
     def _count(self, block: Block, size: int) -> Figures:
-        at_size = self._known.setdefault(size, {})
-        if len(at_size) > _LARGEST_CACHE:
-            at_size.clear()
-        figures = block.figures(size, self.style)
-        at_size[block.text] = figures
+        known = self._known[size]
+        if len(known) > _LARGEST_CACHE:
+            known.clear()
+        call = self._table.template_call(block)
+        figures = count(call, self._table.rows, block.in_channels, size) if call else NOT_COUNTED
+        if not figures[4]:
+            figures = block.figures(size, self.style)
+        known[block.text] = figures
         return figures
 
 

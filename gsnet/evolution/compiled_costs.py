@@ -1,7 +1,7 @@
-"""Costs of a network from the steps of its blocks: what `Block.cost` adds up in Python, in compiled code.
+"""Costs of a block from its steps: what `Block.figures` adds up in Python, in compiled code.
 
-Most of what a search proposes holds blocks that were never counted, and to count them takes longer than anything else that an
-iteration does. Their mean-field steps say all that costs depend on, and come from templates (`PlainNet.step_table`).
+Most of what a search proposes holds blocks that were never counted, and to expand them would take longer than anything else in
+an iteration. Their mean-field steps say all that costs depend on, and come from templates (`PlainNet.step_table`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from PlainNet import mean_field, step_table
 from PlainNet.compiling import compiled, source_version
 from PlainNet.mean_field import Step
-from PlainNet.step_table import CALL_WIDTH, NUMBERS, numbers_of
+from PlainNet.step_table import NUMBERS, numbers_of
 
 # Of a map: channels, height.
 CHANNELS, SIZE = 0, 1
@@ -25,6 +25,7 @@ LARGEST = 2.0**53
 # For a literal number what is called would be compiled a second time.
 ZERO: Any = np.int64(0)
 ONE: Any = np.int64(1)
+NOT_COUNTED = 0, 0, 0, 0, 0
 
 
 @compiled
@@ -84,11 +85,11 @@ def count_step(costs: np.ndarray, stack: np.ndarray, top: int, kind: int, number
 
 
 @compiled
-def count_calls(calls: bytes, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
-    """Channels of the last map, parameters, flops, memory access and largest map of blocks.
+def count_call(call: bytes, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
+    """Parameters, flops, memory access and largest map of a block, and the size of its last map.
 
-    All 0 if they are nested too deeply, or if one of these figures is above `LARGEST`.
-    calls, rows: of a `StepTable`, a call for each block. channels, size: of the image.
+    All 0 if it is nested too deeply, or if one of these figures is above `LARGEST`.
+    call, rows: of a `StepTable`. channels, size: of the block's input.
     """
     stack = np.empty((STACK, 2), np.int64)
     costs = np.zeros(4)
@@ -97,33 +98,32 @@ def count_calls(calls: bytes, rows: np.ndarray, channels: int, size: int) -> tup
     # Not of a literal 0, for which `count_step` would be compiled a second time.
     top = ZERO
     before = np.empty(PEAK)
-    called = np.frombuffer(calls, np.float64)
-    for call in range(0, called.size, CALL_WIDTH):
-        # All layers after the first cost the same: they are counted once.
-        for part in range(call, call + (4 if called[call + 4] else 2), 2):
-            into = called[call + 7] if part > call else called[call + 5]
+    called = np.frombuffer(call, np.float64)
+    # All layers after the first cost the same: they are counted once.
+    for part in range(0, 4 if called[4] else 2, 2):
+        into = called[7] if part else called[5]
+        for figure in range(PEAK):
+            before[figure] = costs[figure]
+        for index in range(int(called[part]), int(called[part + 1])):
+            numbers_of(rows, index, into, called, ZERO, numbers)
+            top = count_step(costs, stack, top, int(rows[index, 0]), numbers)
+            if top < 0:
+                return NOT_COUNTED
+        if part:
             for figure in range(PEAK):
-                before[figure] = costs[figure]
-            for index in range(int(called[part]), int(called[part + 1])):
-                numbers_of(rows, index, into, called, call, numbers)
-                top = count_step(costs, stack, top, int(rows[index, 0]), numbers)
-                if top < 0:
-                    return 0, 0, 0, 0, 0
-            if part > call:
-                for figure in range(PEAK):
-                    costs[figure] += (called[call + 4] - 1) * (costs[figure] - before[figure])
+                costs[figure] += (called[4] - 1) * (costs[figure] - before[figure])
     if max(costs[PARAMETERS], costs[FLOPS], costs[MEMORY_ACCESS], costs[PEAK]) > LARGEST:
-        return 0, 0, 0, 0, 0
-    return stack[top, CHANNELS], int(costs[0]), int(costs[1]), int(costs[2]), int(costs[3])
+        return NOT_COUNTED
+    return int(costs[0]), int(costs[1]), int(costs[2]), int(costs[3]), int(stack[top, SIZE])
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
-    """`count_calls` with its machine code in a cache that a change of its files renews; see `source_version`."""
+    """`count_call` with its machine code in a cache that a change of its files renews; see `source_version`."""
 
-    def count(calls: bytes, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
+    def count(call: bytes, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
         if version == 0:
-            return 0, 0, 0, 0, 0
-        return count_calls(calls, rows, channels, size)
+            return NOT_COUNTED
+        return count_call(call, rows, channels, size)
 
     return compiled(count, cache=True)
 

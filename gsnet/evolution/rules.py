@@ -124,8 +124,10 @@ class Fitting:
             put(blocks, index, space.shortened(blocks, index, generator))
         split_deep(blocks)
         network = Network.trusted(tuple(blocks))
+        if network.layers > self.most_layers:
+            return network
         for _ in range(repairs):
-            if network.layers > self.most_layers or not first_exceeded(self.budgets, self.costs.costs(network)):
+            if not first_exceeded(self.budgets, self.costs.costs(network)):
                 break
             index = _changeable(blocks, space, generator)
             put(blocks, index, space.narrowed(blocks, index, generator))
