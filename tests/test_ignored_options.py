@@ -48,79 +48,62 @@ def find(argv):
     search.parse_options(argv, "")
 
 
+def nothing(script, given, how, *options):
+    """A case for each of the options that a way of using a script does not read."""
+    return [(script, f"{given} {option}", f"{option.split()[0]} does nothing {how}") for option in options]
+
+
 @pytest.mark.parametrize(
     ("script", "given", "said"),
     [
-        *(
-            (val.main, f"--arch a --predict b.jpg {more}", f"{more.split()[0]} does nothing with --predict")
-            for more in ("--fp16", "--channels_last", "--limit 3", "--workers 0", "--per_class", "--skip_broken 2")
+        *nothing(
+            *(val.main, "--arch a --predict b.jpg", "with --predict"),
+            *("--fp16", "--channels_last", "--limit 3", "--workers 0", "--per_class", "--skip_broken 2"),
         ),
-        (val_cifar.main, "--arch a --predict b.jpg --apex", "--apex does nothing with --predict"),
-        (val.main, "--arch a --untrained --weights_url http://b", "--weights_url does nothing beside --untrained"),
-        (export.main, "--arch a --weights c --weights_url http://b", "--weights_url does nothing beside --weights"),
-        (convert.main, "a --weights c --weights_url http://b", "--weights_url does nothing beside --weights"),
-        (val.main, "--arch a --dataset imagenet --download", "--download does nothing with --dataset imagenet"),
-        (run_detector, f"{SCORED} --gpu 0", "--gpu does nothing with --evaluate_results"),
-        (run_detector, f"{SCORED} --limit 5", "--limit does nothing with --evaluate_results"),
-        (run_detector, f"{SCORED} --classes car,bus", "--classes does nothing with --evaluate_results"),
-        (run_detector, f"{RUN} --annotations c", "--annotations does nothing with --weights"),
-        (run_detector, f"{RUN} --overlap 0.3", "--overlap does nothing without --tile"),
-        (run_detector, f"{RUN} --draw_threshold 0.1", "--draw_threshold does nothing without --draw"),
-        (run_detector, f"{RUN} --protocol visdrone --regions crowd", "--regions does nothing with --protocol visdrone"),
-        (run_detector, f"{LOOK} --classes car", "--classes does nothing with --predict"),
-        (run_detector, f"{LOOK} --draw 3", "--draw does nothing with --predict"),
-        (run_detector, f"{LOOK} --protocol coco", "--protocol does nothing with --predict"),
-        (evolution_search.main, "--report a --budget_flops 30M", "--budget_flops does nothing with --report"),
-        (evolution_search.main, "--report a --seed 3", "--seed does nothing with --report"),
-        (evolution_search.main, "--report a --keep_reslink", "--keep_reslink does nothing with --report"),
-        (evolution_search.main, "--report a --no_reslink", "--no_reslink does nothing with --report"),
-        (find, f"{SEARCH} --latency_batch_size 8", "--latency_batch_size does nothing without --budget_latency or"),
-        (find, f"{SEARCH} --fp16", "--fp16 does nothing without --budget_latency or"),
-        (find, f"{SEARCH} --tls_ca_file c", "--tls_ca_file does nothing without --scheduler"),
-        (find, f"{SEARCH} --scheduler tcp://b:1 --workers 2", "--workers does nothing with --scheduler"),
+        *nothing(val_cifar.main, "--arch a --predict b.jpg", "with --predict", "--apex"),
+        *nothing(val.main, "--arch a --untrained", "beside --untrained", "--weights_url http://b"),
+        *nothing(export.main, "--arch a --weights c", "beside --weights", "--weights_url http://b"),
+        *nothing(convert.main, "a --weights c", "beside --weights", "--weights_url http://b"),
+        *nothing(val.main, "--arch a --dataset imagenet", "with --dataset imagenet", "--download"),
+        *nothing(run_detector, SCORED, "with --evaluate_results", "--gpu 0", "--limit 5", "--classes car,bus"),
+        *nothing(run_detector, RUN, "with --weights", "--annotations c"),
+        *nothing(run_detector, RUN, "without --tile", "--overlap 0.3"),
+        *nothing(run_detector, RUN, "without --draw", "--draw_threshold 0.1"),
+        *nothing(run_detector, f"{RUN} --protocol visdrone", "with --protocol visdrone", "--regions crowd"),
+        *nothing(run_detector, LOOK, "with --predict", "--classes car", "--draw 3", "--protocol coco"),
+        *nothing(
+            *(evolution_search.main, "--report a", "with --report"),
+            *("--budget_flops 30M", "--seed 3", "--keep_reslink", "--no_reslink"),
+        ),
+        *nothing(find, SEARCH, "without --budget_latency or", "--latency_batch_size 8", "--fp16"),
+        *nothing(find, SEARCH, "without --scheduler", "--tls_ca_file c", "--tls_cert c", "--tls_key c"),
+        *nothing(find, f"{SEARCH} --scheduler tcp://b:1", "with --scheduler", "--workers 2"),
         (find, f"{SEARCH} --resume --overwrite", "--overwrite and --resume contradict each other"),
         (find, f"{SEARCH} --plainnet_struct S", "Without --fix_initialize first candidates are random"),
         (train, f"{TRAINING} --gpu 1", "--gpu 1 does nothing with --dist_mode cpu: use --dist_mode single"),
         (train, f"{TRAINING} --gpu 1 --dist_mode ddp", "--gpu 1 does nothing with --dist_mode ddp"),
-        (train, f"{TRAINING} --sync_bn", "--sync_bn does nothing in the one process of --dist_mode cpu"),
-        (train, f"{TRAINING} --optimizer adam --momentum 0.8", "--momentum does nothing with --optimizer adam"),
-        (train, f"{TRAINING} --adadelta_rho 0.8", "--adadelta_rho does nothing with --optimizer sgd"),
-        (train, f"{TRAINING} --lr_stage_list 3,6", "--lr_stage_list does nothing with --lr_mode cosine"),
-        (
-            train,
-            f"{TRAINING} --lr_mode stagedecay --target_lr 0.1",
-            "--target_lr does nothing with --lr_mode stagedecay",
+        *nothing(train, TRAINING, "in the one process of --dist_mode cpu", "--sync_bn"),
+        *nothing(train, f"{TRAINING} --optimizer adam", "with --optimizer adam", "--momentum 0.8"),
+        *nothing(train, TRAINING, "with --optimizer sgd", "--adadelta_rho 0.8"),
+        *nothing(train, TRAINING, "with --lr_mode cosine", "--lr_stage_list 3,6"),
+        *nothing(train, f"{TRAINING} --lr_mode stagedecay", "with --lr_mode stagedecay", "--target_lr 0.1"),
+        *nothing(train, f"{TRAINING} --lr 0.1", "beside --lr", "--lr_per_256 0.2"),
+        *nothing(
+            *(train, f"{TRAINING} --no_data_augment", "with --no_data_augment"), *("--auto_augment", "--random_erase")
         ),
-        (train, f"{TRAINING} --lr 0.1 --lr_per_256 0.2", "--lr_per_256 does nothing beside --lr"),
-        (train, f"{TRAINING} --no_data_augment --auto_augment", "--auto_augment does nothing with --no_data_augment"),
-        (train, f"{TRAINING} --no_data_augment --random_erase", "--random_erase does nothing with --no_data_augment"),
-        (train, f"{TRAINING} --fake_images 9", "--fake_images does nothing with --dataset cifar10"),
-        (train, f"{TRAINING} --apex_opt_level O2", "--apex_opt_level does nothing without --apex"),
-        (train, f"{TRAINING} --apex_loss_scale 128", "--apex_loss_scale does nothing without --fp16 or --apex"),
+        *nothing(train, TRAINING, "with --dataset cifar10", "--fake_images 9"),
+        *nothing(train, TRAINING, "without --apex", "--apex_opt_level O2"),
+        *nothing(train, TRAINING, "without --fp16 or --apex", "--apex_loss_scale 128"),
         (train, f"{TRAINING} --batch_size 8 --batch_size_per_gpu 4", "say the same thing twice"),
         (train, f"{TRAINING} --pretrained --load_parameters_from c", "say the same thing twice"),
-        (
-            distil,
-            f"{TEACHER} --teacher_logit_weight 1 --ts_clip 2",
-            "--ts_clip does nothing without --teacher_feature_weight",
+        *nothing(distil, f"{TEACHER} --teacher_logit_weight 1", "without --teacher_feature_weight", "--ts_clip 2"),
+        *nothing(distil, f"{TEACHER} --teacher_feature_weight 1", "without", "--teacher_temperature 4"),
+        *nothing(train_detector, f"{DETECTION} --no_auxiliary", "with --no_auxiliary", "--detach_epoch 3"),
+        *nothing(
+            *(train_detector, f"{DETECTION} --no_data_augment", "with --no_data_augment"),
+            *("--mosaic 0.5", "--scale 0.5 1.5"),
         ),
-        (
-            distil,
-            f"{TEACHER} --teacher_feature_weight 1 --teacher_temperature 4",
-            "--teacher_temperature does nothing without",
-        ),
-        (
-            train_detector,
-            f"{DETECTION} --no_auxiliary --detach_epoch 3",
-            "--detach_epoch does nothing with --no_auxiliary",
-        ),
-        (train_detector, f"{DETECTION} --no_data_augment --mosaic 0.5", "--mosaic does nothing with --no_data_augment"),
-        (
-            train_detector,
-            f"{DETECTION} --no_data_augment --scale 0.5 1.5",
-            "--scale does nothing with --no_data_augment",
-        ),
-        (train_detector, f"{DETECTION} --momentum 0.8", "--momentum does nothing with --optimizer adamw"),
+        *nothing(train_detector, DETECTION, "with --optimizer adamw", "--momentum 0.8"),
         (train_detector, f"{DETECTION} --gpu 0", "use --dist_mode single"),
     ],
 )

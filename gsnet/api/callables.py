@@ -84,9 +84,9 @@ def split_budgets(budgets: Mapping[str, Budget]) -> tuple[dict[str, float], dict
                 raise InputError(f"The budget {name} is {budget!r}: a budget of one's own is (function, limit)")
             figures[_own(name)], limits[name] = budget
         elif name in KNOWN_FIGURES:
-            limits[name] = _limit(name, budget) if isinstance(budget, str) else budget
+            limits[name] = _limit(name, budget)
         elif name in BUDGETS:
-            known[BUDGETS[name]] = _limit(name, budget) if isinstance(budget, str) else budget
+            known[BUDGETS[name]] = _limit(name, budget)
         else:
             near = difflib.get_close_matches(name, (*BUDGETS, *KNOWN_FIGURES), n=1)
             hint = f"; did you mean {near[0]}?" if near else f" among {', '.join((*BUDGETS, *KNOWN_FIGURES))}"
@@ -94,11 +94,13 @@ def split_budgets(budgets: Mapping[str, Budget]) -> tuple[dict[str, float], dict
     return known, figures, limits
 
 
-def _limit(name: str, text: str) -> float:
-    """What a limit such as "1M" or "250us" says. Raises InputError."""
+def _limit(name: str, limit: float | str) -> float:
+    """The number that a limit is or, such as "1M" or "250us", says. Raises InputError."""
+    if not isinstance(limit, str):
+        return limit
     kind = {"layers": positive_int, "latency": seconds}.get(name, count)
     try:
-        return kind(text)
+        return kind(limit)
     except argparse.ArgumentTypeError as error:
         raise InputError(f"The budget {name}: {error}") from None
 

@@ -8,7 +8,7 @@ from gsnet.evolution.history import DATABASE, History
 from gsnet.evolution.recorded import HistoryReader
 from gsnet.evolution.settings import FITTING, SearchError, SearchSettings
 from gsnet.evolution.verification import VERIFIED
-from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE
+from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE, CONFIG
 
 LOG = "evolution_search.log"
 
@@ -65,7 +65,7 @@ def clear(folder: Path) -> None:
     names = (
         BEST_STRUCTURE,
         BEST_JSON,
-        "config.json",
+        CONFIG,
         "history.csv",
         "pareto.csv",
         "pareto.png",

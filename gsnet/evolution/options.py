@@ -13,7 +13,7 @@ from gsnet.evolution.again import options_of_search
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.evolution.figures import figure_settings
 from gsnet.evolution.folder import rule_of
-from gsnet.evolution.jobs import TlsFiles
+from gsnet.evolution.jobs import TLS_OPTIONS, TlsFiles
 from gsnet.evolution.result import load
 from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.session import RunOptions
@@ -176,7 +176,7 @@ def _refuse_ignored(parser: OptionParser, options: Namespace) -> None:
         timing = ("latency_batch_size", "latency_resolution", "fp16")
         parser.refuse_ignored(options, "without --budget_latency or --objectives score,latency", timing)
     if options.scheduler is None:
-        parser.refuse_ignored(options, "without --scheduler", ("tls_ca_file", "tls_cert", "tls_key"))
+        parser.refuse_ignored(options, "without --scheduler", TLS_OPTIONS)
     else:
         parser.refuse_ignored(options, "with --scheduler, which has workers of its own", ("workers",))
     if options.fix_initialize and options.origin:

@@ -18,7 +18,7 @@ from gsnet.evolution.settings import SearchSettings
 from gsnet.interface.description import KEY, NetworkDescription, package_version, versions
 from gsnet.interface.files import write_text, written_whole
 from gsnet.interface.plugins import packages
-from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE
+from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE, CONFIG
 from gsnet.interface.version import commit, version
 
 _PACKAGES = ("torch", "numpy", "matplotlib")
@@ -35,7 +35,7 @@ def write_config(folder: Path, settings: SearchSettings, run: Mapping[str, Any],
         "version": version(),
         "commit": commit(),
     }
-    write_text(folder / "config.json", json.dumps(config, indent=2) + "\n")
+    write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
 def write_outputs(folder: Path, history: HistoryReader) -> dict | None:

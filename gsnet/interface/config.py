@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gsnet.interface.options import InputError
+from gsnet.interface.result_files import CONFIG
 
-CONFIG = "config.json"
 # What a kind of record has under its key -> the options that do the same again. Raises InputError.
 Records = Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]
 # What a training did once, and need not do again: where it wrote, and how it was begun.

@@ -17,6 +17,7 @@ from importlib import metadata
 from typing import Any
 
 from gsnet.interface.options import InputError
+from gsnet.interface.values import wrong_count
 from gsnet.interface.version import commit, version
 from PlainNet import UNITS, StructureError, Style, parse
 
@@ -170,8 +171,8 @@ def _check(name: str, value: object, kind: type, *others: object) -> None:
 
 
 def _check_count(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(f"A description of a network has {name} {value!r}, which starts at 1")
+    if wrong := wrong_count(value):
+        raise InputError(f"A description of a network has a wrong {name}, which {wrong}")
 
 
 def _check_channels(name: str, values: object) -> None:
