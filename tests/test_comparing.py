@@ -129,6 +129,7 @@ def test_networks_that_all_fail_are_bad_input(capsys, tmp_path):
         (("--backend", "torch"), None),
         (("--fp16",), "--fp16 does nothing without --time or --latency_table"),
         (("--latency_table", "none.db"), "There is no file none.db"),
+        (("--latency_table", __file__), "is no latency table"),
     ],
 )
 def test_bad_input_is_told_in_a_sentence(monkeypatch, capsys, arguments, told):

@@ -119,8 +119,8 @@ class Doubling(runtimes.Runtime):
     def write(self, network, file, size, output, *, half, texts=()):
         Torch().write(network, file, size, output, half=half)
 
-    def load(self, file, settings):
-        session = Torch().load(file, settings)
+    def open(self, file, settings):
+        session = Torch().open(file, settings)
         run = session.run
         session.run = lambda images: run(images) * 2
         return session
@@ -154,11 +154,43 @@ def test_a_runtime_of_ones_own_is_known_and_what_computes_something_else_is_told
         (("--backend", "onnxruntime", "--fp16"), "onnxruntime runs fp32 here, not bf16"),
         (("--backend", "torch.cudagraph"), "torch.cudagraph runs on a GPU here, not on cpu"),
         (("--backend", "ncnn", "--channels_last"), "ncnn chooses the layout of maps itself"),
-        (("--backend", "tensorrt"), "tensorrt needs a library that is not installed: pip install tensorrt"),
+        (("--backend", "tensorrt"), "tensorrt runs on a GPU here, not on cpu"),
+        (("--backend", "elsewhere"), "elsewhere needs a library that is not installed: pip install no-such-library"),
     ],
 )
 def test_what_a_runtime_cannot_do_is_one_sentence(options, sentence, capsys, monkeypatch):
-    if "ncnn" in options:
-        monkeypatch.setattr(runtimes.runtime("ncnn").__class__, "require", lambda self, writing: None)
+    monkeypatch.setattr(registry, "_registered", {})
+    runtimes.register(type("Elsewhere", (Doubling,), {"name": "elsewhere", "needs": {"no_such": "no-such-library"}})())
     with pytest.raises(InputError, match=re.escape(sentence)):
         benchmark(capsys, *options)
+
+
+class Stubborn(Doubling):
+    """A runtime whose library finds out late that it cannot run a network."""
+
+    name = "stubborn"
+
+    def write(self, network, file, size, output, *, half, texts=()):
+        raise RuntimeError("no kernel for it\nand a page about that")
+
+
+def test_what_a_library_finds_out_late_ends_neither_the_others_nor_in_a_traceback(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    runtimes.register(Stubborn())
+    sentence = "stubborn cannot run the network: no kernel for it"
+    status, report = benchmark(capsys, "--backend", "stubborn,torch")
+    assert status == 0 and report["backends"][0] == {"backend": "stubborn", "error": sentence}
+    with pytest.raises(InputError, match=f"^{sentence}$"):
+        benchmark(capsys, "--backend", "stubborn")
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_a_damaged_file_is_one_sentence(name, tmp_path):
+    program = runtimes.runtime(name)
+    if missing := program.missing(writing=False):
+        pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
+    file = tmp_path / f"network{program.suffixes[0]}"
+    file.write_text("no network")
+    with pytest.raises(runtimes.RuntimesError, match=re.escape(str(file))) as told:
+        program.load(file, runtimes.Settings())
+    assert "\n" not in str(told.value)

@@ -15,7 +15,7 @@ from gsnet.evolution.ensemble import refuse_ensembles
 from gsnet.evolution.recorded import Row
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts
-from gsnet.runtimes import runtime
+from gsnet.runtimes import runtimes_named
 from PlainNet import Network
 from ZeroShotProxy import proxies_named
 
@@ -47,16 +47,13 @@ def compare(
     candidates such as `*result.pareto`, torch modules. proxies: names ("NASWOT,Zen", "all") or functions. resolution and
     num_classes: of all networks; without them each one's own, 224 pixels and 1000 classes for a bare structure. use_se, unit:
     of structures. batch_size, gamma, seed, repeats: of scores, whose mean counts; device: where they are worked out, and
-    latencies measured. time: names of `gsnet.runtimes.runtime_names()`, such as "onnxruntime", which measure a latency here;
-    latency_table: a file that predicts it; latency_batch_size, fp16, threads: for which.
+    latencies measured. time: names of `gsnet.runtimes.runtime_names()`, such as "onnxruntime", or "all" that are installed,
+    which measure a latency here; latency_table: a file that predicts it; latency_batch_size, fp16, threads: for which.
 
     The result is a table that pandas and polars take, with `to_html(path)`, `to_csv(path)`, `correlations`, `searches` and
     `trainings`. What fails for one network is told in its column `error`. Raises InputError, UnknownProxyError.
     """
     check_counts(batch_size=batch_size, repeats=repeats, latency_batch_size=latency_batch_size, threads=threads)
-    runtimes = (time,) if isinstance(time, str) else tuple(time)
-    for name in runtimes:
-        runtime(name)
     table = None if latency_table is None else Path(latency_table).expanduser()
     if table is not None and not table.is_file():
         raise InputError(f"There is no file {table}: latency_table is one of benchmark_network_latency.py")
@@ -67,7 +64,7 @@ def compare(
         batch_size=batch_size,
         gamma=gamma,
         device=device_name(None, device),
-        runtimes=runtimes,
+        runtimes=runtimes_named((time,) if isinstance(time, str) else time),
         latency_table=table,
         latency_batch_size=latency_batch_size,
         fp16=fp16,

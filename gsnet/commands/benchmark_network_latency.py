@@ -27,7 +27,6 @@ from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.latency import command as latency
 from gsnet.latency.device import device_identity, precision_of
-from gsnet.latency.errors import LatencyError
 from gsnet.latency.options import add_table_options, add_timing_options, mode_of
 from gsnet.models.named import names_of, structure_of
 from gsnet.models.options import add_network_options, network_named, resolution_of, size_and_classes
@@ -88,7 +87,7 @@ def of_networks(options: Namespace, work: Callable[[Namespace, str], dict]) -> i
     for name in names:
         try:
             reports.append(work(options, name))
-        except (InputError, StructureError, LatencyError, RuntimeError, OSError, ValueError) as error:
+        except (InputError, StructureError, RuntimeError, OSError, ValueError) as error:
             reports.append({"arch": name, "error": " ".join(str(error).split())})
         write_csv(options.csv, rows_of(reports))
         if not options.json:
@@ -125,6 +124,7 @@ def predict(options: Namespace, arch: str) -> dict:
 
 def time_network(options: Namespace, arch: str) -> dict:
     """Latency of the network on this device in each runtime of --backend, and its ONNX file where asked for."""
+    backends = runtimes.runtimes_named(options.backend)
     import torch
 
     from gsnet.models import expected_input, load_model, source_of
@@ -136,9 +136,6 @@ def time_network(options: Namespace, arch: str) -> dict:
         raise InputError("--untrained and --weights contradict each other: use one of them")
     found = source_of(arch, options.weights, options.plainnet_struct)
     own_weights = options.weights is None and not options.untrained and found is not None and found.weights is not None
-    backends = runtimes.installed() if options.backend == ("all",) else options.backend
-    for backend in backends:
-        runtimes.runtime(backend)
     network = load_model(
         arch,
         num_classes=options.num_classes,
@@ -170,30 +167,22 @@ def time_backend(options: Namespace, backend: str, network: nn.Module, resolutio
     """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError."""
     import numpy as np
 
-    from gsnet.runtimes.comparison import TOLERANCES, compare
+    from gsnet.runtimes.comparison import checked_session
 
     precision = "own" if options.own_precision else precision_of(options.device, options.fp16)
     settings = runtimes.Settings(options.threads, precision, options.device, options.channels_last)
-    program = runtimes.runtime(backend)
-    program.require(writing=True)
-    program.check(settings)
-    if options.export_onnx and ".onnx" in program.suffixes:
-        session = program.load(options.export_onnx, settings)
-    else:
-        session = program.make(network, (resolution, resolution), settings)
-    # What torch.compile makes for a number of images takes a minute.
-    difference = None
-    if not backend.startswith("torch"):
-        difference = compare(network, session.run, (resolution, resolution))
-        tolerance = TOLERANCES.get(session.precision, TOLERANCES["bf16"])
-        if not difference <= tolerance:
-            raise runtimes.RuntimesError(
-                f"{backend} computes other outputs in {session.precision}, off by {difference:.2g} of the largest"
-            )
-    report = latency.time_session(options, backend, session, resolution) | {"max_difference": difference}
-    if options.operations:
-        images = np.random.default_rng(0).standard_normal((1, 3, resolution, resolution), dtype=np.float32)
-        report["operations"] = [asdict(operation) for operation in session.operations(images)]
+    try:
+        session, difference = checked_session(
+            backend, network, (resolution, resolution), settings, file=options.export_onnx
+        )
+        report = latency.time_session(options, backend, session, resolution) | {"max_difference": difference}
+        if options.operations:
+            images = np.random.default_rng(0).standard_normal((1, 3, resolution, resolution), dtype=np.float32)
+            report["operations"] = [asdict(operation) for operation in session.operations(images)]
+    except RuntimeError as error:
+        # A library's own: an operator that it does not know, a compiler that is missing, too little memory.
+        reason = str(error).strip().split("\n")[0]
+        raise runtimes.RuntimesError(f"{backend} cannot run the network: {reason}") from error
     return report
 
 

@@ -19,14 +19,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from gsnet.interface.running import INTERRUPTED, log_to, run
-from gsnet.comparing.comparison import Comparison, Interrupted, compare, status_of
-from gsnet.comparing.measuring import Questions
+from gsnet.interface.running import FAILED, INTERRUPTED, log_to, run
+from gsnet.comparing.comparison import Comparison, Interrupted, compare
+from gsnet.comparing.measuring import Answers, Questions
 from gsnet.comparing.networks import View
 from gsnet.comparing.page import plotly_library
 from gsnet.evolution.ensemble import refuse_ensembles
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import (
+    BAD_INPUT,
     InputError,
     OptionParser,
     add_device_options,
@@ -37,7 +38,7 @@ from gsnet.interface.options import (
     seed,
 )
 from gsnet.interface.script_options import script_parser
-from gsnet.runtimes import installed, runtime, runtime_names
+from gsnet.runtimes import runtime_names, runtimes_named
 from PlainNet import UNITS
 from ZeroShotProxy import UnknownProxyError, get_proxy, list_proxies, proxies_named
 
@@ -110,9 +111,6 @@ def questions_of(options: Namespace) -> Questions:
     """What the options ask of every network. Raises InputError, UnknownProxyError."""
     chosen = proxies_named(options.zero_shot_score) if options.zero_shot_score else []
     refuse_ensembles(chosen)
-    backends = installed() if options.backend == ("all",) else options.backend
-    for backend in backends:
-        runtime(backend)
     if options.latency_table is not None and not options.latency_table.is_file():
         raise InputError(
             f"There is no file {options.latency_table}: --latency_table takes one of benchmark_network_latency.py"
@@ -124,7 +122,7 @@ def questions_of(options: Namespace) -> Questions:
         batch_size=options.batch_size,
         gamma=options.gamma,
         device=device_name(options.gpu, options.device),
-        runtimes=backends if options.time else (),
+        runtimes=runtimes_named(options.backend) if options.time else (),
         latency_table=options.latency_table,
         latency_batch_size=options.latency_batch_size,
         fp16=options.fp16,
@@ -151,6 +149,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     tell(found, options)
     return status_of(found.rows)
+
+
+def status_of(rows: Sequence[Answers]) -> int:
+    """0 where a network could be compared, 2 where every one is bad input, 1 where all failed otherwise."""
+    if any(row.error is None for row in rows):
+        return 0
+    return BAD_INPUT if all(row.bad_input for row in rows) else FAILED
 
 
 def _show_progress(bar: tqdm, done: int, of: int, name: str) -> None:

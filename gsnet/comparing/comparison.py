@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from gsnet.comparing.results import (
 from gsnet.comparing.statistics import FEWEST, Correlations, correlations
 from gsnet.evolution.result import Table
 from gsnet.evolution.settings import SearchError
-from gsnet.interface.files import check_writable, write_text, written_whole
+from gsnet.interface.files import check_writable, write_text
 from gsnet.interface.options import InputError
+from gsnet.interface.rows import write_csv
 
 # Called with how many networks are done, how many there are, and the name of the next.
 Progress = Callable[[int, int, str], object]
@@ -63,23 +63,21 @@ class Comparison(Table):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain figures, as `gsnet compare --json` prints them."""
-        names = list(self)
-        networks = [dict(zip(names, values, strict=True)) for values in zip(*self.values(), strict=True)]
         ranks = None if self.correlations is None else self.correlations._asdict()
-        return {"networks": networks, "correlations": ranks, "notes": self.notes}
+        return {"networks": self._networks(), "correlations": ranks, "notes": self.notes}
 
     def to_csv(self, path: str | Path) -> None:
         """The table as a CSV file; a cell without a figure is empty."""
-        with written_whole(_target(path)) as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(self)
-            table.writerows(zip(*self.values(), strict=True))
+        write_csv(_target(path), self._networks())
 
     def to_html(self, path: str | Path) -> None:
         """One page with the table and interactive figures, which needs no connection. Raises InputError without plotly."""
         from gsnet.comparing.page import page
 
         write_text(_target(path), page(self))
+
+    def _networks(self) -> list[dict[str, Any]]:
+        return [dict(zip(self, values, strict=True)) for values in zip(*self.values(), strict=True)]
 
     def _correlations(self) -> Correlations | None:
         """Of scores, latencies and results with each other and with size; None where there is nothing to rank."""
@@ -104,6 +102,8 @@ def compare(sources: Iterable[Source], questions: Questions, progress: Progress 
     entered = contenders(sources, questions.view)
     if not entered:
         raise InputError("Name the networks to compare: folders, names, patterns, structure files or structures")
+    # Before long work: a latency table that cannot be read ends it here.
+    conditions = told(questions)
     rows: list[Answers] = []
     searches: list[SearchCurve] = []
     trainings: list[TrainingCurve] = []
@@ -125,7 +125,7 @@ def compare(sources: Iterable[Source], questions: Questions, progress: Progress 
         *latencies,
     ]
     columns = columns_of(latencies, [(p.name, p.larger_is_better) for p in questions.proxies], known)
-    found = Comparison(rows, columns, [*_differences(rows), *told(questions)], searches, trainings)
+    found = Comparison(rows, columns, [*_differences(rows), *conditions], searches, trainings)
     if interrupted:
         raise Interrupted(found)
     return found
@@ -137,13 +137,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, found: Comparison) -> None:
         super().__init__()
         self.found = found
-
-
-def status_of(rows: Sequence[Answers]) -> int:
-    """0 where a network could be compared, 2 where every one is bad input, 1 where all failed otherwise."""
-    if any(row.error is None for row in rows):
-        return 0
-    return 2 if all(row.bad_input for row in rows) else 1
 
 
 def _add_results(

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from gsnet.comparing.networks import Contender, Found, View
 from gsnet.interface.options import InputError
 from gsnet.latency.device import device_identity, precision_of
-from gsnet.latency.errors import LatencyError
 from gsnet.latency.predictor import LatencyModel
 from gsnet.latency.table import Conditions, LatencyTable
 from gsnet.models.analysis import Analysis, analyze_network
-from gsnet.runtimes import RuntimesError, Settings, runtime
+from gsnet.runtimes import Settings
 from PlainNet import Network, StructureError
 from ZeroShotProxy import Needs, Proxy, ProxyFailure, ScoringSettings, repeated_score
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 BY_TABLE, BY_SEARCH = "latency_table", "latency_search"
 # Of a network that is timed: at most so many repeats, or until the median's 95 % interval is so near.
 _REPEATS, _PRECISION = 100, 0.02
-_FAILURES = (InputError, StructureError, LatencyError, RuntimeError, OSError, ValueError)
+_FAILURES = (InputError, StructureError, RuntimeError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -170,20 +169,13 @@ def _timed(subject: _Subject, questions: Questions, name: str) -> float:
     """Seconds an image in a runtime, measured here, once its outputs are torch's."""
     import numpy as np
 
-    from gsnet.runtimes.comparison import TOLERANCES, compare
+    from gsnet.runtimes.comparison import checked_session
 
-    program, side = runtime(name), subject.found.resolution
+    side = subject.found.resolution
     settings = Settings(questions.threads, precision_of(questions.device, questions.fp16), questions.device)
-    program.require(writing=True)
-    program.check(settings)
     with _threads(questions.threads):
         # A copy: scores need the network as it was.
-        network = copy.deepcopy(subject.module).eval()
-        session = program.make(network, (side, side), settings)
-        if not name.startswith("torch"):
-            difference = compare(network, session.run, (side, side))
-            if not difference <= TOLERANCES.get(session.precision, TOLERANCES["bf16"]):
-                raise RuntimesError(f"computes other outputs than torch, off by {difference:.2g} of the largest")
+        session, _ = checked_session(name, copy.deepcopy(subject.module).eval(), (side, side), settings)
         shape = (questions.latency_batch_size, 3, side, side)
         images = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
         return session.time(images, _REPEATS, _PRECISION).median / questions.latency_batch_size

@@ -8,7 +8,7 @@ Importing this room needs neither torch nor any of these programs.
 """
 
 from gsnet.runtimes.contract import Operation, Runtime, RuntimesError, Session, Settings
-from gsnet.runtimes.registry import installed, register, runtime, runtime_names
+from gsnet.runtimes.registry import register, runtime, runtime_names, runtimes_named
 
 __all__ = [
     "Operation",
@@ -16,8 +16,8 @@ __all__ = [
     "RuntimesError",
     "Session",
     "Settings",
-    "installed",
     "register",
     "runtime",
     "runtime_names",
+    "runtimes_named",
 ]

@@ -3,15 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from gsnet.runtimes.contract import RuntimesError, Session, Settings
+from gsnet.runtimes.registry import runtime
+
 _BATCHES = (1, 3)
 # Relative to the largest output, by what is computed in. float32 differs by the order of sums; a float16 has 11 bits of
 # mantissa and a bfloat16 8, which tens of layers add up.
 TOLERANCES = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1}
+
+
+def checked_session(
+    name: str, network: nn.Module, size: tuple[int, int], settings: Settings, file: Path | None = None
+) -> tuple[Session, float | None]:
+    """A runtime's session of a network, and by how much its outputs differ from torch's; None where torch runs it.
+
+    network: as in `compare`. file: where the network has been written already, for runtimes that read such files. Raises
+    RuntimesError, also for other outputs, and RuntimeError as the runtime's library does.
+    """
+    program = runtime(name)
+    if file is not None and file.suffix in program.suffixes:
+        session = program.load(file, settings)
+    else:
+        session = program.make(network, size, settings)
+    if not program.compared:
+        return session, None
+    difference = compare(network, session.run, size)
+    # What a runtime chooses by itself has the 8 bits of a bfloat16, or more.
+    if not difference <= TOLERANCES.get(session.precision, TOLERANCES["bf16"]):
+        raise RuntimesError(
+            f"{name} computes other outputs in {session.precision}, off by {difference:.2g} of the largest"
+        )
+    return session, difference
 
 
 @torch.inference_mode()

@@ -79,8 +79,8 @@ class Runtime(abc.ABC):
     """A program that runs networks. A runtime of one's own is a file with a subclass, given to `gsnet.runtimes.register`.
 
     name: as users type it. needs, writes_with: modules that running, and writing files, import, with what pip calls them.
-    suffixes: of the files that it writes and loads, the first being the one that is named. free_batch: whether a file takes any
-    number of images; where not, they run one after the other.
+    suffixes: of the files that it writes and loads, the first being the one that is named. compared: whether its outputs are
+    compared with torch's before it is timed.
     """
 
     name: ClassVar[str]
@@ -90,7 +90,7 @@ class Runtime(abc.ABC):
     precisions: ClassVar[tuple[str, ...]] = (FP32,)
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     channels_last: ClassVar[bool] = False
-    free_batch: ClassVar[bool] = True
+    compared: ClassVar[bool] = True
 
     @abc.abstractmethod
     def write(
@@ -102,8 +102,21 @@ class Runtime(abc.ABC):
         """
 
     @abc.abstractmethod
+    def open(self, file: Path, settings: Settings) -> Session:
+        """A session of a file, for settings that the runtime has. Raises RuntimesError, or one of `failures`."""
+
+    def failures(self) -> tuple[type[Exception], ...]:
+        """What `open` raises for a file that the library cannot run."""
+        return (RuntimeError, ValueError)
+
     def load(self, file: Path, settings: Settings) -> Session:
         """A session of a file. Raises RuntimesError."""
+        self.check(settings)
+        self.require(writing=False)
+        try:
+            return self.open(file, settings)
+        except self.failures() as error:
+            raise RuntimesError(f"{self.name} cannot run {file}: {' '.join(str(error).split())}") from error
 
     def make(self, network: nn.Module, size: tuple[int, int], settings: Settings = Settings()) -> Session:
         """A session of a network in evaluation mode, by a file that is gone afterwards. Raises RuntimesError."""
@@ -111,7 +124,7 @@ class Runtime(abc.ABC):
         self.require(writing=True)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"network{self.suffixes[0]}"
-            self.write(network, file, size, "logits", half=False)
+            self.write(network, file, size, "logits", half=settings.precision == FP16)
             return self.load(file, settings)
 
     def missing(self, *, writing: bool) -> tuple[str, ...]:

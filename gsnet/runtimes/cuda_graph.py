@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from gsnet.runtimes.contract import BF16, FP16, FP32, NO_TEXTS, Runtime, RuntimesError, Session, Settings, Texts
-from gsnet.runtimes.eager import TorchSession, placed_network
+from gsnet.runtimes.contract import Session, Settings
+from gsnet.runtimes.eager import TorchRuntime, TorchSession
 
 # Passes before the recording, in which libraries choose their algorithms and take their memory.
 _WARM_UP = 3
@@ -51,22 +50,11 @@ class CudaGraphSession(TorchSession):
         return self._recorded[images.shape]
 
 
-class TorchCudaGraph(Runtime):
+class TorchCudaGraph(TorchRuntime):
     """Eager torch's kernels without the time that Python takes to start them."""
 
     name = "torch.cudagraph"
-    precisions = (FP32, BF16, FP16)
     devices = ("cuda",)
-    channels_last = True
 
-    def write(
-        self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
-    ) -> None:
-        raise RuntimesError(f"{self.name} has no files: it runs networks alone")
-
-    def load(self, file: Path, settings: Settings) -> Session:
-        raise RuntimesError(f"{self.name} has no files: it runs networks alone")
-
-    def make(self, network: nn.Module, size: tuple[int, int], settings: Settings = Settings()) -> Session:  # noqa: B008
-        self.check(settings)
-        return CudaGraphSession(placed_network(network, settings), settings)
+    def session(self, module: nn.Module, settings: Settings) -> Session:
+        return CudaGraphSession(module, settings)

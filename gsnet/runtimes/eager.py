@@ -12,7 +12,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from gsnet.runtimes.contract import BF16, FP16, FP32, NO_TEXTS, OWN, Operation, Runtime, Session, Settings, Texts
+from gsnet.runtimes.contract import (
+    BF16,
+    FP16,
+    FP32,
+    NO_TEXTS,
+    OWN,
+    Operation,
+    Runtime,
+    RuntimesError,
+    Session,
+    Settings,
+    Texts,
+)
 
 _TYPES = {FP16: torch.float16, BF16: torch.bfloat16}
 
@@ -37,7 +49,11 @@ class TorchSession(Session):
 
     def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
         """Times of torch's operators, without those that they call."""
+        if self.device != "cpu":
+            raise RuntimesError(f"torch times its operators on the processor here, not on {self.device}")
         placed, times = self.placed(images), []
+        # What is compiled at the first pass calls operators of its own.
+        self.run(images)
         for _ in range(passes):
             activity = torch.profiler.ProfilerActivity.CPU
             with torch.inference_mode(), torch.profiler.profile(activities=[activity]) as profile:
@@ -64,14 +80,36 @@ def placed_network(network: nn.Module, settings: Settings) -> nn.Module:
     return moved.to(memory_format=layout)  # type: ignore[call-overload]
 
 
-class Torch(Runtime):
+class TorchRuntime(Runtime):
+    """What torch does with modules, of which copies are made; it has no files."""
+
+    precisions = (FP32, BF16, FP16)
+    devices = ("cpu", "cuda", "mps")
+    channels_last = True
+    compared = False
+
+    def write(
+        self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
+    ) -> None:
+        raise RuntimesError(f"{self.name} has no files: it runs networks alone")
+
+    def open(self, file: Path, settings: Settings) -> Session:
+        raise RuntimesError(f"{self.name} has no files: it runs networks alone")
+
+    def make(self, network: nn.Module, size: tuple[int, int], settings: Settings = Settings()) -> Session:  # noqa: B008
+        self.check(settings)
+        return self.session(placed_network(network, settings), settings)
+
+    def session(self, module: nn.Module, settings: Settings) -> Session:
+        """What runs a module that lies where the settings say."""
+        return TorchSession(module, settings)
+
+
+class Torch(TorchRuntime):
     """Eager torch; its files are TorchScript."""
 
     name = "torch"
     suffixes = (".pt",)
-    precisions = (FP32, BF16, FP16)
-    devices = ("cpu", "cuda", "mps")
-    channels_last = True
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
@@ -86,11 +124,5 @@ class Torch(Runtime):
             traced = torch.jit.trace(network, images)
             torch.jit.save(traced, str(file), _extra_files={name: text.encode() for name, text in texts.items()})
 
-    def load(self, file: Path, settings: Settings) -> Session:
-        self.check(settings)
-        return TorchSession(torch.jit.load(str(file), map_location=settings.device).eval(), settings)
-
-    def make(self, network: nn.Module, size: tuple[int, int], settings: Settings = Settings()) -> Session:  # noqa: B008
-        """The module itself, of which a copy is made; nothing is traced."""
-        self.check(settings)
-        return TorchSession(placed_network(network, settings), settings)
+    def open(self, file: Path, settings: Settings) -> Session:
+        return self.session(torch.jit.load(str(file), map_location=settings.device).eval(), settings)

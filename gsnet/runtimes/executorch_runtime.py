@@ -40,7 +40,6 @@ class ExecuTorch(Runtime):
     needs = {"executorch": "executorch"}  # noqa: RUF012
     suffixes = (".pte",)
     precisions = (FP32,)
-    free_batch = False
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
@@ -54,10 +53,5 @@ class ExecuTorch(Runtime):
         program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
         file.write_bytes(program.buffer)
 
-    def load(self, file: Path, settings: Settings) -> Session:
-        self.check(settings)
-        self.require(writing=False)
-        try:
-            return ExecuTorchSession(file, settings)
-        except RuntimeError as error:
-            raise RuntimesError(f"ExecuTorch cannot run {file}: {' '.join(str(error).split())}") from error
+    def open(self, file: Path, settings: Settings) -> Session:
+        return ExecuTorchSession(file, settings)

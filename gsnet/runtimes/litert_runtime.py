@@ -39,7 +39,6 @@ class LiteRT(Runtime):
     writes_with = {"litert_torch": "litert-torch"}  # noqa: RUF012
     suffixes = (".tflite",)
     precisions = (FP32,)
-    free_batch = False
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
@@ -50,10 +49,5 @@ class LiteRT(Runtime):
 
         litert_torch.convert(network, (torch.zeros(1, 3, *size),)).export(str(file))
 
-    def load(self, file: Path, settings: Settings) -> Session:
-        self.check(settings)
-        self.require(writing=False)
-        try:
-            return LiteRTSession(file, settings)
-        except (RuntimeError, ValueError) as error:
-            raise RuntimesError(f"LiteRT cannot run {file}: {' '.join(str(error).split())}") from error
+    def open(self, file: Path, settings: Settings) -> Session:
+        return LiteRTSession(file, settings)

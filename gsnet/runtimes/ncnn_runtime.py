@@ -99,7 +99,6 @@ class Ncnn(Runtime):
     writes_with = {"pnnx": "pnnx"}  # noqa: RUF012
     suffixes = (".param", ".bin")
     precisions = (FP32, BF16)
-    free_batch = False
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
@@ -117,9 +116,7 @@ class Ncnn(Runtime):
             last = (made.stderr.strip() or made.stdout.strip() or f"status {made.returncode}").splitlines()[-1]
             raise RuntimesError(f"pnnx cannot write the network for ncnn: {last}")
 
-    def load(self, file: Path, settings: Settings) -> Session:
-        self.check(settings)
-        self.require(writing=False)
+    def open(self, file: Path, settings: Settings) -> Session:
         return NcnnSession(file, settings)
 
 

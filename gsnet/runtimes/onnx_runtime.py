@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from gsnet.runtimes import onnx_file
-from gsnet.runtimes.contract import FP32, NO_TEXTS, Operation, Runtime, RuntimesError, Session, Settings, Texts
+from gsnet.runtimes.contract import FP32, NO_TEXTS, Operation, Runtime, Session, Settings, Texts
 
 
 class OnnxRuntimeSession(Session):
@@ -81,12 +81,10 @@ class OnnxRuntime(Runtime):
         if texts:
             onnx_file.add_texts(file, texts)
 
-    def load(self, file: Path, settings: Settings) -> Session:
-        self.check(settings)
-        self.require(writing=False)
+    def failures(self) -> tuple[type[Exception], ...]:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NotImplemented
 
-        try:
-            return OnnxRuntimeSession(file.read_bytes(), settings)
-        except (Fail, InvalidGraph, InvalidProtobuf, NotImplemented) as error:
-            raise RuntimesError(f"ONNX Runtime cannot run {file}: {' '.join(str(error).split())}") from error
+        return (Fail, InvalidGraph, InvalidProtobuf, NotImplemented)
+
+    def open(self, file: Path, settings: Settings) -> Session:
+        return OnnxRuntimeSession(file.read_bytes(), settings)

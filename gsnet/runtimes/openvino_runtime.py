@@ -20,7 +20,6 @@ from gsnet.runtimes.contract import (
     OWN,
     Operation,
     Runtime,
-    RuntimesError,
     Session,
     Settings,
     Texts,
@@ -106,10 +105,5 @@ class OpenVino(Runtime):
                 model.set_rt_info(text, name)
             openvino.save_model(model, file, compress_to_fp16=half)
 
-    def load(self, file: Path, settings: Settings) -> Session:
-        self.check(settings)
-        self.require(writing=False)
-        try:
-            return OpenVinoSession(file, settings)
-        except RuntimeError as error:
-            raise RuntimesError(f"OpenVINO cannot run {file}: {' '.join(str(error).split())}") from error
+    def open(self, file: Path, settings: Settings) -> Session:
+        return OpenVinoSession(file, settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from gsnet.runtimes.contract import Runtime, RuntimesError
@@ -23,6 +24,7 @@ _OURS = MappingProxyType(
     }
 )
 _registered: dict[str, Runtime] = {}
+ALL = "all"
 
 
 def register(made: Runtime) -> Runtime:
@@ -35,12 +37,9 @@ def register(made: Runtime) -> Runtime:
 
 def runtime(name: str) -> Runtime:
     """The runtime of a name. Raises RuntimesError, which names the nearest."""
+    _check_known(name)
     if name in _registered:
         return _registered[name]
-    if name not in _OURS:
-        near = difflib.get_close_matches(name, runtime_names(), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(runtime_names())}"
-        raise RuntimesError(f"There is no runtime {name!r}: {hint}")
     module, made = _OURS[name]
     return getattr(importlib.import_module(f"gsnet.runtimes.{module}"), made)()
 
@@ -48,6 +47,23 @@ def runtime(name: str) -> Runtime:
 def runtime_names() -> tuple[str, ...]:
     """Every name, installed or not, the package's first."""
     return (*_OURS, *_registered)
+
+
+def runtimes_named(names: Sequence[str]) -> tuple[str, ...]:
+    """The names in a list, which "all" alone makes those that are installed. Raises RuntimesError for one that is unknown."""
+    if tuple(names) == (ALL,):
+        return installed()
+    for name in names:
+        _check_known(name)
+    return tuple(names)
+
+
+def _check_known(name: str) -> None:
+    """Without importing anything: a mistake is told before the seconds that torch takes."""
+    if name not in runtime_names():
+        near = difflib.get_close_matches(name, runtime_names(), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(runtime_names())}"
+        raise RuntimesError(f"There is no runtime {name!r}: {hint}")
 
 
 def installed() -> tuple[str, ...]:

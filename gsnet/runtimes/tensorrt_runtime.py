@@ -38,7 +38,8 @@ class TensorRTSession(Session):
 
     def _bound(self, images: np.ndarray) -> tuple[Callable[[], object], torch.Tensor]:
         placed = torch.from_numpy(images).to(self.device).contiguous()
-        self._context.set_input_shape(self._input, tuple(placed.shape))
+        if not self._context.set_input_shape(self._input, tuple(placed.shape)):
+            raise RuntimesError(f"tensorrt has an engine for {_BATCHES[0]} to {_BATCHES[-1]} images, not {len(images)}")
         outputs = torch.empty(tuple(self._context.get_tensor_shape(self._output)), device=self.device)
         self._context.set_tensor_address(self._input, placed.data_ptr())
         self._context.set_tensor_address(self._output, outputs.data_ptr())
@@ -85,9 +86,7 @@ class TensorRT(Runtime):
             raise RuntimesError("TensorRT could not build an engine of the network")
         file.write_bytes(bytes(plan))
 
-    def load(self, file: Path, settings: Settings) -> Session:
-        self.check(settings)
-        self.require(writing=False)
+    def open(self, file: Path, settings: Settings) -> Session:
         import tensorrt
 
         engine = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR)).deserialize_cuda_engine(file.read_bytes())
