@@ -21,15 +21,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsnet.interface.running import FAILED, run
-from gsnet.comparing.score_table import ScoreTable
+from gsnet.comparing.measuring import Answers
 from gsnet.evolution.ensemble import refuse_ensembles
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError, add_device_options, device_name, positive_float, positive_int, seed
+from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.models.described import described
 from gsnet.models.expected import classes_text, size_text
 from gsnet.models.named import BUILT_AS, names_of, read_structures, structure_of
-from gsnet.models.options import ARCH_HELP, size_and_classes
+from gsnet.models.options import ARCH_HELP, CLASSES, RESOLUTION, size_and_classes
 from PlainNet import Network, Style
 from ZenNet.catalogue import list_models
 from ZeroShotProxy import (
@@ -45,8 +46,6 @@ from ZeroShotProxy import (
 
 if TYPE_CHECKING:
     from torch import nn
-
-_RESOLUTION, _CLASSES = 224, 1000
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -116,7 +115,7 @@ def attempts(options: Namespace) -> list[tuple[str, Callable[[], Candidate]]]:
     if described(options.plainnet_struct_txt):
         # The folder of a search knows more of the structure in it.
         return [(str(options.plainnet_struct_txt), partial(_named, options, str(options.plainnet_struct_txt)))]
-    settings = settings_of(options, Style(use_se=options.use_se), _RESOLUTION, _CLASSES)
+    settings = settings_of(options, Style(use_se=options.use_se), RESOLUTION, CLASSES)
     networks = read_structures(options.plainnet_struct_txt)
     return [(str(network), partial(_value, network, str(network), settings)) for network in networks]
 
@@ -195,11 +194,12 @@ def chosen_proxies(options: Namespace) -> list[str]:
     return chosen
 
 
-def score_all(options: Namespace, proxies: Sequence[str], table: ScoreTable) -> int:
-    """Score every network by every proxy, and print each result; returns the exit status."""
+def score_all(options: Namespace, proxies: Sequence[str], rows: list[Answers]) -> int:
+    """Score every network by every proxy, print each result and add each network's to `rows`; returns the exit status."""
     status, several = 0, attempts(options)
     for name, find in several:
-        row = table.row(name)
+        row = Answers(name)
+        rows.append(row)
         try:
             candidate = find()
             network = candidate.make()
@@ -207,7 +207,7 @@ def score_all(options: Namespace, proxies: Sequence[str], table: ScoreTable) -> 
         except InputError as error:
             if len(several) == 1:
                 raise
-            row.fail(proxies, say_failure(name, proxies, error))
+            row.failures |= dict.fromkeys(proxies, say_failure(name, proxies, error))
             status = FAILED
             continue
         for proxy in proxies:
@@ -216,10 +216,10 @@ def score_all(options: Namespace, proxies: Sequence[str], table: ScoreTable) -> 
             except (ProxyFailure, InputError) as failure:
                 if isinstance(failure, InputError) and len(several) == len(proxies) == 1:
                     raise
-                row.fail((proxy,), say_failure(name, (proxy,), failure))
+                row.failures[proxy] = say_failure(name, (proxy,), failure)
                 status = FAILED
                 continue
-            row.add(proxy, result["score"], result["std"])
+            row.figures |= {proxy: result["score"], deviation(proxy): result["std"]}
             sys.stdout.write((json.dumps(result) if options.json else as_text(result)) + "\n")
             sys.stdout.flush()
     return status
@@ -233,19 +233,32 @@ def say_failure(name: str, proxies: Sequence[str], failure: Exception) -> str:
     return reason
 
 
+def deviation(proxy: str) -> str:
+    """The column of a proxy's standard deviation over repeats."""
+    return f"{proxy} std"
+
+
+def table_of(rows: Sequence[Answers], proxies: Sequence[str], repeats: int) -> list[dict[str, object]]:
+    """A row a network, a column a proxy, with repeats one of deviations too, and last the reasons of what failed."""
+    scores = [name for proxy in proxies for name in ((proxy, deviation(proxy)) if repeats > 1 else (proxy,))]
+    columns = ("resolution", "classes", *scores)
+    return [
+        {"arch": row.name, **{name: row.figures.get(name) for name in columns}, "error": row.reasons()} for row in rows
+    ]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Score every network; a network that cannot be scored is reported, and the others are scored all the same."""
     options = parse_options(argv)
     proxies = chosen_proxies(options)
-    table = ScoreTable(proxies, repeats=options.repeat_times)
-    if options.csv is None:
-        return score_all(options, proxies, table)
-    check_writable(options.csv)
+    if options.csv is not None:
+        check_writable(options.csv)
+    rows: list[Answers] = []
     try:
-        return score_all(options, proxies, table)
+        return score_all(options, proxies, rows)
     finally:
         # After an interrupt too: what was scored until then.
-        table.write(options.csv)
+        write_csv(options.csv, table_of(rows, proxies, options.repeat_times))
 
 
 def command() -> int:

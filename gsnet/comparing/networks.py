@@ -15,7 +15,7 @@ from gsnet.evolution.recorded import Row
 from gsnet.interface.options import InputError
 from gsnet.models import described, expected_input, load_model, names_of, structure_of
 from gsnet.models.named import read_structures
-from gsnet.models.options import size_and_classes
+from gsnet.models.options import CLASSES, RESOLUTION, size_and_classes
 from PlainNet import Network, StructureError, Style
 from PlainNet.style import PLAIN
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 # A string, a Path, a network, a candidate of a search, or a torch module.
 Source = Any
-RESOLUTION, CLASSES = 224, 1000
 _STRUCTURE = re.compile(r"\s*\w+\(")
 
 

@@ -13,9 +13,8 @@ from gsnet.comparing.measuring import BY_SEARCH
 from gsnet.evolution.digest import digest
 from gsnet.evolution.recorded import DATABASE, SCORED, HistoryReader, Row
 from gsnet.interface.options import InputError
-from gsnet.interface.result_files import BEST_JSON
+from gsnet.interface.result_files import BEST_JSON, TRAINING_LOG
 
-TRAINING_LOG = "log.csv"
 _FRONT = ("score", "parameters", "flops", "memory_access", "layers", "latency", "structure")
 # A column of a training's log by what the best of it is called: of classifiers and of detectors.
 _RESULTS = {"val_acc1": "top1", "val_AP": "AP"}

@@ -5,3 +5,4 @@ from __future__ import annotations
 BEST_JSON, BEST_STRUCTURE, DATABASE = "best.json", "best_structure.txt", "search.db"
 CONFIG = "config.json"
 LATEST_CHECKPOINT, BEST_CHECKPOINT = "latest-params_rank0.pth", "best-params_rank0.pth"
+TRAINING_LOG = "log.csv"

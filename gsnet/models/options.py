@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 _LOG = logging.getLogger(__name__)
-_RESOLUTION, _CLASSES = 224, 1000
+# Of a structure that nothing more is known of.
+RESOLUTION, CLASSES = 224, 1000
 ARCH_HELP = (
     "networks by name, list (A,B) or pattern ('zennet_*', 'save_dir/*'): results folder of a search or training, checkpoint, "
     "exported file, structure file (.txt), FILE.py:Class, published name"
@@ -83,8 +84,8 @@ def resolution_of(arch: str, given: int | None, weights: str | None = None) -> i
 def size_and_classes(arch: str, size: int | None, classes: int | None) -> tuple[int, int]:
     """Resolution and classes of a structure: as given, else its own, else 224 pixels and 1000 classes. Raises InputError."""
     known = known_input(arch)
-    side = resolution_of(arch, size) or _RESOLUTION
-    return side, classes or (known.classes if known else _CLASSES)
+    side = resolution_of(arch, size) or RESOLUTION
+    return side, classes or (known.classes if known else CLASSES)
 
 
 def refuse_ignored_mirror(parser: OptionParser, options: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gsnet.interface.files import write_text, written_whole
+from gsnet.interface.result_files import TRAINING_LOG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ COLUMNS = ("epoch", "lr", "train_loss", "train_acc1", "val_loss", "val_acc1", "v
 
 def write_log(folder: Path, history: list[dict[str, Any]], columns: Sequence[str] = COLUMNS) -> None:
     """One row an epoch, the whole file anew, so that it always agrees with the checkpoint."""
-    with written_whole(folder / "log.csv") as file:
+    with written_whole(folder / TRAINING_LOG) as file:
         rows = csv.DictWriter(file, columns, lineterminator="\n")
         rows.writeheader()
         rows.writerows(history)
