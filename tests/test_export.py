@@ -94,6 +94,15 @@ def test_an_export_that_computes_something_else_is_not_kept(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_where_a_file_cannot_be_is_told_before_it_is_written(tmp_path):
+    """Its folder is made; a folder of its name stays what it is."""
+    assert exporting.export(nn.Flatten(), tmp_path / "new/net.pt", "torchscript", (8, 8)) == 0
+    untraced = Untraceable()
+    with pytest.raises(IsADirectoryError):
+        exporting.export(untraced, tmp_path / "new", "torchscript", (8, 8))
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["net.pt"]
+
+
 class Untraceable(nn.Module):
     """A module whose output is no tensor."""
 

@@ -60,8 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.weights:
         parser.refuse_ignored(options, "beside --weights", ("weights_url",))
-    if options.weights:
-        parser.refuse_ignored(options, "beside --weights", ("weights_url",))
     log_to()
     file = convert(options.name, options.weights, options.output, options.weights_url)
     _LOG.info("%s, %s bytes", file, f"{file.stat().st_size:,}")

@@ -142,6 +142,8 @@ def folder_of(options: Namespace) -> Path | None:
         raise InputError(f"A folder is written with --format safetensors, not {options.format}")
     if options.folder and options.output:
         raise InputError("--folder and --output contradict each other: use one of them")
+    if options.fp16:
+        raise InputError("--folder holds float32 weights, as those who read it expect: leave --fp16 out")
     return folder
 
 
@@ -151,6 +153,7 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
     from gsnet.models.exporting import export, files_of
     from gsnet.models.module_costs import width_of
 
+    folder = folder_of(options)
     network = network_of(options, arch, options.num_classes)
     expected = expected_input(arch, options.weights)
     resolution = resolution_of(arch, options.input_image_size, options.weights) or expected.resolution
@@ -159,11 +162,9 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
     found = source_of(arch, options.weights, options.plainnet_struct)
     told = found.description if found else structure_description(network, arch)
     description = with_input(told, seen_at, classes)
-    if folder := folder_of(options):
+    if folder is not None:
         from gsnet.models.publishing import write_folder
 
-        if options.fp16:
-            raise InputError("--folder holds float32 weights, as those who read it expect: leave --fp16 out")
         difference, file = write_folder(network, description, folder, options.license), folder / HUB_WEIGHTS
     else:
         texts = {KEY: description.to_json()}

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.comparison import TOLERANCES, compare
@@ -58,11 +59,12 @@ def export(
     of the one output in ONNX; groups: parts of its last axis that are compared each by its own largest value. metadata: texts
     by name that the file holds too (ONNX's metadata_props, TorchScript's extra files, OpenVINO's rt_info, the header of
     safetensors; other formats have no place for them). half: weights in float16. What is there stays as it was unless outputs
-    agree to 1e-4 (2e-2 in float16) for batches of 1 and 3. Raises ExportError, and InputError with the package's name where a
-    library is missing.
+    agree to 1e-4 (2e-2 in float16) for batches of 1 and 3. Raises ExportError, InputError with the package's name where a
+    library is missing, and OSError.
     """
     network = network.eval().cpu().float()
     files = files_of(file, kind)
+    check_writable(file)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         parts = [Path(folder) / f"network{one.suffix}" for one in files]
         try:
