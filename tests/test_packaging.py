@@ -122,7 +122,8 @@ def test_a_wheel_holds_our_packages_and_nothing_else(wheel):
         assert content.read("gsnet/commit.txt").decode().strip() == wheel[1]
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == INSTALLED
-    assert {"ZenNet/catalogue.toml", "gsnet/py.typed"} <= set(names)
+    page = {f"gsnet/comparing/{name}" for name in ("page.html", "page.css", "page.js", "page_table.js")}
+    assert {"ZenNet/catalogue.toml", "gsnet/py.typed", *page} <= set(names)
 
 
 def test_an_installed_package_knows_its_commit(wheel, installed, elsewhere):

@@ -49,7 +49,7 @@ def page(found: Compared) -> str:
         # The library first: what draws needs it.
         "library": plotly_library(),
         "data": _inside_script(json.dumps(data_of(found), allow_nan=False, separators=(",", ":"))),
-        "program": (_FOLDER / "page.js").read_text(encoding="utf-8"),
+        "program": "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("page_table.js", "page.js")),
     }
     text = (_FOLDER / "page.html").read_text(encoding="utf-8")
     for name, part in parts.items():
