@@ -14,6 +14,7 @@ import pytest
 import PlainNet
 import ZenNet
 from gsnet.latency.calibration import fit
+from gsnet.latency.device import device_identity, processor_name
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.interpolation import LayerCurve, non_negative_least_squares
 from gsnet.latency.layer_times import LayerTimes
@@ -21,6 +22,7 @@ from gsnet.latency.layers import Layer, list_layers
 from gsnet.latency.predictor import LatencyModel, open_model
 from gsnet.latency.table import Conditions, LatencyTable, TimedNetwork
 from gsnet.latency.visited import covering_networks, random_networks
+from gsnet.runtimes.timing import time_calls
 from PlainNet import Style
 from SearchSpace import load_search_space
 
@@ -263,6 +265,17 @@ def test_the_error_bar_is_as_wide_as_errors_are():
     # Of a normal distribution 68 % and 95 %.
     assert 0.55 <= np.mean(errors <= found.spread) <= 0.80
     assert np.mean(errors <= 2 * found.spread) >= 0.90
+
+
+def test_on_another_device_the_clock_waits_for_its_work(monkeypatch):
+    """torch.mps gives an action back before it is done."""
+    import torch
+
+    told = []
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: told.append("done"))
+    figures = time_calls(lambda: told.append("given"), "mps:0", repeats=2)
+    assert figures.repeats == 2 and told[-6:] == ["done", "given", "done"] * 2
+    assert device_identity("mps:0") == f"{processor_name()}, mps:0" != device_identity("cpu")
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc hands freed memory back at once")

@@ -11,11 +11,16 @@ FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
 
 
 def device_identity(device: str = "cpu", threads: int = 1) -> str:
-    """The device's name as tables record it: a processor with its number of threads, or a GPU's model."""
+    """The device's name as tables record it: a processor with its number of threads, or a GPU's model.
+
+    Of other devices torch tells no model: they are named as torch does, with the processor that they belong to.
+    """
     if device.startswith("cuda"):
         import torch
 
         return torch.cuda.get_device_name(device)
+    if device != "cpu":
+        return f"{processor_name()}, {device}"
     return f"{processor_name()}, {threads} thread{'s' if threads > 1 else ''}"
 
 

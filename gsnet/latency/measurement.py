@@ -10,7 +10,7 @@ from torch import nn
 
 from gsnet.latency.device import BF16, FP16, precision_of
 from gsnet.runtimes.memory import keep_freed_memory
-from gsnet.runtimes.timing import REPEATS, LatencyFigures, time_calls
+from gsnet.runtimes.timing import REPEATS, LatencyFigures, clock_of, time_calls
 from Masternet import MasterNet
 from PlainNet import Network, Style
 
@@ -63,14 +63,7 @@ def undisturbed_clock(device: str) -> Callable[[], float]:
 
     Where nothing else runs it agrees with the wall's. With several threads, and on a GPU, it is the wall's.
     """
-    if device.startswith("cuda"):
-        return _cuda_clock
-    return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
-
-
-def _cuda_clock() -> float:
-    torch.cuda.synchronize()
-    return time.perf_counter()
+    return time.thread_time if device == "cpu" and torch.get_num_threads() == 1 else clock_of(device)
 
 
 def time_for(action: Callable[[], object], device: str, seconds: float) -> float:

@@ -38,7 +38,8 @@ def time_calls(
 ) -> LatencyFigures:
     """Time an action after a warm-up, until the interval of the median is within `precision`, at most `repeats` times.
 
-    On a GPU times are those of CUDA events around the action. On a processor freed memory is kept (`gsnet.runtimes.memory`).
+    On an NVIDIA GPU times are those of CUDA events around the action, on another device of torch's those of the wall clock
+    until it has done its work. On a processor freed memory is kept (`gsnet.runtimes.memory`).
     """
     keep_freed_memory()
     seconds = _timer(device)
@@ -64,14 +65,34 @@ def _interval(times: list[float]) -> float:
     return (high - low) / 2 / median(ordered)
 
 
+def clock_of(device: str) -> Callable[[], float]:
+    """The wall clock, read when a device of torch's has done what it was given."""
+    kind = device.partition(":")[0]
+    if kind == "cpu":
+        return time.perf_counter
+    import torch
+
+    # torch.cuda, torch.mps, torch.xpu.
+    synchronize = getattr(torch, kind).synchronize
+
+    def clock() -> float:
+        synchronize()
+        return time.perf_counter()
+
+    return clock
+
+
 def _timer(device: str) -> Callable[[Callable[[], object]], float]:
-    return _cuda_seconds if device.startswith("cuda") else _cpu_seconds
+    if device.startswith("cuda"):
+        return _cuda_seconds
+    clock = clock_of(device)
 
+    def seconds(action: Callable[[], object]) -> float:
+        start = clock()
+        action()
+        return clock() - start
 
-def _cpu_seconds(action: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+    return seconds
 
 
 def _cuda_seconds(action: Callable[[], object]) -> float:
