@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -80,6 +81,14 @@ def placed_network(network: nn.Module, settings: Settings) -> nn.Module:
     return moved.to(memory_format=layout)  # type: ignore[call-overload]
 
 
+@contextmanager
+def _unadvised() -> Iterator[None]:
+    """torch says at each call that it would have us use another format than TorchScript."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
 class TorchRuntime(Runtime):
     """What torch does with modules, of which copies are made; it has no files."""
 
@@ -118,11 +127,11 @@ class Torch(TorchRuntime):
         images = torch.zeros(1, 3, *size)
         if half:
             network, images = copy.deepcopy(network).half(), images.half()
-        with torch.inference_mode(), warnings.catch_warnings():
-            # torch says at each call that it would have us use another format, and of each Python condition that it is fixed.
-            warnings.simplefilter("ignore", FutureWarning)
+        with torch.inference_mode(), _unadvised():
             traced = torch.jit.trace(network, images)
             torch.jit.save(traced, str(file), _extra_files={name: text.encode() for name, text in texts.items()})
 
     def open(self, file: Path, settings: Settings) -> Session:
-        return self.session(torch.jit.load(str(file), map_location=settings.device).eval(), settings)
+        with _unadvised():
+            module = torch.jit.load(str(file), map_location=settings.device)
+        return self.session(module.eval(), settings)
