@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ class TorchRuntime(Runtime):
     """What torch does with modules, of which copies are made; it has no files."""
 
     precisions = (FP32, BF16, FP16)
-    devices = ("cpu", "cuda", "mps")
+    devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
     channels_last = True
     compared = False
 
