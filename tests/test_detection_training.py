@@ -233,15 +233,23 @@ def test_a_dry_run_and_a_configuration_that_says_what_was_asked(tmp_path, scenes
     assert json.loads((tmp_path / "wet/config.json").read_text())["options"]["unit"] == "deployed"
 
 
-def test_the_log_says_what_its_figures_are(tmp_path, scenes, caplog):
-    """No accuracy of positives, no best before anything was measured, and on which images it was measured."""
-    with caplog.at_level("INFO"):
-        more = ("--val_interval", 2, "--epochs", 2, "--print_freq", 1)
-        assert script.main(arguments(tmp_path, scenes, *more)) == 0
+def test_it_leaves_in_time_and_ends_without_progress_and_the_log_says_what_its_figures_are(tmp_path, scenes):
+    """Nothing is found with certainty: the first validation, after the second epoch, stays the best."""
+    more = ("--score_threshold", 0.99, "--epochs", 9, "--val_interval", 2, "--patience", 2, "--keep_best", 2)
+    more += ("--print_freq", 1)
+    assert script.main(arguments(tmp_path, scenes, *more, "--time_limit", "1e-9")) == 0
+    assert torch.load(tmp_path / checkpoints.LATEST, weights_only=True)["step"] == 1
+    assert not (tmp_path / "train_detection.done").exists()
+    assert script.main(arguments(tmp_path, scenes, *more, "--auto_resume")) == 0
+    best = [file.name for file in tmp_path.glob("best-params_*.pth")]
+    kept = {name: torch.load(tmp_path / name, weights_only=True)["epoch"] for name in best}
+    assert kept == {checkpoints.BEST: 1, "best-params_epoch2.pth": 1, "best-params_epoch4.pth": 3}
     log = (tmp_path / "train_detection.log").read_text()
-    steps = [line for line in log.splitlines() if " step " in line]
+    assert "Nothing better for 2 epochs (--patience): the training ends after 4 of 9 epochs" in log
+    # No accuracy of positives, no best before anything was measured, and on which images it was measured.
+    steps = [line for line in log.splitlines() if " step " in line and " loss " in line]
     assert steps and all(" positives " in line and "top-1" not in line for line in steps)
-    first, last = (line for line in log.splitlines() if line.startswith(("epoch 1/2 loss", "epoch 2/2 loss")))
+    first, last = (line for line in log.splitlines() if line.startswith(("epoch 1/9 loss", "epoch 2/9 loss")))
     assert "best AP" not in first and "best AP" in last
     assert "has no validation split: validation is on the training images" in log
 
