@@ -40,6 +40,11 @@ class Published:
     length: int | None = None
     sha256: str | None = None
 
+    @property
+    def cifar(self) -> bool:
+        """Whether it sees CIFAR's images, as its name says: the whole of them, by figures of their own."""
+        return "cifar" in self.name
+
 
 @functools.cache
 def _table() -> dict:

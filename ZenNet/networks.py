@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gsnet.interface.options import InputError
-from PlainNet import DEPLOYED, UNITS, Style
+from PlainNet import DEPLOYED, UNITS, Style, parse
 from ZenNet.catalogue import published
 from ZenNet.files import find_weights
 
@@ -25,7 +25,7 @@ def get_ZenNet(
     use_se: bool | None = None,
     se_activation: str = "relu",
     unit: str = "searched",
-    in_chans: int = 3,
+    in_chans: int | None = None,
     **options: Any,
 ) -> MasterNet:
     """The network of that name, on the CPU in evaluation mode.
@@ -35,8 +35,8 @@ def get_ZenNet(
     logits; where the checkpoint has another, its classifier is left out and stays random. use_se replaces the table's
     choice; the published checkpoints were trained with se_activation "relu", GSNet's own networks use "hard_swish".
     unit: "deployed" builds GhostShuffle units as GSNet's detector has them (`PlainNet.DEPLOYED`); it then decides over both.
-    in_chans: channels of the image; with weights, timm turns the first convolution's into weights for so many. options:
-    global_pool, drop_rate and drop_path_rate of `Masternet.MasterNet`; num_classes may be 0.
+    in_chans: channels of the image where they are not the structure's; with weights, timm turns the first convolution's into
+    weights for so many. options: global_pool, drop_rate and drop_path_rate of `Masternet.MasterNet`; num_classes may be 0.
 
     Raises UnknownNetworkError, WeightsError, and InputError where a network has no such unit.
     """
@@ -67,17 +67,24 @@ def get_ZenNet(
     )
     if file is not None:
         state = read_state(file, network.state_dict())
-        load_into(network, _adapted(state, network), f"{file} as {name}", new_classes=other_classes)
+        load_into(network, _adapted(state, network, entry.structure), f"{file} as {name}", new_classes=other_classes)
     return network.eval()
 
 
-def _adapted(state: State, network: MasterNet) -> State:
+def _adapted(state: State, network: MasterNet, structure: str) -> State:
     """The weights as this network needs them: without a classifier where it has none, for the channels that its images have."""
     if not network.num_classes:
         state = {key: value for key, value in state.items() if not key.startswith("fc_linear.")}
-    if network.in_chans == 3:
+    channels = parse(structure).in_channels
+    if network.in_chans == channels:
         return state
     from timm.models import adapt_input_conv
 
-    stem = next(key for key, value in network.state_dict().items() if value.dim() == 4)
-    return state | {stem: adapt_input_conv(network.in_chans, state[stem])}
+    # A residual block at the front has two convolutions that read the image.
+    readers = [key for key, value in state.items() if value.dim() == 4 and value.shape[1] == channels]
+    wider = network.state_dict()
+    return state | {
+        key: adapt_input_conv(network.in_chans, state[key])
+        for key in readers
+        if key in wider and wider[key].shape != state[key].shape
+    }

@@ -179,18 +179,17 @@ def _published_cfg(entry: Published) -> dict[str, Any]:
     A test image of ImageNet is cut to `entry.crop` and interpolated to `entry.resolution`; timm interpolates once, and the same
     part of the image arrives at the same size.
     """
-    cifar = entry.crop == 32
-    style = Style(use_se=entry.se, se_activation="relu")
+    structure, style = PlainNet.parse(entry.structure), Style(use_se=entry.se, se_activation="relu")
     return _structure_cfg(
-        PlainNet.parse(entry.structure),
+        structure,
         style,
         {
             "url": base_url() + entry.path if entry.path else "",
             "num_classes": entry.classes,
-            "input_size": (3, entry.resolution, entry.resolution),
-            "crop_pct": 1.0 if cifar else _CROP_FRACTION,
-            "mean": CIFAR_MEAN if cifar else IMAGENET_MEAN,
-            "std": CIFAR_STD if cifar else IMAGENET_STD,
+            "input_size": (structure.in_channels, entry.resolution, entry.resolution),
+            "crop_pct": 1.0 if entry.cifar else _CROP_FRACTION,
+            "mean": CIFAR_MEAN if entry.cifar else IMAGENET_MEAN,
+            "std": CIFAR_STD if entry.cifar else IMAGENET_STD,
             "paper_name": "Zen-NAS: A Zero-Shot NAS for High-Performance Deep Image Recognition",
             "paper_ids": "arXiv:2102.01063",
         },

@@ -193,6 +193,20 @@ def test_published_weights_for_other_channels_classes_and_maps(tmp_path):
     torch.testing.assert_close(other.get_submodule(name).weight, torch.cat((kernel, kernel[:, :1]), 1) * 0.75)
 
 
+def test_registered_networks_read_the_images_that_they_say(tmp_path):
+    structure = "SuperResK3K3(3,16,2,8,1)"
+    whole = MasterNet(plainnet_struct=structure, num_classes=4)
+    torch.save(whole.state_dict(), tmp_path / "mine.pth")
+    ZenNet.register_network("mine", structure, classes=4, resolution=32, weights=tmp_path / "mine.pth")
+    grey = ZenNet.get_ZenNet("mine", pretrained=True, in_chans=1)
+    # Body and shortcut of a residual block read the image, both by timm's rule: the sum of the three.
+    for name in ("module_list.0.module_list.0.module_list.0.netblock", "module_list.0.module_list.0.proj.0"):
+        theirs = whole.get_submodule(name).weight.sum(1, keepdim=True)
+        torch.testing.assert_close(grey.get_submodule(name).weight, theirs)
+    ZenNet.register_network("multi", structure.replace("(3,", "(5,"), classes=4, resolution=32)
+    assert ZenNet.get_ZenNet("multi").in_chans == 5
+
+
 def test_dropout_reads_its_rate():
     network, batch = create(num_classes=4, drop_rate=0.25), torch.ones(50, 64, 4, 4)
     kept = network.forward_head(batch, pre_logits=True)

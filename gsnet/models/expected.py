@@ -99,6 +99,6 @@ def at_side(expected: ExpectedInput, side: int) -> ExpectedInput:
 def published_input(name: str) -> ExpectedInput:
     """What a published network was tested with."""
     entry = published(name)
-    if "cifar" in name:
+    if entry.cifar:
         return whole_image(entry.resolution, entry.classes)
     return centre_crop(entry.resolution, entry.crop, entry.classes)
