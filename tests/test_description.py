@@ -153,6 +153,9 @@ def test_errors_are_one_sentence(folder, tmp_path):
     torch.save({"description": DESCRIPTION.to_dict() | {"new": 1}}, tmp_path / "later.pth")
     with pytest.raises(InputError, match=r"later\.pth: .* of a later version"):
         described(tmp_path / "later.pth")
+    torch.save({"description": replace(DESCRIPTION, dataset="mine").to_dict()}, tmp_path / "mine.pth")
+    with pytest.raises(InputError, match=r"was trained on mine, which is not known here: load its --plugin"):
+        val.main(["--arch", str(tmp_path / "mine.pth")])
     torch.save({"description": replace(DESCRIPTION, structure=None, arch="x.py:Net").to_dict()}, tmp_path / "own.pth")
     with pytest.raises(InputError, match="run only where it is named"):
         load_model(str(tmp_path / "own.pth"))

@@ -54,6 +54,10 @@ def dataset_of(options: Namespace, arch: str) -> str:
     named = (told.description.dataset if told else None) or (options.usual_dataset or _in_name(arch))
     if named is None:
         raise InputError(f"The name {arch} does not say which data set: give --dataset")
+    if named not in DATASETS:
+        raise InputError(
+            f"{arch} was trained on {named}, which is not known here: load its --plugin, or give --dataset"
+        )
     return named
 
 
