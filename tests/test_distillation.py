@@ -1,6 +1,7 @@
 """Distillation: losses worked out by hand, maps of every kind of network, and whole runs of the script."""
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -202,6 +203,18 @@ def test_a_run_with_a_teacher_from_a_file(tmp_path, caplog):
     assert states["a"].keys() == network().state_dict().keys()
     assert not torch.equal(states["a"]["fc_linear.netblock.weight"], states["b"]["fc_linear.netblock.weight"])
     assert all(torch.equal(states["c"][name], states["d"][name]) for name in states["c"])
+    # A student goes on from another one's folder; a rate of nothing leaves its weights.
+    begin = ["--start_from", tmp_path / "a", "--weight_init", "None", "--lr", 1e-30, "--wd", 0, "--fake_images", 64]
+    begin += ["--teacher_logit_weight", "1", "--teacher_cache", tmp_path / "folders"]
+    teacher = ["--teacher_arch", str(tmp_path / "teacher"), "--teacher_pretrained"]
+    assert script.main(arguments(tmp_path / "e", *begin, teacher=teacher)) == 0
+    begun = torch.load(tmp_path / "e/student_best-params_rank0.pth", weights_only=True)["state_dict"]
+    kernels = [key for key, value in begun.items() if value.dim() > 1]
+    assert kernels and all(torch.equal(begun[key], states["a"][key]) for key in kernels)
+    # Another file in the teacher's folder is another teacher, whose logits were not kept.
+    shutil.copy(tmp_path / "teacher/latest-params_rank0.pth", tmp_path / "teacher/best-params_rank0.pth")
+    assert script.main(arguments(tmp_path / "f", *begin, teacher=teacher)) == 0
+    assert len(list((tmp_path / "folders").iterdir())) == 2
     files = {file.name for file in (tmp_path / "a").iterdir()}
     assert {"latest-params_rank0.pth", "ts_train_image_classification.done", "runs", "curves.png"} <= files
 

@@ -93,8 +93,9 @@ def _what_decides_logits(options: Namespace, settings: TrainingSettings, data: D
     values |= {name: str(value) for name, value in vars(options).items() if name.startswith("teacher_")}
     for name in ("teacher_cache", "teacher_logit_weight", "teacher_temperature"):
         del values[name]
-    for name in ("teacher_load_parameters_from", "teacher_plainnet_struct_txt"):
-        file: Path | None = getattr(options, name)
-        if file is not None:
-            values[name] = hashlib.sha256(file.expanduser().read_bytes()).hexdigest()
-    return values
+    names = ("teacher_load_parameters_from", "teacher_plainnet_struct_txt")
+    files: dict[str, Path | None] = {name: getattr(options, name) for name in names}
+    if found := described(options.teacher_arch):
+        files["teacher_arch"] = found.weights
+    hashes = {n: hashlib.sha256(f.expanduser().read_bytes()).hexdigest() for n, f in files.items() if f is not None}
+    return values | hashes
