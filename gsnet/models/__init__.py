@@ -17,11 +17,17 @@ from typing import TYPE_CHECKING
 
 import ZenNet
 from gsnet.interface.options import InputError
-from gsnet.interface.result_files import BEST_CHECKPOINT, BEST_JSON
 from gsnet.models.described import Described, checkpoint_of, described
 from gsnet.models.expected import ExpectedInput, centre_crop, of_description, published_input
-from gsnet.models.named import SEARCHED, check_structure_options, is_several, names_of, structure_of
-from PlainNet import UNITS, Style
+from gsnet.models.named import (
+    check_structure_options,
+    fault_of_path,
+    is_several,
+    names_of,
+    structure_of,
+    style_of,
+)
+from PlainNet import Style
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,9 +85,7 @@ def load_model(
         num_classes = told.description.classes
     if arch in ZenNet.list_models():
         return own.published_network(arch, num_classes, pretrained, weights, weights_url, unit, use_se)
-    style = UNITS[unit or SEARCHED]
-    style = replace(style, use_se=use_se or style.use_se)
-    network = _build(arch, num_classes, pretrained and file is None, plainnet_struct, style)
+    network = _build(arch, num_classes, pretrained and file is None, plainnet_struct, style_of(unit, use_se))
     if file is not None:
         load_into(network, read_state(file, network.state_dict()), f"{file} as {arch}")
     return network
@@ -174,17 +178,8 @@ def _build(
         return own.class_network(arch, num_classes, plainnet_struct, style)
     if (network := libraries.network_by_name(arch, num_classes, pretrained)) is not None:
         return network
-    path = Path(arch).expanduser()
-    if path.is_dir():
-        raise InputError(
-            f"{path} holds no results: neither {BEST_JSON} of a search nor {BEST_CHECKPOINT} of a training"
-        )
-    if path.is_file():
-        raise InputError(
-            f"{arch} does not say what it is of: name the network with --arch, and the file with --weights"
-        )
-    if "/" in arch and not is_several(arch):
-        raise InputError(f"There is no file or folder {arch}: --arch takes a results folder, a checkpoint or a name")
+    if fault := fault_of_path(arch):
+        raise InputError(fault)
     if is_several(arch):
         raise InputError(f"--arch {arch} names several networks, and one is wanted here")
     raise InputError(f"There is no network {arch!r}: {_nearest(arch)}")

@@ -32,8 +32,6 @@ from gsnet.interface.result_files import (
 )
 
 _LOG = logging.getLogger(__name__)
-# A field by the option that gives it by hand.
-_OPTIONS = {"classes": "num_classes", "use_se": "use_se", "unit": "unit"}
 ONNX_SUFFIX = ".onnx"
 # A folder in the layout of timm's hub, as `gsnet export` writes it.
 HUB_WEIGHTS = "model.safetensors"
@@ -71,21 +69,20 @@ def described(name: str | Path) -> Described | None:
     return of_file(path)
 
 
-def chosen(
-    found: Described, *, num_classes: int | None = None, use_se: bool = False, unit: str | None = None
-) -> NetworkDescription:
+def chosen(found: Described, *, use_se: bool = False, unit: str | None = None) -> NetworkDescription:
     """The description with what was given by hand, which wins; where the two contradict each other, that is said."""
     own = found.description
-    given: dict[str, Any] = {"classes": num_classes, "use_se": use_se or None, "unit": unit}
-    changed = {name: value for name, value in given.items() if value is not None and value != getattr(own, name)}
-    if own.style.use_se:
-        changed.pop("use_se", None)
+    changed: dict[str, Any] = {}
+    if use_se and not own.style.use_se:
+        changed["use_se"] = True
+    if unit not in (None, own.unit):
+        changed["unit"] = unit
     if not changed:
         return own
-    said = (f"--{_OPTIONS[name]} {'' if value is True else value}".strip() for name, value in changed.items())
+    said = ("--use_se" if name == "use_se" else f"--{name} {value}" for name, value in changed.items())
     recorded = (f"{name} {getattr(own, name)}" for name in changed)
     _LOG.warning("%s: %s as given, where it says %s", found.file, ", ".join(said), ", ".join(recorded))
-    return replace(own, **changed | ({"class_names": ()} if "classes" in changed else {}))
+    return replace(own, **changed)
 
 
 def of_file(path: Path) -> Described | None:

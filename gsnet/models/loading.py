@@ -11,7 +11,7 @@ from torch import nn
 from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.models import libraries, own
-from gsnet.models.described import ONNX_SUFFIX, Described, chosen
+from gsnet.models.described import ONNX_SUFFIX, Described, checkpoint_in, chosen
 from ZenNet.state import load_into, read_state
 
 _LOG = logging.getLogger(__name__)
@@ -76,11 +76,7 @@ def _as_built(description: NetworkDescription, file: Path, weights_follow: bool)
 
 def _without_weights(found: Described) -> str:
     folder = found.file.parent
-    trained = sorted(
-        each.parent
-        for pattern in ("*/best-params_rank0.pth", "*/latest-params_rank0.pth")
-        for each in folder.glob(pattern)
-    )
+    trained = [each for each in sorted(folder.iterdir()) if each.is_dir() and checkpoint_in(each)]
     hint = f"; one was trained in {trained[0]}" if trained else ""
     return (
         f"{folder} holds the network of a search, which has no weights{hint}: name a training's folder, "

@@ -12,6 +12,7 @@ from pathlib import Path
 import PlainNet
 import ZenNet
 from gsnet.interface.options import InputError
+from gsnet.interface.result_files import BEST_CHECKPOINT, BEST_JSON
 from gsnet.models.described import chosen, described, is_result
 from PlainNet import DEPLOYED, UNITS, Network, StructureError, Style
 
@@ -39,6 +40,27 @@ def names_of(arch: str) -> list[str]:
 def is_several(arch: str) -> bool:
     """Whether --arch is written as several networks: a pattern, or names between commas."""
     return bool(set("*?[,") & set(arch)) and not Path(arch).expanduser().exists()
+
+
+def fault_of_path(arch: str) -> str | None:
+    """Why --arch is a path that names no network, in a sentence; None where it may name one. Raises InputError."""
+    path = Path(arch).expanduser()
+    if path.is_dir():
+        holds_none = f"{path} holds no results: neither {BEST_JSON} of a search nor {BEST_CHECKPOINT} of a training"
+        return None if is_result(path) else holds_none
+    if path.is_file():
+        if path.suffix in (".txt", ".py") or described(path) is not None:
+            return None
+        return f"{path} does not say what it is of: name the network with --arch, and it with --weights"
+    if "/" not in arch or is_several(arch) or ".py:" in arch:
+        return None
+    return f"There is no file or folder {path}: --arch takes a results folder, a checkpoint or a name"
+
+
+def style_of(unit: str | None, use_se: bool) -> Style:
+    """The style that --unit (None: searched) and --use_se ask for."""
+    style = UNITS[unit or SEARCHED]
+    return replace(style, use_se=use_se or style.use_se)
 
 
 def _matching(pattern: str) -> list[str]:
@@ -71,8 +93,7 @@ def structure_of(
     if found := described(arch):
         description = chosen(found, use_se=use_se, unit=unit)
         return None if description.structure is None else (PlainNet.parse(description.structure), description.style)
-    unit = unit or SEARCHED
-    style = replace(UNITS[unit], use_se=use_se or UNITS[unit].use_se)
+    style = style_of(unit, use_se)
     if arch in ZenNet.list_models():
         entry = ZenNet.published(arch)
         published = Style(use_se=use_se or entry.se, se_activation="relu")

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsnet.interface.options import InputError, OptionParser, positive_int
-from gsnet.interface.result_files import BEST_CHECKPOINT, BEST_JSON
 from gsnet.models import described, expected_input, known_input, load_model
-from gsnet.models.described import is_result
-from gsnet.models.named import is_several
+from gsnet.models.named import fault_of_path
 from PlainNet import UNITS
 
 if TYPE_CHECKING:
@@ -46,17 +44,10 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
 def network_named(options: argparse.Namespace) -> str:
     """What --arch names or, without it, what --weights says of itself. Raises InputError where there is neither."""
     if options.arch is not None:
-        file = Path(options.arch).expanduser()
-        if file.is_file() and file.suffix not in (".txt", ".py") and described(file) is None:
-            raise InputError(f"{file} does not say what it is of: name the network with --arch, and it with --weights")
-        if file.is_dir() and "/" in options.arch and not is_result(file):
-            raise InputError(
-                f"{file} holds no results: neither {BEST_JSON} of a search nor {BEST_CHECKPOINT} of a training"
-            )
-        if "/" in options.arch and not (file.exists() or is_several(options.arch) or ".py:" in options.arch):
-            raise InputError(
-                f"There is no file or folder {file}: --arch takes a results folder, a checkpoint or a name"
-            )
+        # A folder without a slash may be called as a network is.
+        may_be_name = "/" not in options.arch and Path(options.arch).is_dir()
+        if not may_be_name and (fault := fault_of_path(options.arch)):
+            raise InputError(fault)
         return options.arch
     if options.weights is None:
         raise InputError("Name a network: by --arch, or by --weights with a checkpoint that says what it is of")
