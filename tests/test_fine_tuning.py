@@ -1,6 +1,7 @@
 """Trainings that begin with what another one learnt."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 from gsnet.commands import train_image_classification as script
 from gsnet.commands import val
 from gsnet.interface.options import InputError
+from gsnet.models import described
 from gsnet.training import checkpoints
 from gsnet.training.class_weights import weights_of
 from gsnet.training.ending import has_no_progress
@@ -47,7 +49,7 @@ def trained(tmp_path_factory):
     """One epoch on ten classes of noise, at 16 pixels."""
     folder = tmp_path_factory.mktemp("trained")
     network = ("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--input_image_size", 16)
-    return train(folder, *network, "--weight_init", "custom")
+    return train(folder, *network, "--weight_init", "custom", "--bn_eps", 0.01)
 
 
 def test_a_folder_begins_a_training_of_other_classes(tmp_path, trained, capsys):
@@ -67,6 +69,8 @@ def test_a_folder_begins_a_training_of_other_classes(tmp_path, trained, capsys):
     folder = train(tmp_path / "ten", "--start_from", file, "--arch", structure, "--lr", 1e-30, "--wd", 0)
     assert torch.equal(before[HEAD], weights(folder)[HEAD])
     assert "Begins with the weights of" in capsys.readouterr().err
+    # What the weights were trained with, which the structure alone does not say.
+    assert described(folder).description.bn_eps == 0.01
 
 
 def test_a_published_network_begins_a_training(tmp_path, monkeypatch, capsys):
@@ -239,6 +243,9 @@ def test_a_training_ends_without_progress_and_goes_on_with_more_patience(tmp_pat
     kept = torch.load(folder / "best-params_epoch2.pth", weights_only=True)
     assert (kept["epoch"], (folder / "best-params_epoch1.pth").is_file()) == (1, True)
     assert torch.load(folder / checkpoints.LATEST, weights_only=True)["epoch"] == 2
+    # The folder means its best epoch.
+    assert described(folder).description.accuracy["epoch"] == 0
+    assert described(folder / checkpoints.LATEST).description.accuracy["epoch"] == 2
     assert (
         train(tmp_path, *more, "--epochs", 9, "--patience", 2, "--save_freq", 4) and "skip" in capsys.readouterr().err
     )
@@ -290,11 +297,22 @@ def test_options_of_fine_tuning(capsys):
         assert said in capsys.readouterr().err
 
 
-def test_a_real_sets_classes_are_weighed_and_validated_with_flips(tmp_path, noise_images, capsys):
+def test_a_real_sets_classes_are_weighed_validated_with_flips_and_called_otherwise(tmp_path, noise_images, capsys):
+    folder, others = tmp_path / "training", tmp_path / "others"
+    common = ("--batch_size", 8, "--workers", 0, "--epochs", 1)
     network = ("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--input_image_size", 16)
-    argv = ["--dataset", "cifar10", "--data_dir", noise_images, "--batch_size", 8, "--workers", 0, "--epochs", 1]
-    argv += [*network, "--class_weights", "balanced", "--save_dir", tmp_path]
-    assert script.main([str(argument) for argument in argv]) == 0
+    run = ("--dataset", "cifar10", "--data_dir", noise_images, *common, "--save_dir", folder)
+    script.main([str(argument) for argument in (*run, *network, "--class_weights", "balanced")])
     assert "Classes count from" in capsys.readouterr().err
-    assert val.main(["--arch", str(tmp_path), "--flip", "--json", "--workers", "0"]) == 0
-    assert json.loads(capsys.readouterr().out)["flip"] is True
+    assert val.main(["--arch", str(folder), "--flip", "--json", "--workers", "0"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["flip"] is True and found["loss"] != described(folder).description.accuracy["loss"]
+    # As many classes, of which the last is another.
+    shutil.copytree(noise_images, others)
+    for split in ("train", "test"):
+        (others / split / "9").rename(others / split / "rose")
+    for data_dir, warnings in ((noise_images, 0), (others, 1)):
+        begin = ("--start_from", folder, "--dataset", "image_folder", "--data_dir", data_dir, *common, "--dry_run")
+        script.main([str(argument) for argument in (*begin, "--save_dir", tmp_path / "none")])
+        said = "the classifier is kept, and 1 of its 10 classes have other names: class 9 was 9 and is now rose"
+        assert capsys.readouterr().err.count(said) == warnings

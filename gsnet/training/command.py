@@ -42,6 +42,7 @@ from gsnet.training.networks import build_network
 from gsnet.training.precision import ApexPrecision, TorchPrecision
 from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
 from gsnet.training.settings_of_options import asks_for_apex, check_classes, data_settings, training_settings
+from gsnet.training.starting import say_other_names
 from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
 from gsnet.validation.horovod import horovod_group
@@ -171,6 +172,7 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     torch.manual_seed(options.seed)
     network = build_network(options, settings.classes)
     description = describe(options, network, seen, tuple(getattr(pictures, "classes", ())))
+    say_other_names(options, description.class_names)
     _LOG.info("%s images %s", options.dataset, of_description(description).described())
     # A task that draws its own weights draws them now, after the network's.
     steps = training.sampler.batches  # type: ignore[attr-defined]

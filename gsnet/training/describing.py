@@ -46,6 +46,11 @@ def complete(options: Namespace) -> None:
     options.input_image_size = resolution_of(options.arch, options.input_image_size, weights) or _RESOLUTION
     options.unit = options.unit or found.description.unit
     options.use_se = options.use_se or found.description.use_se
+    if weights is not None:
+        # --arch, which says nothing of itself, would build it with the usual ones.
+        for name in ("bn_momentum", "bn_eps"):
+            if getattr(options, name) is None:
+                setattr(options, name, getattr(found.description, name))
 
 
 def describe(

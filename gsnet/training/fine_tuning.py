@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from torch import nn
 
 from gsnet.interface.options import InputError
+from gsnet.training.fine_tuning_options import BACKBONE, NORMS
 from PlainNet.classifier import Classifier
 
 _LOG = logging.getLogger(__name__)
-BACKBONE, NORMS = "backbone", "bn"
 
 
 def head_of(network: nn.Module, classes: int) -> nn.Module:
@@ -76,10 +76,7 @@ def freeze(network: nn.Module, what: tuple[str, ...], classes: int) -> tuple[nn.
     total, trained = _counts(network)
     if not trained:
         raise InputError(f"--freeze {','.join(what)} leaves nothing to train")
-    if what:
-        _LOG.info(
-            "Frozen by --freeze %s: %s of %s parameters are trained", ",".join(what), f"{trained:,}", f"{total:,}"
-        )
+    _LOG.info("Frozen by --freeze %s: %s of %s parameters are trained", ",".join(what), f"{trained:,}", f"{total:,}")
     return tuple(frozen)
 
 

@@ -7,6 +7,8 @@ import argparse
 from gsnet.interface.options import not_negative_single, positive_int, positive_single, single
 
 BALANCED = "balanced"
+# Parts of a network that --freeze knows by name.
+BACKBONE, NORMS = "backbone", "bn"
 
 
 def add_fine_tuning(group: argparse._ArgumentGroup) -> None:
@@ -33,7 +35,7 @@ def frozen_parts(text: str) -> tuple[str, ...]:
     """Numbers of blocks, "backbone" and "bn", separated by commas."""
     parts = tuple(part.strip() for part in text.split(","))
     for part in parts:
-        if part not in ("backbone", "bn"):
+        if part not in (BACKBONE, NORMS):
             try:
                 positive_int(part)
             except argparse.ArgumentTypeError:

@@ -71,6 +71,21 @@ def say_published(arch: str, classes: int) -> None:
         _LOG.info("%s: %s", arch, anew(classes, trained))
 
 
+def say_other_names(options: Namespace, names: tuple[str, ...]) -> None:
+    """Say it where the classifier that a training begins with is kept, and its classes had other names or another order."""
+    file = starting_file(options) or options.load_parameters_from or (options.arch if options.pretrained else None)
+    found = None if file is None else described(file)
+    before = found.description.class_names if found else ()
+    if len(before) != len(names):
+        return
+    others = [(i, old, new) for i, (old, new) in enumerate(zip(before, names, strict=True)) if old != new]
+    if others:
+        _LOG.warning(
+            "%s: the classifier is kept, and %d of its %d classes have other names: class %d was %s and is now %s",
+            *(file, len(others), len(names), *others[0]),
+        )
+
+
 def anew(classes: int, before: int) -> str:
     """What becomes of a classifier whose classes are others."""
     return f"the classifier starts anew, with {classes} classes instead of {before}"
