@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import logging
+import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
 log = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable)
+# Loading machine code from disk takes half a second; what takes longer than this is compiling.
+_SECONDS_TO_LOAD = 3.0
 
 
 def compiled(function: Function, cache: bool = False, inline: bool = False) -> Function:
@@ -48,3 +52,15 @@ def source_version(*sources: Path) -> int:
     function that calls others closes over the version of their files.
     """
     return zlib.crc32(b"".join(source.read_bytes() for source in sources)) or 1
+
+
+@contextmanager
+def said_if_it_compiles(what: str) -> Iterator[None]:
+    """Around the first call of compiled code: where that is compiled and not loaded, the log says of what, once."""
+    notice = threading.Timer(_SECONDS_TO_LOAD, log.info, (f"compiling {what} for this computer, once",))
+    notice.daemon = True
+    notice.start()
+    try:
+        yield
+    finally:
+        notice.cancel()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from PlainNet import Network
 from ZeroShotProxy.gradient_growth import GradientGrowth
+from ZeroShotProxy.per_thread import PerThread
 from ZeroShotProxy.registry import Needs, ProxyFailure, Weights, proxy
 from ZeroShotProxy.scoring import ScoringContext
 
@@ -15,17 +14,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
-class _Remembered(threading.local):
-    """The last few closed forms of a thread."""
-
-    def __init__(self) -> None:
-        self.closed_form = lru_cache(maxsize=8)(GradientGrowth)
+_closed_forms = PerThread(GradientGrowth)
 
 
-_remembered = _Remembered()
-
-
-@proxy("GradientGrowthClosedForm", needs=Needs.VALUE)
+@proxy("GradientGrowthClosedForm", needs=Needs.VALUE, larger_is_better=False)
 def gradient_growth_closed_form(network: Network, context: ScoringContext) -> float:
     """log |gradient at the first block's map| - log |gradient at the last block's map|, expected over weights and images.
 
@@ -33,10 +25,10 @@ def gradient_growth_closed_form(network: Network, context: ScoringContext) -> fl
     """
     if context.style.no_BN:
         raise ProxyFailure("gradient growth is that of networks with batch normalisation")
-    return _remembered.closed_form(context.settings.resolution, context.style).growth(network)
+    return _closed_forms.get(context.settings.resolution, context.style).growth(network)
 
 
-@proxy("GradientGrowth", needs=Needs.GRADIENT, weights=Weights.KAIMING)
+@proxy("GradientGrowth", needs=Needs.GRADIENT, weights=Weights.KAIMING, larger_is_better=False)
 def gradient_growth(net: nn.Module, context: ScoringContext) -> float:
     """The same of any classifier by one backward pass, of a random linear function of its outputs.
 

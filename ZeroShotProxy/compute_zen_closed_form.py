@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from functools import lru_cache
-
 import numpy as np
 
 from PlainNet import Block, Network, StructureError, Style
 from PlainNet.step_table import StepTable
 from ZeroShotProxy.mean_field_machine import FAILURES, first_map, prepare, room, run
+from ZeroShotProxy.per_thread import PerThread
 from ZeroShotProxy.registry import Needs, ProxyFailure, proxy
 from ZeroShotProxy.scoring import ScoringContext
 
@@ -123,19 +121,12 @@ class ClosedForm:
             raise ProxyFailure(str(error)) from None
 
 
-class _Remembered(threading.local):
-    """The last few closed forms of a thread: what one of them remembers is for one caller at a time."""
-
-    def __init__(self) -> None:
-        self.closed_form = lru_cache(maxsize=8)(ClosedForm)
-
-
-_remembered = _Remembered()
+_closed_forms = PerThread(ClosedForm)
 
 
 def _for(context: ScoringContext) -> ClosedForm:
     settings = context.settings
-    return _remembered.closed_form(settings.resolution, settings.gamma, context.style)
+    return _closed_forms.get(settings.resolution, settings.gamma, context.style)
 
 
 @proxy("ZenClosedForm", needs=Needs.VALUE, keeps_links=False)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-
 import numpy as np
 
 from PlainNet import Network, StructureError, Style
+from PlainNet.compiling import said_if_it_compiles
 from PlainNet.step_table import CALL_WIDTH, ROW_WIDTH, StepTable
 from PlainNet.style import PLAIN
 from ZeroShotProxy.gradient_machine import run
@@ -17,10 +15,8 @@ from ZeroShotProxy.mean_field_machine import FAILURES, first_map, room
 from ZeroShotProxy.mean_field_map import STACK
 from ZeroShotProxy.registry import ProxyFailure
 
-log = logging.getLogger(__name__)
 # The gradient does not depend on the perturbation, which a first map needs.
 _GAMMA = 1e-2
-_SECONDS_TO_LOAD = 3.0
 _FIRST_RECORDS = 500
 
 
@@ -64,7 +60,7 @@ class GradientGrowth:
             image = self._images[channels] = first_map(self.resolution, _GAMMA, channels)
         norms = np.empty(len(network.blocks))
         while True:
-            failure, _ = run(calls, self._table.rows, image, self._stack, self._gradients, self._records, norms)
+            failure = run(calls, self._table.rows, image, self._stack, self._gradients, self._records, norms)
             if failure != TOO_LONG:
                 break
             self._records = np.zeros((2 * len(self._records), RECORD))
@@ -75,21 +71,8 @@ class GradientGrowth:
 
 def _prepare() -> None:
     """Have the machine ready: load it, or compile it where no run has done so before, which is said in the log."""
-    text = "compiling the gradient's closed form for this computer, once: it takes a minute or two"
-    notice = threading.Timer(_SECONDS_TO_LOAD, log.info, (text,))
-    notice.daemon = True
-    notice.start()
-    try:
+    with said_if_it_compiles("the closed form of gradients (a minute or two)"):
         # With the types of every later call: numba compiles for types. No room for records: nothing is computed.
-        nothing = np.zeros((1, RECORD))
-        run(
-            bytes(8 * CALL_WIDTH),
-            np.zeros((1, ROW_WIDTH)),
-            first_map(1, _GAMMA, 3),
-            room(1),
-            gradient_room(STACK, 1),
-            nothing,
-            np.empty(1),
-        )
-    finally:
-        notice.cancel()
+        nothing, image = np.zeros((1, RECORD)), first_map(1, _GAMMA, 3)
+        gradients = gradient_room(STACK, 1)
+        run(bytes(8 * CALL_WIDTH), np.zeros((1, ROW_WIDTH)), image, room(1), gradients, nothing, np.empty(1))

@@ -10,21 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from PlainNet import mean_field, step_table
 from PlainNet.compiling import compiled, source_version
 from PlainNet.mean_field import Step
-from ZeroShotProxy import (
-    four_numbers,
-    gradient_map,
-    gradient_records,
-    gradient_slopes,
-    mean_field_activations,
-    mean_field_joins,
-    mean_field_kernel,
-    mean_field_machine,
-    mean_field_map,
-    mean_field_windows,
-)
+from ZeroShotProxy import mean_field_machine
 from ZeroShotProxy.gradient_map import (
     CHANNELS,
     CONSTANT,
@@ -58,8 +46,11 @@ from ZeroShotProxy.gradient_records import (
     PAIRS,
     WIDTH,
     forward,
+    let_through,
 )
 from ZeroShotProxy.gradient_slopes import smooth_slopes
+from ZeroShotProxy.mean_field_kernel import ONE
+from ZeroShotProxy.mean_field_machine import ZERO
 from ZeroShotProxy.mean_field_map import DONE, STACK, TOO_MANY_GROUPS
 
 
@@ -90,7 +81,7 @@ def ghost_back(gradient: np.ndarray, record: np.ndarray, second: np.ndarray, wor
     half = float((int(record[NUMBER]) + 1) // 2)
     if not keep_channels(gradient, second, half):
         return False
-    scale_all(second, slide_back(second, int(second[SIZE]), int(record[NUMBER + 3]), 1, work))
+    scale_all(second, slide_back(second, int(second[SIZE]), int(record[NUMBER + 3]), ONE, work))
     made = 0.0
     for index in range(int(second[COUNT])):
         made += second[HEADER + index * FIELDS + CHANNELS]
@@ -169,8 +160,11 @@ def gathered(chance: float, positive: float) -> float:
 
 
 @compiled
-def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray) -> int:
-    """Take the gradient at the top of the stack back through one step; the new top, or -1 where there are too many groups."""
+def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray, chance: float) -> int:
+    """Take the gradient at the top of the stack back through one step; the new top, or -1 where there are too many groups.
+
+    chance: what the rectifier right behind this step, if there is one, lets through.
+    """
     kind = int(record[KIND])
     gradient, second, work = stack[order[top]], stack[STACK], stack[STACK + 1]
     positive = gradient[POSITIVE]
@@ -193,7 +187,6 @@ def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray
         if kind != Step.NORMALISE and before > 0:
             # A constant gradient passes a function's mean slope; its square is what stays constant.
             kept = sum_over_channels(gradient) / before
-            stack[STACK + 2, 0] = kept
             if kind == Step.RECTIFY:
                 scale_all(gradient, min(positive, 1 / kept))
             gradient[CONSTANT] *= kept if kind == Step.RECTIFY else smooth_slopes(int(record[NUMBER])) / kept
@@ -212,7 +205,6 @@ def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray
     elif kind == Step.ADD:
         upper = stack[order[top + 1]]
         copy_gradient(gradient, upper)
-        chance = stack[STACK + 2, 0]
         gradient[POSITIVE] = gathered(chance, record[PAIRS])
         upper[POSITIVE] = gathered(chance, record[PAIRS + 1])
         return top + 1
@@ -242,18 +234,17 @@ def log_norms(
     gradients: np.ndarray,
     records: np.ndarray,
     norms: np.ndarray,
-) -> tuple[int, int]:
-    """(failure, records that were needed); the logarithm of the gradient's norm behind each block goes into `norms`.
+) -> int:
+    """Why it failed, or `DONE`; the logarithm of the gradient's norm behind each block goes into `norms`.
 
     calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. image: the first map. stack, gradients, records:
     room to work.
     """
     failure, used = forward(calls, rows, image, stack, records)
     if failure:
-        return failure, used
+        return failure
     order = np.arange(STACK)
-    block, top = norms.size, 0
-    gradients[STACK + 2, 0] = 1.0
+    block, top, chance = norms.size, ZERO, 1.0
     first_gradient(gradients[0], records[used - 1, WIDTH], int(records[used - 1, HEIGHT]))
     for index in range(used - 1, -1, -1):
         if records[index, KIND] == BETWEEN:
@@ -262,13 +253,11 @@ def log_norms(
             if block == 0:
                 break
             continue
-        kind = int(records[index, KIND])
-        top = step_back(gradients, order, top, records[index])
-        if kind != Step.RECTIFY:
-            gradients[STACK + 2, 0] = 1.0
+        top = step_back(gradients, order, top, records[index], chance)
         if top < 0:
-            return TOO_MANY_GROUPS, used
-    return DONE, used
+            return TOO_MANY_GROUPS
+        chance = let_through(records[index]) if int(records[index, KIND]) == Step.RECTIFY else 1.0
+    return DONE
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
@@ -282,24 +271,14 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
         gradients: np.ndarray,
         records: np.ndarray,
         norms: np.ndarray,
-    ) -> tuple[int, int]:
+    ) -> int:
         if version == 0:
-            return DONE, 0
+            return DONE
         return log_norms(calls, rows, image, stack, gradients, records, norms)
 
     return compiled(run, cache=True)
 
 
-_MODULES = (
-    *(gradient_map, gradient_records, gradient_slopes),
-    *(
-        mean_field_activations,
-        mean_field_joins,
-        mean_field_kernel,
-        mean_field_machine,
-        mean_field_map,
-        mean_field_windows,
-    ),
-    *(four_numbers, mean_field, step_table),
-)
-run = _kept_on_disk(source_version(Path(__file__), *(Path(str(module.__file__)) for module in _MODULES)))
+_PARTS = ("machine", "map", "records", "slopes")
+_SOURCES = [Path(__file__).with_name(f"gradient_{part}.py") for part in _PARTS]
+run = _kept_on_disk(source_version(*_SOURCES, *mean_field_machine.SOURCES))

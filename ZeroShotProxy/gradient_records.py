@@ -8,8 +8,8 @@ from PlainNet.compiling import compiled
 from PlainNet.mean_field import Step
 from PlainNet.step_table import CALL_WIDTH, NUMBERS, numbers_of
 from ZeroShotProxy.gradient_slopes import RECTIFIER, forward_slope
-from ZeroShotProxy.mean_field_joins import transfer
-from ZeroShotProxy.mean_field_machine import step
+from ZeroShotProxy.mean_field_joins import transfer, width
+from ZeroShotProxy.mean_field_machine import ZERO, step
 from ZeroShotProxy.mean_field_map import (
     CHANNELS,
     COUNT,
@@ -40,15 +40,6 @@ LARGEST_OVERLAP = 0.45
 
 
 @compiled
-def width_of(state: np.ndarray) -> float:
-    """How many channels a map has."""
-    width = 0.0
-    for index in range(int(state[COUNT])):
-        width += state[HEADER + index * FIELDS + CHANNELS]
-    return width
-
-
-@compiled
 def dense_excess(overlap: float, inputs: float) -> float:
     """E of w'w / w'Cw for normal weights w and inputs' covariance C of mean eigenvalue 1, to second order.
 
@@ -76,24 +67,29 @@ def write_down(
     """
     state = stack[order[top]]
     kind = int(record[KIND])
-    record[HEIGHT], record[WIDTH] = state[SIZE], width_of(state)
-    record[BELOW] = width_of(stack[order[top - 1]]) if top else 0.0
-    groups = int(state[COUNT])
-    record[PAIR_COUNT] = groups
-    for index in range(groups):
+    record[HEIGHT], record[WIDTH] = state[SIZE], width(state)
+    record[BELOW] = width(stack[order[top - 1]]) if top else 0.0
+    if kind == Step.NORMALISE or kind == Step.RECTIFY or kind == Step.SMOOTH:
+        write_factors(record, state, excess)
+    elif kind == Step.ADD:
+        record[PAIRS], record[PAIRS + 1] = positive[order[top - 1]], positive[order[top]]
+    elif kind == Step.GATE:
+        write_gate(record, state, stack[order[top - 1]])
+
+
+@compiled
+def write_factors(record: np.ndarray, state: np.ndarray, excess: np.ndarray) -> None:
+    """What the squared gradient of each group of channels is multiplied by."""
+    kind = int(record[KIND])
+    function = RECTIFIER if kind == Step.RECTIFY else int(record[NUMBER])
+    record[PAIR_COUNT] = state[COUNT]
+    for index in range(int(state[COUNT])):
         base = HEADER + index * FIELDS
-        record[PAIRS + 2 * index] = state[base + CHANNELS]
-        factor = 1.0
         if kind == Step.NORMALISE:
             factor = (excess[0] if index == 0 else excess[1]) / (state[base + VARIANCE] + record[NUMBER])
-        elif kind == Step.RECTIFY or kind == Step.SMOOTH:
-            function = RECTIFIER if kind == Step.RECTIFY else int(record[NUMBER])
+        else:
             factor = forward_slope(state, base, function)
-        record[PAIRS + 2 * index + 1] = factor
-    if kind == Step.ADD:
-        record[PAIRS], record[PAIRS + 1] = positive[order[top - 1]], positive[order[top]]
-    if kind == Step.GATE:
-        write_gate(record, state, stack[order[top - 1]])
+        record[PAIRS + 2 * index], record[PAIRS + 2 * index + 1] = state[base + CHANNELS], factor
 
 
 @compiled
@@ -111,23 +107,32 @@ def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray) -> None:
 
 
 @compiled
+def let_through(record: np.ndarray) -> float:
+    """The chance that a rectifier lets a gradient through, over all channels."""
+    chance = 0.0
+    for index in range(int(record[PAIR_COUNT])):
+        chance += record[PAIRS + 2 * index] * record[PAIRS + 2 * index + 1]
+    return chance / record[WIDTH]
+
+
+@compiled
 def note_positive(record: np.ndarray, order: np.ndarray, top: int, positive: np.ndarray) -> None:
     """After a step: the chance that an element of the top map is positive, right behind a rectifier or a copy of that."""
     kind = int(record[KIND])
     if kind == Step.COPY:
         positive[order[top]] = positive[order[top - 1]]
     elif kind == Step.RECTIFY:
-        chance = 0.0
-        for index in range(int(record[PAIR_COUNT])):
-            chance += record[PAIRS + 2 * index] * record[PAIRS + 2 * index + 1]
-        positive[order[top]] = chance / record[WIDTH]
+        positive[order[top]] = let_through(record)
     elif kind != Step.SWAP and kind != Step.BIAS:
         positive[order[top]] = 0.0
 
 
 @compiled
-def note_excess(record: np.ndarray, state: np.ndarray, excess: np.ndarray, before: np.ndarray) -> None:
-    """After a step: what its convolution, if it is one, does to the gradient through the BN behind it."""
+def note_excess(record: np.ndarray, state: np.ndarray, excess: np.ndarray, overlap: float, lag: float) -> None:
+    """After a step: what its convolution, if it is one, does to the gradient through the BN behind it.
+
+    overlap, lag: of the map before the step.
+    """
     kind = int(record[KIND])
     height = record[HEIGHT]
     excess[0] = excess[1] = 1.0
@@ -136,7 +141,7 @@ def note_excess(record: np.ndarray, state: np.ndarray, excess: np.ndarray, befor
         excess[0] = excess[1] = dense_excess(state[OVERLAP], record[WIDTH] * reached * reached / record[NUMBER + 3])
     elif kind == Step.DEPTHWISE:
         reached = min(record[NUMBER], height)
-        excess[0] = excess[1] = depthwise_excess(before[OVERLAP], before[OVERLAP_LAG], int(reached))
+        excess[0] = excess[1] = depthwise_excess(overlap, lag, int(reached))
     elif kind == Step.GHOST:
         reached = min(record[NUMBER + 1], height)
         cheap = int(min(record[NUMBER + 3], state[SIZE]))
@@ -155,9 +160,8 @@ def forward(
     called = np.frombuffer(calls, np.float64)
     order = np.arange(STACK)
     numbers, excess, positive = np.empty(NUMBERS), np.ones(2), np.zeros(STACK)
-    before = np.empty(stack.shape[1])
     transfer(image[0], stack[0])
-    top = used = 0
+    top = used = ZERO
     for call in range(0, called.size, CALL_WIDTH):
         for layer in range(int(called[call + 4]) + 1):
             part, into = (call, called[call + 5]) if layer == 0 else (call + 2, called[call + 7])
@@ -169,12 +173,12 @@ def forward(
                 record[KIND] = rows[index, 0]
                 record[NUMBER : NUMBER + NUMBERS] = numbers
                 write_down(record, stack, order, top, excess, positive)
-                before[OVERLAP], before[OVERLAP_LAG] = stack[order[top], OVERLAP], stack[order[top], OVERLAP_LAG]
+                overlap, lag = stack[order[top], OVERLAP], stack[order[top], OVERLAP_LAG]
                 failure, top = step(stack, order, top, int(rows[index, 0]), numbers)
                 if failure:
                     return failure, used
                 note_positive(record, order, top, positive)
-                note_excess(record, stack[order[top]], excess, before)
+                note_excess(record, stack[order[top]], excess, overlap, lag)
                 used += 1
         if top:
             return NOT_JOINED, used
@@ -182,5 +186,5 @@ def forward(
         used += 1
     # The last map, where the gradient starts.
     last = stack[order[0]]
-    records[used - 1, HEIGHT], records[used - 1, WIDTH] = last[SIZE], width_of(last)
+    records[used - 1, HEIGHT], records[used - 1, WIDTH] = last[SIZE], width(last)
     return DONE, used

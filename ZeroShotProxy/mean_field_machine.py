@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from PlainNet import mean_field, step_table
-from PlainNet.compiling import compiled, source_version
+from PlainNet.compiling import compiled, said_if_it_compiles, source_version
 from PlainNet.mean_field import Step
 from PlainNet.step_table import CALL_WIDTH, NUMBERS, ROW_WIDTH, numbers_of
 from ZeroShotProxy import four_numbers
@@ -54,10 +52,6 @@ from ZeroShotProxy.mean_field_map import (
     VARIANCE,
     WINDOW_TOO_LARGE,
 )
-
-log = logging.getLogger(__name__)
-# Loading the compiled machine takes half a second; what takes longer than this is compiling.
-_SECONDS_TO_LOAD = 3.0
 
 # `activate` of a variable function takes this type; for a literal number it would be compiled a second time.
 RECTIFIER: Any = np.int64(-1)
@@ -201,20 +195,15 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
 
 
 _PARTS = ("activations", "joins", "kernel", "machine", "map", "windows")
-_SOURCES = [Path(__file__).parent / f"mean_field_{part}.py" for part in _PARTS]
-_SOURCES += [Path(str(module.__file__)) for module in (mean_field, step_table, four_numbers)]
-run = _kept_on_disk(source_version(*_SOURCES))
+# The files on which machine code depends that calls `step`.
+SOURCES = [Path(__file__).parent / f"mean_field_{part}.py" for part in _PARTS]
+SOURCES += [Path(str(module.__file__)) for module in (mean_field, step_table, four_numbers)]
+run = _kept_on_disk(source_version(*SOURCES))
 
 
 def prepare() -> None:
     """Have the machine ready: load it, or compile it where no run has done so before, which is said in the log."""
-    text = "compiling the closed form for this computer, once: about 40 seconds"
-    notice = threading.Timer(_SECONDS_TO_LOAD, log.info, (text,))
-    notice.daemon = True
-    notice.start()
-    try:
+    with said_if_it_compiles("the closed form (about 40 seconds)"):
         # With the types of every later call: numba compiles for types.
         first = first_map(1, 0.01, 3)
         run(bytes(8 * CALL_WIDTH), np.zeros((1, ROW_WIDTH)), first, 0, np.empty_like(first), room(1))
-    finally:
-        notice.cancel()

@@ -86,6 +86,11 @@ def gsnet_data():
     return os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")
 
 
+def test_it_is_a_limit_and_no_aim():
+    with pytest.raises(gsnet.SearchError, match="of GradientGrowthClosedForm more is not better"):
+        gsnet.search(START, space="XXBL", proxy="GradientGrowthClosedForm", iterations=10)
+
+
 def test_what_has_no_growth_says_why():
     with pytest.raises(ValueError, match="batch normalisation"):
         GradientGrowth(32, Style(no_BN=True))

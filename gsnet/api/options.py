@@ -14,12 +14,13 @@ import PlainNet
 from gsnet.api.callables import BUDGETS, Budget, ProxyLike, merged, proxy_of, split_budgets, split_objectives
 from gsnet.evolution.ensemble import ENSEMBLE
 from gsnet.evolution.executors import TlsFiles
+from gsnet.evolution.figures import figure_settings
 from gsnet.evolution.folder import rule_of
 from gsnet.evolution.functions import Figure, Functions
 from gsnet.evolution.options import ROUND_SIZE_OF_MODULE_PROXIES, ensemble_from, latency_source
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.session import RunOptions
-from gsnet.evolution.settings import KNOWN_FIGURES, TOLD, SearchSettings, SettingError
+from gsnet.evolution.settings import GROWTH, TOLD, SearchSettings, SettingError
 from gsnet.interface import plugins
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, wrong_count
@@ -199,7 +200,7 @@ def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any])
         "search_space_list": tuple(_block_file(block) for block in blocks),
         "plainnet_struct": starting_text(start),
         "device": device_name(None, options.get("device")),
-        "figures": (*(name for name in KNOWN_FIGURES if name in limits or name in objectives), *figures),
+        "figures": (*figure_settings(limits.get(GROWTH), objectives)[0], *figures),
         "limits": tuple(limits.items()),
         "plugins": plugins.recorded(),
         **known,

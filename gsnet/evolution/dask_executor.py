@@ -13,7 +13,7 @@ from gsnet.evolution.jobs import ChunkSize, Job, TlsFiles, in_chunks, worker_die
 from gsnet.evolution.scorer import Scored, score_texts
 from gsnet.evolution.settings import SearchError, SearchSettings
 
-_SECONDS_TO_CONNECT = 20
+_SECONDS_TO_CONNECT = 10
 _CHUNKS_PER_WORKER = 2
 
 

@@ -20,12 +20,12 @@ from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.report import write_config, write_outputs
 from gsnet.evolution.scorer import measured_latency
 from gsnet.evolution.search import Search
-from gsnet.evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.settings import TOLD, SearchError, SearchSettings
 from gsnet.evolution.verification import verify_top
 from gsnet.latency.device import device_identity
 from gsnet.latency.table import LatencyTable
 from PlainNet import Network
-from ZeroShotProxy import Needs, get_proxy
+from ZeroShotProxy import Needs, Proxy, get_proxy
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class Session:
         self.settings = settings
         self.folder = folder
         self._functions = functions
+        self._refuse_aims_that_are_none()
         self._proposer = make_proposer(settings, functions)
         figures = {**known_figures(settings), **functions.figures}
         self._figures = {name: figures[name] for name in settings.figures}
@@ -90,9 +91,23 @@ class Session:
     @property
     def is_value_only(self) -> bool:
         """Whether the search builds no module."""
-        own = {proxy.name: proxy for proxy in self._functions.proxies}
-        needs = {(own.get(name) or get_proxy(name)).needs for name in scoring_proxies(self.settings)}
+        needs = {proxy.needs for proxy in self._proxies()}
         return needs == {Needs.VALUE} and not self.settings.measures_latency
+
+    def _proxies(self) -> list[Proxy]:
+        own = {proxy.name: proxy for proxy in self._functions.proxies}
+        return [own.get(name) or get_proxy(name) for name in scoring_proxies(self.settings)]
+
+    def _refuse_aims_that_are_none(self) -> None:
+        """A search maximises its scores. Raises SearchError for one of which more is not better."""
+        if self.settings.zero_shot_score == TOLD:
+            return
+        for proxy in self._proxies():
+            if not proxy.larger_is_better:
+                raise SearchError(
+                    f"A search looks for the largest score, and of {proxy.name} more is not better: give it a limit instead, "
+                    "such as --budget_growth"
+                )
 
     def take_up_again(self) -> None:
         """Go on from what is recorded, after an error in the middle of a round."""

@@ -1,0 +1,142 @@
+"""Growth of gradients in closed form: beside backward passes, what it costs, and that of NAS-Bench-201's accurate cells.
+
+    python -m benchmarks.gradient_growth                      # prints; half an hour on one core
+    python -m benchmarks.gradient_growth --networks 6 --seeds 2
+    python -m benchmarks.gradient_growth --write              # and puts the tables into docs/gradient_growth.md
+
+Networks are those of benchmarks.zen_closed_form_networks. Accuracies of cells are read from the folder that GSNET_DATA names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, median
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from benchmarks.nas_bench_201 import FILE, read_table
+from benchmarks.pages import replace_section
+from benchmarks.zen_closed_form_networks import CASES, sample_networks
+from PlainNet import Network, Style
+from ZeroShotProxy import ScoringSettings, Weights, get_proxy, score
+from ZeroShotProxy.compute_zen_closed_form import ClosedForm
+from ZeroShotProxy.gradient_growth import GradientGrowth
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs/gradient_growth.md"
+CELLS = ROOT / "tests/golden/nasbench201_gradient_growth.csv.gz"
+SPACES = ("XXBL_32", "IDW_fixfc_32", "ghostshuffle_32")
+STYLES = {"kept": Style(), "left out": Style(no_reslink=True), "kept, SE": Style(use_se=True)}
+QUANTILES = (5, 25, 50, 75, 95)
+
+
+def accuracy_row(space: str, links: str, networks: Sequence[Network], batch: int, seeds: int) -> str:
+    """How the closed form and means over backward passes agree on networks of one space."""
+    style = STYLES[links]
+    settings = ScoringSettings(
+        batch_size=batch, style=replace(style, no_reslink=False), keep_links=not style.no_reslink
+    )
+    # The closed form's weights; they matter in squeeze-and-excitation alone.
+    proxy = replace(get_proxy("GradientGrowth"), weights=Weights.GAUSSIAN)
+    closed_form = GradientGrowth(32, style)
+    computed = [closed_form.growth(network) for network in networks]
+    runs = [[score(network, proxy, settings, seed) for seed in range(seeds)] for network in networks]
+    measured = [fmean(found) for found in runs]
+    differences = [one - other for one, other in zip(computed, measured, strict=True)]
+    relative = [abs(d) / m for d, m in zip(differences, measured, strict=True)]
+    error = fmean(float(np.std(found, ddof=1)) / seeds**0.5 for found in runs) if seeds > 1 else float("nan")
+    rank = spearmanr(computed, measured).statistic
+    return (
+        f"| {space.removesuffix('_32')} | {links} | {len(networks)} | {rank:.4f} | {median(relative):.1%} | "
+        f"{max(relative):.1%} | {fmean(differences):+.2f} | {error:.2f} |"
+    )
+
+
+def accuracy_table(count: int, batch: int, seeds: int, say: Callable[[str], None]) -> str:
+    """Each space with links, without, and with squeeze-and-excitation."""
+    lines = [
+        f"{seeds} backward passes a network, batch {batch}, 32 x 32 pixels.",
+        "",
+        "| space | links | networks | Spearman | median \\|difference\\| | worst | bias | standard error |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for space in SPACES:
+        networks = sample_networks(CASES[space], count, seed=0)
+        for links in STYLES:
+            lines.append(accuracy_row(space, links, networks, batch, seeds))
+            say(lines[-1])
+    return "\n".join(lines)
+
+
+def cost_table(count: int) -> str:
+    """Processor time of a network of which nothing is remembered, beside that of the forward closed form."""
+    lines = ["| space | Zen-Score, whole network | growth | ratio |", "|---|---|---|---|"]
+    for space in SPACES:
+        networks = sample_networks(CASES[space], count, seed=0)
+        growth = GradientGrowth(32)
+        forward = microseconds(lambda network: ClosedForm(32, style=Style()).score(network), networks)
+        making = microseconds(lambda network: ClosedForm(32, style=Style()), networks)
+        whole = microseconds(growth.growth, networks)
+        lines.append(
+            f"| {space.removesuffix('_32')} | {forward - making:.0f} us | {whole:.0f} us | {whole / (forward - making):.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def microseconds(function: Callable[[Network], object], networks: Sequence[Network], repeats: int = 7) -> float:
+    """The least of several means over the networks."""
+    best = float("inf")
+    for _ in range(repeats):
+        begun = time.process_time()
+        for network in networks:
+            function(network)
+        best = min(best, time.process_time() - begun)
+    return best / len(networks) * 1e6
+
+
+def cells_table(data: Path) -> str:
+    """Growth of all cells of NAS-Bench-201, and of those with the best accuracy on CIFAR-10."""
+    with gzip.open(CELLS, "rt", encoding="utf-8") as file:
+        growth = np.array([float(row["growth"]) for row in csv.DictReader(file)])
+    accuracy = np.array([row.accuracies["CIFAR-10"] for row in read_table(data / FILE)])
+    order = np.argsort(-accuracy, kind="stable")
+    lines = ["| cells | " + " | ".join(f"{q} %" for q in QUANTILES) + " | least | most |", "|---" * 8 + "|"]
+    for name, chosen in (
+        ("all 15,625", order),
+        ("the 50 most accurate", order[:50]),
+        ("the 20 most accurate", order[:20]),
+    ):
+        found = growth[chosen]
+        figures = [*np.percentile(found, QUANTILES), found.min(), found.max()]
+        lines.append(f"| {name} | " + " | ".join(f"{figure:.2f}" for figure in figures) + " |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Print the tables, and write them where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", type=int, default=60, help="networks of each space (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=4, help="backward passes of each (default: %(default)s)")
+    parser.add_argument("--batch_size", type=int, default=32, help="images of each pass (default: %(default)s)")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/gradient_growth.md")
+    options = parser.parse_args()
+    cells = cells_table(Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")))
+    print(cells, cost := cost_table(min(options.networks, 20)), sep="\n\n", flush=True)
+    accuracy = accuracy_table(options.networks, options.batch_size, options.seeds, lambda line: print(line, flush=True))
+    if options.write:
+        for name, table in (("cells", cells), ("cost", cost), ("accuracy", accuracy)):
+            replace_section(PAGE, name, table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
