@@ -31,6 +31,12 @@ def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield python.command
 
 
+@pytest.fixture(autouse=True)
+def plugins_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another test loaded is recorded in no results folder of this one."""
+    monkeypatch.setattr(plugins, "_loaded", plugins.Loaded())
+
+
 @pytest.fixture
 def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is forgotten after it."""
@@ -39,7 +45,6 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         *((SearchSpace, "_registered"), (catalogue, "_registered")),
     ):
         monkeypatch.setattr(holder, name, dict(getattr(holder, name)))
-    monkeypatch.setattr(plugins, "_loaded", plugins.Loaded())
     data_sets = dict(DATASETS)
     known = registry._registered.copy()
     yield
