@@ -16,4 +16,5 @@ cd "$ROOT"
 }
 # One thread for each of the two processes: sums of floats depend on the number of threads.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-exec "$PYTHON" -m pytest -n 2 --dist loadfile "$@"
+# In the order of names: by number of tests, files of a few long ones would come last and leave one process waiting.
+exec "$PYTHON" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"

@@ -51,8 +51,8 @@ def counted(module, resolution):
 
 
 @pytest.mark.parametrize("space_name", START)
-def test_costs_of_40_random_networks_equal_the_modules(space_name):
-    for index, network in enumerate(random_networks(space_name, 40, seed=11)):
+def test_costs_of_20_random_networks_equal_the_modules(space_name):
+    for index, network in enumerate(random_networks(space_name, 20, seed=11)):
         style = STYLES[index % len(STYLES)]
         with torch.device("meta"):
             module = MasterNet.uninitialised(
