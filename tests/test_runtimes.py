@@ -20,8 +20,10 @@ from Masternet import MasterNet
 
 STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,1)"
 SIZE = (16, 16)
-# Torch compiles for a minute, and ExecuTorch's and LiteRT's writers take minutes to be imported.
+# Torch compiles for a minute.
 QUICK = ("torch", "onnxruntime", "openvino", "ncnn")
+# Of requirements-runtimes.txt alone: their libraries take half a minute to be imported.
+SLOW = ("executorch", "litert")
 # Kinds of operation that are convolutions, as each calls them.
 CONVOLUTIONS = {
     "torch": "conv2d",
@@ -69,7 +71,7 @@ def sessions(network, onnx_file):
     return session
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", QUICK + SLOW)
 def test_outputs_are_those_of_torch(name, network, sessions):
     session = sessions(name)
     assert session.precision == "fp32"
@@ -184,7 +186,7 @@ def test_what_a_library_finds_out_late_ends_neither_the_others_nor_in_a_tracebac
         benchmark(capsys, "--backend", "stubborn")
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", QUICK + SLOW)
 def test_a_damaged_file_is_one_sentence(name, tmp_path):
     program = runtimes.runtime(name)
     if missing := program.missing(writing=False):

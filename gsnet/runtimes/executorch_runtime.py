@@ -16,21 +16,24 @@ class ExecuTorchSession(Session):
     """A file in ExecuTorch; it takes one image at a time."""
 
     def __init__(self, file: Path, settings: Settings) -> None:
-        from executorch.extension.pybindings import portable_lib
+        from executorch import runtime
+        from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
 
-        portable_lib._unsafe_reset_threadpool(settings.threads)
-        self._module = portable_lib._load_for_executorch_from_buffer(file.read_bytes())
+        _unsafe_reset_threadpool(settings.threads)
+        # Kept, since it holds what the method reads from.
+        self._program = runtime.Runtime.get().load_program(file.read_bytes())
+        self._method = self._program.load_method("forward")
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        # Outputs lie in memory of the program's own, which the next image is given too.
+        # In older versions outputs lie in memory of the program's own, which the next image is given too.
         return np.concatenate([self._run_one(image).copy() for image in torch.from_numpy(images).split(1)])
 
     def ready(self, images: np.ndarray) -> Callable[[], object]:
         placed = torch.from_numpy(images).split(1)
-        return lambda: [self._module.forward((image,)) for image in placed]
+        return lambda: [self._method.execute((image,)) for image in placed]
 
     def _run_one(self, image: torch.Tensor) -> np.ndarray:
-        return self._module.forward((image,))[0].numpy()
+        return self._method.execute((image,))[0].numpy()
 
 
 class ExecuTorch(Runtime):
@@ -48,9 +51,15 @@ class ExecuTorch(Runtime):
             raise RuntimesError(f"{self.name} is written in float32 here: leave --fp16 out")
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
+        from executorch.exir.error import ExportError, InternalError
+        from torch._export.verifier import SpecViolationError
 
         exported = torch.export.export(network, (torch.zeros(1, 3, *size),))
-        program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
+        try:
+            program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
+        except (SpecViolationError, ExportError, InternalError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise RuntimesError(f"{self.name} cannot be given the network: {reason}") from error
         file.write_bytes(program.buffer)
 
     def open(self, file: Path, settings: Settings) -> Session:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,9 @@ class LiteRT(Runtime):
             raise RuntimesError(f"{self.name} is written in float32 here: leave --fp16 out")
         import litert_torch
 
-        litert_torch.convert(network, (torch.zeros(1, 3, *size),)).export(str(file))
+        # It tells its progress on standard output, which may be a file of ours.
+        with contextlib.redirect_stdout(sys.stderr):
+            litert_torch.convert(network, (torch.zeros(1, 3, *size),)).export(str(file))
 
     def open(self, file: Path, settings: Settings) -> Session:
         return LiteRTSession(file, settings)
