@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
+from benchmarks.search_throughput import XX_START
 from gsnet.evolution.runner import without_collector
 from gsnet.evolution.session import Session
 from gsnet.evolution.settings import EVOLUTIONS, PUBLISHED, SearchSettings
@@ -32,10 +33,6 @@ FIELDS = (*KEY, "scores", "seconds", "scored")
 
 _SMALL = SearchSettings(
     "ZenClosedForm", fix_initialize=True, origin=True, max_layers=18, budget_model_size=1e6, evolution=PUBLISHED
-)
-XX_START = (
-    "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,64,2,32,1)"
-    "SuperResK3K3(64,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
 )
 GHOSTSHUFFLE_START = (
     "SuperConvK3BNRELU(3,32,2,1)SuperGhostShuffleK3(32,64,2,32,1)SuperGhostShuffleK3(64,128,2,64,1)"
@@ -127,11 +124,11 @@ def difference(values: Sequence[float], others: Sequence[float]) -> tuple[float,
     return mean - other, math.hypot(error, other_error)
 
 
-SECTION = """`python -m benchmarks.evolution_rules` (`{file}` has the rows): best `ZenClosedForm` score, mean ± standard error
-over seeds. Searches have the starts and budgets of `Zen_NAS_cifar_params1M_search.sh`, `GhostShuffle_cifar_params1M_search.sh`
-and `Zen_NAS_ImageNet_flops400M.sh`; `--search_space_list` has the ResNet-like blocks, random first networks and 1M parameters
-in 18 layers. Its time: what the {published} rule takes for {iterations:,} proposals on one core, history in memory. Differences
-are to `--evolution {published}`, with their 95 % intervals (1.96 standard errors).
+SECTION = """`python -m benchmarks.evolution_rules --seeds {seeds} --iterations {iterations}` (`{file}` has the rows): best
+`ZenClosedForm` score, mean ± standard error over seeds. Searches have the starts and budgets of `Zen_NAS_cifar_params1M_search.sh`,
+`GhostShuffle_cifar_params1M_search.sh` and `Zen_NAS_ImageNet_flops400M.sh`; `--search_space_list` has the ResNet-like blocks, random
+first networks and 1M parameters in 18 layers. Its time: the processor time that the {published} rule takes for {iterations:,}
+proposals, history in memory. Differences are to `--evolution {published}`, with their 95 % intervals (1.96 standard errors).
 
 | space | rule | seeds | after {early:,} proposals | after {iterations:,} | difference | in its time | difference | scored |
 |---|---|---|---|---|---|---|---|---|
@@ -188,6 +185,7 @@ def main() -> None:
         print(space, rule, seed, json.loads(rows[key]["scores"])[-1], rows[key]["scored"], flush=True)
     section = SECTION.format(
         file=options.output.name,
+        seeds=options.seeds,
         published=PUBLISHED,
         iterations=options.iterations,
         early=EARLY,
