@@ -125,10 +125,11 @@ def difference(values: Sequence[float], others: Sequence[float]) -> tuple[float,
 
 
 SECTION = """`python -m benchmarks.evolution_rules --seeds {seeds} --iterations {iterations}` (`{file}` has the rows): best
-`ZenClosedForm` score, mean ± standard error over seeds. Searches have the starts and budgets of `Zen_NAS_cifar_params1M_search.sh`,
-`GhostShuffle_cifar_params1M_search.sh` and `Zen_NAS_ImageNet_flops400M.sh`; `--search_space_list` has the ResNet-like blocks, random
-first networks and 1M parameters in 18 layers. Its time: the processor time that the {published} rule takes for {iterations:,}
-proposals, history in memory. Differences are to `--evolution {published}`, with their 95 % intervals (1.96 standard errors).
+`ZenClosedForm` score, mean ± standard error over seeds. Searches have the starts and budgets of
+`Zen_NAS_cifar_params1M_search.sh`, `GhostShuffle_cifar_params1M_search.sh` and `Zen_NAS_ImageNet_flops400M.sh`;
+`--search_space_list` has the ResNet-like blocks, random first networks and 1M parameters in 18 layers. Its time: the processor
+time that the {published} rule takes for {iterations:,} proposals, history in memory. Differences are to
+`--evolution {published}`, ± 1.96 standard errors. Scored: share of the proposals.
 
 | space | rule | seeds | after {early:,} proposals | after {iterations:,} | difference | in its time | difference | scored |
 |---|---|---|---|---|---|---|---|---|
