@@ -17,6 +17,10 @@ Records = Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]
 _ONCE = ("save_dir", "resume", "auto_resume", "evaluate_only", "dry_run", "retired")
 
 
+# What a recipe is called in a file of options, and on the command line.
+RECIPE = "recipe"
+
+
 class Config(NamedTuple):
     """values: by option, without dashes. plugins: names and digests of those of a record; is_record: whether it is one."""
 
@@ -24,6 +28,11 @@ class Config(NamedTuple):
     values: dict[str, Any]
     plugins: tuple[tuple[str, str], ...] = ()
     is_record: bool = False
+
+    @property
+    def recipe(self) -> str | None:
+        """The recipe whose options these are given beside; a record has them among its own already."""
+        return None if self.is_record else self.values.get(RECIPE)
 
 
 def read_config(source: str, records: Records) -> Config:
@@ -48,6 +57,25 @@ def read_config(source: str, records: Records) -> Config:
     if file.suffix == ".toml":
         return Config(file, found)
     return _of_record(file, found, records)
+
+
+def recipe_names(folder: Path) -> list[str]:
+    """The recipes that a folder has, by name."""
+    return sorted(file.stem for file in folder.glob("*.toml"))
+
+
+def read_recipe(name: str, folder: Path) -> Config:
+    """The options of a recipe of the folder, by its name, or of a TOML file of one's own. Raises InputError, or OSError."""
+    file = Path(name).expanduser()
+    if file.suffix != ".toml":
+        if name not in recipe_names(folder):
+            known = ", ".join(recipe_names(folder))
+            raise InputError(f"There is no recipe {name!r}: use one of {known}, or a TOML file (.toml) of your own")
+        file = folder / f"{name}.toml"
+    found = read_config(str(file), {})
+    if RECIPE in found.values:
+        raise InputError(f"{file} is a recipe and names another one: write its options into the file")
+    return found
 
 
 def options_of_training(record: dict[str, Any]) -> dict[str, Any]:

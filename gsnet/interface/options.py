@@ -6,7 +6,7 @@ import argparse
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 from gsnet.interface import quantities
@@ -54,12 +54,16 @@ class OptionParser(argparse.ArgumentParser):
             self.error(self._unknown(unknown[0]))
         return known
 
+    def leave_out(self, options: argparse.Namespace, mode: str, ignored: Iterable[str]) -> None:
+        """Take back and say what a recipe alone asks for and a way of using a script does not read; here there is none."""
+
     def refuse_ignored(self, options: argparse.Namespace, mode: str, ignored: Iterable[str]) -> None:
         """What a way of using a script does not read may not be given with it. ignored: names as in `options`.
 
-        An option that asks for its default is let pass. Raises InputError.
+        An option that asks for its default is let pass; one that a recipe asks for is left out. Raises InputError.
         """
         names = set(ignored)
+        self.leave_out(options, mode, names)
         for action in self._actions:
             if action.dest not in names or not _differ(value := getattr(options, action.dest), action.default):
                 continue
@@ -159,6 +163,38 @@ def not_negative_single(text: str) -> float:
     if value < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is below 0")
     return value
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    value = single(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+def true_or_false(text: str) -> bool:
+    """ "True" or "False", as published command lines write it."""
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return text.lower() in ("true", "1")
+
+
+def add_optional(
+    group: argparse._ActionsContainer, name: str, usual: float, kind: Callable[[str], float], metavar: str, what: str
+) -> None:
+    """An option that is off without it, and has a usual value where it is given without one."""
+    text = f"{what}; {usual} where no number follows"
+    group.add_argument(
+        name, nargs="?", type=kind, const=usual, default=0.0, metavar=metavar, help=f"{text} (default: off)"
+    )
+
+
+def add_switch(group: argparse._ActionsContainer, name: str, what: str) -> None:
+    """A switch that a recipe may set, so that there is a way to take it back: NAME False."""
+    group.add_argument(
+        name, nargs="?", type=true_or_false, const=True, default=False, metavar="BOOL", help=f"{what} (default: off)"
+    )
 
 
 def add_skip_broken(group: argparse._ActionsContainer) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
 
 from gsnet.interface import plugins
-from gsnet.interface.config import Config, Records, read_config
+from gsnet.interface.config import RECIPE, Config, Records, read_config, read_recipe, recipe_names
 from gsnet.interface.options import InputError, OptionParser
 from gsnet.interface.suggestions import option_meant
 
@@ -19,21 +19,45 @@ _LOG = logging.getLogger(__name__)
 _NOTHING: Records = MappingProxyType({})
 
 
-def script_parser(description: str, argv: Sequence[str] | None, records: Records = _NOTHING) -> OptionParser:
+def script_parser(
+    description: str, argv: Sequence[str] | None, records: Records = _NOTHING, recipes: Path | None = None
+) -> OptionParser:
     """The parser of a script, to which the script adds its options.
 
     argv: the command line, None for the process's own. What its --plugin, or the file of its --config, names is loaded here,
     and so are the plugins of installed packages, so that help, choices and defaults of what is added know their names.
-    records: which records of results folders --config takes. Raises InputError.
+    records: which records of results folders --config takes. recipes: the folder of those that --recipe knows by name, where
+    the script has that option. Raises InputError.
     """
     arguments = sys.argv[1:] if argv is None else argv
     config = next((read_config(source, records) for source in values_of("--config", arguments)[-1:]), None)
-    given = values_of("--plugin", arguments)
-    plugins.load_all([*_listed(config.values.get("plugin", [])), *given] if config else given)
+    recipe = None if recipes is None else _recipe(arguments, config, recipes)
+    files = [file for file in (config, recipe) if file is not None]
+    named = [name for file in reversed(files) for name in _listed(file.values.get("plugin", []))]
+    plugins.load_all([*named, *values_of("--plugin", arguments)])
     if config:
         for difference in plugins.differences(config.plugins, plugins.recorded()):
             _LOG.warning("%s: %s", config.file, difference)
-    return _ScriptParser(description, config)
+    parser = _ScriptParser(description, files)
+    if recipes is not None:
+        parser.add_recipe(recipes, recipe)
+    return parser
+
+
+def _recipe(arguments: Sequence[str], config: Config | None, folder: Path) -> Config | None:
+    """The recipe that the command line names, or else the file of --config. Raises InputError."""
+    by_hand = values_of(f"--{RECIPE}", arguments)[-1:]
+    if by_hand and config is not None and config.is_record:
+        raise InputError(
+            f"{config.file} records all options of a training, which leaves nothing to --recipe {by_hand[0]}: "
+            "leave one of the two out"
+        )
+    name = next(iter(by_hand), None if config is None else config.recipe)
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise InputError(f"{config.file if config else ''}: recipe is {name!r}: it is a name, or a TOML file")
+    return read_recipe(name, folder)
 
 
 def values_of(option: str, arguments: Sequence[str]) -> list[str]:
@@ -52,12 +76,17 @@ def values_of(option: str, arguments: Sequence[str]) -> list[str]:
 
 
 class _ScriptParser(OptionParser):
-    """An OptionParser that reads options from a file as if they stood before those of the command line."""
+    """An OptionParser that reads options from files as if they stood before those of the command line.
 
-    def __init__(self, description: str, config: Config | None) -> None:
+    files: what the first of them says counts more than what the next says.
+    """
+
+    def __init__(self, description: str, files: Sequence[Config]) -> None:
         super().__init__(description)
-        self._config = config
-        self._of_the_file: set[str] = set()
+        self._files = files
+        self._recipe: Config | None = None
+        # Spellings of the options that a file gives, and the last file that does.
+        self._given_by: dict[str, Config] = {}
         group = self.add_argument_group("of every script")
         group.add_argument(
             "--plugin",
@@ -73,36 +102,61 @@ class _ScriptParser(OptionParser):
             help="TOML file of options, a results folder or its config.json; what the command line says counts more",
         )
 
+    def add_recipe(self, folder: Path, recipe: Config | None) -> None:
+        """Add --recipe; folder: of those that it knows by name; recipe: the one that was named."""
+        self._recipe = recipe
+        self.add_argument_group("recipe").add_argument(
+            f"--{RECIPE}",
+            metavar="NAME|FILE",
+            help=f"the options of a published training: {', '.join(recipe_names(folder))}, or a TOML file of your own; "
+            "what else is given counts more",
+        )
+
     def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):  # type: ignore[no-untyped-def, override]
         given = sys.argv[1:] if args is None else list(args)
-        parsed = super().parse_args([*self._from_file(given), *given], namespace)
+        known = self._option_string_actions
+        settled = {known[name].dest for name in (a.split("=")[0] for a in given) if name in known}
+        arguments = given
+        for file in self._files:
+            found, settled = self._from_file(file, settled)
+            arguments = [*found, *arguments]
+        parsed = super().parse_args(arguments, namespace)
         # It has been read: what is recorded is what it says.
         del parsed.config
         return parsed
 
     def error(self, message: str) -> NoReturn:
         name = message.removeprefix("argument ").partition(":")[0]
-        if self._config and set(name.split("/")) & self._of_the_file:
-            message = f"{self._config.file}: {message}"
-        super().error(message)
+        files = [self._given_by[spelling] for spelling in name.split("/") if spelling in self._given_by]
+        super().error(f"{files[0].file}: {message}" if files else message)
 
-    def _from_file(self, given: Sequence[str]) -> list[str]:
-        """The file's options as a command line, without those that are given by hand or that these take the place of."""
-        if self._config is None:
-            return []
-        known = self._option_string_actions
-        by_hand = {known[name].dest for name in (a.split("=")[0] for a in given) if name in known}
-        replaced = by_hand | {name for group in self._exclusive() if by_hand & group for name in group}
-        arguments = []
-        for key, value in self._config.values.items():
-            action = self._action(key, value)
+    def leave_out(self, options: argparse.Namespace, mode: str, ignored: Iterable[str]) -> None:
+        names = set(ignored)
+        for action in self._actions:
+            given = next((self._given_by[s] for s in action.option_strings if s in self._given_by), None)
+            value = getattr(options, action.dest, action.default)
+            if given is None or given is not self._recipe or action.dest not in names or value == action.default:
+                continue
+            _LOG.info("%s: %s does nothing %s and is left out", given.file, action.option_strings[0], mode)
+            setattr(options, action.dest, action.default)
+
+    def _from_file(self, file: Config, settled: set[str]) -> tuple[list[str], set[str]]:
+        """The file's options as a command line, and what is settled after them.
+
+        settled: options that are given by hand or by files before; these, and what they take the place of, are left out.
+        """
+        replaced = settled | {name for group in self._exclusive() if settled & group for name in group}
+        arguments, found = [], set()
+        for key, value in file.values.items():
+            action = self._action(file, key, value)
             if action.dest in replaced and not isinstance(action, argparse._AppendAction):
                 continue
-            if self._config.is_record and (value is None or value == _plain(action.default)):
+            if file.is_record and (value is None or value == _plain(action.default)):
                 continue
-            self._of_the_file |= set(action.option_strings)
-            arguments += self._as_typed(key, action, value)
-        return arguments
+            found.add(action.dest)
+            self._given_by |= dict.fromkeys(action.option_strings, file)
+            arguments += self._as_typed(file, key, action, value)
+        return arguments, settled | found
 
     def _exclusive(self) -> Iterator[set[str]]:
         """Groups of options of which one takes the place of the others."""
@@ -110,8 +164,8 @@ class _ScriptParser(OptionParser):
             yield {action.dest for action in group._group_actions}
         yield from map(set, self.alternatives)
 
-    def _action(self, key: str, value: Any) -> argparse.Action:
-        """The option that a key of the file means. Raises InputError."""
+    def _action(self, file: Config, key: str, value: Any) -> argparse.Action:
+        """The option that a key of a file means. Raises InputError."""
         named = {
             name.lstrip("-").replace("-", "_"): action
             for name, action in self._option_string_actions.items()
@@ -125,18 +179,18 @@ class _ScriptParser(OptionParser):
                 return action
         meant = option_meant(key, [f"--{name}" for name in named])
         hint = f"; did you mean {meant.lstrip('-')}?" if meant else f": {self.prog} --help lists them"
-        raise InputError(f"{self._file}: there is no option {key}{hint}")
+        raise InputError(f"{file.file}: there is no option {key}{hint}")
 
-    def _as_typed(self, key: str, action: argparse.Action, value: Any) -> list[str]:
-        """An option of the file as it stands on a command line. Raises InputError where none says that."""
+    def _as_typed(self, file: Config, key: str, action: argparse.Action, value: Any) -> list[str]:
+        """An option of a file as it stands on a command line. Raises InputError where none says that."""
         name = action.option_strings[0]
         if action.nargs == 0 or (action.nargs == "?" and isinstance(value, bool)):
             if not isinstance(value, bool) and value != action.const:
-                raise self._wrong(key, value, "it is a switch, true or false")
+                raise _wrong(file, key, value, "it is a switch, true or false")
             return [name] if value or value == action.const else []
         values = _listed(value)
         if any(isinstance(one, dict | list) for one in values):
-            raise self._wrong(key, value, "an option is a number, a text, true, false or a list of these")
+            raise _wrong(file, key, value, "an option is a number, a text, true, false or a list of these")
         texts = [one if isinstance(one, str) else repr(one) for one in values]
         if isinstance(action, argparse._AppendAction):
             return [f"{name}={text}" for text in texts]
@@ -144,12 +198,9 @@ class _ScriptParser(OptionParser):
             return [name, *texts]
         return [f"{name}={','.join(texts)}"]
 
-    @property
-    def _file(self) -> Path | None:
-        return self._config.file if self._config else None
 
-    def _wrong(self, key: str, value: Any, why: str) -> InputError:
-        return InputError(f"{self._file}: {key} is {value!r}: {why}")
+def _wrong(file: Config, key: str, value: Any, why: str) -> InputError:
+    return InputError(f"{file.file}: {key} is {value!r}: {why}")
 
 
 def _listed(value: Any) -> list:
