@@ -54,7 +54,7 @@ class Classifier(nn.Module):
         self.num_features = self.head_hidden_size = network.out_channels
         self._set_head(num_classes, global_pool)
         if drop_path_rate:
-            self._set_drop_path(drop_path_rate)
+            self.set_drop_path(drop_path_rate)
 
     @property
     def in_chans(self) -> int:
@@ -154,6 +154,17 @@ class Classifier(nn.Module):
         """Compute maps inside blocks again in the backward pass in place of keeping them: less memory, more time."""
         self.grad_checkpointing = enable
 
+    def set_drop_path(self, rate: float) -> None:
+        """Have residual bodies left out in training, as drop_path_rate says. Raises StructureError where there are none."""
+        from torchvision.ops import StochasticDepth
+
+        residuals = [module for module in self.modules() if isinstance(module, modules.Residual)]
+        if not residuals:
+            raise StructureError(f"drop_path_rate is {rate}, and this structure has no residual link to drop")
+        self.drop_path_rate = rate
+        for place, residual in enumerate(residuals):
+            residual.stochastic_depth = StochasticDepth(rate * place / max(1, len(residuals) - 1), "row")
+
     def group_matcher(self, coarse: bool = False) -> dict[str, str]:
         """Regular expressions of the state-dict keys, layer by layer from the image on, or block by block (coarse).
 
@@ -179,15 +190,6 @@ class Classifier(nn.Module):
             raise ValueError("The classifier reads a pooled map: global_pool '' goes with num_classes=0")
         self.num_classes, self.global_pool = num_classes, global_pool
         self.fc_linear = Linear(self.num_features, num_classes, 1).module() if num_classes else nn.Identity()
-
-    def _set_drop_path(self, rate: float) -> None:
-        from torchvision.ops import StochasticDepth
-
-        residuals = [module for module in self.modules() if isinstance(module, modules.Residual)]
-        if not residuals:
-            raise StructureError(f"drop_path_rate is {rate}, and this structure has no residual link to drop")
-        for place, residual in enumerate(residuals):
-            residual.stochastic_depth = StochasticDepth(rate * place / max(1, len(residuals) - 1), "row")
 
     def _places(self, indices: int | Sequence[int] | None) -> list[int]:
         count = len(self.stages)

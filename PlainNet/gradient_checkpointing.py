@@ -19,11 +19,12 @@ def checkpointed(block: nn.Module, x: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
         # The compiler computes again what it chooses itself, and never an update.
         return checkpoint(block, x, use_reentrant=False)
-    return checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), _statistics_kept(block)))
+    return checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), statistics_kept(block)))
 
 
 @contextmanager
-def _statistics_kept(block: nn.Module) -> Iterator[None]:
+def statistics_kept(block: nn.Module) -> Iterator[None]:
+    """While this lasts the running statistics of batch normalisation stay as they are."""
     norms = [layer for layer in block.modules() if isinstance(layer, nn.BatchNorm2d | nn.SyncBatchNorm)]
     kept = [(layer, layer.momentum, layer.num_batches_tracked) for layer in norms]
     for layer in norms:

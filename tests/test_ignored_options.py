@@ -89,8 +89,18 @@ def nothing(script, given, how, *options):
         *nothing(train, f"{TRAINING} --lr_mode stagedecay", "with --lr_mode stagedecay", "--target_lr 0.1"),
         *nothing(train, f"{TRAINING} --lr 0.1", "beside --lr", "--lr_per_256 0.2"),
         *nothing(
-            *(train, f"{TRAINING} --no_data_augment", "with --no_data_augment"), *("--auto_augment", "--random_erase")
+            *(train, f"{TRAINING} --no_data_augment", "with --no_data_augment"),
+            *(
+                "--auto_augment",
+                "--random_erase",
+                "--color_jitter 0.4",
+                "--lighting 0",
+                "--scale 0.2 1",
+                "--aug_repeats 3",
+            ),
         ),
+        *nothing(train, f"{TRAINING} --optimizer lamb", "with --optimizer lamb", "--nesterov", "--momentum 0.8"),
+        *nothing(train, TRAINING, "without --bce_loss", "--bce_target_thresh 0.2"),
         *nothing(train, TRAINING, "with --dataset cifar10", "--fake_images 9"),
         *nothing(train, TRAINING, "without --apex", "--apex_opt_level O2"),
         *nothing(train, TRAINING, "without --fp16 or --apex", "--apex_loss_scale 128"),
@@ -127,6 +137,11 @@ def test_what_nobody_would_read_is_refused(script, given, said):
             f"{TRAINING} --momentum 0.9 --optimizer adam --lr_stage_decay 0.1 --fake_images 256 --apex_opt_level O1",
         ),
         (train, f"{TRAINING} --dist_mode single --gpu 1 --fp16 --apex_loss_scale 128 --download"),
+        (
+            train,
+            f"{TRAINING} --optimizer muon --nesterov --momentum 0.95 --bce_loss --bce_target_thresh 0.2 --nesterov",
+        ),
+        (train, f"{TRAINING} --no_data_augment --auto_augment none --random_erase 0 --optimizer lion --nesterov False"),
         (train, f"{TRAINING} --lr_mode stagedecay --lr_stage_list 3,6 --optimizer adadelta --adadelta_rho 0.8"),
         (distil, f"{TEACHER} --teacher_feature_weight 1 --ts_clip 2 --teacher_logit_weight 1 --teacher_temperature 4"),
         (train_detector, f"{DETECTION} --no_data_augment --scale 0.6 1.4 --detach_epoch 3 --dist_mode single --gpu 0"),

@@ -123,7 +123,8 @@ def test_a_wheel_holds_our_packages_and_nothing_else(wheel):
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == INSTALLED
     page = {f"gsnet/comparing/{name}" for name in ("page.html", "page.css", "page.js", "page_table.js")}
-    assert {"ZenNet/catalogue.toml", "gsnet/py.typed", *page} <= set(names)
+    recipes = {f"gsnet/recipes/{file.name}" for file in (ROOT / "recipes").glob("*.toml")}
+    assert len(recipes) == 4 and {"ZenNet/catalogue.toml", "gsnet/py.typed", *page, *recipes} <= set(names)
 
 
 def test_an_installed_package_knows_its_commit(wheel, installed, elsewhere):
@@ -136,6 +137,8 @@ def test_an_installed_package_knows_its_commit(wheel, installed, elsewhere):
 def test_every_command_runs_beside_folders_with_our_old_names(name, installed, elsewhere):
     found = run(installed, elsewhere, name, "--help")
     assert found.returncode == 0 and found.stdout and not found.stderr, found.stderr
+    # Recipes are found, by those that take them.
+    assert ("cifar, timm-a2, timm-a3," in " ".join(found.stdout.split())) == ("train_image" in name)
 
 
 def test_a_search_from_an_installed_package(wheel, installed, elsewhere):

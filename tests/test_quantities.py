@@ -20,9 +20,10 @@ from gsnet.interface.options import (
     positive_single,
     seconds,
     seed,
+    share,
     single,
 )
-from gsnet.training.options import loss_scale, share, stage_list
+from gsnet.training.options import loss_scale, stage_list
 
 PARSERS = [
     *(positive_int, not_negative, seed, positive_float, count, seconds, single, positive_single, not_negative_single),

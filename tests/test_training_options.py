@@ -78,7 +78,19 @@ def test_one_line_of_the_help_names_all_options_without_effect():
 
 
 @pytest.mark.parametrize(
-    "given", ["--lr 1e99", "--wd nan", "--target_lr inf", "--bn_eps -1", "--momentum -0.1", "--mixup 0"]
+    "given",
+    [
+        "--lr 1e99",
+        "--wd nan",
+        "--target_lr inf",
+        "--bn_eps -1",
+        "--momentum -0.1",
+        "--mixup -1",
+        "--scale 0.1 2",
+        "--drop_path 1",
+        "--color_jitter 1,2",
+        "--bce_target_thresh 2",
+    ],
 )
 def test_numbers_that_no_optimiser_takes(given, capsys):
     with pytest.raises(SystemExit):

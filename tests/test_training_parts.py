@@ -9,9 +9,18 @@ from torchvision.ops import SqueezeExcitation
 
 from gsnet.interface.options import InputError
 from gsnet.models.own import set_batch_norm
+from gsnet.training import optimisers
 from gsnet.training.averaged import AveragedWeights
 from gsnet.training.initialisers import initialise
-from gsnet.training.losses import blended, cutmix, mixup, pasted, smoothed_targets, soft_cross_entropy
+from gsnet.training.losses import (
+    BinaryCrossEntropy,
+    blended,
+    cutmix,
+    mixup,
+    pasted,
+    smoothed_targets,
+    soft_cross_entropy,
+)
 from gsnet.training.optimisers import OptimiserSettings, optimiser, parameter_groups
 from gsnet.training.record import curves_figure
 from gsnet.training.schedules import Schedule
@@ -104,7 +113,44 @@ def test_every_optimiser_descends(name):
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("settings", [OptimiserSettings("lion"), OptimiserSettings("adam", nesterov=True)])
+@pytest.mark.parametrize("name", ["lamb", "lion", "muon"])
+def test_timms_optimisers_are_timms_and_go_on_from_their_state(name):
+    theirs_by_name = pytest.importorskip("timm.optim", reason="timm is not installed")
+    if name not in theirs_by_name.list_optimizers():
+        pytest.skip(f"this timm has no {name}")
+
+    def trained(made, steps, batches):
+        torch.manual_seed(1)
+        network = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 8))
+        stepping, found = made(network), []
+        for step in range(steps):
+            stepping.zero_grad()
+            network(batches[step]).square().sum().backward()
+            stepping.step()
+            found.append([p.detach().clone() for p in network.parameters()])
+            if step == 1:
+                state = stepping.state_dict()
+                stepping = made(network)
+                stepping.load_state_dict(state)
+        return found
+
+    batches = torch.randn(4, 5, 3, 3, 3)
+    settings = OptimiserSettings(name, weight_decay=0.02)
+    ours = trained(lambda network: optimiser(network, settings, 0.005), 4, batches)
+    theirs = trained(lambda network: theirs_by_name.create_optimizer_v2(network, name, 0.005, 0.02), 4, batches)
+    for one, two in zip(ours, theirs, strict=True):
+        for a, b in zip(one, two, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
+    assert not torch.equal(ours[0][0], ours[3][0])
+
+
+def test_without_timm_its_optimisers_are_refused_by_name(monkeypatch):
+    monkeypatch.setattr(optimisers.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match="--optimizer lamb is timm's, which is not installed: pip install timm"):
+        optimiser(nn.Linear(2, 2), OptimiserSettings("lamb"), 0.1)
+
+
+@pytest.mark.parametrize("settings", [OptimiserSettings("lyon"), OptimiserSettings("adam", nesterov=True)])
 def test_optimisers_that_do_not_exist(settings):
     with pytest.raises(InputError):
         optimiser(nn.Linear(1, 1), settings, 0.1)
@@ -124,6 +170,28 @@ def test_soft_cross_entropy_is_torch_s_with_smoothing():
     logits, labels = torch.randn(5, 7), torch.tensor([0, 6, 3, 3, 1])
     expected = nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
     assert float(soft_cross_entropy(logits, smoothed_targets(labels, 7, 0.1))) == pytest.approx(float(expected))
+
+
+def test_binary_cross_entropy_by_hand():
+    # Of logits 0 and log 3 the sigmoids are 1/2 and 3/4; each class counts half.
+    logits, targets = torch.tensor([[0.0, math.log(3)]]), torch.tensor([[0.25, 0.75]])
+    soft = -(math.log(1 / 2) + 0.75 * math.log(3 / 4) + 0.25 * math.log(1 / 4)) / 2
+    assert float(BinaryCrossEntropy()(logits, targets)) == pytest.approx(soft)
+    hard = -(math.log(1 / 2) + math.log(3 / 4)) / 2
+    assert float(BinaryCrossEntropy(0.3)(logits, targets)) == pytest.approx(hard)
+    weighted = -(3 * math.log(1 / 2) + math.log(3 / 4)) / 2
+    assert float(BinaryCrossEntropy(0.3)(logits, targets, torch.tensor([3.0, 1.0]))) == pytest.approx(weighted)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.2])
+def test_binary_cross_entropy_is_timms(threshold):
+    timm_loss = pytest.importorskip("timm.loss", reason="timm is not installed")
+    logits, targets = torch.randn(5, 7), torch.rand(5, 7).softmax(1)
+    theirs = timm_loss.BinaryCrossEntropy(0.1, threshold)
+    assert float(BinaryCrossEntropy(threshold)(logits, targets)) == pytest.approx(float(theirs(logits, targets)))
+    labels = torch.tensor([0, 6, 3, 3, 1])
+    ours = BinaryCrossEntropy(threshold)(logits, smoothed_targets(labels, 7, 0.1))
+    assert float(ours) == pytest.approx(float(theirs(logits, labels)))
 
 
 def test_blending_by_hand():

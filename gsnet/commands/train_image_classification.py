@@ -26,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(described, argv)
     refuse_ignored(described, options)
     from gsnet.training.command import exit_status, train
+    from gsnet.training.settings_of_options import training_side
     from gsnet.training.tasks import Classification
 
     return exit_status(
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options,
             "train_image_classification",
             build_task=lambda network, *_: Classification(network),
-            side=lambda options: options.input_image_size,
+            side=training_side,
         )
     )
 

@@ -75,16 +75,41 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         s = self.settings
-        generator = torch.Generator().manual_seed(mixed_seed(s.seed, self.epoch))
-        order = torch.randperm(self.images, generator=generator)[s.rank :: s.processes]
+        order = self._order()[s.rank :: s.processes]
         chosen = order[self.skip * s.batch_size : self.batches * s.batch_size]
         return ((self.epoch, index) for index in chosen.tolist())
+
+    def _order(self) -> Tensor:
+        """All images in the order of the epoch, (images,)."""
+        generator = torch.Generator().manual_seed(mixed_seed(self.settings.seed, self.epoch))
+        return torch.randperm(self.images, generator=generator)
+
+
+class RepeatedSampler(EpochSampler):
+    """Triples (epoch, image, copy): each image of an epoch comes `repeats` times, while an epoch stays as long as without.
+
+    The copies of an image lie side by side, so that as many processes see one each (Hoffer et al. 2020; drawn as in the
+    training of DeiT and timm).
+    """
+
+    def __init__(self, images: int, settings: Share, repeats: int) -> None:
+        super().__init__(images, settings)
+        self.repeats = repeats
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:  # type: ignore[override]
+        s = self.settings
+        # Place of this process's images among all copies of all images.
+        places = range(s.rank, self.images * self.repeats, s.processes)
+        order = self._order().tolist()
+        chosen = places[self.skip * s.batch_size : self.batches * s.batch_size]
+        return ((self.epoch, order[place // self.repeats], place % self.repeats) for place in chosen)
 
 
 class SeededImages(Dataset[tuple[Tensor, int]]):
     """Images by (epoch, index), whose random changes follow from seed, epoch and index alone.
 
-    In the place of a broken one stands the next that is not.
+    Where an image comes several times in an epoch, by (epoch, index, copy). In the place of a broken one stands the next that
+    is not.
     """
 
     def __init__(self, images: Dataset[tuple[Tensor, int]], seed: int, broken: BrokenSplit) -> None:
@@ -94,9 +119,9 @@ class SeededImages(Dataset[tuple[Tensor, int]]):
     def __len__(self) -> int:
         return len(self.images)  # type: ignore[arg-type]
 
-    def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, int]:
-        epoch, index = place
-        seed = mixed_seed(self.seed, epoch, index)
+    def __getitem__(self, place: tuple[int, ...]) -> tuple[Tensor, int]:
+        index = place[1]
+        seed = mixed_seed(self.seed, *place)
         if get_worker_info() is not None:
             # A process that only reads has nothing to restore, which takes as long as a crop.
             torch.random.default_generator.manual_seed(seed)
@@ -139,7 +164,8 @@ def training_loader(settings: DataSettings, broken: BrokenImages | None = None) 
     images = SeededImages(found, settings.seed, (broken or BrokenImages()).split("training", count))
     if settings.dataloader_testing:
         count = min(count, max(count // 100, settings.batch_size * settings.processes))
-    sampler = EpochSampler(count, settings)
+    repeats = settings.aug_repeats
+    sampler = RepeatedSampler(count, settings, repeats) if repeats > 1 else EpochSampler(count, settings)
     if not sampler.batches:
         wanted = settings.batch_size * settings.processes
         raise InputError(

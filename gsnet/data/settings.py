@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gsnet.data.policies import wrong_policy
 from gsnet.interface.options import InputError
 
 if TYPE_CHECKING:
@@ -101,6 +102,11 @@ class DataSettings:
     of all processes) and the first tenth of the validation images stand for all. Everything random follows from seed,
     epoch and the image's place in the data set, so that neither the number of workers nor an interruption changes an image.
 
+    auto_augment: a policy of `gsnet.data.policies`. color_jitter: how far brightness, contrast, saturation and, if there are
+    four, hue go from what they are; crop_scale: from which to which share of an image is cut out; lighting: deviation of the
+    shift of colours; None leaves these three as the data set's training has them. random_erase: probability. aug_repeats: how
+    often an image of an epoch is in it, changed differently, while fewer images are; 0 as 1.
+
     Raises InputError for values that no data set has.
     """
 
@@ -114,8 +120,12 @@ class DataSettings:
     download: bool = False
     input_image_crop: float = 0.875
     augment: bool = True
-    auto_augment: bool = False
+    auto_augment: bool | str = False
     random_erase: float = 0.0
+    color_jitter: tuple[float, ...] | None = None
+    crop_scale: tuple[float, float] | None = None
+    lighting: float | None = None
+    aug_repeats: int = 0
     rank: int = 0
     processes: int = 1
     fake_images: int = 256
@@ -135,6 +145,12 @@ class DataSettings:
             raise InputError(f"--random_erase {self.random_erase} is no probability: from 0 to 1")
         if not self.augment and (self.auto_augment or self.random_erase):
             raise InputError("--no_data_augment contradicts --auto_augment and --random_erase: choose one of them")
+        if isinstance(self.auto_augment, str) and (wrong := wrong_policy(self.auto_augment)):
+            raise InputError(f"--auto_augment {wrong}")
+        if self.crop_scale is not None and not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            raise InputError(
+                f"--scale {self.crop_scale[0]} {self.crop_scale[1]} are no shares of an image in their order"
+            )
 
     @property
     def kind(self) -> Kind:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 import torchvision
 from torch import nn
 
 from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput, centre_crop
+from gsnet.models.own import batch_norm_of, set_batch_norm
 from ZenNet.state import load_into
 
 GEFFNET = "geffnet_"
@@ -127,6 +130,26 @@ def timm_network(name: str, num_classes: int | None, pretrained: bool) -> nn.Mod
     except (OSError, RuntimeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"timm cannot make {name} ({reason}): give a checkpoint with --weights FILE") from error
+
+
+def is_of_timm(network: nn.Module) -> bool:
+    """Whether timm made the network from code of its own."""
+    return type(network).__module__.startswith("timm.")
+
+
+def timm_with_drop_path(network: nn.Module, rate: float) -> nn.Module:
+    """The same network of timm with the same weights, made anew: timm takes drop_path_rate only then. Raises InputError."""
+    import timm
+
+    configuration: Mapping[str, Any] = network.pretrained_cfg  # type: ignore[assignment]
+    name = configuration["architecture"]
+    try:
+        made = timm.create_model(name, num_classes=network.num_classes, drop_path_rate=rate)
+    except TypeError as error:
+        raise InputError(f"--drop_path {rate}: timm's {name} leaves nothing out: use --drop_path 0") from error
+    made.load_state_dict(network.state_dict())
+    set_batch_norm(made, *batch_norm_of(network))
+    return made
 
 
 def timm_input(name: str) -> ExpectedInput:

@@ -38,6 +38,7 @@ from gsnet.training.fine_tuning import freeze
 from gsnet.training.finished import is_done, plain
 from gsnet.training.image_check import check_images, pictures_of
 from gsnet.training.loop import Trainer
+from gsnet.training.losses import BinaryCrossEntropy
 from gsnet.training.networks import build_network
 from gsnet.training.precision import ApexPrecision, TorchPrecision
 from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
@@ -53,7 +54,7 @@ _SEVERAL = ("ddp", "apex")
 _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
 _RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "skip_broken", "time_limit", "keep_best"}
-_INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin"}
+_INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin", "recipe"}
 TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, int], Classification]
 Task = TypeVar("Task", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound=Trainer)
@@ -177,6 +178,8 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     # A task that draws its own weights draws them now, after the network's.
     steps = training.sampler.batches  # type: ignore[attr-defined]
     task = build_task(network, options, settings, data, steps)
+    if settings.bce:
+        task.label_loss = BinaryCrossEntropy(settings.bce_threshold)
     task.weigh(weights_of(options.class_weights, pictures, settings.classes))
     task = placed(task, options, device)
     task.frozen = freeze(task.network, options.freeze, settings.classes)

@@ -51,7 +51,11 @@ class Curves:
             with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 # A copy: tracing calls forward, and the network's device and mode are not ours to change.
-                self._writer.add_graph(copy.deepcopy(network).cpu().eval(), image)
+                shown = copy.deepcopy(network).cpu().eval()
+                if hasattr(shown, "set_grad_checkpointing"):
+                    # It has no backward pass, and what repeats forward cannot be traced.
+                    shown.set_grad_checkpointing(False)  # type: ignore[operator]
+                self._writer.add_graph(shown, image)
         except (RuntimeError, ValueError, TypeError) as error:
             _LOG.warning("No graph for TensorBoard: %s", str(error).strip().split("\n")[0])
 

@@ -14,7 +14,7 @@ from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_CHECKPOINT
 from gsnet.training.features import StageFeatures, map_shapes, stage_features
 from gsnet.training.initialisers import initialise_normal
-from gsnet.training.losses import soft_cross_entropy, teacher_feature_loss, teacher_logit_loss
+from gsnet.training.losses import teacher_feature_loss, teacher_logit_loss
 from gsnet.training.tasks import Classification, Place
 from gsnet.training.teacher_cache import TeacherCache
 
@@ -116,7 +116,7 @@ class Distillation(Classification):
         s = self.settings
         teacher_logits, *teacher_maps = guidance
         maps, logits = self.student(resized(images, s.student_side))
-        loss = soft_cross_entropy(logits.float(), targets, self.class_weights)
+        loss = self.label_loss(logits.float(), targets, self.class_weights)
         if s.logit_weight:
             loss = loss + s.logit_weight * teacher_logit_loss(logits.float(), teacher_logits.float(), s.temperature)
         for projection, own, teacher in zip(self.projections, maps, teacher_maps, strict=False):

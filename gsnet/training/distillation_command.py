@@ -15,12 +15,13 @@ from gsnet.models import described, expected_input
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise
 from gsnet.training.networks import build_teacher
 from gsnet.training.settings import TrainingSettings
+from gsnet.training.settings_of_options import training_side
 from gsnet.training.teacher_cache import TeacherCache
 
 
 def largest_side(options: Namespace) -> int:
     """The side of training images, in pixels: enough for both networks, each of which interpolates down."""
-    return max(options.input_image_size, _teacher_side(options))
+    return max(training_side(options), _teacher_side(options))
 
 
 def _teacher_side(options: Namespace) -> int:
@@ -28,7 +29,7 @@ def _teacher_side(options: Namespace) -> int:
     if options.teacher_input_image_size is not None:
         return options.teacher_input_image_size
     found = described(options.teacher_arch)
-    return found.description.resolution if found else options.input_image_size
+    return found.description.resolution if found else training_side(options)
 
 
 def distillation(
@@ -43,7 +44,7 @@ def distillation(
         options.ts_clip,
         not options.ts_proj_no_bn,
         not options.ts_proj_no_relu,
-        options.input_image_size,
+        training_side(options),
         _teacher_side(options),
     )
     if options.teacher_cache and how.feature_weight:

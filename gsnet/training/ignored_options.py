@@ -8,6 +8,7 @@ from gsnet.data.settings import is_never_fetched
 from gsnet.interface.options import InputError, OptionParser
 
 _ALONE = ("cpu", "single")
+_CHANGES = ("auto_augment", "random_erase", "color_jitter", "lighting", "scale", "aug_repeats")
 
 
 def refuse_ignored(parser: OptionParser, options: Namespace) -> None:
@@ -16,9 +17,13 @@ def refuse_ignored(parser: OptionParser, options: Namespace) -> None:
     refuse_ignored_by_optimiser(parser, options)
     _refuse_two(options, "plainnet_struct", "plainnet_struct_txt")
     _refuse_two(options, "pretrained", "load_parameters_from")
+    if options.start_from or options.pretrained or options.load_parameters_from:
+        parser.leave_out(options, "to weights that are brought along", ("weight_init",))
     _refuse_two(options, "batch_size", "batch_size_per_gpu")
     if options.no_data_augment:
-        parser.refuse_ignored(options, "with --no_data_augment", ("auto_augment", "random_erase"))
+        parser.refuse_ignored(options, "with --no_data_augment", _CHANGES)
+    if not options.bce_loss:
+        parser.refuse_ignored(options, "without --bce_loss", ("bce_target_thresh",))
     if options.dataset != "fake":
         parser.refuse_ignored(options, f"with --dataset {options.dataset}", ("fake_images",))
     if is_never_fetched(options.dataset):
@@ -54,7 +59,8 @@ def refuse_ignored_by_machine(parser: OptionParser, options: Namespace) -> None:
 def refuse_ignored_by_optimiser(parser: OptionParser, options: Namespace) -> None:
     """Constants of other optimisers than the one chosen. Raises InputError."""
     chosen = options.optimizer
-    others: tuple[str, ...] = () if chosen in ("sgd", "rmsprop") else ("momentum",)
+    others: tuple[str, ...] = () if chosen in ("sgd", "rmsprop", "muon") else ("momentum",)
+    others += () if chosen in ("sgd", "muon") else ("nesterov",)
     others += () if chosen == "adadelta" else ("adadelta_rho", "adadelta_eps")
     parser.refuse_ignored(options, f"with --optimizer {chosen}", others)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.distributions import Beta
@@ -23,6 +25,21 @@ def soft_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor | None =
     if weights is not None:
         targets = targets * weights
     return -(targets * functional.log_softmax(logits, dim=1)).sum(dim=1).mean()
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy:
+    """Binary cross-entropy of every class by itself, mean over classes and batch (Wightman et al. 2021, section 4).
+
+    threshold: targets above it count as 1, all others as 0; None for targets as they are. Is called as `soft_cross_entropy`.
+    """
+
+    threshold: float | None = None
+
+    def __call__(self, logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+        if self.threshold is not None:
+            targets = (targets > self.threshold).to(targets.dtype)
+        return functional.binary_cross_entropy_with_logits(logits, targets, weights)
 
 
 def teacher_logit_loss(logits: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:

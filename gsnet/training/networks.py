@@ -13,6 +13,7 @@ from gsnet.interface.options import InputError
 from gsnet.models import described, load_model
 from gsnet.models.own import set_batch_norm
 from gsnet.training.initialisers import initialise
+from gsnet.training.network_options import checkpoint_gradients, with_drop_path
 from gsnet.training.starting import load_start, say_published, starting_file
 from ZenNet.state import load_into, read_state
 
@@ -32,6 +33,9 @@ def build_network(options: Namespace, classes: int) -> nn.Module:
         use_se=options.use_se,
         unit=options.unit,
     )
+    network = with_drop_path(network, options.drop_path) if options.drop_path else network
+    if options.grad_checkpointing:
+        checkpoint_gradients(network)
     initialise(network, options.weight_init)
     set_batch_norm(network, options.bn_momentum, options.bn_eps)
     if file := file or options.load_parameters_from:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,7 +13,10 @@ from torch.optim import Optimizer
 
 from gsnet.interface.options import InputError
 
-OPTIMISERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta")
+# torch has a Muon too, but for matrices alone, of which a convolutional network has hardly any.
+OF_TIMM = ("lamb", "lion", "muon")
+OPTIMISERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta", *OF_TIMM)
+_NESTEROV = ("sgd", "muon")
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,10 @@ def optimiser(
     if settings.name not in OPTIMISERS:
         raise InputError(f"There is no --optimizer {settings.name!r}: use one of {', '.join(OPTIMISERS)}")
     groups = parameter_groups(network, settings.weight_decay, settings.decay_all, scales)
-    if settings.nesterov and (settings.name != "sgd" or settings.momentum == 0):
-        raise InputError("--nesterov belongs to --optimizer sgd with a --momentum above 0")
+    if settings.nesterov and (settings.name not in _NESTEROV or settings.momentum == 0):
+        raise InputError(f"--nesterov belongs to --optimizer {' or '.join(_NESTEROV)} with a --momentum above 0")
+    if settings.name in OF_TIMM:
+        return _of_timm(groups, settings, lr)
     match settings.name:
         case "sgd":
             return torch.optim.SGD(groups, lr, momentum=settings.momentum, nesterov=settings.nesterov)
@@ -79,3 +86,21 @@ def optimiser(
             return torch.optim.RMSprop(groups, lr, alpha=0.9, momentum=settings.momentum)
         case _:
             return torch.optim.Adadelta(groups, lr, rho=settings.rho, eps=settings.eps)
+
+
+def _of_timm(groups: list[dict], settings: OptimiserSettings, lr: float) -> Optimizer:
+    """As timm's own trainings make it; what is no matrix or kernel is left to AdamW by its Muon. Raises InputError."""
+    if importlib.util.find_spec("timm") is None:
+        raise InputError(f"--optimizer {settings.name} is timm's, which is not installed: pip install timm")
+    import timm
+    from timm.optim import create_optimizer_v2, list_optimizers
+
+    if settings.name not in list_optimizers():
+        raise InputError(
+            f"timm {timm.__version__} has no {settings.name}: pip install --upgrade timm, or use another --optimizer"
+        )
+    more: dict[str, Any] = {"nesterov": settings.nesterov} if settings.name == "muon" else {}
+    try:
+        return create_optimizer_v2(groups, settings.name, lr, momentum=settings.momentum, **more)
+    except ValueError as error:
+        raise InputError(f"--optimizer {settings.name}: {error}") from error

@@ -6,7 +6,7 @@ import argparse
 import logging
 import textwrap
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from gsnet.data import DATASETS, data_set_name
@@ -14,6 +14,7 @@ from gsnet.interface.config import options_of_training
 from gsnet.interface.options import (
     OptionParser,
     add_skip_broken,
+    add_switch,
     not_negative,
     not_negative_single,
     positive_float,
@@ -21,16 +22,19 @@ from gsnet.interface.options import (
     positive_single,
     reading_processes,
     single,
+    true_or_false,
 )
 from gsnet.interface.script_options import script_parser
+from gsnet.training.augmentation_options import add_augmentation
 from gsnet.training.ending_options import add_ending
-from gsnet.training.fine_tuning_options import add_fine_tuning, class_weights
-from gsnet.training.usual import CUTMIX_ALPHA, ERASING, MIXUP_ALPHA, SMOOTHING
+from gsnet.training.fine_tuning_options import add_fine_tuning
+from gsnet.training.regularisation_options import add_regularisation
 from PlainNet import UNITS
 
 _LOG = logging.getLogger(__name__)
 _HELP_WIDTH = 100
 OPT_LEVELS = ("O0", "O1", "O2", "O3")
+RECIPES = Path(__file__).parent.parent / "recipes"
 DIST_MODES = ("cpu", "single", "ddp", "horovod", "apex")
 # Published options that stand for nothing now: how many values they take, and what does their work.
 _RETIRED = {
@@ -79,15 +83,22 @@ class _Retired(argparse.Action):
 
 def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     """The options that both training scripts have, for a command line."""
-    parser = script_parser(description, argv, {"options": options_of_training})
+    parser = script_parser(description, argv, {"options": options_of_training}, RECIPES)
     parser.alternatives += _ALTERNATIVES
     parser.set_defaults(retired=[])
     _add_network(parser.add_argument_group("network"))
     _add_data(parser.add_argument_group("data"))
+    add_augmentation(parser.add_argument_group("augmentation"))
     _add_optimiser(parser.add_argument_group("optimiser and schedule"))
     add_fine_tuning(parser.add_argument_group("fine-tuning (of what --start_from begins with)"))
-    _add_regularisation(parser.add_argument_group("regularisation"))
-    add_machine(parser.add_argument_group("machine"))
+    add_regularisation(parser.add_argument_group("regularisation"))
+    machine = parser.add_argument_group("machine")
+    add_machine(machine)
+    machine.add_argument(
+        "--grad_checkpointing",
+        action="store_true",
+        help="compute what is inside blocks again in the backward pass: less memory, more time",
+    )
     add_run(parser.add_argument_group("run"))
     _retire(parser, _RETIRED)
     return parser
@@ -116,21 +127,6 @@ def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
     for warning in options.retired:
         _LOG.warning("%s", warning)
     return options
-
-
-def true_or_false(text: str) -> bool:
-    """ "True" or "False", as published command lines write it."""
-    if text.lower() not in ("true", "false", "1", "0"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
-    return text.lower() in ("true", "1")
-
-
-def share(text: str) -> float:
-    """A number from 0 to 1."""
-    value = single(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return value
 
 
 def stage_list(text: str) -> tuple[int, ...]:
@@ -197,9 +193,6 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--input_image_crop", type=positive_float, default=0.875, metavar="X", help="share that tests keep"
     )
     add_skip_broken(group)
-    group.add_argument("--auto_augment", action="store_true", help="AutoAugment's policies")
-    _add_optional(group, "--random_erase", ERASING, share, "P", "erase part of an image with this probability")
-    group.add_argument("--no_data_augment", action="store_true", help="train with images as they are")
     group.add_argument(
         "--dataloader_testing",
         action="store_true",
@@ -209,9 +202,14 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
 
 def _add_optimiser(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--epochs", type=positive_int, default=90, metavar="N", help="passes over the data")
-    group.add_argument("--optimizer", default="sgd", metavar="NAME", help="sgd, adam, adamw, rmsprop, adadelta")
-    group.add_argument("--momentum", type=not_negative_single, default=0.9, metavar="X", help="of sgd and rmsprop")
-    group.add_argument("--nesterov", action="store_true", help="Nesterov's momentum")
+    group.add_argument(
+        "--optimizer",
+        default="sgd",
+        metavar="NAME",
+        help="sgd, adam, adamw, rmsprop, adadelta; timm's lamb, lion, muon",
+    )
+    group.add_argument("--momentum", type=not_negative_single, default=0.9, metavar="X", help="of sgd, rmsprop, muon")
+    add_switch(group, "--nesterov", "Nesterov's momentum, of sgd and muon")
     group.add_argument("--adadelta_rho", type=not_negative_single, default=0.9, metavar="X", help="rho of adadelta")
     group.add_argument("--adadelta_eps", type=positive_single, default=1e-9, metavar="X", help="eps of adadelta")
     group.add_argument(
@@ -239,30 +237,6 @@ def _add_optimiser(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--grad_norm", type=positive_single, metavar="X", help="bound of the norm of all gradients")
     group.add_argument(
         "--ema", type=single, metavar="X", help="validate averaged weights; their decay rises to X over the first steps"
-    )
-
-
-def _add_optional(
-    group: argparse._ArgumentGroup, name: str, usual: float, kind: Callable[[str], float], metavar: str, what: str
-) -> None:
-    """An option that is off without it, and has a usual value where it is given without one."""
-    text = f"{what}; {usual} where no number follows"
-    group.add_argument(
-        name, nargs="?", type=kind, const=usual, default=0.0, metavar=metavar, help=f"{text} (default: off)"
-    )
-
-
-def _add_regularisation(group: argparse._ArgumentGroup) -> None:
-    _add_optional(group, "--label_smoothing", SMOOTHING, share, "X", "share of the label that goes to all classes")
-    group.add_argument(
-        "--class_weights",
-        type=class_weights,
-        metavar="W,W,…",
-        help="how much each class counts in the loss; balanced: the less, the more images it has",
-    )
-    _add_optional(group, "--mixup", MIXUP_ALPHA, positive_float, "ALPHA", "blend pairs, shares from Beta(ALPHA, ALPHA)")
-    _add_optional(
-        group, "--cutmix", CUTMIX_ALPHA, positive_float, "ALPHA", "paste rectangles of others, shares likewise"
     )
 
 

@@ -29,14 +29,15 @@ class OutOfTime(Terminated):
 class TrainingSettings:
     """One training.
 
-    smoothing: share of the label that goes to all classes; mixup and cutmix: parameter of the Beta distribution of shares, 0
-    without; grad_clip and grad_norm: bounds of each gradient value and of
-    the norm of all. accumulate: parts that a batch is computed in. ema: decay of averaged weights, which are then the ones
-    that are validated. amp: mixed precision (float16 on a GPU, bfloat16 on a CPU). fp16_allreduce: gradients
-    travel between processes in float16. save_freq in epochs, print_freq in
-    steps. patience: epochs without a better validation after which the training ends; time_limit: seconds after which a run of
-    it saves and leaves; keep_best: how many of the best epochs are kept, in files of their own where there are several. seed:
-    everything random in a step follows from it, the epoch, the step and the process.
+    smoothing: share of the label that goes to all classes; mixup and cutmix: parameter of the Beta distribution of shares,
+    0 without; bce: binary cross-entropy instead of cross-entropy, for which targets above bce_threshold count as 1 and
+    others as 0. grad_clip and grad_norm: bounds of each gradient value and of the norm of all. grad_checkpointing: the
+    network computes maps again in the backward pass. accumulate: parts that a batch is computed in. ema: decay of averaged
+    weights, which are then the ones that are validated. amp: mixed precision (float16 on a GPU, bfloat16 on a CPU).
+    fp16_allreduce: gradients travel between processes in float16. save_freq in epochs, print_freq in steps. patience:
+    epochs without a better validation after which the training ends; time_limit: seconds after which a run of it saves and
+    leaves; keep_best: how many of the best epochs are kept, in files of their own where there are several. seed: everything
+    random in a step follows from it, the epoch, the step and the process.
     """
 
     schedule: Rates
@@ -45,6 +46,9 @@ class TrainingSettings:
     smoothing: float = 0.0
     mixup: float = 0.0
     cutmix: float = 0.0
+    bce: bool = False
+    bce_threshold: float | None = None
+    grad_checkpointing: bool = False
     grad_clip: float | None = None
     grad_norm: float | None = None
     accumulate: int = 1

@@ -37,6 +37,10 @@ def data_settings(options: Namespace) -> DataSettings:
         augment=not options.no_data_augment,
         auto_augment=options.auto_augment,
         random_erase=options.random_erase,
+        color_jitter=options.color_jitter,
+        crop_scale=None if options.scale is None else (options.scale[0], options.scale[1]),
+        lighting=options.lighting,
+        aug_repeats=options.aug_repeats,
         rank=rank,
         processes=processes,
         fake_images=options.fake_images,
@@ -71,6 +75,9 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         smoothing=options.label_smoothing,
         mixup=options.mixup,
         cutmix=options.cutmix,
+        bce=options.bce_loss,
+        bce_threshold=options.bce_target_thresh,
+        grad_checkpointing=options.grad_checkpointing,
         grad_clip=options.grad_clip,
         grad_norm=options.grad_norm,
         accumulate=options.batches_per_allreduce,
@@ -86,6 +93,16 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         keep_best=options.keep_best,
         seed=options.seed,
     )
+
+
+def training_side(options: Namespace) -> int:
+    """The side of training images, in pixels. Raises InputError where it is larger than that of validation's images."""
+    side, validated = options.train_crop_size, options.input_image_size
+    if side is not None and side > validated:
+        raise InputError(
+            f"--train_crop_size {side} is larger than --input_image_size {validated}, which validation sees: give a smaller one"
+        )
+    return side or validated
 
 
 def _classes(options: Namespace) -> int:

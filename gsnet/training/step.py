@@ -19,6 +19,7 @@ from gsnet.training.precision import ApexPrecision, TorchPrecision
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.tasks import Classification, Place
 from gsnet.validation.processes import copy_buffers_from_first, place
+from PlainNet.gradient_checkpointing import statistics_kept
 
 
 class Stepper:
@@ -109,7 +110,9 @@ class Stepper:
         with nullcontext() if last else self.coupling.accumulating(self.coupled):
             with self.precision.forward():
                 loss, logits = self.module(images, targets, *self.task.guidance(images, place))
-            self.precision.backward(loss * (len(images) / total), self.optimiser, last)
+            # Forward passes in there are repeated ones, whichever library repeats them.
+            with statistics_kept(self.task.network) if self.settings.grad_checkpointing else nullcontext():
+                self.precision.backward(loss * (len(images) / total), self.optimiser, last)
         return torch.stack([loss.detach().double() * len(images), self._hits(logits, labels).double()])
 
     def _update(self) -> None:

@@ -5,6 +5,7 @@ A task names the network that is validated (`network`) and the one whose weights
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Self
 
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from gsnet.training.losses import soft_cross_entropy
 
 # Epoch, step, and the first of the step's images.
 Place = tuple[int, int, int]
+LabelLoss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
 class Classification(nn.Module):
@@ -23,6 +25,8 @@ class Classification(nn.Module):
     # Modules of the network that stay in evaluation mode.
     frozen: tuple[nn.Module, ...] = ()
     class_weights: Tensor | None
+    # The loss of the labels: of logits and targets (N, classes) and weights (classes,) or None.
+    label_loss: LabelLoss = staticmethod(soft_cross_entropy)
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -52,4 +56,4 @@ class Classification(nn.Module):
     def forward(self, images: Tensor, targets: Tensor, *guidance: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) and targets (N, classes) to the mean loss and logits (N, classes)."""
         logits = self.network(images)
-        return soft_cross_entropy(logits.float(), targets, self.class_weights), logits
+        return self.label_loss(logits.float(), targets, self.class_weights), logits
