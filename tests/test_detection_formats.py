@@ -78,6 +78,7 @@ def test_a_category_id_given_twice_is_refused_with_both_names():
             r"annotations: the id 4 is given twice, to annotations\[0\] and to annotations\[1\]",
         ),
         ({"categories": [{"id": "car", "name": "car"}]}, "ids of categories are whole numbers"),
+        ({"categories": [{"id": 3, "name": None}]}, "name is the name of a class, not null"),
         ({"categories": [{"id": None, "name": "car"}]}, r"categories\[0\] has the id null"),
         ({"images": [{"id": [1], "width": 9, "height": 9, "file_name": "a.jpg"}]}, "which is no number"),
         ({"images": [{"id": 1, "width": "wide", "height": 9, "file_name": "a.jpg"}]}, 'pixels, not "wide"'),
@@ -91,8 +92,9 @@ def test_a_category_id_given_twice_is_refused_with_both_names():
     ],
 )
 def test_what_cocos_format_forbids_is_named(tmp_path, change, message):
-    with pytest.raises(InputError, match=message):
-        read_coco(coco(tmp_path, **change))
+    for images in (None, INPUTS):
+        with pytest.raises(InputError, match=message):
+            read_coco(coco(tmp_path, **change), images)
 
 
 def test_category_names_given_twice_stay_two_classes(tmp_path, caplog):
@@ -591,7 +593,7 @@ def test_statistics_name_what_is_amiss(damaged, capsys):
     said = capsys.readouterr().out
     assert f"annotations without image: 1 ({damaged}/labels/z.txt)" in said
     assert f"images without annotations: 1 ({damaged}/images/e.jpg)" in said
-    assert "c.jpg (the file is empty)" in said and "b.jpg (" in said and "2 images, 64-64 x 48-48 pixels" in said
+    assert "c.jpg (the file is empty)" in said and "b.jpg (" in said and "2 images, 64 x 48 pixels" in said
 
 
 def test_damage_of_every_kind_is_one_kind_of_error(tmp_path):

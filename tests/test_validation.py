@@ -18,14 +18,14 @@ from torch import nn
 from torch.utils.data import TensorDataset
 from torchvision.models import ResNet18_Weights, resnet18
 
-from gsnet.commands import train_image_classification, val, val_cifar
+from gsnet.commands import train_image_classification, ts_train_image_classification, val, val_cifar
 from gsnet.interface.options import InputError
 from gsnet.models import expected_input
 from gsnet.models.expected import whole_image
 from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
 from gsnet.validation.predict import class_names
-from gsnet.validation.report import confusion_figure
+from gsnet.validation.report import Row, confusion_figure, text_of
 from Masternet import MasterNet
 
 ROOT = Path(__file__).parent.parent
@@ -263,6 +263,15 @@ def test_several_networks_are_rows_and_an_error_is_a_row(tmp_path, capsys, monke
     assert sum("cifar-100-python" in line for line in lines) == 3
 
 
+def test_cells_of_a_table_stand_apart():
+    figures = {"dataset": "a_long_data_set", "images": 3, "top1": 1.0, "top5": 2.0, "loss": 0.5, "input": "whole"}
+    rows = [Row("a", figures | {"images_per_second": 9.0}), Row("b", None, "broken")]
+    head, first, second, *_ = text_of(rows, as_json=False).splitlines()
+    assert head.split() == ["network", "data", "set", "images", "top-1", "top-5", "loss", "images/s"]
+    assert first.split() == ["a", "a_long_data_set", "3", "1.000%", "2.000%", "0.5000", "9.0"]
+    assert (len(head), second) == (len(first), "b        error: broken")
+
+
 @pytest.mark.parametrize(
     ("script", "arguments", "message"),
     [
@@ -317,6 +326,30 @@ def test_pictures_are_classified_with_the_classes_of_the_networks_name(colours, 
     arch = "zennet_cifar100_model_size05M_res32"
     assert val_cifar.main(["--arch", arch, "--untrained", "--predict", str(picture), "--json"]) == 0
     assert {guess["name"].split()[0] for guess in json.loads(capsys.readouterr().out)[str(picture)]} == {"class"}
+
+
+def test_a_network_that_names_its_classes_counts_by_them(tmp_path, capsys):
+    """Pictures of blue and red, for a network that learnt green and red: to count blue as 0 would be a wrong figure."""
+    for name, classes in {"learnt": ("green", "red"), "others": ("blue", "red"), "one": ("red",)}.items():
+        for place in (f"{name}/{split}/{of}" for split in ("train", "val") for of in classes):
+            (tmp_path / place).mkdir(parents=True)
+            for i in range(4):
+                Image.new("RGB", (8, 8), COLOURS[place.split("/")[-1]]).save(tmp_path / place / f"{i}.png")
+    how = ["--plainnet_struct", "SuperConvK3BNRELU(3,8,1,1)", "--dataset", "image_folder", "--input_image_size", "8"]
+    how += ["--epochs", "4", "--batch_size", "4", "--workers", "0"]
+    folder = str(tmp_path / "training")
+    assert train_image_classification.main([*how, "--data_dir", str(tmp_path / "learnt"), "--save_dir", folder]) == 0
+    capsys.readouterr()
+    found = run_json(val, capsys, "--arch", folder, "--data_dir", tmp_path / "one", "--per_class")
+    assert (found["class_names"], found["per_class"][0]) == (["green", "red"], None)
+    others = ["--data_dir", str(tmp_path / "others")]
+    with pytest.raises(InputError, match=r"class blue, which the network \(classes green, red\) does not know"):
+        val.main(["--arch", folder, *others, "--workers", "0"])
+    assert val.main(["--arch", folder, *others, "--predict", str(tmp_path / "one/val/red/0.png")]) == 0
+    assert "blue" not in capsys.readouterr().out
+    teacher = ["--teacher_arch", folder, "--teacher_pretrained", "--teacher_logit_weight", "1"]
+    with pytest.raises(InputError, match="learnt other classes: class 0 is green there and blue in"):
+        ts_train_image_classification.main([*how, *others, *teacher, "--save_dir", str(tmp_path / "student")])
 
 
 def test_folders_that_nothing_numbers_are_refused(tmp_path):

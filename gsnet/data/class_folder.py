@@ -66,10 +66,18 @@ class ClassFolder(datasets.ImageFolder):
 
     A class of `names` that the folder lacks, or that has no pictures, is a class without pictures. Raises InputError where
     the folder has a class that `names` lacks, where without `names` a class is empty, and where there is no picture at all.
+    named_by: in the sentence about such a class, what has these names; by default the training folder beside this one.
     """
 
-    def __init__(self, folder: Path, transform: v2.Transform | None, names: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        transform: v2.Transform | None,
+        names: Sequence[str] | None = None,
+        named_by: str | None = None,
+    ) -> None:
         self.names = names
+        self.named_by = named_by or f"the training folder {folder.parent / 'train'}"
         try:
             super().__init__(folder, transform, loader=read_picture, allow_empty=True)
         except FileNotFoundError as error:
@@ -89,7 +97,7 @@ class ClassFolder(datasets.ImageFolder):
             return found, labels
         if strange := sorted(set(found) - set(self.names)):
             raise InputError(
-                f"{directory} has the class {named_few(strange)}, which the training folder {Path(directory).parent / 'train'} "
-                "does not know: rename the folder, or take it away"
+                f"{directory} has the class {named_few(strange)}, which {self.named_by} does not know: "
+                "rename the folder, or take it away"
             )
         return list(self.names), {name: label for label, name in enumerate(self.names)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import datasets
@@ -10,7 +12,7 @@ from torchvision.transforms import v2
 from gsnet.data.class_folder import ClassFolder, training_classes
 from gsnet.data.settings import DataSettings
 from gsnet.data.transforms import training_transform, validation_transform
-from gsnet.interface.options import InputError
+from gsnet.interface.options import InputError, named_few
 
 TRAINING, VALIDATION = ("train",), ("val", "test")
 _CIFAR = {
@@ -19,10 +21,16 @@ _CIFAR = {
 }
 
 
-def data_set(settings: DataSettings, train: bool, transform: v2.Transform | None = None) -> Dataset[tuple[Tensor, int]]:
+def data_set(
+    settings: DataSettings,
+    train: bool,
+    transform: v2.Transform | None = None,
+    known: Sequence[str] = (),
+) -> Dataset[tuple[Tensor, int]]:
     """The training or the validation images of a data set: tensors (3, side, side) and labels from 0.
 
-    transform: from a PIL image to a tensor, instead of the preparation that the settings describe.
+    transform: from a PIL image to a tensor, instead of the preparation that the settings describe. known: the names of a
+    network's classes, in its order, where it says them: images to validate on count as they do there.
 
     A folder with train/CLASS/IMAGE and val/CLASS/IMAGE (or test/…) will do for every name but fake; the classes of train
     count in alphabetical order, and those of val as they do there. For cifar10 and cifar100 torchvision's files are read
@@ -36,6 +44,8 @@ def data_set(settings: DataSettings, train: bool, transform: v2.Transform | None
         return _noise(settings, train, transform)
     folder, splits = settings.folder, TRAINING if train else VALIDATION
     split = next((folder / name for name in splits if (folder / name).is_dir()), None)
+    if split is not None and known and not train:
+        return ClassFolder(split, transform, known, f"the network (classes {named_few(known)})")
     if split is not None:
         return ClassFolder(split, transform, None if train else training_classes(folder))
     if settings.dataset in _CIFAR:

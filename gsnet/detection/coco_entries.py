@@ -95,6 +95,14 @@ def category_ids(file: Path, categories: Sequence[dict[str, Any]]) -> list[int]:
     return numbers
 
 
+def category_name(file: Path, number: int, category: dict[str, Any]) -> str:
+    """The name of a category; a number will do. Raises InputError."""
+    name = category["name"]
+    if isinstance(name, bool) or not isinstance(name, str | int | float) or not str(name).strip():
+        raise InputError(f"{file}: categories[{number}]: name is the name of a class, not {json.dumps(name)}")
+    return str(name)
+
+
 def check_once(file: Path, annotations: Sequence[dict[str, Any]]) -> None:
     """Raise InputError where two annotations have one id; none need have any."""
     Ids(file, "annotations", [entry for entry in annotations if "id" in entry])

@@ -18,6 +18,7 @@ from gsnet.detection.coco_entries import (
     Ids,
     box_of,
     category_ids,
+    category_name,
     check_once,
     crowd_of,
     path_of,
@@ -53,11 +54,11 @@ def read_coco(file: Path, images: Path | Sequence[Path] | None = None) -> SceneS
     numbers = category_ids(file, lists["categories"])
     order = sorted(range(len(numbers)), key=numbers.__getitem__)
     ids = tuple(numbers[place] for place in order)
-    names = distinct_names([str(lists["categories"][place]["name"]) for place in order], ids, file)
+    names = distinct_names([category_name(file, place, lists["categories"][place]) for place in order], ids, file)
     rows, regions = _by_image(file, lists, dict(zip(order, range(len(order)), strict=True)))
     paths = [path_of(file, number, image) for number, image in enumerate(lists["images"])]
-    found = _found(file, paths, images)
     called = _names(file, paths)
+    found = _found(file, paths, images)
 
     def scene(number: int) -> Scene:
         width, height = _size(file, number, lists["images"][number], found[number])

@@ -92,21 +92,26 @@ def _shares(values: list[np.ndarray | None]) -> dict[str, int]:
     return {str(level): int(count) for level, count in zip(*np.unique(joined, return_counts=True), strict=True)}
 
 
+def _span(least: int, most: int) -> str:
+    return f"{least}" if least == most else f"{least}-{most}"
+
+
 def as_text(figures: dict[str, Any]) -> str:
     """The counts as a table."""
     objects = figures["objects_per_image"]
+    width = max([18, *(len(name) for name in figures["classes"])])
     (w1, w2), (h1, h2) = figures["image_width"], figures["image_height"]
     lines = [
-        f"{figures['images']} images, {w1}-{w2} x {h1}-{h2} pixels, {figures['boxes']} boxes",
+        f"{figures['images']} images, {_span(w1, w2)} x {_span(h1, h2)} pixels, {figures['boxes']} boxes",
         f"objects per image: {objects['least']} to {objects['most']}, mean {objects['mean']:.1f}, "
         f"median {objects['median']:.0f}",
         "",
-        f"{'class':<18}{'images':>9}{'boxes':>9}{'small':>9}{'medium':>9}{'large':>9}{'median side':>13}",
+        f"{'class':<{width}}{'images':>9}{'boxes':>9}{'small':>9}{'medium':>9}{'large':>9}{'median side':>13}",
     ]
     for name, row in figures["classes"].items():
         side = "-" if row["median_side"] is None else f"{row['median_side']:.0f} px"
         counts = "".join(f"{row[key]:>9}" for key in ("images", "boxes", "small", "medium", "large"))
-        lines.append(f"{name:<18}{counts}{side:>13}")
+        lines.append(f"{name:<{width}}{counts}{side:>13}")
     lines.append("")
     for name in ("ignored_boxes", "ignored_regions", "boxes_half_in_regions", "objects_of_no_class"):
         lines.append(f"{name.replace('_', ' ')}: {figures[name]}")

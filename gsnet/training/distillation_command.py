@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import nn
 
 from gsnet.data import DataSettings
+from gsnet.data.class_folder import training_classes
 from gsnet.interface.options import InputError
 from gsnet.models import described, expected_input
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise
@@ -55,6 +56,8 @@ def distillation(
             f"The teacher has {classes} classes, the student {settings.classes}: "
             "leave --teacher_logit_weight out to learn from its maps alone"
         )
+    if how.logit_weight:
+        _check_names(options, data)
     teacher = build_teacher(options, classes)
     prepare = None
     if options.teacher_pretrained:
@@ -73,6 +76,21 @@ def distillation(
             data.rank,
         )
     return Distillation(network, teacher, how, prepare, cache)
+
+
+def _check_names(options: Namespace, data: DataSettings) -> None:
+    """Raise InputError where the teacher says of its classes that they are others, or in another order, than the data's."""
+    file = options.teacher_load_parameters_from or options.teacher_arch
+    found = described(file)
+    theirs = found.description.class_names if found else ()
+    if not theirs or not (data.kind.folders or data.data_dir):
+        return
+    for label, (here, there) in enumerate(zip(training_classes(data.folder) or (), theirs, strict=False)):
+        if here != there:
+            raise InputError(
+                f"{file} learnt other classes: class {label} is {there} there and {here} in {data.folder}; "
+                "leave --teacher_logit_weight out to learn from its maps alone"
+            )
 
 
 def teacher_classes(options: Namespace, classes: int) -> int:

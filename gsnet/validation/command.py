@@ -77,11 +77,15 @@ def _data_dir(options: Namespace, arch: str) -> str | Path | None:
 
 
 def _names(options: Namespace, arch: str, dataset: str, classes: int) -> list[str]:
-    """The names of a network's classes: its own, where the data set is not named, else by the data."""
+    """The names of a network's classes: its own, else by the data."""
+    own = _own_names(options, arch, classes)
+    return list(own) or class_names(classes, _data_dir(options, arch), _known(arch, dataset))
+
+
+def _own_names(options: Namespace, arch: str, classes: int) -> tuple[str, ...]:
+    """The names of its classes, as far as a network says them itself."""
     found = _source(options, arch)
-    if found and options.data_dir is None and len(found.description.class_names) == classes:
-        return list(found.description.class_names)
-    return class_names(classes, _data_dir(options, arch), _known(arch, dataset))
+    return found.description.class_names if found and len(found.description.class_names) == classes else ()
 
 
 def _in_name(arch: str) -> str | None:
@@ -173,7 +177,7 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
     expected = _expected(options, arch, dataset)
     # The data set first: a missing folder shows at once, a download of weights takes minutes.
     data_dir = _data_dir(options, arch)
-    images = test_images(dataset, expected, data_dir, options.download)
+    images = test_images(dataset, expected, data_dir, options.download, _own_names(options, arch, expected.classes))
     broken = BrokenImages(options.skip_broken).split("validation", len(images))  # type: ignore[arg-type]
     network = _network(options, arch, dataset, expected)
     precision = Precision.HALF if options.fp16 else Precision.SINGLE

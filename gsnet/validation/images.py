@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -33,11 +34,16 @@ def transform(expected: ExpectedInput) -> v2.Transform:
 
 
 def test_images(
-    dataset: str, expected: ExpectedInput, data_dir: str | Path | None = None, download: bool = False
+    dataset: str,
+    expected: ExpectedInput,
+    data_dir: str | Path | None = None,
+    download: bool = False,
+    known: Sequence[str] = (),
 ) -> Dataset[tuple[Tensor, int]]:
     """The test split of a data set by its name in `gsnet.data.DATASETS`: images (3, crop, crop) and labels from 0.
 
-    data_dir is its folder, by default the usual one; download fetches CIFAR. Raises InputError, which says what was
+    data_dir is its folder, by default the usual one; download fetches CIFAR. known: names of the network's classes, by which
+    the folders of pictures count. Raises InputError, which says what was
     looked for and where.
     """
     settings = DataSettings(
@@ -50,4 +56,4 @@ def test_images(
         download=download,
         fake_classes=expected.classes,
     )
-    return data_set(settings, train=False, transform=transform(expected))
+    return data_set(settings, train=False, transform=transform(expected), known=known)

@@ -65,11 +65,18 @@ def _line(row: Row) -> str:
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    width = max(len(row.arch) for row in rows)
-    lines = ["network".ljust(width) + "".join(name.rjust(10) for name in _HEAD)]
+    width = max(len("network"), *(len(row.arch) for row in rows))
+    cells = [_HEAD, *(_cells(row.figures) for row in rows if row.figures)]
+    widths = [max(10, 2 + max(map(len, column))) for column in zip(*cells, strict=True)]
+    lines = ["network".ljust(width) + _in_columns(_HEAD, widths)]
     for row in rows:
-        lines.append(row.arch.ljust(width) + (_cells(row.figures) if row.figures else f"  error: {row.error}"))
+        text = _in_columns(_cells(row.figures), widths) if row.figures else f"  error: {row.error}"
+        lines.append(row.arch.ljust(width) + text)
     return lines
+
+
+def _in_columns(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
 
 
 def _inputs(rows: Sequence[Row]) -> list[str]:
@@ -81,9 +88,9 @@ def _inputs(rows: Sequence[Row]) -> list[str]:
     return list(inputs) if len(rows) == 1 else [f"{', '.join(names)}: {text}" for text, names in inputs.items()]
 
 
-def _cells(f: dict[str, Any]) -> str:
-    cells = (f["dataset"], f["images"], f"{f['top1']:.3f}%", f"{f['top5']:.3f}%", f"{f['loss']:.4f}")
-    return "".join(str(cell).rjust(10) for cell in (*cells, f"{f['images_per_second']:.1f}"))
+def _cells(f: dict[str, Any]) -> tuple[str, ...]:
+    accuracies = f"{f['top1']:.3f}%", f"{f['top5']:.3f}%", f"{f['loss']:.4f}"
+    return (f["dataset"], f"{f['images']}", *accuracies, f"{f['images_per_second']:.1f}")
 
 
 def _classes(row: Row, named: bool) -> list[str]:
