@@ -118,6 +118,11 @@ def _kernel_of_layer(call: _Call, gradients: Tensor) -> Tensor:
     return products @ flat.reshape(images, -1).double().T
 
 
+# Of maps with fewer channels, in channels last, oneDNN 3.12 (torch 2.14) writes beyond its memory where it takes the gradient
+# of a 1 x 1 convolution's weights at stride 2.
+_FEWEST_CHANNELS = 16
+
+
 @contextmanager
 def _channels_last_backward(images: Tensor) -> Iterator[None]:
     """Inside this context the graph keeps what its backward passes need with channels last in memory.
@@ -135,7 +140,7 @@ def _channels_last_backward(images: Tensor) -> Iterator[None]:
     def rearranged(saved: Tensor) -> Tensor:
         # Detached: a node that kept its own output as part of the graph would never be freed.
         saved = saved.detach()
-        if saved.dim() != 4:
+        if saved.dim() != 4 or saved.shape[1] < _FEWEST_CHANNELS:
             return saved
         identity = (saved.data_ptr(), saved.shape, saved.stride(), saved._version)
         if identity not in copies:

@@ -13,7 +13,7 @@ from ZeroShotProxy import ProxyFailure, ScoringSettings, score
 from ZeroShotProxy.activation_patterns import activation_patterns
 from ZeroShotProxy.compute_NASWOT_score import agreement_kernel
 from ZeroShotProxy.compute_te_nas_score import crossed_regions, distinct_regions, rank_combine
-from ZeroShotProxy.neural_tangent_kernel import condition_number, neural_tangent_kernel
+from ZeroShotProxy.neural_tangent_kernel import _channels_last_backward, condition_number, neural_tangent_kernel
 
 GHOST = "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,64,2,32,1)SuperGhostShuffleK5(64,256,2,64,2)"
 RESIDUAL = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperResIDWE4K5(16,32,2,64,1)SuperResK1K3K1(32,64,2,16,1)"
@@ -84,6 +84,18 @@ def kernel_of_backward_passes(network, images):
         named = [p.grad for n, p in network.named_parameters() if "weight" in n and p.grad is not None]
         gradients.append(torch.cat([gradient.flatten() for gradient in named]).double())
     return torch.stack(gradients) @ torch.stack(gradients).T
+
+
+@pytest.mark.parametrize(("channels", "rearranged"), [(15, False), (16, True)])
+def test_narrow_maps_stay_as_they_are(channels, rearranged):
+    """With fewer than 16 channels last oneDNN writes beyond its memory where it takes the gradient of these weights."""
+    images = torch.randn(2, channels, 8, 8)
+    weights = torch.randn(16, channels, 1, 1, requires_grad=True)
+    with _channels_last_backward(images):
+        output = nn.functional.conv2d(images, weights, stride=2)
+    saved = output.grad_fn._saved_input
+    assert saved.is_contiguous(memory_format=torch.channels_last) == rearranged
+    torch.testing.assert_close(saved, images, rtol=0, atol=0)
 
 
 def test_condition_number_of_known_kernels():

@@ -12,6 +12,7 @@ from gsnet.models.own import set_batch_norm
 from gsnet.training import optimisers
 from gsnet.training.averaged import AveragedWeights
 from gsnet.training.initialisers import initialise
+from gsnet.training.layout import check_layout
 from gsnet.training.losses import (
     BinaryCrossEntropy,
     blended,
@@ -154,6 +155,17 @@ def test_without_timm_its_optimisers_are_refused_by_name(monkeypatch):
 def test_optimisers_that_do_not_exist(settings):
     with pytest.raises(InputError):
         optimiser(nn.Linear(1, 1), settings, 0.1)
+
+
+def test_channels_last_is_refused_where_torch_would_write_beyond_its_memory():
+    narrow, wide = (nn.Sequential(nn.Conv2d(channels, 16, 1, stride=2)) for channels in (8, 16))
+    with pytest.raises(InputError, match="0 is a 1 x 1 convolution with stride 2 and 8 channels"):
+        check_layout(narrow, "cpu")
+    check_layout(wide, "cpu")
+    check_layout(narrow, "cuda:0")
+    # The stride belongs to a 3 x 3 convolution, or nothing is learnt.
+    check_layout(nn.Conv2d(8, 16, 3, stride=2), "cpu")
+    check_layout(narrow.requires_grad_(False), "cpu")
 
 
 def test_smoothed_targets_by_hand():

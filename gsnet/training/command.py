@@ -37,6 +37,7 @@ from gsnet.training.dry_run import dry_run
 from gsnet.training.fine_tuning import freeze
 from gsnet.training.finished import is_done, plain
 from gsnet.training.image_check import check_images, pictures_of
+from gsnet.training.layout import check_layout
 from gsnet.training.loop import Trainer
 from gsnet.training.losses import BinaryCrossEntropy
 from gsnet.training.networks import build_network
@@ -191,9 +192,13 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
 
 
 def placed(task: Task, options: Namespace, device: str) -> Task:
-    """The task on its device, in the memory layout and with the normalisation that the options ask for."""
+    """The task on its device, in the memory layout and with the normalisation that the options ask for.
+
+    Raises InputError where that layout cannot be had.
+    """
     task = task.to(device)
     if options.channels_last:
+        check_layout(task, device)
         task = task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return with_synchronised_norms(task, device) if options.sync_bn else task
 
