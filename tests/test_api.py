@@ -431,6 +431,8 @@ def test_blocks_and_proxies_of_a_file_reach_the_workers(tmp_path, registries):
         ({"proxy": 3}, "a name or a function"),
         ({"proxy": "Ensemble", "ensemble": ["Params"]}, "at least two proxies"),
         ({"resume": True}, "resume needs a save_dir"),
+        ({"log": "csv"}, "log needs a save_dir"),
+        ({"log": ["csv", "wandbb"]}, "log: 'wandbb' is none of csv, tensorboard, wandb, mlflow"),
         ({"verify_top": -1}, "verify_top is -1"),
         ({"iterations": True}, "iterations is True"),
         ({"gamma": "x"}, "gamma is 'x'"),

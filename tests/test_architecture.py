@@ -24,6 +24,7 @@ ALLOWED = {
     "ZeroShotProxy": {"PlainNet", "Masternet"},
     "gsnet.runtimes": {"PlainNet", "Masternet", "gsnet.interface"},
     "gsnet.latency": {"PlainNet", "Masternet", "SearchSpace", "gsnet.interface", "gsnet.runtimes"},
+    "gsnet.tracking": {"gsnet.interface"},
     "gsnet.data": {"gsnet.interface"},
     "ZenNet": {"PlainNet", "Masternet", "gsnet.interface", "gsnet.data"},
     "gsnet.models": {"PlainNet", "Masternet", "gsnet.interface", "ZenNet", "gsnet.data", "gsnet.runtimes"},
@@ -32,7 +33,7 @@ ALLOWED = {
         "PlainNet",
         "Masternet",
         "ZenNet",
-        *("gsnet.interface", "gsnet.models", "gsnet.data", "gsnet.validation"),
+        *("gsnet.interface", "gsnet.models", "gsnet.data", "gsnet.validation", "gsnet.tracking"),
     },
     "gsnet.detection": {
         "PlainNet",
@@ -45,7 +46,7 @@ ALLOWED = {
         "Masternet",
         "SearchSpace",
         "ZeroShotProxy",
-        *("gsnet.latency", "gsnet.interface"),
+        *("gsnet.latency", "gsnet.interface", "gsnet.tracking"),
     },
 }
 ALLOWED["gsnet.comparing"] = {

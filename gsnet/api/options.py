@@ -24,6 +24,7 @@ from gsnet.evolution.settings import GROWTH, TOLD, SearchSettings, SettingError
 from gsnet.interface import plugins
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, wrong_count
+from gsnet.tracking import known_kinds
 from PlainNet import Network
 from SearchSpace import HasListing, Listing, load_block_types, load_search_space, space_name
 from ZeroShotProxy import Needs, Proxy, get_proxy
@@ -87,7 +88,8 @@ class SearchOptions(TypedDict, total=False):
     workers: scoring processes. scheduler: address of a Dask scheduler in their place; tls: paths of its certificate
         authority, of our certificate and of our key.
     save_dir: results folder, as the command makes it; without one nothing is written. resume: continue what it holds.
-        overwrite: discard that. tensorboard: curves. verify_top: re-score so many of the best by Monte-Carlo Zen at the end.
+        overwrite: discard that. log: where its curves go, of "csv", "tensorboard", "wandb" and "mlflow"; tensorboard: to the
+        second. verify_top: re-score so many of the best by Monte-Carlo Zen at the end.
     """
 
     space: str | Path | HasListing | Listing | None
@@ -122,6 +124,7 @@ class SearchOptions(TypedDict, total=False):
     save_dir: str | Path | None
     resume: bool
     overwrite: bool
+    log: str | Sequence[str]
     tensorboard: bool
     verify_top: int
 
@@ -150,7 +153,7 @@ def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> P
         workers=options.get("workers", 1),
         scheduler=options.get("scheduler"),
         tls=_tls(options.get("tls")),
-        tensorboard=options.get("tensorboard", False),
+        log=_log(options.get("log", ()), options.get("tensorboard", False)),
         verify_top=options.get("verify_top", 0),
     )
     _check_run(run, folder)
@@ -168,9 +171,17 @@ def _check_run(run: RunOptions, folder: object) -> None:
     check_counts(workers=run.workers)
     if wrong := wrong_count(run.verify_top, least=0):
         raise InputError(f"verify_top {wrong}")
-    for name in ("resume", "tensorboard", "verify_top"):
+    for name in ("resume", "log", "verify_top"):
         if getattr(run, name) and not folder:
             raise InputError(f"{name} needs a save_dir")
+
+
+def _log(names: str | Sequence[str], tensorboard: bool) -> tuple[str, ...]:
+    given = names.split(",") if isinstance(names, str) else names
+    try:
+        return known_kinds((*given, *(("tensorboard",) if tensorboard else ())))
+    except InputError as error:
+        raise InputError(f"log: {error}") from error
 
 
 def _tls(files: Sequence[str] | None) -> TlsFiles | None:

@@ -13,6 +13,7 @@ from typing import Self, Unpack
 
 from gsnet.api.options import Plan, SearchOptions, Start, in_words_of_python, plan
 from gsnet.evolution.asking import Asking, Score
+from gsnet.evolution.curves import tracking_of
 from gsnet.evolution.folder import LOG, clear, is_done
 from gsnet.evolution.progress import Reporter
 from gsnet.evolution.result import SearchResult
@@ -186,7 +187,8 @@ class Search:
             _logger(self._plan) as log,
             stop_requested(signal.SIGINT) as stop,
             without_collector() if alone and session.is_value_only else nullcontext(),
-            Reporter(session.search, log, progress, folder if self._plan.run.tensorboard else None) as reporter,
+            tracking_of(session.search, folder, self._plan.run.log) as tracking,
+            Reporter(session.search, log, progress, tracking) as reporter,
         ):
             after_round = None if callback is None else lambda: callback(running)
             run_rounds(session, reporter, lambda: bool(stop) or running.stopped, after_round)

@@ -170,6 +170,7 @@ def training_settings(options: Namespace, steps_per_epoch: int) -> TrainingSetti
         patience=options.patience,
         time_limit=options.time_limit,
         keep_best=options.keep_best,
+        log=options.log,
         seed=options.seed,
     )
 

@@ -8,7 +8,7 @@ from gsnet.evolution.history import DATABASE, History
 from gsnet.evolution.recorded import HistoryReader
 from gsnet.evolution.settings import FITTING, SearchError, SearchSettings
 from gsnet.evolution.verification import VERIFIED
-from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE, CONFIG
+from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE, CONFIG, CURVES, TRACKED
 
 LOG = "evolution_search.log"
 
@@ -71,6 +71,8 @@ def clear(folder: Path) -> None:
         "pareto.png",
         "search.png",
         VERIFIED,
+        CURVES,
+        TRACKED,
     )
     for name in (*names, LOG, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
         (folder / name).unlink(missing_ok=True)

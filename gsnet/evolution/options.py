@@ -43,6 +43,7 @@ from gsnet.interface.options import (
 from gsnet.interface.script_options import script_parser
 from gsnet.latency.device import default_table, device_identity, precision_of
 from gsnet.latency.table import LatencyTable, is_calibrated
+from gsnet.tracking import add_log
 from SearchSpace import list_spaces, space_file
 from ZeroShotProxy import Needs, get_proxy, list_proxies
 
@@ -158,7 +159,11 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     )
     results.add_argument("--verify_top", type=positive_int, default=0, metavar="N",
                          help="re-score the N best by Monte-Carlo Zen at the end (verified.csv)")  # fmt: skip
-    results.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
+    add_log(
+        results,
+        "log the search while it runs: csv (curves.csv), tensorboard (curves/), wandb, mlflow; several with commas",
+    )
+    results.add_argument("--tensorboard", action="store_true", help="the same as --log tensorboard")
     results.add_argument("--json", action="store_true", help="print best.json on standard output, nothing else there")
     options = parser.parse_args(argv)
     _refuse_ignored(parser, options)
@@ -293,7 +298,7 @@ def run_options(options: Namespace) -> RunOptions:
         workers=options.workers,
         scheduler=options.scheduler,
         tls=TlsFiles(*tls) if all(tls) else None,
-        tensorboard=options.tensorboard,
+        log=tuple(dict.fromkeys((*options.log, *(("tensorboard",) if options.tensorboard else ())))),
         verify_top=options.verify_top,
         quiet=options.json,
     )

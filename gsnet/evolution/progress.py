@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 from gsnet.evolution.curves import Curves
 from gsnet.evolution.search import Search
 from gsnet.interface.words import duration
+from gsnet.tracking import Tracking
 
 _ITERATIONS_BETWEEN_LOGS = 1_000
 _SECONDS_BETWEEN_LOGS = 1.0
@@ -22,10 +22,10 @@ _SECONDS_BETWEEN_LOGS = 1.0
 class Reporter:
     """Reports on a search for as long as it is entered; `advanced` says that it went on.
 
-    log: receives plain lines where there is no bar. curves: folder for TensorBoard's, or None.
+    log: receives plain lines where there is no bar. tracking: receives the curves.
     """
 
-    def __init__(self, search: Search, log: logging.Logger, bar: bool, curves: Path | None = None) -> None:
+    def __init__(self, search: Search, log: logging.Logger, bar: bool, tracking: Tracking | None = None) -> None:
         self._search = search
         self._log = log
         self._bar = tqdm(
@@ -36,7 +36,7 @@ class Reporter:
             disable=not bar,
             smoothing=0.05,
         )
-        self._curves = Curves(curves) if curves else None
+        self._curves = Curves(search, tracking or Tracking())
         self._begun, self._logged_at = time.monotonic(), 0.0
         self._since_log = 0
 
@@ -56,15 +56,12 @@ class Reporter:
         if time.monotonic() - self._logged_at >= _SECONDS_BETWEEN_LOGS:
             self._logged_at = time.monotonic()
             self.log_progress()
-            if self._curves:
-                self._curves.add(self._search)
+            self._curves.add()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._curves:
-            self._curves.add(self._search)
-            self._curves.close()
+        self._curves.finish()
         if error is None:
             self._bar.update(self._since_log)
         self._bar.close()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 
+from gsnet.evolution.curves import tracking_of
 from gsnet.evolution.history import History
 from gsnet.evolution.progress import Reporter
 from gsnet.evolution.report import write_outputs
@@ -58,7 +59,8 @@ def _run_all_rounds(session: Session, folder: Path, options: RunOptions, stop: S
     try:
         with (
             without_collector() if session.is_value_only else nullcontext(),
-            Reporter(session.search, log, bar, folder if options.tensorboard else None) as reporter,
+            tracking_of(session.search, folder, options.log) as tracking,
+            Reporter(session.search, log, bar, tracking) as reporter,
         ):
             run_rounds(session, reporter, lambda: bool(stop))
     except SearchFailed as failure:

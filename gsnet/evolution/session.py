@@ -35,22 +35,23 @@ class RunOptions:
     """How a search runs; nothing here changes its result.
 
     workers: scoring processes on this machine. scheduler: address of a Dask scheduler in their place, with tls files.
-    verify_top: how many of the best are re-scored by Monte-Carlo Zen at the end. quiet: no progress bar.
+    log: trackers that curves go to (`gsnet.tracking`). verify_top: how many of the best are re-scored by Monte-Carlo Zen at the
+    end. quiet: no progress bar.
     """
 
     resume: bool = False
     workers: int = 1
     scheduler: str | None = None
     tls: TlsFiles | None = None
-    tensorboard: bool = False
+    log: tuple[str, ...] = ()
     verify_top: int = 0
     quiet: bool = False
 
     def recorded(self) -> dict[str, Any]:
         """What another run of the same search would be told too, as a results folder keeps it."""
         tls = dict(zip(TLS_OPTIONS, self.tls or (), strict=False))
-        kept = ("workers", "scheduler", "tensorboard", "verify_top")
-        return {name: getattr(self, name) for name in kept} | tls
+        kept = ("workers", "scheduler", "verify_top")
+        return {name: getattr(self, name) for name in kept} | {"log": list(self.log)} | tls
 
 
 DEFAULT_RUN = RunOptions()

@@ -6,3 +6,5 @@ BEST_JSON, BEST_STRUCTURE, DATABASE = "best.json", "best_structure.txt", "search
 CONFIG = "config.json"
 LATEST_CHECKPOINT, BEST_CHECKPOINT = "latest-params_rank0.pth", "best-params_rank0.pth"
 TRAINING_LOG = "log.csv"
+# Of --log: curves of a search while it runs, and which runs of other programs a folder belongs to.
+CURVES, CURVES_FOLDER, TRACKED = "curves.csv", "curves", "tracking.json"

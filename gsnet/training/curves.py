@@ -1,18 +1,25 @@
-"""Curves of a training for TensorBoard, and the network's graph."""
+"""Curves of a training for TensorBoard with the network's graph, and wherever else --log sends them."""
 
 from __future__ import annotations
 
 import copy
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from gsnet.tracking import TrackedRun, Tracking
+from gsnet.training.settings import Terminated
+
 _LOG = logging.getLogger(__name__)
 FOLDER = "runs/logs"
+# What every training writes, asked for or not: log.csv, and the folder above.
+_ANYWAY = ("csv", "tensorboard")
 _NAMES = {
     "lr": "learning rate",
     "train_loss": "loss/training",
@@ -28,17 +35,42 @@ _NAMES = {
 }
 
 
-class Curves:
-    """Writes into the folder `runs/logs` of the results. epoch: where the training goes on; what was written of it and of
-    later ones before an interruption is not shown."""
+@contextmanager
+def opened(
+    run: TrackedRun, log: tuple[str, ...], history: list[dict[str, Any]], status: dict[str, Any]
+) -> Iterator[Curves]:
+    """Curves that are written to while this lasts, of a training that goes on with what `history` holds.
 
-    def __init__(self, folder: Path, epoch: int = 0) -> None:
+    log: names of trackers. status: of the training, which is their summary if it comes to its end. Raises InputError.
+    """
+    kinds = [kind for kind in log if kind not in _ANYWAY]
+    with Tracking(run, kinds, (Terminated,)) as tracking, closing(Curves(run.folder, run.done, tracking)) as curves:
+        for row in history:
+            # A tracker that was not asked for until now, or that a kill has kept from the last rows.
+            curves.track(row)
+        yield curves
+        # As the steps are counted: from 1.
+        tracking.finish({name: value + name.endswith("_at_epoch") for name, value in status.items()})
+
+
+class Curves:
+    """Writes into the folder `runs/logs` of the results, and to trackers. epoch: where the training goes on; what was written
+    of it and of later ones, before an interruption or by another training in the folder, is not shown."""
+
+    def __init__(self, folder: Path, epoch: int, tracking: Tracking) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder / FOLDER), purge_step=epoch + 1 if epoch else None)
+        self._writer = SummaryWriter(str(folder / FOLDER), purge_step=epoch + 1)
+        self._tracking = tracking
+
+    def track(self, row: dict[str, Any]) -> None:
+        """One epoch for the trackers, by the names of log.csv's columns."""
+        figures = {name: value for name, value in row.items() if name != "epoch" and value is not None}
+        self._tracking.add(row["epoch"] + 1, figures)
 
     def add(self, row: dict[str, Any]) -> None:
         """One epoch, as a row of log.csv."""
+        self.track(row)
         for column, name in _NAMES.items():
             if row.get(column) is not None:
                 self._writer.add_scalar(name, row[column], row["epoch"] + 1)

@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader
 from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.interface.words import duration
-from gsnet.training import checkpoints, record
-from gsnet.training.curves import Curves
+from gsnet.tracking import TrackedRun
+from gsnet.training import checkpoints, curves, record
 from gsnet.training.describing import validated
 from gsnet.training.ending import Ending, has_no_progress, say_no_progress
 from gsnet.training.evaluation import Accuracy, evaluate
@@ -64,7 +64,7 @@ class Trainer:
         times = {"training_elasped_time": 0.0, "validation_elasped_time": 0.0}
         best = {"best_acc1": 0.0, "best_acc5": 0.0, "best_acc1_at_epoch": 0, "best_acc5_at_epoch": 0}
         self.status: dict[str, Any] = best | times
-        self.curves: Curves | None = None
+        self.curves: curves.Curves | None = None
         self._ending = Ending(settings.time_limit)
 
     def run(self) -> dict[str, Any]:
@@ -87,19 +87,18 @@ class Trainer:
 
     @contextmanager
     def _curves(self) -> Iterator[None]:
-        """TensorBoard's curves while training, in the first process."""
+        """TensorBoard's curves and what --log names while training, in the first process."""
         if place()[0] > 0:
             yield
             return
-        self.curves = Curves(self.folder, self.epoch)
-        try:
+        structure = {"structure": self.description.structure} if self.description else {}
+        run = TrackedRun(self.folder, "epoch", self.options | structure, self.epoch)
+        with curves.opened(run, self.settings.log, self.history, self.status) as self.curves:
             if not self.epoch and not self.steps_done:
                 samples = (self.validation.dataset[i] for i in range(len(self.validation.dataset)))  # type: ignore[arg-type]
                 images, _ = next(sample for sample in samples if sample is not None)
                 self.curves.add_graph(self.stepper.task.network, images.shape[-1])
             yield
-        finally:
-            self.curves.close()
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises InputError where it belongs to another training."""

@@ -25,6 +25,7 @@ from gsnet.interface.options import (
     true_or_false,
 )
 from gsnet.interface.script_options import script_parser
+from gsnet.tracking import add_log
 from gsnet.training.augmentation_options import add_augmentation
 from gsnet.training.ending_options import add_ending
 from gsnet.training.fine_tuning_options import add_fine_tuning
@@ -277,5 +278,6 @@ def add_run(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--evaluate_only", action="store_true", help="validate and write nothing")
     group.add_argument("--dry_run", action="store_true", help="two batches, and how long all would take")
     add_ending(group)
+    add_log(group, "log to wandb and mlflow too, if their libraries are there; csv and tensorboard are written anyway")
     group.add_argument("--save_freq", type=positive_int, default=1, metavar="N", help="epochs between checkpoints")
     group.add_argument("--print_freq", type=positive_int, default=100, metavar="N", help="steps between log lines")

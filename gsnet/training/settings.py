@@ -36,8 +36,9 @@ class TrainingSettings:
     weights, which are then the ones that are validated. amp: mixed precision (float16 on a GPU, bfloat16 on a CPU).
     fp16_allreduce: gradients travel between processes in float16. save_freq in epochs, print_freq in steps. patience:
     epochs without a better validation after which the training ends; time_limit: seconds after which a run of it saves and
-    leaves; keep_best: how many of the best epochs are kept, in files of their own where there are several. seed: everything
-    random in a step follows from it, the epoch, the step and the process.
+    leaves; keep_best: how many of the best epochs are kept, in files of their own where there are several. log: trackers
+    beside log.csv and TensorBoard (`gsnet.tracking`). seed: everything random in a step follows from it, the epoch, the step
+    and the process.
     """
 
     schedule: Rates
@@ -62,6 +63,7 @@ class TrainingSettings:
     patience: int | None = None
     time_limit: float | None = None
     keep_best: int = 1
+    log: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:

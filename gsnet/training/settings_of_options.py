@@ -91,6 +91,7 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         patience=options.patience,
         time_limit=options.time_limit,
         keep_best=options.keep_best,
+        log=options.log,
         seed=options.seed,
     )
 
