@@ -2,6 +2,7 @@
 
 python -m benchmarks.training_kill_test --kills 10
 python -m benchmarks.training_kill_test --distil        # a student with a teacher
+python -m benchmarks.training_kill_test --recipe timm-a2
 """
 
 from __future__ import annotations
@@ -18,19 +19,31 @@ from pathlib import Path
 import torch
 
 ROOT = Path(__file__).parent.parent
+# Everything random that a published training has.
+CHANGES = (
+    "--mixup",
+    "--cutmix",
+    "--random_erase",
+    "--auto_augment",
+    "--ema",
+    "0.9",
+    "--nesterov",
+    "--weight_init",
+    "custom",
+)
 STRUCTURE = "SuperConvK3BNRELU(3,16,1,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,64,2,32,1)"
 CHECKPOINTS = ("latest-params_rank0.pth", "best-params_rank0.pth")
 
 
 def command(folder: Path, options: argparse.Namespace) -> list[str]:
-    """The training that is killed: noise, and everything random that a training has."""
+    """The training that is killed: noise, changed as published trainings or as the recipe change it."""
     script = "ts_train_image_classification.py" if options.distil else "train_image_classification.py"
     teacher = ["--teacher_arch", "resnet18", "--teacher_untrained", "--teacher_logit_weight", "1"]
     return [
         *(sys.executable, str(ROOT / script), "--dataset", "fake", "--input_image_size", "32", "--num_classes", "10"),
-        *("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--weight_init", "custom", "--nesterov"),
+        *("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--warmup", "1"),
         *("--epochs", str(options.epochs), "--batch_size", "32", "--workers_per_gpu", str(options.workers)),
-        *("--mixup", "--cutmix", "--random_erase", "--auto_augment", "--ema", "0.9", "--warmup", "1"),
+        *(CHANGES if options.recipe is None else ("--recipe", options.recipe, "--train_crop_size", "24")),
         *("--save_dir", str(folder), "--auto_resume", *(teacher if options.distil else [])),
     ]
 
@@ -77,6 +90,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--workers", type=int, default=1, help="processes that read images")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
+    parser.add_argument("--recipe", help="of --recipe of the training scripts, in the place of the published changes")
     parser.add_argument("--distil", action="store_true", help="kill a distillation")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

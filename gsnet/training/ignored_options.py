@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from gsnet.data.settings import is_never_fetched
 from gsnet.interface.options import InputError, OptionParser
+from gsnet.training.usual import OPTIMISERS, WITH_MOMENTUM, WITH_NESTEROV
 
 _ALONE = ("cpu", "single")
 _CHANGES = ("auto_augment", "random_erase", "color_jitter", "lighting", "scale", "aug_repeats")
@@ -59,8 +60,11 @@ def refuse_ignored_by_machine(parser: OptionParser, options: Namespace) -> None:
 def refuse_ignored_by_optimiser(parser: OptionParser, options: Namespace) -> None:
     """Constants of other optimisers than the one chosen. Raises InputError."""
     chosen = options.optimizer
-    others: tuple[str, ...] = () if chosen in ("sgd", "rmsprop", "muon") else ("momentum",)
-    others += () if chosen in ("sgd", "muon") else ("nesterov",)
+    if chosen not in OPTIMISERS:
+        # Of a mistyped name more can be said later.
+        return
+    others: tuple[str, ...] = () if chosen in WITH_MOMENTUM else ("momentum",)
+    others += () if chosen in WITH_NESTEROV else ("nesterov",)
     others += () if chosen == "adadelta" else ("adadelta_rho", "adadelta_eps")
     parser.refuse_ignored(options, f"with --optimizer {chosen}", others)
 

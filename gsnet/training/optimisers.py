@@ -12,11 +12,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from gsnet.interface.options import InputError
-
-# torch has a Muon too, but for matrices alone, of which a convolutional network has hardly any.
-OF_TIMM = ("lamb", "lion", "muon")
-OPTIMISERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta", *OF_TIMM)
-_NESTEROV = ("sgd", "muon")
+from gsnet.training.usual import OF_TIMM, OPTIMISERS, WITH_NESTEROV
 
 
 @dataclass(frozen=True)
@@ -71,8 +67,8 @@ def optimiser(
     if settings.name not in OPTIMISERS:
         raise InputError(f"There is no --optimizer {settings.name!r}: use one of {', '.join(OPTIMISERS)}")
     groups = parameter_groups(network, settings.weight_decay, settings.decay_all, scales)
-    if settings.nesterov and (settings.name not in _NESTEROV or settings.momentum == 0):
-        raise InputError(f"--nesterov belongs to --optimizer {' or '.join(_NESTEROV)} with a --momentum above 0")
+    if settings.nesterov and (settings.name not in WITH_NESTEROV or settings.momentum == 0):
+        raise InputError(f"--nesterov belongs to --optimizer {' or '.join(WITH_NESTEROV)} with a --momentum above 0")
     if settings.name in OF_TIMM:
         return _of_timm(groups, settings, lr)
     match settings.name:
