@@ -1,18 +1,25 @@
 """Both protocols: the official toolkit's figures, pycocotools' figures, and an independent plain version on random cases."""
 
+import contextlib
+import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
-from gsnet.detection.coco_evaluation import evaluate_coco, evaluate_json
+from benchmarks.visdrone_evaluation import synthetic_set
+from gsnet.detection.coco_evaluation import coco_figures, evaluate_coco, evaluate_json
 from gsnet.detection.coco_format import to_coco, to_coco_results
 from gsnet.detection.report import as_text, evaluated
+from gsnet.detection.scene import ImageResults
 from gsnet.detection.visdrone_evaluation import evaluate_visdrone, outside_regions, region_integral, round_half_away
 from gsnet.detection.visdrone_format import read_annotations, read_results_folder, write_results
 from tests import visdrone_oracle as oracle
@@ -94,6 +101,28 @@ def test_pycocotools_figures_with_500_detections():
         for figure in ("AP", "AP50"):
             wanted = 100 * golden["per_category"][category][figure]
             assert result.classes[name][figure] == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("regions", ["discard", "crowd"])
+@pytest.mark.parametrize("digits", [1, 16])
+def test_figures_are_those_of_pycocotools_to_the_last_bit(regions, digits):
+    """Score ties, crowds, all sizes, more than 100 detections, and classes without objects."""
+    data, results = synthetic_set(4, 500)
+    data = replace(data, scenes=tuple(scene.chosen(scene.labels < 7) for scene in data.scenes))
+    results = [ImageResults(found.boxes, found.scores.round(digits), found.labels) for found in results]
+    content = to_coco(data, regions)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = content
+        truth.createIndex()
+        evaluation = COCOeval(truth, truth.loadRes(to_coco_results(data, results)), "bbox")
+        evaluation.params.maxDets = [1, 10, 100, 500]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    expected = coco_figures(evaluation.eval["precision"], evaluation.eval["recall"])
+    assert evaluate_coco(data, results, regions).figures == expected
+    assert evaluate_json(content, to_coco_results(data, results)).figures == expected
+    assert 0 < expected["AP"] < expected["AP_500"] and expected["AR_medium"] > 0
 
 
 def test_500_detections_count_more_than_100():

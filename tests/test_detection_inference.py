@@ -26,7 +26,7 @@ from gsnet.detection.report import evaluated
 from gsnet.detection.scene import ImageResults
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
-from gsnet.detection.tiles import Tile, joined, tiles_of
+from gsnet.detection.tiles import Tile, TileSettings, joined, tiles_of
 from gsnet.detection.visdrone_format import CLASS_NAMES
 
 STRUCTURE = (
@@ -91,7 +91,7 @@ def test_a_network_that_knows_the_answer_has_all_points(scenes, keep_ratio, size
     ("width", "height", "side", "overlap"), [(1000, 700, 320, 0.2), (640, 640, 640, 0.2), (641, 100, 64, 0)]
 )
 def test_tiles_cover_the_image_and_overlap(width, height, side, overlap):
-    tiles = tiles_of(width, height, side, overlap)
+    tiles = tiles_of(width, height, TileSettings(side, overlap, whole=False))
     seen = np.zeros((height, width), dtype=int)
     for tile in tiles:
         assert tile.left >= 0 and tile.left + tile.width <= width and tile.top + tile.height <= height
@@ -113,7 +113,7 @@ def test_an_object_at_a_tiles_edge_is_found_once_and_whole():
     first = results([70, 10, 30, 20, 0.9, 3], [90, 50, 10, 20, 0.95, 8], [5, 5, 10, 10, 0.8, 3])
     second = results([10, 50, 30, 20, 0.6, 8], [0, 10, 50, 20, 0.7, 3])
     whole = results([70, 10, 60, 20, 0.5, 3])
-    found = joined([*tiles, Tile(0, 0, 180, 100)], [first, second, whole], (180, 100), 0.6, 100)
+    found = joined([*tiles, Tile(0, 0, 180, 100)], [first, second, whole], (180, 100), TileSettings(100))
     assert found.boxes.tolist() == [[5, 5, 10, 10], [90, 50, 30, 20], [70, 10, 60, 20]]
     assert found.scores.tolist() == [0.8, 0.6, 0.5] and found.labels.tolist() == [3, 8, 3]
 
@@ -121,9 +121,9 @@ def test_an_object_at_a_tiles_edge_is_found_once_and_whole():
 def test_other_classes_and_neighbours_stay():
     tiles = [Tile(0, 0, 100, 100), Tile(80, 0, 100, 100)]
     first = results([82, 10, 12, 12, 0.9, 3], [82, 10, 12, 12, 0.5, 4], [82, 24, 12, 12, 0.4, 3])
-    found = joined(tiles, [first, results([2, 10, 12, 12, 0.8, 3])], (180, 100), 0.6, 100)
+    found = joined(tiles, [first, results([2, 10, 12, 12, 0.8, 3])], (180, 100), TileSettings(100))
     assert found.scores.tolist() == [0.9, 0.5, 0.4]
-    assert len(joined(tiles, [first, results()], (180, 100), 0.6, 2)) == 2
+    assert len(joined(tiles, [first, results()], (180, 100), TileSettings(100, max_joined=2))) == 2
 
 
 def test_drawing_leaves_the_image_and_shows_every_class():

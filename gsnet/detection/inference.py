@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -19,7 +20,10 @@ from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.scene import ImageResults, from_corners
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.targets import Batch, Detections, Targets
-from gsnet.detection.tiles import Tile, joined, tiles_of
+from gsnet.detection.tiles import TileSettings, joined, tiles_of
+
+# With fewer batches of tiles an image is done before a bar can be read.
+_BATCHES_OF_A_BAR = 4
 
 
 @dataclass
@@ -43,7 +47,8 @@ class Finder:
     """A network with all that its predictions need to become detections.
 
     network: images (N, 3, H, W) to predictions (N, priors, classes + 32), on the device and in evaluation mode already.
-    half: bfloat16 on a CPU, float16 on a GPU. batch_size: tiles at a time.
+    half: bfloat16 on a CPU, float16 on a GPU. batch_size: tiles at a time. views: images and tiles looked at so far;
+    limits_reached: in how many of them, and of joined images, a limit left nothing more in.
     """
 
     network: nn.Module
@@ -54,6 +59,8 @@ class Finder:
     half: bool = False
     batch_size: int = 8
     seconds: Seconds = field(default_factory=Seconds)
+    views: int = 0
+    limits_reached: Counter[str] = field(default_factory=Counter)
 
     @torch.inference_mode()
     def find(self, batch: Batch) -> list[ImageResults]:
@@ -69,6 +76,8 @@ class Finder:
         height, width = batch.images.shape[-2:]
         found = detections(predictions, (height, width), self.settings, self.postprocess)
         results = [as_results(part, target) for part, target in zip(found, batch.targets, strict=True)]
+        self.views += len(results)
+        self.limits_reached["views"] += sum(len(part) == self.postprocess.max_detections for part in results)
         self.seconds.network += middle - begin
         self.seconds.postprocessing += time.perf_counter() - middle
         return results
@@ -78,22 +87,24 @@ class Finder:
         self.seconds.images += 1
         return self._find_views([image])[0]
 
-    def find_in_tiles(self, image: np.ndarray, side: int, overlap: float) -> ImageResults:
-        """The detections of one RGB image, looked at in tiles of `side` pixels and as a whole, and joined."""
+    def find_in_tiles(self, image: np.ndarray, settings: TileSettings) -> ImageResults:
+        """The detections of one RGB image, looked at in tiles and joined; a progress bar on a terminal where they are many."""
         height, width = image.shape[:2]
-        tiles = tiles_of(width, height, side, overlap)
-        if len(tiles) > 1:
-            tiles = [*tiles, Tile(0, 0, width, height)]
+        tiles = tiles_of(width, height, settings)
         self.seconds.images += 1
         found = self._find_views([tile.cut(image) for tile in tiles])
         begin = time.perf_counter()
-        whole = joined(tiles, found, (width, height), self.postprocess.iou_threshold, self.postprocess.max_detections)
+        whole = joined(tiles, found, (width, height), settings)
+        if len(whole) == settings.max_joined:
+            self.limits_reached["joined images"] += 1
         self.seconds.postprocessing += time.perf_counter() - begin
         return whole
 
     def _find_views(self, images: list[np.ndarray]) -> list[ImageResults]:
         results: list[ImageResults] = []
-        for first in range(0, len(images), self.batch_size):
+        batches = range(0, len(images), self.batch_size)
+        quiet = len(batches) < _BATCHES_OF_A_BAR or not sys.stderr.isatty()
+        for first in tqdm(batches, disable=quiet, desc="tiles", leave=False):
             begin = time.perf_counter()
             samples = [self._sample(image) for image in images[first : first + self.batch_size]]
             batch = collated(samples)

@@ -19,6 +19,7 @@ from gsnet.detection.image_files import IMAGE_SUFFIXES
 from gsnet.detection.inference import Finder
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import ImageResults, result_names
+from gsnet.detection.tiles import TileSettings
 from gsnet.detection.visdrone_format import write_results
 from gsnet.interface.options import InputError
 
@@ -51,8 +52,7 @@ def predict_media(
     finder: Finder,
     media: Sequence[Path],
     folder: Path,
-    tile: int | None,
-    overlap: float,
+    tiles: TileSettings | None,
     threshold: float,
     skip_broken: int = 0,
 ) -> dict[str, int]:
@@ -66,7 +66,7 @@ def predict_media(
     categories = tuple(range(1, len(finder.settings.classes) + 1))
 
     def look(image: np.ndarray, name: str) -> ImageResults:
-        found = finder.find_in(image) if tile is None else finder.find_in_tiles(image, tile, overlap)
+        found = finder.find_in(image) if tiles is None else finder.find_in_tiles(image, tiles)
         write_results(folder / "results", name, found, categories)
         return found
 

@@ -11,11 +11,37 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from gsnet.detection.joining import first_of_each, overlapping_pairs
 from gsnet.detection.scene import ImageResults, corners, from_corners
 from gsnet.interface.options import InputError
 
 _COVERED = 0.7  # share of a cut box's area in another box of its class that makes it a part of that one
 _EDGE = 2.0  # pixels from a tile's edge within which a box counts as cut
+JOINS = ("iou", "smaller", "merge")
+
+
+@dataclass(frozen=True)
+class TileSettings:
+    """How an image is looked at in tiles. Raises InputError for impossible values.
+
+    side of a tile in pixels; overlap: share of a side that neighbours have in common at least. whole: the image is looked at as
+    one too, for what is larger than a tile. threshold: of two boxes of a class that share more, the weaker goes, measured by
+    join: "iou" over their union, "smaller" over the smaller of them, "merge" as that, and the other one grows by it.
+    max_joined: detections of an image, the highest scores; None keeps all.
+    """
+
+    side: int
+    overlap: float = 0.2
+    whole: bool = True
+    join: str = "iou"
+    threshold: float = 0.6
+    max_joined: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.side < 32 or not 0 <= self.overlap < 1:
+            raise InputError("--tile starts at 32 pixels, --overlap lies from 0 to below 1")
+        if self.join not in JOINS:
+            raise InputError(f"--tile_join is one of {', '.join(JOINS)}")
 
 
 @dataclass(frozen=True)
@@ -32,15 +58,15 @@ class Tile:
         return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
-def tiles_of(width: int, height: int, side: int, overlap: float) -> list[Tile]:
-    """Tiles of at most side x side pixels that cover an image, neighbours sharing at least `overlap` of their side.
+def tiles_of(width: int, height: int, settings: TileSettings) -> list[Tile]:
+    """Tiles that cover an image; all have the same size, and in each direction they are spread evenly.
 
-    All have the same size; in each direction they are spread evenly. Raises InputError for impossible values.
+    The image as a whole comes last where it is wanted and no tile.
     """
-    if side < 32 or not 0 <= overlap < 1:
-        raise InputError("--tile starts at 32 pixels, --overlap lies from 0 to below 1")
-    across, down = (_starts(length, side, overlap) for length in (width, height))
-    return [Tile(x, y, min(side, width), min(side, height)) for y in down for x in across]
+    side = settings.side
+    across, down = (_starts(length, side, settings.overlap) for length in (width, height))
+    tiles = [Tile(x, y, min(side, width), min(side, height)) for y in down for x in across]
+    return [*tiles, Tile(0, 0, width, height)] if settings.whole and len(tiles) > 1 else tiles
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
@@ -52,11 +78,7 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
 
 
 def joined(
-    tiles: Sequence[Tile],
-    found: Sequence[ImageResults],
-    size: tuple[int, int],
-    iou_threshold: float,
-    max_detections: int,
+    tiles: Sequence[Tile], found: Sequence[ImageResults], size: tuple[int, int], settings: TileSettings
 ) -> ImageResults:
     """The detections of an image of `size` (width, height) from those of its tiles, each in pixels of its tile."""
     boxes = np.concatenate(
@@ -67,8 +89,12 @@ def joined(
     labels = np.concatenate([part.labels for part in found])
     # Whole boxes first: a part never suppresses the object that it belongs to.
     order = np.lexsort((-scores, cut))
-    kept = order[_suppress(boxes[order], labels[order], cut[order], iou_threshold)]
-    kept = kept[np.argsort(-scores[kept], kind="stable")][:max_detections]
+    boxes, scores, labels = boxes[order], scores[order], labels[order]
+    stands = first_of_each(len(boxes), *_same_objects(boxes, labels, cut[order], settings))
+    if settings.join == "merge":
+        boxes = _grown(boxes, stands)
+    kept = np.flatnonzero(stands == np.arange(len(stands)))
+    kept = kept[np.argsort(-scores[kept], kind="stable")][: settings.max_joined]
     return ImageResults(from_corners(boxes[kept]), scores[kept], labels[kept])
 
 
@@ -81,17 +107,22 @@ def _cut(tile: Tile, found: ImageResults, size: tuple[int, int]) -> np.ndarray:
     return cut | (x2 > tile.width - _EDGE) & inner_right | (y2 > tile.height - _EDGE) & inner_bottom
 
 
-def _suppress(boxes: np.ndarray, labels: np.ndarray, cut: np.ndarray, iou_threshold: float) -> np.ndarray:
-    """Places of the boxes that stay: each removes what follows it, of its class, and is nearly it or a cut part of it."""
+def _same_objects(
+    boxes: np.ndarray, labels: np.ndarray, cut: np.ndarray, settings: TileSettings
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places of boxes, and of later ones that are nearly the same or cut parts of them: each removes the other."""
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    alive = np.ones(len(boxes), dtype=bool)
-    for i in range(len(boxes)):
-        if not alive[i]:
-            continue
-        later = np.flatnonzero(alive[i + 1 :] & (labels[i + 1 :] == labels[i])) + i + 1
-        sides = np.minimum(boxes[i, 2:], boxes[later, 2:]) - np.maximum(boxes[i, :2], boxes[later, :2])
-        common = np.prod(np.maximum(sides, 0), axis=1)
-        same = common > iou_threshold * (areas[i] + areas[later] - common)
-        part = cut[later] & (common > _COVERED * areas[later])
-        alive[later[same | part]] = False
-    return np.flatnonzero(alive)
+    pairs = overlapping_pairs(boxes, labels)
+    one, other = areas[pairs.earlier], areas[pairs.later]
+    reference = one + other - pairs.common if settings.join == "iou" else np.minimum(one, other)
+    same = pairs.common > settings.threshold * reference
+    same |= cut[pairs.later] & (pairs.common > _COVERED * other)
+    return pairs.earlier[same], pairs.later[same]
+
+
+def _grown(boxes: np.ndarray, stands: np.ndarray) -> np.ndarray:
+    """Each box with those around it that it stands for: (D, 4)."""
+    grown = boxes.copy()
+    np.minimum.at(grown[:, :2], stands, boxes[:, :2])
+    np.maximum.at(grown[:, 2:], stands, boxes[:, 2:])
+    return grown

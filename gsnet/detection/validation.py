@@ -21,6 +21,7 @@ from gsnet.detection.prediction import media_of, predict_media
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.report import evaluated
 from gsnet.detection.scene import ImageResults, SceneSet
+from gsnet.detection.tiles import TileSettings
 from gsnet.detection.visdrone_format import CLASS_NAMES, write_results
 from gsnet.interface.options import InputError, device_name
 
@@ -36,8 +37,9 @@ def run_model(options: Namespace) -> dict[str, Any]:
         return _evaluate(options, finder)
     media = media_of(options.predict)
     counts = predict_media(
-        finder, media, options.save_dir, options.tile, options.overlap, options.draw_threshold, options.skip_broken
+        finder, media, options.save_dir, tiles_wanted(options), options.draw_threshold, options.skip_broken
     )
+    say_limits(finder, options)
     return {"predicted": counts, "milliseconds_per_image": finder.seconds.milliseconds_per_image()}
 
 
@@ -57,6 +59,7 @@ def finder_of(options: Namespace) -> Finder:
 def _evaluate(options: Namespace, finder: Finder) -> dict[str, Any]:
     data = _data(options, finder.settings.classes)
     results = dict(_found(options, finder, data))
+    say_limits(finder, options)
     ordered = [results[scene.name] for scene in data.scenes]
     if options.save_dir is not None:
         _write(options.save_dir / "results", data, ordered)
@@ -94,22 +97,45 @@ def _data(options: Namespace, classes: tuple[str, ...]) -> SceneSet:
 
 
 def _found(options: Namespace, finder: Finder, data: SceneSet) -> Iterable[tuple[str, ImageResults]]:
-    if options.tile is not None:
-        return _found_in_tiles(options, finder, data)
+    if (tiles := tiles_wanted(options)) is not None:
+        return _found_in_tiles(tiles, finder, data)
     loading = LoadingSettings(finder.preprocessing, None, options.batch_size, options.workers)
     return finder.find_all(detection_evaluation_loader(data, loading))
 
 
-def _found_in_tiles(options: Namespace, finder: Finder, data: SceneSet) -> Iterator[tuple[str, ImageResults]]:
+def _found_in_tiles(tiles: TileSettings, finder: Finder, data: SceneSet) -> Iterator[tuple[str, ImageResults]]:
     for number, scene in enumerate(data.scenes, start=1):
         if scene.image is None:
             raise InputError(f"The data set names no image file for {scene.name}")
-        yield (
-            scene.name,
-            finder.find_in_tiles(read_image(scene.image, (scene.width, scene.height)), options.tile, options.overlap),
-        )
+        yield scene.name, finder.find_in_tiles(read_image(scene.image, (scene.width, scene.height)), tiles)
         if number % 50 == 0:
             _LOG.info("%d of %d images", number, len(data))
+
+
+def tiles_wanted(options: Namespace) -> TileSettings | None:
+    """How --tile and its companions look at an image, None without it. Raises InputError."""
+    if options.tile is None:
+        return None
+    return TileSettings(
+        options.tile,
+        options.overlap,
+        not options.no_whole,
+        options.tile_join,
+        options.nms_threshold,
+        options.max_joined,
+    )
+
+
+def say_limits(finder: Finder, options: Namespace) -> None:
+    """One line for each limit that some image or tile came to."""
+    reached = finder.limits_reached
+    if reached["views"]:
+        views = "images" if options.tile is None else "tiles"
+        line = "--max_detections %d was reached in %d of %d %s: more of lower scores may be there"
+        _LOG.warning(line, options.max_detections, reached["views"], finder.views, views)
+    if reached["joined images"]:
+        line = "--max_joined %d was reached in %d of %d images: more of lower scores may be there"
+        _LOG.warning(line, options.max_joined, reached["joined images"], finder.seconds.images)
 
 
 def _write(folder: Path, data: SceneSet, results: list[ImageResults]) -> None:

@@ -13,6 +13,7 @@ from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.data_yaml import SPLITS
 from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
+from gsnet.detection.tiles import JOINS
 from gsnet.interface.options import (
     InputError,
     OptionParser,
@@ -47,7 +48,9 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     model.add_argument(
         "--nms_threshold", type=single, default=0.6, metavar="IOU", help="overlap at which the weaker one goes"
     )
-    model.add_argument("--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image")
+    model.add_argument(
+        "--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image or of a tile"
+    )
     data = parser.add_argument_group("data")
     data.add_argument("--data_dir", type=Path, metavar="PATH", help="data set to evaluate on")
     data.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
@@ -61,6 +64,14 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
         "--tile", type=positive_int, metavar="PIXELS", help="look at tiles of this side, and at the whole"
     )
     data.add_argument("--overlap", type=single, default=0.2, metavar="SHARE", help="of neighbouring tiles")
+    data.add_argument("--no_whole", action="store_true", help="look at the tiles alone")
+    data.add_argument(
+        "--tile_join",
+        choices=JOINS,
+        default="iou",
+        help="boxes of two tiles are one object by what they share of their union, of the smaller, or that and merged",
+    )
+    data.add_argument("--max_joined", type=positive_int, metavar="N", help="detections of a tiled image (default: all)")
     output = parser.add_argument_group("output")
     output.add_argument("--protocol", choices=PROTOCOLS, default="both", help="how detections are scored")
     regions = "COCO's protocol: ignored regions are nothing, crowds of every class, or take away what lies in them"
@@ -89,7 +100,7 @@ def parse(description: str, argv: Sequence[str] | None) -> Namespace:
         elif not options.draw:
             described.refuse_ignored(options, "without --draw", ("draw_threshold",))
         if options.tile is None:
-            described.refuse_ignored(options, "without --tile", ("overlap",))
+            described.refuse_ignored(options, "without --tile", ("overlap", "no_whole", "tile_join", "max_joined"))
     if options.protocol == "visdrone":
         described.refuse_ignored(options, "with --protocol visdrone, which has its own rule", ("regions",))
     return options

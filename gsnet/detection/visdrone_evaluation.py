@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from gsnet.detection.scene import ImageResults, Scene, SceneSet
@@ -65,10 +66,10 @@ def region_integral(regions: np.ndarray, width: int, height: int) -> np.ndarray:
 
     Pixels count from 1. A region covers the rows y to y + h and the columns x to x + w, both ends included.
     """
-    mask = np.zeros((height + 1, width + 1), dtype=bool)
+    mask = np.zeros((height + 1, width + 1), dtype=np.uint8)
     for x, y, w, h in np.maximum(round_half_away(regions), 1).tolist():
-        mask[y : y + h + 1, x : x + w + 1] = True
-    return mask.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+        mask[y : y + h + 1, x : x + w + 1] = 1
+    return cv2.integral(mask)[1:, 1:]
 
 
 def outside_regions(boxes: np.ndarray, integral: np.ndarray) -> np.ndarray:
@@ -124,19 +125,17 @@ def _curves(pairs: Sequence[tuple[Scene, ImageResults]], objects: np.ndarray) ->
     classes, steps = len(objects), len(THRESHOLDS)
     precision = np.zeros((classes, steps))
     recall = np.zeros((len(MAX_DETECTIONS), classes, steps))
-    for i, cut in enumerate(MAX_DETECTIONS):
-        scores, labels, hits, misses = _matches(pairs, cut)
+    matches = _matches(pairs)
+    for i, (_, labels, hits, _) in enumerate(matches):
         for label in np.flatnonzero(objects):
-            mine = labels == label
-            order = np.argsort(-scores[mine], kind="stable")
-            found = hits[mine][order].cumsum(axis=0)
-            false = misses[mine][order].cumsum(axis=0)
-            if not len(found):
-                continue
-            recalls = found / objects[label]
-            recall[i, label] = recalls[-1]
-            if i == len(MAX_DETECTIONS) - 1:
-                precision[label] = _average_precision(recalls, found / np.maximum(found + false, 1))
+            recall[i, label] = hits[labels == label].sum(axis=0) / objects[label]
+    scores, labels, hits, misses = matches[-1]
+    for label in np.flatnonzero(objects):
+        mine = labels == label
+        order = np.argsort(-scores[mine], kind="stable")
+        found = hits[mine][order].cumsum(axis=0)
+        false = misses[mine][order].cumsum(axis=0)
+        precision[label] = _average_precision(found / objects[label], found / np.maximum(found + false, 1))
     return precision, recall
 
 
@@ -147,14 +146,27 @@ def _average_precision(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
     return (widths * envelope).sum(axis=0)
 
 
-def _matches(
-    pairs: Sequence[tuple[Scene, ImageResults]], cut: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """All detections within the cut, image by image and by descending score in each: scores, labels, and hit and miss
+Matches = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+def _matches(pairs: Sequence[tuple[Scene, ImageResults]]) -> list[Matches]:
+    """For each cut all detections within it, image by image and by descending score in each: scores, labels, and hit and miss
     at each threshold, (n, thresholds) bool. Neither hit nor miss is who was matched to an ignored object."""
-    found = [_match(scene, results.chosen(np.arange(min(cut, len(results))))) for scene, results in pairs]
-    scores, labels, hits, misses = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    return scores, labels, _unpacked(hits), _unpacked(misses)
+    images = [_match_within_cuts(scene, results) for scene, results in pairs]
+    joined = []
+    for cut in zip(*images, strict=True):
+        scores, labels, hits, misses = (np.concatenate(parts) for parts in zip(*cut, strict=True))
+        joined.append((scores, labels, _unpacked(hits), _unpacked(misses)))
+    return joined
+
+
+def _match_within_cuts(scene: Scene, results: ImageResults) -> list[Matches]:
+    """One image's detections within each cut, see `_match`."""
+    if (np.diff(results.scores) > 0).any():
+        return [_match(scene, results.chosen(np.arange(min(cut, len(results))))) for cut in MAX_DETECTIONS]
+    # A detection's match depends on those of higher scores alone, which every cut that holds it holds too.
+    matches = _match(scene, results.chosen(np.arange(min(MAX_DETECTIONS[-1], len(results)))))
+    return [tuple(part[:cut] for part in matches) for cut in MAX_DETECTIONS]  # type: ignore[misc]
 
 
 def _unpacked(masks: np.ndarray) -> np.ndarray:
@@ -211,6 +223,9 @@ def _areas(boxes: np.ndarray) -> np.ndarray:
 
 def _intersections(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Areas that boxes (D, 4) and (M, 4) have in common, (D, M)."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, :2] + first[:, None, 2:], second[None, :, :2] + second[None, :, 2:])
-    return np.prod(np.maximum(high - low, 0), axis=2)
+    sides = []
+    for axis in (0, 1):
+        low = np.maximum(first[:, None, axis], second[None, :, axis])
+        ends = [boxes[:, axis] + boxes[:, axis + 2] for boxes in (first, second)]
+        sides.append(np.maximum(np.minimum(ends[0][:, None], ends[1][None, :]) - low, 0))
+    return sides[0] * sides[1]
