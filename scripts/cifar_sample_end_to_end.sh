@@ -50,13 +50,12 @@ train() {
         --save_dir "$results/$folder" --auto_resume "$@"
 }
 
-# validate NETWORK FOLDER
+# validate FOLDER: of a training, which says itself what it is of
 validate() {
-    "$PYTHON" "$ROOT/val_cifar.py" "${data[@]}" "${validation_machine[@]}" --arch "$results/$1/best_structure.txt" \
-        --num_classes 10 --weights "$results/$2/best-params_rank0.pth" --workers 0 --json |
-        tee "$results/$2/validation.json" |
+    "$PYTHON" "$ROOT/val_cifar.py" "${validation_machine[@]}" --arch "$results/$1" --workers 0 --json |
+        tee "$results/$1/validation.json" |
         "$PYTHON" -c "import json, sys; row = json.load(sys.stdin)
-print(f'$2: top-1 {row[\"top1\"]:.2f} %, top-5 {row[\"top5\"]:.2f} %, {row[\"images\"]} images')"
+print(f'$1: top-1 {row[\"top1\"]:.2f} %, top-5 {row[\"top5\"]:.2f} %, {row[\"images\"]} images')"
 }
 
 search_network student "${STUDENT_FLOPS:-3e6}"
@@ -66,6 +65,6 @@ train train_image_classification.py student student/training
 train ts_train_image_classification.py student student/distillation --teacher_arch "$results/teacher/best_structure.txt" \
     --teacher_load_parameters_from "$results/teacher/training/best-params_rank0.pth" \
     --teacher_feature_weight 1 --teacher_logit_weight 1 --ts_proj_no_relu --ts_proj_no_bn --target_downsample_ratio 4
-validate teacher teacher/training
-validate student student/training
-validate student student/distillation
+validate teacher/training
+validate student/training
+validate student/distillation

@@ -13,6 +13,7 @@ import ZenNet
 from gsnet.commands import (
     analyze_model,
     benchmark_network_latency,
+    compare,
     compute_score,
     evolution_search,
     export,
@@ -79,6 +80,9 @@ def test_a_searchs_folder_is_analysed_as_the_search_did(folder, capsys):
         wanted = ("structure", "params", "flops", "mac", "layers")
         assert {name: found[name] for name in wanted} == {name: best[name] for name in wanted}
         assert (found["resolution"], found["classes"]) == (24, 10)
+    for row in told(capsys, compare, folder, folder / "training")["networks"]:
+        found = (row["structure"], row["parameters"], row["flops"], row["memory_access"], row["layers"])
+        assert found == tuple(best[name] for name in wanted)
     score = told(capsys, compute_score, "--arch", folder, "--zero_shot_score", "ZenClosedForm")
     assert score["score"] == pytest.approx(best["score"])
     found = told(capsys, benchmark_network_latency, "--arch", folder, "--repeat_times", 2)

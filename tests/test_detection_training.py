@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -233,9 +234,16 @@ def test_a_dry_run_and_a_configuration_that_says_what_was_asked(tmp_path, scenes
     assert json.loads((tmp_path / "wet/config.json").read_text())["options"]["unit"] == "deployed"
 
 
-def test_it_leaves_in_time_and_ends_without_progress_and_the_log_says_what_its_figures_are(tmp_path, scenes):
+def test_it_leaves_in_time_and_ends_without_progress_and_the_log_says_what_its_figures_are(
+    tmp_path, scenes, monkeypatch
+):
     """Nothing is found with certainty: the first validation, after the second epoch, stays the best."""
     more = ("--score_threshold", 0.99, "--epochs", 9, "--val_interval", 2, "--patience", 2, "--keep_best", 2)
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    if find_spec("mlflow"):
+        more += ("--log", "mlflow")
     more += ("--print_freq", 1)
     assert script.main(arguments(tmp_path, scenes, *more, "--time_limit", "1e-9")) == 0
     assert torch.load(tmp_path / checkpoints.LATEST, weights_only=True)["step"] == 1
@@ -244,6 +252,13 @@ def test_it_leaves_in_time_and_ends_without_progress_and_the_log_says_what_its_f
     best = [file.name for file in tmp_path.glob("best-params_*.pth")]
     kept = {name: torch.load(tmp_path / name, weights_only=True)["epoch"] for name in best}
     assert kept == {checkpoints.BEST: 1, "best-params_epoch2.pth": 1, "best-params_epoch4.pth": 3}
+    if find_spec("mlflow"):
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(store)
+        (run,) = client.search_runs([client.get_experiment_by_name("gsnet").experiment_id])
+        for name, steps in (("train_loss", [1, 2, 3, 4]), ("val_AP", [2, 4]), ("best_AP_at_epoch", [4])):
+            assert [m.step for m in client.get_metric_history(run.info.run_id, name)] == steps
     log = (tmp_path / "train_detection.log").read_text()
     assert "Nothing better for 2 epochs (--patience): the training ends after 4 of 9 epochs" in log
     # No accuracy of positives, no best before anything was measured, and on which images it was measured.

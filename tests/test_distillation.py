@@ -174,7 +174,7 @@ def test_the_cache_asks_once_and_mistrusts_torn_rows(tmp_path):
     assert asked[-1] == 4.0
 
 
-def test_a_run_with_a_teacher_from_a_file(tmp_path, caplog):
+def test_a_run_with_a_teacher_from_a_file(tmp_path, capsys):
     """The teacher is trained first; another teacher's weights give another student, the same ones the same."""
     own = ["--arch", "PlainNet", "--plainnet_struct", STRUCTURE.replace("24", "32")]
     trained = [
@@ -211,6 +211,10 @@ def test_a_run_with_a_teacher_from_a_file(tmp_path, caplog):
     begun = torch.load(tmp_path / "e/student_best-params_rank0.pth", weights_only=True)["state_dict"]
     kernels = [key for key, value in begun.items() if value.dim() > 1]
     assert kernels and all(torch.equal(begun[key], states["a"][key]) for key in kernels)
+    # Of other classes the student's classifier starts anew, and learns from the teacher's maps.
+    others = ["--num_classes", 3, "--teacher_feature_weight", 1, "--target_downsample_ratio", 4, "--dry_run"]
+    assert script.main(arguments(tmp_path / "none", *begin[:4], *others, teacher=teacher)) == 0
+    assert "the classifier starts anew, with 3 classes instead of 10" in capsys.readouterr().err
     # Another file in the teacher's folder is another teacher, whose logits were not kept.
     shutil.copy(tmp_path / "teacher/latest-params_rank0.pth", tmp_path / "teacher/best-params_rank0.pth")
     assert script.main(arguments(tmp_path / "f", *begin, teacher=teacher)) == 0

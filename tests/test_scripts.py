@@ -1,5 +1,6 @@
 """Every shell script runs to its last line on next to nothing, from any folder, by its overrides, and passes shellcheck."""
 
+import csv
 import json
 import os
 import shutil
@@ -144,6 +145,13 @@ def test_the_sample_runs_to_its_last_line(tmp_path, warm_python, noise_images):
     result = smoke("cifar_sample_end_to_end", tmp_path, warm_python, DATA_DIR=str(noise_images))
     last = [line.split(":")[0] for line in result.stdout.splitlines()[-3:]]
     assert last == ["teacher/training", "student/training", "student/distillation"]
+    for name in last:
+        with (tmp_path / "out" / name / "log.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        # The best of its epochs, to the last digit.
+        found = json.loads((tmp_path / "out" / name / "validation.json").read_text())
+        best = max(rows, key=lambda row: float(row["val_acc1"]))
+        assert (found["top1"], found["loss"]) == (float(best["val_acc1"]), float(best["val_loss"]))
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")

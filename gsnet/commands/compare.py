@@ -142,7 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.html is not None:
         plotly_library()
     try:
-        with tqdm(desc="compared", unit="", leave=False, mininterval=1 if sys.stderr.isatty() else 15) as bar:
+        # Where nobody watches, what is done within seconds needs no word.
+        rare = 0 if sys.stderr.isatty() else 15
+        with tqdm(desc="compared", unit="", leave=False, mininterval=rare or 1, delay=rare) as bar:
             found = compare(options.networks, questions, lambda done, of, name: _show_progress(bar, done, of, name))
     except Interrupted as interrupted:
         tell(interrupted.found, options)
