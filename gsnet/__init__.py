@@ -17,6 +17,7 @@ from gsnet.interface.lazily import lazily
 
 if TYPE_CHECKING:
     from gsnet.api.comparing import compare
+    from gsnet.api.detecting import Detections, Detector
     from gsnet.api.loading import LoadedNetwork, load
     from gsnet.api.networks import analyze, parse, score
     from gsnet.api.plugins import load_plugin
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _MODULES = {
     "Analysis": "models.analysis",
     "Comparison": "comparing.comparison",
+    "Detections": "api.detecting",
+    "Detector": "api.detecting",
     "InputError": "interface.options",
     "LoadedNetwork": "api.loading",
     "Row": "evolution.recorded",
@@ -55,6 +58,8 @@ _MODULES = {
 __all__ = [
     "Analysis",
     "Comparison",
+    "Detections",
+    "Detector",
     "InputError",
     "LoadedNetwork",
     "Row",
@@ -74,7 +79,7 @@ __all__ = [
 ]
 
 # What looks blocks, proxies, spaces and networks up, for which installed packages may have more of them.
-_USING_NAMES = {"Search", "analyze", "load", "load_plugin", "parse", "score", "search"}
+_USING_NAMES = {"Detector", "Search", "analyze", "load", "load_plugin", "parse", "score", "search"}
 _named = lazily(__name__, _MODULES)
 
 

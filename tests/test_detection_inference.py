@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
+import gsnet
 from gsnet.interface.running import run
 from gsnet.commands import val_detection
 from gsnet.detection.checkpoint import description
@@ -20,10 +22,10 @@ from gsnet.detection.detector import Detector
 from gsnet.detection.drawing import class_colour, drawn
 from gsnet.detection.inference import Finder
 from gsnet.detection.postprocess import PostprocessSettings
-from gsnet.detection.preprocessing import Preprocessing
+from gsnet.detection.preprocessing import Preprocessing, read_image
 from gsnet.detection.priors import priors
 from gsnet.detection.report import evaluated
-from gsnet.detection.scene import ImageResults
+from gsnet.detection.scene import ImageResults, from_corners
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
 from gsnet.detection.tiles import Tile, TileSettings, joined, tiles_of
@@ -255,3 +257,29 @@ def test_bad_input_ends_in_one_sentence(checkpoint, arguments, message, tmp_path
     monkeypatch.chdir(tmp_path)
     done = run_script("--weights", checkpoint, *arguments)
     assert done.returncode == 2 and message in done.err and len(done.err.strip().splitlines()) == 1
+
+
+def test_from_python_it_finds_what_the_script_finds(scenes, checkpoint, tmp_path, run_script):
+    image = scenes.scenes[0].image
+    done = run_script(
+        *("--weights", checkpoint, "--predict", image, "--save_dir", tmp_path, "--score_threshold", 0.001),
+        *("--tile", 96),
+    )
+    assert done.returncode == 0, done.err
+    lines = (tmp_path / "results" / f"{image.stem}.txt").read_text().split()
+    written = np.array([line.split(",")[:6] for line in lines], dtype=float)
+    detector = gsnet.Detector.load(checkpoint, score_threshold=0.001)
+    for given in (str(image), read_image(image), Image.open(image)):
+        found = detector(given, tile=96)
+        np.testing.assert_allclose(from_corners(found.boxes), written[:, :4], atol=0.01)
+        np.testing.assert_allclose(found.scores, written[:, 4], atol=1e-4)
+        assert [detector.class_names.index(name) + 1 for name in found.names] == written[:, 5].tolist()
+    assert len(found) > 5 and found.draw().shape[1] == found.image.shape[1]
+    name = found.names[0]
+    chosen = detector(image, tile=96, classes=[name])
+    assert set(chosen.names) == {name} and json.loads(json.dumps(chosen.as_dicts()))[0]["name"] == name
+    for wrong in (np.zeros((4, 4)), np.zeros((4, 4, 3))):
+        with pytest.raises(gsnet.InputError, match="uint8"):
+            detector(wrong)
+    with pytest.raises(gsnet.InputError, match="zeppelin"):
+        detector(image, classes="zeppelin")

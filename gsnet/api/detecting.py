@@ -1,0 +1,136 @@
+"""A trained detector, asked about one image at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gsnet.detection.checkpoint import load_detector
+from gsnet.detection.drawing import drawn
+from gsnet.detection.inference import Finder
+from gsnet.detection.postprocess import PostprocessSettings
+from gsnet.detection.preprocessing import read_image
+from gsnet.detection.scene import ImageResults, corners
+from gsnet.detection.tiles import TileSettings
+from gsnet.interface.options import InputError, device_name
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What was found in an image, by falling score.
+
+    boxes: (D, 4) as x1, y1, x2, y2 in pixels of the image. scores: (D,). labels: (D,), places in class_names. image: (H, W, 3)
+    RGB, as it was looked at.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    image: np.ndarray
+    _results: ImageResults
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def names(self) -> list[str]:
+        """The class of each detection."""
+        return [self.class_names[label] for label in self.labels]
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """One for each detection, as JSON takes them: name, score, and box as x1, y1, x2, y2."""
+        rows = zip(self.names, self.scores.tolist(), self.boxes.tolist(), strict=True)
+        return [{"name": name, "score": score, "box": box} for name, score, box in rows]
+
+    def draw(self) -> np.ndarray:
+        """The image with boxes, names and a legend below: RGB (H', W, 3) uint8."""
+        return drawn(self.image, self._results, self.class_names, threshold=0.0)
+
+
+class Detector:
+    """A detector that train_detection.py trained, ready for images.
+
+    detector = gsnet.Detector.load("save_dir/training")
+    detector("street.jpg").as_dicts()
+    """
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str | None = None,
+        score_threshold: float = 0.3,
+        nms_threshold: float = 0.6,
+        max_detections: int = 500,
+        input_image_size: int | None = None,
+    ) -> Detector:
+        """The detector of a training's folder or of a checkpoint.
+
+        device: name of torch's, the CPU by default. score_threshold: less is not reported. nms_threshold: of two boxes of a
+        class whose IoU is larger the weaker goes. max_detections: of an image or a tile. input_image_size: side of the
+        network's input in pixels, instead of the trained one. Raises InputError.
+        """
+        chosen = device_name(None, device)
+        loaded = load_detector(path, chosen)
+        preprocessing = loaded.preprocessing
+        if input_image_size is not None:
+            preprocessing = replace(preprocessing, width=input_image_size, height=input_image_size)
+        postprocess = PostprocessSettings(score_threshold, nms_threshold, max_detections)
+        return cls(Finder(loaded.detector, loaded.settings, preprocessing, postprocess, chosen))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that it tells apart, by label."""
+        return self._finder.settings.classes
+
+    def __call__(
+        self,
+        image: str | Path | np.ndarray | Image,
+        *,
+        tile: int | None = None,
+        overlap: float = 0.2,
+        classes: Collection[str] | None = None,
+    ) -> Detections:
+        """What is in an image: a file, an array (H, W, 3) uint8 of RGB, or a picture of Pillow's.
+
+        tile: look at tiles of that side and at the whole, for large images; overlap: share of a side that neighbouring tiles
+        have in common. classes: report these alone. Raises InputError for what is no such image, value or class.
+        """
+        pixels = _pixels(image)
+        if tile is None:
+            found = self._finder.find_in(pixels)
+        else:
+            settings = TileSettings(tile, overlap, threshold=self._finder.postprocess.iou_threshold)
+            found = self._finder.find_in_tiles(pixels, settings)
+        if classes is not None:
+            found = found.chosen(np.isin(found.labels, self._labels(classes)))
+        return Detections(corners(found.boxes), found.scores, found.labels, self.class_names, pixels, found)
+
+    def _labels(self, classes: Collection[str]) -> list[int]:
+        if isinstance(classes, str):
+            classes = [classes]
+        unknown = [name for name in classes if name not in self.class_names]
+        if unknown:
+            raise InputError(f"There is no class {unknown[0]!r}: the detector knows {', '.join(self.class_names)}")
+        return [self.class_names.index(name) for name in classes]
+
+
+def _pixels(image: str | Path | np.ndarray | Image) -> np.ndarray:
+    if isinstance(image, str | Path):
+        return read_image(Path(image).expanduser())
+    pixels = image if isinstance(image, np.ndarray) else np.asarray(image.convert("RGB"))
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+        raise InputError(f"an image is an array (H, W, 3) uint8 of RGB, not {pixels.shape} {pixels.dtype}")
+    return pixels
