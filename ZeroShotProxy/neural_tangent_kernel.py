@@ -118,8 +118,7 @@ def _kernel_of_layer(call: _Call, gradients: Tensor) -> Tensor:
     return products @ flat.reshape(images, -1).double().T
 
 
-# Of maps with fewer channels, in channels last, oneDNN 3.12 (torch 2.14) writes beyond its memory where it takes the gradient
-# of a 1 x 1 convolution's weights at stride 2.
+# Maps with fewer channels stay as they are: torch 2.14 does not go back through all of them reliably with channels last.
 _FEWEST_CHANNELS = 16
 
 

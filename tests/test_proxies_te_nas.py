@@ -88,7 +88,7 @@ def kernel_of_backward_passes(network, images):
 
 @pytest.mark.parametrize(("channels", "rearranged"), [(15, False), (16, True)])
 def test_narrow_maps_stay_as_they_are(channels, rearranged):
-    """With fewer than 16 channels last oneDNN writes beyond its memory where it takes the gradient of these weights."""
+    """The graph keeps wide maps with channels last, for speed, and narrow ones as they were."""
     images = torch.randn(2, channels, 8, 8)
     weights = torch.randn(16, channels, 1, 1, requires_grad=True)
     with _channels_last_backward(images):

@@ -157,7 +157,7 @@ def test_optimisers_that_do_not_exist(settings):
         optimiser(nn.Linear(1, 1), settings, 0.1)
 
 
-def test_channels_last_is_refused_where_torch_would_write_beyond_its_memory():
+def test_channels_last_is_refused_where_torch_is_not_reliable_with_it():
     narrow, wide = (nn.Sequential(nn.Conv2d(channels, 16, 1, stride=2)) for channels in (8, 16))
     with pytest.raises(InputError, match="0 is a 1 x 1 convolution with stride 2 and 8 channels"):
         check_layout(narrow, "cpu")
