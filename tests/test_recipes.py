@@ -252,7 +252,9 @@ TEACHER = ("--teacher_arch", "Masternet.py:MasterNet", "--teacher_plainnet_struc
     ],
 )
 def test_a_training_of_a_recipe_that_is_broken_off_ends_with_the_same_bits(more, script, tmp_path, capsys):
-    pytest.importorskip("timm", reason="timm is not installed")
+    theirs = pytest.importorskip("timm.optim", reason="timm is not installed").list_optimizers()
+    if "muon" in more and "muon" not in theirs:
+        pytest.skip("this timm has no muon")
     whole = run(tmp_path / "whole", *more, script=script)
     # No time at all: the run leaves after a step.
     torn = run(tmp_path / "torn", *more, "--time_limit", "1e-9", script=script)
