@@ -283,3 +283,35 @@ def test_from_python_it_finds_what_the_script_finds(scenes, checkpoint, tmp_path
             detector(wrong)
     with pytest.raises(gsnet.InputError, match="zeppelin"):
         detector(image, classes="zeppelin")
+
+
+def test_predictions_in_the_forms_of_others(checkpoint, scenes, tmp_path, run_script):
+    image = scenes.scenes[0].image
+    pattern = image.parent / f"{image.stem[:-1]}[{image.stem[-1]}].*"
+    command = ("--weights", checkpoint, "--predict", pattern, "--save_dir", tmp_path, "--score_threshold", 0.001)
+    done = run_script(*command, "--draw_threshold", 0.001, "--save_as", "json,yolo,crops", "--json")
+    assert done.returncode == 0, done.err
+    content = json.loads((tmp_path / f"json/{image.stem}.json").read_text())
+    objects, size = content["objects"], (content["width"], content["height"])
+    assert size == Image.open(image).size and len(objects) == json.loads(done.out)["predicted"][str(image)] > 2
+    assert [row["score"] for row in objects] == sorted((row["score"] for row in objects), reverse=True)
+    # The lines are read as Ultralytics' are, and lead to the same boxes.
+    for line, row in zip((tmp_path / f"labels/{image.stem}.txt").read_text().splitlines(), objects, strict=True):
+        label, x, y, w, h, score = map(float, line.split())
+        found = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2]) * [*size, *size]
+        np.testing.assert_allclose(found, row["box"], atol=0.01)
+        assert SETTINGS.classes[int(label)] == row["name"] and score == pytest.approx(row["score"], abs=1e-6)
+    x1, y1, x2, y2 = objects[0]["box"]
+    crop = read_image(tmp_path / f"crops/{objects[0]['name']}/{image.stem}_1.png")
+    whole = read_image(image)[int(y1) : int(np.ceil(y2)), int(x1) : int(np.ceil(x2))]
+    assert np.array_equal(crop, whole)
+    name = objects[0]["name"]
+    done = run_script(*command, "--classes", name, "--save_as", "json", "--json")
+    assert done.returncode == 0, done.err
+    assert {row["name"] for row in json.loads((tmp_path / f"json/{image.stem}.json").read_text())["objects"]} <= {name}
+    done = run_script(*command, "--classes", "zeppelin")
+    assert done.returncode == 2 and "zeppelin" in done.err
+    with pytest.raises(SystemExit, match="2"):
+        run_script(*command, "--save_as", "xml")
+    done = run_script(*command[:3], tmp_path / "no*such.jpg", "--save_dir", tmp_path)
+    assert done.returncode == 2 and "Nothing matches" in done.err

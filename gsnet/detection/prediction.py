@@ -17,6 +17,7 @@ from gsnet.detection.drawing import drawn, write_png
 from gsnet.detection.image_check import report_broken
 from gsnet.detection.image_files import IMAGE_SUFFIXES
 from gsnet.detection.inference import Finder
+from gsnet.detection.prediction_files import WRITERS
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import ImageResults, result_names
 from gsnet.detection.tiles import TileSettings
@@ -30,8 +31,7 @@ VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpe
 def media_of(paths: Sequence[Path]) -> list[Path]:
     """The images and videos that paths name, those of folders in the order of their names. Raises InputError."""
     found: list[Path] = []
-    for path in paths:
-        path = path.expanduser()
+    for path in [match for given in paths for match in _matches(given.expanduser())]:
         if path.is_dir():
             inside = [
                 file for file in sorted(path.iterdir()) if file.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
@@ -48,6 +48,17 @@ def media_of(paths: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def _matches(path: Path) -> list[Path]:
+    """The files and folders that a pattern with *, ? or [ names, in order; a path that exists or is no pattern itself."""
+    if path.exists() or not any(character in str(path) for character in "*?["):
+        return [path]
+    root = Path(path.anchor)
+    matches = sorted(root.glob(str(path.relative_to(root))))
+    if not matches:
+        raise InputError(f"Nothing matches {path}")
+    return matches
+
+
 def predict_media(
     finder: Finder,
     media: Sequence[Path],
@@ -55,19 +66,27 @@ def predict_media(
     tiles: TileSettings | None,
     threshold: float,
     skip_broken: int = 0,
+    classes: Sequence[str] | None = None,
+    save_as: Sequence[str] = (),
 ) -> dict[str, int]:
     """Detections of every file into a folder: NAME.png or NAME.mp4 drawn, results/NAME.txt in VisDrone's columns. NAME is the
     file's, or tells it apart from others of its name, see `result_names`.
 
-    A video has a result file a frame, results/NAME_0000001.txt. Returns the number of detections drawn, by file; up to
-    skip_broken images that cannot be read are left out, which the log says. Raises BrokenImageError where there are more.
+    A video has a result file a frame, results/NAME_0000001.txt. classes: report these alone. save_as: what else is written of
+    what is drawn, names of `WRITERS`. Returns the number of detections drawn, by file; up to skip_broken images that cannot be
+    read are left out, which the log says. Raises BrokenImageError where there are more.
     """
     (folder / "results").mkdir(parents=True, exist_ok=True)
-    categories = tuple(range(1, len(finder.settings.classes) + 1))
+    class_names = finder.settings.classes
+    categories = tuple(range(1, len(class_names) + 1))
+    labels = _labels(class_names, classes)
 
     def look(image: np.ndarray, name: str) -> ImageResults:
         found = finder.find_in(image) if tiles is None else finder.find_in_tiles(image, tiles)
+        found = found.chosen(np.isin(found.labels, labels))
         write_results(folder / "results", name, found, categories)
+        for form in save_as:
+            WRITERS[form](image, found.chosen(found.scores >= threshold).by_score(), class_names, folder, name)
         return found
 
     names = dict(zip(media, result_names(media), strict=True))
@@ -91,6 +110,13 @@ def predict_media(
         counts[str(file)] = int((found.scores >= threshold).sum())
         _LOG.info("%s: %d objects", file, counts[str(file)])
     return counts
+
+
+def _labels(class_names: Sequence[str], classes: Sequence[str] | None) -> list[int]:
+    unknown = [name for name in classes or () if name not in class_names]
+    if unknown:
+        raise InputError(f"--classes: the detector does not know {unknown[0]}, only {', '.join(class_names)}")
+    return [label for label, name in enumerate(class_names) if classes is None or name in classes]
 
 
 def _check_places(media: Sequence[Path], names: dict[Path, str], folder: Path) -> None:

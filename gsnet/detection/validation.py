@@ -37,7 +37,14 @@ def run_model(options: Namespace) -> dict[str, Any]:
         return _evaluate(options, finder)
     media = media_of(options.predict)
     counts = predict_media(
-        finder, media, options.save_dir, tiles_wanted(options), options.draw_threshold, options.skip_broken
+        finder,
+        media,
+        options.save_dir,
+        tiles_wanted(options),
+        options.draw_threshold,
+        options.skip_broken,
+        options.classes,
+        options.save_as,
     )
     say_limits(finder, options)
     return {"predicted": counts, "milliseconds_per_image": finder.seconds.milliseconds_per_image()}

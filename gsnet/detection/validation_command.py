@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from argparse import Namespace
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from gsnet.interface.running import log_to
 from gsnet.detection.coco_format import REGIONS
 from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.data_yaml import SPLITS
+from gsnet.detection.prediction_files import WRITERS
 from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
 from gsnet.detection.tiles import JOINS
@@ -55,11 +57,11 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     data.add_argument("--data_dir", type=Path, metavar="PATH", help="data set to evaluate on")
     data.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
     data.add_argument("--split", choices=SPLITS, help="which of several splits (default: val, or the only one)")
-    data.add_argument("--classes", type=names, metavar="NAME,…", help="score these classes alone (default: all)")
+    data.add_argument("--classes", type=names, metavar="NAME,…", help="these classes alone (default: all)")
     add_skip_broken(data)
     data.add_argument("--workers", type=not_negative, default=2, metavar="N", help="processes that read images")
     data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
-    data.add_argument("--predict", type=Path, nargs="+", metavar="PATH", help="images, folders or videos instead")
+    data.add_argument("--predict", type=Path, nargs="+", metavar="PATH", help="images, folders, videos, patterns")
     data.add_argument(
         "--tile", type=positive_int, metavar="PIXELS", help="look at tiles of this side, and at the whole"
     )
@@ -79,8 +81,22 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
     output.add_argument("--save_dir", type=Path, metavar="FOLDER", help="result files and pictures go here")
     output.add_argument("--draw", type=not_negative, default=0, metavar="N", help="draw the detections of N images")
+    output.add_argument(
+        "--save_as",
+        type=_forms,
+        default=(),
+        metavar="FORM,…",
+        help=f"of what --predict draws also {', '.join(WRITERS)}: boxes by name, labels with scores, objects cut out",
+    )
     output.add_argument("--draw_threshold", type=single, default=0.3, metavar="P", help="least score of what is drawn")
     return parser
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    found = names(text)
+    if unknown := [form for form in found if form not in WRITERS]:
+        raise argparse.ArgumentTypeError(f"there is no form {unknown[0]}: known are {', '.join(WRITERS)}")
+    return found
 
 
 def parse(description: str, argv: Sequence[str] | None) -> Namespace:
@@ -95,9 +111,11 @@ def parse(description: str, argv: Sequence[str] | None) -> Namespace:
     if options.weights is not None and options.evaluate_results is None:
         described.refuse_ignored(options, "with --weights", ("annotations", "images", "image_sizes"))
         if options.predict is not None:
-            data = ("data_format", "split", "classes", "workers", "limit", "protocol", "regions", "draw")
+            data = ("data_format", "split", "workers", "limit", "protocol", "regions", "draw")
             described.refuse_ignored(options, "with --predict", data)
-        elif not options.draw:
+        else:
+            described.refuse_ignored(options, "without --predict", ("save_as",))
+        if options.predict is None and not options.draw:
             described.refuse_ignored(options, "without --draw", ("draw_threshold",))
         if options.tile is None:
             described.refuse_ignored(options, "without --tile", ("overlap", "no_whole", "tile_join", "max_joined"))
