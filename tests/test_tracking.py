@@ -286,7 +286,7 @@ def test_what_is_not_there_is_one_sentence(monkeypatch, capsys, given, said):
 @pytest.mark.parametrize(
     ("kind", "variable", "value", "said"),
     [
-        ("wandb", "WANDB_MODE", "online", "--log wandb: No API key configured"),
+        ("wandb", "WANDB_MODE", "online", "--log wandb: .*(API key|api_key)"),
         ("mlflow", "MLFLOW_TRACKING_URI", "nowhere://at/all", "--log mlflow: .*unsupported URI"),
     ],
 )
@@ -309,10 +309,12 @@ def test_a_tracker_that_does_not_begin_is_one_sentence(tmp_path, monkeypatch, ki
 
 def test_a_log_that_fails_later_does_not_end_the_run(tmp_path, caplog):
     installed("mlflow")
+    from mlflow.tracking import MlflowClient
+
     with Tracking(TrackedRun(tmp_path, "epoch"), ["mlflow"]) as tracking:
         tracking.add(1, {"loss": 1.0})
-        (tmp_path / "mlflow.db").write_bytes(b"not a database any more")
+        # By somebody who looks at it in the meantime.
+        MlflowClient().delete_run(json.loads((tmp_path / "tracking.json").read_text())["mlflow"]["run"])
         for step in (2, 3):
             tracking.add(step, {"loss": 1.0})
     assert caplog.text.count("the run goes on without this log") == 1
-    assert os.environ["WANDB_MODE"] == "offline"

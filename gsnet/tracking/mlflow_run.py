@@ -9,7 +9,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ class MlflowRun:
         from mlflow.tracking import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        with told():
+        with told(), _handlers_kept():
             self._client = MlflowClient()
             where = _without_password(self._client.tracking_uri)
             self._noted = NotedRun(run.folder, "mlflow")
@@ -109,6 +110,18 @@ class MlflowRun:
         metrics = [Metric(_named(name), float(value), now, step) for name, value in scalars.items()]
         with told():
             self._client.log_batch(self._id, metrics=metrics)
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[None]:
+    """Older versions (3.1) configure the root logger anew when they make their tables: the run's own log would end there."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def _parameters(config: Mapping[str, Any]) -> dict[str, str]:
