@@ -7,6 +7,7 @@ GhostConv.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -173,7 +174,11 @@ class BranchSum(Chain):
     """Sum of branches that all read the input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([branch(x) for branch in self.module_list]).sum(dim=0)
+        branches = [branch(x) for branch in self.module_list]
+        if torch.jit.is_tracing():
+            # ncnn ends the process where it runs a sum over stacked maps.
+            return functools.reduce(torch.add, branches)
+        return torch.stack(branches).sum(dim=0)
 
 
 class BranchConcatenation(Chain):

@@ -112,6 +112,16 @@ def test_files_of_two_parts(kind, main, other, tmp_path):
         exporting.export(network, tmp_path / "out", kind, (8, 8))
 
 
+def test_a_sum_of_branches_is_traced_as_additions():
+    """ncnn ends the process where it runs the sum over stacked maps that it is in torch."""
+    text = "ConvKX(3,8,3,1)MultiSumBlock(ConvKX(8,8,3,1);ConvKX(8,8,1,1);RELU(8))"
+    summed = MasterNet(num_classes=10, plainnet_struct=text).eval()
+    images = torch.randn(1, 3, *SIZE)
+    traced = torch.jit.trace(summed, images)
+    assert "aten::stack" not in str(traced.inlined_graph)
+    torch.testing.assert_close(traced(images), summed(images))
+
+
 class Doubling(runtimes.Runtime):
     """A runtime of a user's own, which computes something else."""
 
