@@ -28,7 +28,7 @@ ALLOWED = {
     "gsnet.data": {"gsnet.interface"},
     "ZenNet": {"PlainNet", "Masternet", "gsnet.interface", "gsnet.data"},
     "gsnet.models": {"PlainNet", "Masternet", "gsnet.interface", "ZenNet", "gsnet.data", "gsnet.runtimes"},
-    "gsnet.validation": {"gsnet.interface", "gsnet.data", "gsnet.models"},
+    "gsnet.validation": {"gsnet.interface", "gsnet.data", "gsnet.models", "gsnet.runtimes"},
     "gsnet.training": {
         "PlainNet",
         "Masternet",

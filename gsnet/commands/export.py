@@ -5,6 +5,7 @@
     gsnet export --arch save_dir/my_training --format safetensors --folder my_network --license apache-2.0
     gsnet export --weights save_dir/my_detector/best-params_rank0.pth --output detector.onnx --decode
     gsnet export --arch best_structure.txt --weights best.pth --format ncnn --fp16 --output net.param
+    gsnet export --arch save_dir/my_training --format openvino --int8 --calibration pictures/ --output net.xml
 
 Checkpoints of this project say themselves what they are of. What was written is read back and run
 on random images; the file is kept only where its outputs are the network's.
@@ -21,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.interface.running import log_to, run
-from gsnet.interface.description import KEY
+from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.interface.options import InputError, positive_int
 from gsnet.interface.script_options import script_parser
 from gsnet.models import expected_input, names_of, source_of
 from gsnet.models.described import HUB_WEIGHTS, checkpoint_in
-from gsnet.models.expected import at_side, classes_text
+from gsnet.models.expected import ExpectedInput, at_side, classes_text
 from gsnet.models.options import add_network_options, network_named, network_of, refuse_ignored_mirror, resolution_of
+from gsnet.validation.int8_options import add_int8_options, bounds_of, check_int8
 
 UNKNOWN_LICENCE = "unknown"
 _LOG = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ _SUFFIXES = {
 # Files that --arch takes and that hold no detector.
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
 # What describes a classifier, and what asks for something of a detector.
-_OF_NETWORKS = ("fp16", "folder", "weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
+_OF_NETWORKS = ("fp16", "int8", "folder", "weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
 _OF_DETECTORS = ("decode", "input_image_height")
 
 
@@ -58,6 +60,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     output = parser.add_argument_group("output")
     output.add_argument("--format", default="onnx", choices=tuple(_SUFFIXES), help="what to write")
     output.add_argument("--fp16", action="store_true", help="weights of 16 bits: half the size, outputs agree to 2 %%")
+    add_int8_options(output)
     output.add_argument("--output", type=Path, metavar="FILE", help="new file (default: the network's name)")
     output.add_argument(
         "--folder",
@@ -154,6 +157,7 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
     from gsnet.models.module_costs import width_of
 
     folder = folder_of(options)
+    check_int8(options, with_folder=folder is not None)
     network = network_of(options, arch, options.num_classes)
     expected = expected_input(arch, options.weights)
     resolution = resolution_of(arch, options.input_image_size, options.weights) or expected.resolution
@@ -168,6 +172,8 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
         difference, file = write_folder(network, description, folder, options.license), folder / HUB_WEIGHTS
     else:
         texts = {KEY: description.to_json()}
+        if options.int8:
+            return write_int8(options, network, file, replace(seen_at, classes=classes), description)
         side = (resolution, resolution)
         difference = export(network, file, options.format, side, metadata=texts, half=options.fp16)
     files = files_of(file, options.format)
@@ -187,6 +193,29 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
         "max_difference": difference,
         **seen,
         "text": f"{text}; {normalised}; {classes_text(classes)}",
+    }
+
+
+def write_int8(
+    options: Namespace, network: Any, file: Path, expected: ExpectedInput, description: NetworkDescription
+) -> dict[str, Any]:
+    """Export one network in int8; returns what was written. Raises InputError, ExportError."""
+    from gsnet.models.exporting import files_of
+    from gsnet.validation.quantizing import export_int8, read_pictures, table
+
+    pictures = read_pictures(options.calibration.expanduser(), expected, description.class_names)
+    rows = export_int8(
+        network, file, options.format, expected, pictures, bounds_of(options), {KEY: description.to_json()}
+    )
+    files = files_of(file, options.format)
+    return {
+        "file": str(file),
+        "files": [str(one) for one in files],
+        "format": options.format,
+        "bytes": rows[-1].size,
+        "forms": [row.to_dict() for row in rows],
+        **expected.to_dict(),
+        "text": f"{table(rows)}\n{' and '.join(map(str, files))}; {expected.described()}",
     }
 
 

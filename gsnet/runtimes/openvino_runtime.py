@@ -82,6 +82,17 @@ class OpenVinoSession(Session):
         return self._core.compile_model(self._model, "CPU", wanted)
 
 
+def save_onnx(graph: Path, file: Path, texts: Texts = NO_TEXTS, *, half: bool = False) -> list[Path]:
+    """Write an ONNX graph, also one in int8, as OpenVINO's two files, which are returned. half: weights in float16."""
+    import openvino
+
+    model = openvino.Core().read_model(graph)
+    for name, text in texts.items():
+        model.set_rt_info(text, name)
+    openvino.save_model(model, file, compress_to_fp16=half)
+    return [file, file.with_suffix(".bin")]
+
+
 class OpenVino(Runtime):
     """OpenVINO's files (.xml with its .bin), or ONNX."""
 
@@ -95,15 +106,10 @@ class OpenVino(Runtime):
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
     ) -> None:
         """By way of ONNX, so that both runtimes are given the same graph. half: weights alone are float16."""
-        import openvino
-
         with tempfile.TemporaryDirectory() as folder:
             between = Path(folder) / "network.onnx"
             onnx_file.write_onnx(network, between, size, output)
-            model = openvino.Core().read_model(between)
-            for name, text in texts.items():
-                model.set_rt_info(text, name)
-            openvino.save_model(model, file, compress_to_fp16=half)
+            save_onnx(between, file, texts, half=half)
 
     def open(self, file: Path, settings: Settings) -> Session:
         return OpenVinoSession(file, settings)

@@ -1,0 +1,64 @@
+"""Options of an export in int8."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from gsnet.interface.options import InputError, positive_float
+
+# The tools that make other runtimes' files of int8 are programs apart, which pip does not install.
+INT8_FORMATS = ("onnx", "openvino")
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What int8 may change.
+
+    top1_points: of top-1, where pictures have classes. output_error: root of the mean squared difference of outputs to torch's,
+    relative to the root of their mean square, where they have none.
+    """
+
+    top1_points: float = 2.0
+    output_error: float = 0.1
+
+
+def add_int8_options(group: argparse._ActionsContainer) -> None:
+    """--int8, and what goes with it."""
+    group.add_argument(
+        "--int8", action="store_true", help="integers of 8 bits, as onnx or openvino; needs --calibration"
+    )
+    group.add_argument("--calibration", type=Path, metavar="FOLDER",
+                       help="with --int8: pictures, or a folder a class: half decide scales, the others compare")  # fmt: skip
+    group.add_argument("--top1_loss", type=positive_float, metavar="POINTS",
+                       help="with --int8: points of top-1 that may be lost, of pictures with classes "
+                       f"(default: {Bounds.top1_points:g})")  # fmt: skip
+    group.add_argument("--output_error", type=positive_float, metavar="X",
+                       help="with --int8: relative error of outputs allowed, of other pictures "
+                       f"(default: {Bounds.output_error:g})")  # fmt: skip
+
+
+def check_int8(options: argparse.Namespace, *, with_folder: bool) -> None:
+    """What goes with --int8, before long work. with_folder: whether a folder for timm is asked for. Raises InputError."""
+    if not options.int8:
+        for name in ("calibration", "top1_loss", "output_error"):
+            if getattr(options, name) is not None:
+                raise InputError(f"--{name} is of --int8: add it, or leave --{name} out")
+        return
+    if options.fp16 or with_folder:
+        raise InputError(f"--int8 and --{'fp16' if options.fp16 else 'folder'} contradict each other: use one of them")
+    if options.format not in INT8_FORMATS:
+        raise InputError(f"--int8 is written as {' or '.join(INT8_FORMATS)}, not as {options.format}")
+    if options.calibration is None:
+        raise InputError("--int8 needs --calibration FOLDER: pictures such as the network will see")
+    if not options.calibration.expanduser().is_dir():
+        raise InputError(
+            f"--calibration {options.calibration} is no folder: name one with pictures, or with a folder a class"
+        )
+
+
+def bounds_of(options: argparse.Namespace) -> Bounds:
+    """The bounds that the options ask for."""
+    given = {"top1_points": options.top1_loss, "output_error": options.output_error}
+    return Bounds(**{name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,126 @@
+"""Networks in int8: what is written runs in integers, is measured beside float32, and is kept only where it agrees."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gsnet.commands import export
+from gsnet.interface.options import InputError
+from gsnet.models.expected import whole_image
+from gsnet.runtimes.onnx_file import write_onnx
+from gsnet.validation import quantizing
+from gsnet.validation.quantizing import Pictures, halves, read_pictures
+from Masternet import MasterNet
+
+STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)"
+CLASSES = 3
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Six pictures of noise in a folder a class."""
+    folder = tmp_path_factory.mktemp("pictures")
+    generator = np.random.default_rng(0)
+    for number in range(2 * CLASSES):
+        file = folder / f"class {number % CLASSES}" / f"{number}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(file)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory, pictures):
+    torch.manual_seed(3)
+    network = MasterNet(num_classes=CLASSES, plainnet_struct=STRUCTURE)
+    network(torch.randn(8, 3, 16, 16) * 3 + 1)
+    weights = tmp_path_factory.mktemp("weights") / "net.pth"
+    torch.save({"state_dict": network.state_dict()}, weights)
+    return [
+        *("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--num_classes", str(CLASSES)),
+        *("--weights", str(weights), "--input_image_size", "16", "--int8", "--calibration", str(pictures)),
+    ]
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory):
+    """Where the network's graph is kept: to write it takes seconds, and it is the same one each time."""
+    return tmp_path_factory.mktemp("graphs") / "network.onnx"
+
+
+@pytest.fixture(autouse=True)
+def written_once(monkeypatch, graphs):
+    def write(network, file, size):
+        if not graphs.exists():
+            write_onnx(network, graphs, size)
+        shutil.copy(graphs, file)
+
+    monkeypatch.setattr(quantizing, "write_onnx", write)
+
+
+def test_int8_in_both_runtimes(options, tmp_path, capsys):
+    for library in ("onnx", "onnxruntime", "onnxscript", "openvino"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    import onnx
+    import openvino
+
+    file = tmp_path / "net.onnx"
+    assert export.main([*options, "--output", str(file), "--json"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    kinds = [node.op_type for node in onnx.load(file).graph.node]
+    assert kinds.count("QuantizeLinear") > 5 and "DequantizeLinear" in kinds
+    floats, integers = written["forms"]
+    assert floats["output_error"] < 1e-5 < integers["output_error"] < 0.1
+    assert floats["top1"] is not None and integers["size"] == file.stat().st_size
+    assert export.main([*options, "--format", "openvino", "--output", str(tmp_path / "net.xml"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["forms"][1]["output_error"] < 0.1
+    operators = [one.get_type_name() for one in openvino.Core().read_model(tmp_path / "net.xml").get_ops()]
+    assert "FakeQuantize" in operators
+
+
+def test_what_changes_too_much_is_not_kept(options, pictures, tmp_path):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for number, file in enumerate(sorted(pictures.rglob("*.png"))):
+        (flat / f"{number}.png").write_bytes(file.read_bytes())
+    arguments = [*options[:-1], str(flat), "--output", str(tmp_path / "net.onnx"), "--output_error", "1e-9"]
+    with pytest.raises(InputError, match=r"int8 costs .* output error, 1e-09 are allowed: nothing is kept"):
+        export.main(arguments)
+    assert not (tmp_path / "net.onnx").exists()
+
+
+def test_pictures_are_prepared_as_the_network_expects_them(pictures):
+    expected = whole_image(16, CLASSES)
+    found = read_pictures(pictures, expected)
+    assert found.images.shape == (6, 3, 16, 16) and found.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    first = np.asarray(Image.open(pictures / "class 0/0.png")).transpose(2, 0, 1) / 255
+    mean, std = (np.array(values)[:, None, None] for values in (expected.mean, expected.std))
+    np.testing.assert_allclose(found.images[0], (first - mean) / std, atol=1e-5)
+    calibrated, compared = halves(found)
+    assert calibrated.labels.tolist() == compared.labels.tolist() == [0, 1, 2]
+    one = Pictures(found.images[:1], None)
+    assert halves(one) == (one, one)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--fp16"], "--int8 and --fp16 contradict each other"),
+        (["--format", "ncnn"], "--int8 is written as onnx or openvino, not as ncnn"),
+        (["--calibration", "nowhere"], "--calibration nowhere is no folder"),
+        (["--num_classes", "7"], "has 3 classes, the network 7"),
+    ],
+)
+def test_what_does_not_go_with_it_is_told(options, more, said):
+    without = options if more[0] != "--num_classes" else [*options[:6], "--untrained", *options[8:]]
+    with pytest.raises(InputError, match=said):
+        export.main([*without, *more])
+
+
+def test_options_of_int8_need_it(options):
+    with pytest.raises(InputError, match="--calibration is of --int8"):
+        export.main([one for one in options if one != "--int8"])
