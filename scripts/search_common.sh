@@ -7,7 +7,8 @@
 #   EVOLUTION_MAX_ITER  proposals        POPULATION_SIZE  survivors       BATCH_SIZE  images per score
 #   EVOLUTION           another rule of evolution: published replaces whole blocks
 #   ZERO_SHOT_SCORE     another proxy    SEED             random numbers  WORKERS     scoring processes
-#   BUDGET_MODEL_SIZE, BUDGET_FLOPS, BUDGET_MAC, BUDGET_LATENCY, BUDGET_GROWTH, MAX_LAYERS   other budgets; empty for none
+#   BUDGET_MODEL_SIZE, BUDGET_FLOPS, BUDGET_MAC, BUDGET_LATENCY, BUDGET_GROWTH, BUDGET_PEAK_MEMORY,
+#   BUDGET_WEIGHTS, MEMORY_PRECISION, MAX_LAYERS   other budgets; empty for none
 #   SMOKE=1             a few iterations, to see that everything runs
 # Further arguments of a script that only searches go to evolution_search.py, of others to the training (train_common.sh).
 # What was searched already is not searched again.
@@ -48,6 +49,9 @@ search() {
     [[ -n ${BUDGET_FLOPS:-} ]] && options+=(--budget_flops "$BUDGET_FLOPS")
     [[ -n ${BUDGET_MAC:-} ]] && options+=(--budget_mac "$BUDGET_MAC")
     [[ -n ${BUDGET_GROWTH:-} ]] && options+=(--budget_growth "$BUDGET_GROWTH")
+    [[ -n ${BUDGET_PEAK_MEMORY:-} ]] && options+=(--budget_peak_memory "$BUDGET_PEAK_MEMORY")
+    [[ -n ${BUDGET_WEIGHTS:-} ]] && options+=(--budget_weights "$BUDGET_WEIGHTS")
+    [[ -n ${MEMORY_PRECISION:-} ]] && options+=(--memory_precision "$MEMORY_PRECISION")
     [[ -n ${BUDGET_LATENCY:-} ]] && options+=(--budget_latency "$BUDGET_LATENCY")
     [[ -n ${MAX_LAYERS:-} ]] && options+=(--max_layers "$MAX_LAYERS")
     # A search that was stopped goes on.

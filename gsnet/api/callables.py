@@ -11,8 +11,8 @@ from typing import Any
 
 from gsnet.evolution.functions import Figure
 from gsnet.evolution.recorded import Row
-from gsnet.evolution.settings import KNOWN_FIGURES, OBJECTIVES
-from gsnet.interface.options import InputError, count, positive_int, seconds
+from gsnet.evolution.settings import IN_BYTES, KNOWN_FIGURES, OBJECTIVES
+from gsnet.interface.options import InputError, count, positive_int, seconds, size_in_bytes
 from ZeroShotProxy import PROXY_FILES, Needs, Proxy, get_proxy, users_proxies
 
 ProxyLike = str | Proxy | Callable[..., float]
@@ -98,7 +98,8 @@ def _limit(name: str, limit: float | str) -> float:
     """The number that a limit is or, such as "1M" or "250us", says. Raises InputError."""
     if not isinstance(limit, str):
         return limit
-    kind = {"layers": positive_int, "latency": seconds}.get(name, count)
+    kinds = {"layers": positive_int, "latency": seconds, **dict.fromkeys(IN_BYTES, size_in_bytes)}
+    kind = kinds.get(name, count)
     try:
         return kind(limit)
     except argparse.ArgumentTypeError as error:

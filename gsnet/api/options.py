@@ -20,7 +20,7 @@ from gsnet.evolution.functions import Figure, Functions
 from gsnet.evolution.options import ROUND_SIZE_OF_MODULE_PROXIES, ensemble_from, latency_source
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.session import RunOptions
-from gsnet.evolution.settings import GROWTH, TOLD, SearchSettings, SettingError
+from gsnet.evolution.settings import TOLD, SearchSettings, SettingError
 from gsnet.interface import plugins
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, wrong_count
@@ -49,7 +49,7 @@ _SETTINGS = {
                 "keep_links",
             ),
             *("latency_batch_size", "latency_resolution", "latency_source", "measure_missing", "fp16", "origin"),
-            "evolution",
+            *("evolution", "memory_precision"),
         )
     },
 }
@@ -72,9 +72,9 @@ class SearchOptions(TypedDict, total=False):
     blocks: files or modules of blocks, in place of a space or for random networks within one.
     proxy: name of a proxy, or a function of a network, or of an `nn.Module` if its argument is annotated so.
     ensemble: with proxy="Ensemble", the proxies whose log ranks add up.
-    budgets: upper limits of "params", "flops", "mac", "layers", "latency" (seconds an image) and "growth" (of the gradient,
-        docs/gradient_growth.md), as numbers or as texts with
-        units ("1M", "0.4G", "250us"), and under any other name (function of a network, limit).
+    budgets: upper limits of "params", "flops", "mac", "layers", "latency" (seconds an image), "growth" (of the gradient,
+        docs/gradient_growth.md), "peak_memory" and "weights" (bytes at memory_precision, docs/memory.md), as numbers or as
+        texts with units ("1M", "0.4G", "250us", "256KiB"), and under any other name (function of a network, limit).
     objectives: survive by these rather than by the score alone: "score" and costs by name, and functions of a network, of
         which less is better, as they are or {name: function}.
     iterations, population_size: proposals, survivors. round_size: candidates drawn from one population.
@@ -84,6 +84,7 @@ class SearchOptions(TypedDict, total=False):
         default is "fitting", or what the search in save_dir began with.
     resolution, num_classes, batch_size, gamma, use_se, no_BN, keep_links: what is scored; see `gsnet.score`.
     latency_batch_size, latency_resolution, latency_source, latency_table, measure_missing, fp16: how latency is looked at.
+    memory_precision: "fp32", "fp16" or "int8", of maps and weights in bytes.
     device: torch's name of where networks are scored and timed.
     workers: scoring processes. scheduler: address of a Dask scheduler in their place; tls: paths of its certificate
         authority, of our certificate and of our key.
@@ -117,6 +118,7 @@ class SearchOptions(TypedDict, total=False):
     latency_table: str | Path | None
     measure_missing: bool
     fp16: bool
+    memory_precision: str
     device: str | None
     workers: int
     scheduler: str | None
@@ -211,7 +213,7 @@ def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any])
         "search_space_list": tuple(_block_file(block) for block in blocks),
         "plainnet_struct": starting_text(start),
         "device": device_name(None, options.get("device")),
-        "figures": (*figure_settings(limits.get(GROWTH), objectives)[0], *figures),
+        "figures": (*figure_settings(limits, objectives)[0], *figures),
         "limits": tuple(limits.items()),
         "plugins": plugins.recorded(),
         **known,

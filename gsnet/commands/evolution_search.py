@@ -22,7 +22,8 @@ from gsnet.evolution.folder import LOG, clear, is_done
 from gsnet.evolution.latency_words import latency_lines
 from gsnet.evolution.options import parse_options, run_options, settings_from
 from gsnet.evolution.search import SearchFailed
-from gsnet.evolution.settings import SearchError
+from gsnet.evolution.settings import IN_BYTES, SearchError
+from gsnet.interface.description import KEY
 from SearchSpace import SearchSpaceError
 from ZeroShotProxy import UnknownProxyError
 
@@ -70,7 +71,10 @@ def show(summary: dict, folder: Path, as_json: bool) -> None:
         f"{summary['structure']}\n{summary['iterations']:,} iterations: {counts}\nresults in {folder}"
     )
     if figures := summary.get("figures"):
-        print(", ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+        print(
+            ", ".join(f"{name} {figure_in_words(name, value)}" for name, value in figures.items())
+            + precision_of(summary)
+        )
     if front := summary.get("pareto"):
         print(
             f"Pareto front in {', '.join(front['objectives'])}: {front['networks']:,} networks, among the "
@@ -82,6 +86,17 @@ def show(summary: dict, folder: Path, as_json: bool) -> None:
         print("\n".join(latency_lines(latency)))
     if verified := summary.get("verified"):
         print("Monte-Carlo Zen of the winner: {zen_mean:.4g} +- {zen_std:.2g} over {seeds} seeds".format(**verified))
+
+
+def figure_in_words(name: str, value: float) -> str:
+    """Bytes as kibibytes, anything else in four digits."""
+    return f"{value / 1024:,.1f} KiB" if name in IN_BYTES else f"{value:.4g}"
+
+
+def precision_of(summary: dict) -> str:
+    """What bytes are of, where there are any."""
+    precision = summary[KEY]["search"].get("memory_precision")
+    return f" in {precision}" if precision else ""
 
 
 def command() -> int:

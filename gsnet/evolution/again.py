@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gsnet.evolution.settings import GROWTH, TOLD, SearchError, SearchSettings
+from gsnet.evolution.settings import KNOWN_FIGURES, TOLD, SearchError, SearchSettings
 
 # Settings that follow from others, or say in another way what an option says.
 _WORKED_OUT = ("ensemble", "objectives", "plugins", "device", "latency_precision", "figures", "limits")
@@ -28,7 +28,8 @@ def options_of_search(record: dict[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in record["settings"].items() if name not in _WORKED_OUT}
     values |= {"ensemble": ",".join(settings.ensemble), "objectives": ",".join(settings.objectives)}
     values["evolution"] = settings.evolution
-    values["budget_growth"] = dict(settings.limits).get(GROWTH)
+    limits = dict(settings.limits)
+    values |= {f"budget_{name}": limits.get(name) for name in KNOWN_FIGURES}
     values["plugin"] = [name for name, _ in settings.plugins]
     if settings.device != "cpu":
         values["device"] = settings.device

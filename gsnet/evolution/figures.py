@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gsnet.evolution.functions import Figure
-from gsnet.evolution.settings import GROWTH, SearchError, SearchSettings
-from PlainNet import Network, Style
+from gsnet.evolution.settings import GROWTH, IN_BYTES, KNOWN_FIGURES, PEAK_MEMORY, WEIGHTS, SearchError, SearchSettings
+from PlainNet import Network, StructureError, Style
+from PlainNet.memory import Memory, MemoryModel
 
 
 def known_figures(settings: SearchSettings) -> dict[str, Figure]:
     """What works out the known figures among those of a search, by name. Raises SearchError."""
-    return {GROWTH: gradient_growth(settings)} if GROWTH in settings.figures else {}
+    figures: dict[str, Figure] = {}
+    if GROWTH in settings.figures:
+        figures[GROWTH] = gradient_growth(settings)
+    if set(IN_BYTES) & set(settings.figures):
+        figures |= memory_figures(settings)
+    return figures
 
 
 def figure_settings(
-    budget_growth: float | None, objectives: tuple[str, ...]
+    limits: Mapping[str, float | None], objectives: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, float], ...]]:
-    """Known figures that options ask for, and their limits."""
-    limits = () if budget_growth is None else ((GROWTH, budget_growth),)
-    return ((GROWTH,) if limits or GROWTH in objectives else ()), limits
+    """Known figures that options ask for, and their limits. limits: by the figures' names, None where there is none."""
+    given = tuple((name, limit) for name in KNOWN_FIGURES if (limit := limits.get(name)) is not None)
+    return tuple(name for name in KNOWN_FIGURES if name in dict(given) or name in objectives), given
 
 
 def gradient_growth(settings: SearchSettings) -> Figure:
@@ -36,3 +44,21 @@ def gradient_growth(settings: SearchSettings) -> Figure:
             raise SearchError(f"--budget_growth: {failure}") from None
 
     return growth
+
+
+def memory_figures(settings: SearchSettings) -> dict[str, Figure]:
+    """Bytes of maps that live at once, and of weights, in the network as it is deployed for one image."""
+    precision = settings.memory_precision
+    style = Style(use_se=settings.use_se, no_BN=settings.no_BN)
+    model = MemoryModel(settings.input_image_size, settings.num_classes, style)
+
+    def memory(network: Network) -> Memory:
+        try:
+            return model.memory(network)
+        except StructureError as failure:
+            raise SearchError(str(failure)) from None
+
+    return {
+        PEAK_MEMORY: lambda network: memory(network).peak_bytes(precision),
+        WEIGHTS: lambda network: memory(network).weight_bytes(precision),
+    }

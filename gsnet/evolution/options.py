@@ -10,6 +10,7 @@ from typing import Any
 
 import PlainNet
 from gsnet.evolution.again import options_of_search
+from gsnet.evolution.budget_options import add_budget_options, objectives_from, refuse_ignored_budget_options
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.evolution.figures import figure_settings
 from gsnet.evolution.folder import rule_of
@@ -23,7 +24,6 @@ from gsnet.evolution.settings import (
     EVOLUTIONS,
     FITTING,
     KNOWN_FIGURES,
-    LATENCY_SOURCES,
     OBJECTIVES,
     PUBLISHED,
     SearchSettings,
@@ -33,11 +33,9 @@ from gsnet.interface.options import (
     InputError,
     OptionParser,
     add_device_options,
-    count,
     device_name,
     positive_float,
     positive_int,
-    seconds,
     seed,
 )
 from gsnet.interface.script_options import script_parser
@@ -103,35 +101,7 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     network.add_argument("--use_se", action="store_true", help="squeeze-and-excitation in super-blocks")
     network.add_argument("--no_BN", action="store_true", help="without batch normalisation")
 
-    budgets = parser.add_argument_group("budgets (none unless given)")
-    budgets.add_argument("--max_layers", type=positive_int, metavar="N", help="sum of sub-layers")
-    budgets.add_argument("--budget_model_size", type=count, metavar="N", help="parameters, such as 1e6 or 1M")
-    budgets.add_argument(
-        "--budget_flops", type=count, metavar="N", help="multiply-accumulates of one image, such as 0.4G"
-    )
-    budgets.add_argument("--budget_mac", type=count, metavar="N", help="memory access cost of one image, in elements")
-    budgets.add_argument("--budget_growth", type=positive_float, metavar="X",
-                         help="growth of the gradient from the last map back to the first, as a natural logarithm: "
-                         "networks of growth beyond 4 or so train badly (docs/gradient_growth.md)")  # fmt: skip
-    budgets.add_argument(
-        "--budget_latency",
-        type=seconds,
-        metavar="SECONDS",
-        help="seconds an image, such as 1e-3, or 1ms, 250us (on the CPU: with one thread)",
-    )
-    budgets.add_argument(
-        "--latency_batch_size", type=positive_int, default=1, metavar="N", help="batch at which latency is looked at"
-    )
-    budgets.add_argument("--latency_resolution", type=positive_int, metavar="PIXELS",
-                         help="resolution of that (default: --input_image_size)")  # fmt: skip
-    budgets.add_argument("--fp16", action="store_true", help="latency in half precision")
-    budgets.add_argument("--latency_source", choices=LATENCY_SOURCES,
-                         help="time candidates, sum up a table's layers, or predict from a calibrated table "
-                         "(default: predict where there is such a table, else measure)")  # fmt: skip
-    budgets.add_argument("--latency_table", type=Path, metavar="FILE",
-                         help="table of another device, or elsewhere than in the cache")  # fmt: skip
-    budgets.add_argument("--measure_missing", action="store_true",
-                         help="measure layers of which the table knows too little, once, and keep them in it")  # fmt: skip
+    add_budget_options(parser)
 
     scoring = parser.add_argument_group("scoring")
     scoring.add_argument("--batch_size", type=positive_int, default=16, metavar="N", help="images per score")
@@ -177,9 +147,7 @@ def _refuse_ignored(parser: OptionParser, options: Namespace) -> None:
         return
     if options.overwrite and options.resume:
         raise InputError("--overwrite and --resume contradict each other: use one of them")
-    if options.budget_latency is None and "latency" not in objectives_from(options.objectives):
-        timing = ("latency_batch_size", "latency_resolution", "fp16")
-        parser.refuse_ignored(options, "without --budget_latency or --objectives score,latency", timing)
+    refuse_ignored_budget_options(parser, options)
     if options.scheduler is None:
         parser.refuse_ignored(options, "without --scheduler", TLS_OPTIONS)
     else:
@@ -202,7 +170,7 @@ def settings_from(options: Namespace) -> SearchSettings:
     round_size = options.round_size or (1 if needs == {Needs.VALUE} else ROUND_SIZE_OF_MODULE_PROXIES)
     known = {field.name for field in fields(SearchSettings)}
     given = {name: value for name, value in vars(options).items() if name in known}
-    figures, limits = figure_settings(options.budget_growth, objectives)
+    figures, limits = figure_settings({name: getattr(options, f"budget_{name}") for name in KNOWN_FIGURES}, objectives)
     worked_out = {
         "figures": figures,
         "limits": limits,
@@ -279,11 +247,6 @@ def ensemble_from(text: str, zero_shot_score: str, objectives: tuple[str, ...]) 
     for name in names:
         get_proxy(name)
     return names
-
-
-def objectives_from(text: str) -> tuple[str, ...]:
-    """The objectives of a comma-separated list; what they may be is for `SearchSettings` to say."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
 def run_options(options: Namespace) -> RunOptions:

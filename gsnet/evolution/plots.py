@@ -10,10 +10,12 @@ from typing import Any
 
 from gsnet.evolution.digest import figures_of
 from gsnet.evolution.history import Row
-from gsnet.evolution.settings import GROWTH, SearchSettings
+from gsnet.evolution.settings import GROWTH, IN_BYTES, PEAK_MEMORY, WEIGHTS, SearchSettings
 from gsnet.interface.files import written_whole
 
 _MOST_POINTS = 20_000
+_WORDS = {GROWTH: "gradient growth", PEAK_MEMORY: "maps that live at once", WEIGHTS: "weights"}
+_KIBIBYTE = 1024.0
 _GREY, _BLUE, _RED = "0.65", "#1f5fa8", "#c1272d"
 # Half of the points in this part of an axis, from the left, are too close together to be told apart.
 _PRESSED = 0.25
@@ -72,8 +74,11 @@ def plot_pareto(path: Path, front: Sequence[Row], settings: SearchSettings) -> N
     columns = len(costs) + len(own)
     figure, axes = _figure(columns, (3.5 * columns, 3.8))
     for axis, (name, values) in zip(axes[len(costs) :], own.items(), strict=True):
-        axis.scatter(values, [row.score for row in front], s=8, color=_GREY)
-        axis.set_xlabel("gradient growth" if name == GROWTH else name)
+        unit, label = 1.0, _WORDS.get(name, name)
+        if name in IN_BYTES:
+            unit, label = _KIBIBYTE, f"{label} (KiB, {settings.memory_precision})"
+        axis.scatter([value / unit for value in values], [row.score for row in front], s=8, color=_GREY)
+        axis.set_xlabel(label)
     for axis, (name, unit, label) in zip(axes, costs, strict=False):
         axis.scatter([getattr(r, name) / unit for r in front], [r.score for r in front], s=8, color=_GREY)
         steps = _front_in(front, name)

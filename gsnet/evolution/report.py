@@ -14,7 +14,7 @@ from gsnet.evolution.digest import digest, figures_of, front_costs, front_figure
 from gsnet.evolution.latency_words import judged
 from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row
 from gsnet.evolution.scorer import latency_conditions
-from gsnet.evolution.settings import SearchSettings
+from gsnet.evolution.settings import IN_BYTES, SearchSettings
 from gsnet.interface.description import KEY, NetworkDescription, package_version, versions
 from gsnet.interface.files import write_text, written_whole
 from gsnet.interface.plugins import packages
@@ -91,6 +91,7 @@ def describe(best: Row, settings: SearchSettings) -> NetworkDescription:
             "score": best.score,
             "budgets": _budgets(settings),
             "seed": settings.seed,
+            **({"memory_precision": settings.memory_precision} if set(IN_BYTES) & set(settings.figures) else {}),
         },
         versions=versions(),
         seed=settings.seed,

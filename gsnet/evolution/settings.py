@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from gsnet.interface.options import InputError
 from gsnet.interface.plugins import differences
 from gsnet.interface.values import wrong_count, wrong_limit
+from PlainNet.memory import PRECISIONS
 
 DEFAULT_ITERATIONS = 480_000
 DEFAULT_POPULATION = 512
@@ -17,8 +18,9 @@ TOLD = "told"
 # The score is maximised; all others, in the order of `Member.costs`, are minimised.
 OBJECTIVES = ("score", "params", "flops", "mac", "layers", "latency")
 # Figures beside the costs that this package knows to work out, which may have limits and be objectives.
-GROWTH = "growth"
-KNOWN_FIGURES = (GROWTH,)
+GROWTH, PEAK_MEMORY, WEIGHTS = KNOWN_FIGURES = ("growth", "peak_memory", "weights")
+# Those that are bytes, of maps and weights as `memory_precision` stores them.
+IN_BYTES = (PEAK_MEMORY, WEIGHTS)
 _LONGEST_SHOWN = 200
 _COUNTS = ("evolution_max_iter", "population_size", "round_size", "batch_size", "input_image_size", "num_classes")
 # Rules of evolution, the default first; `gsnet.evolution.rules` says what they do. Older histories name none.
@@ -48,7 +50,8 @@ class SearchSettings:
     evolution_max_iter may be raised to continue a finished search; all others must stay as they were. plainnet_struct: the
     structure to start from, or several, one a line. figures: names of what functions of the user's own say of a network, and
     those of `KNOWN_FIGURES` that are asked for, which may be objectives; limits: those of them that have one. plugins: names of
-    files that define what is searched, and digests of their texts. Raises SettingError.
+    files that define what is searched, and digests of their texts. memory_precision: of maps and weights that are counted in
+    bytes. Raises SettingError.
     """
 
     zero_shot_score: str
@@ -83,6 +86,7 @@ class SearchSettings:
     latency_precision: str | None = None
     measure_missing: bool = False
     fp16: bool = False
+    memory_precision: str = "fp32"
     device: str = "cpu"
     figures: tuple[str, ...] = ()
     limits: tuple[tuple[str, float], ...] = ()
@@ -106,6 +110,8 @@ class SearchSettings:
             raise SettingError("evolution", f"is {self.evolution!r}: use one of {', '.join(EVOLUTIONS)}")
         if self.latency_source not in (None, *LATENCY_SOURCES):
             raise SettingError("latency_source", f"is {self.latency_source!r}: use one of {', '.join(LATENCY_SOURCES)}")
+        if self.memory_precision not in PRECISIONS:
+            raise SettingError("memory_precision", f"is {self.memory_precision!r}: use one of {', '.join(PRECISIONS)}")
         if not isinstance(self.seed, int):
             raise SettingError("seed", f"is {self.seed!r}: it must be a whole number")
         check_objectives(self.objectives, self.figures)

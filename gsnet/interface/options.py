@@ -135,6 +135,11 @@ def count(text: str) -> float:
     return quantities.above_zero(text, quantities.COUNTS, "30e6, 30M or 0.4G")
 
 
+def size_in_bytes(text: str) -> float:
+    """A size above zero, in bytes where no unit follows: 262144, 256KiB, 1.5MB."""
+    return quantities.above_zero(text, quantities.BYTES, "262144, 256KiB or 1.5MB")
+
+
 def seconds(text: str) -> float:
     """A time above zero, in seconds where no unit follows: 0.8e-3, 1ms, 250us."""
     return quantities.above_zero(text, quantities.SECONDS, "0.001, 1ms or 250us")

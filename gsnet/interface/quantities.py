@@ -18,6 +18,7 @@ _MICROSECOND = Decimal("1e-6")
 _MICRO = {"us": _MICROSECOND, "\N{MICRO SIGN}s": _MICROSECOND, "\N{GREEK SMALL LETTER MU}s": _MICROSECOND}
 SECONDS = {"s": Decimal(1), "ms": Decimal("1e-3")} | _MICRO | {"ns": Decimal("1e-9")}
 LONG_TIMES = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 NO_UNITS: dict[str, int] = {}
 _QUANTITY = re.compile(r"\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\W\d_]*)\s*")
 # Beyond are no numbers of anything here, and some that take for ever to write out.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gsnet.models.expected import classes_text, size_text
-from PlainNet import PLAIN, BlockReport, Cost, Network, Style
+from PlainNet import PLAIN, BlockReport, Cost, Network, StructureError, Style
+from PlainNet.memory import PRECISIONS, Memory, memory_of
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Analysis:
 
     blocks: a row each, the classifier last. total: their sum. layers: depth as budgets count it. output_shape: of the map that
     is pooled, (channels, height, width), and where there is no structure of the last output. resolution, num_classes: what was
-    counted. network and layers are None for a module without a structure, which `arch` names.
+    counted. network and layers are None for a module without a structure, which `arch` names. memory: of the deployed network;
+    None where there is no structure, or where it has a block of a user's own that does not say.
     """
 
     network: Network | None
@@ -26,6 +28,7 @@ class Analysis:
     resolution: int
     num_classes: int
     arch: str | None = None
+    memory: Memory | None = None
 
     @property
     def parameters(self) -> int:
@@ -56,7 +59,7 @@ class Analysis:
         """Plain figures, as `analyze_model.py --json` prints them."""
         blocks = [{"structure": r.structure, **_figures(r.cost), "output_shape": r.output_shape} for r in self.blocks]
         named = {"arch": self.arch} if self.network is None else {"structure": str(self.network)}
-        head = {**named, **_figures(self.total), "layers": self.layers}
+        head = {**named, **_figures(self.total), "layers": self.layers, **self._bytes()}
         seen = {"resolution": self.resolution, "classes": self.num_classes}
         return head | {"output_shape": self.output_shape, **seen, "blocks": blocks}
 
@@ -69,7 +72,16 @@ class Analysis:
         layers = "" if self.layers is None else f"{self.layers} layers, "
         sizes = f"at {size_text(self.resolution)} (however normalised), {classes_text(self.num_classes)}"
         lines.append(f"{layers}largest feature map {self.peak_feature_map:,} elements; {sizes}")
+        if self.memory is not None:
+            lines += [f"{name}: {values}" for name, values in self.memory.in_words().items()]
         return "\n".join(lines)
+
+    def _bytes(self) -> dict[str, dict[str, int]]:
+        """Maps that live at once, and weights, by precision."""
+        if (memory := self.memory) is None:
+            return {}
+        figures = {"peak_memory": memory.peak_bytes, "weights": memory.weight_bytes}
+        return {name: {precision: of(precision) for precision in PRECISIONS} for name, of in figures.items()}
 
 
 def analyze_network(network: Network, resolution: int, num_classes: int, style: Style = PLAIN) -> Analysis:
@@ -78,7 +90,11 @@ def analyze_network(network: Network, resolution: int, num_classes: int, style: 
     last = BlockReport(str(classifier), classifier.cost(1, style), (num_classes, 1, 1))
     rows = (*network.report(resolution, style), last)
     total = network.cost(resolution, num_classes, style)
-    return Analysis(network, rows, total, network.layers, resolution, num_classes)
+    try:
+        memory = memory_of(network, resolution, num_classes, style)
+    except StructureError:
+        memory = None
+    return Analysis(network, rows, total, network.layers, resolution, num_classes, memory=memory)
 
 
 def summary(names: Sequence[str], rows: Sequence[Analysis | str]) -> str:

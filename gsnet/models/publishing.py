@@ -32,6 +32,8 @@ _BUDGETS = {
     "budget_flops": "FLOPs",
     "budget_mac": "memory access",
     "growth": "growth of the gradient",
+    "peak_memory": "bytes of maps that live at once",
+    "weights": "bytes of weights",
     "budget_latency": "seconds an image",
 }
 
@@ -135,6 +137,8 @@ def _figures(description: NetworkDescription) -> str:
         rows.append((f"top-1 on {images} images of {description.dataset}", f"{top1:.2f} %"))
     if (top5 := description.accuracy.get("top5")) is not None and description.classes > 5:
         rows.append(("top-5", f"{top5:.2f} %"))
+    if costs.memory is not None:
+        rows += [(name, values) for name, values in costs.memory.in_words().items()]
     table = "\n".join(f"| {name} | {value} |" for name, value in rows)
     side = description.resolution
     return f"## Figures\n\nOf one image of {side} x {side} pixels.\n\n| | |\n|---|---|\n{table}"
@@ -151,8 +155,11 @@ def _found(description: NetworkDescription) -> str:
     lines = []
     if proxy := search.get("zero_shot_score"):
         lines.append(f"Search: {proxy} score {search.get('score', math.nan):.6g}.")
+    precision = f" (in {search['memory_precision']})" if "memory_precision" in search else ""
     if budgets := search.get("budgets"):
-        lines.append("Budgets: " + ", ".join(f"{_BUDGETS.get(k, k)} {_number(v)}" for k, v in budgets.items()) + ".")
+        lines.append(
+            "Budgets: " + ", ".join(f"{_BUDGETS.get(k, k)} {_number(v)}" for k, v in budgets.items()) + f"{precision}."
+        )
     if command := search.get("command"):
         lines.append(f"The search's command:\n\n```bash\n{command}\n```")
     if description.dataset:
