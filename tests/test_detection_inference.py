@@ -163,8 +163,9 @@ def run_script(capsys):
 def test_evaluation_of_a_model_and_of_the_files_that_it_writes(scenes, checkpoint, tmp_path, run_script):
     folder = scenes.scenes[0].image.parent.parent
     common = ("--weights", checkpoint, "--data_dir", folder, "--workers", 0, "--score_threshold", 0.001, "--json")
-    done = run_script(*common, "--save_dir", tmp_path, "--draw", 2)
+    done = run_script(*common, "--save_dir", tmp_path, "--draw", 2, "--html", tmp_path / "judged.html")
     assert done.returncode == 0, done.err
+    assert (tmp_path / "judged.html").read_text().count("data:image/jpeg") == min(6, len(scenes))
     figures = json.loads(done.out)
     assert figures["visdrone"]["detections"] > 0 and figures["milliseconds_per_image"]["network"] > 0
     assert len(list(tmp_path.glob("*.png"))) == 2 and len(list((tmp_path / "results").glob("*.txt"))) == 4

@@ -36,13 +36,19 @@ def evaluate_coco(data: SceneSet, results: Sequence[ImageResults], regions: str 
 
     regions: what happens to ignored regions, as in `to_coco`; "drop" takes detections in them away as well.
     """
+    evaluation = counted(data, results, regions)
+    return _result(evaluation, class_order(data, evaluation))
+
+
+def counted(data: SceneSet, results: Sequence[ImageResults], regions: str = "discard") -> COCOeval:
+    """The same with all that was counted: arrays by threshold, recall, class, size and limit, and matches by image."""
     content = to_coco(data, regions)
     if regions == "drop":
         results = [drop_ignored(scene, found)[1] for scene, found in zip(data.scenes, results, strict=True)]
-    return evaluate_json(content, _rows(data, results))
+    return _counted(content, detection_rows(data, results))
 
 
-def _rows(data: SceneSet, results: Sequence[ImageResults]) -> np.ndarray:
+def detection_rows(data: SceneSet, results: Sequence[ImageResults]) -> np.ndarray:
     """Image id, box, score and category id of each detection of a class, (D, 7), each image's by descending score."""
     categories, parts = np.array(data.category_ids), [np.zeros((0, 7))]
     for image_id, found in enumerate(results, start=1):
@@ -55,6 +61,12 @@ def _rows(data: SceneSet, results: Sequence[ImageResults]) -> np.ndarray:
 
 def evaluate_json(content: dict[str, Any], results: list[dict[str, Any]] | np.ndarray) -> CocoResult:
     """The same for ground truth in COCO's JSON, and results as its list or as rows of image, box, score and category."""
+    evaluation = _counted(content, results)
+    names = {category["id"]: str(category["name"]) for category in content["categories"]}
+    return _result(evaluation, [names[i] for i in evaluation.params.cat_ids])
+
+
+def _counted(content: dict[str, Any], results: list[dict[str, Any]] | np.ndarray) -> COCOeval:
     # An annotation with the id 0 counts as not found, in pycocotools too; nothing refers to these ids.
     rows = [row | {"id": number} for number, row in enumerate(content["annotations"], start=1)]
     truth = COCO(content | {"annotations": rows})
@@ -62,11 +74,23 @@ def evaluate_json(content: dict[str, Any], results: list[dict[str, Any]] | np.nd
     evaluation.params.max_dets = list(MAX_DETECTIONS)
     evaluation.evaluate()
     evaluation.accumulate()
-    names = {category["id"]: str(category["name"]) for category in content["categories"]}
-    order = [names[i] for i in evaluation.params.cat_ids]
-    counted = cast(dict[str, np.ndarray], evaluation.eval)
-    precision, recall = counted["precision"], counted["recall"]
-    return CocoResult(coco_figures(precision, recall), _by_class(precision, order))
+    return evaluation
+
+
+def class_order(data: SceneSet, evaluation: COCOeval) -> list[str]:
+    """Names of classes as the arrays have them, by their category ids."""
+    names = dict(zip(data.category_ids, data.class_names, strict=True))
+    return [names[i] for i in evaluation.params.cat_ids]
+
+
+def arrays(evaluation: COCOeval) -> dict[str, np.ndarray]:
+    """precision and scores (thresholds, recalls, classes, sizes, limits), recall (thresholds, classes, sizes, limits)."""
+    return cast(dict[str, np.ndarray], evaluation.eval)
+
+
+def _result(evaluation: COCOeval, names: Sequence[str]) -> CocoResult:
+    found = arrays(evaluation)
+    return CocoResult(coco_figures(found["precision"], found["recall"]), _by_class(found["precision"], names))
 
 
 def coco_figures(precision: np.ndarray, recall: np.ndarray) -> dict[str, float | None]:

@@ -81,6 +81,10 @@ def _evaluate(options: Namespace, finder: Finder) -> dict[str, Any]:
             )
             write_png(options.save_dir / f"{scene.name}.png", picture)
     figures = evaluated(data, ordered, options.protocol, options.regions)
+    if options.html is not None:
+        from gsnet.detection.judging_page import write_page
+
+        write_page(options.html, str(options.weights), figures, data, ordered, options.regions)
     return figures | {"milliseconds_per_image": finder.seconds.milliseconds_per_image()}
 
 

@@ -78,6 +78,12 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     output.add_argument("--protocol", choices=PROTOCOLS, default="both", help="how detections are scored")
     regions = "COCO's protocol: ignored regions are nothing, crowds of every class, or take away what lies in them"
     output.add_argument("--regions", choices=REGIONS, default="discard", help=regions)
+    output.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="one page: curves, confusions, kinds of errors, counts, the worst images",
+    )
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
     output.add_argument("--save_dir", type=Path, metavar="FOLDER", help="result files and pictures go here")
     output.add_argument("--draw", type=not_negative, default=0, metavar="N", help="draw the detections of N images")
@@ -104,14 +110,24 @@ def parse(description: str, argv: Sequence[str] | None) -> Namespace:
     described = parser(description, argv)
     options = described.parse_args(argv)
     if options.evaluate_results is not None and options.weights is None:
-        read = ("evaluate_results", "annotations", "images", "image_sizes", "protocol", "regions", "json", "plugin")
+        read = (
+            "evaluate_results",
+            "annotations",
+            "images",
+            "image_sizes",
+            "protocol",
+            "regions",
+            "json",
+            "html",
+            "plugin",
+        )
         described.refuse_all_but(options, "with --evaluate_results", read)
         if options.annotations is not None and options.annotations.is_file():
             described.refuse_ignored(options, "with COCO's annotations, which hold them", ("image_sizes",))
     if options.weights is not None and options.evaluate_results is None:
         described.refuse_ignored(options, "with --weights", ("annotations", "images", "image_sizes"))
         if options.predict is not None:
-            data = ("data_format", "split", "workers", "limit", "protocol", "regions", "draw")
+            data = ("data_format", "split", "workers", "limit", "protocol", "regions", "draw", "html")
             described.refuse_ignored(options, "with --predict", data)
         else:
             described.refuse_ignored(options, "without --predict", ("save_as",))
@@ -132,7 +148,13 @@ def report(options: Namespace) -> int:
         raise InputError("Give either --evaluate_results, to score files, or --weights, to run a model")
     if options.evaluate_results is not None:
         data, results = read_files(options)
-        print_figures(evaluated(data, results, options.protocol, options.regions), options.json)
+        figures = evaluated(data, results, options.protocol, options.regions)
+        if options.html is not None:
+            from gsnet.detection.judging_page import write_page
+
+            title = str(options.evaluate_results)
+            write_page(options.html, title, figures, data, results, options.regions)
+        print_figures(figures, options.json)
         return 0
     if (options.data_dir is None) == (options.predict is None):
         raise InputError("--weights needs either --data_dir, to be evaluated, or --predict, to look at pictures")
