@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
 import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 log = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable)
@@ -45,6 +47,30 @@ def inlined(function: Function) -> Function:
     return compiled(function, inline=True)
 
 
+def uncounted_view() -> Any:
+    """What makes, in compiled code, a view of an array to which references are not counted.
+
+    A function that hands arrays on counts references to them, by instructions that wait for other processors. Whoever calls the
+    compiled code holds the array anyway.
+    """
+    try:
+        from numba.core import cgutils
+        from numba.extending import intrinsic
+    except ImportError:
+        return lambda array: array
+
+    @intrinsic
+    def view(typing_context, array):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            made = context.make_array(signature.args[0])(context, builder, arguments[0])
+            made.meminfo = cgutils.get_null_value(made.meminfo.type)
+            return made._getvalue()
+
+        return array(array), generate
+
+    return view
+
+
 def source_version(*sources: Path) -> int:
     """A number that changes with these files, never 0.
 
@@ -64,3 +90,28 @@ def said_if_it_compiles(what: str) -> Iterator[None]:
         yield
     finally:
         notice.cancel()
+
+
+def machine_code_of(function: Callable) -> object:
+    """The machine code of a compiled function that was called before, as an argument of another compiled function.
+
+    That one then calls it where it is. What it names itself would be compiled into it, and once more.
+    """
+    from numba import types
+
+    class MachineCode(types.WrapperAddressProtocol):
+        def __init__(self) -> None:
+            self._result = next(iter(function.overloads.values()))  # type: ignore[attr-defined]
+
+        def __wrapper_address__(self) -> int:
+            return self._result.library.get_pointer_to_function(self._result.fndesc.llvm_cfunc_wrapper_name)
+
+        def signature(self) -> Any:
+            return self._result.signature
+
+    return MachineCode()
+
+
+def compiles() -> bool:
+    """Whether `compiled` compiles here."""
+    return importlib.util.find_spec("numba") is not None and not os.environ.get("NUMBA_DISABLE_JIT", "0").strip("0")

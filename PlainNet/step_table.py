@@ -37,6 +37,8 @@ _LARGEST_PROBE = 512
 Widths = tuple[int, int, int]
 # Of the rows of a super-block's first layer, and of its later ones.
 Bounds = tuple[int, int, int, int]
+# Rows of a pattern of widths, and which of the three have to be multiples of 8.
+Pattern = tuple[Bounds, tuple[bool, bool, bool]]
 
 
 class Span(NamedTuple):
@@ -89,6 +91,22 @@ class StepTable:
             if bounds:
                 self._bounds[key] = bounds
         return _CALL.pack(*bounds, repeats, into, bottleneck, out) if bounds else None
+
+    def template_bounds(self, kind: type[SuperBlock], stride: int, repeats: bool, widths: Widths) -> Pattern | None:
+        """Where the steps are of all blocks of a kind whose widths are equal where these are; None without templates."""
+        _, bottleneck, out = widths
+        if not _is_linear(kind):
+            return None
+        first = self._template(kind, True, stride, widths)
+        later = self._template(kind, False, 1, (out, bottleneck, out)) if repeats else first
+        if not first or not later:
+            return None
+        bounds = (*first[:2], *later[:2])
+        if not repeats:
+            return bounds, first.depends
+        # Later layers read what the first gives.
+        into, mid, behind = later.depends
+        return bounds, (first.depends[0], first.depends[1] or mid, first.depends[2] or into or behind)
 
     def _templates_of(self, kind: type[SuperBlock], stride: int, repeats: int, widths: Widths) -> Bounds | None:
         """Rows of the first layer and of the later ones; None where one of them has no template."""

@@ -24,7 +24,7 @@ Blocks = Sequence[Block]
 DrawSome = Callable[[Blocks, int, int, random.Random], list[Block]]
 
 KIND, WIDTH, BOTTLENECK, DEPTH = 1, 2, 4, 8
-_SUBSETS = 15
+SUBSETS = 15
 _DRAWN_TOGETHER = 4
 
 
@@ -74,7 +74,7 @@ class TypedNeighbours:
         kind, out, bottleneck, depth = type(block), block.out_channels, bottleneck_of(block), block.depth
         if isinstance(block, SuperConvKXBNRELU):
             return interned(kind, block.in_channels, _drawn(_others(self.widths, out), out, generator), block.stride, 1)
-        subset = 1 + int(generator.random() * _SUBSETS)
+        subset = 1 + int(generator.random() * SUBSETS)
         if subset & KIND:
             kinds = _other_kinds(self.block_types, kind)
             kind = kinds[int(generator.random() * len(kinds))] if kinds else kind

@@ -17,7 +17,12 @@ _ITERATIONS, _NUMBERS = 256, 24
 
 def candidate_seed(seed: int, iteration: int) -> int:
     """A 63-bit seed for one candidate (SplitMix64 of both numbers; Steele et al. 2014)."""
-    return _mixed(seed * 0xD1342543DE82EF95 + (iteration + 1) * _GOLDEN) >> 1
+    return _mixed(search_number(seed) + (iteration + 1) * _GOLDEN) >> 1
+
+
+def search_number(seed: int) -> int:
+    """64 bits of a search's seed, before its iterations are told apart."""
+    return seed * 0xD1342543DE82EF95 & _MASK
 
 
 def _mixed(z: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from PlainNet import Block, Network, SuperBlock, smart_round
@@ -54,15 +55,30 @@ def sample_block(block: Block, block_types: BlockTypes, generator: random.Random
     return make_block(generator.choice(block_types), block.in_channels, out, block.stride, bottleneck, depth)
 
 
+@dataclass(frozen=True)
+class ChosenBlocks:
+    """`sample_block` of some block types, called as that of a search space."""
+
+    block_types: tuple[type[SuperBlock], ...]
+
+    def __call__(self, blocks: Sequence[Block], index: int, generator: random.Random) -> Block:
+        return sample_block(blocks[index], self.block_types, generator)
+
+
 def neighbours(block_types: BlockTypes) -> Neighbours:
     """How to change single properties of a block within what `sample_block` draws from."""
     out, bottleneck = (partial(_widths, largest=largest) for largest in (LARGEST_WIDTH, LARGEST_BOTTLENECK))
     return TypedNeighbours(tuple(block_types), out, bottleneck, _depths)
 
 
+def scaled(width: int, largest: int) -> tuple[int, ...]:
+    """A width times each of the ratios."""
+    return tuple(min(largest, smart_round(width * ratio, 8)) for ratio in CHANNEL_RATIOS)
+
+
 @lru_cache(maxsize=100_000)
 def _widths(width: int, largest: int) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(min(largest, smart_round(width * ratio, 8)) for ratio in CHANNEL_RATIOS))
+    return tuple(dict.fromkeys(scaled(width, largest)))
 
 
 def _depths(depth: int) -> tuple[int, ...]:

@@ -111,12 +111,13 @@ class ClosedForm:
         images = self._images[channels] = -channels, first_map(self.resolution, self.gamma, channels), 0
         return images
 
-    def _calls(self, blocks: tuple[Block, ...]) -> bytes:
+    def _calls(self, blocks: tuple[Block, ...]) -> np.ndarray:
         if self._table.is_full:
             self._table = StepTable(self.style)
         known, call = self._table.calls, self._table.call
         try:
-            return b"".join([known.get(block.text) or call(block) for block in blocks])
+            # Of a bytearray, which may be written to: for a read-only array the machine would be compiled a second time.
+            return np.frombuffer(bytearray().join([known.get(block.text) or call(block) for block in blocks]))
         except StructureError as error:
             raise ProxyFailure(str(error)) from None
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from PlainNet import mean_field, step_table
-from PlainNet.compiling import compiled, said_if_it_compiles, source_version
+from PlainNet.compiling import compiled, said_if_it_compiles, source_version, uncounted_view
 from PlainNet.mean_field import Step
 from PlainNet.step_table import CALL_WIDTH, NUMBERS, ROW_WIDTH, numbers_of
 from ZeroShotProxy import four_numbers
@@ -56,6 +56,8 @@ from ZeroShotProxy.mean_field_map import (
 # `activate` of a variable function takes this type; for a literal number it would be compiled a second time.
 RECTIFIER: Any = np.int64(-1)
 ZERO: Any = np.int64(0)
+
+view = uncounted_view()
 
 FAILURES = {
     TOO_DEEP: "its branches are nested too deeply",
@@ -144,29 +146,46 @@ def first_map(resolution: int, gamma: float, channels: int) -> np.ndarray:
 
 @compiled
 def run_calls(
-    calls: bytes, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
+    calls: np.ndarray, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
 ) -> tuple[int, float, float]:
     """(failure, log sum |f - f'|, BN sum) of blocks from the map in `maps[row]` on.
 
     calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. The maps behind the first blocks are copied into
     the rows of `kept`: a network that begins alike starts from there. stack: room to work, from `room`.
     """
-    called = np.frombuffer(calls, np.float64)
-    order = np.arange(STACK)
-    numbers = np.empty(NUMBERS)
+    order, numbers = np.arange(STACK), np.empty(NUMBERS)
+    arrays = view(calls), view(rows), view(maps), view(kept), view(stack), view(order), view(numbers)
+    found = run_on_views(*arrays, row)
+    # Views do not keep an array: these two have to last until here.
+    order[0] = int(numbers[0])
+    return found
+
+
+@compiled
+def run_on_views(
+    calls: np.ndarray,
+    rows: np.ndarray,
+    maps: np.ndarray,
+    kept: np.ndarray,
+    stack: np.ndarray,
+    order: np.ndarray,
+    numbers: np.ndarray,
+    row: int,
+) -> tuple[int, float, float]:
+    """`run_calls`, on views to which no references are counted."""
     transfer(maps[row], stack[0])
     # Not of a literal 0, for which all that reads them would be compiled a second time.
     top = block = ZERO
-    for call in range(0, called.size, CALL_WIDTH):
-        for layer in range(int(called[call + 4]) + 1):
+    for call in range(0, calls.size, CALL_WIDTH):
+        for layer in range(int(calls[call + 4]) + 1):
             # Later layers read what the first gives.
-            part, into = (call, called[call + 5]) if layer == 0 else (call + 2, called[call + 7])
-            for index in range(int(called[part]), int(called[part + 1])):
-                numbers_of(rows, index, into, called, call, numbers)
+            part, into = (call, calls[call + 5]) if layer == 0 else (call + 2, calls[call + 7])
+            for index in range(int(calls[part]), int(calls[part + 1])):
+                numbers_of(rows, index, into, calls, call, numbers)
                 failure, top = step(stack, order, top, int(rows[index, 0]), numbers)
                 if failure:
                     return failure, 0.0, 0.0
-        if call + CALL_WIDTH < called.size:
+        if call + CALL_WIDTH < calls.size:
             if top:
                 return NOT_JOINED, 0.0, 0.0
             if block < kept.shape[0]:
@@ -185,7 +204,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     """`run_calls` with its machine code in a cache that a change of any of its files renews; see `source_version`."""
 
     def run(
-        calls: bytes, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
+        calls: np.ndarray, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
     ) -> tuple[int, float, float]:
         if version == 0:
             return DONE, 0.0, 0.0
@@ -206,4 +225,4 @@ def prepare() -> None:
     with said_if_it_compiles("the closed form (about 40 seconds)"):
         # With the types of every later call: numba compiles for types.
         first = first_map(1, 0.01, 3)
-        run(bytes(8 * CALL_WIDTH), np.zeros((1, ROW_WIDTH)), first, 0, np.empty_like(first), room(1))
+        run(np.zeros(CALL_WIDTH), np.zeros((1, ROW_WIDTH)), first, 0, np.empty_like(first), room(1))

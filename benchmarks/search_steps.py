@@ -1,4 +1,4 @@
-"""Where a search with the closed form spends its time: microseconds of each step an iteration, for each space.
+"""Where a search whose loop runs in Python spends its time: microseconds of each step an iteration, for each space.
 
     python -m benchmarks.search_steps [--iterations 100000]
 

@@ -1,9 +1,12 @@
 """Iterations a second of the search, for each space and proxy, as ratios to a plain loop with Monte-Carlo Zen, in one run.
 
     python -m benchmarks.search_throughput
+    python -m benchmarks.search_throughput --against HEAD~20
 
 The plain loop is what the field does: choose a parent, mutate it, check the budgets, build the network with PyTorch's default
 initialisation, set Gaussian weights, run two forward passes of 64 images. It records nothing.
+
+With --against the same searches by the closed form are run by an older build too, in turn, and compared in processor time.
 """
 
 from __future__ import annotations
@@ -17,15 +20,14 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.two_builds import compare
 from gsnet.evolution.budgets import first_exceeded
-from gsnet.evolution.executors import make_executor
-from gsnet.evolution.folder import open_history
 from gsnet.evolution.parts import cost_model, search_budgets
 from gsnet.evolution.population import Member, Population
 from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.runner import without_collector
-from gsnet.evolution.search import Search
-from gsnet.evolution.settings import PUBLISHED, SearchSettings
+from gsnet.evolution.session import RunOptions, Session
+from gsnet.evolution.settings import EVOLUTIONS, FITTING, PUBLISHED, SearchSettings
 from Masternet import MasterNet
 from ZeroShotProxy import ScoringContext, ScoringSettings
 from ZeroShotProxy.compute_zen_score import zen_score
@@ -87,20 +89,19 @@ def plain_loop(settings: SearchSettings) -> float:
 def search_loop(settings: SearchSettings, workers: int = 1, skip: int = 0) -> float:
     """Iterations a second of the search, history included, after `skip` iterations."""
     with tempfile.TemporaryDirectory() as folder:
-        history = open_history(settings, Path(folder), resume=False)
-        executor = make_executor(settings, workers)
-        search = Search(settings, make_proposer(settings), executor, history)
+        session = Session(settings, Path(folder), RunOptions(workers=workers))
+        search = session.search
         with without_collector():
             while search.progress.next_iteration < skip:
                 search.advance()
             begun, first = time.perf_counter(), search.progress.next_iteration
             while not search.finished:
                 search.advance()
-            history.commit()
+            session.history.commit()
             seconds = time.perf_counter() - begun
-        executor.close()
-        history.close()
-    return (settings.evolution_max_iter - first) / seconds
+        done = search.progress.next_iteration - first
+        session.close()
+    return done / seconds
 
 
 def main() -> None:
@@ -109,8 +110,19 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=480_000, help="of value-only proxies")
     parser.add_argument("--plain_iterations", type=int, default=60, help="of the plain loop and of Monte-Carlo proxies")
     parser.add_argument("--spaces", nargs="+", default=list(STARTS), choices=list(STARTS))
+    parser.add_argument("--against", metavar="REF", help="a commit to compare with")
+    parser.add_argument("--repeats", type=int, default=3, help="of each build's search, with --against")
+    parser.add_argument("--rules", nargs="+", default=[PUBLISHED, FITTING], choices=EVOLUTIONS, help="with --against")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.against:
+        searches = [(space, rule) for space in options.spaces for rule in options.rules]
+        named = [
+            (f"{space}, {rule}", replace(settings_of(space, "ZenClosedForm", options.iterations), evolution=rule))
+            for space, rule in searches
+        ]
+        compare(options.against, named, options.repeats)
+        return
     print(f"{'space':<14}{'what':<28}{'iterations/s':>14}{'times plain':>14}")
     for space in options.spaces:
         plain = plain_loop(settings_of(space, "Zen", options.plain_iterations))

@@ -190,6 +190,7 @@ class Search:
             tracking_of(session.search, folder, self._plan.run.log) as tracking,
             Reporter(session.search, log, progress, tracking) as reporter,
         ):
+            session.say_how(log, callback is not None)
             after_round = None if callback is None else lambda: callback(running)
             run_rounds(session, reporter, lambda: bool(stop) or running.stopped, after_round)
         return bool(stop)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from gsnet.evolution.compiled_costs import NOT_COUNTED, count
 from PlainNet import Block, Network, Style
 from PlainNet.block import PLAIN, Figures
@@ -84,7 +86,9 @@ class CostModel:
         if len(known) > _LARGEST_CACHE:
             known.clear()
         call = self._table.template_call(block)
-        figures = count(call, self._table.rows, block.in_channels, size) if call else NOT_COUNTED
+        figures = NOT_COUNTED
+        if call:
+            figures = count(np.frombuffer(bytearray(call)), self._table.rows, block.in_channels, size)
         if not figures[4]:
             figures = block.figures(size, self.style)
         known[block.text] = figures

@@ -85,7 +85,7 @@ def count_step(costs: np.ndarray, stack: np.ndarray, top: int, kind: int, number
 
 
 @compiled
-def count_call(call: bytes, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
+def count_call(call: np.ndarray, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
     """Parameters, flops, memory access and largest map of a block, and the size of its last map.
 
     All 0 if it is nested too deeply, or if one of these figures is above `LARGEST`.
@@ -98,20 +98,19 @@ def count_call(call: bytes, rows: np.ndarray, channels: int, size: int) -> tuple
     # Not of a literal 0, for which `count_step` would be compiled a second time.
     top = ZERO
     before = np.empty(PEAK)
-    called = np.frombuffer(call, np.float64)
     # All layers after the first cost the same: they are counted once.
-    for part in range(0, 4 if called[4] else 2, 2):
-        into = called[7] if part else called[5]
+    for part in range(0, 4 if call[4] else 2, 2):
+        into = call[7] if part else call[5]
         for figure in range(PEAK):
             before[figure] = costs[figure]
-        for index in range(int(called[part]), int(called[part + 1])):
-            numbers_of(rows, index, into, called, ZERO, numbers)
+        for index in range(int(call[part]), int(call[part + 1])):
+            numbers_of(rows, index, into, call, ZERO, numbers)
             top = count_step(costs, stack, top, int(rows[index, 0]), numbers)
             if top < 0:
                 return NOT_COUNTED
         if part:
             for figure in range(PEAK):
-                costs[figure] += (called[4] - 1) * (costs[figure] - before[figure])
+                costs[figure] += (call[4] - 1) * (costs[figure] - before[figure])
     if max(costs[PARAMETERS], costs[FLOPS], costs[MEMORY_ACCESS], costs[PEAK]) > LARGEST:
         return NOT_COUNTED
     return int(costs[0]), int(costs[1]), int(costs[2]), int(costs[3]), int(stack[top, SIZE])
@@ -120,7 +119,7 @@ def count_call(call: bytes, rows: np.ndarray, channels: int, size: int) -> tuple
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     """`count_call` with its machine code in a cache that a change of its files renews; see `source_version`."""
 
-    def count(call: bytes, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
+    def count(call: np.ndarray, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
         if version == 0:
             return NOT_COUNTED
         return count_call(call, rows, channels, size)

@@ -12,7 +12,7 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -163,6 +163,13 @@ class History(HistoryReader):
             if time.monotonic() - self._last_commit > _SECONDS_BETWEEN_COMMITS:
                 self.commit()
 
+    def extend(self, rows: Iterable[tuple]) -> None:
+        """Record whole rounds, the values of whose rows come in the order of `Row`; they are safe as those of `append`."""
+        self._insert()
+        self._insert_all(rows)
+        if time.monotonic() - self._last_commit > _SECONDS_BETWEEN_COMMITS:
+            self.commit()
+
     def commit(self) -> None:
         """Put everything recorded so far on disk. Raises SearchError when the disk is full or read-only."""
         self._insert()
@@ -174,12 +181,17 @@ class History(HistoryReader):
 
     def _insert(self) -> None:
         """Hand rows to SQLite while they are still in the processor's cache; they are safe once committed."""
+        if not self._pending or self._failed:
+            return
+        self._insert_all(self._pending)
+        self._pending.clear()
+
+    def _insert_all(self, rows: Iterable[tuple]) -> None:
         if self._failed:
             return
         with self._all_or_nothing():
             places = ",".join("?" * len(Row._fields))
-            self._connection.executemany(f"INSERT INTO proposals VALUES ({places})", self._pending)
-        self._pending.clear()
+            self._connection.executemany(f"INSERT INTO proposals VALUES ({places})", rows)
 
     @contextlib.contextmanager
     def _all_or_nothing(self) -> Iterator[None]:

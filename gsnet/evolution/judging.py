@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gsnet.evolution.budgets import Budget, PredictedLatency
 from gsnet.evolution.recorded import DUPLICATE, Row
+from PlainNet import Network
 
 # So many proposals in a row that were all known before end a search, and so many more for every possible parent: a
 # neighbour that one of them alone has is rarely drawn.
@@ -16,10 +17,24 @@ PATIENCE_A_PARENT = 100
 # Long before that, what is left is looked for without a preference for some parents and neighbours.
 PATIENCE_WITH_PREFERENCES = 100
 # Networks over budget come again too. Which ones they are is kept only where nothing was scored for so many proposals.
-_UNSCORED_BEFORE_KEEPING = 200
+UNSCORED_BEFORE_KEEPING = 200
 _ATTEMPTS_BEFORE_JUDGING = 20
 # A proposal that is no network costs nothing: only where next to all are none is a search pointless.
 _MOST_UNSOUND = 0.9
+
+
+class Tried:
+    """The networks that were tried, as hashes of their texts. Two of half a million share one once in 10^8 searches."""
+
+    def __init__(self) -> None:
+        self._hashes: set[int] = set()
+
+    def __contains__(self, network: Network) -> bool:
+        return hash(network.text) in self._hashes
+
+    def add(self, network: Network) -> None:
+        """Remember a network."""
+        self._hashes.add(hash(network.text))
 
 
 class Novelty:
@@ -35,6 +50,17 @@ class Novelty:
         if self._unscored:
             self.start_anew()
 
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many of the latest proposals brought nothing new, and how many no score."""
+        return self.known, self._unscored
+
+    @counts.setter
+    def counts(self, counts: tuple[int, int]) -> None:
+        """As somebody else has gone on counting, up to `UNSCORED_BEFORE_KEEPING`."""
+        self.known, self._unscored = counts
+        self._refused.clear()
+
     def start_anew(self) -> None:
         """Forget what was counted."""
         self.known = self._unscored = 0
@@ -45,7 +71,7 @@ class Novelty:
         self._unscored += 1
         if row.outcome == DUPLICATE or not row.structure:
             self.known += 1
-        elif self._unscored <= _UNSCORED_BEFORE_KEEPING:
+        elif self._unscored <= UNSCORED_BEFORE_KEEPING:
             self.known = 0
         elif (identity := hash(row.structure)) in self._refused:
             self.known += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from PlainNet import Network
 
@@ -20,6 +20,34 @@ class Member(NamedTuple):
     network: Network
     costs: tuple[int, ...] = ()
     scores: tuple[float, ...] = ()
+
+
+class AnyPopulation(Protocol):
+    """What a search needs of its survivors, by whatever rule they are."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All members, in a reproducible order."""
+        ...
+
+    @property
+    def lowest_score(self) -> float:
+        """The lowest score among them."""
+        ...
+
+    def choose(self, generator: random.Random) -> Member:
+        """A member drawn uniformly."""
+        ...
+
+    def choose_fit(self, generator: random.Random, contestants: int) -> Member:
+        """The best of so many members drawn uniformly, where one figure says which is."""
+        ...
+
+    def add(self, member: Member) -> None:
+        """Take a member in; those who are too many go."""
+        ...
 
 
 class Population:

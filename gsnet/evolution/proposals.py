@@ -23,10 +23,9 @@ from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.parts import cost_model, search_budgets, within_budgets
 from gsnet.evolution.rules import Fitting, Impartial, Published, Rule
 from gsnet.evolution.settings import PUBLISHED, SearchError, SearchSettings
-from PlainNet import Block, Network, SuperBlock, parse_structures
+from PlainNet import Network, SuperBlock, parse_structures
 from SearchSpace import SearchSpace, load_block_types, load_search_space, search_choice
 from SearchSpace.candidates import pick
-from SearchSpace.mutation import SampleBlock
 
 # Of an iteration, by a rule.
 First = Callable[[int, random.Random, Rule], Network]
@@ -103,7 +102,7 @@ def _rules(
 ) -> tuple[Rule, Rule]:
     """The rule of evolution, and the one while nothing new comes, drawing from the blocks that the flags ask for."""
     within = space if settings.origin else None
-    drawn = _sampler(types)
+    drawn = search_choice.ChosenBlocks(tuple(types))
     published = Published(space.sample_block if space else drawn, within.sample_block if within else drawn)
     if settings.evolution == PUBLISHED:
         return published, published
@@ -116,10 +115,3 @@ def _rules(
         settings.max_layers or math.inf,
     )
     return fitting, Impartial(published, fitting)
-
-
-def _sampler(types: Sequence[type[SuperBlock]]) -> SampleBlock:
-    def sample_block(blocks: Sequence[Block], index: int, generator: random.Random) -> Block:
-        return search_choice.sample_block(blocks[index], types, generator)
-
-    return sample_block

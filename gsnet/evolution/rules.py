@@ -14,15 +14,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gsnet.evolution.budgets import Budget, CostModel, first_exceeded
-from gsnet.evolution.ensemble import EnsemblePopulation
-from gsnet.evolution.population import Member, Population
-from gsnet.evolution.survival import ParetoPopulation
+from gsnet.evolution.population import AnyPopulation, Member
 from PlainNet import Block, Network
 from SearchSpace.mutation import SampleBlock, mutate
 from SearchSpace.neighbourhood import Neighbours
 from SearchSpace.variation import crossed, put, split_deep
 
-AnyPopulation = Population | ParetoPopulation | EnsemblePopulation
 FIRST_REPLACEMENTS = 1
 LATER_REPLACEMENTS = 2
 # Of the fitting rule, found on searches of 20,000 to 60,000 proposals with other seeds than those of docs/results.md.
@@ -31,7 +28,7 @@ CROSSOVERS = 0.2
 # How often a depth is drawn that the layer budget has no room for, and that another block has to make room for.
 EXCHANGED_LAYERS = 0.3
 REPAIRS, REPAIRS_OF_RANDOM_NETWORKS = 3, 40
-_TRIES_FOR_A_BLOCK = 8
+TRIES_FOR_A_BLOCK = 8
 
 
 class Rule(Protocol):
@@ -163,7 +160,7 @@ def _changeable(blocks: list[Block], space: Neighbours, generator: random.Random
     """The place of a block that is not fixed, if one is found."""
     draw: Callable[[], float] = generator.random
     index = int(draw() * len(blocks))
-    for _ in range(_TRIES_FOR_A_BLOCK):
+    for _ in range(TRIES_FOR_A_BLOCK):
         if not space.is_fixed(blocks[index]):
             break
         index = int(draw() * len(blocks))

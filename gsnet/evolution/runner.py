@@ -56,6 +56,7 @@ def run_search(settings: SearchSettings, folder: Path, options: RunOptions, argu
 def _run_all_rounds(session: Session, folder: Path, options: RunOptions, stop: Sequence[int]) -> None:
     """Rounds with their progress, until the search is finished or a signal is in `stop`. Raises SearchFailed."""
     bar = not options.quiet and sys.stderr.isatty()
+    session.say_how(log)
     try:
         with (
             without_collector() if session.is_value_only else nullcontext(),
@@ -76,10 +77,12 @@ def run_rounds(
     try:
         while not search.finished and not stop():
             before = progress.next_iteration
-            search.advance()
-            reporter.advanced(progress.next_iteration - before)
             if after_round:
+                search.advance_round()
                 after_round()
+            else:
+                search.advance()
+            reporter.advanced(progress.next_iteration - before)
     finally:
         session.history.commit()
 

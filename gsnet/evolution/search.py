@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import PlainNet
+from gsnet.evolution.array_search import ArrayLoop
 from gsnet.evolution.budgets import Budget, NetworkCosts, first_exceeded
 from gsnet.evolution.ensemble import EnsemblePopulation
 from gsnet.evolution.functions import NO_FIGURES, Figure
 from gsnet.evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
 from gsnet.evolution.jobs import CandidateExecutor, Job
-from gsnet.evolution.judging import Failures, Novelty, nearest_refusals
+from gsnet.evolution.judging import Failures, Novelty, Tried, nearest_refusals
 from gsnet.evolution.parts import make_population, predicted_latency, search_budgets
-from gsnet.evolution.population import Member
+from gsnet.evolution.population import AnyPopulation, Member
 from gsnet.evolution.proposals import Proposer
 from gsnet.evolution.scorer import Scored
 from gsnet.evolution.settings import SearchSettings
+from gsnet.evolution.so_far import Progress
 from PlainNet import Network, StructureError
 from SearchSpace.random_numbers import CandidateRandom
 
@@ -41,19 +40,6 @@ class Proposal(NamedTuple):
     seed: int
     network: Network | None
     problem: str = ""
-
-
-@dataclass
-class Progress:
-    """What has happened so far, for logs and progress bars."""
-
-    next_iteration: int = 0
-    best: Member | None = None
-    outcomes: Counter[str] = field(default_factory=Counter)
-
-    def describe(self) -> str:
-        """Outcomes as text: `412 scored, 31 duplicate, 57 over budget (parameters)`."""
-        return ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.most_common())
 
 
 class OpenRound(NamedTuple):
@@ -81,10 +67,11 @@ class Search:
         executor: CandidateExecutor,
         history: History,
         figures: Mapping[str, Figure] = NO_FIGURES,
+        loop: ArrayLoop | None = None,
     ) -> None:
         self.settings = settings
         self.progress = Progress()
-        self.population = make_population(settings)
+        self.population: AnyPopulation = loop.population if loop else make_population(settings)
         self._proposer = proposer
         self._executor = executor
         self._history = history
@@ -95,8 +82,8 @@ class Search:
         self._figures = figures
         self._limits = dict(settings.limits)
         self._random = CandidateRandom(settings.seed)
-        # Hashes of the structures that were tried. Two of half a million share a 64-bit hash once in 10^8 searches.
-        self._tried: set[int] = set()
+        self._loop = loop
+        self._tried = loop.tried if loop else Tried()
         self._smallest: dict[str, float] = {}
         self._novelty, self._failures = Novelty(), Failures()
         self._starts_are_known = False
@@ -119,6 +106,11 @@ class Search:
         return population.best if isinstance(population, EnsemblePopulation) else self.progress.best
 
     def advance(self) -> None:
+        """Run the next round, or rounds for some hundredths of a second. Raises SearchFailed where going on is pointless."""
+        if self._loop is None or self._is_given or not self._loop.advance(self.progress, self._novelty, self._history):
+            self.advance_round()
+
+    def advance_round(self) -> None:
         """Run one round. Raises SearchFailed where going on is pointless."""
         opened = self.open_round()
         admitted = opened.admitted
@@ -164,6 +156,11 @@ class Search:
         except StructureError as error:
             return Proposal(iteration, parent.iteration if parent else None, seed, None, error.reason)
 
+    @property
+    def _is_given(self) -> bool:
+        """Whether the next candidate does not come from a parent that is drawn from the population."""
+        return self.progress.next_iteration < self._proposer.given or self._is_young()
+
     def _is_young(self) -> bool:
         """Whether candidates come from the start; not for ever where that has fewer neighbours than are wanted."""
         return len(self.population) <= FIRST_CANDIDATES and not self._starts_are_known
@@ -176,8 +173,7 @@ class Search:
         if self._most_layers is not None and network.layers > self._most_layers:
             # The one budget that needs no costs.
             return _row(proposal, OVER_BUDGET, "layers", (network.layers, None, None, None, None))
-        identity = hash(network.text)
-        if identity in self._tried:
+        if network in self._tried:
             return _row(proposal, DUPLICATE)
         costs = self._costs.costs(network)
         if self._budgets and (exceeded := first_exceeded(self._budgets, costs)):
@@ -190,7 +186,7 @@ class Search:
                 return _row(proposal, OVER_BUDGET, "latency", costs[:5], costs.latency)
         if self._figures:
             return self._judge_figures(proposal, network, costs)
-        self._tried.add(identity)
+        self._tried.add(network)
         return costs
 
     def _judge_figures(self, proposal: Proposal, network: Network, costs: NetworkCosts) -> NetworkCosts | Row:
@@ -203,7 +199,7 @@ class Search:
             if values[name] > limit:
                 self._smallest[name] = min(values[name], self._smallest.get(name, math.inf))
                 return _row(proposal, OVER_BUDGET, name, costs[:5], known)._replace(figures=costs.figures)
-        self._tried.add(hash(network.text))
+        self._tried.add(network)
         if wrong:
             name, value = next(iter(wrong.items()))
             return _row(proposal, FAILED, f"{name} is {value}", costs[:5], known)
@@ -241,9 +237,11 @@ class Search:
         """Take up what the history holds."""
         self._history.drop_incomplete_round(self.settings.round_size)
         for row in self._history.rows():
-            if row.outcome in (SCORED, FAILED) or (row.reason == "latency" and self._latency is None):
-                self._tried.add(hash(row.structure))
-            self._enter(row, PlainNet.parse(row.structure) if row.score is not None else None)
+            tried = row.outcome in (SCORED, FAILED) or (row.reason == "latency" and self._latency is None)
+            network = row.network if tried and row.structure else None
+            if network is not None:
+                self._tried.add(network)
+            self._enter(row, network if row.score is not None else None)
 
     def _note_smallest(self, budget: Budget, costs: NetworkCosts) -> None:
         figure = budget.measure(costs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gsnet.evolution.array_choice import make_loop, why_in_python
 from gsnet.evolution.ensemble import scoring_proxies
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.figures import known_figures
@@ -79,6 +80,8 @@ class Session:
         figures = {**known_figures(settings), **functions.figures}
         self._figures = {name: figures[name] for name in settings.figures}
         self._executor: CandidateExecutor | None = None
+        in_process = options.workers == 1 and options.scheduler is None
+        self._why_in_python = why_in_python(settings, self._proposer, functions, in_process)
         self.history = open_history(settings, folder, options.resume)
         try:
             self._executor = make_executor(settings, options.workers, options.scheduler, options.tls, functions.proxies)
@@ -94,6 +97,11 @@ class Session:
         """Whether the search builds no module."""
         needs = {proxy.needs for proxy in self._proxies()}
         return needs == {Needs.VALUE} and not self.settings.measures_latency
+
+    def say_how(self, log: logging.Logger, callback: bool = False) -> None:
+        """Say in a log how the rounds are run. callback: whether a function is called after each of them."""
+        why = self._why_in_python or ("a function is called after every round" if callback else "")
+        log.info("%s", f"the loop runs in Python: {why}" if why else "the loop of this search is compiled")
 
     def _proxies(self) -> list[Proxy]:
         own = {proxy.name: proxy for proxy in self._functions.proxies}
@@ -145,7 +153,8 @@ class Session:
     def _replayed(self) -> Search:
         if self._executor is None:
             raise SearchError("The search is closed")
-        return Search(self.settings, self._proposer, self._executor, self.history, self._figures)
+        loop = None if self._why_in_python else make_loop(self.settings, self._proposer)
+        return Search(self.settings, self._proposer, self._executor, self.history, self._figures, loop)
 
 
 def measure_winner(settings: SearchSettings, history: History, winner: Network) -> None:

@@ -1,0 +1,117 @@
+"""Which searches have their loop compiled, and why others have not."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from gsnet.evolution.array_codes import Codes, SpaceTables, is_plain
+from gsnet.evolution.array_layout import (
+    FITTING_RULE,
+    FLOPS_SCORE,
+    PARAMETERS_SCORE,
+    PERTURBATION_SCORE,
+    PUBLISHED_RULE,
+    SCALING_RULE,
+    ZEN_SCORE,
+    Plan,
+)
+from gsnet.evolution.array_search import ArrayLoop
+from gsnet.evolution.functions import Functions
+from gsnet.evolution.proposals import Proposer
+from gsnet.evolution.rules import Fitting, Published
+from gsnet.evolution.scorer import scoring_settings
+from gsnet.evolution.settings import SearchSettings
+from PlainNet import Network
+from PlainNet.compiling import compiles
+from PlainNet.step_table import StepTable
+from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvK3BNRELU
+from SearchSpace.candidates import TypedSpace
+from SearchSpace.neighbourhood import TypedNeighbours
+from SearchSpace.random_numbers import search_number
+from SearchSpace.search_choice import ChosenBlocks, neighbours
+from ZeroShotProxy import get_proxy
+from ZeroShotProxy.mean_field_machine import first_map
+
+SCORES = {
+    "ZenClosedForm": ZEN_SCORE,
+    "PerturbationClosedForm": PERTURBATION_SCORE,
+    "Params": PARAMETERS_SCORE,
+    "Flops": FLOPS_SCORE,
+}
+
+
+class Drawing(NamedTuple):
+    """How later candidates are drawn: a rule of `array_layout`, and the neighbours whose options it draws from."""
+
+    rule: int
+    neighbours: TypedNeighbours
+
+
+def why_in_python(settings: SearchSettings, proposer: Proposer, functions: Functions, in_process: bool) -> str:
+    """Why a search's loop cannot be compiled, in words; empty where it can. in_process: whether candidates are scored here."""
+    name = settings.zero_shot_score
+    if not compiles():
+        return "numba is not there"
+    if functions.of_the_program or name not in SCORES:
+        return "a function of the program's own decides" if functions.of_the_program else f"{name} is no compiled score"
+    if name in ("Params", "Flops") and settings.keep_links is False:
+        return "what is scored is another network than what is counted"
+    if settings.objectives != ("score",) or settings.watches_latency or settings.figures:
+        return "more than the score and the four costs is watched"
+    if settings.round_size != 1 or not in_process:
+        return "candidates are scored many at a time"
+    drawing = drawing_of(proposer)
+    if drawing is None:
+        return "the search space is a function of its own"
+    if own := [kind.__name__ for kind in _types(drawing, proposer.starts) if not is_plain(kind)]:
+        return f"{own[0]} is no super-block of the package"
+    return ""
+
+
+def drawing_of(proposer: Proposer) -> Drawing | None:
+    """How later candidates are drawn, where that is one of the ways that are known here."""
+    rule = proposer.rule
+    if isinstance(rule, Fitting):
+        return Drawing(FITTING_RULE, rule.later) if type(rule.later) is TypedNeighbours else None
+    if not isinstance(rule, Published):
+        return None
+    if isinstance(rule.later_block, ChosenBlocks):
+        return Drawing(SCALING_RULE, neighbours(rule.later_block.block_types))  # type: ignore[arg-type]
+    space = getattr(rule.later_block, "__self__", None)
+    if type(space) is TypedSpace and rule.later_block.__func__ is TypedSpace.sample_block:  # type: ignore[attr-defined]
+        return Drawing(PUBLISHED_RULE, space.neighbours)  # type: ignore[arg-type]
+    return None
+
+
+def make_loop(settings: SearchSettings, proposer: Proposer) -> ArrayLoop:
+    """The loop of a search for which there is no reason `why_in_python`."""
+    drawing = drawing_of(proposer)
+    if drawing is None:
+        raise ValueError("the search space is a function of its own")
+    scoring = scoring_settings(settings)
+    codes = Codes(_types(drawing, proposer.starts))
+    limits = (settings.budget_model_size, settings.budget_flops, settings.budget_mac)
+    plan = Plan(
+        rule=drawing.rule,
+        score=SCORES[settings.zero_shot_score],
+        last=settings.evolution_max_iter,
+        capacity=settings.population_size,
+        resolution=settings.input_image_size,
+        classes=settings.num_classes,
+        most_layers=math.inf if settings.max_layers is None else float(settings.max_layers),
+        limits=np.array([math.inf if limit is None else limit for limit in limits], dtype=np.float64),
+        seed=np.uint64(search_number(settings.seed)),
+    )
+    channels = proposer.starts[0].in_channels if proposer.starts else 3
+    style = scoring.style_for(get_proxy(settings.zero_shot_score))
+    image = first_map(settings.input_image_size, settings.gamma, channels)
+    return ArrayLoop(plan, codes, SpaceTables(codes, drawing.neighbours), proposer.costs, StepTable(style), image)
+
+
+def _types(drawing: Drawing, starts: tuple[Network, ...]) -> list:
+    """All types of blocks that networks of a search may have."""
+    of_starts = [type(block) for network in starts for block in network.blocks]
+    return [*drawing.neighbours.block_types, *of_starts, SuperConvK3BNRELU, SuperConvK1BNRELU]

@@ -1,0 +1,218 @@
+"""The loop of a search in compiled code: iterations of rounds of one proposal, as `gsnet.evolution.search` has them.
+
+`advance` does what `Search.advance` does for one iteration after the other, on the arrays of `gsnet.evolution.array_layout`.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from gsnet.evolution import (
+    array_costs,
+    array_layout,
+    array_members,
+    array_random,
+    array_scoring,
+    array_text,
+    array_tried,
+    array_variation,
+    array_views,
+    judging,
+    rules,
+)
+from gsnet.evolution.array_children import copy_blocks, propose
+from gsnet.evolution.array_layout import (
+    ALL_DONE,
+    BEST_COUNT,
+    BEST_ITERATION,
+    DUPLICATE,
+    FOR_SEARCH,
+    ITERATION,
+    KNOWN,
+    OVER_LAYERS,
+    ROWS,
+    SCORED,
+    TEXT_END,
+    TRIED,
+    UNSCORED,
+    WHY,
+    Members,
+    Plan,
+    Room,
+    Rows,
+    Space,
+    Steps,
+)
+from gsnet.evolution.array_members import enter, place_of_newcomer, write_member
+from gsnet.evolution.array_random import begin
+from gsnet.evolution.array_scoring import Function, add_up, exceeded, layers_of, score_child
+from gsnet.evolution.array_text import LONGEST_BLOCK, write_text
+from gsnet.evolution.array_tried import EMPTY, find, identity
+from gsnet.evolution.array_variation import (
+    first_difference,
+)
+from gsnet.evolution.array_views import (
+    uncounted_members,
+    uncounted_plan,
+    uncounted_room,
+    uncounted_rows,
+    uncounted_space,
+    uncounted_steps,
+)
+from gsnet.evolution.judging import PATIENCE_WITH_PREFERENCES, UNSCORED_BEFORE_KEEPING
+from PlainNet import network, step_table
+from PlainNet.compiling import compiled, source_version
+from SearchSpace import neighbourhood, search_choice
+from ZeroShotProxy import mean_field_joins, mean_field_map
+
+
+@compiled
+def record(
+    space: Space,
+    room: Room,
+    rows: Rows,
+    state: np.ndarray,
+    count: int,
+    parent: int,
+    seed: np.int64,
+    outcome: int,
+    score: float,
+) -> None:
+    """Add the child's row; parent: its iteration."""
+    row = state[ROWS]
+    rows.parents[row], rows.seeds[row], rows.outcomes[row], rows.scores[row] = parent, seed, outcome, score
+    # Duplicates are not counted again, and too many layers are seen before anything is.
+    known = 0 if outcome == DUPLICATE else 1 if outcome == OVER_LAYERS else 5
+    for figure in range(5):
+        rows.figures[row, figure] = room.totals[figure] if figure < known else -1
+    state[TEXT_END] = rows.ends[row] = write_text(space, room.child, count, rows.text, state[TEXT_END])
+    state[ROWS] = row + 1
+
+
+@compiled
+def iterate(
+    plan: Plan,
+    space: Space,
+    steps: Steps,
+    members: Members,
+    room: Room,
+    rows: Rows,
+    state: np.ndarray,
+    run: Function,
+) -> bool:
+    """One iteration; False where it cannot be done here, and then it has left nothing behind."""
+    seed = begin(room.numbers, plan.seed, state[ITERATION])
+    parent, count = propose(plan, space, steps, members, room, state)
+    if count < 0:
+        return False
+    outcome, score, begun = OVER_LAYERS, math.nan, 0
+    room.totals[0] = layers_of(room.child, count)
+    if room.totals[0] <= plan.most_layers:
+        wanted = identity(room.child, count)
+        place = find(room.tried, wanted)
+        if room.tried[place] == wanted:
+            outcome = DUPLICATE
+        else:
+            if not add_up(room.child, count, plan, steps, room, state):
+                return False
+            outcome = exceeded(plan, room.totals)
+            if outcome == SCORED:
+                shared = first_difference(room.child, count, members.blocks[parent], members.counts[parent])
+                score, begun = score_child(count, parent, shared, plan, steps, members, room, state, run)
+                if begun < 0:
+                    return False
+                room.tried[place] = wanted
+                state[TRIED] += 1
+    record(space, room, rows, state, count, members.iterations[parent], np.int64(seed), outcome, score)
+    if outcome != SCORED:
+        state[UNSCORED] += 1
+        state[KNOWN] = state[KNOWN] + 1 if outcome == DUPLICATE else 0
+        return True
+    state[UNSCORED] = state[KNOWN] = 0
+    if score > room.best_score[0]:
+        room.best_score[0], state[BEST_COUNT], state[BEST_ITERATION] = score, count, state[ITERATION]
+        copy_blocks(room.child, room.best, count)
+    enter(members, room, state, plan.capacity, count, score, state[ITERATION], parent, begun)
+    return True
+
+
+def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
+    """The functions that Python calls, in a cache that a change of any of their files renews; see `source_version`."""
+
+    def advance(
+        plan: Plan,
+        space: Space,
+        steps: Steps,
+        members: Members,
+        room: Room,
+        rows: Rows,
+        state: np.ndarray,
+        run: Function,
+    ) -> None:
+        """Iterations up to the last one, until the rows are full, or to one that cannot be done here: `state[WHY]`."""
+        state[WHY] = ALL_DONE if version else FOR_SEARCH
+        plan = uncounted_plan(plan)
+        space, steps = uncounted_space(space), uncounted_steps(steps)
+        members, room, rows = uncounted_members(members), uncounted_room(room), uncounted_rows(rows)
+        longest = members.blocks.shape[1] * LONGEST_BLOCK
+        while state[ITERATION] < plan.last and state[ROWS] < rows.seeds.size:
+            if rows.text.size - state[TEXT_END] < longest:
+                return
+            if state[KNOWN] >= PATIENCE_WITH_PREFERENCES or state[UNSCORED] >= UNSCORED_BEFORE_KEEPING:
+                state[WHY] = FOR_SEARCH
+                return
+            if not iterate(plan, space, steps, members, room, rows, state, run):
+                return
+            state[ITERATION] += 1
+
+    def add_member(
+        members: Members, state: np.ndarray, capacity: int, blocks: np.ndarray, count: int, score: float, iteration: int
+    ) -> None:
+        """Let a network take part that was scored elsewhere, if it is not the worst."""
+        place = place_of_newcomer(members, state, capacity, score)
+        if version and place >= 0:
+            write_member(members, state, blocks, count, score, iteration, place)
+
+    def find_network(tried: np.ndarray, blocks: np.ndarray, count: int) -> tuple[int, np.uint64]:
+        """Where a network's hash is in the table of those tried, or would be; the hash."""
+        wanted = identity(blocks, count)
+        return find(tried, wanted) if version else -1, wanted
+
+    def move_hashes(source: np.ndarray, target: np.ndarray) -> None:
+        """Have the hashes of a table in another one."""
+        for known in source:
+            if known != EMPTY and version:
+                target[find(target, known)] = known
+
+    def run_nothing(
+        calls: np.ndarray, rows: np.ndarray, maps: np.ndarray, row: int, kept: np.ndarray, stack: np.ndarray
+    ) -> tuple[int, float, float]:
+        """In place of `mean_field_machine.run` where no closed form is the score."""
+        return min(row, version), 0.0, 0.0
+
+    return tuple(
+        compiled(function, cache=True) for function in (advance, add_member, find_network, move_hashes, run_nothing)
+    )
+
+
+# Compiled into the functions, or constants there.
+_MODULES = (
+    *(
+        array_costs,
+        array_layout,
+        array_members,
+        array_random,
+        array_scoring,
+        array_text,
+        array_tried,
+        array_variation,
+        array_views,
+    ),
+    *(judging, rules, neighbourhood, network, search_choice, step_table, mean_field_joins, mean_field_map),
+)
+advance, add_member, find_network, move_hashes, run_nothing = _kept_on_disk(
+    source_version(Path(__file__), *(Path(str(module.__file__)) for module in _MODULES))
+)

@@ -1,0 +1,245 @@
+"""A search whose loop is compiled: its arrays, and what Python sees of them."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from itertools import repeat
+
+import numpy as np
+
+from gsnet.evolution import array_layout as layout
+from gsnet.evolution.array_arrays import Arrays
+from gsnet.evolution.array_codes import Codes, SpaceTables
+from gsnet.evolution.array_layout import Plan, Steps
+from gsnet.evolution.array_loop import add_member, advance, find_network, run_nothing
+from gsnet.evolution.array_tables import BoundsTable, CostTable
+from gsnet.evolution.budgets import CostModel
+from gsnet.evolution.history import History
+from gsnet.evolution.judging import Novelty
+from gsnet.evolution.population import Member
+from gsnet.evolution.recorded import DUPLICATE, OVER_BUDGET, SCORED
+from gsnet.evolution.so_far import Progress
+from PlainNet import Network
+from PlainNet.compiling import machine_code_of, said_if_it_compiles
+from PlainNet.step_table import StepTable
+from ZeroShotProxy.mean_field_machine import prepare, room, run
+
+# Outcome and reason of a row, by the outcomes of `array_layout`.
+OUTCOMES = (
+    (SCORED, ""),
+    (DUPLICATE, ""),
+    *((OVER_BUDGET, reason) for reason in ("layers", "parameters", "flops", "memory access")),
+)
+
+
+_MOST_MADE = 4
+
+
+class ArrayPopulation:
+    """`gsnet.evolution.population.Population` whose members lie in arrays; `Member` values are made when asked for."""
+
+    def __init__(self, capacity: int, arrays: Arrays, codes: Codes, costs: CostModel) -> None:
+        self.capacity = capacity
+        self._arrays = arrays
+        self._codes = codes
+        self._costs = costs
+        # By iteration: parents come again.
+        self._made: dict[int, Member] = {}
+
+    def __len__(self) -> int:
+        return int(self._arrays.state[layout.MEMBERS])
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All members, in no particular but in a reproducible order."""
+        return tuple(self._member(place) for place in range(len(self)))
+
+    @property
+    def lowest_score(self) -> float:
+        """The score that a newcomer has to beat once the population is full."""
+        members = self._arrays.members
+        return float(members.scores[members.worst[0]])
+
+    def choose(self, generator: random.Random) -> Member:
+        """A member drawn uniformly."""
+        return self._member(int(generator.random() * len(self)))
+
+    def choose_fit(self, generator: random.Random, contestants: int) -> Member:
+        """The best of so many members drawn uniformly, the first among equals."""
+        drawn = [int(generator.random() * len(self)) for _ in range(contestants)]
+        return self._member(max(drawn, key=self._arrays.members.scores.__getitem__))
+
+    def add(self, member: Member) -> None:
+        """Take a member in; when that is one too many, the worst one goes."""
+        rows = self._codes.encoded(member.network)
+        self._arrays.make_room_for(len(rows))
+        arrays = self._arrays
+        add_member(arrays.members, arrays.state, self.capacity, rows, len(rows), float(member.score), member.iteration)
+
+    def member(self, rows: np.ndarray, score: float, iteration: int) -> Member:
+        """The member that some rows describe."""
+        known = self._made.get(iteration)
+        if known is not None:
+            return known
+        if len(self._made) > _MOST_MADE * self.capacity:
+            self._made.clear()
+        network = self._codes.decoded(rows)
+        costs = self._costs.costs(network)
+        figures = (costs.parameters, costs.flops, costs.memory_access, costs.layers, None)
+        made = self._made[iteration] = Member(score, iteration, network, figures)  # type: ignore[arg-type]
+        return made
+
+    def _member(self, place: int) -> Member:
+        members = self._arrays.members
+        rows = members.blocks[place, : members.counts[place]]
+        return self.member(rows, float(members.scores[place]), int(members.iterations[place]))
+
+
+class ArrayTried:
+    """The networks that were tried, among those that compiled code has tried."""
+
+    def __init__(self, arrays: Arrays, codes: Codes) -> None:
+        self._arrays = arrays
+        self._codes = codes
+
+    def __contains__(self, network: Network) -> bool:
+        place, identity = self._find(network)
+        return bool(self._arrays.room.tried[place] == identity)
+
+    def add(self, network: Network) -> None:
+        """Remember a network."""
+        self._arrays.make_room_for_tried()
+        place, identity = self._find(network)
+        self._arrays.room.tried[place] = identity
+        self._arrays.state[layout.TRIED] += 1
+
+    def _find(self, network: Network) -> tuple[int, np.uint64]:
+        rows = self._codes.encoded(network)
+        return find_network(self._arrays.room.tried, rows, len(rows))
+
+
+class ArrayLoop:
+    """Runs the iterations of a search that compiled code can do; the others are left to `Search`.
+
+    population, tried: the search's own. plan: what the search is. costs: counts what networks cost. score: steps of the closed
+    form. image: the map of an image, of the resolution that `plan` has.
+    """
+
+    def __init__(
+        self, plan: Plan, codes: Codes, space: SpaceTables, costs: CostModel, score: StepTable, image: np.ndarray
+    ) -> None:
+        self._plan = plan
+        self._space = space
+        self._costs = CostTable(codes, StepTable(costs.style), plan.resolution)
+        self._score_bounds = BoundsTable(codes, score)
+        self._image = image
+        self._arrays = Arrays(plan, image.size)
+        self.population = ArrayPopulation(plan.capacity, self._arrays, codes, costs)
+        self.tried = ArrayTried(self._arrays, codes)
+        self._run = closed_form_of(plan)
+        self._is_ready = False
+
+    def advance(self, progress: Progress, novelty: Novelty, history: History) -> bool:
+        """Iterations from the next one on, recorded in the history; False where the next one is for `Search`."""
+        self._arrays.make_room_for_tried()
+        state, room = self._arrays.state, self._arrays.room
+        first, begun = progress.next_iteration, time.perf_counter()
+        state[layout.ITERATION], state[layout.ROWS], state[layout.TEXT_END] = first, 0, 0
+        state[layout.KNOWN], state[layout.UNSCORED] = novelty.counts
+        state[layout.BEST_COUNT] = 0
+        room.best_score[0] = progress.best.score if progress.best else -np.inf
+        with nullcontext() if self._is_ready else said_if_it_compiles("the loop of a search (about 10 seconds)"):
+            self._run_compiled()
+        self._is_ready = True
+        done = int(state[layout.ROWS])
+        if not done:
+            return False
+        found = np.bincount(self._arrays.rows.outcomes[:done], minlength=layout.OUTCOMES)
+        seconds = (time.perf_counter() - begun) / max(1, found[layout.SCORED])
+        history.extend(self._rows(first, done, seconds))
+        novelty.counts = int(state[layout.KNOWN]), int(state[layout.UNSCORED])
+        progress.next_iteration = first + done
+        for (outcome, reason), number in zip(OUTCOMES, found.tolist(), strict=True):
+            if number:
+                progress.outcomes[f"{outcome} ({reason})" if reason else outcome] += number
+        if count := int(state[layout.BEST_COUNT]):
+            score, iteration = float(self._arrays.room.best_score[0]), int(state[layout.BEST_ITERATION])
+            progress.best = self.population.member(self._arrays.room.best[:count], score, iteration)
+        return True
+
+    def _run_compiled(self) -> None:
+        """Iterations until there is nothing more to be done by compiled code for now."""
+        arrays = self._arrays
+        state = arrays.state
+        while True:
+            steps = Steps(
+                self._costs.places,
+                self._costs.rows,
+                self._score_bounds.bounds,
+                self._score_bounds.rows,
+                self._image,
+            )
+            advance(
+                self._plan,
+                self._space.arrays,
+                steps,
+                arrays.members,
+                arrays.room,
+                arrays.rows,
+                state,
+                self._run,
+            )
+            why, asked = state[layout.WHY], int(state[layout.ASKED])
+            if why == layout.NO_OPTIONS:
+                self._space.add(int(state[layout.FAMILY]), asked)
+            elif why == layout.NO_COST_STEPS:
+                self._costs.add(asked, int(state[layout.FAMILY]))
+            elif why == layout.NO_SCORE_STEPS:
+                self._score_bounds.add(asked)
+            elif why == layout.TOO_LONG:
+                arrays.make_room_for(2 * arrays.longest)
+            else:
+                return
+
+    def _rows(self, first: int, done: int, seconds: float) -> Iterator[tuple]:
+        """The rows of the history, as `gsnet.evolution.recorded.Row` has them. seconds: of a candidate that was scored."""
+        rows = self._arrays.rows
+        outcomes = rows.outcomes[:done].tolist()
+        figures = [_or_none(column) for column in rows.figures[:done].T.tolist()]
+        ends = rows.ends[:done].tolist()
+        text = rows.text[: ends[-1]].tobytes().decode("ascii")
+        return zip(
+            range(first, first + done),
+            rows.parents[:done].tolist(),
+            rows.seeds[:done].tolist(),
+            [OUTCOMES[outcome][0] for outcome in outcomes],
+            [OUTCOMES[outcome][1] for outcome in outcomes],
+            # Not a number is no value to SQLite.
+            rows.scores[:done].tolist(),
+            *figures,
+            repeat(None),
+            [0.0 if outcome else seconds for outcome in outcomes],
+            [text[start:end] for start, end in zip([0, *ends], ends, strict=False)],
+            repeat(""),
+            repeat(""),
+            strict=False,
+        )
+
+
+def closed_form_of(plan: Plan) -> object:
+    """What runs the steps of a closed form, as compiled code calls it; where costs are the score, nothing like it."""
+    if plan.score in (layout.ZEN_SCORE, layout.PERTURBATION_SCORE):
+        prepare()
+        return machine_code_of(run)
+    # With the types of every later call.
+    some = np.zeros((1, 1))
+    run_nothing(np.zeros(1), some, some, 0, some, room(1))
+    return machine_code_of(run_nothing)
+
+
+def _or_none(numbers: list[int]) -> list[int | None]:
+    """The numbers, and None in place of what is not known."""
+    return [None if number < 0 else number for number in numbers]
