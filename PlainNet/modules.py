@@ -119,7 +119,7 @@ class GhostConvolution(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         primary = self.primary_conv(x)
         both = torch.cat((primary, self.cheap_operation(primary)), dim=1)
-        return both if both.shape[1] == self.out_channels else both[:, : self.out_channels]
+        return both if self.out_channels % 2 == 0 else both[:, : self.out_channels]
 
 
 def shuffle_halves(x: Tensor) -> Tensor:
