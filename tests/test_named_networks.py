@@ -7,6 +7,7 @@ from torch import nn
 from torchvision.models import MobileNet_V2_Weights, ResNet18_Weights
 
 from gsnet.commands import analyze_model, benchmark_network_latency, compute_score, export
+from gsnet.detection import catalogue
 from gsnet.interface.options import InputError
 from gsnet.models import load_model, names_of
 from gsnet.models.analysis import analyze_network
@@ -109,6 +110,29 @@ def test_latencies_of_networks_by_name(capsys, mine):
     found = json.loads(said(capsys, benchmark_network_latency, "--arch", f"{mine},nothing", *common).out)["networks"]
     assert (found[0]["resolution"], found[0]["classes"], found[0]["images"]) == (16, 5, "standard normal noise")
     assert "There is no network" in found[1]["error"]
+    # Two passes give the median no interval, which JSON would have as NaN.
+    assert found[0]["rows"][0]["interval"] is None
+    assert "nan" not in said(capsys, benchmark_network_latency, "--arch", mine, *common[:-1]).out
+
+
+@pytest.mark.parametrize(
+    ("arch", "words"),
+    [
+        ("mine.py:Mine", "mine.py:Mine has no structure, by which the detector finds its maps"),
+        ("resnet18", "resnet18 has no structure"),
+        ("mine.py:Mine,resnet18", "names several networks, and one is wanted here"),
+        ("zennet_cifar*", "names several networks"),
+        ("zennet", "There is no published network"),
+    ],
+)
+def test_what_no_detector_can_stand_on(arch, words):
+    with pytest.raises(InputError, match=words):
+        catalogue.structure_of(arch)
+
+
+def test_several_networks_where_one_is_wanted(mine):
+    with pytest.raises(InputError, match="names several networks, and one is wanted here"):
+        load_model(f"{mine},resnet18")
 
 
 def test_export_says_what_images_it_expects(capsys, mine, tmp_path):

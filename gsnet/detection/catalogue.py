@@ -8,7 +8,8 @@ import PlainNet
 import ZenNet
 from gsnet.detection.settings import DetectorSettings
 from gsnet.interface.options import InputError
-from gsnet.models.described import described
+from gsnet.models.described import described, is_known_name
+from gsnet.models.named import is_several
 
 GSNET_DETECTOR = "gsnet_detector"
 GSMODEL_L = "gsmodel_l"
@@ -27,6 +28,13 @@ def structure_of(arch: str) -> str:
         return str(PlainNet.parse(arch))
     if (found := described(arch)) and found.description.structure is not None:
         return str(PlainNet.parse(found.description.structure))
+    if is_several(arch):
+        raise InputError(f"--arch {arch} names several networks, and one is wanted here")
+    if ".py:" in arch or is_known_name(arch):
+        raise InputError(
+            f"--arch {arch} has no structure, by which the detector finds its maps: give {GSNET_DETECTOR}, a name of ZenNet, "
+            "a results folder, a checkpoint, a structure file (.txt) or a structure string"
+        )
     if not arch.endswith(".txt"):
         near = ZenNet.UnknownNetworkError
         try:

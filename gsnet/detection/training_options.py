@@ -72,7 +72,8 @@ def add_network_options(group: argparse._ArgumentGroup) -> None:
         "--arch",
         default=GSNET_DETECTOR,
         metavar="NAME",
-        help="backbone: gsnet_detector, a name of ZenNet, a structure file (.txt) or a structure string",
+        help="backbone: gsnet_detector, a name of ZenNet, a results folder, a checkpoint, a structure file (.txt) or a "
+        "structure string",
     )
     group.add_argument(
         "--unit", choices=tuple(UNITS), default="deployed", help="GhostShuffle units as published, or as searched"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -120,12 +121,16 @@ def time_session(options: Namespace, backend: str, session: Session, resolution:
         images = draw.standard_normal((batch, 3, resolution, resolution), dtype=np.float32)
         figures = session.time(images, options.repeat_times, options.precision)
         rate = batch / figures.median
+        # Of few repeats the median has no interval.
+        unsure = math.isnan(figures.interval)
+        sure = "" if unsure else f"+- {figures.interval:.1%}, "
         text = (
             f"batch {batch}: median {figures.median * 1e3:.4g} ms (quartiles {figures.lower_quartile * 1e3:.4g} to "
-            f"{figures.upper_quartile * 1e3:.4g}, +- {figures.interval:.1%}, {figures.repeats} repeats), "
+            f"{figures.upper_quartile * 1e3:.4g}, {sure}{figures.repeats} repeats), "
             f"{figures.median / batch * 1e3:.4g} ms an image, {rate:.4g} images a second"
         )
-        report["rows"].append(asdict(figures) | {"batch": batch, "images_per_second": rate, "text": text})
+        row = asdict(figures) | ({"interval": None} if unsure else {})
+        report["rows"].append(row | {"batch": batch, "images_per_second": rate, "text": text})
     return report
 
 

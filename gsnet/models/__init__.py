@@ -166,6 +166,8 @@ def _build(
     from gsnet.models import libraries, own
 
     classes = num_classes or 1000
+    if is_several(arch):
+        raise InputError(f"--arch {arch} names several networks, and one is wanted here")
     if arch == _STRUCTURE or _is_file(arch) or arch.startswith("myresnet"):
         if pretrained:
             raise InputError(f"No weights of {arch} were published: give a checkpoint with --weights FILE")
@@ -180,8 +182,6 @@ def _build(
         return network
     if fault := fault_of_path(arch):
         raise InputError(fault)
-    if is_several(arch):
-        raise InputError(f"--arch {arch} names several networks, and one is wanted here")
     raise InputError(f"There is no network {arch!r}: {_nearest(arch)}")
 
 

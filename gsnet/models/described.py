@@ -61,7 +61,7 @@ def described(name: str | Path) -> Described | None:
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        return _of_folder(path) if is_result(path) and not _is_known_name(str(name)) else None
+        return _of_folder(path) if is_result(path) and not is_known_name(str(name)) else None
     if not path.is_file() or path.suffix == ".py":
         return None
     if path.suffix == ".txt":
@@ -113,7 +113,7 @@ def is_result(path: Path) -> bool:
     return any((path / name).is_file() for name in (*_WEIGHTS, BEST_JSON, DATABASE))
 
 
-def _is_known_name(name: str) -> bool:
+def is_known_name(name: str) -> bool:
     """Whether a network of others has this name, beside a folder of the same."""
     if "/" in name or name in ZenNet.list_models():
         return name in ZenNet.list_models()
