@@ -16,7 +16,7 @@ import PlainNet
 from gsnet.evolution.archive import COSTS, Archive
 from gsnet.evolution.budgets import CostModel, first_exceeded, make_budgets
 from gsnet.evolution.history import Row
-from gsnet.evolution.plots import is_pressed
+from gsnet.evolution.plots import is_pressed, whole_numbers
 from gsnet.evolution.population import Member, Population
 from gsnet.evolution.survival import select
 from PlainNet import Style
@@ -396,3 +396,13 @@ def test_verify_top_rescores_by_forward_passes(tmp_path):
     assert len(rows) == 2
     assert rows[0]["structure"] == (tmp_path / "best_structure.txt").read_text()
     assert float(rows[0]["zen_mean"]) == pytest.approx(float(rows[0]["score"]), rel=0.03)
+
+
+@pytest.mark.parametrize("most", [3, 4, 6, 40])
+def test_no_ticks_between_numbers_of_layers(most):
+    from matplotlib.figure import Figure
+
+    axis = Figure().subplots()
+    axis.scatter([3, most], [0.0, 1.0])
+    whole_numbers(axis)
+    assert all(float(tick).is_integer() for tick in axis.get_xticks())

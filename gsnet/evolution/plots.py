@@ -92,7 +92,9 @@ def plot_pareto(path: Path, front: Sequence[Row], settings: SearchSettings) -> N
         )
         axis.set_xlabel(label)
         # Layers are counted: a linear axis shows each number.
-        if name != "layers":
+        if name == "layers":
+            whole_numbers(axis)
+        else:
             _spread_out(axis, [getattr(r, name) / unit for r in front])
     axes[0].set_ylabel(f"{settings.zero_shot_score} score")
     figure.suptitle(f"Pareto archive over score and all costs: {len(front):,} networks (red: front in one cost alone)")
@@ -120,6 +122,13 @@ def is_pressed(costs: Sequence[float]) -> bool:
     """Whether costs of points are so uneven that most are pressed against the left end of a linear axis."""
     low, high = min(costs), max(costs)
     return 0 < low * _WIDE <= high and median(costs) - low < _PRESSED * (high - low)
+
+
+def whole_numbers(axis: Any) -> None:
+    """Ticks of what is counted: none between two numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def _spread_out(axis: Any, costs: Sequence[float]) -> None:
