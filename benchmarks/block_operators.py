@@ -83,7 +83,7 @@ def _kinds(session: Session, images: np.ndarray) -> Kinds:
 def _kind(kind: str) -> str:
     """OpenVINO's operator, with a note where its code computes in integers."""
     name, _, code = kind.partition(":")
-    return f"{name} in int8" if re.search(r"[iu]8$", code) else name
+    return f"{name} in int8" if re.search(r"[iu]8$", code.lower()) else name
 
 
 def added(whole: Kinds | str, without: Kinds | str) -> str:
