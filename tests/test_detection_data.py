@@ -302,6 +302,15 @@ def test_nothing_in_the_picture_of_statistics_runs_off(classes, side):
             assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text.get_text()
 
 
+def test_boxes_of_one_size_one_an_image_are_seen_in_the_picture():
+    scene = Scene("a", None, 64, 48, np.array([[5.0, 5, 10, 10]]), np.array([0]), np.array([False]))
+    figure = picture_of(SceneSet(("car",), (1,), tuple(replace(scene, name=name) for name in "abc")))
+    _, sides, images, _ = figure.axes
+    tall = [bar for bar in sides.patches if bar.get_height() == 3]
+    assert len(tall) == 1 and tall[0].get_width() > 0.02 * 10
+    assert all(float(tick).is_integer() for tick in images.get_xticks())
+
+
 # What training sees
 
 

@@ -68,7 +68,8 @@ def _draw_sides(axes: Axes, sides: np.ndarray) -> None:
     # What stands at the borders needs room to their left and right.
     axes.set(xscale="log", xlim=(max(low, 0.1) / 1.8, high * 1.8))
     if len(sides):
-        axes.hist(sides, bins=np.geomspace(max(1, sides.min()), max(2, sides.max() + 1), 40).tolist(), color=_BLUE)
+        # Over the whole axis: bars as narrow as boxes of one size differ would not be seen.
+        axes.hist(sides, bins=np.geomspace(max(low, 0.1), 1.001 * high, 40).tolist(), color=_BLUE)
     for side in borders:
         axes.axvline(side, color=_RED, linestyle="--", linewidth=1)
     middle = float(np.sqrt(borders[0] * borders[1]))
@@ -84,7 +85,7 @@ def _draw_objects(axes: Axes, counts: np.ndarray) -> None:
     step = max(1, -(-(int(counts.max()) - int(counts.min()) + 1) // 40))
     edges = np.arange(counts.min(), counts.max() + step + 1, step) - 0.5
     axes.hist(counts, bins=edges.tolist(), color=_BLUE)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel="objects in an image", ylabel="images", title=f"{len(counts)} images")
 
 
