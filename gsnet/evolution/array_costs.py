@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 
 import numpy as np
 
@@ -51,6 +50,8 @@ class Polynomials:
         self._rows = rows
         self._places = places
         self._size = size
+        # By units and depth: the same widths serve all figures.
+        self._known: dict[tuple[Units, int], Figures] = {}
         self._free = [place for place in sorted(set(places)) if has_bottleneck or place != 1]
 
     def row(self) -> np.ndarray | None:
@@ -68,9 +69,12 @@ class Polynomials:
 
     def _figures(self, units: Units, depth: int) -> Figures:
         """What a block counts: parameters, flops, memory access, largest map, height of the output."""
+        if known := self._known.get((units, depth)):
+            return known
         into, bottleneck, out = self._widths(units)
         call = np.array([*self._bounds, depth - 1, into, bottleneck, out], dtype=np.float64)
-        return self._count(call, self._rows, into, self._size)
+        figures = self._known[units, depth] = self._count(call, self._rows, into, self._size)
+        return figures
 
     def _widths(self, units: Units) -> Units:
         into, bottleneck, out = (WIDTH_UNIT * units[place] if place in self._free else 0 for place in self._places)
@@ -84,15 +88,16 @@ class Polynomials:
     def _fitted(self, function: Callable[[Units], int]) -> list[float]:
         """Coefficients of a quadratic function, from its differences around a point."""
         at: Callable[..., int] = lambda *steps: function(_stepped(steps))  # noqa: E731 - a name for what is asked often
-        middle, linear, square = at(), [Fraction(0)] * 3, dict.fromkeys(PRODUCTS, Fraction(0))
+        # All of these are halves and eighths of whole numbers, which floats hold exactly.
+        middle, linear, square = at(), [0.0] * 3, dict.fromkeys(PRODUCTS, 0.0)
         for place in self._free:
             once = at(place)
-            square[place, place] = Fraction(at(place, place) - 2 * once + middle, 2)
+            square[place, place] = (at(place, place) - 2 * once + middle) / 2
             linear[place] = once - middle - square[place, place]
         for one, other in itertools.combinations(self._free, 2):
-            square[one, other] = Fraction(at(one, other) - at(one) - at(other) + middle)
+            square[one, other] = at(one, other) - at(one) - at(other) + middle
         # Around 0 in place of that point.
-        constant = Fraction(middle)
+        constant = float(middle)
         for place in self._free:
             constant -= linear[place] * _BASE[place]
         for (one, other), factor in square.items():
@@ -100,7 +105,7 @@ class Polynomials:
             linear[one] -= factor * _BASE[other]
             linear[other] -= factor * _BASE[one]
         terms = [constant, *(factor / WIDTH_UNIT for factor in linear)]
-        return [float(term) for term in (*terms, *(square[pair] / WIDTH_UNIT**2 for pair in PRODUCTS))]
+        return [*terms, *(square[pair] / WIDTH_UNIT**2 for pair in PRODUCTS)]
 
     def _peak(self, place: int) -> float:
         """How many elements the largest map has for each channel of a width that is far wider than the others."""
