@@ -22,7 +22,7 @@ from gsnet.evolution.folder import LOG, clear, is_done
 from gsnet.evolution.latency_words import latency_lines
 from gsnet.evolution.options import parse_options, run_options, settings_from
 from gsnet.evolution.search import SearchFailed
-from gsnet.evolution.settings import IN_BYTES, SearchError
+from gsnet.evolution.settings import SearchError, figure_in_words
 from gsnet.interface.description import KEY
 from SearchSpace import SearchSpaceError
 from ZeroShotProxy import UnknownProxyError
@@ -86,11 +86,6 @@ def show(summary: dict, folder: Path, as_json: bool) -> None:
         print("\n".join(latency_lines(latency)))
     if verified := summary.get("verified"):
         print("Monte-Carlo Zen of the winner: {zen_mean:.4g} +- {zen_std:.2g} over {seeds} seeds".format(**verified))
-
-
-def figure_in_words(name: str, value: float) -> str:
-    """Bytes as kibibytes, anything else in four digits."""
-    return f"{value / 1024:,.1f} KiB" if name in IN_BYTES else f"{value:.4g}"
 
 
 def precision_of(summary: dict) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from gsnet.evolution.budgets import Budget, PredictedLatency
 from gsnet.evolution.recorded import DUPLICATE, Row
+from gsnet.evolution.settings import figure_in_words
 from PlainNet import Network
 
 # So many proposals in a row that were all known before end a search, and so many more for every possible parent: a
@@ -157,5 +158,6 @@ def nearest_refusals(
         )
     for name, limit in limits.items():
         if name in smallest:
-            refused.append(f"the least refused for {name} is {smallest[name]:.6g}, its budget {limit:.6g}")
+            least, budget = figure_in_words(name, smallest[name]), figure_in_words(name, limit)
+            refused.append(f"the least refused for {name} is {least}, its budget {budget}")
     return "; ".join(refused)

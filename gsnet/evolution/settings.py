@@ -180,3 +180,8 @@ def _check_count(name: str, value: object) -> None:
 def _check_limit(name: str, value: float | None) -> None:
     if value is not None and (wrong := wrong_limit(value)):
         raise SettingError(name, wrong)
+
+
+def figure_in_words(name: str, value: float) -> str:
+    """Bytes as kibibytes, anything else in four digits."""
+    return f"{value / 1024:,.1f} KiB" if name in IN_BYTES else f"{value:.4g}"
