@@ -55,7 +55,10 @@ def build_of(commit: str) -> Iterator[Path]:
 
 def searched(build: Path, settings: SearchSettings) -> tuple[float, str]:
     """Processor seconds of a search by a build, and its winner's score. Paths of the settings are of the build's own files."""
-    values = asdict(settings)
+    usual = asdict(SearchSettings(settings.zero_shot_score))
+    # An older build does not know every setting: what is usual is left out, but for those that say what is compared.
+    named = ("zero_shot_score", "objectives", "evolution", "evolution_max_iter")
+    values = {name: value for name, value in asdict(settings).items() if name in named or value != usual[name]}
     values["search_space"] = str(Path(values["search_space"]).relative_to(ROOT))
     command = [sys.executable, "-c", SEARCH, json.dumps(values)]
     environment = os.environ | {"PYTHONPATH": str(build), "OMP_NUM_THREADS": "1"}
