@@ -67,6 +67,8 @@ def test_costs_are_those_that_one_works_out_by_hand():
     assert found["flops"] == [216 * 64 + 80]
     assert found["memory_access"] == [(3 * 64 + 8 * 64 + 216) + (8 + 10 + 80)]
     assert found["peak_feature_map"] == [8 * 64]
+    # The activation reads one map of 8 x 64 and writes another, four bytes each.
+    assert found["peak_memory"] == [4 * 2 * 8 * 64]
     assert (found["resolution"], found["classes"], found["structure"]) == ([8], [10], [STRUCTURE])
     assert found["arch"] == ["structure 1"] and found["error"] == [None]
 

@@ -31,6 +31,8 @@ COSTS = (
     Column("peak_feature_map", "largest map", "k", 1e3, -1, COST),
     Column("layers", "layers", "", 1.0, -1, COST),
 )
+# Known of structures alone.
+MEMORY = (Column("peak_memory", "peak memory, fp32", "KiB", 1024.0, -1, COST),)
 SEEN = (Column("resolution", "pixels"), Column("classes", "classes"))
 RESULTS = (
     Column("top1", "top-1", "%", 1.0, 1, RESULT),
@@ -53,5 +55,6 @@ def columns_of(latencies: Iterable[str], proxies: Iterable[tuple[str, bool]], kn
     found = set(known)
     asked = [latency(key) for key in latencies]
     scores = [Column(name, name, "", 1.0, 1 if more else -1, SCORE) for name, more in proxies]
-    always = [*COSTS, *SEEN]
-    return [*always, *asked, *scores, *(column for column in (*SEARCHED, *RESULTS) if column.key in found)]
+    memory = [column for column in MEMORY if column.key in found]
+    trained = [column for column in (*SEARCHED, *RESULTS) if column.key in found]
+    return [*COSTS, *memory, *SEEN, *asked, *scores, *trained]

@@ -134,6 +134,8 @@ def _costs(subject: _Subject) -> dict[str, Any]:
     analysis, value = subject.analysis, subject.found.value
     names = ("parameters", "flops", "memory_access", "peak_feature_map", "layers", "resolution")
     figures = {name: getattr(analysis, name) for name in names}
+    if analysis.memory is not None:
+        figures["peak_memory"] = analysis.memory.peak_bytes()
     return figures | {"classes": analysis.num_classes, "structure": None if value is None else str(value)}
 
 
