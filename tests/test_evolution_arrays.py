@@ -4,13 +4,15 @@ GSNET_PROPOSALS=20000 pytest tests/test_evolution_arrays.py compares as many pro
 """
 
 import os
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 import gsnet
 import PlainNet
-from gsnet.evolution import array_arrays
+from gsnet.evolution import array_arrays, array_loop
 from gsnet.evolution.array_choice import make_loop, why_in_python
 from gsnet.evolution.array_codes import Codes, SpaceTables
 from gsnet.evolution.executors import make_executor
@@ -184,3 +186,11 @@ def test_more_networks_are_tried_than_there_was_room_for(monkeypatch):
     wanted = searched(settings, False)[0]
     monkeypatch.setattr(array_arrays, "_MOST_TRIED", 1)
     assert searched(settings, True)[0] == wanted
+
+
+def test_a_change_of_any_compiled_file_renews_the_machine_code():
+    """numba looks at the file of the function that Python calls alone."""
+    rooms = Path(array_loop.__file__).parent
+    compiled = {file for file in rooms.glob("array_*.py") if re.search(r"^@(compiled|inlined)", file.read_text(), re.M)}
+    known = {Path(module.__file__) for module in array_loop.MODULES}
+    assert compiled - known == {Path(array_loop.__file__)} and len(compiled) > 5

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from gsnet.evolution import (
+    array_children,
     array_costs,
     array_layout,
     array_members,
@@ -199,8 +200,10 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
 
 
 # Compiled into the functions, or constants there.
-_MODULES = (
+# What compiled code is made of, or has numbers from.
+MODULES = (
     *(
+        array_children,
         array_costs,
         array_layout,
         array_members,
@@ -214,5 +217,5 @@ _MODULES = (
     *(judging, rules, neighbourhood, network, search_choice, step_table, mean_field_joins, mean_field_map),
 )
 advance, add_member, find_network, move_hashes, run_nothing = _kept_on_disk(
-    source_version(Path(__file__), *(Path(str(module.__file__)) for module in _MODULES))
+    source_version(Path(__file__), *(Path(str(module.__file__)) for module in MODULES))
 )
