@@ -23,7 +23,7 @@ from SearchSpace.variation import crossed, put, split_deep
 FIRST_REPLACEMENTS = 1
 LATER_REPLACEMENTS = 2
 # Of the fitting rule, found on searches of 20,000 to 60,000 proposals with other seeds than those of docs/results.md.
-TOURNAMENT = 5
+TOURNAMENT = 2
 CROSSOVERS = 0.2
 # How often a depth is drawn that the layer budget has no room for, and that another block has to make room for.
 EXCHANGED_LAYERS = 0.3
