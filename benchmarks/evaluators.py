@@ -45,7 +45,7 @@ class Evaluator:
 
 EVALUATORS = (
     Evaluator("pycocotools", ("pycocotools",), calls.pycocotools),
-    Evaluator("this toolkit, COCO", ("pycocotools",), calls.ours),
+    Evaluator("this toolkit, COCO", ("hotcoco",), calls.ours),
     Evaluator("faster-coco-eval", ("faster-coco-eval",), calls.faster_coco_eval),
     Evaluator("hotcoco", ("hotcoco",), calls.hotcoco),
     Evaluator("torchmetrics", ("torchmetrics", "pycocotools"), calls.torchmetrics),
