@@ -193,7 +193,7 @@ def test_published_weights_for_other_channels_classes_and_maps(tmp_path):
     torch.testing.assert_close(other.get_submodule(name).weight, torch.cat((kernel, kernel[:, :1]), 1) * 0.75)
 
 
-def test_registered_networks_read_the_images_that_they_say(tmp_path):
+def test_registered_networks_read_the_images_that_they_say(tmp_path, registries):
     structure = "SuperResK3K3(3,16,2,8,1)"
     whole = MasterNet(plainnet_struct=structure, num_classes=4)
     torch.save(whole.state_dict(), tmp_path / "mine.pth")
