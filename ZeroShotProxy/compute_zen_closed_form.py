@@ -86,6 +86,10 @@ class ClosedForm:
         self._beginnings = Beginnings(LARGEST_BEGINNINGS)
         prepare()
 
+    def forget_beginnings(self) -> None:
+        """Compute the next networks from their images on; the steps of blocks stay known."""
+        self._beginnings = Beginnings(LARGEST_BEGINNINGS)
+
     def score(self, network: Network) -> float:
         """Expected Zen-Score. Raises ProxyFailure where a block has no mean-field rule."""
         perturbation, scale = self.parts(network)

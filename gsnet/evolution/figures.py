@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from gsnet.evolution.functions import Figure
 from gsnet.evolution.settings import GROWTH, IN_BYTES, KNOWN_FIGURES, PEAK_MEMORY, WEIGHTS, SearchError, SearchSettings
 from PlainNet import Network, StructureError, Style
 from PlainNet.memory import Memory, MemoryModel
+
+_LOG = logging.getLogger(__name__)
 
 
 def known_figures(settings: SearchSettings) -> dict[str, Figure]:
@@ -35,6 +38,10 @@ def gradient_growth(settings: SearchSettings) -> Figure:
 
     if settings.no_BN:
         raise SearchError("--budget_growth is of networks with batch normalisation: leave --no_BN out")
+    if settings.use_se:
+        _LOG.warning(
+            "growth in closed form is a third off and more with squeeze-and-excitation (docs/gradient_growth.md)"
+        )
     closed_form = GradientGrowth(settings.input_image_size, Style(use_se=settings.use_se))
 
     def growth(network: Network) -> float:
