@@ -27,16 +27,17 @@ def compiled(function: Function, cache: bool = False, inline: bool = False) -> F
         from numba import njit
     except ImportError:
         return function
+    # "contract": a product and a sum may be rounded once instead of twice.
+    options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
     if cache:
         try:
-            return cast(Function, njit(function, cache=True, error_model="numpy", fastmath={"contract"}))
+            return cast(Function, njit(function, cache=True, **options))
         except RuntimeError:
             # Neither beside the source nor in the user's cache directory may anything be written.
             log.info("machine code cannot be kept on this computer: every start compiles it anew")
-    # "contract": a product and a sum may be rounded once instead of twice.
     if inline:
-        return cast(Function, njit(function, error_model="numpy", fastmath={"contract"}, inline="always"))
-    return cast(Function, njit(function, error_model="numpy", fastmath={"contract"}))
+        options["inline"] = "always"
+    return cast(Function, njit(function, **options))
 
 
 def inlined(function: Function) -> Function:
@@ -48,36 +49,47 @@ def inlined(function: Function) -> Function:
 
 
 def uncounted_view() -> Any:
-    """What makes, in compiled code, a view of an array to which references are not counted.
+    """What makes, in compiled code, a view of an array, or of a tuple's arrays, to which references are not counted.
 
     A function that hands arrays on counts references to them, by instructions that wait for other processors. Whoever calls the
-    compiled code holds the array anyway.
+    compiled code holds the arrays anyway.
     """
     try:
+        from numba import types
         from numba.core import cgutils
         from numba.extending import intrinsic
     except ImportError:
-        return lambda array: array
+        return lambda arrays: arrays
+
+    def uncounted(context, builder, kind, value):  # type: ignore[no-untyped-def]
+        if isinstance(kind, types.BaseTuple):
+            for place, part in enumerate(kind.types):
+                own = uncounted(context, builder, part, builder.extract_value(value, place))
+                value = builder.insert_value(value, own, place)
+            return value
+        if not isinstance(kind, types.Array):
+            return value
+        made = context.make_array(kind)(context, builder, value)
+        made.meminfo = cgutils.get_null_value(made.meminfo.type)
+        return made._getvalue()
 
     @intrinsic
-    def view(typing_context, array):  # type: ignore[no-untyped-def]
+    def view(typing_context, arrays):  # type: ignore[no-untyped-def]
         def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            made = context.make_array(signature.args[0])(context, builder, arguments[0])
-            made.meminfo = cgutils.get_null_value(made.meminfo.type)
-            return made._getvalue()
+            return uncounted(context, builder, signature.args[0], arguments[0])
 
-        return array(array), generate
+        return arrays(arrays), generate
 
     return view
 
 
 def source_version(*sources: Path) -> int:
-    """A number that changes with these files, never 0.
+    """A number that changes with these files and this one, never 0.
 
     numba renews machine code on disk when the file of the function itself changes, and when what it closes over does: a
     function that calls others closes over the version of their files.
     """
-    return zlib.crc32(b"".join(source.read_bytes() for source in sources)) or 1
+    return zlib.crc32(b"".join(source.read_bytes() for source in (Path(__file__), *sources))) or 1
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from gsnet.evolution import (
     array_text,
     array_tried,
     array_variation,
-    array_views,
     judging,
     rules,
 )
@@ -55,19 +54,13 @@ from gsnet.evolution.array_tried import EMPTY, find, identity
 from gsnet.evolution.array_variation import (
     first_difference,
 )
-from gsnet.evolution.array_views import (
-    uncounted_members,
-    uncounted_plan,
-    uncounted_room,
-    uncounted_rows,
-    uncounted_space,
-    uncounted_steps,
-)
 from gsnet.evolution.judging import PATIENCE_WITH_PREFERENCES, UNSCORED_BEFORE_KEEPING
 from PlainNet import network, step_table
-from PlainNet.compiling import compiled, source_version
+from PlainNet.compiling import compiled, source_version, uncounted_view
 from SearchSpace import neighbourhood, search_choice
 from ZeroShotProxy import mean_field_joins, mean_field_map
+
+view = uncounted_view()
 
 
 @compiled
@@ -155,9 +148,8 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     ) -> None:
         """Iterations up to the last one, until the rows are full, or to one that cannot be done here: `state[WHY]`."""
         state[WHY] = ALL_DONE if version else FOR_SEARCH
-        plan = uncounted_plan(plan)
-        space, steps = uncounted_space(space), uncounted_steps(steps)
-        members, room, rows = uncounted_members(members), uncounted_room(room), uncounted_rows(rows)
+        plan, space, steps = view(plan), view(space), view(steps)
+        members, room, rows = view(members), view(room), view(rows)
         longest = members.blocks.shape[1] * LONGEST_BLOCK
         while state[ITERATION] < plan.last and state[ROWS] < rows.seeds.size:
             if rows.text.size - state[TEXT_END] < longest:
@@ -199,7 +191,6 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     )
 
 
-# Compiled into the functions, or constants there.
 # What compiled code is made of, or has numbers from.
 MODULES = (
     *(
@@ -212,7 +203,6 @@ MODULES = (
         array_text,
         array_tried,
         array_variation,
-        array_views,
     ),
     *(judging, rules, neighbourhood, network, search_choice, step_table, mean_field_joins, mean_field_map),
 )
