@@ -55,8 +55,10 @@ def why_in_python(settings: SearchSettings, proposer: Proposer, functions: Funct
     name = settings.zero_shot_score
     if not compiles():
         return "numba is not there"
-    if functions.of_the_program or name not in SCORES:
-        return "a function of the program's own decides" if functions.of_the_program else f"{name} is no compiled score"
+    if functions.of_the_program:
+        return "a function of the program's own decides"
+    if name not in SCORES:
+        return f"{name} is no compiled score"
     if name in ("Params", "Flops") and settings.keep_links is False:
         return "what is scored is another network than what is counted"
     if settings.objectives != ("score",) or settings.watches_latency or settings.figures:
