@@ -1,6 +1,7 @@
 """Where a detector is right and wrong, on a case that is counted by hand, and the page of it."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,22 @@ def test_a_case_counted_by_hand():
     worst, other = found.images
     assert (worst.place, worst.found, worst.wrong, worst.missed, worst.f1) == (1, 0, 0, 1, 0)
     assert (other.place, other.found, other.wrong, other.missed) == (0, 2, 0, 1)
+
+
+def test_what_is_dropped_counts_nowhere():
+    """As if what lies in a region, and what has no area, had never been there."""
+    data, results = case()
+    first, second = data.scenes
+    boxes, there = np.array([*BOXES, [5.0, 5, 0, 9]]), np.array([True, False, True])
+    region = np.array([[38.0, 0, 24, 24]])
+    labels, ignored = np.array([*first.labels, 1]), np.zeros(4, dtype=bool)
+    covered = replace(first, boxes=boxes, labels=labels, ignored=ignored, regions=region)
+    found = judged(replace(data, scenes=(covered, second)), results, "drop")
+    without = replace(data, scenes=(first.chosen(there), second))
+    expected = judged(without, [results[0].chosen(np.array([*there, True, True])), results[1]])
+    assert np.array_equal(found.f1, expected.f1) and found.threshold == expected.threshold
+    assert found.counts.tolist() == expected.counts.tolist() == [[2, 1], [1, 0]]
+    assert found.images == expected.images and np.array_equal(found.confusion, expected.confusion)
 
 
 def test_the_page_shows_all_of_it_without_a_connection(tmp_path):

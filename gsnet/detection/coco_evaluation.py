@@ -102,19 +102,19 @@ def coco_figures(precision: np.ndarray, recall: np.ndarray) -> dict[str, float |
     figures: dict[str, float | None] = {}
     for ending, limit in (("", _USUAL), ("_500", _MANY)):
         for name, part in (("AP", slice(None)), ("AP50", 0), ("AP75", 5)):
-            figures[name + ending] = _mean(precision[part, ..., 0, limit])
+            figures[name + ending] = mean(precision[part, ..., 0, limit])
         for size, name in enumerate(SIZES[1:], start=1):
-            figures[f"AP_{name}{ending}"] = _mean(precision[..., size, limit])
-            figures[f"AR_{name}{ending}"] = _mean(recall[..., size, limit])
+            figures[f"AP_{name}{ending}"] = mean(precision[..., size, limit])
+            figures[f"AR_{name}{ending}"] = mean(recall[..., size, limit])
     for limit, number in enumerate(MAX_DETECTIONS):
-        figures[f"AR{number}"] = _mean(recall[..., 0, limit])
+        figures[f"AR{number}"] = mean(recall[..., 0, limit])
     return figures
 
 
 def _by_class(precision: np.ndarray, names: Sequence[str]) -> dict[str, dict[str, float | None]]:
     return {
         name: {
-            f"{figure}{ending}": _mean(precision[part, ..., i, 0, limit])
+            f"{figure}{ending}": mean(precision[part, ..., i, 0, limit])
             for ending, limit in (("", _USUAL), ("_500", _MANY))
             for figure, part in (("AP", slice(None)), ("AP50", 0), ("AP75", 5))
         }
@@ -122,7 +122,7 @@ def _by_class(precision: np.ndarray, names: Sequence[str]) -> dict[str, dict[str
     }
 
 
-def _mean(values: np.ndarray) -> float | None:
+def mean(values: np.ndarray) -> float | None:
     """Mean in per cent without the -1 of what does not exist."""
     values = values[values > -1]
     return 100 * float(values.mean()) if values.size else None

@@ -8,13 +8,15 @@ is largest on average over classes; a user would set it there.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hotcoco import COCOeval
 
-from gsnet.detection.coco_evaluation import MAX_DETECTIONS, SIZES, arrays, class_order, counted, detection_rows
-from gsnet.detection.scene import ImageResults, Scene, SceneSet
+from gsnet.detection.coco_evaluation import MAX_DETECTIONS, SIZES, arrays, class_order, counted, detection_rows, mean
+from gsnet.detection.scene import ImageResults, Scene, SceneSet, no_boxes, usable
+from gsnet.detection.visdrone_evaluation import drop_ignored
+from gsnet.interface.options import InputError
 
 RECALLS = np.linspace(0, 1, 101)
 SCORES = np.linspace(0, 1, 201)
@@ -68,7 +70,10 @@ class Judgement:
 
 
 def judged(data: SceneSet, results: Sequence[ImageResults], regions: str = "discard") -> Judgement:
-    """Judge detections image by image; regions as in `evaluate_coco`."""
+    """Judge detections image by image; regions as in `evaluate_coco`. Raises InputError where no object counts."""
+    data, results = _regarded(data, results, regions)
+    if all(scene.ignored.all() for scene in data.scenes):
+        raise InputError("The ground truth holds no object that could be judged")
     evaluation = counted(data, results, regions)
     names = class_order(data, evaluation)
     found = arrays(evaluation)
@@ -88,10 +93,21 @@ def judged(data: SceneSet, results: Sequence[ImageResults], regions: str = "disc
         threshold=threshold,
         confusion=matrix,
         errors={kind: (int(numbers[kind]), 100 * float(gains[kind])) for kind in ERRORS},
-        sizes={size: _mean(found["precision"][..., place, -1]) for place, size in enumerate(SIZES)},
+        sizes={size: mean(found["precision"][..., place, -1]) for place, size in enumerate(SIZES)},
         counts=np.array([_counts(scene, part) for scene, part in zip(data.scenes, kept, strict=True)]),
         images=_images(working.image_diagnostics()["img_summary"]),
     )
+
+
+def _regarded(data: SceneSet, results: Sequence[ImageResults], regions: str) -> tuple[SceneSet, Sequence[ImageResults]]:
+    """What the protocol counts: objects with an area, and with "drop" neither objects nor detections in regions."""
+    scenes = data.scenes
+    if regions == "drop":
+        pairs = [drop_ignored(scene, found) for scene, found in zip(scenes, results, strict=True)]
+        # What lay in them is gone: nobody needs to look for it again.
+        scenes = tuple(replace(scene, regions=no_boxes()) for scene, _ in pairs)
+        results = [found for _, found in pairs]
+    return replace(data, scenes=tuple(map(usable, scenes))), results
 
 
 def _f1_by_score(evaluation: COCOeval, data: SceneSet, results: Sequence[ImageResults]) -> np.ndarray:
@@ -125,8 +141,3 @@ def _images(summary: dict[int, dict[str, float]]) -> tuple[ImageErrors, ...]:
         for number, row in summary.items()
     ]
     return tuple(sorted(images, key=lambda image: (image.f1, -image.wrong - image.missed, image.place)))
-
-
-def _mean(values: np.ndarray) -> float | None:
-    values = values[values > -1]
-    return 100 * float(values.mean()) if values.size else None

@@ -19,7 +19,6 @@ from gsnet.detection.preprocessing import read_image
 from gsnet.detection.report import as_text
 from gsnet.detection.scene import ImageResults, SceneSet
 from gsnet.interface.files import write_text
-from gsnet.interface.options import InputError
 from gsnet.interface.version import version
 
 _LOG = logging.getLogger(__name__)
@@ -43,10 +42,9 @@ def write_page(
     regions: str = "discard",
 ) -> None:
     """Judge, and write the page. Raises InputError where there is nothing to judge, or no place for it."""
-    if not any((~scene.ignored).any() for scene in data.scenes):
-        raise InputError("--html: the ground truth holds no object that could be judged")
+    found = judged(data, results, regions)
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_text(file, page(title, figures, judged(data, results, regions), data, results))
+    write_text(file, page(title, figures, found, data, results))
     _LOG.info("%s: a page for a browser", file)
 
 
