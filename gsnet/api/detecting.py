@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gsnet.detection.checkpoint import load_detector
+from gsnet.detection.classes import labels_of
 from gsnet.detection.drawing import drawn
-from gsnet.detection.inference import Finder
+from gsnet.detection.inference import Finder, load_finder
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import ImageResults, corners
@@ -83,12 +83,8 @@ class Detector:
         network's input in pixels, instead of the trained one. Raises InputError.
         """
         chosen = device_name(None, device)
-        loaded = load_detector(path, chosen)
-        preprocessing = loaded.preprocessing
-        if input_image_size is not None:
-            preprocessing = replace(preprocessing, width=input_image_size, height=input_image_size)
         postprocess = PostprocessSettings(score_threshold, nms_threshold, max_detections)
-        return cls(Finder(loaded.detector, loaded.settings, preprocessing, postprocess, chosen))
+        return cls(load_finder(path, chosen, postprocess, input_image_size))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -115,16 +111,9 @@ class Detector:
             settings = TileSettings(tile, overlap, threshold=self._finder.postprocess.iou_threshold)
             found = self._finder.find_in_tiles(pixels, settings)
         if classes is not None:
-            found = found.chosen(np.isin(found.labels, self._labels(classes)))
+            names = [classes] if isinstance(classes, str) else list(classes)
+            found = found.chosen(np.isin(found.labels, labels_of(names, self.class_names)))
         return Detections(corners(found.boxes), found.scores, found.labels, self.class_names, pixels, found)
-
-    def _labels(self, classes: Collection[str]) -> list[int]:
-        if isinstance(classes, str):
-            classes = [classes]
-        unknown = [name for name in classes if name not in self.class_names]
-        if unknown:
-            raise InputError(f"There is no class {unknown[0]!r}: the detector knows {', '.join(self.class_names)}")
-        return [self.class_names.index(name) for name in classes]
 
 
 def _pixels(image: str | Path | np.ndarray | Image) -> np.ndarray:

@@ -67,6 +67,13 @@ def of_classes(data: SceneSet, names: Sequence[str], source: Path) -> SceneSet:
     )
 
 
+def labels_of(names: Sequence[str], class_names: Sequence[str]) -> list[int]:
+    """The labels of classes that a detector tells apart. Raises InputError for a name that it does not know."""
+    if unknown := [name for name in names if name not in class_names]:
+        raise InputError(f"The detector knows no class {named_few(unknown)}, only {', '.join(class_names)}")
+    return [class_names.index(name) for name in names]
+
+
 def _ids(data: SceneSet, like: SceneSet) -> tuple[int, ...]:
     """The category ids of a data set for another one's classes: its own where it has the class."""
     own = dict(zip(data.class_names, data.category_ids, strict=True))

@@ -7,13 +7,15 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
+from gsnet.detection.checkpoint import load_detector
 from gsnet.detection.data_set import collated
 from gsnet.detection.postprocess import PostprocessSettings, detections
 from gsnet.detection.preprocessing import Preprocessing
@@ -125,6 +127,26 @@ class Finder:
             self.seconds.images += len(batch)
             yield from zip((target.image_id for target in batch.targets), self.find(batch), strict=True)
             begin = time.perf_counter()
+
+
+def load_finder(
+    path: str | Path,
+    device: str,
+    postprocess: PostprocessSettings,
+    input_image_size: int | None = None,
+    *,
+    half: bool = False,
+    batch_size: int = 8,
+) -> Finder:
+    """The detector of a training's folder or of a checkpoint, ready to work. Raises InputError.
+
+    input_image_size: side of the network's input in pixels, instead of the trained one.
+    """
+    loaded = load_detector(path, device)
+    preprocessing = loaded.preprocessing
+    if input_image_size is not None:
+        preprocessing = replace(preprocessing, width=input_image_size, height=input_image_size)
+    return Finder(loaded.detector, loaded.settings, preprocessing, postprocess, device, half, batch_size)
 
 
 def as_results(found: Detections, target: Targets) -> ImageResults:

@@ -13,6 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gsnet.data.broken import BrokenImageError
+from gsnet.detection.classes import labels_of
 from gsnet.detection.drawing import drawn, write_png
 from gsnet.detection.image_check import report_broken
 from gsnet.detection.image_files import IMAGE_SUFFIXES
@@ -76,10 +77,10 @@ def predict_media(
     what is drawn, names of `WRITERS`. Returns the number of detections drawn, by file; up to skip_broken images that cannot be
     read are left out, which the log says. Raises BrokenImageError where there are more.
     """
-    (folder / "results").mkdir(parents=True, exist_ok=True)
     class_names = finder.settings.classes
     categories = tuple(range(1, len(class_names) + 1))
-    labels = _labels(class_names, classes)
+    labels = labels_of(class_names if classes is None else classes, class_names)
+    (folder / "results").mkdir(parents=True, exist_ok=True)
 
     def look(image: np.ndarray, name: str) -> ImageResults:
         found = finder.find_in(image) if tiles is None else finder.find_in_tiles(image, tiles)
@@ -95,7 +96,7 @@ def predict_media(
     unreadable: list[BrokenImageError] = []
     for file in tqdm(media, disable=not sys.stderr.isatty() or len(media) == 1, desc="files", leave=False):
         if file.suffix.lower() in VIDEO_SUFFIXES:
-            counts[str(file)] = _predict_video(file, names[file], folder, look, finder.settings.classes, threshold)
+            counts[str(file)] = _predict_video(file, names[file], folder, look, class_names, threshold)
             continue
         try:
             image = read_image(file)
@@ -106,17 +107,10 @@ def predict_media(
             _LOG.warning("Left out as broken: %s", error)
             continue
         found = look(image, names[file])
-        write_png(folder / f"{names[file]}.png", drawn(image, found, finder.settings.classes, threshold))
+        write_png(folder / f"{names[file]}.png", drawn(image, found, class_names, threshold))
         counts[str(file)] = int((found.scores >= threshold).sum())
         _LOG.info("%s: %d objects", file, counts[str(file)])
     return counts
-
-
-def _labels(class_names: Sequence[str], classes: Sequence[str] | None) -> list[int]:
-    unknown = [name for name in classes or () if name not in class_names]
-    if unknown:
-        raise InputError(f"--classes: the detector does not know {unknown[0]}, only {', '.join(class_names)}")
-    return [label for label, name in enumerate(class_names) if classes is None or name in classes]
 
 
 def _check_places(media: Sequence[Path], names: dict[Path, str], folder: Path) -> None:

@@ -9,13 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gsnet.detection.checkpoint import load_detector
 from gsnet.detection.classes import aligned, of_classes
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader
 from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.drawing import drawn, write_png
 from gsnet.detection.image_check import checked
-from gsnet.detection.inference import Finder
+from gsnet.detection.inference import Finder, load_finder
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.prediction import media_of, predict_media
 from gsnet.detection.preprocessing import read_image
@@ -54,12 +53,13 @@ def finder_of(options: Namespace) -> Finder:
     """The detector that the options name, ready to work. Raises InputError."""
     device = device_name(options.gpu, options.device)
     postprocess = PostprocessSettings(options.score_threshold, options.nms_threshold, options.max_detections)
-    loaded = load_detector(options.weights, device)
-    preprocessing = loaded.preprocessing
-    if options.input_image_size is not None:
-        preprocessing = replace(preprocessing, width=options.input_image_size, height=options.input_image_size)
-    return Finder(
-        loaded.detector, loaded.settings, preprocessing, postprocess, device, options.fp16, options.batch_size
+    return load_finder(
+        options.weights,
+        device,
+        postprocess,
+        options.input_image_size,
+        half=options.fp16,
+        batch_size=options.batch_size,
     )
 
 
