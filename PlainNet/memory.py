@@ -135,7 +135,7 @@ def _part_of(block: Block, channels: int, size: int, style: Style) -> _Part:
     )
 
 
-@remembered(20_000)
+@remembered(_LARGEST_CACHE)
 def _layer_part(
     kind: type[SuperBlock], arguments: tuple[int, ...], first: bool, channels: int, size: int, style: Style
 ) -> _Part:

@@ -16,7 +16,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from gsnet.detection.coco_evaluation import evaluate_coco
+from gsnet.detection.coco_evaluation import MAX_DETECTIONS, evaluate_coco
 from gsnet.detection.coco_format import to_coco, to_coco_results
 from gsnet.detection.scene import ImageResults, Scene, SceneSet
 from gsnet.detection.visdrone_evaluation import evaluate_visdrone
@@ -77,16 +77,17 @@ def main() -> None:
         print(f"{name:<30} {time.process_time() - begin:6.2f} s of one core", flush=True)
 
 
-def by_pycocotools(data: SceneSet, results: list[ImageResults]) -> None:
-    """The same evaluation by the program that the protocol comes from."""
+def by_pycocotools(data: SceneSet, results: list[ImageResults], regions: str = "discard") -> COCOeval:
+    """The same evaluation by the program that the protocol comes from, with its arrays."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
-        truth.dataset = to_coco(data)
+        truth.dataset = to_coco(data, regions)
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(to_coco_results(data, results)), "bbox")
-        evaluation.params.maxDets = [1, 10, 100, 500]
+        evaluation.params.maxDets = list(MAX_DETECTIONS)
         evaluation.evaluate()
         evaluation.accumulate()
+    return evaluation
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """Both protocols: the official toolkit's figures, pycocotools' figures, and an independent plain version on random cases."""
 
-import contextlib
-import io
 import json
 import subprocess
 import sys
@@ -12,10 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from benchmarks.visdrone_evaluation import synthetic_set
+from benchmarks.visdrone_evaluation import by_pycocotools, synthetic_set
 from gsnet.detection.coco_evaluation import coco_figures, evaluate_coco, evaluate_json
 from gsnet.detection.coco_format import to_coco, to_coco_results
 from gsnet.detection.report import as_text, evaluated
@@ -110,18 +106,10 @@ def test_figures_are_those_of_pycocotools_to_the_last_bit(regions, digits):
     data, results = synthetic_set(4, 500)
     data = replace(data, scenes=tuple(scene.chosen(scene.labels < 7) for scene in data.scenes))
     results = [ImageResults(found.boxes, found.scores.round(digits), found.labels) for found in results]
-    content = to_coco(data, regions)
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = content
-        truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(to_coco_results(data, results)), "bbox")
-        evaluation.params.maxDets = [1, 10, 100, 500]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    expected = coco_figures(evaluation.eval["precision"], evaluation.eval["recall"])
+    reference = by_pycocotools(data, results, regions).eval
+    expected = coco_figures(reference["precision"], reference["recall"])
     assert evaluate_coco(data, results, regions).figures == expected
-    assert evaluate_json(content, to_coco_results(data, results)).figures == expected
+    assert evaluate_json(to_coco(data, regions), to_coco_results(data, results)).figures == expected
     assert 0 < expected["AP"] < expected["AP_500"] and expected["AR_medium"] > 0
 
 

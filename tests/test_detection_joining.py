@@ -22,7 +22,7 @@ def crowd(count: int, side: float, largest: float, seed: int) -> tuple[np.ndarra
     corner, size = generator.uniform(0, side, (half, 2)), np.exp(generator.uniform(0, np.log(largest), (half, 2)))
     corner = np.concatenate([corner, corner + generator.normal(0, largest / 30, (half, 2))])[:count]
     size = np.concatenate([size, size * np.exp(generator.normal(0, 0.1, (half, 2)))])[:count]
-    labels = generator.integers(0, 2, half).repeat(2).reshape(-1, 2).T.ravel()[:count]
+    labels = np.tile(generator.integers(0, 2, half), 2)[:count]
     return np.concatenate([corner, corner + size], axis=1), generator.permutation(count) / count, labels
 
 

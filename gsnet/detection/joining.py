@@ -7,13 +7,15 @@ pair counts in the one with the upper left corner of what they share.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 # Candidates that are compared at a time: 100 MB of working memory.
 _AT_A_TIME = 2_000_000
+# Numbers of cells, from their columns, rows and groups.
+_Key = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def overlapping_pairs(boxes: np.ndarray, labels: np.ndarray) -> Pairs:
 def _pairs_by_size(boxes: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     if not len(boxes):
         return
-    boxes = boxes - boxes[:, :2].min(axis=0).repeat(2).reshape(2, 2).T.ravel()
+    boxes = boxes - np.tile(boxes[:, :2].min(axis=0), 2)
     _, groups = np.unique(labels, return_inverse=True)
     sides = np.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
     levels = np.ceil(np.log2(np.maximum(sides, 1))).astype(np.int64)
@@ -77,14 +79,14 @@ def _pairs_in_cells(
 
 
 def _cells(
-    boxes: np.ndarray, groups: np.ndarray, places: np.ndarray, side: float, key
-) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[no-untyped-def]
+    boxes: np.ndarray, groups: np.ndarray, places: np.ndarray, side: float, key: _Key
+) -> tuple[np.ndarray, np.ndarray]:
     """Places of boxes, once for each cell that they lie in, and the cells' keys."""
     x1, y1, x2, y2 = np.floor(boxes[places] / side).astype(np.int64).T
     held, keys = [], []
     for right in (False, True):
         for lower in (False, True):
-            there = ((x2 > x1) | ~np.bool_(right)) & ((y2 > y1) | ~np.bool_(lower))
+            there = ((x2 > x1) | (not right)) & ((y2 > y1) | (not lower))
             held.append(places[there])
             keys.append(key((x2 if right else x1)[there], (y2 if lower else y1)[there], groups[places][there]))
     return np.concatenate(held), np.concatenate(keys)
@@ -119,8 +121,7 @@ def first_of_each(count: int, earlier: np.ndarray, later: np.ndarray) -> np.ndar
         left = undecided[before] & undecided[behind]
         before, behind = before[left], behind[left]
     stays |= undecided
-    stands = np.arange(count)
-    stands[~stays] = count
+    stands = np.where(stays, np.arange(count), count)
     removes = stays[earlier]
     np.minimum.at(stands, later[removes], earlier[removes])
     return stands

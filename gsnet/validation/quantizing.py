@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension
 
 from gsnet.data.class_folder import ClassFolder, read_picture
 from gsnet.interface.files import check_writable
@@ -26,7 +27,6 @@ from gsnet.validation.measure import prepared
 
 # How many images decide the scales at most, and how many are compared.
 MOST_CALIBRATED, MOST_COMPARED = 200, 1000
-_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp", ".tif", ".tiff")
 _AT_ONCE = 16
 _REPEATS, _PRECISION = 200, 0.02
 
@@ -48,7 +48,7 @@ class Figures:
 
     def to_dict(self) -> dict[str, Any]:
         """As --json has them."""
-        return {**self.__dict__}
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Pictures:
     images: np.ndarray
     labels: np.ndarray | None
 
-    def at(self, places: range) -> Pictures:
+    def at(self, places: Sequence[int]) -> Pictures:
         """Some of them."""
         chosen = list(places)
         return Pictures(self.images[chosen], None if self.labels is None else self.labels[chosen])
@@ -74,7 +74,7 @@ def read_pictures(folder: Path, expected: ExpectedInput, names: tuple[str, ...] 
             f"{folder} is no folder: --calibration takes one with pictures, or with a folder of pictures a class"
         )
     files: list[tuple[Path, int]] = [
-        (file, -1) for file in sorted(folder.iterdir()) if file.suffix.lower() in _SUFFIXES
+        (file, -1) for file in sorted(folder.iterdir()) if has_file_allowed_extension(file.name, IMG_EXTENSIONS)
     ]
     labelled = not files
     if labelled:
@@ -104,9 +104,7 @@ def halves(pictures: Pictures) -> tuple[Pictures, Pictures]:
     step = max(2, -(-count // MOST_CALIBRATED))
     calibrated = range(0, count, step)
     others = [place for place in range(count) if place % step][:MOST_COMPARED]
-    return pictures.at(calibrated), Pictures(
-        pictures.images[others], None if pictures.labels is None else pictures.labels[others]
-    )
+    return pictures.at(calibrated), pictures.at(others)
 
 
 def export_int8(
