@@ -39,7 +39,7 @@ ALLOWED = {
         "PlainNet",
         "Masternet",
         "ZenNet",
-        *("gsnet.interface", "gsnet.models", "gsnet.data", "gsnet.validation", "gsnet.training"),
+        *("gsnet.interface", "gsnet.models", "gsnet.data", "gsnet.validation", "gsnet.training", "gsnet.runtimes"),
     },
     "gsnet.evolution": {
         "PlainNet",

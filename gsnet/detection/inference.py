@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,6 +22,8 @@ from gsnet.detection.scene import ImageResults, from_corners
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.targets import Batch, Detections, Targets
 from gsnet.detection.tiles import TileSettings, joined, tiles_of
+from gsnet.runtimes.timing import clock_of
+from gsnet.validation.precision import autocast
 
 # With fewer batches of tiles an image is done before a bar can be read.
 _BATCHES_OF_A_BAR = 4
@@ -67,21 +68,18 @@ class Finder:
     @torch.inference_mode()
     def find(self, batch: Batch) -> list[ImageResults]:
         """The detections of every image of a batch, in pixels of its file, by descending score."""
-        begin = time.perf_counter()
-        cuda = self.device.startswith("cuda")
-        kind = torch.float16 if cuda else torch.bfloat16
-        with torch.autocast("cuda" if cuda else "cpu", kind) if self.half else nullcontext():
+        clock = clock_of(self.device)
+        begin = clock()
+        with autocast(self.device, self.half):
             predictions = self.network(batch.images.to(self.device))
-        if cuda:
-            torch.cuda.synchronize(self.device)
-        middle = time.perf_counter()
+        middle = clock()
         height, width = batch.images.shape[-2:]
         found = detections(predictions, (height, width), self.settings, self.postprocess)
         results = [as_results(part, target) for part, target in zip(found, batch.targets, strict=True)]
         self.views += len(results)
         self.limits_reached["views"] += sum(len(part) == self.postprocess.max_detections for part in results)
         self.seconds.network += middle - begin
-        self.seconds.postprocessing += time.perf_counter() - middle
+        self.seconds.postprocessing += clock() - middle
         return results
 
     def find_in(self, image: np.ndarray) -> ImageResults:

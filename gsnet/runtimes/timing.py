@@ -72,11 +72,12 @@ def clock_of(device: str) -> Callable[[], float]:
         return time.perf_counter
     import torch
 
-    # torch.cuda, torch.mps, torch.xpu.
+    # torch.cuda, torch.mps, torch.xpu; of MPS there is one device, which is not named.
     synchronize = getattr(torch, kind).synchronize
+    which = () if kind == "mps" else (device,)
 
     def clock() -> float:
-        synchronize()
+        synchronize(*which)
         return time.perf_counter()
 
     return clock
