@@ -252,6 +252,7 @@ def test_a_split_of_fewer_classes_is_scored_by_name(checkpoint, tmp_path, run_sc
         (["--predict", "a.jpg"], "--save_dir"),
         ([], "needs either --data_dir"),
         (["--data_dir", "/nowhere"], "There is no data set /nowhere"),
+        (["--data_dir", "/nowhere", "--html", "."], "this is a folder, and a file is to be written"),
     ],
 )
 def test_bad_input_ends_in_one_sentence(checkpoint, arguments, message, tmp_path, monkeypatch, run_script):

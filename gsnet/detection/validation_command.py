@@ -16,6 +16,7 @@ from gsnet.detection.prediction_files import WRITERS
 from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
 from gsnet.detection.tiles import JOINS
+from gsnet.interface.files import check_writable
 from gsnet.interface.options import (
     InputError,
     OptionParser,
@@ -146,6 +147,8 @@ def report(options: Namespace) -> int:
     ways = [name for name in ("evaluate_results", "weights") if getattr(options, name) is not None]
     if len(ways) != 1:
         raise InputError("Give either --evaluate_results, to score files, or --weights, to run a model")
+    if options.html is not None:
+        check_writable(options.html)
     if options.evaluate_results is not None:
         data, results = read_files(options)
         figures = evaluated(data, results, options.protocol, options.regions)
