@@ -98,6 +98,16 @@ def test_what_changes_too_much_is_not_kept(options, pictures, tmp_path):
     assert not (tmp_path / "net.onnx").exists()
 
 
+def test_what_cannot_be_written_is_one_sentence(options, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("no such operator\nand a page about it")
+
+    monkeypatch.setattr(quantizing, "write_onnx", refuse)
+    with pytest.raises(InputError, match=r"cannot be written as onnx \(no such operator\): nothing is kept"):
+        export.main([*options, "--output", str(tmp_path / "net.onnx")])
+    assert not list(tmp_path.iterdir())
+
+
 def test_pictures_are_prepared_as_the_network_expects_them(pictures):
     expected = whole_image(16, CLASSES)
     found = read_pictures(pictures, expected)

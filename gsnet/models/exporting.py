@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -67,24 +68,36 @@ def export(
     check_writable(file)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         parts = [Path(folder) / f"network{one.suffix}" for one in files]
-        try:
+        with told_in_a_sentence(kind):
             run = _written(network, parts[0], kind, size, output, half, dict(metadata or {}))
             difference = compare(network, run, size, groups)
-        except ImportError as error:
-            raise InputError(
-                f"--format {kind} needs a library that is not installed ({error.name}): pip install it"
-            ) from error
-        except RuntimeError as error:
-            if (failed := _disk_error(error)) is not None:
-                raise failed from error
-            reason = str(error).strip().split("\n")[0]
-            raise ExportError(f"The network cannot be written as {kind} ({reason}): nothing is kept") from error
         if not difference <= TOLERANCES["fp16" if half else "fp32"]:
             raise ExportError(f"{kind} computes other outputs, off by {difference:.2g} of the largest: nothing is kept")
-        # The one that is named comes last: where it is new, so are the others.
-        for part, one in reversed(list(zip(parts, files, strict=True))):
-            part.replace(one)
+        keep(parts, files)
     return difference
+
+
+@contextmanager
+def told_in_a_sentence(kind: str) -> Iterator[None]:
+    """What libraries raise while they write a network, as errors of ours. Raises ExportError, InputError, OSError."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(
+            f"--format {kind} needs a library that is not installed ({error.name}): pip install it"
+        ) from error
+    except RuntimeError as error:
+        if (failed := _disk_error(error)) is not None:
+            raise failed from error
+        reason = str(error).strip().split("\n")[0]
+        raise ExportError(f"The network cannot be written as {kind} ({reason}): nothing is kept") from error
+
+
+def keep(parts: Sequence[Path], files: Sequence[Path]) -> None:
+    """Put what was written where it was asked for."""
+    # The one that is named comes last: where it is new, so are the others.
+    for part, one in reversed(list(zip(parts, files, strict=True))):
+        part.replace(one)
 
 
 def _disk_error(error: BaseException) -> OSError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +18,7 @@ from gsnet.data.class_folder import ClassFolder, read_picture
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput
-from gsnet.models.exporting import FORMATS, ExportError, files_of
+from gsnet.models.exporting import FORMATS, ExportError, files_of, keep, told_in_a_sentence
 from gsnet.runtimes import Session, Settings, runtime
 from gsnet.runtimes.int8 import INT8, to_int8
 from gsnet.runtimes.onnx_file import add_texts, write_onnx
@@ -132,19 +133,17 @@ def export_int8(
     side = (expected.resolution, expected.resolution)
     told = _outputs(compared.images, lambda batch: network(torch.from_numpy(batch)).numpy())
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
+        floats, integers = (Path(folder) / f"{name}.onnx" for name in ("fp32", INT8))
         rows = []
-        for name in ("fp32", INT8):
-            graph = Path(folder) / f"{name}.onnx"
-            if name == INT8:
-                graph.write_bytes((Path(folder) / "fp32.onnx").read_bytes())
-                to_int8(graph, calibrated.images)
-            else:
-                write_onnx(network, graph, side)
-            parts = _converted(graph, kind, dict(texts or {}))
-            rows.append(_figures(name, program.load(parts[0], Settings()), parts, compared, told))
+        with told_in_a_sentence(kind):
+            write_onnx(network, floats, side)
+            shutil.copy(floats, integers)
+            to_int8(integers, calibrated.images)
+            for graph in (floats, integers):
+                parts = _converted(graph, kind, dict(texts or {}))
+                rows.append(_figures(graph.stem, program.load(parts[0], Settings()), parts, compared, told))
         _check(rows, bounds, kind)
-        for part, one in reversed(list(zip(parts, files, strict=True))):
-            part.replace(one)
+        keep(parts, files)
     return rows
 
 
