@@ -1,6 +1,8 @@
 """Recipes: options of published trainings, below what is given, in both training scripts."""
 
+import csv
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,16 +12,18 @@ import torchvision
 from gsnet.commands import train_image_classification, ts_train_image_classification
 from gsnet.interface.config import recipe_names
 from gsnet.interface.options import InputError
+from gsnet.models.own import batch_norm_of, set_batch_norm
 from gsnet.training import checkpoints
 from gsnet.training.distillation_options import add_distillation_options
 from gsnet.training.finished import plain
 from gsnet.training.ignored_options import refuse_ignored
-from gsnet.training.losses import BinaryCrossEntropy
 from gsnet.training.network_options import checkpoint_gradients, with_drop_path
+from gsnet.training.networks import build_network
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.options import RECIPES, parse, parser
 from gsnet.training.schedules import Schedule
 from gsnet.training.settings import TrainingSettings
+from gsnet.training.settings_of_options import data_settings, training_settings
 from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
 from Masternet import MasterNet
@@ -152,9 +156,28 @@ def test_every_recipe_is_tested_and_none_is_the_default():
         ("--recipe timm-a2 --lr_mode stagedecay --lr_stage_list 3,6", {"target_lr": None}),
     ],
 )
-def test_what_is_given_counts_more(line, wanted, caplog):
+def test_what_is_given_counts_more(line, wanted):
     options = options_of(line)
     assert {key: getattr(options, key) for key in wanted} == wanted
+
+
+def test_what_is_left_out_of_a_recipe_is_said(caplog):
+    caplog.set_level("INFO")
+    options_of("--recipe cifar --optimizer adamw")
+    assert "cifar.toml: --nesterov does nothing with --optimizer adamw and is left out" in caplog.text
+
+
+def test_options_reach_the_images_the_loss_and_the_network():
+    changes = "--color_jitter 0.1 --scale 0.3 0.9 --lighting 0.2 --input_image_size 32 --num_classes 3"
+    options = options_of(f"--recipe timm-a2 --grad_checkpointing --batch_size 8 {changes}")
+    data = data_settings(options)
+    assert (data.auto_augment, data.aug_repeats, data.color_jitter) == ("rand-m7-mstd0.5-inc1", 3, (0.1, 0.1, 0.1))
+    assert (data.crop_scale, data.lighting) == ((0.3, 0.9), 0.2)
+    settings = training_settings(options, 1000, data)
+    assert (settings.bce, settings.bce_threshold, settings.grad_checkpointing) == (True, 0.2, True)
+    options.arch, options.plainnet_struct = "Masternet.py:MasterNet", STRUCTURE
+    network = build_network(options, 3)
+    assert network.drop_path_rate == 0.05 and network.grad_checkpointing
 
 
 def test_what_is_typed_without_effect_is_refused_beside_a_recipe():
@@ -224,9 +247,20 @@ def run(folder, *more, script=train_image_classification):
 
 
 A2 = ("--recipe", "timm-a2", "--epochs", 2, "--warmup", 1, "--grad_checkpointing", "--train_crop_size", 12)
-
-
-ZENNET = ("--recipe", "zennet", "--epochs", 2, "--warmup", 0, "--optimizer", "muon", "--aa", "3a")
+ZENNET = (
+    "--recipe",
+    "zennet",
+    "--epochs",
+    2,
+    "--warmup",
+    0,
+    "--optimizer",
+    "muon",
+    "--aa",
+    "3a",
+    "--weight_init",
+    "None",
+)
 CIFAR = (
     "--recipe",
     "cifar",
@@ -244,18 +278,24 @@ TEACHER = ("--teacher_arch", "Masternet.py:MasterNet", "--teacher_plainnet_struc
 
 
 @pytest.mark.parametrize(
-    ("more", "script"),
+    ("more", "script", "loss"),
     [
-        (A2, train_image_classification),
-        (ZENNET, train_image_classification),
-        ((*CIFAR, *TEACHER, "--teacher_logit_weight", 1, "--train_crop_size", 12), ts_train_image_classification),
+        (A2, train_image_classification, math.log(2)),
+        (ZENNET, train_image_classification, math.log(10)),
+        (
+            *((*CIFAR, *TEACHER, "--teacher_logit_weight", 1, "--train_crop_size", 12), ts_train_image_classification),
+            math.log(2) + math.log(10),
+        ),
     ],
 )
-def test_a_training_of_a_recipe_that_is_broken_off_ends_with_the_same_bits(more, script, tmp_path, capsys):
+def test_a_training_of_a_recipe_that_is_broken_off_ends_with_the_same_bits(more, script, loss, tmp_path, capsys):
+    """loss: of a network that holds all ten classes for equally likely, and of one that agrees with such a teacher."""
     theirs = pytest.importorskip("timm.optim", reason="timm is not installed").list_optimizers()
     if "muon" in more and "muon" not in theirs:
         pytest.skip("this timm has no muon")
     whole = run(tmp_path / "whole", *more, script=script)
+    with (tmp_path / "whole/log.csv").open() as file:
+        assert float(next(csv.DictReader(file))["train_loss"]) == pytest.approx(loss, rel=0.2)
     # No time at all: the run leaves after a step.
     torn = run(tmp_path / "torn", *more, "--time_limit", "1e-9", script=script)
     assert torn["step"] == 1
@@ -271,8 +311,7 @@ def stepper(network, **settings):
     return Stepper(Classification(network), TrainingSettings(schedule, OptimiserSettings(), 3, **settings), "cpu")
 
 
-@pytest.mark.parametrize("parts", [2])
-def test_checkpointing_of_timms_networks_counts_batches_once(parts):
+def test_checkpointing_of_timms_networks_counts_batches_once():
     timm = pytest.importorskip("timm", reason="timm is not installed")
     states = []
     for checkpointing in (False, True):
@@ -280,12 +319,12 @@ def test_checkpointing_of_timms_networks_counts_batches_once(parts):
         network = with_drop_path(timm.create_model("resnet10t", num_classes=3), 0.3)
         if checkpointing:
             checkpoint_gradients(network)
-        steps = stepper(network, grad_checkpointing=checkpointing, accumulate=parts)
+        steps = stepper(network, grad_checkpointing=checkpointing, accumulate=2)
         steps.task.train()
         torch.manual_seed(0)
         steps.step(torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 2, 0]), 0, 0, 0.1)
         states.append(network.state_dict())
-    assert int(states[1]["layer1.0.bn1.num_batches_tracked"]) == parts
+    assert int(states[1]["layer1.0.bn1.num_batches_tracked"]) == 2
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, msg=name)
 
@@ -293,10 +332,11 @@ def test_checkpointing_of_timms_networks_counts_batches_once(parts):
 def test_timms_networks_are_made_anew_with_their_weights_and_drop_paths():
     timm = pytest.importorskip("timm", reason="timm is not installed")
     network = timm.create_model("resnet10t", num_classes=3)
-    network.bn1.momentum = 0.1
+    set_batch_norm(network, 0.02, 1e-4)
     dropping = with_drop_path(network, 0.3)
     rates = [layer.drop_prob for layer in dropping.modules() if type(layer).__name__ == "DropPath"]
     assert max(rates) == pytest.approx(0.3)
+    assert batch_norm_of(dropping) == (0.02, 1e-4)
     state = dropping.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
@@ -326,18 +366,6 @@ def test_networks_that_cannot(change, told):
 def test_a_larger_training_side_than_validations_is_refused(tmp_path):
     with pytest.raises(InputError, match="--train_crop_size 160 is larger than --input_image_size 16"):
         run(tmp_path, "--recipe", "timm-a3")
-
-
-def test_the_loss_of_the_options_is_that_of_the_task():
-    torch.manual_seed(0)
-    network = MasterNet(num_classes=3, plainnet_struct=STRUCTURE)
-    task = Classification(network)
-    task.label_loss = BinaryCrossEntropy(0.2)
-    images, targets = torch.randn(2, 3, 16, 16), torch.tensor([[0.5, 0.5, 0.0], [0.9, 0.1, 0.0]])
-    loss, logits = task(images, targets)
-    hard = torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
-    wanted = torch.nn.functional.binary_cross_entropy_with_logits(logits, hard)
-    assert float(loss.detach()) == pytest.approx(float(wanted.detach()))
 
 
 def test_the_folder_at_the_top_is_that_of_the_package():
