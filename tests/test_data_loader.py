@@ -143,6 +143,8 @@ def test_every_validation_image_is_in_one_process():
         ({"dataset": "cifar100", "data_dir": Path("/nowhere")}, "neither a whole cifar-100-python nor train/CLASS"),
         ({"batch_size": 51}, "50 training images, a batch 51"),
         ({"augment": False, "random_erase": 0.5}, "contradicts"),
+        ({"augment": False, "lighting": 0.2}, "contradicts"),
+        ({"augment": False, "aug_repeats": 2}, "contradicts"),
         ({"input_image_crop": 1.5}, "share"),
     ],
 )

@@ -143,8 +143,11 @@ class DataSettings:
             )
         if not 0 <= self.random_erase <= 1:
             raise InputError(f"--random_erase {self.random_erase} is no probability: from 0 to 1")
-        if not self.augment and (self.auto_augment or self.random_erase):
-            raise InputError("--no_data_augment contradicts --auto_augment and --random_erase: choose one of them")
+        changes = (self.auto_augment, self.random_erase, self.color_jitter, self.crop_scale, self.lighting)
+        if not self.augment and (any(changes) or self.aug_repeats > 1):
+            raise InputError(
+                "--no_data_augment contradicts all that changes images, such as --auto_augment: choose one of them"
+            )
         if isinstance(self.auto_augment, str) and (wrong := wrong_policy(self.auto_augment)):
             raise InputError(f"--auto_augment {wrong}")
         if self.crop_scale is not None and not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
