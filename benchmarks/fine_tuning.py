@@ -5,8 +5,8 @@
 The archive holds cifar10/train/CLASS/IMAGE and cifar10/test/CLASS/IMAGE; by default it is the whole of CIFAR-10 in GSNET_DATA.
 A search by the closed form finds a network, which is trained on seven classes. Then, for each seed and each learning rate, it
 learns the three classes that it has never seen from a few images of each: once from what it knows (--start_from its folder),
-once from nothing, all other options the same. Other seeds draw other images. An interrupted run continues where it was. Written
-is a section of docs/training.md.
+once from nothing, all other options the same. Other seeds draw other images. An interrupted run continues where it was; other
+--few and --epochs have folders of their own. Written is a section of docs/training.md.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def run(command: object, *options: object) -> None:
 
 def unpacked(archive: Path, folder: Path, seeds: int, few: int) -> None:
     """The pictures of each part in a folder of its own: seven classes, and three for each seed. Does it once."""
-    if (folder / "unpacked").is_file():
+    done = folder / f"unpacked_{seeds}_{few}"
+    if done.is_file():
         return
     if not archive.is_file():
         sys.exit(f"There is no {archive}: name an archive with cifar10/train/CLASS/IMAGE by --archive")
@@ -69,7 +70,7 @@ def unpacked(archive: Path, folder: Path, seeds: int, few: int) -> None:
     for target, name in wanted.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content[name])
-    (folder / "unpacked").touch()
+    done.touch()
 
 
 def _parts(names: dict[tuple[str, str], list[str]], folder: Path, seeds: int, few: int) -> Iterable[tuple[Path, str]]:
@@ -82,7 +83,12 @@ def _parts(names: dict[tuple[str, str], list[str]], folder: Path, seeds: int, fe
             continue
         for seed in range(seeds):
             chosen = random.Random(seed).sample(ordered, few) if split == "train" else ordered[:TESTED]
-            yield from ((folder / f"three_{seed}" / split / label / Path(name).name, name) for name in chosen)
+            yield from ((three(folder, seed, few) / split / label / Path(name).name, name) for name in chosen)
+
+
+def three(folder: Path, seed: int, few: int) -> Path:
+    """The folder of the three classes' pictures."""
+    return folder / f"three_{seed}_of_{few}"
 
 
 def train(folder: Path, data: Path, classes: int, *options: object) -> list[dict[str, str]]:
@@ -127,9 +133,10 @@ def accuracies(options: argparse.Namespace, network: Path, rate: float) -> dict[
     measured: dict[str, list[float]] = {}
     for way, begin in ways.items():
         for seed in range(options.seeds):
-            folder = options.work_dir / f"{way.replace(' ', '_')}_{rate}_{seed}"
+            name = f"{way.replace(' ', '_')}_{rate}_{seed}_of_{options.few}_in_{options.epochs}"
             more = (*begin, "--epochs", options.epochs, "--batch_size", 32, "--lr", rate, "--seed", seed)
-            log = train(folder, options.work_dir / f"three_{seed}", len(HELD_OUT), *more)
+            data = three(options.work_dir, seed, options.few)
+            log = train(options.work_dir / name, data, len(HELD_OUT), *more)
             measured.setdefault(way, []).append(float(log[-1]["val_acc1"]))
     return measured
 
