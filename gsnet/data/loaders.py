@@ -52,7 +52,7 @@ class Share(Protocol):
         ...
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
+class EpochSampler(Sampler[tuple[int, ...]]):
     """Pairs (epoch, image) of this process: a permutation that epoch and seed decide, every process having its share.
 
     Step t of all processes together sees the images that one process with the sum of their batches would see. Images
@@ -73,7 +73,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         return (self.batches - self.skip) * self.settings.batch_size
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
         s = self.settings
         order = self._order()[s.rank :: s.processes]
         chosen = order[self.skip * s.batch_size : self.batches * s.batch_size]
@@ -96,7 +96,7 @@ class RepeatedSampler(EpochSampler):
         super().__init__(images, settings)
         self.repeats = repeats
 
-    def __iter__(self) -> Iterator[tuple[int, ...]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
         s = self.settings
         # Place of this process's images among all copies of all images.
         places = range(s.rank, self.images * self.repeats, s.processes)

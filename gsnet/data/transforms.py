@@ -18,8 +18,9 @@ _EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.583
 _CIFAR_SIDE = 32
 # Shares of an image that are cut out: torchvision's own, and those of CIFAR's images made larger.
 _IMAGENET_SCALE, _LARGE_CIFAR_SCALE = (0.08, 1.0), (0.8, 1.0)
-# Deviation of the lighting of ImageNet's published training, and the jitter that 3-Augment ends with (Touvron et al. 2022).
-_LIGHTING, _JITTER_OF_THREE = 0.1, (0.3, 0.3, 0.3)
+# Jitter and deviation of the lighting of ImageNet's published training, and the jitter that 3-Augment ends with (Touvron et
+# al. 2022).
+_JITTER, _LIGHTING, _JITTER_OF_THREE = (0.4, 0.4, 0.4), 0.1, (0.3, 0.3, 0.3)
 
 
 class Lighting(nn.Module):
@@ -67,7 +68,7 @@ def _to_tensor() -> list[nn.Module]:
 
 
 def _cifar_training(settings: DataSettings) -> list[nn.Module]:
-    policy, jitter, light = _colours(settings, v2.AutoAugmentPolicy.CIFAR10, usual_lighting=0.0)
+    policy, jitter, light = _colours(settings, v2.AutoAugmentPolicy.CIFAR10, usual_jitter=(), usual_lighting=0.0)
     return [*_cifar_crop(settings), v2.RandomHorizontalFlip(), *policy, *jitter, *_to_tensor(), *light]
 
 
@@ -83,27 +84,25 @@ def _cifar_crop(settings: DataSettings) -> list[nn.Module]:
 
 
 def _imagenet_training(settings: DataSettings) -> list[nn.Module]:
-    policy, jitter, light = _colours(settings, v2.AutoAugmentPolicy.IMAGENET, _LIGHTING)
-    if settings.color_jitter is None and not policy:
-        jitter = [v2.ColorJitter(0.4, 0.4, 0.4)]
+    policy, jitter, light = _colours(settings, v2.AutoAugmentPolicy.IMAGENET, _JITTER, _LIGHTING)
     crop = v2.RandomResizedCrop(settings.side, settings.crop_scale or _IMAGENET_SCALE, interpolation=_BICUBIC)
     return [crop, v2.RandomHorizontalFlip(), *policy, *jitter, *_to_tensor(), *light]
 
 
 def _colours(
-    settings: DataSettings, auto: v2.AutoAugmentPolicy, usual_lighting: float
+    settings: DataSettings, auto: v2.AutoAugmentPolicy, usual_jitter: tuple[float, ...], usual_lighting: float
 ) -> tuple[list[nn.Module], list[nn.Module], list[nn.Module]]:
     """The policy and the jitter of a picture, and the lighting of its tensor, each as a list of one or none.
 
-    auto: the policy that True means.
+    auto: the policy that True means. usual_jitter: without a policy; a policy other than 3-Augment stands in its place.
     """
     jitter = settings.color_jitter
-    if jitter is None and settings.auto_augment == THREE:
-        jitter = _JITTER_OF_THREE
+    if jitter is None:
+        jitter = {False: usual_jitter, THREE: _JITTER_OF_THREE}.get(settings.auto_augment, ())
     lighting = usual_lighting if settings.lighting is None else settings.lighting
     return (
         _policy(settings, auto),
-        [v2.ColorJitter(*jitter)] if jitter and any(jitter) else [],
+        [v2.ColorJitter(*jitter)] if any(jitter) else [],
         [Lighting(lighting)] if lighting else [],
     )
 

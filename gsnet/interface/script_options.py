@@ -46,18 +46,18 @@ def script_parser(
 
 def _recipe(arguments: Sequence[str], config: Config | None, folder: Path) -> Config | None:
     """The recipe that the command line names, or else the file of --config. Raises InputError."""
-    by_hand = values_of(f"--{RECIPE}", arguments)[-1:]
-    if by_hand and config is not None and config.is_record:
-        raise InputError(
-            f"{config.file} records all options of a training, which leaves nothing to --recipe {by_hand[0]}: "
-            "leave one of the two out"
-        )
-    name = next(iter(by_hand), None if config is None else config.recipe)
-    if name is None:
+    if by_hand := values_of(f"--{RECIPE}", arguments):
+        if config is not None and config.is_record:
+            raise InputError(
+                f"{config.file} records all options of a training, which leaves nothing to --recipe {by_hand[-1]}: "
+                "leave one of the two out"
+            )
+        return read_recipe(by_hand[-1], folder)
+    if config is None or config.recipe is None:
         return None
-    if not isinstance(name, str):
-        raise InputError(f"{config.file if config else ''}: recipe is {name!r}: it is a name, or a TOML file")
-    return read_recipe(name, folder)
+    if not isinstance(config.recipe, str):
+        raise InputError(f"{config.file}: recipe is {config.recipe!r}: it is a name, or a TOML file")
+    return read_recipe(config.recipe, folder)
 
 
 def values_of(option: str, arguments: Sequence[str]) -> list[str]:

@@ -36,8 +36,10 @@ class WandbRun:
                 reinit="create_new",
             )
             self._run.config.update(dict(run.config), allow_val_change=True)
-        # A server says itself where it stands; without one the files do, which the last seconds before a kill never reach.
-        self.last_step = self._run.step - 1 if self._run.resumed else last_step_in(directory / "wandb", self._run.id)
+            # A server says itself where it stands; without one the files do, which the last seconds before a kill never reach.
+            self.last_step = (
+                self._run.step - 1 if self._run.resumed else last_step_in(directory / "wandb", self._run.id)
+            )
         self._noted.begin(self._run.id)
 
     def add(self, step: int, scalars: Mapping[str, float]) -> None:

@@ -50,7 +50,7 @@ def opened(
             curves.track(row)
         yield curves
         # As the steps are counted: from 1.
-        tracking.finish({name: value + name.endswith("_at_epoch") for name, value in status.items()})
+        tracking.finish({name: value + 1 if name.endswith("_at_epoch") else value for name, value in status.items()})
 
 
 class Curves:
