@@ -14,7 +14,7 @@ from gsnet.detection.drawing import drawn
 from gsnet.detection.inference import Finder, load_finder
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.preprocessing import read_image
-from gsnet.detection.scene import ImageResults, corners
+from gsnet.detection.scene import ImageResults, corners, from_corners
 from gsnet.detection.tiles import TileSettings
 from gsnet.interface.options import InputError, device_name
 
@@ -35,7 +35,6 @@ class Detections:
     labels: np.ndarray
     class_names: tuple[str, ...]
     image: np.ndarray
-    _results: ImageResults
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -52,7 +51,8 @@ class Detections:
 
     def draw(self) -> np.ndarray:
         """The image with boxes, names and a legend below: RGB (H', W, 3) uint8."""
-        return drawn(self.image, self._results, self.class_names, threshold=0.0)
+        found = ImageResults(from_corners(self.boxes), self.scores, self.labels)
+        return drawn(self.image, found, self.class_names, threshold=0.0)
 
 
 class Detector:
@@ -113,7 +113,7 @@ class Detector:
         if classes is not None:
             names = [classes] if isinstance(classes, str) else list(classes)
             found = found.chosen(np.isin(found.labels, labels_of(names, self.class_names)))
-        return Detections(corners(found.boxes), found.scores, found.labels, self.class_names, pixels, found)
+        return Detections(corners(found.boxes), found.scores, found.labels, self.class_names, pixels)
 
 
 def _pixels(image: str | Path | np.ndarray | Image) -> np.ndarray:
