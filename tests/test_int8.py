@@ -137,5 +137,5 @@ def test_what_does_not_go_with_it_is_told(options, more, said):
 
 
 def test_options_of_int8_need_it(options):
-    with pytest.raises(InputError, match="--calibration is of --int8"):
+    with pytest.raises(InputError, match="--calibration does nothing without --int8"):
         export.main([one for one in options if one != "--int8"])

@@ -29,7 +29,7 @@ from gsnet.models import expected_input, names_of, source_of
 from gsnet.models.described import HUB_WEIGHTS, checkpoint_in
 from gsnet.models.expected import ExpectedInput, at_side, classes_text
 from gsnet.models.options import add_network_options, network_named, network_of, refuse_ignored_mirror, resolution_of
-from gsnet.validation.int8_options import add_int8_options, bounds_of, check_int8
+from gsnet.validation.int8_options import OF_INT8, add_int8_options, bounds_of, check_int8
 
 UNKNOWN_LICENCE = "unknown"
 _LOG = logging.getLogger(__name__)
@@ -80,6 +80,8 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object a network on standard output")
     options = parser.parse_args(argv)
     refuse_ignored_mirror(parser, options)
+    if not options.int8:
+        parser.refuse_ignored(options, "without --int8", OF_INT8)
     return options
 
 

@@ -10,6 +10,8 @@ from gsnet.interface.options import InputError, positive_float
 
 # The tools that make other runtimes' files of int8 are programs apart, which pip does not install.
 INT8_FORMATS = ("onnx", "openvino")
+# What does nothing without --int8.
+OF_INT8 = ("calibration", "top1_loss", "output_error")
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,6 @@ def add_int8_options(group: argparse._ActionsContainer) -> None:
 def check_int8(options: argparse.Namespace, *, with_folder: bool) -> None:
     """What goes with --int8, before long work. with_folder: whether a folder for timm is asked for. Raises InputError."""
     if not options.int8:
-        for name in ("calibration", "top1_loss", "output_error"):
-            if getattr(options, name) is not None:
-                raise InputError(f"--{name} is of --int8: add it, or leave --{name} out")
         return
     if options.fp16 or with_folder:
         raise InputError(f"--int8 and --{'fp16' if options.fp16 else 'folder'} contradict each other: use one of them")
