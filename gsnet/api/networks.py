@@ -12,14 +12,13 @@ from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, wrong_limit
 from gsnet.models.analysis import Analysis, analyze_network
 from gsnet.models.described import Described, described
+from gsnet.models.options import CLASSES, RESOLUTION
 from PlainNet import Network, Style
 from ZeroShotProxy import ScoringSettings
 from ZeroShotProxy import score as score_by
 
 if TYPE_CHECKING:
     from torch import nn
-
-_RESOLUTION, _CLASSES = 224, 1000
 
 
 def parse(structure: str | Path | Network) -> Network:
@@ -112,7 +111,7 @@ def _style(network: object, use_se: bool, no_BN: bool, no_reslink: bool = False)
 
 def _size_and_classes(network: object, resolution: int | None, classes: int | None) -> tuple[int, int]:
     found = _told(network)
-    own = (found.description.resolution, found.description.classes) if found else (_RESOLUTION, _CLASSES)
+    own = (found.description.resolution, found.description.classes) if found else (RESOLUTION, CLASSES)
     resolution, classes = own[0] if resolution is None else resolution, own[1] if classes is None else classes
     check_counts(resolution=resolution, num_classes=classes)
     return resolution, classes

@@ -27,7 +27,7 @@ from gsnet.models.analysis import Analysis, analyze_network, summary
 from gsnet.models.counters import explain
 from gsnet.models.described import checkpoint_in, described
 from gsnet.models.named import BUILT_AS, names_of, structure_of
-from gsnet.models.options import ARCH_HELP, resolution_of, size_and_classes
+from gsnet.models.options import ARCH_HELP, CLASSES, RESOLUTION, resolution_of, size_and_classes
 from PlainNet import UNITS, StructureError
 from PlainNet.operations import operations
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _DETECTOR = "gsnet_detector"
 _CHECKPOINTS = (".pth", ".pt", ".tar")
-_RESOLUTION, _CLASSES = 224, 1000
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -146,7 +145,7 @@ def detector_report(options: Namespace) -> str:
 
     if options.no_reslink or options.no_BN:
         raise InputError(f"--no_reslink and --no_BN do nothing with --arch {_DETECTOR}: leave them out")
-    settings, side = published_settings(class_names(options.num_classes or _CLASSES)), _RESOLUTION
+    settings, side = published_settings(class_names(options.num_classes or CLASSES)), RESOLUTION
     if options.arch != _DETECTOR:
         settings, side = of_checkpoint(options.arch)
         classes = class_names(options.num_classes) if options.num_classes else settings.classes

@@ -13,11 +13,9 @@ from gsnet.interface.options import InputError
 from gsnet.models import described
 from gsnet.models.describing import structure_description
 from gsnet.models.named import BUILT_AS, SEARCHED
-from gsnet.models.options import resolution_of
+from gsnet.models.options import RESOLUTION, resolution_of
 from gsnet.training.evaluation import Accuracy
 from gsnet.training.starting import name_network, starting_file
-
-_RESOLUTION = 224
 
 
 def complete(options: Namespace) -> None:
@@ -40,10 +38,10 @@ def complete(options: Namespace) -> None:
     if found is None and (file := starting_file(options)):
         found, weights = described(file), str(file)
     if found is None:
-        options.input_image_size = options.input_image_size or _RESOLUTION
+        options.input_image_size = options.input_image_size or RESOLUTION
         options.unit = options.unit or SEARCHED
         return
-    options.input_image_size = resolution_of(options.arch, options.input_image_size, weights) or _RESOLUTION
+    options.input_image_size = resolution_of(options.arch, options.input_image_size, weights) or RESOLUTION
     options.unit = options.unit or found.description.unit
     options.use_se = options.use_se or found.description.use_se
     if weights is not None:
