@@ -117,6 +117,10 @@ def test_pictures_are_prepared_as_the_network_expects_them(pictures):
     np.testing.assert_allclose(found.images[0], (first - mean) / std, atol=1e-5)
     calibrated, compared = halves(found)
     assert calibrated.labels.tolist() == compared.labels.tolist() == [0, 1, 2]
+    with pytest.raises(
+        InputError, match=r"class class 2, which the network \(classes class 0, class 1, rose\) does not"
+    ):
+        read_pictures(pictures, expected, ("class 0", "class 1", "rose"))
     one = Pictures(found.images[:1], None)
     assert halves(one) == (one, one)
 

@@ -101,3 +101,8 @@ class ClassFolder(datasets.ImageFolder):
                 "rename the folder, or take it away"
             )
         return list(self.names), {name: label for label, name in enumerate(self.names)}
+
+
+def folder_of_network(folder: Path, transform: v2.Transform | None, names: Sequence[str]) -> ClassFolder:
+    """Pictures whose classes count as those of a network that names them. Raises InputError as ClassFolder does."""
+    return ClassFolder(folder, transform, names, f"the network (classes {named_few(names)})")

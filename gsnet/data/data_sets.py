@@ -9,10 +9,10 @@ from torch.utils.data import Dataset
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from gsnet.data.class_folder import ClassFolder, training_classes
+from gsnet.data.class_folder import ClassFolder, folder_of_network, training_classes
 from gsnet.data.settings import DataSettings
 from gsnet.data.transforms import training_transform, validation_transform
-from gsnet.interface.options import InputError, named_few
+from gsnet.interface.options import InputError
 
 TRAINING, VALIDATION = ("train",), ("val", "test")
 _CIFAR = {
@@ -45,7 +45,7 @@ def data_set(
     folder, splits = settings.folder, TRAINING if train else VALIDATION
     split = next((folder / name for name in splits if (folder / name).is_dir()), None)
     if split is not None and known and not train:
-        return ClassFolder(split, transform, known, f"the network (classes {named_few(known)})")
+        return folder_of_network(split, transform, known)
     if split is not None:
         return ClassFolder(split, transform, None if train else training_classes(folder))
     if settings.dataset in _CIFAR:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension
 
-from gsnet.data.class_folder import ClassFolder, read_picture
+from gsnet.data.class_folder import ClassFolder, folder_of_network, read_picture
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput
@@ -79,7 +79,7 @@ def read_pictures(folder: Path, expected: ExpectedInput, names: tuple[str, ...] 
     ]
     labelled = not files
     if labelled:
-        classes = ClassFolder(folder, None, names or None)
+        classes = folder_of_network(folder, None, names) if names else ClassFolder(folder, None)
         if len(classes.class_to_idx) != expected.classes:
             raise InputError(
                 f"{folder} has {len(classes.class_to_idx)} classes, the network {expected.classes}: give pictures of its own "
