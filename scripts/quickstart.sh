@@ -25,4 +25,5 @@ cat <<END
 Found: $(cat "$SAVE_DIR/best_structure.txt")
 The network, its costs and every candidate are in $SAVE_DIR:
   best_structure.txt  best.json  analyze_model.txt  history.csv  pareto.csv  search.png  pareto.png
+To go on, the Python that did this is $PYTHON
 END

@@ -178,7 +178,7 @@ def test_a_callback_sees_every_round_and_changes_nothing(tmp_path):
     alone = gsnet.search(XX, save_dir=tmp_path, **options)
     assert seen == list(range(1, 61))
     assert with_callback.best.network == alone.best.network and with_callback.best.score == alone.best.score
-    assert "the loop of this search is compiled" in (tmp_path / "evolution_search.log").read_text()
+    assert "the loop of this search runs as machine code" in (tmp_path / "evolution_search.log").read_text()
 
 
 def test_more_networks_are_tried_than_there_was_room_for(monkeypatch):

@@ -142,7 +142,7 @@ def test_an_unfinished_folder_names_the_flag_and_changed_options_are_refused(tmp
     result = search(tmp_path, *BOTH, *GHOST, iterations=50)
     assert (result.returncode, "--resume" in result.stderr) == (2, True)
     result = search(tmp_path, *BOTH, *GHOST, "--resume", "--max_layers", 10, iterations=50)
-    assert (result.returncode, "--max_layers was None and is now 10" in result.stderr) == (2, True)
+    assert (result.returncode, "--max_layers was not given and is now 10" in result.stderr) == (2, True)
 
 
 def test_report_remakes_every_output(tmp_path):

@@ -91,7 +91,7 @@ def test_a_class_in_a_python_file(tmp_path):
 def test_unknown_names_name_the_nearest():
     with pytest.raises(InputError, match="resnet18"):
         load_model("resent18")
-    with pytest.raises(InputError, match="--arch takes"):
+    with pytest.raises(InputError, match="known are"):
         load_model("nothing like any")
 
 

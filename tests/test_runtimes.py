@@ -112,6 +112,14 @@ def test_files_of_two_parts(kind, main, other, tmp_path):
         exporting.export(network, tmp_path / "out", kind, (8, 8))
 
 
+def test_the_second_file_of_another_format_is_not_overwritten(tmp_path):
+    (tmp_path / "net.param").touch()
+    (tmp_path / "net.bin").write_bytes(b"weights")
+    with pytest.raises(InputError, match=r"net.bin belongs to \S+net.param"):
+        exporting.files_of(tmp_path / "net.xml", "openvino")
+    assert exporting.files_of(tmp_path / "net.param", "ncnn") == (tmp_path / "net.param", tmp_path / "net.bin")
+
+
 def test_a_sum_of_branches_is_traced_as_additions():
     """ncnn ends the process where it runs the sum over stacked maps that it is in torch."""
     text = "ConvKX(3,8,3,1)MultiSumBlock(ConvKX(8,8,3,1);ConvKX(8,8,1,1);RELU(8))"

@@ -16,7 +16,7 @@ from gsnet.interface.version import version
 
 _FOLDER = Path(__file__).parent
 _SEARCHED_SCORE = Column("score", "score", "", 1.0, 1, SCORE)
-# So many networks of a search's front are drawn: of longer ones every second, third…
+# About so many networks of a search's front are drawn: of longer ones every second, third…
 _MOST_OF_A_FRONT = 1_000
 
 
@@ -85,13 +85,17 @@ def _fronts(found: Compared) -> dict[str, dict[str, list[int]]]:
 
 
 def _searches(found: Compared) -> list[dict[str, Any]]:
-    """Every search with its front thinned out, and by cost the part of it that is a front against that cost alone."""
+    """Every search with its front thinned out, and by cost the part of it that is a front against that cost alone, whole."""
     searches = []
     for search in found.searches:
-        step = -(-len(search.front["structure"]) // _MOST_OF_A_FRONT)
-        table = {column: values[::step] for column, values in search.front.items()}
-        costs = [c for c in (*COSTS, latency("latency")) if c.key in table]
-        fronts = {cost.key: front(table[cost.key], table["score"]) for cost in costs}
+        costs = [c for c in (*COSTS, latency("latency")) if c.key in search.front]
+        fronts = {cost.key: front(search.front[cost.key], search.front["score"]) for cost in costs}
+        count = len(search.front["structure"])
+        step = -(-count // _MOST_OF_A_FRONT)
+        kept = sorted({*range(0, count, step), *(place for line in fronts.values() for place in line)})
+        table = {column: [values[place] for place in kept] for column, values in search.front.items()}
+        places = {place: number for number, place in enumerate(kept)}
+        fronts = {key: [places[place] for place in line] for key, line in fronts.items()}
         columns = [asdict(column) for column in (_SEARCHED_SCORE, *costs)]
         searches.append(asdict(search) | {"front": table, "fronts": fronts, "columns": columns})
     return searches

@@ -45,7 +45,7 @@ def structure_of(arch: str) -> str:
             ) from error
     file = Path(arch).expanduser()
     if not file.is_file():
-        raise InputError(f"There is no file {file}: --arch takes a structure file, or the name of a network")
+        raise InputError(f"There is no file {file}: a structure file or the name of a network was expected")
     return str(PlainNet.read_structure_file(file))
 
 

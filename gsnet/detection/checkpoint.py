@@ -79,10 +79,10 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """The content of a detector's checkpoint, or of the best of a training's folder, as plain values. Raises InputError."""
     file = checkpoint_of(file)
     if not file.is_file():
-        raise InputError(f"There is no file {file}: --weights takes a checkpoint of train_detection.py")
+        raise InputError(f"There is no file {file}: a checkpoint of train_detection.py or its folder was expected")
     state = load_plain(file)
     if not _is_detector(state):
-        raise InputError(f"{file} is no checkpoint of a detector: --weights takes one of train_detection.py")
+        raise InputError(f"{file} is no checkpoint of a detector: train_detection.py writes them")
     return state
 
 

@@ -21,7 +21,9 @@ def draw_curves(folder: Path, history: list[dict[str, Any]]) -> None:
     measured = [row for row in history if row["val_AP"] is not None]
     for name, label in (("val_AP", "AP"), ("val_AP50", "AP50")):
         precisions.plot([r["epoch"] + 1 for r in measured], [r[name] for r in measured], marker=".", label=label)
-    precisions.set(ylabel="per cent, validation", ylim=(0, None))
+    # A first epoch that finds nothing would else be drawn on an axis of parts of thousandths.
+    highest = max((row["val_AP50"] for row in measured), default=0)
+    precisions.set(ylabel="per cent, validation", ylim=(0, max(1.0, 1.05 * highest)))
     precisions.legend()
     for axes in (losses, precisions):
         over_epochs(axes)

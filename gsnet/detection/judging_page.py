@@ -59,12 +59,17 @@ def page(
     """The page. figures: of both protocols, as `report.evaluated` gives them; worst: so many images are drawn."""
     parts = [
         f"<h1>{escape(title)}</h1><p>{len(data)} images, {int(found.counts[:, 0].sum())} objects, "
-        f"{sum(map(len, results))} detections. What follows from a threshold takes scores from "
-        f"<b>{found.threshold:.3g}</b>, where F1 is largest. gsnet {escape(version())}</p>",
+        f"{sum(map(len, results))} detections. {_threshold(found)} gsnet {escape(version())}</p>",
         _figure(pictures.curves(found), "Precision falls as more is found; the dashed line is the threshold."),
-        _figure(pictures.errors(found), "What goes wrong, and what AP50 would gain if it did not."),
         _figure(
-            pictures.confusion(found), "What objects of each class are found as; last row: found where nothing is."
+            pictures.errors(found),
+            "What goes wrong, and what AP50 would gain if it did not: kinds as TIDE defines them, so that their "
+            "numbers are not the matrix's.",
+        ),
+        _figure(
+            pictures.confusion(found),
+            "What objects of each class are found as; last row: found where nothing is. Here objects are paired with "
+            "detections of any class; in the table of images below, as in AP, with those of their own.",
         ),
         _figure(pictures.counts(found), "How many objects are found in each image."),
         "<h2>By size of objects</h2>",
@@ -75,6 +80,12 @@ def page(
     ]
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
     return head + "\n".join(parts) + "</html>\n"
+
+
+def _threshold(found: Judgement) -> str:
+    if not found.f1.any():
+        return "<b>No detection lies on an object of its class</b> at an IoU of 0.5: what follows counts all of them."
+    return f"What follows from a threshold takes scores from <b>{found.threshold:.3g}</b>, where F1 is largest."
 
 
 def _figure(picture: str, caption: str) -> str:

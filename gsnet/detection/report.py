@@ -8,6 +8,7 @@ from typing import Any
 from gsnet.detection.coco_evaluation import CocoResult, evaluate_coco
 from gsnet.detection.scene import ImageResults, SceneSet
 from gsnet.detection.visdrone_evaluation import VisDroneResult, evaluate_visdrone
+from gsnet.interface.words import counted
 
 PROTOCOLS = ("visdrone", "coco", "both")
 
@@ -50,7 +51,7 @@ def as_text(figures: dict[str, Any]) -> str:
     if "predicted" in figures:
         # Each file was named when it was done.
         counts = figures["predicted"].values()
-        lines.append(f"{len(counts)} files, {sum(counts)} objects")
+        lines.append(f"{counted(len(counts), 'file')}, {counted(sum(counts), 'object')}")
     if "milliseconds_per_image" in figures:
         times = figures["milliseconds_per_image"].items()
         lines.append("milliseconds an image: " + ", ".join(f"{name} {value:.1f}" for name, value in times))

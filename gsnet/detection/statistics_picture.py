@@ -51,6 +51,7 @@ def _draw_classes(axes: Axes, data: SceneSet, labels: np.ndarray) -> None:
     axes.set_yticks(range(len(shown)), names, fontsize=10 if len(shown) <= 20 else 8)
     axes.invert_yaxis()
     axes.margins(x=0.2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     left_out = len(counts) - len(shown)
     more = f", of {len(counts)} classes the {len(shown)} with most" if left_out else ""
     axes.set(xlabel="boxes", title=f"{len(labels)} boxes{more}")
@@ -86,6 +87,7 @@ def _draw_objects(axes: Axes, counts: np.ndarray) -> None:
     edges = np.arange(counts.min(), counts.max() + step + 1, step) - 0.5
     axes.hist(counts, bins=edges.tolist(), color=_BLUE)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(xlabel="objects in an image", ylabel="images", title=f"{len(counts)} images")
 
 

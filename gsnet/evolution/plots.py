@@ -39,10 +39,8 @@ def plot_search(
     left.set_ylabel(f"{settings.zero_shot_score} score")
     left.legend(loc="lower right")
     right.scatter([s[2] / 1e6 for s in shown], [s[1] for s in shown], s=3, color=_GREY, label="candidate")
-    steps = _front_in(front, "parameters")
     right.step(
-        [r.parameters / 1e6 for r in steps],
-        [r.score for r in steps],
+        *_front_in([(row.parameters or 0) / 1e6 for row in front], [row.score or 0.0 for row in front]),
         where="post",
         color=_RED,
         marker="o",
@@ -70,32 +68,22 @@ def plot_pareto(path: Path, front: Sequence[Row], settings: SearchSettings) -> N
     )
     if settings.watches_latency:
         costs = (*costs, ("latency", 1e-3, "latency (ms an image)"))
-    own = {name: [figures_of(row, (name,))[0] or 0.0 for row in front] for name in settings.figures}
-    columns = len(costs) + len(own)
-    figure, axes = _figure(columns, (3.5 * columns, 3.8))
-    for axis, (name, values) in zip(axes[len(costs) :], own.items(), strict=True):
-        unit, label = 1.0, _WORDS.get(name, name)
-        if name in IN_BYTES:
-            unit, label = _KIBIBYTE, f"{label} (KiB, {settings.memory_precision})"
-        axis.scatter([value / unit for value in values], [row.score for row in front], s=8, color=_GREY)
-        axis.set_xlabel(label)
-    for axis, (name, unit, label) in zip(axes, costs, strict=False):
-        axis.scatter([getattr(r, name) / unit for r in front], [r.score for r in front], s=8, color=_GREY)
-        steps = _front_in(front, name)
-        axis.step(
-            [getattr(r, name) / unit for r in steps],
-            [r.score for r in steps],
-            where="post",
-            color=_RED,
-            marker="o",
-            markersize=3,
-        )
+    panels = [(name, label, [getattr(row, name) / unit for row in front]) for name, unit, label in costs]
+    for name in settings.figures:
+        unit, label = (_KIBIBYTE, f" (KiB, {settings.memory_precision})") if name in IN_BYTES else (1.0, "")
+        values = [(figures_of(row, (name,))[0] or 0.0) / unit for row in front]
+        panels.append((name, _WORDS.get(name, name) + label, values))
+    scores = [row.score or 0.0 for row in front]
+    figure, axes = _figure(len(panels), (3.5 * len(panels), 3.8))
+    for axis, (name, label, values) in zip(axes, panels, strict=True):
+        axis.scatter(values, scores, s=8, color=_GREY)
+        axis.step(*_front_in(values, scores), where="post", color=_RED, marker="o", markersize=3)
         axis.set_xlabel(label)
         # Layers are counted: a linear axis shows each number.
         if name == "layers":
             whole_numbers(axis)
         else:
-            _spread_out(axis, [getattr(r, name) / unit for r in front])
+            _spread_out(axis, values)
     axes[0].set_ylabel(f"{settings.zero_shot_score} score")
     figure.suptitle(f"Pareto archive over score and all costs: {len(front):,} networks (red: front in one cost alone)")
     _save(figure, path)
@@ -109,13 +97,13 @@ def _running_best(scored: Sequence[tuple[int, float, int]]) -> list[tuple[int, f
     return [*best, (scored[-1][0], best[-1][1])]
 
 
-def _front_in(front: Sequence[Row], cost: str) -> list[Any]:
-    """The networks whose score no cheaper one reaches, cheapest first."""
-    steps: list[Any] = []
-    for row in sorted(front, key=lambda r: (getattr(r, cost), -(r.score or 0))):
-        if not steps or row.score > steps[-1].score:
-            steps.append(row)
-    return steps
+def _front_in(costs: Sequence[float], scores: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Costs and scores of the networks whose score no cheaper one reaches, cheapest first."""
+    steps: list[tuple[float, float]] = []
+    for cost, score in sorted(zip(costs, scores, strict=True), key=lambda point: (point[0], -point[1])):
+        if not steps or score > steps[-1][1]:
+            steps.append((cost, score))
+    return [cost for cost, _ in steps], [score for _, score in steps]
 
 
 def is_pressed(costs: Sequence[float]) -> bool:

@@ -101,7 +101,7 @@ class Session:
     def say_how(self, log: logging.Logger, callback: bool = False) -> None:
         """Say in a log how the rounds are run. callback: whether a function is called after each of them."""
         why = self._why_in_python or ("a function is called after every round" if callback else "")
-        log.info("%s", f"the loop runs in Python: {why}" if why else "the loop of this search is compiled")
+        log.info("%s", f"the loop runs in Python: {why}" if why else "the loop of this search runs as machine code")
 
     def _proxies(self) -> list[Proxy]:
         own = {proxy.name: proxy for proxy in self._functions.proxies}

@@ -168,7 +168,7 @@ def check_objectives(names: tuple[str, ...], figures: tuple[str, ...] = ()) -> N
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = "not given" if value is None else repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 

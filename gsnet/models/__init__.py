@@ -191,4 +191,4 @@ def _nearest(arch: str) -> str:
         return f"did you mean {' or '.join(near)}?"
     names = "a name of ZenNet, torchvision or timm"
     files = "FILE.py:Class, a results folder, a checkpoint or a structure file (.txt)"
-    return f"--arch takes {names}, myresnet18 to myresnet152, {files}"
+    return f"known are {names}, myresnet18 to myresnet152, {files}"

@@ -35,12 +35,21 @@ class ExportError(InputError):
 
 
 def files_of(file: Path, kind: str) -> tuple[Path, ...]:
-    """The files that a format consists of. Raises InputError where the name is not one that the format can have."""
+    """The files that a format consists of.
+
+    Raises InputError where the name is not one that the format can have, or where another file of that name has the same second
+    one.
+    """
     suffixes = (".safetensors",) if kind == SAFETENSORS else runtime(FORMATS[kind]).suffixes
     if len(suffixes) > 1 and file.suffix != suffixes[0]:
         others = " and ".join(suffixes[1:])
         raise InputError(f"{kind} is a file {suffixes[0]} with its {others}: name it {file.stem}{suffixes[0]}")
-    return (file, *(file.with_suffix(suffix) for suffix in suffixes[1:]))
+    files = (file, *(file.with_suffix(suffix) for suffix in suffixes[1:]))
+    for other in (runtime(name).suffixes for name in FORMATS.values()):
+        taken = file.with_suffix(other[0])
+        if other[0] != suffixes[0] and set(other[1:]) & set(suffixes[1:]) and taken.is_file():
+            raise InputError(f"{files[1]} belongs to {taken}: give the file of {kind} another name than {file.stem}")
+    return files
 
 
 def export(

@@ -54,7 +54,7 @@ def fault_of_path(arch: str) -> str | None:
         return f"{path} does not say what it is of: name the network with --arch, and it with --weights"
     if "/" not in arch or is_several(arch) or ".py:" in arch:
         return None
-    return f"There is no file or folder {path}: --arch takes a results folder, a checkpoint or a name"
+    return f"There is no file or folder {path}: a results folder, a checkpoint or a name was expected"
 
 
 def style_of(unit: str | None, use_se: bool) -> Style:
@@ -108,7 +108,7 @@ def structure_of(
     if arch.endswith(".txt"):
         file = Path(arch).expanduser()
         if not file.is_file():
-            raise InputError(f"There is no file {file}: --arch takes a structure file, or the name of a network")
+            raise InputError(f"There is no file {file}: a structure file or the name of a network was expected")
         return PlainNet.read_structure_file(file), style
     return None
 

@@ -70,7 +70,7 @@ def structure_file_network(path: str, num_classes: int, style: Style) -> MasterN
     """The network of a file such as best_structure.txt, with fresh weights. Raises StructureError or InputError."""
     file = Path(path).expanduser()
     if not file.is_file():
-        raise InputError(f"There is no file {file}: --arch takes a structure file, or the name of a network")
+        raise InputError(f"There is no file {file}: a structure file or the name of a network was expected")
     return structure_network(str(PlainNet.read_structure_file(file)), num_classes, style)
 
 

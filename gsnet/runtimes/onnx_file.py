@@ -33,6 +33,21 @@ def write_onnx(network: nn.Module, file: Path, size: tuple[int, int], output: st
         external_data=False,
         verbose=False,
     )
+    _forget_the_export(file)
+
+
+def _forget_the_export(file: Path) -> None:
+    """Take out what torch notes of each node: the Python code that it comes from, with this computer's paths, and the
+    names and shapes of what lies between. Of a small network that is as long as its weights."""
+    import onnx
+
+    model = onnx.load(file)
+    del model.graph.value_info[:]
+    del model.graph.metadata_props[:]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    file.write_bytes(model.SerializeToString())
 
 
 def to_half(file: Path) -> None:

@@ -34,12 +34,16 @@ def is_done(options: Namespace, done: Path, config: Path, incidental: Collection
     if changed.keys() <= {"epochs", "patience"} and all(_is_more(*values) for values in changed.values()):
         _check_more(options, done.parent, changed.get("epochs", (None, None))[0])
         return False
-    told = "; ".join(f"--{name} was {old!r} and is now {new!r}" for name, (old, new) in changed.items())
+    told = "; ".join(f"--{name} was {_said(old)} and is now {_said(new)}" for name, (old, new) in changed.items())
     resuming = next((f" and leave --{name} out," for name in ("auto_resume", "resume") if getattr(options, name)), "")
     raise InputError(
         f"{done.parent} holds a finished training with other options: {told}. Name another --save_dir, or delete "
         f"{done}{resuming} to train anew there"
     )
+
+
+def _said(value: object) -> str:
+    return "not given" if value is None else repr(value)
 
 
 def _is_more(before: int | None, now: int | None) -> bool:

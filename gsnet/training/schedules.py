@@ -55,7 +55,7 @@ class Schedule:
         if list(self.stages) != sorted(self.stages):
             raise InputError("--lr_stage_list takes epochs in ascending order")
         if not 0 <= self.warmup < self.epochs:
-            raise InputError(f"--warmup {self.warmup} must be shorter than the {self.epochs} epochs of the training")
+            raise InputError(f"--warmup {self.warmup} must be shorter than the training, --epochs {self.epochs}")
 
     def rate(self, epoch: int, step: int, batch: int) -> float:
         """The rate of a step of an epoch, both from 0; batch: images of a step, all processes together."""
