@@ -1,56 +1,227 @@
-"""Detectors as ONNX files, run by onnxruntime."""
+"""Detectors as files of other programs: what these compute, and what val_detection.py finds with them."""
 
 import json
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
 
+import gsnet
 from gsnet.interface.running import run
-from gsnet.commands import export
+from gsnet.commands import export, val_detection
 from gsnet.detection.checkpoint import LoadedDetector, description
+from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.detector import Detector
-from gsnet.detection.export import LAYOUTS
+from gsnet.detection.export import BINS, BOXES
+from gsnet.detection.postprocess import PostprocessSettings, suppressed
 from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.priors import clipped, decode, priors
 from gsnet.detection.settings import DetectorSettings
+from gsnet.detection.suppression_graph import add_suppression, values_of
+from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
+from gsnet.detection.visdrone_format import CLASS_NAMES
+from gsnet.models.exporting import converted
+from gsnet.runtimes import Settings, runtime
 from tests.detection_golden import fill
 
 TINY = (
     "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,8,2,8,1)SuperGhostShuffleK3(8,16,2,8,1)"
     "SuperGhostShuffleK3(16,16,2,8,1)SuperGhostShuffleK3(16,16,2,8,1)"
 )
+CLASSES = len(CLASS_NAMES)
 
 
 @pytest.fixture(scope="module")
 def loaded():
-    settings = DetectorSettings(TINY, ("car", "person", "van"), neck_channels=16, head_channels=16)
-    return LoadedDetector(fill(Detector(settings)).eval(), Preprocessing(96, 64))
+    settings = DetectorSettings(TINY, CLASS_NAMES, neck_channels=16, head_channels=16)
+    return LoadedDetector(fill(Detector(settings)).eval(), Preprocessing(96, 64, keep_ratio=True))
 
 
-@pytest.mark.parametrize("decoded", [False, True])
-def test_onnx_computes_what_torch_does(loaded, tmp_path, decoded):
-    state = {"state_dict": loaded.detector.state_dict()} | description(loaded.settings, loaded.preprocessing)
-    torch.save(state, tmp_path / "detector.pth")
-    file = tmp_path / "detector.onnx"
-    argv = ["--weights", str(tmp_path / "detector.pth"), "--output", str(file), *(["--decode"] if decoded else [])]
-    assert export.main(argv) == 0
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+@pytest.fixture(scope="module")
+def checkpoint(loaded, tmp_path_factory):
+    file = tmp_path_factory.mktemp("weights") / "detector.pth"
+    torch.save({"state_dict": loaded.detector.state_dict()} | description(loaded.settings, loaded.preprocessing), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def files(checkpoint, tmp_path_factory):
+    """What is written of the detector, each once: to write ONNX takes seconds."""
+    folder = tmp_path_factory.mktemp("files")
+    made = {}
+
+    def file(name):
+        if name not in made:
+            made[name] = write(folder, name)
+        return made[name]
+
+    def write(folder, name):
+        if name == "openvino":
+            graph = folder / "graph.onnx"
+            graph.write_bytes(file("boxes").read_bytes())
+            texts = {entry.key: entry.value for entry in onnx.load(graph).metadata_props}
+            return converted(graph, "openvino", texts)[0]
+        how = {"boxes": ["--decode", "--dynamic"], "bins": ["--format", "ncnn"]}[name]
+        path = folder / {"boxes": "boxes.onnx", "bins": "bins.param"}[name]
+        assert export.main(["--weights", str(checkpoint), "--output", str(path), *how]) == 0
+        return path
+
+    return file
+
+
+def test_a_file_computes_what_torch_does(loaded, files):
+    """Boxes by ONNX in a size that it was not written for, and bins by ncnn, whose files are written in a second."""
+    for library in ("ncnn", "pnnx"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
     torch.manual_seed(0)
-    images = torch.randn(2, 3, 64, 96)
-    out = torch.from_numpy(session.run(["predictions"], {"images": images.numpy()})[0])
-    with torch.no_grad():
-        predictions = loaded.detector(images)
-    scores, bins = predictions[..., :3].sigmoid(), predictions[..., 3:]
-    boxes = clipped(decode(bins, priors(64, 96, loaded.settings.strides)), 64, 96)
-    parts = (boxes, scores) if decoded else (scores, bins)
-    for found, expected in zip(out.split([part.shape[-1] for part in parts], dim=-1), parts, strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
-    said = {entry.key: entry.value for entry in onnx.load(str(file)).metadata_props}
-    assert json.loads(said["detector"])["classes"] == ["car", "person", "van"]
-    assert said["layout"] == LAYOUTS[decoded]
-    assert json.loads(said["preprocessing"])["channel_order"] == "rgb"
+    for name, program, layout, (height, width) in (
+        ("boxes", "onnxruntime", BOXES, (96, 160)),
+        ("bins", "ncnn", BINS, (64, 96)),
+    ):
+        session = runtime(program).load(files(name), Settings())
+        images = torch.randn(2, 3, height, width)
+        out = torch.from_numpy(session.run(images.numpy()))
+        with torch.no_grad():
+            predictions = loaded.detector(images)
+        scores, bins = predictions[..., :CLASSES].sigmoid(), predictions[..., CLASSES:]
+        boxes = clipped(decode(bins, priors(height, width, loaded.settings.strides)), height, width)
+        parts = (boxes, scores) if layout == BOXES else (scores, bins)
+        for found, expected in zip(out.split([part.shape[-1] for part in parts], dim=-1), parts, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3 * float(expected.abs().max()))
+        said = session.texts
+        assert json.loads(said["detector"])["classes"] == list(CLASS_NAMES) and said["layout"] == layout
+        assert json.loads(said["preprocessing"])["channel_order"] == "rgb"
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    # Of the input's own shape, which a file of one size pads no other way than a checkpoint does.
+    settings = SyntheticSettings(images=2, width=192, height=128, objects=(3, 6), sides=(12, 40), overlap=0.0)
+    return write_synthetic(tmp_path_factory.mktemp("scenes"), settings)
+
+
+@pytest.fixture
+def found(scenes, tmp_path, capsys):
+    """The figures of val_detection.py with a file of weights, and the rows of its result files."""
+
+    def find(weights, *more):
+        out = tmp_path / f"of {weights.name}"
+        options = ("--data_dir", scenes, "--workers", 0, "--score_threshold", 0.01, "--save_dir", out, "--json", *more)
+        status = run(lambda: val_detection.main(["--weights", str(weights), *map(str, options)]))
+        told = capsys.readouterr()
+        assert status == 0, told.err
+        lines = "".join(file.read_text() for file in sorted((out / "results").glob("*.txt")))
+        return json.loads(told.out), np.array([line.split(",")[:6] for line in lines.split()], dtype=float)
+
+    return find
+
+
+def agreement(one, other):
+    """Share of rows of either that the other one has to a hundredth of a pixel and a thousandth of score, at most one each.
+
+    Where overlaps or scores are equal to the last digits, two runtimes may keep different ones.
+    """
+    near = (np.abs(one[:, None] - other[None]) < [0.05, 0.05, 0.05, 0.05, 2e-3, 0.5]).all(axis=2)
+    return min(near.any(axis=1).mean(), near.any(axis=0).mean(), len(one) / len(other), len(other) / len(one))
+
+
+def rows_of(found):
+    """Detections as rows of a result file."""
+    return np.column_stack([found.boxes, found.scores, found.labels])
+
+
+@pytest.mark.parametrize("name", ["boxes", "openvino", "bins"])
+def test_an_exported_file_is_scored_as_its_checkpoint_is(name, files, checkpoint, found, scenes):
+    for library in {"openvino": ["openvino"], "bins": ["ncnn", "pnnx"]}.get(name, []):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    expected, rows = found(checkpoint)
+    figures, others = found(files(name))
+    assert len(rows) > 20 and agreement(rows, others) > 0.95
+    assert figures["coco"]["AR500"] == pytest.approx(expected["coco"]["AR500"], abs=5)
+    image = read_data_set(scenes).scenes[0].image
+    one, other = (gsnet.Detector.load(file, score_threshold=0.01)(image) for file in (checkpoint, files(name)))
+    assert agreement(rows_of(one), rows_of(other)) > 0.95
+
+
+def test_a_file_of_one_size_pads_and_one_of_any_takes_another(files, checkpoint):
+    # The smallest input for it is 64 x 64, but the file takes 96 x 64.
+    tall = np.random.default_rng(0).integers(0, 256, (160, 100, 3), dtype=np.uint8)
+    found = gsnet.Detector.load(files("bins"), score_threshold=0.01)(tall)
+    assert len(found) and (found.boxes >= 0).all() and (found.boxes <= [100, 160, 100, 160]).all()
+    with pytest.raises(gsnet.InputError, match="takes inputs of 96 x 64 alone"):
+        gsnet.Detector.load(files("bins"), input_image_size=128)
+    inputs = {"input_image_size": 128, "score_threshold": 0.01}
+    one, other = (gsnet.Detector.load(file, **inputs)(tall) for file in (checkpoint, files("boxes")))
+    assert agreement(rows_of(one), rows_of(other)) > 0.95
+
+
+def test_detections_of_a_file_are_those_of_the_pipeline(files, checkpoint, tmp_path, found, monkeypatch):
+    graph = files("boxes").read_bytes()
+    monkeypatch.setattr("gsnet.detection.export.write_onnx", lambda network, file, *_: file.write_bytes(graph))
+    file = tmp_path / "nms.onnx"
+    options = ("--nms", "--dynamic", "--score_threshold", "0.02", "--max_detections", "7")
+    assert export.main(["--weights", str(checkpoint), "--output", str(file), *options]) == 0
+    onnx.checker.check_model(onnx.load(file), full_check=True)
+    assert "NonMaxSuppression" in [node.op_type for node in onnx.load(file).graph.node]
+    # What val_detection.py asks for counts more than what the file was written with.
+    for more in ([], ["--nms_threshold", "0.2", "--max_detections", "12"]):
+        expected, other = (found(weights, *more)[1] for weights in (checkpoint, file))
+        assert len(expected) > 20 and agreement(expected, other) > 0.9
+    boxes, scores, classes = onnxruntime.InferenceSession(str(file)).run(
+        None, {"images": np.random.default_rng(0).standard_normal((3, 3, 64, 128), dtype=np.float32)}
+    )
+    assert boxes.shape == (3, 7, 4) and scores.shape == classes.shape == (3, 7)
+    assert (scores[classes >= 0] > 0.02).all() and (scores[classes < 0] == 0).all()
+
+
+@pytest.mark.parametrize(("images", "priors"), [(1, 50), (3, 400), (2, 0), (1, 2500)])
+def test_suppression_as_operators(images, priors, tmp_path):
+    """Against torchvision's, for what has no priors, and more candidates than 5,000."""
+    width = ["N", "P", 7]
+    floats = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, width) for name in ("images", "predictions")
+    ]
+    node = onnx.helper.make_node("Identity", ["images"], ["predictions"])
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([node], "decoded", floats[:1], floats[1:]),
+        opset_imports=[onnx.helper.make_opsetid("", 20)],
+        ir_version=10,
+    )
+    onnx.save(model, tmp_path / "nms.onnx")
+    add_suppression(tmp_path / "nms.onnx", 3, PostprocessSettings())
+    session = runtime("onnxruntime").load(tmp_path / "nms.onnx", Settings())
+    random = np.random.default_rng(0)
+    corners, sides = random.uniform(0, 100, (images, priors, 2)), random.uniform(5, 40, (images, priors, 2))
+    scores = random.uniform(0, 1, (images, priors, 3))
+    predictions = np.concatenate([corners, corners + sides, scores], axis=-1).astype(np.float32)
+    for settings in (
+        PostprocessSettings(0.3, 0.5, 7),
+        PostprocessSettings(0.001, 0.6, 500),
+        PostprocessSettings(0.99999),
+    ):
+        outputs = session.run_all(predictions, values_of(settings))
+        for prediction, boxes, found, labels in zip(torch.from_numpy(predictions), *outputs, strict=True):
+            expected, there = suppressed(prediction[:, :4], prediction[:, 4:], settings), labels >= 0
+            np.testing.assert_allclose(boxes[there], expected.boxes)
+            np.testing.assert_allclose(found[there], expected.scores)
+            assert labels[there].tolist() == expected.labels.tolist()
+
+
+def test_what_a_file_must_say(tmp_path, files, capsys):
+    bare = onnx.load(files("boxes"))
+    del bare.metadata_props[:]
+    onnx.save(bare, tmp_path / "bare.onnx")
+    with pytest.raises(gsnet.InputError, match=r"does not say what its classes.*gsnet export --weights CHECKPOINT"):
+        gsnet.Detector.load(tmp_path / "bare.onnx")
+    with pytest.raises(gsnet.InputError, match="There is no file"):
+        gsnet.Detector.load(tmp_path / "none.onnx")
+    (tmp_path / "torn.onnx").write_bytes(files("boxes").read_bytes()[:5000])
+    with pytest.raises(gsnet.InputError, match="onnxruntime cannot run"):
+        gsnet.Detector.load(tmp_path / "torn.onnx")
+    assert run(lambda: val_detection.main(["--weights", str(files("boxes")), "--data_dir", ".", "--fp16"])) == 2
+    assert "runs on the processor, in the precision that it was written in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -59,7 +230,10 @@ def test_onnx_computes_what_torch_does(loaded, tmp_path, decoded):
         (("--weights", "none.pth"), "There is no file none.pth"),
         (("--weights", "detector.pth", "--arch", "resnet18"), "holds a detector, which says itself what it is of"),
         (("--weights", "detector.pth", "--use_se"), "--use_se is of the networks of --arch"),
-        (("--weights", "detector.pth", "--format", "torchscript"), "detectors are written as onnx"),
+        (("--weights", "detector.pth", "--format", "torchscript"), "detectors are written as onnx or openvino or ncnn"),
+        (("--weights", "detector.pth", "--format", "ncnn", "--dynamic"), "--dynamic is of onnx and openvino"),
+        (("--weights", "detector.pth", "--format", "openvino", "--nms"), "--nms is of onnx"),
+        (("--weights", "detector.pth", "--max_detections", "9"), "--max_detections does nothing without --nms"),
         (("--weights", "other.pth"), "does not say what it is of: name its network with --arch"),
         (("--arch", "resnet18", "--untrained", "--decode"), "--decode is of detectors"),
         ((), "Name what to export"),

@@ -76,7 +76,7 @@ class Detector:
         max_detections: int = 500,
         input_image_size: int | None = None,
     ) -> Detector:
-        """The detector of a training's folder or of a checkpoint.
+        """The detector of a training's folder, of a checkpoint or of a file that gsnet export wrote (.onnx, .xml, .param).
 
         device: name of torch's, the CPU by default. score_threshold: less is not reported. nms_threshold: of two boxes of a
         class whose IoU is larger the weaker goes. max_detections: of an image or a tile. input_image_size: side of the

@@ -23,7 +23,7 @@ from typing import Any
 
 from gsnet.interface.running import log_to, run
 from gsnet.interface.description import KEY, NetworkDescription
-from gsnet.interface.options import InputError, positive_int
+from gsnet.interface.options import InputError, positive_int, share
 from gsnet.interface.script_options import script_parser
 from gsnet.models import expected_input, names_of, source_of
 from gsnet.models.described import HUB_WEIGHTS, checkpoint_in
@@ -46,7 +46,13 @@ _SUFFIXES = {
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
 # What describes a classifier, and what asks for something of a detector.
 _OF_NETWORKS = ("fp16", "int8", "folder", "weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
-_OF_DETECTORS = ("decode", "input_image_height")
+_OF_DETECTORS = ("decode", "nms", "dynamic", "input_image_height")
+# Options of --nms, and what they are called where overlaps are suppressed.
+_OF_NMS = {
+    "score_threshold": "score_threshold",
+    "nms_threshold": "iou_threshold",
+    "max_detections": "max_detections",
+}
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -56,6 +62,20 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     add_network_options(parser)
     detector = parser.add_argument_group("detector, without --arch")
     detector.add_argument("--decode", action="store_true", help="boxes instead of bins")
+    detector.add_argument(
+        "--nms", action="store_true", help="detections: boxes, scores and classes of what suppression leaves (onnx)"
+    )
+    of_nms = "with --nms: {}, unless a program that runs the file gives another (default: {})"
+    detector.add_argument("--score_threshold", type=share, metavar="P", help=of_nms.format("least score", 0.05))
+    detector.add_argument(
+        "--nms_threshold", type=share, metavar="IOU", help=of_nms.format("overlap at which the weaker goes", 0.6)
+    )
+    detector.add_argument(
+        "--max_detections", type=positive_int, metavar="N", help=of_nms.format("detections of an image", 100)
+    )
+    detector.add_argument(
+        "--dynamic", action="store_true", help="inputs of any height and width, multiples of 32 (onnx, openvino)"
+    )
     detector.add_argument("--input_image_height", type=positive_int, metavar="PIXELS", help="height, if not the width")
     output = parser.add_argument_group("output")
     output.add_argument("--format", default="onnx", choices=tuple(_SUFFIXES), help="what to write")
@@ -80,6 +100,8 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object a network on standard output")
     options = parser.parse_args(argv)
     refuse_ignored_mirror(parser, options)
+    if not options.nms:
+        parser.refuse_ignored(options, "without --nms", tuple(_OF_NMS))
     if not options.int8:
         parser.refuse_ignored(options, "without --int8", OF_INT8)
     return options
@@ -226,27 +248,40 @@ def export_detector(options: Namespace) -> dict[str, Any]:
     if options.weights is None:
         raise InputError("Name what to export: a network by --arch, or a detector's checkpoint by --weights")
     _refuse(options, _OF_NETWORKS, "is of the networks of --arch; a detector's checkpoint says itself what it is of")
-    if options.format != "onnx":
-        raise InputError(f"--format {options.format} is of the networks of --arch; detectors are written as onnx")
     from gsnet.detection.checkpoint import load_detector
-    from gsnet.detection.export import LAYOUTS, write_onnx
+    from gsnet.detection.export import Form, write
+    from gsnet.detection.postprocess import PostprocessSettings
+    from gsnet.models.exporting import files_of
 
+    values = {name: getattr(options, option) for option, name in _OF_NMS.items()}
+    thresholds = {name: value for name, value in values.items() if value is not None}
+    form = Form(
+        options.format, options.decode, options.dynamic, PostprocessSettings(**thresholds) if options.nms else None
+    )
     loaded = load_detector(Path(options.weights))
     width = options.input_image_size or loaded.preprocessing.width
     height = options.input_image_height or options.input_image_size or loaded.preprocessing.height
     prepared = replace(loaded.preprocessing, width=width, height=height)
-    file = options.output or Path("detector.onnx")
-    difference = write_onnx(replace(loaded, preprocessing=prepared), file, options.decode)
-    classes, size, layout = len(loaded.settings.classes), file.stat().st_size, LAYOUTS[options.decode]
+    file = options.output or Path(f"detector{_SUFFIXES[form.kind]}")
+    difference = write(replace(loaded, preprocessing=prepared), file, form)
+    files = files_of(file, form.kind)
+    classes, size, layout = len(loaded.settings.classes), sum(one.stat().st_size for one in files), form.layout
     mean, deviation = (" ".join(f"{v:g}" for v in values) for values in (prepared.mean, prepared.deviation))
-    written = {"file": str(file), "format": "onnx", "bytes": size, "max_difference": difference, "layout": layout}
-    seen = {"height": height, "width": width, "classes": classes}
+    shape = "of sides of multiples of 32" if form.dynamic else f"3 x {height} x {width}"
     return {
-        **written,
-        **seen,
+        "file": str(file),
+        "files": [str(one) for one in files],
+        "format": form.kind,
+        "bytes": size,
+        "max_difference": difference,
+        "layout": layout,
+        "dynamic": form.dynamic,
+        "height": height,
+        "width": width,
+        "classes": classes,
         "mean": list(prepared.mean),
         "std": list(prepared.deviation),
-        "text": f"{file}, {size:,} bytes, input 3 x {height} x {width}, {layout}; outputs agree to {difference:.1e}; "
+        "text": f"{' and '.join(map(str, files))}, {size:,} bytes, input {shape}, {layout}; outputs agree to {difference:.1e}; "
         f"mean {mean}, deviation {deviation} of pixels from 0 to 255; {classes_text(classes)}",
     }
 

@@ -1,10 +1,13 @@
-"""Write a trained detector as ONNX: images in, one tensor out.
+"""Write a trained detector for other programs: images in, one tensor out, or with suppression boxes, scores and classes.
 
     gsnet export --weights best-params_rank0.pth --output detector.onnx
-    gsnet export --weights best-params_rank0.pth --output detector.onnx --decode
+    gsnet export --weights best-params_rank0.pth --output detector.onnx --decode --dynamic
+    gsnet export --weights best-params_rank0.pth --output detector.onnx --nms
+    gsnet export --weights best-params_rank0.pth --output detector.param --format ncnn
 
 Input `images`: (N, 3, H, W) float32, red, green, blue, of pixels from 0 to 255 with the mean taken off and divided by the
-deviation; N is free, H and W are those of the training unless --input_image_size says otherwise.
+deviation; N is free (ncnn takes one image). H and W are those of the training unless --input_image_size says otherwise, and
+with --dynamic any multiples of 32.
 
 Output `predictions`, without --decode: (N, P, K + 32). First the K scores of the classes, from 0 to 1, then 8 bins, as logits,
 of each of left, top, right and bottom. Prior p of the level with stride s, in row y and column x of ceil(W / s) columns, has
@@ -13,12 +16,16 @@ its centre at (s x, s y), without half a cell; levels follow one another. A side
 Output `predictions` with --decode: (N, P, 4 + K). First the box `x1, y1, x2, y2` in pixels of the input, clipped to it, then
 the K scores. What is left to do is to keep scores above a threshold and to suppress overlaps, class by class.
 
-The file also says all this in its metadata. It is kept only where onnxruntime computes what torch does.
+Outputs with --nms: see `gsnet.detection.suppression_graph`.
+
+The file also says all this in its metadata. It is kept only where its runtime computes what torch does.
 """
 
 from __future__ import annotations
 
 import json
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -26,21 +33,79 @@ from torch import Tensor, nn
 
 from gsnet.detection.checkpoint import LoadedDetector, description
 from gsnet.detection.detector import Detector
-from gsnet.detection.priors import clipped, decode, priors
-from gsnet.models.exporting import export
+from gsnet.detection.postprocess import PostprocessSettings
+from gsnet.detection.preprocessing import MULTIPLE
+from gsnet.detection.priors import decode, priors
+from gsnet.detection.suppression_graph import add_suppression, check_suppression
+from gsnet.interface.files import check_writable
+from gsnet.interface.options import InputError
+from gsnet.models.exporting import FORMATS, check_agrees, converted, export, files_of, keep, told_in_a_sentence
+from gsnet.runtimes import Settings, runtime
+from gsnet.runtimes.comparison import compare
+from gsnet.runtimes.onnx_file import write_onnx
 
-LAYOUTS = {False: "scores of classes, then logits of 4 x 8 bins", True: "x1, y1, x2, y2, then scores of classes"}
+BINS, BOXES = "scores of classes, then logits of 4 x 8 bins", "x1, y1, x2, y2, then scores of classes"
+DETECTIONS = "boxes x1, y1, x2, y2, scores and classes of what is left after suppression of overlaps"
+# Formats that hold an ONNX graph, whose sides can be free.
+GRAPHS = ("onnx", "openvino")
+KINDS = (*GRAPHS, "ncnn")
+# Names of the metadata that say what the output is, and which sizes the file takes.
+LAYOUT, SIZES = "layout", "sizes"
+ONE_SIZE, ANY_SIZE = "one", f"multiples of {MULTIPLE}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a detector is written. Raises InputError for what does not go together.
+
+    kind: one of `KINDS`. decoded: boxes instead of bins. dynamic: height and width are free, multiples of 32. suppression:
+    detections instead of either, and the thresholds that count where a program gives no others.
+    """
+
+    kind: str = "onnx"
+    decoded: bool = False
+    dynamic: bool = False
+    suppression: PostprocessSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise InputError(
+                f"--format {self.kind} is of the networks of --arch; detectors are written as {' or '.join(KINDS)}"
+            )
+        if self.dynamic and self.kind not in GRAPHS:
+            raise InputError(f"--dynamic is of {' and '.join(GRAPHS)}: {self.kind} files are of one size")
+        if self.suppression is not None and self.kind != "onnx":
+            raise InputError(f"--nms is of onnx: {self.kind} files have one output")
+
+    @property
+    def layout(self) -> str:
+        """What the output is, as the file's metadata say it."""
+        if self.suppression is not None:
+            return DETECTIONS
+        return BOXES if self.decoded else BINS
+
+    @property
+    def with_boxes(self) -> bool:
+        """Whether bins are decoded in the file."""
+        return self.decoded or self.suppression is not None
 
 
 class Exported(nn.Module):
-    """A detector for inputs of one size (height, width), whose scores, and on request boxes, are worked out."""
+    """A detector whose scores, and on request boxes, are worked out.
+
+    size: height and width of the only inputs that it takes; None for any, which is slower.
+    """
 
     where: Tensor
+    limit: Tensor
 
-    def __init__(self, detector: Detector, size: tuple[int, int], decoded: bool) -> None:
+    def __init__(self, detector: Detector, size: tuple[int, int] | None, decoded: bool) -> None:
         super().__init__()
         self.detector, self.size, self.decoded = detector, size, decoded
-        self.register_buffer("where", priors(*size, detector.settings.strides), persistent=False)
+        if size is not None:
+            where, limit = self._places(*size)
+            self.register_buffer("where", where, persistent=False)
+            self.register_buffer("limit", limit, persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         predictions = self.detector(images)
@@ -48,18 +113,50 @@ class Exported(nn.Module):
         scores, bins = predictions[..., :classes].sigmoid(), predictions[..., classes:]
         if not self.decoded:
             return torch.cat((scores, bins), dim=-1)
-        return torch.cat((clipped(decode(bins, self.where), *self.size), scores), dim=-1)
+        where, limit = (self.where, self.limit) if self.size else self._places(*images.shape[-2:])
+        return torch.cat((torch.minimum(decode(bins, where).clamp(min=0), limit), scores), dim=-1)
+
+    def _places(self, height: int, width: int) -> tuple[Tensor, Tensor]:
+        limit = torch.stack([torch.scalar_tensor(side) for side in (width, height, width, height)])
+        return priors(height, width, self.detector.settings.strides), limit
 
 
-def write_onnx(loaded: LoadedDetector, file: Path, decoded: bool = False) -> float:
+def write(loaded: LoadedDetector, file: Path, form: Form = Form()) -> float:
     """Write a detector for the input size of its preprocessing; returns the largest relative difference of an output.
 
-    Raises ExportError where onnxruntime disagrees with torch, InputError where a library is missing.
+    What is there stays as it was where the runtime disagrees with torch. Raises ExportError, InputError where a library is
+    missing.
     """
     size = (loaded.preprocessing.height, loaded.preprocessing.width)
     classes = len(loaded.settings.classes)
-    first = 4 if decoded else classes
-    groups = (slice(0, first), slice(first, None))
-    values = description(loaded.settings, loaded.preprocessing) | {"layout": LAYOUTS[decoded]}
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-    return export(Exported(loaded.detector, size, decoded), file, "onnx", size, "predictions", groups, texts)
+    first = 4 if form.with_boxes else classes
+    groups, texts = (slice(0, first), slice(first, None)), texts_of(loaded, form)
+    network = Exported(loaded.detector, None if form.dynamic else size, form.with_boxes).eval()
+    if form.kind not in GRAPHS:
+        return export(network, file, form.kind, size, "predictions", groups, texts)
+    program, files = runtime(FORMATS[form.kind]), files_of(file, form.kind)
+    program.require(writing=True)
+    check_writable(file)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
+        graph = Path(folder) / "network.onnx"
+        with told_in_a_sentence(form.kind):
+            write_onnx(network, graph, size, "predictions", MULTIPLE if form.dynamic else None)
+            parts = converted(graph, form.kind, texts)
+            run = program.load(parts[0], Settings()).run
+            sizes = (size, (size[1] + MULTIPLE, size[0])) if form.dynamic else (size,)
+            differences = [compare(network, run, one, groups) for one in sizes]
+            if form.suppression is not None:
+                add_suppression(graph, classes, form.suppression)
+                check_suppression(graph, run, size)
+        for difference in differences:
+            check_agrees(difference, form.kind)
+        keep(parts, files)
+    return max(differences)
+
+
+def texts_of(loaded: LoadedDetector, form: Form) -> dict[str, str]:
+    """What the file holds beside the network, so that it is used as a checkpoint is."""
+    sizes = ANY_SIZE if form.dynamic else ONE_SIZE
+    prepared = replace(loaded.preprocessing, whole=loaded.preprocessing.keep_ratio and not form.dynamic)
+    values = description(loaded.settings, prepared) | {LAYOUT: form.layout, SIZES: sizes}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}

@@ -5,23 +5,25 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 from tqdm import tqdm
 
 from gsnet.detection.checkpoint import load_detector
 from gsnet.detection.data_set import collated
-from gsnet.detection.postprocess import PostprocessSettings, detections
+from gsnet.detection.exported import is_exported, load_exported
+from gsnet.detection.postprocess import PostprocessSettings, Reader, detections
 from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.scene import ImageResults, from_corners
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.targets import Batch, Detections, Targets
 from gsnet.detection.tiles import TileSettings, joined, tiles_of
+from gsnet.interface.options import InputError
 from gsnet.runtimes.timing import clock_of
 from gsnet.validation.precision import autocast
 
@@ -49,12 +51,12 @@ class Seconds:
 class Finder:
     """A network with all that its predictions need to become detections.
 
-    network: images (N, 3, H, W) to predictions (N, priors, classes + 32), on the device and in evaluation mode already.
-    half: bfloat16 on a CPU, float16 on a GPU. batch_size: tiles at a time. views: images and tiles looked at so far;
-    limits_reached: in how many of them, and of joined images, a limit left nothing more in.
+    network: images (N, 3, H, W) to predictions (N, priors, classes + 32), on the device and in evaluation mode already, or to
+    what `read` makes detections of. half: bfloat16 on a CPU, float16 on a GPU. batch_size: tiles at a time. views: images and
+    tiles looked at so far; limits_reached: in how many of them, and of joined images, a limit left nothing more in.
     """
 
-    network: nn.Module
+    network: Callable[[Tensor], Tensor]
     settings: DetectorSettings
     preprocessing: Preprocessing
     postprocess: PostprocessSettings
@@ -64,6 +66,7 @@ class Finder:
     seconds: Seconds = field(default_factory=Seconds)
     views: int = 0
     limits_reached: Counter[str] = field(default_factory=Counter)
+    read: Reader = detections
 
     @torch.inference_mode()
     def find(self, batch: Batch) -> list[ImageResults]:
@@ -74,7 +77,7 @@ class Finder:
             predictions = self.network(batch.images.to(self.device))
         middle = clock()
         height, width = batch.images.shape[-2:]
-        found = detections(predictions, (height, width), self.settings, self.postprocess)
+        found = self.read(predictions, (height, width), self.settings, self.postprocess)
         results = [as_results(part, target) for part, target in zip(found, batch.targets, strict=True)]
         self.views += len(results)
         self.limits_reached["views"] += sum(len(part) == self.postprocess.max_detections for part in results)
@@ -136,10 +139,18 @@ def load_finder(
     half: bool = False,
     batch_size: int = 8,
 ) -> Finder:
-    """The detector of a training's folder or of a checkpoint, ready to work. Raises InputError.
+    """The detector of a training's folder, of a checkpoint or of an exported file, ready to work. Raises InputError.
 
     input_image_size: side of the network's input in pixels, instead of the trained one.
     """
+    if is_exported(path):
+        if device != "cpu" or half:
+            raise InputError(
+                f"{path} runs on the processor, in the precision that it was written in: leave --gpu, --device and --fp16 out"
+            )
+        export = load_exported(Path(path).expanduser(), postprocess, input_image_size)
+        network, read = export.network, export.read
+        return Finder(network, export.settings, export.preprocessing, postprocess, device, False, batch_size, read=read)
     loaded = load_detector(path, device)
     preprocessing = loaded.preprocessing
     if input_image_size is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +34,8 @@ class PostprocessSettings:
             raise InputError("--max_detections starts at 1")
 
 
+# What makes detections of predictions for images of a size (height, width).
+Reader = Callable[[Tensor, tuple[int, int], DetectorSettings, PostprocessSettings], list[Detections]]
 # The official protocol of VisDrone looks at 500 detections of an image, whatever their scores.
 VISDRONE = PostprocessSettings(score_threshold=0.005, max_detections=500)
 

@@ -37,8 +37,9 @@ class Preprocessing:
     """What a network expects of an image; a checkpoint keeps it.
 
     width, height: of the input in pixels, multiples of 32. keep_ratio: the image is scaled as it is and centred in the
-    smallest input of multiples of 32 that holds it; otherwise it is stretched to width x height. mean and deviation: of
-    pixels from 0 to 255, red, green, blue. Raises InputError for sizes that the network cannot have.
+    smallest input of multiples of 32 that holds it, or with `whole` in one of width x height; otherwise it is stretched to
+    width x height. mean and deviation: of pixels from 0 to 255, red, green, blue. Raises InputError for sizes that the network
+    cannot have.
     """
 
     width: int = 640
@@ -46,6 +47,7 @@ class Preprocessing:
     keep_ratio: bool = False
     mean: tuple[float, float, float] = MEAN
     deviation: tuple[float, float, float] = DEVIATION
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if min(self.width, self.height) < MULTIPLE or self.width % MULTIPLE or self.height % MULTIPLE:
@@ -61,7 +63,8 @@ class Preprocessing:
         scale = min(self.width / width, self.height / height)
         # The small number takes back what the division may have lost of a whole one.
         inner = [math.floor(scale * side + 1e-9) for side in (width, height)]
-        outer = [max(MULTIPLE, math.ceil(side / MULTIPLE) * MULTIPLE) for side in inner]
+        smallest = [max(MULTIPLE, math.ceil(side / MULTIPLE) * MULTIPLE) for side in inner]
+        outer = [self.width, self.height] if self.whole else smallest
         shift = [(big - scale * side) / 2 for big, side in zip(outer, (width, height), strict=True)]
         return Placement(_affine(scale, scale, *shift), *outer)
 

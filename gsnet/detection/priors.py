@@ -28,8 +28,9 @@ def priors(
     """Priors (P, 4) of an input of height x width pixels: levels one after the other, cells in rows."""
     levels = []
     for stride in strides:
-        ys = torch.arange(-(-height // stride), device=device, dtype=dtype) * stride
-        xs = torch.arange(-(-width // stride), device=device, dtype=dtype) * stride
+        # Rounded up without a negative number, whose division ONNX files of torch round the other way.
+        ys = torch.arange((height + stride - 1) // stride, device=device, dtype=dtype) * stride
+        xs = torch.arange((width + stride - 1) // stride, device=device, dtype=dtype) * stride
         y, x = torch.meshgrid(ys, xs, indexing="ij")
         size = torch.full_like(x, stride)
         levels.append(torch.stack((x, y, size, size), dim=-1).reshape(-1, 4))

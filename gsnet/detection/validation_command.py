@@ -40,7 +40,12 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     files.add_argument("--images", type=Path, metavar="FOLDER", help="images, of which only the sizes are read")
     files.add_argument("--image_sizes", type=Path, metavar="FILE.json", help='instead: {"stem": [width, height]}')
     model = parser.add_argument_group("model")
-    model.add_argument("--weights", type=Path, metavar="FILE", help="checkpoint of train_detection.py")
+    model.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="checkpoint, training's folder, or exported file (.onnx, .xml, .param)",
+    )
     add_device_options(model)
     model.add_argument("--fp16", action="store_true", help="half precision; bfloat16 on a CPU")
     model.add_argument("--batch_size", type=positive_int, default=8, metavar="N", help="images or tiles at a time")

@@ -16,6 +16,7 @@ from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.comparison import TOLERANCES, compare
+from gsnet.runtimes.onnx_file import add_texts
 
 # Format -> the runtime that writes it, and then runs it to compare outputs.
 FORMATS = {
@@ -67,10 +68,10 @@ def export(
 
     kind: one of `FORMATS`, or "safetensors". Images are (N, 3, *size), with N free in "onnx" and "openvino". output: the name
     of the one output in ONNX; groups: parts of its last axis that are compared each by its own largest value. metadata: texts
-    by name that the file holds too (ONNX's metadata_props, TorchScript's extra files, OpenVINO's rt_info, the header of
-    safetensors; other formats have no place for them). half: weights in float16. What is there stays as it was unless outputs
-    agree to 1e-4 (2e-2 in float16) for batches of 1 and 3. Raises ExportError, InputError with the package's name where a
-    library is missing, and OSError.
+    by name that the file holds too (ONNX's metadata_props, TorchScript's extra files, OpenVINO's rt_info, a line at the end of
+    ncnn's .param, the header of safetensors; other formats have no place for them). half: weights in float16. What is there
+    stays as it was unless outputs agree to 1e-4 (2e-2 in float16) for batches of 1 and 3. Raises ExportError, InputError with
+    the package's name where a library is missing, and OSError.
     """
     network = network.eval().cpu().float()
     files = files_of(file, kind)
@@ -80,10 +81,25 @@ def export(
         with told_in_a_sentence(kind):
             run = _written(network, parts[0], kind, size, output, half, dict(metadata or {}))
             difference = compare(network, run, size, groups)
-        if not difference <= TOLERANCES["fp16" if half else "fp32"]:
-            raise ExportError(f"{kind} computes other outputs, off by {difference:.2g} of the largest: nothing is kept")
+        check_agrees(difference, kind, half=half)
         keep(parts, files)
     return difference
+
+
+def check_agrees(difference: float, kind: str, *, half: bool = False) -> None:
+    """Raise ExportError where outputs differ by more than a precision explains."""
+    if not difference <= TOLERANCES["fp16" if half else "fp32"]:
+        raise ExportError(f"{kind} computes other outputs, off by {difference:.2g} of the largest: nothing is kept")
+
+
+def converted(graph: Path, kind: str, texts: Mapping[str, str]) -> list[Path]:
+    """The files of a format, "onnx" or "openvino", that hold an ONNX graph and texts; they lie beside it."""
+    if kind == "onnx":
+        add_texts(graph, texts)
+        return [graph]
+    from gsnet.runtimes.openvino_runtime import save_onnx
+
+    return save_onnx(graph, graph.with_suffix(".xml"), texts)
 
 
 @contextmanager

@@ -53,14 +53,27 @@ class Operation:
 
 
 class Session(abc.ABC):
-    """A network in a runtime. `precision` is what it computes in: "fp32", "fp16", "bf16", "int8" or the runtime's word."""
+    """A network in a runtime. `precision` is what it computes in: "fp32", "fp16", "bf16", "int8" or the runtime's word.
+
+    texts: what its file holds beside the network, by name.
+    """
 
     precision: str = FP32
     device: str = "cpu"
+    texts: Texts = NO_TEXTS
 
     @abc.abstractmethod
     def run(self, images: np.ndarray) -> np.ndarray:
         """The first output, float32 (N, …), for float32 images (N, 3, H, W)."""
+
+    def run_all(self, images: np.ndarray, values: Mapping[str, np.ndarray] = MappingProxyType({})) -> list[np.ndarray]:
+        """Every output, for files that have several. values: by name, of inputs beside the images that have a usual value.
+
+        Raises RuntimesError where the runtime takes no such inputs.
+        """
+        if values:
+            raise RuntimesError(f"{type(self).__name__} takes images alone, not {', '.join(values)}")
+        return [self.run(images)]
 
     def ready(self, images: np.ndarray) -> Callable[[], object]:
         """What is timed: a call that runs the network on these images, which lie where the runtime wants them."""

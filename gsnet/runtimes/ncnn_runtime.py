@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import tempfile
 import time
@@ -31,6 +32,8 @@ from gsnet.runtimes.eager import Torch
 _AS_IT_IS = 1
 # Passes before the clock is read: the first ones take memory.
 _WARM_UP = 2
+# Begins the line behind the layers, where ncnn does not look, with what the file holds beside the network, as JSON.
+_TEXTS = "# gsnet "
 
 
 class NcnnSession(Session):
@@ -51,6 +54,7 @@ class NcnnSession(Session):
         if net.load_param(str(file)) or net.load_model(str(file.with_suffix(".bin"))):
             raise RuntimesError(f"ncnn cannot read {file} and {file.with_suffix('.bin').name}")
         self._net = net
+        self.texts = _texts_of(file)
         (self._input,), (self._output,) = net.input_names(), net.output_names()
 
     def run(self, images: np.ndarray) -> np.ndarray:
@@ -104,6 +108,8 @@ class Ncnn(Runtime):
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
     ) -> None:
         """half: weights alone are float16."""
+        # pnnx works in a folder of its own.
+        file = file.resolve()
         with tempfile.TemporaryDirectory() as folder:
             traced = Path(folder) / "network.pt"
             Torch().write(network, traced, size, output, half=False)
@@ -115,9 +121,17 @@ class Ncnn(Runtime):
         if made.returncode or not file.is_file():
             last = (made.stderr.strip() or made.stdout.strip() or f"status {made.returncode}").splitlines()[-1]
             raise RuntimesError(f"pnnx cannot write the network for ncnn: {last}")
+        if texts:
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write(f"{_TEXTS}{json.dumps(dict(texts))}\n")
 
     def open(self, file: Path, settings: Settings) -> Session:
         return NcnnSession(file, settings)
+
+
+def _texts_of(file: Path) -> dict[str, str]:
+    last = file.read_text(encoding="utf-8").rstrip().rpartition("\n")[2]
+    return json.loads(last.removeprefix(_TEXTS)) if last.startswith(_TEXTS) else {}
 
 
 def _pnnx() -> Path:

@@ -12,16 +12,26 @@ from torch import nn
 
 # Of a file's metadata: what it computes in, where that is not float32.
 PRECISION = "gsnet.precision"
+# Of a free side, which torch wants bounded.
+_MOST_BLOCKS = 4096
 WRITES_WITH = MappingProxyType({"onnx": "onnx", "onnxscript": "onnxscript"})
 
 
-def write_onnx(network: nn.Module, file: Path, size: tuple[int, int], output: str = "logits") -> None:
-    """Write a network in evaluation mode; input "images" (N, 3, *size) with N free."""
+def write_onnx(
+    network: nn.Module, file: Path, size: tuple[int, int], output: str = "logits", multiple: int | None = None
+) -> None:
+    """Write a network in evaluation mode; input "images" (N, 3, *size) with N free.
+
+    multiple: with it height and width are free too, multiples of so many pixels; `size` is one that the network can have.
+    """
     for library in ("onnxscript", "onnx_ir"):
         # They report every graph rewriting, several lines a layer.
         logging.getLogger(library).setLevel(logging.WARNING)
     # torch.export takes a batch of one for a special case; the file is then compared with the network for one image too.
-    batch = {0: torch.export.Dim("batch", min=2)}
+    free = {0: torch.export.Dim("batch", min=2)}
+    if multiple is not None:
+        rows, columns = (torch.export.Dim(name, min=1, max=_MOST_BLOCKS) for name in ("rows", "columns"))
+        free |= {2: multiple * rows, 3: multiple * columns}
     torch.onnx.export(
         network,
         (torch.zeros(2, 3, *size),),
@@ -29,7 +39,7 @@ def write_onnx(network: nn.Module, file: Path, size: tuple[int, int], output: st
         input_names=["images"],
         output_names=[output],
         dynamo=True,
-        dynamic_shapes=(batch,),
+        dynamic_shapes=(free,),
         external_data=False,
         verbose=False,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,14 @@ class OnnxRuntimeSession(Session):
         self._settings = settings
         self._session = self._open()
         self._input = self._session.get_inputs()[0].name
-        self.precision = self._session.get_modelmeta().custom_metadata_map.get(onnx_file.PRECISION, FP32)
+        self.texts = self._session.get_modelmeta().custom_metadata_map
+        self.precision = self.texts.get(onnx_file.PRECISION, FP32)
 
     def run(self, images: np.ndarray) -> np.ndarray:
         return self._session.run(None, {self._input: images})[0]
+
+    def run_all(self, images: np.ndarray, values: Mapping[str, np.ndarray] = MappingProxyType({})) -> list[np.ndarray]:
+        return self._session.run(None, {self._input: images, **values})
 
     def ready(self, images: np.ndarray) -> Callable[[], object]:
         given = {self._input: images}

@@ -43,6 +43,7 @@ class OpenVinoSession(Session):
         self._core.set_property({"ENABLE_MMAP": False})
         self._model = self._core.read_model(file)
         self._settings = settings
+        self.texts = {name: str(self._model.get_rt_info([name]).value) for name in self._model.get_rt_info()}
         self._compiled = self._compile()
         self._request = self._compiled.create_infer_request()
         kind = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()

@@ -18,10 +18,10 @@ from gsnet.data.class_folder import ClassFolder, folder_of_network, read_picture
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput
-from gsnet.models.exporting import FORMATS, ExportError, files_of, keep, told_in_a_sentence
+from gsnet.models.exporting import FORMATS, ExportError, converted, files_of, keep, told_in_a_sentence
 from gsnet.runtimes import Session, Settings, runtime
 from gsnet.runtimes.int8 import INT8, to_int8
-from gsnet.runtimes.onnx_file import add_texts, write_onnx
+from gsnet.runtimes.onnx_file import write_onnx
 from gsnet.validation.images import transform
 from gsnet.validation.int8_options import INT8_FORMATS, Bounds
 from gsnet.validation.measure import prepared
@@ -140,21 +140,11 @@ def export_int8(
             shutil.copy(floats, integers)
             to_int8(integers, calibrated.images)
             for graph in (floats, integers):
-                parts = _converted(graph, kind, dict(texts or {}))
+                parts = converted(graph, kind, dict(texts or {}))
                 rows.append(_figures(graph.stem, program.load(parts[0], Settings()), parts, compared, told))
         _check(rows, bounds, kind)
         keep(parts, files)
     return rows
-
-
-def _converted(graph: Path, kind: str, texts: dict[str, str]) -> list[Path]:
-    """The files of a format that hold an ONNX graph."""
-    if kind == "onnx":
-        add_texts(graph, texts)
-        return [graph]
-    from gsnet.runtimes.openvino_runtime import save_onnx
-
-    return save_onnx(graph, graph.with_suffix(".xml"), texts)
 
 
 @torch.inference_mode()
