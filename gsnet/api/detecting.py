@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,9 @@ from gsnet.detection.inference import Finder, load_finder
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import ImageResults, corners, from_corners
+from gsnet.detection.score_limits import ScoreLimits
 from gsnet.detection.tiles import TileSettings
-from gsnet.interface.options import InputError, device_name
+from gsnet.interface.options import InputError, device_name, named_few
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,6 +39,12 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __repr__(self) -> str:
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        found = ", ".join(f"{count} {name}" for name, count in zip(self.class_names, counts, strict=True) if count)
+        height, width = self.image.shape[:2]
+        return f"Detections({found or 'nothing'} in {width} x {height} pixels)"
 
     @property
     def names(self) -> list[str]:
@@ -62,8 +69,14 @@ class Detector:
     detector("street.jpg").as_dicts()
     """
 
-    def __init__(self, finder: Finder) -> None:
-        self._finder = finder
+    def __init__(self, finder: Finder, limits: ScoreLimits | None = None) -> None:
+        """limits: least scores of classes, where that of the finder is not all."""
+        self._finder, self._limits = finder, limits
+
+    def __repr__(self) -> str:
+        prepared = self._finder.preprocessing
+        names = f"{len(self.class_names)} classes ({named_few(self.class_names)})"
+        return f"Detector({names}, input {prepared.width} x {prepared.height}, on {self._finder.device})"
 
     @classmethod
     def load(
@@ -71,20 +84,27 @@ class Detector:
         path: str | Path,
         *,
         device: str | None = None,
-        score_threshold: float = 0.3,
+        score_threshold: float | Mapping[str, float] = 0.3,
         nms_threshold: float = 0.6,
         max_detections: int = 500,
         input_image_size: int | None = None,
     ) -> Detector:
         """The detector of a training's folder, of a checkpoint or of a file that gsnet export wrote (.onnx, .xml, .param).
 
-        device: name of torch's, the CPU by default. score_threshold: less is not reported. nms_threshold: of two boxes of a
-        class whose IoU is larger the weaker goes. max_detections: of an image or a tile. input_image_size: side of the
-        network's input in pixels, instead of the trained one. Raises InputError.
+        device: name of torch's, the CPU by default. score_threshold: less is not reported; by class where it is a table,
+        as {"car": 0.4}, and 0.3 of the others. nms_threshold: of two boxes of a class whose IoU is larger the weaker goes.
+        max_detections: of an image or a tile. input_image_size: side of the network's input in pixels, instead of the
+        trained one. Raises InputError.
         """
         chosen = device_name(None, device)
-        postprocess = PostprocessSettings(score_threshold, nms_threshold, max_detections)
-        return cls(load_finder(path, chosen, postprocess, input_image_size))
+        by_class = score_threshold if isinstance(score_threshold, Mapping) else {}
+        limits = (
+            ScoreLimits(by_class=by_class) if isinstance(score_threshold, Mapping) else ScoreLimits(score_threshold)
+        )
+        least = min((limits.usual, *by_class.values()))
+        finder = load_finder(path, chosen, PostprocessSettings(least, nms_threshold, max_detections), input_image_size)
+        limits.of(finder.settings.classes)
+        return cls(finder, limits)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -110,6 +130,8 @@ class Detector:
         else:
             settings = TileSettings(tile, overlap, threshold=self._finder.postprocess.iou_threshold)
             found = self._finder.find_in_tiles(pixels, settings)
+        if self._limits is not None:
+            found = found.chosen(self._limits.reached(found, self.class_names))
         if classes is not None:
             names = [classes] if isinstance(classes, str) else list(classes)
             found = found.chosen(np.isin(found.labels, labels_of(names, self.class_names)))

@@ -31,8 +31,11 @@ def drawn(
     class_names: Sequence[str],
     threshold: float = 0.3,
     truth: Scene | None = None,
+    ids: np.ndarray | None = None,
 ) -> np.ndarray:
     """A copy of an RGB image (H, W, 3) with the detections above a score, and the objects of `truth` in thin white lines.
+
+    ids: (D,) numbers of objects that are followed through a video, drawn in the place of scores.
 
     Names and scores stand at boxes whose label would cover no other label; in a crowd the colour alone tells the class,
     and a legend below the image says which it is.
@@ -42,12 +45,15 @@ def drawn(
     line = max(1, round(1.5 * unit))
     if truth is not None:
         _draw_truth(canvas, truth)
-    results = results.chosen(results.scores >= threshold).by_score()
+    order = np.argsort(-results.scores, kind="stable")
+    order = order[results.scores[order] >= threshold]
+    results = results.chosen(order)
+    texts = [f"{score:.2f}" for score in results.scores] if ids is None else [f"#{number}" for number in ids[order]]
     for box, label in zip(results.boxes[::-1], results.labels[::-1].tolist(), strict=True):
         corner, opposite = _points(box)
         cv2.rectangle(canvas, corner, opposite, (0, 0, 0), line + 2)
         cv2.rectangle(canvas, corner, opposite, class_colour(label), line)
-    _draw_labels(canvas, results, class_names, max(0.35, 0.5 * unit))
+    _draw_labels(canvas, results, class_names, texts, max(0.35, 0.5 * unit))
     counts = np.bincount(results.labels[results.labels >= 0], minlength=len(class_names))
     return np.concatenate([canvas, _legend(canvas.shape[1], class_names, counts.tolist(), max(0.4, 0.55 * unit))])
 
@@ -65,7 +71,9 @@ def _points(box: np.ndarray) -> tuple[tuple[int, int], tuple[int, int]]:
     return (round(x), round(y)), (round(x + w), round(y + h))
 
 
-def _draw_labels(canvas: np.ndarray, results: ImageResults, class_names: Sequence[str], size: float) -> None:
+def _draw_labels(
+    canvas: np.ndarray, results: ImageResults, class_names: Sequence[str], texts: Sequence[str], size: float
+) -> None:
     """Labels of the strongest detections first, above their box or inside at its top, where they hide no label and little
     of another box."""
     covered = np.zeros(canvas.shape[:2], dtype=bool)
@@ -73,8 +81,8 @@ def _draw_labels(canvas: np.ndarray, results: ImageResults, class_names: Sequenc
     for (x1, y1), (x2, y2) in map(_points, results.boxes):
         boxes[max(y1, 0) : max(y2, 0), max(x1, 0) : max(x2, 0)] += 1
     thickness = max(1, round(size * 1.6))
-    for box, score, label in zip(results.boxes, results.scores.tolist(), results.labels.tolist(), strict=True):
-        text = f"{class_names[label]} {score:.2f}"
+    for box, told, label in zip(results.boxes, texts, results.labels.tolist(), strict=True):
+        text = f"{class_names[label]} {told}"
         (width, height), base = cv2.getTextSize(text, _FONT, size, thickness)
         height += base + 2
         x = int(np.clip(round(box[0]), 0, max(0, canvas.shape[1] - width)))

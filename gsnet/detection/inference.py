@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.scene import ImageResults, from_corners
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.targets import Batch, Detections, Targets
-from gsnet.detection.tiles import TileSettings, joined, tiles_of
+from gsnet.detection.tiles import Tile, TileSettings, joined, tiles_of
 from gsnet.interface.options import InputError
 from gsnet.runtimes.timing import clock_of
 from gsnet.validation.precision import autocast
@@ -88,22 +88,29 @@ class Finder:
     def find_in(self, image: np.ndarray) -> ImageResults:
         """The detections of one RGB image (H, W, 3) uint8."""
         self.seconds.images += 1
-        return self._find_views([image])[0]
+        return self.find_views([image])[0]
 
     def find_in_tiles(self, image: np.ndarray, settings: TileSettings) -> ImageResults:
         """The detections of one RGB image, looked at in tiles and joined; a progress bar on a terminal where they are many."""
         height, width = image.shape[:2]
         tiles = tiles_of(width, height, settings)
         self.seconds.images += 1
-        found = self._find_views([tile.cut(image) for tile in tiles])
+        found = self.find_views([tile.cut(image) for tile in tiles])
+        return self.joined(tiles, found, (width, height), settings)
+
+    def joined(
+        self, tiles: Sequence[Tile], found: Sequence[ImageResults], size: tuple[int, int], settings: TileSettings
+    ) -> ImageResults:
+        """The detections of an image of a size (width, height) from those of its tiles."""
         begin = time.perf_counter()
-        whole = joined(tiles, found, (width, height), settings)
+        whole = joined(tiles, found, size, settings)
         if len(whole) == settings.max_joined:
             self.limits_reached["joined images"] += 1
         self.seconds.postprocessing += time.perf_counter() - begin
         return whole
 
-    def _find_views(self, images: list[np.ndarray]) -> list[ImageResults]:
+    def find_views(self, images: Sequence[np.ndarray]) -> list[ImageResults]:
+        """The detections of RGB images (H, W, 3) uint8, a batch at a time; a progress bar where they are many."""
         results: list[ImageResults] = []
         batches = range(0, len(images), self.batch_size)
         quiet = len(batches) < _BATCHES_OF_A_BAR or not sys.stderr.isatty()

@@ -1,11 +1,12 @@
-"""Detections in pictures, folders of pictures and videos: drawn, and written as result files."""
+"""Detections in pictures, videos and streams: drawn, and written as result files."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
@@ -16,157 +17,178 @@ from gsnet.data.broken import BrokenImageError
 from gsnet.detection.classes import labels_of
 from gsnet.detection.drawing import drawn, write_png
 from gsnet.detection.image_check import report_broken
-from gsnet.detection.image_files import IMAGE_SUFFIXES
 from gsnet.detection.inference import Finder
-from gsnet.detection.prediction_files import WRITERS
-from gsnet.detection.preprocessing import read_image
+from gsnet.detection.media import Film, Medium, opened, read_picture, written
+from gsnet.detection.prediction_files import COCO, WRITERS, CocoFile
 from gsnet.detection.scene import ImageResults, result_names
+from gsnet.detection.score_limits import ScoreLimits
 from gsnet.detection.tiles import TileSettings
+from gsnet.detection.tracks import Tracks, mot_rows, require_tracker
 from gsnet.detection.visdrone_format import write_results
+from gsnet.interface.files import written_whole
 from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
+# Frames after which a log, where no bar is seen, says how far a video is.
+_FRAMES_OF_A_LINE = 250
 
 
-def media_of(paths: Sequence[Path]) -> list[Path]:
-    """The images and videos that paths name, those of folders in the order of their names. Raises InputError."""
-    found: list[Path] = []
-    for path in [match for given in paths for match in _matches(given.expanduser())]:
-        if path.is_dir():
-            inside = [
-                file for file in sorted(path.iterdir()) if file.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
-            ]
-            if not inside:
-                raise InputError(f"{path} has neither images nor videos")
-            found += inside
-        elif not path.is_file():
-            raise InputError(f"There is no file {path}: --predict takes images, folders and videos")
-        elif path.suffix.lower() not in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES):
-            raise InputError(f"{path} is neither an image nor a video by its suffix")
-        else:
-            found.append(path)
-    return list(dict.fromkeys(found))
+@dataclass(frozen=True)
+class PredictionSettings:
+    """What is left of the detections, and where.
+
+    folder: of everything. tiles: how a picture is looked at, None for as one. limits: the least scores of what is drawn,
+    counted and saved. classes: report these alone. save_as: names of `prediction_files.FORMS`. skip_broken: pictures that
+    may be unreadable. frames: of a video or stream at most; None: all. track: follow objects through videos.
+    """
+
+    folder: Path
+    tiles: TileSettings | None = None
+    limits: ScoreLimits = field(default_factory=ScoreLimits)
+    classes: Sequence[str] | None = None
+    save_as: Sequence[str] = ()
+    skip_broken: int = 0
+    frames: int | None = None
+    track: bool = False
+
+    @property
+    def results(self) -> Path:
+        """Where official result files go."""
+        return self.folder / "results"
 
 
-def _matches(path: Path) -> list[Path]:
-    """The files and folders that a pattern with *, ? or [ names, in order; a path that exists or is no pattern itself."""
-    if path.exists() or not any(character in str(path) for character in "*?["):
-        return [path]
-    root = Path(path.anchor)
-    matches = sorted(root.glob(str(path.relative_to(root))))
-    if not matches:
-        raise InputError(f"Nothing matches {path}")
-    return matches
-
-
-def predict_media(
-    finder: Finder,
-    media: Sequence[Path],
-    folder: Path,
-    tiles: TileSettings | None,
-    threshold: float,
-    skip_broken: int = 0,
-    classes: Sequence[str] | None = None,
-    save_as: Sequence[str] = (),
-) -> dict[str, int]:
-    """Detections of every file into a folder: NAME.png or NAME.mp4 drawn, results/NAME.txt in VisDrone's columns. NAME is the
+def predict_media(finder: Finder, media: Sequence[Medium], settings: PredictionSettings) -> dict[str, int]:
+    """Detections of everything into a folder: NAME.png or NAME.mp4 drawn, results/NAME.txt in VisDrone's columns. NAME is the
     file's, or tells it apart from others of its name, see `result_names`.
 
-    A video has a result file a frame, results/NAME_0000001.txt. classes: report these alone. save_as: what else is written of
-    what is drawn, names of `WRITERS`. Returns the number of detections drawn, by file; up to skip_broken images that cannot be
-    read are left out, which the log says. Raises BrokenImageError where there are more.
+    A video has a result file a frame, results/NAME_0000001.txt, and with `track` also mot/NAME.txt. Returns the number of
+    detections drawn, by source; up to skip_broken pictures that cannot be read are left out, which the log says. An interrupt
+    leaves what was found until then. Raises BrokenImageError where there are more, and InputError.
     """
-    class_names = finder.settings.classes
-    categories = tuple(range(1, len(class_names) + 1))
-    labels = labels_of(class_names if classes is None else classes, class_names)
-    (folder / "results").mkdir(parents=True, exist_ok=True)
-
-    def look(image: np.ndarray, name: str) -> ImageResults:
-        found = finder.find_in(image) if tiles is None else finder.find_in_tiles(image, tiles)
-        found = found.chosen(np.isin(found.labels, labels))
-        write_results(folder / "results", name, found, categories)
-        for form in save_as:
-            WRITERS[form](image, found.chosen(found.scores >= threshold).by_score(), class_names, folder, name)
-        return found
-
-    names = dict(zip(media, result_names(media), strict=True))
-    _check_places(media, names, folder)
-    counts = {}
+    settings.limits.of(finder.settings.classes)
+    if settings.track:
+        require_tracker()
+        if not any(medium.moving for medium in media):
+            raise InputError("--track follows objects through videos and streams: there is none")
+    settings.results.mkdir(parents=True, exist_ok=True)
+    names = dict(zip(media, result_names([medium.path for medium in media]), strict=True))
+    _check_places(media, names, settings.folder)
+    counts: dict[str, int] = {}
     unreadable: list[BrokenImageError] = []
-    for file in tqdm(media, disable=not sys.stderr.isatty() or len(media) == 1, desc="files", leave=False):
-        if file.suffix.lower() in VIDEO_SUFFIXES:
-            counts[str(file)] = _predict_video(file, names[file], folder, look, class_names, threshold)
-            continue
-        try:
-            image = read_image(file)
-        except BrokenImageError as error:
-            unreadable.append(error)
-            if len(unreadable) > skip_broken:
-                report_broken(unreadable, len(media), skip_broken)
-            _LOG.warning("Left out as broken: %s", error)
-            continue
-        found = look(image, names[file])
-        write_png(folder / f"{names[file]}.png", drawn(image, found, class_names, threshold))
-        counts[str(file)] = int((found.scores >= threshold).sum())
-        _LOG.info("%s: %d objects", file, counts[str(file)])
+    with ExitStack() as stack:
+        coco = None
+        if COCO in settings.save_as:
+            coco = stack.enter_context(CocoFile(settings.folder, finder.settings.classes))
+        looking = _Looking(finder, settings, coco)
+        for medium in tqdm(media, disable=not sys.stderr.isatty() or len(media) == 1, desc="files", leave=False):
+            name = names[medium]
+            if medium.moving:
+                counts[str(medium)] = _predict_video(medium, name, looking, settings)
+                continue
+            try:
+                image = read_picture(medium)
+            except BrokenImageError as error:
+                unreadable.append(error)
+                if len(unreadable) > settings.skip_broken:
+                    report_broken(unreadable, len(media), settings.skip_broken)
+                _LOG.warning("Left out as broken: %s", error)
+                continue
+            found = looking.found_in(image, name)
+            kept = looking.keep(image, found, name, f"{name}{medium.path.suffix}")
+            write_png(settings.folder / f"{name}.png", drawn(image, kept, finder.settings.classes, threshold=0))
+            counts[str(medium)] = len(kept)
+            _LOG.info("%s: %d objects", medium, len(kept))
     return counts
 
 
-def _check_places(media: Sequence[Path], names: dict[Path, str], folder: Path) -> None:
+@dataclass
+class _Looking:
+    """A detector, and what becomes of the detections of a picture or frame."""
+
+    finder: Finder
+    settings: PredictionSettings
+    coco: CocoFile | None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes that the detector tells apart."""
+        return self.finder.settings.classes
+
+    def found_in(self, image: np.ndarray, name: str) -> ImageResults:
+        """All detections of the wanted classes, which are also written as official results."""
+        tiles, chosen = self.settings.tiles, self.settings.classes
+        found = self.finder.find_in(image) if tiles is None else self.finder.find_in_tiles(image, tiles)
+        if chosen is not None:
+            found = found.chosen(np.isin(found.labels, labels_of(chosen, self.class_names)))
+        write_results(self.settings.results, name, found, tuple(range(1, len(self.class_names) + 1)))
+        return found
+
+    def sure(self, found: ImageResults) -> np.ndarray:
+        """Which detections have the score that their class needs."""
+        return self.settings.limits.reached(found, self.class_names)
+
+    def keep(self, image: np.ndarray, found: ImageResults, name: str, file_name: str) -> ImageResults:
+        """The detections with enough score, by score, which are also saved in the forms that were asked for."""
+        kept = found.chosen(self.sure(found)).by_score()
+        for form in self.settings.save_as:
+            if form in WRITERS:
+                WRITERS[form](image, kept, self.class_names, self.settings.folder, name)
+        if self.coco is not None:
+            self.coco.add((image.shape[1], image.shape[0]), kept, file_name)
+        return kept
+
+
+def _check_places(media: Sequence[Medium], names: dict[Medium, str], folder: Path) -> None:
     """Raise InputError where a drawn picture or video would take the place of one that was given."""
-    given = {file.resolve() for file in media}
-    for file, name in names.items():
-        drawn_file = folder / f"{name}{'.mp4' if file.suffix.lower() in VIDEO_SUFFIXES else '.png'}"
+    given = {medium.path.resolve() for medium in media if not medium.address}
+    for medium, name in names.items():
+        drawn_file = folder / f"{name}{'.mp4' if medium.moving else '.png'}"
         if drawn_file.resolve() in given:
-            raise InputError(f"What is drawn of {file} would replace {drawn_file}: choose another --save_dir")
+            raise InputError(f"What is drawn of {medium} would replace {drawn_file}: choose another --save_dir")
 
 
-def _predict_video(file: Path, name: str, folder: Path, look, classes: Sequence[str], threshold: float) -> int:  # type: ignore[no-untyped-def]
-    """Detections of every frame; the drawn video has the frames' own size and rate."""
-    output = folder / f"{name}.mp4"
-    temporary = folder / f".{name}.part.mp4"
-    count = 0
-    with _reading(file) as (frames, total, rate, size), _writing(temporary, rate, size) as writer:
-        bar = tqdm(frames, total=total, disable=not sys.stderr.isatty(), desc=file.name, leave=False)
-        for number, frame in enumerate(bar, start=1):
-            image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-            found = look(image, f"{name}_{number:07d}")
-            count += int((found.scores >= threshold).sum())
-            picture = drawn(image, found, classes, threshold)[: image.shape[0]]
-            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    temporary.replace(output)
-    _LOG.info("%s: %d objects in %d frames", file, count, total)
+def _predict_video(medium: Medium, name: str, looking: _Looking, settings: PredictionSettings) -> int:
+    """Detections of every frame; the drawn video has the frames' own size and rate. Returns their number."""
+    count = number = 0
+    with ExitStack() as stack:
+        film = stack.enter_context(opened(medium))
+        writer = stack.enter_context(written(settings.folder / f"{name}.mp4", film.rate, film.size))
+        show = _followed(name, film, looking, settings, stack) if settings.track else None
+        total = film.total if settings.frames is None else min(settings.frames, film.total or settings.frames)
+        bar = tqdm(film.frames, total=total, disable=not sys.stderr.isatty(), desc=medium.path.name, leave=False)
+        try:
+            for number, image in enumerate(bar, start=1):
+                frame = f"{name}_{number:07d}"
+                found = looking.found_in(image, frame)
+                kept = looking.keep(image, found, frame, frame)
+                count += len(kept)
+                picture = show(number, image, found) if show else drawn(image, kept, looking.class_names, threshold=0)
+                writer.write(cv2.cvtColor(picture[: image.shape[0]], cv2.COLOR_RGB2BGR))
+                if bar.disable and number % _FRAMES_OF_A_LINE == 0:
+                    _LOG.info("%s: frame %d of %s, %d objects", medium, number, total or "a stream", count)
+                if number == settings.frames:
+                    break
+        except KeyboardInterrupt:
+            _LOG.warning("%s: interrupted after %d frames, which are in %s", medium, number, settings.folder)
+            raise
+        if not number:
+            raise InputError(f"{medium} gives no frame: it is damaged or has ended")
+    _LOG.info("%s: %d objects in %d frames", medium, count, number)
     return count
 
 
-@contextmanager
-def _reading(file: Path) -> Iterator[tuple[Iterator[np.ndarray], int, float, tuple[int, int]]]:
-    video = cv2.VideoCapture(str(file))
-    try:
-        if not video.isOpened():
-            raise InputError(f"{file} is no video that can be read")
-        size = int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))
-        total, rate = int(video.get(cv2.CAP_PROP_FRAME_COUNT)), video.get(cv2.CAP_PROP_FPS) or 25.0
-        yield _frames(video), total, rate, size
-    finally:
-        video.release()
+def _followed(
+    name: str, film: Film, looking: _Looking, settings: PredictionSettings, stack: ExitStack
+) -> Callable[[int, np.ndarray, ImageResults], np.ndarray]:
+    """What follows objects, writes mot/NAME.txt and draws a frame with their numbers."""
+    folder = settings.folder / "mot"
+    folder.mkdir(exist_ok=True)
+    rows = stack.enter_context(written_whole(folder / f"{name}.txt"))
+    tracks = Tracks(film.rate)
 
+    def show(number: int, image: np.ndarray, found: ImageResults) -> np.ndarray:
+        followed, numbers = tracks.update(found, looking.sure(found))
+        rows.write(mot_rows(number, followed, numbers))
+        return drawn(image, followed, looking.class_names, threshold=0, ids=numbers)
 
-def _frames(video: cv2.VideoCapture) -> Iterator[np.ndarray]:
-    while True:
-        there, frame = video.read()
-        if not there:
-            return
-        yield frame
-
-
-@contextmanager
-def _writing(file: Path, rate: float, size: tuple[int, int]) -> Iterator[cv2.VideoWriter]:
-    writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
-    try:
-        if not writer.isOpened():
-            raise InputError(f"No video can be written to {file.parent}")
-        yield writer
-    finally:
-        writer.release()
+    return show

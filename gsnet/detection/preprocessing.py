@@ -97,6 +97,11 @@ def read_image(file: Path, size: tuple[int, int] | None = None) -> np.ndarray:
         raise InputError(f"There is no image {file}") from error
     except OSError as error:
         raise broken(file, error.strerror or f"{error}") from error
+    return decoded_image(file, content, size)
+
+
+def decoded_image(file: Path, content: bytes, size: tuple[int, int] | None = None) -> np.ndarray:
+    """The same of the content of a file."""
     header = header_of(file, content)
     check_whole(file, content)
     try:

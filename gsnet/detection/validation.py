@@ -13,10 +13,13 @@ from gsnet.detection.classes import aligned, of_classes
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader
 from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.drawing import drawn, write_png
+from gsnet.detection.georeferenced import predict_rasters
 from gsnet.detection.image_check import checked
 from gsnet.detection.inference import Finder, load_finder
+from gsnet.detection.media import media_of
 from gsnet.detection.postprocess import PostprocessSettings
-from gsnet.detection.prediction import media_of, predict_media
+from gsnet.detection.prediction import PredictionSettings, predict_media
+from gsnet.detection.prediction_files import GEOJSON
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.report import evaluated
 from gsnet.detection.scene import ImageResults, SceneSet
@@ -35,16 +38,18 @@ def run_model(options: Namespace) -> dict[str, Any]:
     if options.predict is None:
         return _evaluate(options, finder)
     media = media_of(options.predict)
-    counts = predict_media(
-        finder,
-        media,
+    settings = PredictionSettings(
         options.save_dir,
         tiles_wanted(options),
         options.draw_threshold,
-        options.skip_broken,
         options.classes,
         options.save_as,
+        options.skip_broken,
+        options.frames,
+        options.track,
     )
+    predict = predict_rasters if GEOJSON in options.save_as else predict_media
+    counts = predict(finder, media, settings)
     say_limits(finder, options)
     return {"predicted": counts, "milliseconds_per_image": finder.seconds.milliseconds_per_image()}
 
@@ -64,6 +69,7 @@ def finder_of(options: Namespace) -> Finder:
 
 
 def _evaluate(options: Namespace, finder: Finder) -> dict[str, Any]:
+    options.draw_threshold.of(finder.settings.classes)
     data = _data(options, finder.settings.classes)
     results = dict(_found(options, finder, data))
     say_limits(finder, options)
@@ -72,13 +78,9 @@ def _evaluate(options: Namespace, finder: Finder) -> dict[str, Any]:
         _write(options.save_dir / "results", data, ordered)
     for scene, found in list(zip(data.scenes, ordered, strict=True))[: options.draw]:
         if scene.image is not None:
-            picture = drawn(
-                read_image(scene.image, (scene.width, scene.height)),
-                found,
-                data.class_names,
-                options.draw_threshold,
-                scene,
-            )
+            image = read_image(scene.image, (scene.width, scene.height))
+            kept = found.chosen(options.draw_threshold.reached(found, data.class_names))
+            picture = drawn(image, kept, data.class_names, threshold=0, truth=scene)
             write_png(options.save_dir / f"{scene.name}.png", picture)
     figures = evaluated(data, ordered, options.protocol, options.regions)
     if options.html is not None:

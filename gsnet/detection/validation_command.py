@@ -12,9 +12,10 @@ from gsnet.interface.running import log_to
 from gsnet.detection.coco_format import REGIONS
 from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.data_yaml import SPLITS
-from gsnet.detection.prediction_files import WRITERS
+from gsnet.detection.prediction_files import FORMS, GEOJSON
 from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
+from gsnet.detection.score_limits import ScoreLimits, score_limits
 from gsnet.detection.tiles import JOINS
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import (
@@ -67,7 +68,13 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     add_skip_broken(data)
     data.add_argument("--workers", type=not_negative, default=2, metavar="N", help="processes that read images")
     data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")
-    data.add_argument("--predict", type=Path, nargs="+", metavar="PATH", help="images, folders, videos, patterns")
+    data.add_argument(
+        "--predict",
+        nargs="+",
+        metavar="SOURCE",
+        help="images, folders, videos, patterns, addresses (http, rtsp), the number of a camera",
+    )
+    data.add_argument("--frames", type=positive_int, metavar="N", help="of a video or stream (default: all)")
     data.add_argument(
         "--tile", type=positive_int, metavar="PIXELS", help="look at tiles of this side, and at the whole"
     )
@@ -98,16 +105,30 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
         type=_forms,
         default=(),
         metavar="FORM,…",
-        help=f"of what --predict draws also {', '.join(WRITERS)}: boxes by name, labels with scores, objects cut out",
+        help=f"of what --predict draws also {', '.join(FORMS[:-1])}: boxes by name, labels with scores, objects cut out, "
+        "coco.json; or geojson alone, of GeoTIFFs of any size: polygons of longitude and latitude",
     )
-    output.add_argument("--draw_threshold", type=single, default=0.3, metavar="P", help="least score of what is drawn")
+    output.add_argument(
+        "--draw_threshold",
+        type=score_limits,
+        default=ScoreLimits(),
+        metavar="P",
+        help="least score of what is drawn and saved, as 0.3 or 0.3,car=0.4,person=0.25",
+    )
+    output.add_argument(
+        "--track",
+        action="store_true",
+        help="with --predict: follow objects through videos; rows in mot/ (needs trackers)",
+    )
     return parser
 
 
 def _forms(text: str) -> tuple[str, ...]:
     found = names(text)
-    if unknown := [form for form in found if form not in WRITERS]:
-        raise argparse.ArgumentTypeError(f"there is no form {unknown[0]}: known are {', '.join(WRITERS)}")
+    if unknown := [form for form in found if form not in FORMS]:
+        raise argparse.ArgumentTypeError(f"there is no form {unknown[0]}: known are {', '.join(FORMS)}")
+    if GEOJSON in found and len(found) > 1:
+        raise argparse.ArgumentTypeError(f"{GEOJSON} stands alone, of images that are read window by window")
     return found
 
 
@@ -136,7 +157,9 @@ def parse(description: str, argv: Sequence[str] | None) -> Namespace:
             data = ("data_format", "split", "workers", "limit", "protocol", "regions", "draw", "html")
             described.refuse_ignored(options, "with --predict", data)
         else:
-            described.refuse_ignored(options, "without --predict", ("save_as",))
+            described.refuse_ignored(options, "without --predict", ("save_as", "frames", "track"))
+        if GEOJSON in options.save_as:
+            described.refuse_ignored(options, f"with --save_as {GEOJSON}", ("frames", "track"))
         if options.predict is None and not options.draw:
             described.refuse_ignored(options, "without --draw", ("draw_threshold",))
         if options.tile is None:
