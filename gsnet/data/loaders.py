@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate, get_worker_info
+from torchvision.transforms import v2
 
 from gsnet.data.data_sets import data_set
-from gsnet.data.settings import DataSettings
+from gsnet.data.held_batches import ChangedImages, as_batch, as_tensor, held_images
+from gsnet.data.kept_images import KeptImages, pixels_of
+from gsnet.data.random_numbers import mixed_seed
+from gsnet.data.settings import DEVICE, RAM, DataSettings
 from gsnet.data.skipping import BrokenImages, BrokenSplit
+from gsnet.data.transforms import held_steps, training_transform, validated_steps, validation_transform
 from gsnet.interface.options import InputError
-
-_MIX = 0x9E3779B97F4A7C15
-
-
-def mixed_seed(*numbers: int) -> int:
-    """One seed of 63 bits from several numbers; nearby numbers give unrelated seeds (SplitMix64's finaliser)."""
-    state = 0
-    for number in numbers:
-        state = (state + number + _MIX) % 2**64
-        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
-        state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
-        state ^= state >> 31
-    return state >> 1
 
 
 class Share(Protocol):
@@ -153,15 +146,18 @@ def without_gaps(samples: list[tuple[Tensor, int] | None]) -> tuple[Tensor, Tens
     return images, labels
 
 
-def training_loader(settings: DataSettings, broken: BrokenImages | None = None) -> DataLoader:
+def training_loader(settings: DataSettings, broken: BrokenImages | None = None, device: str = "cpu") -> DataLoader:
     """Shuffled and changed batches of this process; `loader.sampler.set_epoch(epoch)` comes before every epoch.
 
-    broken: images that cannot be read, by default none of which is gone past. Images are (batch_size, 3, side, side), labels
-    (batch_size,). Raises InputError where the data set is smaller than one batch of all processes.
+    broken: images that cannot be read, by default none of which is gone past. device: where held images lie with settings.cache
+    "device". Images are (batch_size, 3, side, side), labels (batch_size,). Raises InputError where the data set is smaller than
+    one batch of all processes.
     """
-    found = data_set(settings, train=True)
+    transform = training_transform(settings)
+    before = held_steps(settings) if settings.augment else validated_steps(settings)
+    found = _images(settings, True, transform, before)
     count: int = len(found)  # type: ignore[arg-type]
-    images = SeededImages(found, settings.seed, (broken or BrokenImages()).split("training", count))
+    split = (broken or BrokenImages()).split("training", count)
     if settings.dataloader_testing:
         count = min(count, max(count // 100, settings.batch_size * settings.processes))
     repeats = settings.aug_repeats
@@ -169,25 +165,50 @@ def training_loader(settings: DataSettings, broken: BrokenImages | None = None) 
     if not sampler.batches:
         wanted = settings.batch_size * settings.processes
         raise InputError(
-            f"The data set has {len(images)} training images, a batch {wanted}: use a smaller --batch_size"
+            f"The data set has {len(split.found)} training images, a batch {wanted}: use a smaller --batch_size"
         )
+    if settings.cache == DEVICE:
+        read = partial(split.in_place_of, read=found.__getitem__)
+        held = held_images(found, range(count), read, settings, device, "training")
+        images: Dataset = ChangedImages(held) if settings.augment else held
+        return DataLoader(images, settings.batch_size, sampler=sampler, drop_last=True, **_of_memory(settings))
+    if isinstance(found, KeptImages):
+        found.keep(range(count), split, settings.workers)
+    images = SeededImages(found, settings.seed, split)
     return DataLoader(images, settings.batch_size, sampler=sampler, drop_last=True, **_reading(settings))
 
 
-def validation_loader(settings: DataSettings, broken: BrokenImages | None = None) -> DataLoader:
+def validation_loader(settings: DataSettings, broken: BrokenImages | None = None, device: str = "cpu") -> DataLoader:
     """The validation images of this process in order; each image is in exactly one process's batches.
 
     broken: images that cannot be read, by default none of which is gone past. Others are missing from their batches, which may
-    leave one empty.
+    leave one empty. device: as `training_loader` has it.
     """
-    found = data_set(settings, train=False)
+    found = _images(settings, False, validation_transform(settings), validated_steps(settings))
     count: int = len(found)  # type: ignore[arg-type]
-    images: Dataset = WholeImages(found, (broken or BrokenImages()).split("validation", count))
+    split = (broken or BrokenImages()).split("validation", count)
     if settings.dataloader_testing:
         count = max(1, count // 10)
+    own = range(settings.rank, count, settings.processes)
+    if settings.cache == DEVICE:
+        read = partial(split.or_none, read=found.__getitem__)
+        held = held_images(found, own, read, settings, device, "validation")
+        return DataLoader(held, settings.batch_size, **_of_memory(settings))
+    if isinstance(found, KeptImages):
+        found.keep(own, split, settings.workers)
+    images: Dataset = WholeImages(found, split)
     if settings.processes > 1 or settings.dataloader_testing:
-        images = Subset(images, range(settings.rank, count, settings.processes))
+        images = Subset(images, own)
     return DataLoader(images, settings.batch_size, collate_fn=without_gaps, **_reading(settings))
+
+
+def _images(settings: DataSettings, train: bool, transform: v2.Transform, before: list[nn.Module]) -> Dataset:
+    """The images of a data set as the settings keep them; before: what is done to pictures that a device will hold."""
+    if settings.cache == DEVICE:
+        return data_set(settings, train, as_tensor(before))
+    if settings.cache == RAM:
+        return KeptImages(data_set(settings, train, v2.Lambda(pixels_of)), transform, settings.cache_memory)
+    return data_set(settings, train)
 
 
 def _reading(settings: DataSettings) -> dict:
@@ -195,5 +216,14 @@ def _reading(settings: DataSettings) -> dict:
         "num_workers": settings.workers,
         "persistent_workers": settings.workers > 0,
         "pin_memory": torch.cuda.is_available(),
-        "generator": torch.Generator().manual_seed(mixed_seed(settings.seed)),
+        "generator": _order(settings),
     }
+
+
+def _of_memory(settings: DataSettings) -> dict:
+    return {"collate_fn": as_batch, "generator": _order(settings)}
+
+
+def _order(settings: DataSettings) -> torch.Generator:
+    """What a loader draws from, so that it leaves the program's own random numbers alone."""
+    return torch.Generator().manual_seed(mixed_seed(settings.seed))

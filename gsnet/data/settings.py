@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torch.utils.data import Dataset
 
+# Where decoded images are kept: nowhere, in the machine's memory, or on the device that computes.
+NONE, RAM, DEVICE = CACHES = ("none", "ram", "device")
+_GIBIBYTE = 2.0**30
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
@@ -105,7 +108,9 @@ class DataSettings:
     auto_augment: a policy of `gsnet.data.policies`. color_jitter: how far brightness, contrast, saturation and, if there are
     four, hue go from what they are; crop_scale: from which to which share of an image is cut out; lighting: deviation of the
     shift of colours; None leaves these three as the data set's training has them. random_erase: probability. aug_repeats: how
-    often an image of an epoch is in it, changed differently, while fewer images are; 0 as 1.
+    often an image of an epoch is in it, changed differently, while fewer images are; 0 as 1. cache: one of `CACHES`; with
+    DEVICE images are changed a batch at a time, by other random numbers than else. cache_memory: bytes that kept images of one
+    data set may take in this process.
 
     Raises InputError for values that no data set has.
     """
@@ -131,6 +136,8 @@ class DataSettings:
     fake_images: int = 256
     fake_classes: int = 10
     dataloader_testing: bool = False
+    cache: str = NONE
+    cache_memory: float = 4 * _GIBIBYTE
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
@@ -148,6 +155,8 @@ class DataSettings:
             raise InputError(
                 "--no_data_augment contradicts all that changes images, such as --auto_augment: choose one of them"
             )
+        if self.cache not in CACHES:
+            raise InputError(f"--cache {self.cache} is none of {', '.join(CACHES)}")
         if isinstance(self.auto_augment, str) and (wrong := wrong_policy(self.auto_augment)):
             raise InputError(f"--auto_augment {wrong}")
         if self.crop_scale is not None and not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:

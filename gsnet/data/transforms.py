@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torchvision.transforms import v2
@@ -16,8 +18,12 @@ _GREY = (128, 128, 128)
 _EIGENVALUES = (0.2175, 0.0188, 0.0045)
 _EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
 _CIFAR_SIDE = 32
-# Shares of an image that are cut out: torchvision's own, and those of CIFAR's images made larger.
+# Shares of an image that are cut out: torchvision's own, and those of CIFAR's images made larger; and how wide a part is.
 _IMAGENET_SCALE, _LARGE_CIFAR_SCALE = (0.08, 1.0), (0.8, 1.0)
+CROP_RATIO = (3 / 4, 4 / 3)
+# Black pixels around CIFAR's images, of which a part as large as the image is taken.
+CIFAR_PADDING = 4
+ERASED_SCALE, ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
 # Jitter and deviation of the lighting of ImageNet's published training, and the jitter that 3-Augment ends with (Touvron et
 # al. 2022).
 _JITTER, _LIGHTING, _JITTER_OF_THREE = (0.4, 0.4, 0.4), 0.1, (0.3, 0.3, 0.3)
@@ -46,73 +52,91 @@ def training_transform(settings: DataSettings) -> v2.Transform:
     """A PIL image to a changed, normalised float tensor (3, side, side)."""
     if not settings.augment:
         return validation_transform(settings)
-    steps = _cifar_training(settings) if settings.kind.cifar else _imagenet_training(settings)
+    found = strengths(settings)
+    steps: list[nn.Module] = [*held_steps(settings), _crop(settings, found.scale), v2.RandomHorizontalFlip()]
+    steps += _policy(settings)
+    if any(found.jitter):
+        steps.append(v2.ColorJitter(*found.jitter))
+    steps += _to_tensor()
+    if found.lighting:
+        steps.append(Lighting(found.lighting))
     steps.append(v2.Normalize(*map(list, settings.normalisation)))
     if settings.random_erase:
-        steps.append(v2.RandomErasing(p=settings.random_erase, scale=(0.02, 0.33), ratio=(0.3, 3.3), value=0))
+        steps.append(v2.RandomErasing(p=settings.random_erase, scale=ERASED_SCALE, ratio=ERASED_RATIO, value=0))
     return v2.Compose([v2.RGB(), *steps])
+
+
+@dataclass(frozen=True)
+class Strengths:
+    """How far training changes images.
+
+    scale: which shares of an image a part that is cut out has; None: a part of its own size of the image with a border. jitter:
+    of brightness, contrast, saturation, hue, as many as there are. lighting: deviation of the shift of colours.
+    """
+
+    scale: tuple[float, float] | None
+    jitter: tuple[float, ...]
+    lighting: float
+
+
+def strengths(settings: DataSettings) -> Strengths:
+    """What the settings say, or where they do not what the data set's training does."""
+    cifar = settings.kind.cifar
+    scale = settings.crop_scale
+    if scale is None and not (cifar and settings.side <= _CIFAR_SIDE):
+        scale = _LARGE_CIFAR_SCALE if cifar else _IMAGENET_SCALE
+    jitter = settings.color_jitter
+    if jitter is None:
+        # A policy other than 3-Augment stands in its place.
+        jitter = {False: () if cifar else _JITTER, THREE: _JITTER_OF_THREE}.get(settings.auto_augment, ())
+    lighting = settings.lighting
+    if lighting is None:
+        lighting = 0.0 if cifar else _LIGHTING
+    return Strengths(scale, jitter, lighting)
+
+
+def held_steps(settings: DataSettings) -> list[nn.Module]:
+    """What is done to every picture of training alike, before any change: CIFAR's are brought to another size."""
+    side = settings.side
+    if not settings.kind.cifar or side == _CIFAR_SIDE:
+        return []
+    if side > _CIFAR_SIDE:
+        return [v2.Resize(round(side / 0.75), _BICUBIC)]
+    return [] if settings.crop_scale is not None else [v2.Resize((side, side), _BICUBIC)]
+
+
+def _crop(settings: DataSettings, scale: tuple[float, float] | None) -> nn.Module:
+    side = settings.side
+    if scale is None:
+        return v2.RandomCrop(side, padding=CIFAR_PADDING)
+    return v2.RandomResizedCrop(side, scale, CROP_RATIO, interpolation=_BICUBIC)
 
 
 def validation_transform(settings: DataSettings) -> v2.Transform:
     """A PIL image to a normalised float tensor (3, side, side): its centre, or for CIFAR the whole of it."""
+    steps = [*validated_steps(settings), *_to_tensor(), v2.Normalize(*map(list, settings.normalisation))]
+    return v2.Compose([v2.RGB(), *steps])
+
+
+def validated_steps(settings: DataSettings) -> list[nn.Module]:
+    """From a picture to the part of it that validation sees, still a picture."""
     side = settings.side
     if settings.kind.cifar:
-        steps = [v2.Resize((side, side), _BICUBIC)]
-    else:
-        steps = [v2.Resize(settings.resize, _BICUBIC), v2.CenterCrop(side)]
-    return v2.Compose([v2.RGB(), *steps, *_to_tensor(), v2.Normalize(*map(list, settings.normalisation))])
+        return [v2.Resize((side, side), _BICUBIC)]
+    return [v2.Resize(settings.resize, _BICUBIC), v2.CenterCrop(side)]
 
 
 def _to_tensor() -> list[nn.Module]:
     return [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
 
 
-def _cifar_training(settings: DataSettings) -> list[nn.Module]:
-    policy, jitter, light = _colours(settings, v2.AutoAugmentPolicy.CIFAR10, usual_jitter=(), usual_lighting=0.0)
-    return [*_cifar_crop(settings), v2.RandomHorizontalFlip(), *policy, *jitter, *_to_tensor(), *light]
-
-
-def _cifar_crop(settings: DataSettings) -> list[nn.Module]:
-    side = settings.side
-    if side > _CIFAR_SIDE:
-        scale = settings.crop_scale or _LARGE_CIFAR_SCALE
-        return [v2.Resize(round(side / 0.75), _BICUBIC), v2.RandomResizedCrop(side, scale, interpolation=_BICUBIC)]
-    if settings.crop_scale is not None:
-        return [v2.RandomResizedCrop(side, settings.crop_scale, interpolation=_BICUBIC)]
-    shrunk = [] if side == _CIFAR_SIDE else [v2.Resize((side, side), _BICUBIC)]
-    return [*shrunk, v2.RandomCrop(side, padding=4)]
-
-
-def _imagenet_training(settings: DataSettings) -> list[nn.Module]:
-    policy, jitter, light = _colours(settings, v2.AutoAugmentPolicy.IMAGENET, _JITTER, _LIGHTING)
-    crop = v2.RandomResizedCrop(settings.side, settings.crop_scale or _IMAGENET_SCALE, interpolation=_BICUBIC)
-    return [crop, v2.RandomHorizontalFlip(), *policy, *jitter, *_to_tensor(), *light]
-
-
-def _colours(
-    settings: DataSettings, auto: v2.AutoAugmentPolicy, usual_jitter: tuple[float, ...], usual_lighting: float
-) -> tuple[list[nn.Module], list[nn.Module], list[nn.Module]]:
-    """The policy and the jitter of a picture, and the lighting of its tensor, each as a list of one or none.
-
-    auto: the policy that True means. usual_jitter: without a policy; a policy other than 3-Augment stands in its place.
-    """
-    jitter = settings.color_jitter
-    if jitter is None:
-        jitter = {False: usual_jitter, THREE: _JITTER_OF_THREE}.get(settings.auto_augment, ())
-    lighting = usual_lighting if settings.lighting is None else settings.lighting
-    return (
-        _policy(settings, auto),
-        [v2.ColorJitter(*jitter)] if any(jitter) else [],
-        [Lighting(lighting)] if lighting else [],
-    )
-
-
-def _policy(settings: DataSettings, auto: v2.AutoAugmentPolicy) -> list[nn.Module]:
+def _policy(settings: DataSettings) -> list[nn.Module]:
     name, fill = settings.auto_augment, list(_GREY)
     if not name:
         return []
     if name is True:
-        return [v2.AutoAugment(auto, fill=fill)]
+        kinds = v2.AutoAugmentPolicy
+        return [v2.AutoAugment(kinds.CIFAR10 if settings.kind.cifar else kinds.IMAGENET, fill=fill)]
     if name == TRIVIAL:
         return [v2.TrivialAugmentWide(fill=fill)]
     if name == THREE:

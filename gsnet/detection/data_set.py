@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from gsnet.data.loaders import EpochSampler, mixed_seed
+from gsnet.data.loaders import EpochSampler
+from gsnet.data.random_numbers import mixed_seed
 from gsnet.detection.augmentation import Augmentation, Mosaic, Sample, placed
 from gsnet.detection.preprocessing import MULTIPLE, Preprocessing, read_image
 from gsnet.detection.scene import SceneSet, corners, usable, with_others_as_regions

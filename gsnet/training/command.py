@@ -55,7 +55,7 @@ _SEVERAL = ("ddp", "apex")
 _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
 _RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "skip_broken", "time_limit", "keep_best", "log"}
-_INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin", "recipe"}
+_INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin", "recipe", "cache_memory"}
 TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, int], Classification]
 Task = TypeVar("Task", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound=Trainer)
@@ -160,9 +160,9 @@ def device_of(options: Namespace) -> str:
 def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int) -> Trainer:
     broken = BrokenImages(options.skip_broken)
     seen = data_settings(options)
-    validation = validation_loader(seen, broken)
+    validation = validation_loader(seen, broken, device)
     data = replace(seen, input_image_size=side)
-    training = training_loader(data, broken)
+    training = training_loader(data, broken, device)
     pictures = training.dataset.images  # type: ignore[attr-defined]
     check_classes(pictures, data.fake_classes)
     images = training.sampler.images  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from torch import nn
 
 from gsnet.data import DataSettings
 from gsnet.data.class_folder import training_classes
+from gsnet.data.settings import DEVICE
 from gsnet.interface.options import InputError
 from gsnet.models import described, expected_input
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise
@@ -18,6 +19,9 @@ from gsnet.training.networks import build_teacher
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.settings_of_options import training_side
 from gsnet.training.teacher_cache import TeacherCache
+
+# Settings of data that change no image: images in memory are the same, and those of a device are not.
+_SAME_IMAGES = frozenset(("workers", "download", "cache", "cache_memory"))
 
 
 def largest_side(options: Namespace) -> int:
@@ -104,7 +108,8 @@ def teacher_classes(options: Namespace, classes: int) -> int:
 
 def _what_decides_logits(options: Namespace, settings: TrainingSettings, data: DataSettings) -> dict[str, object]:
     values: dict[str, object] = {
-        "data": {name: str(value) for name, value in asdict(data).items() if name not in ("workers", "download")},
+        "data": {name: str(value) for name, value in asdict(data).items() if name not in _SAME_IMAGES},
+        **({"changed_in": "batches"} if data.cache == DEVICE else {}),
         "mixup": settings.mixup,
         "cutmix": settings.cutmix,
         "amp": settings.amp,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from gsnet.data.settings import is_never_fetched
+from gsnet.data.settings import NONE, is_never_fetched
 from gsnet.interface.options import InputError, OptionParser
 from gsnet.training.usual import OPTIMISERS, WITH_MOMENTUM, WITH_NESTEROV
 
@@ -23,6 +23,8 @@ def refuse_ignored(parser: OptionParser, options: Namespace) -> None:
     _refuse_two(options, "batch_size", "batch_size_per_gpu")
     if options.no_data_augment:
         parser.refuse_ignored(options, "with --no_data_augment", _CHANGES)
+    if options.cache == NONE:
+        parser.refuse_ignored(options, "without --cache", ("cache_memory",))
     if not options.bce_loss:
         parser.refuse_ignored(options, "without --bce_loss", ("bce_target_thresh",))
     if options.dataset != "fake":

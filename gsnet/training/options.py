@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gsnet.data import DATASETS, data_set_name
+from gsnet.data.settings import CACHES, NONE
 from gsnet.interface.config import options_of_training
 from gsnet.interface.options import (
     OptionParser,
@@ -22,6 +23,7 @@ from gsnet.interface.options import (
     positive_single,
     reading_processes,
     single,
+    size_in_bytes,
     true_or_false,
 )
 from gsnet.interface.script_options import script_parser
@@ -194,6 +196,20 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--input_image_crop", type=positive_float, default=0.875, metavar="X", help="share that tests keep"
     )
     add_skip_broken(group)
+    group.add_argument(
+        "--cache",
+        choices=CACHES,
+        default=NONE,
+        help="keep decoded images: ram, in this machine's memory, with the same results; device, small ones of one size on "
+        "the device that computes, changed there a batch at a time (default: none)",
+    )
+    group.add_argument(
+        "--cache_memory",
+        type=size_in_bytes,
+        default=4 * 2.0**30,
+        metavar="BYTES",
+        help="what the kept images of a data set may take in each process, such as 500MB (default: 4GiB)",
+    )
     group.add_argument(
         "--dataloader_testing",
         action="store_true",

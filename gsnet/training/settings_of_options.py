@@ -46,6 +46,8 @@ def data_settings(options: Namespace) -> DataSettings:
         fake_images=options.fake_images,
         fake_classes=_classes(options),
         dataloader_testing=options.dataloader_testing,
+        cache=options.cache,
+        cache_memory=options.cache_memory,
     )
 
 

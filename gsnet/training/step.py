@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gsnet.data.loaders import mixed_seed
+from gsnet.data.random_numbers import mixed_seed
 from gsnet.training.averaged import AveragedWeights
 from gsnet.training.coupling import coupling
 from gsnet.training.fine_tuning import rate_scales

@@ -1,0 +1,138 @@
+"""Images that lie on the device that computes, and are changed there a batch at a time."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+from torchvision.transforms import v2
+
+from gsnet.data.batch_changes import BatchChanges, normalised
+from gsnet.data.random_numbers import Draws
+from gsnet.data.settings import DataSettings
+from gsnet.interface.options import InputError
+from gsnet.interface.words import duration
+
+_LOG = logging.getLogger(__name__)
+_CHUNK = 64
+
+
+Place: TypeAlias = int | tuple[int, ...]
+
+
+class HeldImages(Dataset[tuple[Tensor, int]]):
+    """All images of a data set on a device, normalised where they are asked for: many at a time for `as_batch`.
+
+    images: the data set that they are of. pixels: (N, 3, H, W) of 8 bits. labels: (N,). A place is an index, or what a sampler
+    of a training gives: (epoch, index) or (epoch, index, copy).
+    """
+
+    def __init__(self, images: Dataset, pixels: Tensor, labels: Tensor, settings: DataSettings) -> None:
+        self.images, self.pixels, self.labels, self.settings = images, pixels, labels, settings
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, place: Place) -> tuple[Tensor, int]:
+        images, labels = self.__getitems__([place])
+        return images[0], int(labels[0])
+
+    def __getitems__(self, places: Sequence[Place]) -> tuple[Tensor, Tensor]:
+        """Images (N, 3, side, side) and labels (N,); a DataLoader calls it once for a batch."""
+        indices = [place if isinstance(place, int) else place[1] for place in places]
+        chosen = torch.tensor(indices).to(self.pixels.device, non_blocking=True)
+        return self.prepared(self.pixels[chosen], places), self.labels[chosen]
+
+    def prepared(self, pixels: Tensor, places: Sequence[Place]) -> Tensor:
+        """Pixels (N, 3, H, W) of 8 bits as floats that a network takes."""
+        return normalised(pixels, self.settings)
+
+
+class ChangedImages(HeldImages):
+    """Images on a device whose random changes follow from seed, epoch and index alone, whichever batch they are in."""
+
+    def __init__(self, held: HeldImages) -> None:
+        super().__init__(held.images, held.pixels, held.labels, held.settings)
+        self._changes = BatchChanges(held.settings)
+
+    def prepared(self, pixels: Tensor, places: Sequence[Place]) -> Tensor:
+        """Pixels (N, 3, H, W) of 8 bits, changed, as floats that a network takes."""
+        return self._changes(pixels, Draws(self.settings.seed, places))
+
+
+def as_batch(batch: Any) -> tuple[Tensor, Tensor]:
+    """What held images are put together by: they are a batch already."""
+    return batch
+
+
+def held_images(
+    images: Dataset,
+    indices: Sequence[int],
+    read: Callable[[int], tuple[Tensor, int] | None],
+    settings: DataSettings,
+    device: str,
+    name: str,
+) -> HeldImages:
+    """Read images by threads, and put them on a device; without those of which `read` has None.
+
+    read: from an index to (3, H, W) of 8 bits and a label. Raises InputError where they are not all of one size, and where they
+    take more than settings.cache_memory.
+    """
+    from tqdm import tqdm
+
+    begin = time.perf_counter()
+    chunks = [indices[i : i + _CHUNK] for i in range(0, len(indices), _CHUNK)]
+    parts, labels, size = [], [], None
+    with (
+        ThreadPoolExecutor(max(1, settings.workers)) as pool,
+        tqdm(total=len(indices), disable=not sys.stderr.isatty(), desc=f"{name} images", leave=False) as bar,
+    ):
+        for read_ones in _in_order(pool, lambda chunk: [read(index) for index in chunk], chunks):
+            bar.update(len(read_ones))
+            found = [one for one in read_ones if one is not None]
+            if not found:
+                continue
+            size = size or found[0][0].shape
+            _check_sizes([pixels for pixels, _ in found], size, len(indices), settings.cache_memory)
+            pixels, their = default_collate(found)
+            parts.append(pixels.to(device))
+            labels.append(their)
+    if not parts:
+        raise InputError(f"None of the {len(indices)} {name} images can be read")
+    held = HeldImages(images, torch.cat(parts), torch.cat(labels).to(device), settings)
+    megabytes, seconds = held.pixels.nbytes / 1e6, duration(time.perf_counter() - begin)
+    _LOG.info("%s %s images are held on %s, %.1f MB (%s)", f"{len(held):,}", name, device, megabytes, seconds)
+    return held
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable, chunks: Sequence[Sequence[int]]) -> Iterator[list]:
+    """What work makes of chunks, a few of which wait at a time, so that an error ends it soon."""
+    for first in range(0, len(chunks), 16):
+        yield from pool.map(work, chunks[first : first + 16])
+
+
+def _check_sizes(pixels: Sequence[Tensor], size: torch.Size, count: int, room: float) -> None:
+    other = next((one.shape for one in pixels if one.shape != size), None)
+    if other is not None:
+        raise InputError(
+            f"--cache device holds images of one size, and some have {size[2]}x{size[1]}, others {other[2]}x{other[1]} pixels: "
+            "use --cache ram, or make them alike"
+        )
+    needed = count * size.numel()
+    if needed > room:
+        raise InputError(
+            f"{count:,} images of {size[2]}x{size[1]} pixels take {needed / 1e6:,.0f} MB, more than --cache_memory allows "
+            f"({room / 1e6:,.0f} MB): raise it, or use --cache ram, which keeps those that fit"
+        )
+
+
+def as_tensor(steps: Sequence[torch.nn.Module]) -> v2.Transform:
+    """A PIL image after these steps as (3, H, W) of 8 bits."""
+    return v2.Compose([v2.RGB(), *steps, v2.PILToTensor()])
