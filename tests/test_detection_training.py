@@ -17,6 +17,7 @@ from torch import nn
 
 from gsnet.interface.running import run
 from gsnet.commands import train_detection as script
+from gsnet.commands import val_detection
 from gsnet.detection.checkpoint import load_detector
 from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.detector import Detector
@@ -104,7 +105,7 @@ def test_averages_are_the_published_ones():
     )
 
 
-def test_it_learns_eight_scenes_by_heart(tmp_path, scenes):
+def test_it_learns_eight_scenes_by_heart_and_is_validated_in_the_tiles_that_it_will_look_at(tmp_path, scenes, capsys):
     more = ("--no_data_augment", "--neck_channels", 32, "--head_channels", 32, "--batch_size", 8)
     argv = arguments(tmp_path, scenes, *more, "--epochs", 80, "--val_interval", 80, "--lr", 5e-3, structure=SMALL)
     assert script.main(argv) == 0
@@ -115,11 +116,31 @@ def test_it_learns_eight_scenes_by_heart(tmp_path, scenes):
     latest = load_detector(tmp_path / checkpoints.LATEST)
     for one, two in zip(loaded.detector.state_dict().values(), latest.detector.state_dict().values(), strict=True):
         assert torch.equal(one, two)
+    more = ("--start_weights", tmp_path / checkpoints.BEST, "--neck_channels", 32, "--head_channels", 32, "--ema", 0)
+    more += ("--train_tile", 64, "--epochs", 1, "--lr", 1e-9, "--target_lr", 1e-9, "--wd", 0, "--batch_size", 8)
+    assert script.main(arguments(tmp_path / "tiled", scenes, *more, structure=SMALL)) == 0
+    logged = {name: float(log_rows(tmp_path / "tiled")[-1][name]) for name in ("val_AP", "val_AP50", "val_AP75")}
+    assert logged["val_AP50"] > 10
+    capsys.readouterr()
+
+    def scored(*options):
+        argv = ("--weights", tmp_path / "tiled", "--data_dir", scenes, "--protocol", "coco", "--json", *options)
+        assert val_detection.main([str(value) for value in argv]) == 0
+        figures = json.loads(capsys.readouterr().out)
+        return {f"val_{name}": figures[f"{name}_500"] for name in ("AP", "AP50", "AP75")}
+
+    as_trained = scored()
+    assert as_trained == pytest.approx(logged, abs=1e-9) and scored("--tile", 64) == as_trained
+    assert scored("--tile", 0) != as_trained
+    assert val_detection.main(["--weights", str(tmp_path / "tiled"), "--data_dir", str(scenes), "--limit", "1"]) == 0
+    assert "in tiles of 64 pixels, as the detector was trained" in capsys.readouterr().err
+    with pytest.raises(InputError, match="--overlap does nothing without --tile"):
+        val_detection.main(["--weights", str(tmp_path), "--data_dir", str(scenes), "--overlap", "0.3"])
 
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, scenes):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    more = ("--detach_epoch", 1, "--mosaic", 0.5)
+    more = ("--detach_epoch", 1, "--mosaic", 0.5, "--train_tile", 64)
     assert script.main(arguments(whole, scenes, *more)) == 0
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gsnet.detection.training_command", "train_detection"])

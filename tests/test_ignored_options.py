@@ -67,7 +67,7 @@ def nothing(script, given, how, *options):
         *nothing(val.main, "--arch a --dataset imagenet", "with --dataset imagenet", "--download"),
         *nothing(run_detector, SCORED, "with --evaluate_results", "--gpu 0", "--limit 5", "--classes car,bus"),
         *nothing(run_detector, RUN, "with --weights", "--annotations c"),
-        *nothing(run_detector, RUN, "without --tile", "--overlap 0.3"),
+        *nothing(run_detector, f"{RUN} --tile 0", "with --tile 0", "--overlap 0.3"),
         *nothing(run_detector, RUN, "without --draw", "--draw_threshold 0.1"),
         *nothing(run_detector, f"{RUN} --protocol visdrone", "with --protocol visdrone", "--regions crowd"),
         *nothing(run_detector, LOOK, "with --predict", "--draw 3", "--protocol coco"),
@@ -114,6 +114,7 @@ def nothing(script, given, how, *options):
             *("--mosaic 0.5", "--scale 0.5 1.5"),
         ),
         *nothing(train_detector, DETECTION, "with --optimizer adamw", "--momentum 0.8"),
+        *nothing(train_detector, DETECTION, "without --train_tile", "--tile_objects 0.5", "--tile_whole 0"),
         (train_detector, f"{DETECTION} --gpu 0", "use --dist_mode single"),
     ],
 )

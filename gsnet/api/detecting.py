@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import ImageResults, corners, from_corners
 from gsnet.detection.score_limits import ScoreLimits
-from gsnet.detection.tiles import TileSettings
 from gsnet.interface.options import InputError, device_name, named_few
 
 if TYPE_CHECKING:
@@ -116,20 +115,20 @@ class Detector:
         image: str | Path | np.ndarray | Image,
         *,
         tile: int | None = None,
-        overlap: float = 0.2,
+        overlap: float | None = None,
         classes: Collection[str] | None = None,
     ) -> Detections:
         """What is in an image: a file, an array (H, W, 3) uint8 of RGB, or a picture of Pillow's.
 
-        tile: look at tiles of that side and at the whole, for large images; overlap: share of a side that neighbouring tiles
-        have in common. classes: report these alone. Raises InputError for what is no such image, value or class.
+        tile: look at tiles of that side and at the whole, for large images; by default as the detector was trained, 0 for the
+        image as one. overlap: share of a side that neighbouring tiles have in common, by default 0.2. classes: report these
+        alone. Raises InputError for what is no such image, value or class.
         """
         pixels = _pixels(image)
-        if tile is None:
-            found = self._finder.find_in(pixels)
-        else:
-            settings = TileSettings(tile, overlap, threshold=self._finder.postprocess.iou_threshold)
-            found = self._finder.find_in_tiles(pixels, settings)
+        settings = self._finder.tiles(tile)
+        if settings is not None and overlap is not None:
+            settings = replace(settings, overlap=overlap)
+        found = self._finder.find_in(pixels) if settings is None else self._finder.find_in_tiles(pixels, settings)
         if self._limits is not None:
             found = found.chosen(self._limits.reached(found, self.class_names))
         if classes is not None:

@@ -7,24 +7,29 @@ Other than there, objects of which too little is left are dropped: a box without
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from gsnet.detection.preprocessing import Placement, Preprocessing, moved, warped
+from gsnet.detection.preprocessing import Placement, Preprocessing, after, moved, warped
+from gsnet.detection.tiles import Tile
 from gsnet.interface.options import InputError
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An image (H, W, 3) uint8, RGB, with its objects: boxes (M, 4) `x1, y1, x2, y2`, labels (M,), regions (K, 4)."""
+    """An image (H, W, 3) uint8, RGB, with its objects: boxes (M, 4) `x1, y1, x2, y2`, labels (M,), regions (K, 4).
+
+    blocks: how many pixels a side, as boxes and regions have them, each pixel of the image stands for.
+    """
 
     image: np.ndarray
     boxes: np.ndarray
     labels: np.ndarray
     regions: np.ndarray
+    blocks: int = 1
 
 
 @dataclass(frozen=True)
@@ -87,16 +92,20 @@ class Augmentation:
 
     def recoloured(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         """The image (H, W, 3), pixels from 0 to 255, with other colours, float32; not clipped to 0 to 255."""
-        image = image.astype(np.float32) / 255
+        # In place: new arrays would take as long as the sums.
+        image = image.astype(np.float32)
+        image /= 255
         if rng.random() < 0.5:
-            image = image + np.float32(rng.uniform(-self.brightness, self.brightness))
+            image += np.float32(rng.uniform(-self.brightness, self.brightness))
         if rng.random() < 0.5:
-            image = image * np.float32(rng.uniform(*self.contrast))
+            image *= np.float32(rng.uniform(*self.contrast))
         if rng.random() < 0.5:
             hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-            hsv[..., 1] = hsv[..., 1] * np.float32(rng.uniform(*self.saturation))
-            image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
-        return self._as_by_another_camera(rng, image) * 255
+            hsv[..., 1] *= np.float32(rng.uniform(*self.saturation))
+            image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=image)
+        image = self._as_by_another_camera(rng, image)
+        image *= 255
+        return image
 
     def _as_by_another_camera(self, rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         """Pixels from 0 to 1 with another tone curve, hue, cast or sharpness, all of which are off by default."""
@@ -114,15 +123,16 @@ class Augmentation:
             image = cv2.GaussianBlur(image, (5, 5), rng.uniform(0.3, 1.2))
         return image
 
-    def apply(self, rng: np.random.Generator, sample: Sample, target: Preprocessing) -> tuple[Sample, np.ndarray]:
-        """The changed sample in the size of the network's input, its image float32 from 0 to 255, and the matrix (2, 3) of
-        the whole way."""
-        height, width = sample.image.shape[:2]
-        placement = target.placement(width, height)
-        matrix = _joined(placement.matrix, self.matrix(rng, width, height))
-        placement = replace(placement, matrix=matrix)
-        changed = placed(sample, placement, self.minimal_side, self.minimal_share)
-        return replace(changed, image=self.recoloured(rng, changed.image)), matrix
+    def placement(self, rng: np.random.Generator, target: Preprocessing, view: Tile) -> Placement:
+        """Where a view of an image lies in the network's input after a random warp of it."""
+        place = target.placement(view.width, view.height)
+        within = after(self.matrix(rng, view.width, view.height), _shift(-view.left, -view.top)[:2])
+        return replace(place, matrix=after(place.matrix, within))
+
+    def changed(self, rng: np.random.Generator, sample: Sample, placement: Placement) -> Sample:
+        """The sample in the network's input, its image recoloured, float32 from 0 to 255."""
+        moved_there = placed(sample, placement, self.minimal_side, self.minimal_share)
+        return replace(moved_there, image=self.recoloured(rng, moved_there.image))
 
 
 def placed(sample: Sample, placement: Placement, minimal_side: float = 0.0, minimal_share: float = 0.0) -> Sample:
@@ -132,43 +142,35 @@ def placed(sample: Sample, placement: Placement, minimal_side: float = 0.0, mini
     inside = boxes.clip(0, limits)
     sides = inside[:, 2:] - inside[:, :2]
     whole = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    alive = (sides > 0).all(axis=1) & (sides >= minimal_side).all(axis=1)
-    alive &= np.prod(sides, axis=1) >= minimal_share * whole
+    there = (sides > 0).all(axis=1)
+    alive = there & (sides >= minimal_side).all(axis=1) & (np.prod(sides, axis=1) >= minimal_share * whole)
     regions = moved(sample.regions, placement.matrix).clip(0, limits)
     regions = regions[(regions[:, 2:] > regions[:, :2]).all(axis=1)]
-    return Sample(warped(sample.image, placement), inside[alive], sample.labels[alive], regions)
+    image = warped(sample.image, placement, sample.blocks)
+    return Sample(image, inside[alive], sample.labels[alive], regions)
 
 
-@dataclass(frozen=True)
-class Mosaic:
-    """Four images around a random point of a canvas twice the input's size (Bochkovskiy et al. 2020, section 3.3).
+def mosaic(rng: np.random.Generator, samples: Sequence[Sample]) -> Sample:
+    """Four images (H, W, 3) of one size around a random point of a canvas of twice that size (Bochkovskiy et al. 2020,
+    section 3.3).
 
-    Every image is brought to the input's size first, so that objects keep the size that they have without a mosaic once
-    the canvas is shrunk by half or a window of the input's size is cut out of it, each with probability one half.
+    Objects keep the size that they have without a mosaic once the canvas is shrunk by half or a window of the images' size is
+    cut out of it, each with probability one half.
     """
-
-    target: Preprocessing
-    others: Callable[[np.random.Generator], list[Sample]] = field(repr=False)
-
-    def apply(self, rng: np.random.Generator, sample: Sample) -> Sample:
-        """A mosaic of this sample and three others."""
-        width, height = self.target.width, self.target.height
-        x = int(rng.uniform(0.5, 1.5) * width)
-        y = int(rng.uniform(0.5, 1.5) * height)
-        corners = ((x - width, y - height), (x, y - height), (x - width, y), (x, y))
-        stretch = replace(self.target, keep_ratio=False)
-        canvas = np.zeros((2 * height, 2 * width, 3), dtype=np.uint8)
-        parts = []
-        for (left, top), part in zip(corners, [sample, *self.others(rng)], strict=True):
-            placement = stretch.placement(part.image.shape[1], part.image.shape[0])
-            piece = placed(part, placement)
-            _paste(canvas, piece.image, left, top)
-            parts.append(_moved(piece, left, top, 2 * width, 2 * height))
-        window = _window(rng, width, height)
-        boxes, labels, regions = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "labels", "regions")
-        )
-        return placed(Sample(canvas, boxes, labels, regions), window, minimal_side=1, minimal_share=0.2)
+    height, width = samples[0].image.shape[:2]
+    x = int(rng.uniform(0.5, 1.5) * width)
+    y = int(rng.uniform(0.5, 1.5) * height)
+    corners = ((x - width, y - height), (x, y - height), (x - width, y), (x, y))
+    canvas = np.zeros((2 * height, 2 * width, 3), dtype=np.uint8)
+    parts = []
+    for (left, top), piece in zip(corners, samples, strict=True):
+        _paste(canvas, piece.image, left, top)
+        parts.append(_moved(piece, left, top, 2 * width, 2 * height))
+    boxes, labels, regions = (
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "labels", "regions")
+    )
+    window = _window(rng, width, height)
+    return placed(Sample(canvas, boxes, labels, regions), window, minimal_side=1, minimal_share=0.2)
 
 
 def _window(rng: np.random.Generator, width: int, height: int) -> Placement:
@@ -196,8 +198,3 @@ def _moved(sample: Sample, left: int, top: int, width: int, height: int) -> Samp
 
 def _shift(x: float, y: float) -> np.ndarray:
     return np.array([[1.0, 0, x], [0, 1.0, y], [0, 0, 1.0]])
-
-
-def _joined(second: np.ndarray, first: np.ndarray) -> np.ndarray:
-    bottom = np.array([[0, 0, 1.0]])
-    return (np.concatenate([second, bottom]) @ np.concatenate([first, bottom]))[:2]

@@ -1,7 +1,7 @@
 """A trained detector in a file: its weights, and everything that is needed to use them.
 
-A checkpoint of a training holds, beside what `gsnet.training.checkpoints` keeps, `detector` (`DetectorSettings`) and
-`preprocessing` (`Preprocessing`) as plain values.
+A checkpoint of a training holds, beside what `gsnet.training.checkpoints` keeps, `detector` (`DetectorSettings`),
+`preprocessing` (`Preprocessing`) and, after a training on windows, `tiles` (of `TileSettings`) as plain values.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from gsnet.detection.detector import Detector
 from gsnet.detection.preprocessing import CHANNEL_ORDER, Preprocessing
 from gsnet.detection.settings import DetectorSettings
+from gsnet.detection.tiles import TileSettings
 from gsnet.interface.options import InputError
 from gsnet.models.described import checkpoint_of
 from ZenNet.files import WeightsError
@@ -27,10 +28,14 @@ TRAINED_PREFIX = "network."
 
 @dataclass(frozen=True)
 class LoadedDetector:
-    """A detector in evaluation mode, and how images are prepared for it; `settings.classes` are the names of its labels."""
+    """A detector in evaluation mode, and how images are prepared for it; `settings.classes` are the names of its labels.
+
+    tiles: how it looks at large images, where it was trained on windows of them.
+    """
 
     detector: Detector
     preprocessing: Preprocessing
+    tiles: TileSettings | None = None
 
     @property
     def settings(self) -> DetectorSettings:
@@ -38,13 +43,16 @@ class LoadedDetector:
         return self.detector.settings
 
 
-def description(settings: DetectorSettings, preprocessing: Preprocessing) -> dict[str, Any]:
+def description(
+    settings: DetectorSettings, preprocessing: Preprocessing, tiles: TileSettings | None = None
+) -> dict[str, Any]:
     """The plain values of a checkpoint that say what its weights are for."""
     prepared = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(preprocessing).items()}
     return {
         "detector_format": _FORMAT,
         "detector": settings.to_dict(),
         "preprocessing": prepared | {"channel_order": CHANNEL_ORDER},
+        **({} if tiles is None else {"tiles": {"side": tiles.side, "whole": tiles.whole}}),
         "counting": "parameters include batch normalisation's; multiply-accumulates are those of convolutions",
     }
 
@@ -58,7 +66,7 @@ def load_detector(file: str | Path, device: str = "cpu") -> LoadedDetector:
     settings, preprocessing = described(state, str(file))
     detector = Detector(settings)
     load_into(detector, detector_weights(state), str(file))
-    return LoadedDetector(detector.to(device).eval(), preprocessing)
+    return LoadedDetector(detector.to(device).eval(), preprocessing, trained_tiles(state))
 
 
 def holds_detector(file: Path) -> bool:
@@ -96,6 +104,12 @@ def described(state: Mapping[str, Any], source: str) -> tuple[DetectorSettings, 
         key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
     }
     return DetectorSettings.from_dict(state["detector"]), Preprocessing(**prepared)
+
+
+def trained_tiles(state: Mapping[str, Any]) -> TileSettings | None:
+    """How a checkpoint's detector looks at large images; None where it was trained on whole ones."""
+    values = state.get("tiles")
+    return None if values is None else TileSettings(values["side"], whole=values["whole"])
 
 
 def detector_weights(state: Mapping[str, Any]) -> State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,10 +13,12 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from gsnet.data.loaders import EpochSampler
 from gsnet.data.random_numbers import mixed_seed
-from gsnet.detection.augmentation import Augmentation, Mosaic, Sample, placed
-from gsnet.detection.preprocessing import MULTIPLE, Preprocessing, read_image
+from gsnet.detection.augmentation import Augmentation, Sample, mosaic, placed
+from gsnet.detection.preprocessing import MULTIPLE, Placement, Preprocessing, read_picture, scale_of
 from gsnet.detection.scene import SceneSet, corners, usable, with_others_as_regions
 from gsnet.detection.targets import Batch, Targets
+from gsnet.detection.tiles import Tile
+from gsnet.detection.windows import Windows, with_parts_as_regions
 from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ class LoadingSettings:
 
     preprocessing: of training and evaluation alike; augmentation: None leaves training images as they are. batch_size:
     images of one process and step. others_as_regions: objects of no class (VisDrone's category 11) neither train nor count.
+    windows: which part of an image is trained on, None for the whole.
     Everything random follows from seed, epoch and the image's place in the data set.
     """
 
@@ -39,6 +42,7 @@ class LoadingSettings:
     rank: int = 0
     processes: int = 1
     others_as_regions: bool = True
+    windows: Windows | None = None
 
 
 class _Images:
@@ -58,20 +62,21 @@ class _Images:
     def __len__(self) -> int:
         return len(self.scenes)
 
-    def sample(self, index: int) -> Sample:
-        """The image and its objects; ignored objects become regions. Raises InputError where the image is unlike its entry."""
+    def sample(self, index: int, placement: Placement) -> Sample:
+        """The image and its objects; ignored objects become regions. The image has as many pixels as its place in the
+        network's input needs. Raises InputError where it is unlike its entry."""
         scene = self.scenes[index]
         if scene.image is None:
             raise InputError(f"The data set names no image file for {scene.name}")
-        image = read_image(scene.image, (scene.width, scene.height))
-        if image.shape[:2] != (scene.height, scene.width):
+        picture = read_picture(scene.image, (scene.width, scene.height), scale_of(placement.matrix))
+        if (picture.width, picture.height) != (scene.width, scene.height):
             raise InputError(
-                f"{scene.image} has {image.shape[1]} x {image.shape[0]} pixels, "
+                f"{scene.image} has {picture.width} x {picture.height} pixels, "
                 f"the annotations were made for {scene.width} x {scene.height}"
             )
         boxes = corners(scene.boxes)
         regions = np.concatenate([corners(scene.regions), boxes[scene.ignored]])
-        return Sample(image, boxes[~scene.ignored], scene.labels[~scene.ignored], regions)
+        return Sample(picture.image, boxes[~scene.ignored], scene.labels[~scene.ignored], regions, picture.blocks)
 
     def target(self, index: int, sample: Sample, matrix: np.ndarray) -> Targets:
         """What the detector learns from, in pixels of the input."""
@@ -85,39 +90,66 @@ class _Images:
             original_size=(scene.height, scene.width),
         )
 
-    def as_it_is(self, index: int, sample: Sample) -> tuple[Tensor, Targets]:
-        """The image resized and normalised, (3, H, W), and its targets."""
-        placement = self.settings.preprocessing.placement(sample.image.shape[1], sample.image.shape[0])
-        sample = placed(sample, placement)
+    def as_it_is(self, index: int, view: Tile) -> tuple[Tensor, Targets]:
+        """A view of an image resized and normalised, (3, H, W), and its targets."""
+        placement = self.settings.preprocessing.view(view)
+        return self.input(index, placed(self.sample(index, placement), placement), placement)
+
+    def input(self, index: int, sample: Sample, placement: Placement) -> tuple[Tensor, Targets]:
+        """A sample of the network's size as its input (3, H, W), and its targets."""
         image = torch.from_numpy(self.settings.preprocessing.normalised(sample.image))
         return image, self.target(index, sample, placement.matrix)
 
+    def whole(self, index: int) -> Tile:
+        """The view that is the whole image."""
+        return Tile(0, 0, self.scenes[index].width, self.scenes[index].height)
+
 
 class TrainingImages(_Images, Dataset[tuple[Tensor, Targets]]):
-    """Changed images by (epoch, index); the changes follow from seed, epoch and index alone."""
+    """Changed images by (epoch, index), or windows of them; both follow from seed, epoch and index alone."""
 
     def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, Targets]:
         epoch, index = place
-        settings = self.settings
-        sample = self.sample(index)
-        if settings.augmentation is None:
-            return self.as_it_is(index, sample)
-        rng = np.random.default_rng(mixed_seed(settings.seed, epoch, index))
-        if rng.random() < settings.augmentation.mosaic:
-            sample = Mosaic(settings.preprocessing, self._three_others).apply(rng, sample)
-        sample, matrix = settings.augmentation.apply(rng, sample, settings.preprocessing)
-        image = torch.from_numpy(settings.preprocessing.normalised(sample.image))
-        return image, self.target(index, sample, matrix)
+        change, target = self.settings.augmentation, self.settings.preprocessing
+        rng = np.random.default_rng(mixed_seed(self.settings.seed, epoch, index))
+        if change is None:
+            return self.as_it_is(index, self._view(rng, index))
+        if rng.random() < change.mosaic:
+            sample = self._mosaic(rng, index)
+            placement = change.placement(rng, target, Tile(0, 0, target.width, target.height))
+        else:
+            placement = change.placement(rng, target, self._view(rng, index))
+            sample = self.sample(index, placement)
+        return self.input(index, change.changed(rng, sample, placement), placement)
 
-    def _three_others(self, rng: np.random.Generator) -> list[Sample]:
-        return [self.sample(index) for index in rng.integers(len(self), size=3).tolist()]
+    def sample(self, index: int, placement: Placement) -> Sample:
+        """As above; small parts of objects that a window cuts are regions."""
+        sample = super().sample(index, placement)
+        change = self.settings.augmentation or Augmentation()
+        return with_parts_as_regions(sample, placement, change.minimal_share) if self.settings.windows else sample
+
+    def _view(self, rng: np.random.Generator, index: int) -> Tile:
+        """What of an image is looked at."""
+        if self.settings.windows is None:
+            return self.whole(index)
+        scene = self.scenes[index]
+        return self.settings.windows.chosen(rng, scene.width, scene.height, corners(scene.boxes)[~scene.ignored])
+
+    def _mosaic(self, rng: np.random.Generator, index: int) -> Sample:
+        """This image and three others, each brought to the input's size first."""
+        stretch = replace(self.settings.preprocessing, keep_ratio=False)
+        parts = []
+        for chosen in (index, *rng.integers(len(self), size=3).tolist()):
+            placement = stretch.view(self._view(rng, chosen))
+            parts.append(placed(self.sample(chosen, placement), placement))
+        return mosaic(rng, parts)
 
 
 class EvaluationImages(_Images, Dataset[tuple[Tensor, Targets]]):
     """Images by index, as they are."""
 
     def __getitem__(self, index: int) -> tuple[Tensor, Targets]:
-        return self.as_it_is(index, self.sample(index))
+        return self.as_it_is(index, self.whole(index))
 
 
 def collated(samples: list[tuple[Tensor, Targets]]) -> Batch:

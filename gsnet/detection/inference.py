@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections import Counter
@@ -18,8 +19,8 @@ from gsnet.detection.checkpoint import load_detector
 from gsnet.detection.data_set import collated
 from gsnet.detection.exported import is_exported, load_exported
 from gsnet.detection.postprocess import PostprocessSettings, Reader, detections
-from gsnet.detection.preprocessing import Preprocessing
-from gsnet.detection.scene import ImageResults, from_corners
+from gsnet.detection.preprocessing import Preprocessing, read_image
+from gsnet.detection.scene import ImageResults, Scene, from_corners
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.targets import Batch, Detections, Targets
 from gsnet.detection.tiles import Tile, TileSettings, joined, tiles_of
@@ -29,6 +30,8 @@ from gsnet.validation.precision import autocast
 
 # With fewer batches of tiles an image is done before a bar can be read.
 _BATCHES_OF_A_BAR = 4
+_IMAGES_OF_A_LINE = 50
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -52,8 +55,9 @@ class Finder:
     """A network with all that its predictions need to become detections.
 
     network: images (N, 3, H, W) to predictions (N, priors, classes + 32), on the device and in evaluation mode already, or to
-    what `read` makes detections of. half: bfloat16 on a CPU, float16 on a GPU. batch_size: tiles at a time. views: images and
-    tiles looked at so far; limits_reached: in how many of them, and of joined images, a limit left nothing more in.
+    what `read` makes detections of. half: bfloat16 on a CPU, float16 on a GPU. batch_size: tiles at a time. trained_tiles: how
+    it looks at large images, where it was trained on windows of them. views: images and tiles looked at so far;
+    limits_reached: in how many of them, and of joined images, a limit left nothing more in.
     """
 
     network: Callable[[Tensor], Tensor]
@@ -63,10 +67,17 @@ class Finder:
     device: str = "cpu"
     half: bool = False
     batch_size: int = 8
+    trained_tiles: TileSettings | None = None
     seconds: Seconds = field(default_factory=Seconds)
     views: int = 0
     limits_reached: Counter[str] = field(default_factory=Counter)
     read: Reader = detections
+
+    def tiles(self, side: int | None = None) -> TileSettings | None:
+        """How to look at large images: in tiles of a side in pixels, by default as the detector was trained; None for 0, or
+        where it was trained on whole ones. Raises InputError."""
+        tiles = self.trained_tiles if side is None else TileSettings(side) if side else None
+        return None if tiles is None else replace(tiles, threshold=self.postprocess.iou_threshold)
 
     @torch.inference_mode()
     def find(self, batch: Batch) -> list[ImageResults]:
@@ -136,6 +147,22 @@ class Finder:
             yield from zip((target.image_id for target in batch.targets), self.find(batch), strict=True)
             begin = time.perf_counter()
 
+    def find_all_in_tiles(self, scenes: Sequence[Scene], settings: TileSettings) -> Iterator[tuple[str, ImageResults]]:
+        """Names of images and detections, each image looked at in tiles; a progress bar on a terminal, lines elsewhere.
+
+        Raises InputError where an image has no file, BrokenImageError where it cannot be read.
+        """
+        shown = sys.stderr.isatty()
+        for number, scene in enumerate(tqdm(scenes, disable=not shown, desc="detection", leave=False), start=1):
+            if scene.image is None:
+                raise InputError(f"The data set names no image file for {scene.name}")
+            begin = time.perf_counter()
+            image = read_image(scene.image, (scene.width, scene.height))
+            self.seconds.reading += time.perf_counter() - begin
+            yield scene.name, self.find_in_tiles(image, settings)
+            if number % _IMAGES_OF_A_LINE == 0 and not shown:
+                _LOG.info("%d of %d images", number, len(scenes))
+
 
 def load_finder(
     path: str | Path,
@@ -162,7 +189,8 @@ def load_finder(
     preprocessing = loaded.preprocessing
     if input_image_size is not None:
         preprocessing = replace(preprocessing, width=input_image_size, height=input_image_size)
-    return Finder(loaded.detector, loaded.settings, preprocessing, postprocess, device, half, batch_size)
+    parts = (loaded.detector, loaded.settings, preprocessing, postprocess)
+    return Finder(*parts, device, half, batch_size, loaded.tiles)
 
 
 def as_results(found: Detections, target: Targets) -> ImageResults:

@@ -7,19 +7,22 @@ pixel centres. An image that shrinks to less than half is averaged over whole bl
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from gsnet.detection.image_files import broken, check_whole, header_of, turned
+from gsnet.detection.image_files import Header, broken, check_whole, header_of, turned
+from gsnet.detection.tiles import Tile
 from gsnet.interface.options import InputError
 
 CHANNEL_ORDER = "rgb"
 # ImageNet's, of pixels from 0 to 255 in the order red, green, blue.
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 MULTIPLE = 32
+# How OpenCV decodes a JPEG file with so many pixels a side as one.
+_DECODING = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,19 @@ class Preprocessing:
         shift = [(big - scale * side) / 2 for big, side in zip(outer, (width, height), strict=True)]
         return Placement(_affine(scale, scale, *shift), *outer)
 
+    def view(self, tile: Tile) -> Placement:
+        """Where a tile of an image lies in the input; the matrix is from pixels of the whole image."""
+        placement = self.placement(tile.width, tile.height)
+        return replace(placement, matrix=after(placement.matrix, _affine(1, 1, -tile.left, -tile.top)))
+
     def normalised(self, image: np.ndarray) -> np.ndarray:
         """An RGB image (H, W, 3) of pixels from 0 to 255 as float32 (3, H, W), mean taken off and divided by deviation."""
-        mean, deviation = np.array(self.mean, np.float32), np.array(self.deviation, np.float32)
-        values = (image.astype(np.float32) - mean) / deviation
-        return np.ascontiguousarray(values.transpose(2, 0, 1))
+        values = np.empty((3, *image.shape[:2]), dtype=np.float32)
+        # Channel by channel and in place, which takes a quarter of the time of all at once.
+        for channel, (mean, deviation) in enumerate(zip(self.mean, self.deviation, strict=True)):
+            np.subtract(image[..., channel], np.float32(mean), out=values[channel])
+            values[channel] /= np.float32(deviation)
+        return values
 
     def apply(self, image: np.ndarray) -> tuple[np.ndarray, Placement]:
         """An RGB image (H, W, 3) uint8 as the network's input (3, height, width) float32, and where it lies in it."""
@@ -84,12 +95,38 @@ def _affine(scale_x: float, scale_y: float, shift_x: float, shift_y: float) -> n
     return np.array([[scale_x, 0, shift_x], [0, scale_y, shift_y]], dtype=np.float64)
 
 
+def after(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """The matrix (2, 3) that does what the first does and then what the second does."""
+    bottom = np.array([[0, 0, 1.0]])
+    return (np.concatenate([second, bottom]) @ np.concatenate([first, bottom]))[:2]
+
+
 def read_image(file: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """An image as RGB (H, W, 3) uint8, turned as its EXIF data say and viewers do.
 
     size: width and height of the image that annotations were made for: where it is that of the image as stored, and not that
     of the turned one, the image stays as stored. Raises InputError where the file is missing, BrokenImageError where it is no
     image or not the whole of one.
+    """
+    return read_picture(file, size).image
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The pixels of an image, RGB (h, w, 3) uint8; each stands for `blocks` x `blocks` pixels of the file, those of the last
+    row and column perhaps for fewer. width and height are the file's, turned as the pixels are."""
+
+    image: np.ndarray
+    width: int
+    height: int
+    blocks: int = 1
+
+
+def read_picture(file: Path, size: tuple[int, int] | None = None, scale: float = 1.0) -> Picture:
+    """An image as `read_image` reads it, or smaller, if that is enough for one that is shown at `scale`.
+
+    A JPEG file is decoded at a half or a quarter of its size, in a third of the time, where it keeps at least as many pixels
+    as it is shown with. Raises what `read_image` does.
     """
     try:
         content = file.read_bytes()
@@ -104,25 +141,50 @@ def decoded_image(file: Path, content: bytes, size: tuple[int, int] | None = Non
     """The same of the content of a file."""
     header = header_of(file, content)
     check_whole(file, content)
+    as_stored = size == header.stored != header.upright
+    blocks = _blocks(content, header, scale)
     try:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), _DECODING[blocks] | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise broken(file, f"OpenCV: {error.err}") from error
     if image is None:
         raise broken(file, "OpenCV cannot decode it")
     image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return image if size == header.stored != header.upright else turned(image, header.orientation)
+    image = image if as_stored else turned(image, header.orientation)
+    width, height = header.stored if as_stored else header.upright
+    if blocks == 1:
+        height, width = image.shape[:2]
+    return Picture(image, width, height, blocks)
 
 
-def warped(image: np.ndarray, placement: Placement) -> np.ndarray:
-    """The image (H, W, 3) moved by an affine matrix (2, 3), bilinear, black outside: (height, width, 3)."""
+def _blocks(content: bytes, header: Header, scale: float) -> int:
+    """How many pixels a side become one: as many as go into one of the input, for a JPEG file whose blocks begin at its
+    upper left corner after it is turned."""
+    if not content.startswith(b"\xff\xd8"):
+        return 1
+    wanted = [blocks for blocks in _DECODING if blocks * scale <= 1 + 1e-9]
+    fitting = [b for b in wanted if header.orientation == 1 or not (header.width % b or header.height % b)]
+    return max(fitting, default=1)
+
+
+def scale_of(matrix: np.ndarray) -> float:
+    """By how much an affine matrix (2, 3) enlarges, in the direction in which it enlarges most."""
+    return float(np.linalg.norm(matrix[:, :2], ord=2))
+
+
+def warped(image: np.ndarray, placement: Placement, blocks: int = 1) -> np.ndarray:
+    """The image (H, W, 3) moved by an affine matrix (2, 3), bilinear, black outside: (height, width, 3).
+
+    blocks: how many pixels a side of what the matrix moves one pixel stands for, as in `Picture`.
+    """
     matrix = np.array(placement.matrix, dtype=np.float64)
+    matrix[:, :2] *= blocks
     for axis in (0, 1):
-        blocks = math.floor(1 / max(float(np.linalg.norm(matrix[:, axis])), 1e-6) + 1e-9)
-        if blocks < 2:
+        averaged = math.floor(1 / max(float(np.linalg.norm(matrix[:, axis])), 1e-6) + 1e-9)
+        if averaged < 2:
             continue
         side = image.shape[1 - axis]
-        shrunk = max(1, side // blocks)
+        shrunk = max(1, side // averaged)
         size = (shrunk, image.shape[0]) if axis == 0 else (image.shape[1], shrunk)
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         matrix[:, axis] *= side / shrunk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,11 +18,12 @@ from gsnet.detection.curves import draw_curves
 from gsnet.detection.inference import Finder
 from gsnet.detection.postprocess import VISDRONE, PostprocessSettings
 from gsnet.detection.preprocessing import Preprocessing
-from gsnet.detection.scene import SceneSet
+from gsnet.detection.scene import ImageResults, SceneSet
 from gsnet.detection.schedule import RampedAverage
 from gsnet.detection.sharing import in_order, of_all_processes
 from gsnet.detection.targets import Batch, Targets
 from gsnet.detection.task import DetectionTask
+from gsnet.detection.tiles import TileSettings
 from gsnet.interface.words import duration
 from gsnet.training.loop import Trainer
 from gsnet.training.settings import TrainingSettings
@@ -76,7 +78,8 @@ class Precision:
 class DetectionTrainer(Trainer):
     """A training of a detector in a results folder.
 
-    truth: the validation images' objects; interval: epochs between validations, of which the last is always one.
+    truth: the validation images' objects; interval: epochs between validations, of which the last is always one. tiles: how
+    the detector will look at images, and is validated, where it is trained on windows of them.
     """
 
     measure, best_at = "val_AP", "best_AP_at_epoch"
@@ -95,10 +98,11 @@ class DetectionTrainer(Trainer):
         preprocessing: Preprocessing,
         interval: int = 10,
         postprocess: PostprocessSettings = VISDRONE,
+        tiles: TileSettings | None = None,
     ) -> None:
         super().__init__(stepper, settings, training, validation, folder, options)
         self.truth, self.preprocessing = truth, preprocessing
-        self.interval, self.postprocess = interval, postprocess
+        self.interval, self.postprocess, self.tiles = interval, postprocess, tiles
         times = {"training_elasped_time": 0.0, "validation_elasped_time": 0.0}
         self.status = {"best_AP": 0.0, "best_AP50": 0.0, "best_AP_at_epoch": 0} | times
 
@@ -113,10 +117,18 @@ class DetectionTrainer(Trainer):
             stepper.device,
             half=stepper.precision.enabled,
         )
-        found = of_all_processes(dict(finder.find_all(islice(self.validation, limit))))
+        found = of_all_processes(dict(self._found(finder, limit)))
         figures = evaluate_coco(self.truth, in_order(found, self.truth)).figures
         ap, ap50, ap75 = (figures[f"{name}_500"] or 0.0 for name in ("AP", "AP50", "AP75"))
         return Precision(ap, ap50, ap75, len(found))
+
+    def _found(self, finder: Finder, limit: int | None) -> Iterator[tuple[str, ImageResults]]:
+        """What is found in the images of this process."""
+        if self.tiles is None:
+            return finder.find_all(islice(self.validation, limit))
+        rank, processes = place()
+        mine = self.truth.scenes[rank::processes]
+        return finder.find_all_in_tiles(mine[: limit and limit * (self.validation.batch_size or 1)], self.tiles)
 
     def draw_curves(self) -> None:
         """Loss and average precision over epochs, as curves.png."""
@@ -151,7 +163,7 @@ class DetectionTrainer(Trainer):
 
     def _progress(self, accuracy: Precision | None) -> dict[str, Any]:  # type: ignore[override]
         state = super()._progress(None) | {"AP": accuracy.ap if accuracy else None}
-        return state | description(self.stepper.task.network.settings, self.preprocessing)
+        return state | description(self.stepper.task.network.settings, self.preprocessing, self.tiles)
 
     def _step_words(self, hits: float) -> str:
         return f" positives {hits:.1f} an image"

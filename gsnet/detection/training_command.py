@@ -25,6 +25,7 @@ from gsnet.detection.schedule import DetectionSchedule
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.task import DetectionTask
 from gsnet.detection.training import DetectionStepper, DetectionTrainer
+from gsnet.detection.windows import Windows
 from gsnet.interface.options import InputError, named_few
 from gsnet.training.command import kept_options, placed, precision, resumed, run_training
 from gsnet.training.optimisers import OptimiserSettings
@@ -68,6 +69,7 @@ def _trainer(options: Namespace, device: str) -> DetectionTrainer:
         preprocessing=loading.preprocessing,
         interval=options.val_interval,
         postprocess=PostprocessSettings(options.score_threshold, options.nms_threshold, options.max_detections),
+        tiles=None if loading.windows is None else loading.windows.tiles(options.nms_threshold),
     )
     return resumed(trainer, options)
 
@@ -145,7 +147,14 @@ def _loading(options: Namespace) -> LoadingSettings:
         options.seed,
         rank,
         processes,
+        windows=_windows(options),
     )
+
+
+def _windows(options: Namespace) -> Windows | None:
+    if options.train_tile is None:
+        return None
+    return Windows(options.train_tile, options.tile_objects, options.tile_whole)
 
 
 def training_settings(options: Namespace, steps_per_epoch: int) -> TrainingSettings:

@@ -49,6 +49,9 @@ def parse(description: str, argv: Sequence[str] | None) -> argparse.Namespace:
     options = described.parse_args(argv)
     refuse_ignored_by_machine(described, options)
     refuse_ignored_by_optimiser(described, options)
+    if options.train_tile is None:
+        described.refuse_ignored(options, "without --train_tile", ("tile_objects", "tile_whole"))
+    options.input_image_size = options.input_image_size or options.train_tile or 640
     if options.no_auxiliary:
         described.refuse_ignored(options, "with --no_auxiliary", ("detach_epoch",))
     if options.no_data_augment:
@@ -108,7 +111,32 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--data_format", choices=FORMATS, default="auto", help="format of both")
     group.add_argument("--classes", type=names, metavar="NAME,…", help="learn these classes alone (default: all)")
     add_skip_broken(group)
-    group.add_argument("--input_image_size", type=positive_int, default=640, metavar="PIXELS", help="side of the input")
+    group.add_argument(
+        "--train_tile",
+        type=positive_int,
+        metavar="PIXELS",
+        help="train on random windows of this side instead of whole images, and validate in tiles of it",
+    )
+    group.add_argument(
+        "--tile_objects",
+        type=single,
+        default=0.75,
+        metavar="SHARE",
+        help="of the windows: laid around an object, not anywhere",
+    )
+    group.add_argument(
+        "--tile_whole",
+        type=single,
+        default=0.1,
+        metavar="SHARE",
+        help="whole images among the windows, as they are looked at beside tiles; 0: neither",
+    )
+    group.add_argument(
+        "--input_image_size",
+        type=positive_int,
+        metavar="PIXELS",
+        help="side of the input (default: 640, or that of --train_tile)",
+    )
     group.add_argument("--input_image_height", type=positive_int, metavar="PIXELS", help="its height, if another")
     group.add_argument("--keep_ratio", action="store_true", help="scale images as they are instead of stretching")
     group.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,13 @@ def run_model(options: Namespace) -> dict[str, Any]:
     finder = finder_of(options)
     if options.save_dir is not None:
         options.save_dir.mkdir(parents=True, exist_ok=True)
+    tiles = tiles_wanted(options, finder)
     if options.predict is None:
-        return _evaluate(options, finder)
+        return _evaluate(options, finder, tiles)
     media = media_of(options.predict)
     settings = PredictionSettings(
         options.save_dir,
-        tiles_wanted(options),
+        tiles,
         options.draw_threshold,
         options.classes,
         options.save_as,
@@ -50,7 +51,7 @@ def run_model(options: Namespace) -> dict[str, Any]:
     )
     predict = predict_rasters if GEOJSON in options.save_as else predict_media
     counts = predict(finder, media, settings)
-    say_limits(finder, options)
+    say_limits(finder, options, tiles)
     return {"predicted": counts, "milliseconds_per_image": finder.seconds.milliseconds_per_image()}
 
 
@@ -68,11 +69,11 @@ def finder_of(options: Namespace) -> Finder:
     )
 
 
-def _evaluate(options: Namespace, finder: Finder) -> dict[str, Any]:
+def _evaluate(options: Namespace, finder: Finder, tiles: TileSettings | None) -> dict[str, Any]:
     options.draw_threshold.of(finder.settings.classes)
     data = _data(options, finder.settings.classes)
-    results = dict(_found(options, finder, data))
-    say_limits(finder, options)
+    results = dict(_found(options, finder, data, tiles))
+    say_limits(finder, options, tiles)
     ordered = [results[scene.name] for scene in data.scenes]
     if options.save_dir is not None:
         _write(options.save_dir / "results", data, ordered)
@@ -109,41 +110,40 @@ def _data(options: Namespace, classes: tuple[str, ...]) -> SceneSet:
     return replace(data, scenes=tuple(data.scenes[i * total // options.limit] for i in range(options.limit)))
 
 
-def _found(options: Namespace, finder: Finder, data: SceneSet) -> Iterable[tuple[str, ImageResults]]:
-    if (tiles := tiles_wanted(options)) is not None:
-        return _found_in_tiles(tiles, finder, data)
+def _found(
+    options: Namespace, finder: Finder, data: SceneSet, tiles: TileSettings | None
+) -> Iterable[tuple[str, ImageResults]]:
+    if tiles is not None:
+        return finder.find_all_in_tiles(data.scenes, tiles)
     loading = LoadingSettings(finder.preprocessing, None, options.batch_size, options.workers)
     return finder.find_all(detection_evaluation_loader(data, loading))
 
 
-def _found_in_tiles(tiles: TileSettings, finder: Finder, data: SceneSet) -> Iterator[tuple[str, ImageResults]]:
-    for number, scene in enumerate(data.scenes, start=1):
-        if scene.image is None:
-            raise InputError(f"The data set names no image file for {scene.name}")
-        yield scene.name, finder.find_in_tiles(read_image(scene.image, (scene.width, scene.height)), tiles)
-        if number % 50 == 0:
-            _LOG.info("%d of %d images", number, len(data))
+def tiles_wanted(options: Namespace, finder: Finder) -> TileSettings | None:
+    """How --tile and its companions look at an image, or how the detector was trained to; None for the image as one.
 
-
-def tiles_wanted(options: Namespace) -> TileSettings | None:
-    """How --tile and its companions look at an image, None without it. Raises InputError."""
-    if options.tile is None:
+    Raises InputError.
+    """
+    given = {"overlap": options.overlap, "join": options.tile_join, "max_joined": options.max_joined}
+    given |= {"whole": False if options.no_whole else None}
+    changes = {name: value for name, value in given.items() if value is not None}
+    tiles = finder.tiles(options.tile)
+    if tiles is None:
+        if changes:
+            flags = {"overlap": "--overlap", "join": "--tile_join", "max_joined": "--max_joined", "whole": "--no_whole"}
+            raise InputError(f"{flags[next(iter(changes))]} does nothing without --tile: leave it out")
         return None
-    return TileSettings(
-        options.tile,
-        options.overlap,
-        not options.no_whole,
-        options.tile_join,
-        options.nms_threshold,
-        options.max_joined,
-    )
+    if options.tile is None:
+        line = "Images are looked at in tiles of %d pixels, as the detector was trained: --tile 0 looks at whole ones"
+        _LOG.info(line, tiles.side)
+    return replace(tiles, **changes)
 
 
-def say_limits(finder: Finder, options: Namespace) -> None:
+def say_limits(finder: Finder, options: Namespace, tiles: TileSettings | None) -> None:
     """One line for each limit that some image or tile came to."""
     reached = finder.limits_reached
     if reached["views"]:
-        views = "images" if options.tile is None else "tiles"
+        views = "images" if tiles is None else "tiles"
         line = "--max_detections %d was reached in %d of %d %s: more of lower scores may be there"
         _LOG.warning(line, options.max_detections, reached["views"], finder.views, views)
     if reached["joined images"]:

@@ -76,15 +76,18 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     )
     data.add_argument("--frames", type=positive_int, metavar="N", help="of a video or stream (default: all)")
     data.add_argument(
-        "--tile", type=positive_int, metavar="PIXELS", help="look at tiles of this side, and at the whole"
+        "--tile",
+        type=not_negative,
+        metavar="PIXELS",
+        help="look at tiles of this side, and at the whole; 0: not (default: as it was trained)",
     )
-    data.add_argument("--overlap", type=single, default=0.2, metavar="SHARE", help="of neighbouring tiles")
+    data.add_argument("--overlap", type=single, metavar="SHARE", help="of neighbouring tiles (default: 0.2)")
     data.add_argument("--no_whole", action="store_true", help="look at the tiles alone")
     data.add_argument(
         "--tile_join",
         choices=JOINS,
-        default="iou",
-        help="boxes of two tiles are one object by what they share of their union, of the smaller, or that and merged",
+        help="boxes of two tiles are one object by what they share of their union, of the smaller, or that and merged "
+        "(default: iou)",
     )
     data.add_argument("--max_joined", type=positive_int, metavar="N", help="detections of a tiled image (default: all)")
     output = parser.add_argument_group("output")
@@ -162,8 +165,8 @@ def parse(description: str, argv: Sequence[str] | None) -> Namespace:
             described.refuse_ignored(options, f"with --save_as {GEOJSON}", ("frames", "track"))
         if options.predict is None and not options.draw:
             described.refuse_ignored(options, "without --draw", ("draw_threshold",))
-        if options.tile is None:
-            described.refuse_ignored(options, "without --tile", ("overlap", "no_whole", "tile_join", "max_joined"))
+        if options.tile == 0:
+            described.refuse_ignored(options, "with --tile 0", ("overlap", "no_whole", "tile_join", "max_joined"))
     if options.protocol == "visdrone":
         described.refuse_ignored(options, "with --protocol visdrone, which has its own rule", ("regions",))
     return options
