@@ -21,14 +21,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
-from gsnet.detection.augmentation import Augmentation, Sample, placed
+from gsnet.detection.augmentation import Augmentation
 from gsnet.detection.image_files import read_header
 from gsnet.detection.preprocessing import DEVIATION, MEAN, Placement, Preprocessing, read_picture, scale_of
+from gsnet.detection.sample import Sample, placed
 from gsnet.detection.tiles import Tile
 
 ROOT = Path(__file__).parent.parent
@@ -68,12 +69,11 @@ def ours(clock: Clock, way: str, file: Path, seed: int, target: Preprocessing, a
 def plain(clock: Clock, way: str, file: Path, seed: int, target: Preprocessing) -> np.ndarray:
     """An image by NanoDet-Plus' steps."""
     rng, change = np.random.default_rng(seed), Augmentation()
-    image = clock.timed(way, "read", lambda: cv2.imread(str(file)))
-    height, width = image.shape[:2]
-    placement = change.placement(rng, target, Tile(0, 0, width, height))
-    image = clock.timed(way, "warp", lambda: _warped_at_once(image, placement))
-    image = clock.timed(way, "colours", lambda: _recoloured(rng, image))
-    return clock.timed(way, "normalise", lambda: _normalised(image))
+    placement = change.placement(rng, target, Tile(0, 0, *read_header(file).upright))
+    whole: Any = clock.timed(way, "read", lambda: cv2.imread(str(file)))
+    there = clock.timed(way, "warp", lambda: _warped_at_once(whole, placement))
+    coloured = clock.timed(way, "colours", lambda: _recoloured(rng, there))
+    return clock.timed(way, "normalise", lambda: _normalised(coloured))
 
 
 def _warped_at_once(image: np.ndarray, placement: Placement) -> np.ndarray:
@@ -84,13 +84,13 @@ def _warped_at_once(image: np.ndarray, placement: Placement) -> np.ndarray:
 
 
 def _recoloured(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    values = image.astype(np.float32) / 255
+    values: Any = image.astype(np.float32) / 255
     if rng.random() < 0.5:
         values += rng.uniform(-0.2, 0.2)
     if rng.random() < 0.5:
         values *= rng.uniform(0.6, 1.4)
     if rng.random() < 0.5:
-        hsv = cv2.cvtColor(values, cv2.COLOR_BGR2HSV)
+        hsv: Any = cv2.cvtColor(values, cv2.COLOR_BGR2HSV)
         hsv[..., 1] *= rng.uniform(0.5, 1.2)
         values = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)
     return values
@@ -132,7 +132,8 @@ def main() -> None:
     if not ARCHIVE.is_file():
         raise SystemExit(f"There is no {ARCHIVE}: set GSNET_DATA")
     cv2.setNumThreads(1)
-    target, clock = Preprocessing(*options.input, keep_ratio=True), Clock()
+    width, height = options.input
+    target, clock = Preprocessing(width, height, keep_ratio=True), Clock()
     with tempfile.TemporaryDirectory() as folder:
         for seed, file in enumerate(files(Path(folder), options.images)):
             ours(clock, "decoded as a whole", file, seed, target, False)

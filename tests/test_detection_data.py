@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import math
 import os
 import subprocess
 import sys
@@ -16,18 +15,17 @@ import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
-from PIL import Image
 
-from gsnet.detection.augmentation import Augmentation, Sample, placed
+from gsnet.detection.augmentation import Augmentation
 from gsnet.detection.coco_format import read_coco, to_coco
 from gsnet.detection.data_set import LoadingSettings, collated, detection_evaluation_loader, detection_training_loader
 from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.data_statistics import as_text, statistics
-from gsnet.detection.preprocessing import Placement, Preprocessing, moved, moved_back, read_picture, warped
+from gsnet.detection.preprocessing import Placement, Preprocessing, moved, moved_back, warped
+from gsnet.detection.sample import Sample, placed
 from gsnet.detection.scene import Scene, SceneSet, corners, usable, with_others_as_regions
 from gsnet.detection.statistics_picture import draw, picture_of
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
-from gsnet.detection.tiles import Tile
 from gsnet.detection.uavdt_format import UAVDT_CLASSES, read_uavdt
 from gsnet.detection.visdrone_format import FormatError, read_annotation, read_visdrone, sanity
 from gsnet.detection.windows import Windows
@@ -462,90 +460,6 @@ def test_batches_follow_from_seed_epoch_and_index(scenes, mosaic, windows):
             assert target.boxes.dtype == torch.float32 and target.labels.dtype == torch.int64
             sides = target.boxes[:, 2:] - target.boxes[:, :2]
             assert (sides >= 2).all() and (target.boxes >= 0).all() and (target.boxes[:, 2] <= 96).all()
-
-
-def test_windows_lie_in_the_image_and_around_objects_as_often_as_they_should():
-    rng = np.random.default_rng(0)
-    boxes = np.array([[10.0, 10, 30, 20], [190, 90, 200, 100], [50, 20, 150, 80]])
-    windows = Windows(64, objects=0.5, whole=0.2)
-    chosen = [windows.chosen(rng, 200, 100, boxes) for _ in range(4000)]
-    parts = [tile for tile in chosen if (tile.width, tile.height) == (64, 64)]
-    assert 0.18 < 1 - len(parts) / len(chosen) < 0.22 and Tile(0, 0, 200, 100) in chosen
-    assert all(0 <= tile.left <= 136 and 0 <= tile.top <= 36 for tile in parts)
-
-    def share(left, top):
-        return np.mean([left[0] <= tile.left <= left[1] and top[0] <= tile.top <= top[1] for tile in parts])
-
-    # Windows anywhere hold the corner's car, which leaves one place of 137 x 37, nearly never; a sixth lies around it.
-    assert 0.14 < share((136, 136), (36, 36)) < 0.19
-    # What is longer than a window has it inside: from 50 to 150, from 20 to 80.
-    inside = [Windows(64, objects=1, whole=0).chosen(rng, 200, 100, boxes[2:]) for _ in range(500)]
-    assert {min(t.left for t in inside), max(t.left for t in inside)} == {50, 86}
-    assert {min(t.top for t in inside), max(t.top for t in inside)} == {16, 20}
-    # An image smaller than a window is seen as a whole; so is one of few rows in their direction.
-    assert Windows(640).chosen(rng, 200, 100, boxes) == Tile(0, 0, 200, 100)
-    assert Windows(150, whole=0).chosen(rng, 200, 100, np.zeros((0, 4))).height == 100
-    with pytest.raises(InputError, match="--train_tile starts at 32"):
-        Windows(20)
-
-
-def test_a_window_has_the_images_own_pixels_and_parts_of_objects_by_their_share(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 255, (100, 200, 3), dtype=np.uint8)
-    cv2.imwrite(str(tmp_path / "a.png"), pixels[:, :, ::-1])
-    boxes = np.array([[50.0, 20, 20, 20], [10, 40, 40, 10], [90, 30, 20, 10]])
-    scene = Scene("a", tmp_path / "a.png", 200, 100, boxes, np.arange(3), np.zeros(3, dtype=bool))
-    data = SceneSet(("a", "b", "c"), (1, 2, 3), (scene,))
-    settings = LoadingSettings(Preprocessing(64, 64), None, batch_size=1, windows=Windows(64, objects=0, whole=0))
-    loader = detection_training_loader(data, settings)
-    seen = set()
-    for epoch in range(60):
-        loader.sampler.set_epoch(epoch)
-        batch = next(iter(loader))
-        left, top = (-batch.targets[0].to_input[:, 2]).int().tolist()
-        values = settings.preprocessing.normalised(pixels[top : top + 64, left : left + 64])
-        assert np.allclose(batch.images[0].numpy(), values, atol=1e-5)
-        inside = corners(boxes) - [left, top] * 2
-        cut = inside.clip(0, 64)
-        share = np.prod(cut[:, 2:] - cut[:, :2], axis=1) / np.prod(boxes[:, 2:], axis=1)
-        learnt = share >= 0.2
-        assert batch.targets[0].labels.tolist() == np.flatnonzero(learnt).tolist()
-        assert np.allclose(batch.targets[0].boxes, cut[learnt], atol=1e-4)
-        assert np.allclose(batch.targets[0].ignored, cut[(share > 0) & ~learnt], atol=1e-4)
-        seen |= {(bool(part), bool(0 < value < 0.2)) for part, value in zip(learnt, share, strict=True)}
-    assert seen == {(True, False), (False, False), (False, True)}
-
-
-@pytest.mark.parametrize(
-    ("size", "scale", "blocks"), [((403, 301), 0.4, 2), ((403, 301), 0.25, 4), ((404, 300), 0.6, 1)]
-)
-@pytest.mark.parametrize("orientation", [1, 6])
-def test_a_photograph_is_decoded_as_small_as_it_is_shown_and_boxes_stay_where_they_were(
-    tmp_path, size, scale, blocks, orientation
-):
-    """A white rectangle in the odd lower right corner, by its centre and sides in the input."""
-    stored = size if orientation == 1 else size[::-1]
-    image = np.zeros((size[1], size[0], 3), dtype=np.uint8)
-    x1, y1, x2, y2 = 321, 200, size[0], 261
-    image[y1:y2, x1:x2] = 255
-    image = image if orientation == 1 else np.rot90(image)
-    exif = Image.Exif()
-    exif[274] = orientation
-    Image.fromarray(np.ascontiguousarray(image)).save(tmp_path / "a.jpg", quality=95, exif=exif)
-    picture = read_picture(tmp_path / "a.jpg", size, scale)
-    # Turned, the first block of an odd side would be the one that is not whole.
-    expected = blocks if orientation == 1 else 1
-    assert (picture.width, picture.height, picture.blocks) == (*size, expected)
-    assert picture.image.shape[:2] == (-(-size[1] // expected), -(-size[0] // expected))
-    assert Image.open(tmp_path / "a.jpg").size == stored
-    placement = Placement(
-        np.array([[scale, 0, 0], [0, scale, 0]]), math.ceil(scale * size[0]), math.ceil(scale * size[1])
-    )
-    seen = warped(picture.image, placement, picture.blocks)[..., 0] / 255
-    across, down = seen.sum(axis=0), seen.sum(axis=1)
-    assert seen.sum() == pytest.approx(scale**2 * (x2 - x1) * (y2 - y1), rel=0.03)
-    centre = (down * (np.arange(len(down)) + 0.5)).sum() / down.sum()
-    assert centre == pytest.approx(scale * (y1 + y2) / 2, abs=0.05)
-    assert across.sum() and (across > 5).argmax() == pytest.approx(scale * x1, abs=1)
 
 
 def test_objects_stay_inside_their_boxes(scenes):

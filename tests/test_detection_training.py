@@ -140,7 +140,7 @@ def test_it_learns_eight_scenes_by_heart_and_is_validated_in_the_tiles_that_it_w
 
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, scenes):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
-    more = ("--detach_epoch", 1, "--mosaic", 0.5, "--train_tile", 64)
+    more = ("--detach_epoch", 1, "--mosaic", 0.5, "--train_tile", 64, "--copy_paste", 0.5, "--multi_scale", 0.4)
     assert script.main(arguments(whole, scenes, *more)) == 0
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gsnet.detection.training_command", "train_detection"])

@@ -1,4 +1,4 @@
-"""Random changes of training images and their boxes: warp, colour and mosaic.
+"""Random changes of training images and their boxes: warp and colour.
 
 The warp is NanoDet's: resize . translate . flip . shear . rotate . stretch . scale . centre, one matrix and one sampling.
 Other than there, objects of which too little is left are dropped: a box without an area would still claim a prior.
@@ -7,29 +7,16 @@ Other than there, objects of which too little is left are dropped: a box without
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from gsnet.detection.preprocessing import Placement, Preprocessing, after, moved, warped
+from gsnet.detection.copy_paste import with_copies
+from gsnet.detection.preprocessing import Placement, Preprocessing, after
+from gsnet.detection.sample import Sample, placed
 from gsnet.detection.tiles import Tile
 from gsnet.interface.options import InputError
-
-
-@dataclass(frozen=True)
-class Sample:
-    """An image (H, W, 3) uint8, RGB, with its objects: boxes (M, 4) `x1, y1, x2, y2`, labels (M,), regions (K, 4).
-
-    blocks: how many pixels a side, as boxes and regions have them, each pixel of the image stands for.
-    """
-
-    image: np.ndarray
-    boxes: np.ndarray
-    labels: np.ndarray
-    regions: np.ndarray
-    blocks: int = 1
 
 
 @dataclass(frozen=True)
@@ -41,7 +28,8 @@ class Augmentation:
     270 degrees as well, for what is seen from above. Colour works on pixels from 0 to 1, each change with probability one
     half: brightness adds, contrast and saturation multiply, hue turns by up to so many degrees, gamma is the largest
     natural logarithm of an exponent. cast: largest share by which each channel is multiplied on its own. grey and blur:
-    probabilities. mosaic: probability that an image becomes a mosaic of four. An object is dropped that keeps less than
+    probabilities. mosaic: probability that an image becomes a mosaic of four. copy_paste: probability that an object stands a
+    second time elsewhere in the image. An object is dropped that keeps less than
     minimal_side pixels in width or height or less than minimal_share of its area. Raises InputError for values out of range.
     """
 
@@ -61,6 +49,7 @@ class Augmentation:
     grey: float = 0.0
     blur: float = 0.0
     mosaic: float = 0.0
+    copy_paste: float = 0.0
     minimal_side: float = 2.0
     minimal_share: float = 0.2
 
@@ -69,7 +58,7 @@ class Augmentation:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise InputError(f"The range {name} ({low} to {high}) has a positive lower end and a larger upper one")
-        for name in ("translate", "flip", "mosaic", "minimal_share", "cast", "grey", "blur"):
+        for name in ("translate", "flip", "mosaic", "copy_paste", "minimal_share", "cast", "grey", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} {getattr(self, name)} is not between 0 and 1")
         if not (0 <= self.hue <= 180 and self.gamma >= 0):
@@ -101,7 +90,7 @@ class Augmentation:
             image *= np.float32(rng.uniform(*self.contrast))
         if rng.random() < 0.5:
             hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-            hsv[..., 1] *= np.float32(rng.uniform(*self.saturation))
+            np.multiply(hsv[..., 1], np.float32(rng.uniform(*self.saturation)), out=hsv[..., 1])
             image = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB, dst=image)
         image = self._as_by_another_camera(rng, image)
         image *= 255
@@ -131,69 +120,10 @@ class Augmentation:
 
     def changed(self, rng: np.random.Generator, sample: Sample, placement: Placement) -> Sample:
         """The sample in the network's input, its image recoloured, float32 from 0 to 255."""
-        moved_there = placed(sample, placement, self.minimal_side, self.minimal_share)
-        return replace(moved_there, image=self.recoloured(rng, moved_there.image))
-
-
-def placed(sample: Sample, placement: Placement, minimal_side: float = 0.0, minimal_share: float = 0.0) -> Sample:
-    """The sample in the network's input: image warped; boxes and regions moved, clipped, and dropped where dead."""
-    limits = [placement.width, placement.height] * 2
-    boxes = moved(sample.boxes, placement.matrix)
-    inside = boxes.clip(0, limits)
-    sides = inside[:, 2:] - inside[:, :2]
-    whole = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    there = (sides > 0).all(axis=1)
-    alive = there & (sides >= minimal_side).all(axis=1) & (np.prod(sides, axis=1) >= minimal_share * whole)
-    regions = moved(sample.regions, placement.matrix).clip(0, limits)
-    regions = regions[(regions[:, 2:] > regions[:, :2]).all(axis=1)]
-    image = warped(sample.image, placement, sample.blocks)
-    return Sample(image, inside[alive], sample.labels[alive], regions)
-
-
-def mosaic(rng: np.random.Generator, samples: Sequence[Sample]) -> Sample:
-    """Four images (H, W, 3) of one size around a random point of a canvas of twice that size (Bochkovskiy et al. 2020,
-    section 3.3).
-
-    Objects keep the size that they have without a mosaic once the canvas is shrunk by half or a window of the images' size is
-    cut out of it, each with probability one half.
-    """
-    height, width = samples[0].image.shape[:2]
-    x = int(rng.uniform(0.5, 1.5) * width)
-    y = int(rng.uniform(0.5, 1.5) * height)
-    corners = ((x - width, y - height), (x, y - height), (x - width, y), (x, y))
-    canvas = np.zeros((2 * height, 2 * width, 3), dtype=np.uint8)
-    parts = []
-    for (left, top), piece in zip(corners, samples, strict=True):
-        _paste(canvas, piece.image, left, top)
-        parts.append(_moved(piece, left, top, 2 * width, 2 * height))
-    boxes, labels, regions = (
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("boxes", "labels", "regions")
-    )
-    window = _window(rng, width, height)
-    return placed(Sample(canvas, boxes, labels, regions), window, minimal_side=1, minimal_share=0.2)
-
-
-def _window(rng: np.random.Generator, width: int, height: int) -> Placement:
-    if rng.random() < 0.5:
-        return Placement(np.array([[0.5, 0, 0], [0, 0.5, 0]]), width, height)
-    left, top = rng.uniform(0, 1, size=2) * (width, height)
-    return Placement(np.array([[1, 0, -math.floor(left)], [0, 1, -math.floor(top)]], dtype=float), width, height)
-
-
-def _paste(canvas: np.ndarray, image: np.ndarray, left: int, top: int) -> None:
-    height, width = image.shape[:2]
-    x1, y1 = max(left, 0), max(top, 0)
-    x2, y2 = min(left + width, canvas.shape[1]), min(top + height, canvas.shape[0])
-    canvas[y1:y2, x1:x2] = image[y1 - top : y2 - top, x1 - left : x2 - left]
-
-
-def _moved(sample: Sample, left: int, top: int, width: int, height: int) -> Sample:
-    shift, limits = np.array([left, top] * 2), [width, height] * 2
-    boxes = (sample.boxes + shift).clip(0, limits)
-    kept = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) >= 0.2 * np.prod(
-        sample.boxes[:, 2:] - sample.boxes[:, :2], axis=1
-    )
-    return Sample(sample.image, boxes[kept], sample.labels[kept], (sample.regions + shift).clip(0, limits))
+        there = placed(sample, placement, self.minimal_side, self.minimal_share)
+        if self.copy_paste:
+            there = with_copies(rng, there, self.copy_paste)
+        return replace(there, image=self.recoloured(rng, there.image))
 
 
 def _shift(x: float, y: float) -> np.ndarray:

@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from gsnet.data.loaders import EpochSampler
 from gsnet.data.random_numbers import mixed_seed
-from gsnet.detection.augmentation import Augmentation, Sample, mosaic, placed
+from gsnet.detection.augmentation import Augmentation
 from gsnet.detection.preprocessing import MULTIPLE, Placement, Preprocessing, read_picture, scale_of
+from gsnet.detection.sample import Sample, mosaic, placed
 from gsnet.detection.scene import SceneSet, corners, usable, with_others_as_regions
 from gsnet.detection.targets import Batch, Targets
 from gsnet.detection.tiles import Tile

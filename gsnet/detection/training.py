@@ -16,6 +16,7 @@ from gsnet.detection.checkpoint import description
 from gsnet.detection.coco_evaluation import evaluate_coco
 from gsnet.detection.curves import draw_curves
 from gsnet.detection.inference import Finder
+from gsnet.detection.multi_scale import MultiScale
 from gsnet.detection.postprocess import VISDRONE, PostprocessSettings
 from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.scene import ImageResults, SceneSet
@@ -34,17 +35,24 @@ _LOG = logging.getLogger(__name__)
 
 
 class DetectionStepper(Stepper):
-    """Steps of a `DetectionTask`; from epoch `detach_epoch` (from 0) on the guidance module no longer teaches the rest."""
+    """Steps of a `DetectionTask`; from epoch `detach_epoch` (from 0) on the guidance module no longer teaches the rest.
+
+    multi_scale: sizes of batches, None for those that they are read at.
+    """
 
     task: DetectionTask  # type: ignore[assignment]
 
-    def __init__(self, *arguments, detach_epoch: int = 10, **options) -> None:  # type: ignore[no-untyped-def]
+    def __init__(  # type: ignore[no-untyped-def]
+        self, *arguments, detach_epoch: int = 10, multi_scale: MultiScale | None = None, **options
+    ) -> None:
         super().__init__(*arguments, **options)
-        self.detach_epoch = detach_epoch
+        self.detach_epoch, self.multi_scale = detach_epoch, multi_scale
 
     def step(self, images: Tensor, targets: list[Targets], epoch: int, number: int, lr: float) -> Tensor:  # type: ignore[override]
         """Learn from one batch; returns its loss, summed over images, and the positive priors: (2,) in float64."""
         self.task.detached = epoch >= self.detach_epoch
+        if self.multi_scale is not None:
+            images, targets = self.multi_scale.apply(images, targets, epoch, number)
         return super().step(images, targets, epoch, number, lr)  # type: ignore[arg-type]
 
     def _average(self, decay: float) -> RampedAverage:  # type: ignore[override]

@@ -18,6 +18,7 @@ from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loade
 from gsnet.detection.data_sets import has_split, read_data_set
 from gsnet.detection.detector import Detector
 from gsnet.detection.image_check import checked
+from gsnet.detection.multi_scale import MultiScale
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.scene import SceneSet
@@ -56,7 +57,9 @@ def _trainer(options: Namespace, device: str) -> DetectionTrainer:
     assignment = AssignmentSettings(tiny_radius=options.tiny_radius, ignored_share=options.ignored_share)
     task = placed(DetectionTask(network, assignment), options, device)
     stepper = DetectionStepper(
-        task, settings, device, precision(options, settings, device), detach_epoch=options.detach_epoch
+        *(task, settings, device, precision(options, settings, device)),
+        detach_epoch=options.detach_epoch,
+        multi_scale=MultiScale(options.multi_scale, options.seed) if options.multi_scale else None,
     )
     trainer = DetectionTrainer(
         stepper,
@@ -137,7 +140,7 @@ def _loading(options: Namespace) -> LoadingSettings:
     if options.batch_size % processes:
         raise InputError(f"--batch_size {options.batch_size} does not divide into {processes} processes")
     height = options.input_image_height or options.input_image_size
-    names = ("rotation", "mosaic", "quarter_turns", "hue", "gamma", "cast", "grey", "blur")
+    names = ("rotation", "mosaic", "copy_paste", "quarter_turns", "hue", "gamma", "cast", "grey", "blur")
     change = Augmentation(scale=tuple(options.scale), **{name: getattr(options, name) for name in names})
     return LoadingSettings(
         Preprocessing(options.input_image_size, height, options.keep_ratio),

@@ -55,7 +55,7 @@ def parse(description: str, argv: Sequence[str] | None) -> argparse.Namespace:
     if options.no_auxiliary:
         described.refuse_ignored(options, "with --no_auxiliary", ("detach_epoch",))
     if options.no_data_augment:
-        changes = ("mosaic", "rotation", "scale", "quarter_turns", "hue", "gamma", "cast", "grey", "blur")
+        changes = ("mosaic", "copy_paste", "rotation", "scale", "quarter_turns", "hue", "gamma", "cast", "grey", "blur")
         described.refuse_ignored(options, "with --no_data_augment", changes)
     return options
 
@@ -153,6 +153,20 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
 def _add_augmentation(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--no_data_augment", action="store_true", help="train with images as they are")
     group.add_argument("--mosaic", type=single, default=0.0, metavar="P", help="probability of a mosaic of four images")
+    group.add_argument(
+        "--copy_paste",
+        type=single,
+        default=0.0,
+        metavar="P",
+        help="probability that an object stands a second time in its image, at a free place",
+    )
+    group.add_argument(
+        "--multi_scale",
+        type=single,
+        default=0.0,
+        metavar="SHARE",
+        help="batches by so much larger or smaller than the input, at random",
+    )
     group.add_argument("--rotation", type=single, default=0.0, metavar="DEGREES", help="largest rotation")
     group.add_argument("--scale", type=single, nargs=2, default=(0.6, 1.4), metavar="X", help="least and largest scale")
     group.add_argument("--quarter_turns", action="store_true", help="turn by 90, 180 and 270 degrees: views from above")

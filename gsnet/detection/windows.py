@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gsnet.detection.augmentation import Sample
 from gsnet.detection.preprocessing import Placement, moved
+from gsnet.detection.sample import Sample
 from gsnet.detection.tiles import Tile, TileSettings
 from gsnet.interface.options import InputError
 
