@@ -1,4 +1,4 @@
-"""What of an image training sees: windows, photographs decoded as small as they are shown, copies of objects, sizes of batches."""
+"""What of an image training sees: windows, photographs as small as they are shown, copies of objects, sizes of batches."""
 
 import math
 
