@@ -346,6 +346,31 @@ def test_darknets_flat_folder(tmp_path):
         data = read_data_set(path)
         assert data.class_names == ("car", "bus") and [len(scene.boxes) for scene in data.scenes] == [1, 0]
         assert data.stray == (folder / "c.txt",)
+    # Its description: the paths count from elsewhere, and images of the other split have their labels in the same folder.
+    picture(folder / "d.jpg", 100, 100)
+    text(folder / "d.txt", "1 .5 .5 1.002 .2")
+    text(tmp_path / "data" / "val.txt", "data/obj_train_data/d.jpg\n")
+    lines = (
+        "classes = 2",
+        "train = data/train.txt # 2",
+        "valid = data/val.txt",
+        "names = data/obj.names",
+        "backup = b/",
+    )
+    text(tmp_path / "data" / "obj.data", "\n".join(lines))
+    (tmp_path / "data" / "obj.names").rename(tmp_path / "data" / "these.names")
+    with pytest.raises(InputError, match=r"names 'data.obj\.names', and there is no data.obj\.names and no"):
+        read_data_set(tmp_path / "data")
+    (tmp_path / "data" / "these.names").rename(tmp_path / "data" / "obj.names")
+    for path in (tmp_path / "data", tmp_path / "data" / "obj.data"):
+        one, other = (read_data_set(path, split=split) for split in ("train", "val"))
+        assert one.class_names == other.class_names == ("car", "bus")
+        assert [scene.name for scene in one.scenes] == ["a", "b"] and other.scenes[0].boxes.tolist() == [
+            [0, 40, 100, 20]
+        ]
+        assert one.stray == other.stray == (folder / "c.txt",)
+    text(folder / "_darknet.labels", "lorry\nbus\n")
+    assert read_data_set(folder).class_names == ("lorry", "bus")
 
 
 def test_images_whose_labels_lie_elsewhere_are_no_backgrounds(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gsnet.detection.coco_format import read_coco
-from gsnet.detection.data_yaml import listed
+from gsnet.detection.data_yaml import DESCRIPTION_SUFFIXES, listed
 from gsnet.detection.image_check import without_broken
 from gsnet.detection.image_files import is_image
 from gsnet.detection.scene import SceneSet
@@ -14,7 +14,7 @@ from gsnet.detection.uavdt_format import read_uavdt
 from gsnet.detection.visdrone_format import read_visdrone
 from gsnet.detection.visdrone_video import is_video_set, read_visdrone_video
 from gsnet.detection.voc_format import read_voc
-from gsnet.detection.yolo_format import YAML_SUFFIXES, label_file, read_yolo
+from gsnet.detection.yolo_format import label_file, read_yolo
 from gsnet.interface.options import InputError
 
 FORMATS = ("auto", "visdrone", "visdrone_vid", "coco", "yolo", "uavdt", "voc")
@@ -68,7 +68,7 @@ def _read(path: Path, data_format: str, images: Path | None, split: str | None) 
         file = _coco_file(path)
         return read_coco(file, images or _coco_images(file))
     if data_format == "yolo":
-        return read_yolo(path, split if path.suffix.lower() in YAML_SUFFIXES else None)
+        return read_yolo(path, split if path.suffix.lower() in DESCRIPTION_SUFFIXES else None)
     if data_format == "uavdt":
         return read_uavdt(path / "UAV-benchmark-M", path / "UAV-benchmark-MOTD_v1.0" / "GT")
     if data_format == "voc":
@@ -80,7 +80,7 @@ def _read(path: Path, data_format: str, images: Path | None, split: str | None) 
 def _is_one_set(path: Path) -> bool:
     """Whether a path is one set of images rather than a folder of several splits."""
     if path.is_file():
-        return path.suffix.lower() not in YAML_SUFFIXES
+        return path.suffix.lower() not in DESCRIPTION_SUFFIXES
     if (path / "annotations").is_dir() and any((path / "annotations").glob("*.txt")):
         return True
     return (
@@ -115,7 +115,7 @@ def _found_format(path: Path) -> str:
 def _format_of_file(path: Path) -> str:
     if path.suffix.lower() == ".json":
         return "coco"
-    if path.suffix.lower() in YAML_SUFFIXES:
+    if path.suffix.lower() in DESCRIPTION_SUFFIXES:
         return "yolo"
     if path.suffix.lower() == ".txt":
         listed(path)

@@ -1,13 +1,14 @@
-"""data.yaml, the file in which a YOLO data set names its classes and the folders of its splits.
+"""data.yaml or Darknet's obj.data, the file in which a YOLO data set names its classes and the folders of its splits.
 
 Of YAML it is read what such files are made of: keys at the margin with texts, lists and tables of texts, in one line or over
-several, with quotes and comments. Everything else in the file is passed over.
+several, with quotes and comments. Everything else in the file is passed over. Darknet's has lines `key = value`; its paths
+count from where Darknet was started, so that they are looked for by as much of their end as is there.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gsnet.detection.image_files import is_image
@@ -15,6 +16,8 @@ from gsnet.interface.options import InputError
 
 Value = str | list[str] | dict[str, str]
 SPLITS = ("train", "val", "test")
+DARKNET_SUFFIX = ".data"
+DESCRIPTION_SUFFIXES = (".yaml", ".yml", DARKNET_SUFFIX)
 _TOKEN = re.compile(
     r"""\s*(?:(?P<mark>[\[\]{},])|(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')"""
     r"""|(?P<plain>(?:[^\[\]{},"'\s]|\s+(?!["'])|(?<=\S)["'])+))"""
@@ -23,8 +26,8 @@ _TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class DataYaml:
-    """What a data.yaml says: the file, names by label (empty where it has none), where the images of each split are, and
-    whether its rows have keypoints behind the box."""
+    """What a data.yaml or obj.data says: the file, names by label (empty where it has none), where the images of each split
+    are, and whether its rows have keypoints behind the box."""
 
     file: Path
     names: tuple[str, ...]
@@ -46,18 +49,24 @@ class DataYaml:
         here, root = self.file.parent, Path(self.root).expanduser()
         inside = Path(*[part for part in name.parts if part != ".."])
         candidates = [here / root / name, here / name, root / name, here / root / inside, here / inside]
+        if self.file.suffix.lower() == DARKNET_SUFFIX:
+            candidates = [name, *_tails(here, name)]
         for place in candidates:
             if place.exists():
                 return place
         raise InputError(f"{self.file} names {text!r}, and there is no {candidates[0]} and no {candidates[1]}")
 
+    def with_listed_names(self, text: str) -> DataYaml:
+        """The same with the names of a file that it names, one a line. Raises InputError."""
+        return replace(self, names=tuple(names_in(self._place(text))))
+
 
 def read_data_yaml(file: Path) -> DataYaml:
-    """Read a data.yaml. Raises InputError where it is no text or its names are neither a list nor a table by label."""
-    try:
-        values = parsed(file.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text file") from error
+    """Read a data.yaml or obj.data. Raises InputError where it is no text or its names are neither a list nor a table by
+    label."""
+    if file.suffix.lower() == DARKNET_SUFFIX:
+        return _read_darknet(file)
+    values = parsed(_text(file))
     splits = {}
     for split in SPLITS:
         value = values.get(split) or (values.get("valid") if split == "val" else None)
@@ -71,6 +80,26 @@ def read_data_yaml(file: Path) -> DataYaml:
         root if isinstance(root, str) else "",
         bool(values.get("kpt_shape")),
     )
+
+
+def _read_darknet(file: Path) -> DataYaml:
+    rows = (line.partition("#")[0].partition("=") for line in _text(file).splitlines())
+    values = {key.strip(): value.strip() for key, sign, value in rows if sign and value.strip()}
+    keys = {"train": "train", "val": "valid", "test": "test"}
+    found = DataYaml(file, (), {split: [values[key]] for split, key in keys.items() if key in values})
+    return found.with_listed_names(values["names"]) if "names" in values else found
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is no text file") from error
+
+
+def names_in(file: Path) -> list[str]:
+    """The classes of a file, one a line. Raises InputError where it is no text."""
+    return [line.strip() for line in _text(file).splitlines() if line.strip()]
 
 
 def _names(file: Path, value: Value | None) -> tuple[str, ...]:
@@ -163,8 +192,8 @@ def _flow(text: str) -> Value | None:
 
 
 def find_data_yaml(folder: Path) -> DataYaml | None:
-    """The first file *.yaml of a folder that has names or splits."""
-    for file in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"))):
+    """The first file *.yaml of a folder that has names or splits, or Darknet's obj.data."""
+    for file in sorted((*folder.glob("*.yaml"), *folder.glob("*.yml"), *folder.glob("obj.data"))):
         found = read_data_yaml(file)
         if found.names or found.splits:
             return found
@@ -173,10 +202,7 @@ def find_data_yaml(folder: Path) -> DataYaml | None:
 
 def listed(file: Path) -> list[Path]:
     """The images that a list names, one a line, relative to its folder or to where the program runs. Raises InputError."""
-    try:
-        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text file") from error
+    names = names_in(file)
     paths = [Path(name.replace("\\", "/")).expanduser() for name in names]
     if not paths or not is_image(paths[0]):
         raise InputError(f"{file} is no list of images, one a line")
@@ -185,5 +211,9 @@ def listed(file: Path) -> list[Path]:
 
 def _listed(folder: Path, path: Path) -> Path:
     """Darknet's lists count from where it was started, as in data/obj_train_data/a.jpg."""
-    tails = (folder.joinpath(*path.parts[begin:]) for begin in range(len(path.parts)))
-    return next((place for place in (path, *tails) if place.is_file()), folder / path)
+    return next((place for place in (path, *_tails(folder, path)) if place.is_file()), folder / path)
+
+
+def _tails(folder: Path, path: Path) -> list[Path]:
+    """Where the path would be if the folder were one of those that it leads through."""
+    return [folder.joinpath(*path.parts[begin:]) for begin in range(len(path.parts))]

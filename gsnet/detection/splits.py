@@ -6,8 +6,7 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from gsnet.detection.data_yaml import SPLITS, find_data_yaml, read_data_yaml
-from gsnet.detection.yolo_format import YAML_SUFFIXES
+from gsnet.detection.data_yaml import DESCRIPTION_SUFFIXES, SPLITS, find_data_yaml, read_data_yaml
 from gsnet.interface.options import InputError
 
 _NAME = re.compile(
@@ -28,7 +27,7 @@ def splits_of(path: Path) -> dict[str, Path]:
     Looked for: a data.yaml, itself or in the folder; `images/SPLIT`; folders called like splits; `annotations/*_SPLIT.json`.
     Raises InputError where two of them could be one split.
     """
-    if path.suffix.lower() in YAML_SUFFIXES and path.is_file():
+    if path.suffix.lower() in DESCRIPTION_SUFFIXES and path.is_file():
         return dict.fromkeys(read_data_yaml(path).splits, path)
     if not path.is_dir():
         return {}

@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from gsnet.detection.classes import distinct_names
-from gsnet.detection.data_yaml import DataYaml, find_data_yaml, listed, read_data_yaml
+from gsnet.detection.data_yaml import DESCRIPTION_SUFFIXES, DataYaml, find_data_yaml, listed, names_in, read_data_yaml
 from gsnet.detection.image_files import images_in, is_image, read_header
 from gsnet.detection.scene import Scene, SceneSet, built, result_names
 from gsnet.detection.visdrone_format import FormatError
 from gsnet.interface.options import InputError
 
-YAML_SUFFIXES = (".yaml", ".yml")
 # What rounding may add to a share of the image, as Ultralytics allows it.
 _TOLERANCE = 0.01
 _NO_LABELS = {"classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "readme.txt"}
@@ -37,7 +36,7 @@ def read_yolo(path: Path, split: str | None = None, class_names: Sequence[str] |
     Names come from class_names, else from the data.yaml, from `classes.txt` or `*.names`, here or in the folders above, else
     "class 0" and so on. Raises FormatError, which names file, line and rule, and InputError.
     """
-    description = read_data_yaml(path) if path.suffix.lower() in YAML_SUFFIXES else _description(path)
+    description = read_data_yaml(path) if path.suffix.lower() in DESCRIPTION_SUFFIXES else _description(path)
     images = [image for place in _places(path, split, description) for image in _images(place)]
     labels = {image: label_file(image) for image in images}
     unlabelled = tuple(image for image, file in labels.items() if not file.is_file())
@@ -77,7 +76,7 @@ def _and_above(path: Path) -> list[Path]:
 
 
 def _places(path: Path, split: str | None, description: DataYaml | None) -> list[Path]:
-    if path.suffix.lower() in YAML_SUFFIXES and description is not None:
+    if path.suffix.lower() in DESCRIPTION_SUFFIXES and description is not None:
         return description.places(split or "train")
     if path.is_file():
         return [path]
@@ -105,11 +104,12 @@ def label_file(image: Path) -> Path:
 
 
 def _listed_names(path: Path, split: str | None) -> list[str]:
-    """The classes of classes.txt, labels/classes.txt or *.names."""
+    """The classes of classes.txt, labels/classes.txt, *.names, or Roboflow's _darknet.labels."""
     for folder in _and_above(path if split is None else path / "images" / split):
-        for file in (folder / "classes.txt", folder / "labels" / "classes.txt", *sorted(folder.glob("*.names"))):
+        known = (folder / name for name in ("classes.txt", "labels/classes.txt", "_darknet.labels"))
+        for file in (*known, *sorted(folder.glob("*.names"))):
             if file.is_file():
-                return [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+                return names_in(file)
     return []
 
 
@@ -127,10 +127,12 @@ def _check_labels(scenes: Sequence[Scene], files: dict[str, Path], classes: int)
 
 
 def _stray(labels: dict[Path, Path]) -> tuple[Path, ...]:
-    """Label files of which there is no image, in the folders in which the others lie."""
+    """Label files of which there is no image, in the folders in which the others lie; images may be of another split."""
     folders = {file.parent for file in labels.values()}
+    pictures = {image.parent for image in labels}
+    known = {label_file(image) for folder in pictures for image in folder.iterdir() if is_image(image)}
     files = {file for folder in folders if folder.is_dir() for file in folder.glob("*.txt")}
-    return tuple(sorted(file for file in files - set(labels.values()) if file.name.lower() not in _NO_LABELS))
+    return tuple(sorted(file for file in files - known if file.name.lower() not in _NO_LABELS))
 
 
 def _scene(name: str, file: Path, image: Path, keypoints: bool) -> Scene:
