@@ -33,6 +33,7 @@ import numpy as np
 import torch
 
 from benchmarks.pages import replace_section
+from gsnet.detection.checkpoint import load_detector
 from gsnet.detection.coco_evaluation import evaluate_coco
 from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.drawing import drawn
@@ -133,8 +134,9 @@ def figures(data: SceneSet, results: list[ImageResults]) -> dict[str, float]:
 
 def scored(folder: Path, data: SceneSet) -> dict[str, Any]:
     """Figures of a trained cell: parameters, and scores by way of joining, with and without the whole image."""
-    finder = load_finder(folder / "latest-params_rank0.pth", "cpu", VISDRONE)
-    answer: dict[str, Any] = {"parameters": sum(p.numel() for p in finder.network.parameters())}
+    weights = folder / "latest-params_rank0.pth"
+    finder = load_finder(weights, "cpu", VISDRONE)
+    answer: dict[str, Any] = {"parameters": sum(p.numel() for p in load_detector(weights).detector.parameters())}
     tiles = finder.tiles()
     if tiles is None:
         return answer | {"scores": {"whole": figures(data, found(finder, data, None))}}

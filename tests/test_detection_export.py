@@ -15,12 +15,14 @@ from gsnet.detection.checkpoint import LoadedDetector, description
 from gsnet.detection.data_sets import read_data_set
 from gsnet.detection.detector import Detector
 from gsnet.detection.export import BINS, BOXES
+from gsnet.detection.inference import load_finder
 from gsnet.detection.postprocess import PostprocessSettings, suppressed
 from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.priors import clipped, decode, priors
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.suppression_graph import add_suppression, values_of
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
+from gsnet.detection.tiles import TileSettings
 from gsnet.detection.visdrone_format import CLASS_NAMES
 from gsnet.models.exporting import converted
 from gsnet.runtimes import Settings, runtime
@@ -247,3 +249,14 @@ def test_bad_input_is_one_sentence(arguments, told, loaded, tmp_path, capsys, mo
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["detector.pth", "other.pth"]
+
+
+def test_a_file_says_in_which_tiles_images_are_looked_at(loaded, files, tmp_path):
+    model = onnx.load(files("boxes"))
+    tiles = description(loaded.settings, loaded.preprocessing, TileSettings(64, whole=False))["tiles"]
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "tiles", json.dumps(tiles)
+    onnx.save(model, tmp_path / "tiled.onnx")
+    finder = load_finder(tmp_path / "tiled.onnx", "cpu", PostprocessSettings(iou_threshold=0.5))
+    assert finder.tiles() == TileSettings(64, whole=False, threshold=0.5) and finder.tiles(0) is None
+    assert load_finder(files("boxes"), "cpu", PostprocessSettings()).tiles() is None

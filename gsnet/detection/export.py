@@ -158,5 +158,5 @@ def texts_of(loaded: LoadedDetector, form: Form) -> dict[str, str]:
     """What the file holds beside the network, so that it is used as a checkpoint is."""
     sizes = ANY_SIZE if form.dynamic else ONE_SIZE
     prepared = replace(loaded.preprocessing, whole=loaded.preprocessing.keep_ratio and not form.dynamic)
-    values = description(loaded.settings, prepared) | {LAYOUT: form.layout, SIZES: sizes}
+    values = description(loaded.settings, prepared, loaded.tiles) | {LAYOUT: form.layout, SIZES: sizes}
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}

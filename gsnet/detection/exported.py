@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsnet.detection.checkpoint import described
+from gsnet.detection.checkpoint import described, trained_tiles
 from gsnet.detection.export import ANY_SIZE, BINS, BOXES, DETECTIONS, LAYOUT, SIZES
 from gsnet.detection.postprocess import PostprocessSettings, Reader, suppressed
 from gsnet.detection.preprocessing import Preprocessing
@@ -21,6 +21,7 @@ from gsnet.detection.priors import clipped, decode, priors
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.suppression_graph import values_of
 from gsnet.detection.targets import Detections
+from gsnet.detection.tiles import TileSettings
 from gsnet.interface.options import InputError
 from gsnet.runtimes import Session, Settings, runtime
 
@@ -32,7 +33,8 @@ RUNTIMES = MappingProxyType({".onnx": "onnxruntime", ".xml": "openvino", ".param
 class ExportedDetector:
     """A detector in a runtime's session, and how images are prepared for it and its outputs become detections.
 
-    values: of the file's inputs beside the images, where it suppresses overlaps itself.
+    values: of the file's inputs beside the images, where it suppresses overlaps itself. tiles: how it looks at large images,
+    where it was trained on windows of them.
     """
 
     session: Session
@@ -40,6 +42,7 @@ class ExportedDetector:
     preprocessing: Preprocessing
     read: Reader
     values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    tiles: TileSettings | None = None
 
     def network(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) to the file's predictions, or to boxes, score and class in one tensor (N, M, 6)."""
@@ -83,7 +86,7 @@ def load_exported(
     elif input_image_size is not None:
         preprocessing = replace(preprocessing, width=input_image_size, height=input_image_size)
     values_given = values_of(postprocess) if layout == DETECTIONS else {}
-    return ExportedDetector(session, settings, preprocessing, READERS[layout], values_given)
+    return ExportedDetector(session, settings, preprocessing, READERS[layout], values_given, trained_tiles(values))
 
 
 def _plain(texts: Mapping[str, str]) -> dict[str, Any]:

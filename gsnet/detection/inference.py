@@ -183,8 +183,8 @@ def load_finder(
                 f"{path} runs on the processor, in the precision that it was written in: leave --gpu, --device and --fp16 out"
             )
         export = load_exported(Path(path).expanduser(), postprocess, input_image_size)
-        network, read = export.network, export.read
-        return Finder(network, export.settings, export.preprocessing, postprocess, device, False, batch_size, read=read)
+        described = (export.network, export.settings, export.preprocessing, postprocess)
+        return Finder(*described, device, False, batch_size, export.tiles, read=export.read)
     loaded = load_detector(path, device)
     preprocessing = loaded.preprocessing
     if input_image_size is not None:
