@@ -134,11 +134,15 @@ def read_picture(file: Path, size: tuple[int, int] | None = None, scale: float =
         raise InputError(f"There is no image {file}") from error
     except OSError as error:
         raise broken(file, error.strerror or f"{error}") from error
-    return decoded_image(file, content, size)
+    return _picture(file, content, size, scale)
 
 
-def decoded_image(file: Path, content: bytes, size: tuple[int, int] | None = None) -> np.ndarray:
-    """The same of the content of a file."""
+def decoded_image(file: Path, content: bytes) -> np.ndarray:
+    """What `read_image` makes of the content of a file."""
+    return _picture(file, content, None, 1.0).image
+
+
+def _picture(file: Path, content: bytes, size: tuple[int, int] | None, scale: float) -> Picture:
     header = header_of(file, content)
     check_whole(file, content)
     as_stored = size == header.stored != header.upright
