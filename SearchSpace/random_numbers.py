@@ -20,6 +20,12 @@ def candidate_seed(seed: int, iteration: int) -> int:
     return _mixed(search_number(seed) + (iteration + 1) * _GOLDEN) >> 1
 
 
+def candidate_seeds(seed: int, iterations: np.ndarray) -> np.ndarray:
+    """`candidate_seed` of many iterations: (iterations,) as signed 64-bit numbers."""
+    z = np.uint64(search_number(seed)) + (iterations.astype(np.uint64) + np.uint64(1)) * np.uint64(_GOLDEN)
+    return (_mixed_all(z) >> np.uint64(1)).astype(np.int64)
+
+
 def search_number(seed: int) -> int:
     """64 bits of a search's seed, before its iterations are told apart."""
     return seed * 0xD1342543DE82EF95 & _MASK
@@ -31,6 +37,13 @@ def _mixed(z: int) -> int:
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
     return z ^ (z >> 31)
+
+
+def _mixed_all(z: np.ndarray) -> np.ndarray:
+    """`_mixed` of many counters."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
 
 
 class CandidateRandom(random.Random):
@@ -68,10 +81,7 @@ class CandidateRandom(random.Random):
         self._first = iteration
         self._seeds = [candidate_seed(self._search_seed, iteration + n) for n in range(_ITERATIONS)]
         steps = np.arange(1, _NUMBERS + 1, dtype=np.uint64) * np.uint64(_GOLDEN)
-        z = np.array(self._seeds, dtype=np.uint64)[:, None] + steps
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z ^= z >> np.uint64(31)
+        z = _mixed_all(np.array(self._seeds, dtype=np.uint64)[:, None] + steps)
         self._numbers = ((z >> np.uint64(11)) * 2.0**-53).tolist()
 
 

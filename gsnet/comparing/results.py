@@ -11,7 +11,7 @@ from typing import Any
 
 from gsnet.comparing.measuring import BY_SEARCH
 from gsnet.evolution.digest import digest
-from gsnet.evolution.recorded import DATABASE, SCORED, HistoryReader, Row
+from gsnet.evolution.recorded import DATABASE, HistoryReader
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_JSON, TRAINING_LOG
 
@@ -47,19 +47,15 @@ def search_in(name: str, folder: Path) -> SearchCurve | None:
     if not (folder / DATABASE).is_file():
         return None
     reader = HistoryReader.read(folder)
-    rises: list[tuple[int, float, str]] = []
-
-    def follow(row: Row) -> None:
-        if row.outcome == SCORED and row.score is not None and (not rises or row.score > rises[-1][1]):
-            rises.append((row.iteration, row.score, row.structure))
-
     try:
         settings, iterations = reader.settings, len(reader)
-        front = digest(reader, follow, iterations).front
+        found = digest(reader, iterations)
     finally:
         reader.close()
+    rises = [(row.iteration, row.score, row.structure) for row in found.rises if row.score is not None]
     if not rises:
         return None
+    front = found.front
     columns = [c for c in _FRONT if any(getattr(row, c) is not None for row in front)]
     table = {column: [getattr(row, column) for row in front] for column in columns}
     return SearchCurve(name, settings.zero_shot_score, iterations, rises, table)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from gsnet.evolution.array_children import LENGTHENING
-from gsnet.evolution.array_layout import BLOCK_WIDTH, FREE, STATE, TRIED, Members, Plan, Room, Rows
+from gsnet.evolution.array_layout import ARGUMENTS, BLOCK_WIDTH, FREE, STATE, TRIED, Members, Plan, Room, Rows
 from gsnet.evolution.array_loop import move_hashes
 from gsnet.evolution.array_members import NO_MAP
-from gsnet.evolution.array_text import LONGEST_BLOCK
 from gsnet.evolution.array_tried import room_for
 from PlainNet.step_table import CALL_WIDTH
 from ZeroShotProxy.mean_field_machine import room as stack_of
 
 # Blocks of a network, to begin with.
 _BLOCKS = 32
-# A hundredth of a second: how long a request to stop waits. Texts are written into as much as most rows need.
-_ROWS, _TEXT = 1_024, 500_000
+# A hundredth of a second: how long a request to stop waits. There is room for as many blocks as most rows have.
+_ROWS, _ROW_BLOCKS = 1_024, 16_384
 # 2 kB each at a resolution of 32.
 _LARGEST_POOL = 8_000
 # Networks that were tried, to begin with: 64 MB, of which a search takes what it needs.
@@ -63,9 +62,9 @@ class Arrays:
         room = self._room(self.room.tried)
         room.best[: len(self.room.best)] = self.room.best
         room.best_score[:] = self.room.best_score
-        # Rows that wait to be written stay; texts are written behind them.
-        text = np.concatenate((self.rows.text, np.zeros(4 * blocks * LONGEST_BLOCK, dtype=np.uint8)))
-        self.room, self.rows = room, self.rows._replace(text=text)
+        # Rows that wait to be written stay; blocks are written behind them.
+        more_blocks = np.concatenate((self.rows.blocks, np.zeros((4 * blocks, ARGUMENTS), dtype=np.uint16)))
+        self.room, self.rows = room, self.rows._replace(blocks=more_blocks)
 
     def make_room_for_tried(self) -> None:
         """Have room for the networks that the next rows may have, with some to spare."""
@@ -98,6 +97,6 @@ class Arrays:
             outcomes=np.zeros(_ROWS, dtype=np.int64),
             scores=np.zeros(_ROWS),
             figures=np.zeros((_ROWS, 5), dtype=np.int64),
+            blocks=np.zeros((_ROW_BLOCKS, ARGUMENTS), dtype=np.uint16),
             ends=np.zeros(_ROWS, dtype=np.int64),
-            text=np.zeros(_TEXT, dtype=np.uint8),
         )

@@ -28,7 +28,7 @@ from gsnet.evolution.array_layout import (
     WIDTHS,
     Space,
 )
-from gsnet.evolution.array_text import LONGEST_NAME
+from gsnet.evolution.packed_text import LONGEST_NAME
 from PlainNet import Block, Network, SuperBlock
 from PlainNet.block import interned
 from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvKXBNRELU
@@ -94,13 +94,10 @@ class SpaceTables:
             int(SCALED_WIDTHS): partial(scaled, largest=LARGEST_WIDTH),
             int(SCALED_BOTTLENECKS): partial(scaled, largest=LARGEST_BOTTLENECK),
         }
-        names = [block_type.__name__.encode() for block_type in codes.types]
         self._used = 0
         self.arrays = Space(
             traits=np.array([_traits(block_type, neighbours) for block_type in codes.types], dtype=np.int64),
             types=codes.numbers_of(neighbours.block_types),
-            names=np.array(list(b"".join(names)), dtype=np.uint8),
-            ends=np.cumsum([0, *map(len, names)]),
             places=np.full((FAMILIES, LARGEST_VALUE), -1, dtype=np.int32),
             options=np.zeros((64, 1 + MOST_OPTIONS), dtype=np.int64),
         )

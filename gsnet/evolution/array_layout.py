@@ -3,7 +3,7 @@
 A block is a row of twelve integers: a number for its type; the arguments of its structure string, with a bottleneck of 0 where
 its type has none; the height of the map that it was counted on, or `UNCOUNTED`; the height of the map behind it, and what it
 costs there. A network is so many rows from the first on; how many stands beside them. `gsnet.evolution.array_codes` makes
-`Network` values of them, compiled code writes their texts into the rows of a history.
+`Network` values of them, compiled code writes their first six numbers into the rows of a history.
 
 A population is a row of such networks, each at the place that it has in the list of `gsnet.evolution.population`. The maps
 behind the first blocks of its members, from which their children are scored, lie in a pool: members share what they have from
@@ -57,10 +57,10 @@ OUTCOMES = 6
 ALL_DONE, FOR_SEARCH, TOO_LONG, NO_OPTIONS, NO_COST_STEPS, NO_SCORE_STEPS = range(6)
 
 # The state: the iteration to come; how many members and free places of the pool there are; the latest proposals that brought
-# nothing new, and no score; rows of the history, and the end of their texts; the best network's blocks and iteration; why
+# nothing new, and no score; rows of the history, and the end of their blocks; the best network's blocks and iteration; why
 # compiled code ended, and what it asks for: the family and the value, the key of bounds, the height and the key of costs;
 # how many networks were tried.
-ITERATION, MEMBERS, FREE, KNOWN, UNSCORED, ROWS, TEXT_END, BEST_COUNT, BEST_ITERATION, WHY, FAMILY, ASKED, TRIED = (
+ITERATION, MEMBERS, FREE, KNOWN, UNSCORED, ROWS, BLOCKS_END, BEST_COUNT, BEST_ITERATION, WHY, FAMILY, ASKED, TRIED = (
     range(13)
 )
 STATE = 13
@@ -85,15 +85,13 @@ class Plan(NamedTuple):
 
 
 class Space(NamedTuple):
-    """Which blocks there are. traits: (type, 4). types: those that are drawn. names: bytes; ends: of each type's name there.
+    """Which blocks there are. traits: (type, 4). types: those that are drawn.
 
     places: (family, value), the row of a value's options, or -1. options: (row, 17), their number, then themselves.
     """
 
     traits: np.ndarray
     types: np.ndarray
-    names: np.ndarray
-    ends: np.ndarray
     places: np.ndarray
     options: np.ndarray
 
@@ -148,7 +146,7 @@ class Room(NamedTuple):
 class Rows(NamedTuple):
     """Rows of the history that are not written yet. figures: (row, 5) layers and costs, -1 where they are not told.
 
-    ends: of the rows' texts in `text`.
+    blocks: (blocks, 6) of all their networks; ends: of each row's blocks there.
     """
 
     parents: np.ndarray
@@ -156,5 +154,5 @@ class Rows(NamedTuple):
     outcomes: np.ndarray
     scores: np.ndarray
     figures: np.ndarray
+    blocks: np.ndarray
     ends: np.ndarray
-    text: np.ndarray

@@ -17,7 +17,6 @@ from gsnet.evolution import (
     array_members,
     array_random,
     array_scoring,
-    array_text,
     array_tried,
     array_variation,
     judging,
@@ -26,8 +25,10 @@ from gsnet.evolution import (
 from gsnet.evolution.array_children import copy_blocks, propose
 from gsnet.evolution.array_layout import (
     ALL_DONE,
+    ARGUMENTS,
     BEST_COUNT,
     BEST_ITERATION,
+    BLOCKS_END,
     DUPLICATE,
     FOR_SEARCH,
     ITERATION,
@@ -35,7 +36,6 @@ from gsnet.evolution.array_layout import (
     OVER_LAYERS,
     ROWS,
     SCORED,
-    TEXT_END,
     TRIED,
     UNSCORED,
     WHY,
@@ -49,7 +49,6 @@ from gsnet.evolution.array_layout import (
 from gsnet.evolution.array_members import enter, place_of_newcomer, write_member
 from gsnet.evolution.array_random import begin
 from gsnet.evolution.array_scoring import Function, add_up, exceeded, layers_of, score_child
-from gsnet.evolution.array_text import LONGEST_BLOCK, write_text
 from gsnet.evolution.array_tried import EMPTY, find, identity
 from gsnet.evolution.array_variation import (
     first_difference,
@@ -65,7 +64,6 @@ view = uncounted_view()
 
 @compiled
 def record(
-    space: Space,
     room: Room,
     rows: Rows,
     state: np.ndarray,
@@ -82,7 +80,11 @@ def record(
     known = 0 if outcome == DUPLICATE else 1 if outcome == OVER_LAYERS else 5
     for figure in range(5):
         rows.figures[row, figure] = room.totals[figure] if figure < known else -1
-    state[TEXT_END] = rows.ends[row] = write_text(space, room.child, count, rows.text, state[TEXT_END])
+    end = state[BLOCKS_END]
+    for index in range(count):
+        for field in range(ARGUMENTS):
+            rows.blocks[end + index, field] = room.child[index, field]
+    state[BLOCKS_END] = rows.ends[row] = end + count
     state[ROWS] = row + 1
 
 
@@ -120,7 +122,7 @@ def iterate(
                     return False
                 room.tried[place] = wanted
                 state[TRIED] += 1
-    record(space, room, rows, state, count, members.iterations[parent], np.int64(seed), outcome, score)
+    record(room, rows, state, count, members.iterations[parent], np.int64(seed), outcome, score)
     if outcome != SCORED:
         state[UNSCORED] += 1
         state[KNOWN] = state[KNOWN] + 1 if outcome == DUPLICATE else 0
@@ -150,9 +152,9 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
         state[WHY] = ALL_DONE if version else FOR_SEARCH
         plan, space, steps = view(plan), view(space), view(steps)
         members, room, rows = view(members), view(room), view(rows)
-        longest = members.blocks.shape[1] * LONGEST_BLOCK
+        longest = members.blocks.shape[1]
         while state[ITERATION] < plan.last and state[ROWS] < rows.seeds.size:
-            if rows.text.size - state[TEXT_END] < longest:
+            if rows.blocks.shape[0] - state[BLOCKS_END] < longest:
                 return
             if state[KNOWN] >= PATIENCE_WITH_PREFERENCES or state[UNSCORED] >= UNSCORED_BEFORE_KEEPING:
                 state[WHY] = FOR_SEARCH
@@ -200,7 +202,6 @@ MODULES = (
         array_members,
         array_random,
         array_scoring,
-        array_text,
         array_tried,
         array_variation,
     ),

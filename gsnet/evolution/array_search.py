@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
-from itertools import repeat
 
 import numpy as np
 
@@ -19,21 +17,13 @@ from gsnet.evolution.array_tables import BoundsTable, CostTable
 from gsnet.evolution.budgets import CostModel
 from gsnet.evolution.history import History
 from gsnet.evolution.judging import Novelty
+from gsnet.evolution.packed import FIGURES, OUTCOMES, RECORD, BlockType, Packed
 from gsnet.evolution.population import Member
-from gsnet.evolution.recorded import DUPLICATE, OVER_BUDGET, SCORED
 from gsnet.evolution.so_far import Progress
 from PlainNet import Network
 from PlainNet.compiling import machine_code_of, said_if_it_compiles
 from PlainNet.step_table import StepTable
 from ZeroShotProxy.mean_field_machine import prepare, room, run
-
-# Outcome and reason of a row, by the outcomes of `array_layout`.
-OUTCOMES = (
-    (SCORED, ""),
-    (DUPLICATE, ""),
-    *((OVER_BUDGET, reason) for reason in ("layers", "parameters", "flops", "memory access")),
-)
-
 
 _MOST_MADE = 4
 
@@ -140,6 +130,7 @@ class ArrayLoop:
         self.population = ArrayPopulation(plan.capacity, self._arrays, codes, costs)
         self.tried = ArrayTried(self._arrays, codes)
         self._run = closed_form_of(plan)
+        self._types = tuple(map(BlockType, (kind.__name__ for kind in codes.types), codes.have_bottleneck))
         self._is_ready = False
 
     def advance(self, progress: Progress, novelty: Novelty, history: History) -> bool:
@@ -147,7 +138,7 @@ class ArrayLoop:
         self._arrays.make_room_for_tried()
         state, room = self._arrays.state, self._arrays.room
         first, begun = progress.next_iteration, time.perf_counter()
-        state[layout.ITERATION], state[layout.ROWS], state[layout.TEXT_END] = first, 0, 0
+        state[layout.ITERATION], state[layout.ROWS], state[layout.BLOCKS_END] = first, 0, 0
         state[layout.KNOWN], state[layout.UNSCORED] = novelty.counts
         state[layout.BEST_COUNT] = 0
         room.best_score[0] = progress.best.score if progress.best else -np.inf
@@ -159,7 +150,7 @@ class ArrayLoop:
             return False
         found = np.bincount(self._arrays.rows.outcomes[:done], minlength=layout.OUTCOMES)
         seconds = (time.perf_counter() - begun) / max(1, found[layout.SCORED])
-        history.extend(self._rows(first, done, seconds))
+        history.extend(self._packed(first, done, seconds))
         novelty.counts = int(state[layout.KNOWN]), int(state[layout.UNSCORED])
         progress.next_iteration = first + done
         for (outcome, reason), number in zip(OUTCOMES, found.tolist(), strict=True):
@@ -204,29 +195,19 @@ class ArrayLoop:
             else:
                 return
 
-    def _rows(self, first: int, done: int, seconds: float) -> Iterator[tuple]:
-        """The rows of the history, as `gsnet.evolution.recorded.Row` has them. seconds: of a candidate that was scored."""
+    def _packed(self, first: int, done: int, seconds: float) -> Packed:
+        """The rows as the history takes them. seconds: of a candidate that was scored."""
         rows = self._arrays.rows
-        outcomes = rows.outcomes[:done].tolist()
-        figures = [_or_none(column) for column in rows.figures[:done].T.tolist()]
-        ends = rows.ends[:done].tolist()
-        text = rows.text[: ends[-1]].tobytes().decode("ascii")
-        return zip(
-            range(first, first + done),
-            rows.parents[:done].tolist(),
-            rows.seeds[:done].tolist(),
-            [OUTCOMES[outcome][0] for outcome in outcomes],
-            [OUTCOMES[outcome][1] for outcome in outcomes],
-            # Not a number is no value to SQLite.
-            rows.scores[:done].tolist(),
-            *figures,
-            repeat(None),
-            [0.0 if outcome else seconds for outcome in outcomes],
-            [text[start:end] for start, end in zip([0, *ends], ends, strict=False)],
-            repeat(""),
-            repeat(""),
-            strict=False,
-        )
+        records = np.zeros(done, dtype=RECORD)
+        records["parent"], records["outcome"] = rows.parents[:done], rows.outcomes[:done]
+        records["score"], records["end"] = rows.scores[:done], rows.ends[:done]
+        for place, name in enumerate(FIGURES):
+            records[name] = rows.figures[:done, place]
+        records["seconds"] = np.where(rows.outcomes[:done] == layout.SCORED, seconds, 0.0)
+        begins = np.concatenate(([0], rows.ends[: done - 1]))
+        records["in_channels"] = rows.blocks[begins, layout.INTO]
+        blocks = rows.blocks[: rows.ends[done - 1]].copy()
+        return Packed(np.arange(first, first + done), rows.seeds[:done].copy(), records, blocks, self._types)
 
 
 def closed_form_of(plan: Plan) -> object:
@@ -238,8 +219,3 @@ def closed_form_of(plan: Plan) -> object:
     some = np.zeros((1, 1))
     run_nothing(np.zeros(1), some, some, 0, some, room(1))
     return machine_code_of(run_nothing)
-
-
-def _or_none(numbers: list[int]) -> list[int | None]:
-    """The numbers, and None in place of what is not known."""
-    return [None if number < 0 else number for number in numbers]

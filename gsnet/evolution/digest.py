@@ -9,39 +9,59 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gsnet.evolution.archive import COSTS, Archive
+from gsnet.evolution.archive import COSTS, Archive, points_of
 from gsnet.evolution.ensemble import aggregate_of, last_population
+from gsnet.evolution.packed import Packed
+from gsnet.evolution.pareto_front import ParetoFront
 from gsnet.evolution.recorded import OVER_BUDGET, SCORED, HistoryReader, Row
+from gsnet.evolution.scatter import Scatter
 from gsnet.evolution.settings import OBJECTIVES, SearchSettings
+
+_PARAMETERS = 1 + COSTS.index("parameters")
 
 
 class Digest(NamedTuple):
-    """best: None when nothing was scored. front: by score. points: (iteration, score, parameters) of every scored candidate."""
+    """best: None when nothing was scored. front: by score. points: every scored candidate. rises: where the best score rose."""
 
     best: Row | None
     front: list[Row]
     outcomes: Counter[str]
-    points: list[tuple[int, float, int]]
+    points: Scatter
+    rises: list[Row]
 
 
-def digest(history: HistoryReader, each: Callable[[Row], object] = lambda row: None, end: int = -1) -> Digest:
-    """The digest of a history's rows, or of its first `end`; `each` is called with every row, with its final score."""
+class Points(NamedTuple):
+    """The scored ones of some rows: their iterations and what the front is made of, (rows, figures), all minimised."""
+
+    iterations: np.ndarray
+    figures: np.ndarray
+    outcomes: Counter[str]
+
+
+def digest(history: HistoryReader, end: int = -1) -> Digest:
+    """The digest of a history's rows, or of its first `end`, with their final scores."""
     settings = history.settings
-    archive = Archive(front_costs(settings), front_figures(settings))
-    outcomes: Counter[str] = Counter()
-    best: Row | None = None
-    points: list[tuple[int, float, int]] = []
+    costs, figures = front_costs(settings), front_figures(settings)
+    front, scatter, outcomes = ParetoFront(1 + len(costs) + len(figures)), Scatter(), Counter[str]()
     score = final_score(history, end)
-    for recorded in history.rows(end):
-        row = score(recorded)
-        each(row)
-        outcomes[f"{row.outcome}: {row.reason}" if row.outcome == OVER_BUDGET else row.outcome] += 1
-        if row.outcome == SCORED and row.score is not None and row.parameters is not None:
-            archive.add(row)
-            points.append((row.iteration, row.score, row.parameters))
-            if best is None or best.score is None or row.score > best.score:
-                best = row
-    return Digest(best, archive.front(), outcomes, points)
+    for batch in history.batches(end):
+        if isinstance(batch, Packed):
+            found = Points(*batch.points(costs), batch.outcomes())
+        else:
+            found = _points([score(row) for row in batch], costs, figures)
+        outcomes += found.outcomes
+        front.add(found.figures, found.iterations)
+        scatter.add(found.iterations, -found.figures[:, 0], found.figures[:, _PARAMETERS])
+    rises = [score(row) for row in history.at(scatter.rises)]
+    rows = [score(row) for row in history.at(front.labels().tolist())]
+    return Digest(rises[-1] if rises else None, rows, outcomes, scatter, rises)
+
+
+def _points(rows: list[Row], costs: tuple[str, ...], figures: tuple[str, ...]) -> Points:
+    scored = [r for r in rows if r.outcome == SCORED and r.score is not None and r.parameters is not None]
+    iterations = np.array([row.iteration for row in scored], dtype=np.int64)
+    outcomes = Counter(f"{row.outcome}: {row.reason}" if row.outcome == OVER_BUDGET else row.outcome for row in rows)
+    return Points(iterations, points_of(scored, costs, figures), outcomes)
 
 
 def front_costs(settings: SearchSettings) -> tuple[str, ...]:

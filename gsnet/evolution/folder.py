@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gsnet.evolution.history import DATABASE, History
+from gsnet.evolution.packed_files import NETWORKS, RECORDS
 from gsnet.evolution.recorded import HistoryReader
 from gsnet.evolution.settings import FITTING, SearchError, SearchSettings
 from gsnet.evolution.verification import VERIFIED
@@ -74,7 +75,7 @@ def clear(folder: Path) -> None:
         CURVES,
         TRACKED,
     )
-    for name in (*names, LOG, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
+    for name in (*names, LOG, RECORDS, NETWORKS, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from gsnet.evolution.digest import figures_of
 from gsnet.evolution.history import Row
+from gsnet.evolution.scatter import Scatter
 from gsnet.evolution.settings import GROWTH, IN_BYTES, PEAK_MEMORY, WEIGHTS, SearchSettings
 from gsnet.interface.files import written_whole
 
-_MOST_POINTS = 20_000
 _WORDS = {GROWTH: "gradient growth", PEAK_MEMORY: "maps that live at once", WEIGHTS: "weights"}
 _KIBIBYTE = 1024.0
 _GREY, _BLUE, _RED = "0.65", "#1f5fa8", "#c1272d"
@@ -23,22 +23,26 @@ _PRESSED = 0.25
 _WIDE = 5
 
 
-def plot_search(
-    path: Path, scored: Sequence[tuple[int, float, int]], front: Sequence[Row], settings: SearchSettings
-) -> None:
+def plot_search(path: Path, scored: Scatter, front: Sequence[Row], settings: SearchSettings) -> None:
     """Score against iteration with the best so far, and score against parameters with the Pareto front.
 
-    scored: (iteration, score, parameters) of every scored candidate; at most 20,000 of them are drawn.
+    scored: every scored candidate; some 20,000 of them are drawn.
     """
     figure, (left, right) = _figure(2, (11, 4.2))
-    shown = scored[:: max(1, len(scored) // _MOST_POINTS)]
-    left.scatter([s[0] for s in shown], [s[1] for s in shown], s=3, color=_GREY, label="candidate")
-    best = _running_best(scored)
-    left.step([b[0] for b in best], [b[1] for b in best], where="post", color=_BLUE, label="best so far")
+    iterations, scores, parameters = scored.shown.T
+    millions = parameters / 1e6
+    left.scatter(iterations, scores, s=3, color=_GREY, label="candidate")
+    left.step(
+        [*scored.rises, scored.last_iteration],
+        [*scored.best_scores, scored.best],
+        where="post",
+        color=_BLUE,
+        label="best so far",
+    )
     left.set_xlabel("iteration")
     left.set_ylabel(f"{settings.zero_shot_score} score")
     left.legend(loc="lower right")
-    right.scatter([s[2] / 1e6 for s in shown], [s[1] for s in shown], s=3, color=_GREY, label="candidate")
+    right.scatter(millions, scores, s=3, color=_GREY, label="candidate")
     right.step(
         *_front_in([(row.parameters or 0) / 1e6 for row in front], [row.score or 0.0 for row in front]),
         where="post",
@@ -50,10 +54,10 @@ def plot_search(
     if settings.budget_model_size:
         right.axvline(settings.budget_model_size / 1e6, color="0.3", linestyle=":", label="budget")
     right.set_xlabel("parameters (millions)")
-    _spread_out(right, [s[2] / 1e6 for s in shown])
+    _spread_out(right, millions.tolist())
     right.set_ylabel(f"{settings.zero_shot_score} score")
     right.legend(loc="lower right")
-    figure.suptitle(f"{len(scored):,} candidates scored, best {settings.zero_shot_score} score {best[-1][1]:.4g}")
+    figure.suptitle(f"{scored.count:,} candidates scored, best {settings.zero_shot_score} score {scored.best:.4g}")
     left.xaxis.set_major_formatter("{x:,.0f}")
     _save(figure, path)
 
@@ -87,14 +91,6 @@ def plot_pareto(path: Path, front: Sequence[Row], settings: SearchSettings) -> N
     axes[0].set_ylabel(f"{settings.zero_shot_score} score")
     figure.suptitle(f"Pareto archive over score and all costs: {len(front):,} networks (red: front in one cost alone)")
     _save(figure, path)
-
-
-def _running_best(scored: Sequence[tuple[int, float, int]]) -> list[tuple[int, float]]:
-    best: list[tuple[int, float]] = []
-    for iteration, score, _ in scored:
-        if not best or score > best[-1][1]:
-            best.append((iteration, score))
-    return [*best, (scored[-1][0], best[-1][1])]
 
 
 def _front_in(costs: Sequence[float], scores: Sequence[float]) -> tuple[list[float], list[float]]:

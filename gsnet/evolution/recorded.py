@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Self
 
+import numpy as np
+
 import PlainNet
+from gsnet.evolution.outcomes import DUPLICATE, FAILED, OVER_BUDGET, SCORED
+from gsnet.evolution.packed import ELSEWHERE, Packed
+from gsnet.evolution.packed_files import NETWORKS, RECORDS, Kept, RecordReader
 from gsnet.evolution.settings import SearchError, SearchSettings
 from gsnet.interface.result_files import DATABASE
 from PlainNet import Network
 
-SCHEMA_VERSION = 3
+__all__ = ["DATABASE", "DUPLICATE", "FAILED", "OVER_BUDGET", "SCORED", "HistoryReader", "Row"]
+
+# The latter where there are records beside the database: whoever does not know of them would miss most proposals.
+SCHEMA_VERSION, WITH_RECORDS = 3, 4
+# Of `meta`: what the files of `gsnet.evolution.packed_files` hold.
+KEPT = "records"
+_BATCH = 4_096
+# More iterations than any search has.
+_ALL = 1 << 62
 IN_MEMORY = Path(":memory:")
 
 
@@ -50,7 +64,6 @@ class Row(NamedTuple):
         return PlainNet.parse(self.structure)
 
 
-SCORED, DUPLICATE, OVER_BUDGET, FAILED = "scored", "duplicate", "over budget", "failed"
 # Timings differ from run to run; everything else is the same for the same settings.
 DETERMINISTIC_COLUMNS = tuple(name for name in Row._fields if name not in ("latency", "seconds", "figures"))
 
@@ -74,9 +87,9 @@ class HistoryReader:
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, check_same_thread=False)
         reader = cls(path, connection)
         version = reader._meta("schema_version")
-        if not version.isdecimal() or int(version) > SCHEMA_VERSION:
+        if not version.isdecimal() or int(version) > WITH_RECORDS:
             reader.close()
-            raise SearchError(f"{path} has schema version {version}, this program reads up to {SCHEMA_VERSION}")
+            raise SearchError(f"{path} has schema version {version}, this program reads up to {WITH_RECORDS}")
         return reader
 
     @cached_property
@@ -106,25 +119,85 @@ class HistoryReader:
 
     def rows(self, end: int = -1) -> Iterator[Row]:
         """All committed rows in order; with `end` the first so many."""
-        query = f"SELECT {self._columns} FROM proposals ORDER BY iteration LIMIT {end}"
-        with reporting(self.path), closing(self._connection.execute(query)) as found:
-            for values in found:
-                yield Row(*values)
+        for batch in self.batches(end):
+            yield from map(Row._make, batch.rows()) if isinstance(batch, Packed) else batch
+
+    def batches(self, end: int = -1) -> Iterator[list[Row] | Packed]:
+        """All committed rows in order, some thousands together; with `end` the first so many."""
+        last, records = _ALL if end < 0 else end, self._records()
+        yield from self._rows(0, min(last, records.kept.first) if records else last)
+        if records is None:
+            return
+        with reporting(self.path):
+            for packed in records.batches(last):
+                yield from self._with_rows(packed)
+
+    def at(self, iterations: Iterable[int]) -> list[Row]:
+        """The rows of some iterations, in their order."""
+        wanted, records = np.fromiter(iterations, dtype=np.int64), self._records()
+        found: dict[int, Row] = {}
+        if records is not None:
+            places = wanted[wanted >= records.kept.first] - records.kept.first
+            packed = records.at(places[records.at(places).records["outcome"] != ELSEWHERE])
+            found = {row.iteration: row for row in map(Row._make, packed.rows())}
+        query = f"SELECT {self._columns} FROM proposals WHERE iteration = ?"
+        with reporting(self.path):
+            for iteration in wanted.tolist():
+                if iteration not in found:
+                    found[iteration] = Row(*self._connection.execute(query, (iteration,)).fetchone())
+        return [found[iteration] for iteration in wanted.tolist()]
 
     def best(self, count: int) -> list[Row]:
         """The committed rows with the best scores, the oldest first among equals."""
+        records = self._records()
+        query = f"SELECT {self._columns} FROM proposals WHERE score IS NOT NULL ORDER BY score DESC, iteration LIMIT ?"
         with reporting(self.path):
-            query = (
-                f"SELECT {self._columns} FROM proposals WHERE score IS NOT NULL ORDER BY score DESC, iteration LIMIT ?"
-            )
-            return [Row(*values) for values in self._connection.execute(query, (count,))]
+            rows = [Row(*values) for values in self._connection.execute(query, (count,))]
+        if records is not None:
+            rows += self.at(records.best(count).tolist())
+        return sorted(rows, key=lambda row: (-(row.score or 0.0), row.iteration))[:count]
 
     def __len__(self) -> int:
+        if kept := self._kept():
+            return kept.first + kept.length
         return self._connection.execute("SELECT COUNT(*) FROM proposals").fetchone()[0]
 
     def close(self) -> None:
         """Release the file."""
         self._connection.close()
+
+    def _rows(self, first: int, end: int) -> Iterator[list[Row]]:
+        """The rows of the database from one iteration up to another."""
+        query = f"SELECT {self._columns} FROM proposals WHERE iteration >= ? AND iteration < ? ORDER BY iteration"
+        with reporting(self.path), closing(self._connection.execute(query, (first, end))) as found:
+            while batch := found.fetchmany(_BATCH):
+                yield list(map(Row._make, batch))
+
+    def _with_rows(self, packed: Packed) -> Iterator[list[Row] | Packed]:
+        """Some records, and the rows of the database in place of those that stand for them."""
+        elsewhere = packed.records["outcome"] == ELSEWHERE
+        edges = [0, *(np.flatnonzero(np.diff(elsewhere)) + 1).tolist(), len(elsewhere)]
+        for first, end in pairwise(edges):
+            if first == end:
+                continue
+            if elsewhere[first]:
+                yield from self._rows(int(packed.iterations[first]), int(packed.iterations[end - 1]) + 1)
+            else:
+                yield packed if end - first == len(elsewhere) else packed.between(first, end)
+
+    def _kept(self) -> Kept | None:
+        """What the files beside the database hold at the moment."""
+        with reporting(self.path):
+            row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (KEPT,)).fetchone()
+        return Kept.from_json(row[0]) if row else None
+
+    def _records(self) -> RecordReader | None:
+        """The records that are committed; None where all rows are in the database."""
+        kept, folder = self._kept(), self.path.parent
+        if kept is None:
+            return None
+        with reporting(self.path):
+            return RecordReader(kept, (folder / RECORDS, folder / NETWORKS), self.settings.seed)
 
     def _number(self, key: str) -> float | None:
         with reporting(self.path):
@@ -140,7 +213,7 @@ class HistoryReader:
 
 
 class reporting:
-    """Turns SQLite's errors into sentences."""
+    """Turns errors of SQLite and of files into sentences."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -152,4 +225,10 @@ class reporting:
         if isinstance(error, sqlite3.Error):
             raise SearchError(
                 f"{self._path}: {error}. What was committed is safe: free the disk or fix the file, then use --resume"
+            ) from error
+        if isinstance(error, OSError | ValueError):
+            file = getattr(error, "filename", None) or self._path.parent / RECORDS
+            raise SearchError(
+                f"{file}: {getattr(error, 'strerror', None) or error}. What was committed is safe: free the disk, then use "
+                "--resume"
             ) from error

@@ -7,11 +7,13 @@ import json
 import platform
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from gsnet.evolution.digest import digest, figures_of, front_costs, front_figures, front_in_objectives
+from gsnet.evolution.digest import digest, figures_of, final_score, front_costs, front_figures, front_in_objectives
 from gsnet.evolution.latency_words import judged
+from gsnet.evolution.packed import Packed
 from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row
 from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.settings import IN_BYTES, SearchSettings
@@ -46,16 +48,8 @@ def write_outputs(folder: Path, history: HistoryReader) -> dict | None:
     from gsnet.evolution.plots import plot_pareto, plot_search
 
     settings = history.settings
-    columns = (*DETERMINISTIC_COLUMNS, "latency") if settings.watches_latency else DETERMINISTIC_COLUMNS
-    with written_whole(folder / "history.csv") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow((*columns, *settings.figures))
-        positions = [Row._fields.index(name) for name in columns]
-
-        def write(row: Row) -> None:
-            table.writerow([*(row[i] for i in positions), *figures_of(row, settings.figures)])
-
-        found = digest(history, write)
+    write_history(folder / "history.csv", history)
+    found = digest(history)
     _write_front(folder / "pareto.csv", found.front, settings)
     if found.best is None:
         return None
@@ -76,6 +70,23 @@ def write_outputs(folder: Path, history: HistoryReader) -> dict | None:
     write_text(folder / BEST_JSON, json.dumps(summary, indent=2) + "\n")
     write_text(folder / BEST_STRUCTURE, found.best.structure)
     return summary
+
+
+def write_history(path: Path, history: HistoryReader) -> None:
+    """Every proposal as a line of a table, with its final score."""
+    settings = history.settings
+    columns = (*DETERMINISTIC_COLUMNS, "latency") if settings.watches_latency else DETERMINISTIC_COLUMNS
+    of_row = itemgetter(*(Row._fields.index(name) for name in columns))
+    score = final_score(history)
+    with written_whole(path) as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow((*columns, *settings.figures))
+        for batch in history.batches():
+            if isinstance(batch, Packed):
+                table.writerows(map(of_row, batch.rows()))
+            else:
+                rows = map(score, batch)
+                table.writerows([*of_row(row), *figures_of(row, settings.figures)] for row in rows)
 
 
 def describe(best: Row, settings: SearchSettings) -> NetworkDescription:

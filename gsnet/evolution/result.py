@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.evolution.digest import digest, figures_of, final_score
+from gsnet.evolution.packed import Packed
 from gsnet.evolution.recorded import DATABASE, HistoryReader, Row
 from gsnet.evolution.settings import SearchSettings
 
@@ -44,7 +45,7 @@ class SearchResult:
         self.settings: SearchSettings = history.settings
         self.finished: bool = history.finished
         self.iterations = len(history)
-        found = digest(history, end=self.iterations)
+        found = digest(history, self.iterations)
         self.best: Row | None = found.best
         self.pareto: list[Row] = found.front
         self.outcomes: Counter[str] = found.outcomes
@@ -58,15 +59,31 @@ class SearchResult:
     def history(self) -> Table:
         """Every proposal and what became of it, a row each, with what the user's own functions say of it.
 
-        Its columns are those of history.csv, latency in seconds an image and the seconds that scoring took.
+        Its columns are those of history.csv, latency in seconds an image and the seconds that scoring took. A search of tens of
+        millions of proposals does not fit into memory so: `parts` does.
         """
+        table: Table | None = None
+        for part in self.parts():
+            if table is None:
+                table = part
+                continue
+            for name, values in part.items():
+                table[name] += values
+        return table if table is not None else Table({name: [] for name in (*_COLUMNS, *self.settings.figures)})
+
+    def parts(self) -> Iterator[Table]:
+        """The history in tables of some thousands of rows, one after the other."""
         figures = self.settings.figures
         with self._reader() as reader:
             score = final_score(reader, self.iterations)
-            rows = [score(row) for row in reader.rows(self.iterations)]
-        table = Table({name: [row[Row._fields.index(name)] for row in rows] for name in _COLUMNS})
-        own = [figures_of(row, figures) for row in rows]
-        return Table(table | {name: [values[i] for values in own] for i, name in enumerate(figures)})
+            for batch in reader.batches(self.iterations):
+                rows = (
+                    list(map(Row._make, batch.rows())) if isinstance(batch, Packed) else [score(row) for row in batch]
+                )
+                own = [figures_of(row, figures) for row in rows]
+                columns = dict(zip(Row._fields, map(list, zip(*rows, strict=True)), strict=True))
+                table = {name: columns[name] for name in _COLUMNS}
+                yield Table(table | {name: [values[i] for values in own] for i, name in enumerate(figures)})
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {outcome}" for outcome, count in self.outcomes.most_common())
