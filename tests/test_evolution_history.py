@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import gsnet
-from gsnet.evolution import history, runner
+from gsnet.evolution import history
 from gsnet.evolution.digest import digest
 from gsnet.evolution.history import History
 from gsnet.evolution.packed_files import NETWORKS, RECORDS
 from gsnet.evolution.recorded import HistoryReader, Row
-from gsnet.evolution.runner import RunOptions
-from gsnet.evolution.session import Session
+from gsnet.evolution.report import write_history
+from gsnet.evolution.session import RunOptions, Session
 from gsnet.evolution.settings import SearchSettings
 from SearchSpace.random_numbers import candidate_seed, candidate_seeds
 
@@ -25,7 +25,6 @@ START = (
     "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,64,2,32,1)"
     "SuperConvK1BNRELU(64,128,1,1)"
 )
-OUTPUTS = ("history.csv", "best.json", "pareto.csv", "best_structure.txt")
 SETTINGS = SearchSettings(
     "ZenClosedForm",
     evolution_max_iter=4_000,
@@ -40,22 +39,27 @@ SETTINGS = SearchSettings(
 )
 
 
-def run(folder, settings=SETTINGS, **options):
-    return runner.run_search(settings, folder, RunOptions(quiet=True, **options), [])
-
-
-def run_in_both_ways(folder):
-    """Some iterations are those of Python: their rows are in the database in any case."""
-    with closing(Session(SETTINGS, folder)) as session:
+def run(folder, settings=SETTINGS, rounds_in_python=0, **options):
+    """A search without its pictures. Of iterations that are Python's the rows are in the database in any case."""
+    with closing(Session(settings, folder, RunOptions(**options))) as session:
         while not session.search.finished:
             session.search.advance()
-            for _ in range(0 if session.search.finished else 3):
+            for _ in range(0 if session.search.finished else rounds_in_python):
                 session.search.advance_round()
-        session.finish()
+        session.history.commit()
+        return session.search.progress, session.search.population.members
 
 
 def outputs(folder):
-    return {name: (folder / name).read_bytes() for name in OUTPUTS}
+    """The table of a folder, and what else is made from its rows."""
+    with closing(HistoryReader.read(folder)) as reader:
+        write_history(folder / "history.csv", reader)
+        found = digest(reader)
+        return (folder / "history.csv").read_bytes(), alike(found.front), alike([found.best]), found.outcomes
+
+
+def alike(rows):
+    return [row._replace(seconds=0.0) for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +77,11 @@ def few_rows(monkeypatch):
 
 def rows_of(folder):
     with closing(HistoryReader.read(folder)) as reader:
-        return [row._replace(seconds=0.0) for row in reader.rows()]
+        return alike(reader.rows())
 
 
 def test_records_say_what_rows_do(tmp_path, rows_alone, few_rows):
-    run_in_both_ways(tmp_path)
+    run(tmp_path, rounds_in_python=3)
     assert outputs(tmp_path) == outputs(rows_alone)
     assert rows_of(tmp_path) == rows_of(rows_alone)
     with closing(sqlite3.connect(tmp_path / "search.db")) as database:
@@ -91,14 +95,14 @@ def test_records_say_what_rows_do(tmp_path, rows_alone, few_rows):
     assert (tmp_path / RECORDS).stat().st_size == 64 * (4_000 - first)
     with closing(HistoryReader.read(tmp_path)) as reader, closing(HistoryReader.read(rows_alone)) as other:
         assert len(reader) == 4_000
-        best = [row._replace(seconds=0.0) for row in reader.best(5)]
-        assert best == [row._replace(seconds=0.0) for row in other.best(5)]
+        assert alike(reader.best(5)) == alike(other.best(5))
         assert [row.iteration for row in reader.at([3_999, 5, 2_500])] == [3_999, 5, 2_500]
         assert [row.iteration for row in reader.rows(2_100)] == list(range(2_100))
 
 
 def test_records_are_read_as_the_page_on_the_history_says(tmp_path, few_rows):
     run(tmp_path)
+    outputs(tmp_path)
     record = np.dtype([(name, kind) for name, kind in FIELDS])
     block = np.dtype([("type", "u1"), ("stride", "u1"), ("out", "<u2"), ("bottleneck", "<u2"), ("depth", "<u2")])
     records, blocks = np.fromfile(tmp_path / RECORDS, record), np.fromfile(tmp_path / NETWORKS, block)
@@ -133,7 +137,7 @@ FIELDS = [
 
 @pytest.mark.parametrize("lost", [0, 1_000, 200_000], ids=lambda lost: f"{lost} bytes of blocks")
 def test_a_longer_search_goes_on_from_records(tmp_path, rows_alone, few_rows, lost):
-    run(tmp_path, replace(SETTINGS, evolution_max_iter=3_000))
+    run(tmp_path, replace(SETTINGS, evolution_max_iter=3_000), rounds_in_python=2)
     with (tmp_path / NETWORKS).open("r+b") as file:
         file.truncate(max(0, file.seek(0, 2) - lost))
     with (tmp_path / RECORDS).open("ab") as file:
@@ -141,6 +145,11 @@ def test_a_longer_search_goes_on_from_records(tmp_path, rows_alone, few_rows, lo
         file.write(b"\x07" * 1_000)
     run(tmp_path, resume=True)
     assert outputs(tmp_path) == outputs(rows_alone)
+
+
+def test_a_search_is_taken_up_as_it_was_left(tmp_path, few_rows):
+    before = run(tmp_path, rounds_in_python=2)
+    assert run(tmp_path, resume=True) == before
 
 
 def test_a_folder_with_rows_alone_goes_on_with_records(tmp_path, rows_alone, monkeypatch):

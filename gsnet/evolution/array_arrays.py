@@ -66,10 +66,10 @@ class Arrays:
         more_blocks = np.concatenate((self.rows.blocks, np.zeros((4 * blocks, ARGUMENTS), dtype=np.uint16)))
         self.room, self.rows = room, self.rows._replace(blocks=more_blocks)
 
-    def make_room_for_tried(self) -> None:
+    def make_room_for_tried(self, rows: int = _ROWS) -> None:
         """Have room for the networks that the next rows may have, with some to spare."""
         tried = self.room.tried
-        if 4 * (self.state[TRIED] + _ROWS) > 3 * tried.size:
+        if 4 * (self.state[TRIED] + rows) > 3 * tried.size:
             more = np.zeros(4 * tried.size, dtype=np.uint64)
             move_hashes(tried, more)
             self.room = self.room._replace(tried=more)

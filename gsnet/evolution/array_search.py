@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -13,12 +14,14 @@ from gsnet.evolution.array_arrays import Arrays
 from gsnet.evolution.array_codes import Codes, SpaceTables
 from gsnet.evolution.array_layout import Plan, Steps
 from gsnet.evolution.array_loop import add_member, advance, find_network, run_nothing
+from gsnet.evolution.array_replay import recorded_of, replay
 from gsnet.evolution.array_tables import BoundsTable, CostTable
 from gsnet.evolution.budgets import CostModel
 from gsnet.evolution.history import History
 from gsnet.evolution.judging import Novelty
 from gsnet.evolution.packed import FIGURES, OUTCOMES, RECORD, BlockType, Packed
 from gsnet.evolution.population import Member
+from gsnet.evolution.recorded import Row
 from gsnet.evolution.so_far import Progress
 from PlainNet import Network
 from PlainNet.compiling import machine_code_of, said_if_it_compiles
@@ -130,6 +133,7 @@ class ArrayLoop:
         self.population = ArrayPopulation(plan.capacity, self._arrays, codes, costs)
         self.tried = ArrayTried(self._arrays, codes)
         self._run = closed_form_of(plan)
+        self._codes = codes
         self._types = tuple(map(BlockType, (kind.__name__ for kind in codes.types), codes.have_bottleneck))
         self._is_ready = False
 
@@ -148,18 +152,44 @@ class ArrayLoop:
         done = int(state[layout.ROWS])
         if not done:
             return False
-        found = np.bincount(self._arrays.rows.outcomes[:done], minlength=layout.OUTCOMES)
-        seconds = (time.perf_counter() - begun) / max(1, found[layout.SCORED])
+        scored = int(np.count_nonzero(self._arrays.rows.outcomes[:done] == layout.SCORED))
+        seconds = (time.perf_counter() - begun) / max(1, scored)
         history.extend(self._packed(first, done, seconds))
         novelty.counts = int(state[layout.KNOWN]), int(state[layout.UNSCORED])
         progress.next_iteration = first + done
+        self._count(self._arrays.rows.outcomes[:done], progress)
+        return True
+
+    def replay(self, batch: Sequence[Row] | Packed, progress: Progress, novelty: Novelty) -> Iterator[int]:
+        """Take up rows of a history; yields the place of each that is for `Search` to take up, before what follows it."""
+        rows, arrays = recorded_of(batch, self._codes, self._types), self._arrays
+        arrays.make_room_for_tried(len(rows.outcomes))
+        state, at, size = arrays.state, 0, len(rows.outcomes)
+        while at < size:
+            state[layout.KNOWN], state[layout.UNSCORED] = novelty.counts
+            state[layout.BEST_COUNT] = 0
+            arrays.room.best_score[0] = progress.best.score if progress.best else -np.inf
+            end = replay(self._plan.capacity, arrays.members, arrays.room, state, rows, at)
+            if end > at:
+                novelty.counts = int(state[layout.KNOWN]), int(state[layout.UNSCORED])
+                self._count(rows.outcomes[at:end], progress)
+                progress.next_iteration = int(rows.iterations[end - 1]) + 1
+            at = end
+            if at < size and state[layout.WHY] == layout.TOO_LONG:
+                arrays.make_room_for(2 * arrays.longest)
+            elif at < size:
+                yield at
+                at += 1
+
+    def _count(self, outcomes: np.ndarray, progress: Progress) -> None:
+        """Have what became of proposals in the progress, and the best network if there is a new one."""
+        found = np.bincount(outcomes, minlength=layout.OUTCOMES)
         for (outcome, reason), number in zip(OUTCOMES, found.tolist(), strict=True):
             if number:
                 progress.outcomes[f"{outcome} ({reason})" if reason else outcome] += number
-        if count := int(state[layout.BEST_COUNT]):
-            score, iteration = float(self._arrays.room.best_score[0]), int(state[layout.BEST_ITERATION])
+        if count := int(self._arrays.state[layout.BEST_COUNT]):
+            score, iteration = float(self._arrays.room.best_score[0]), int(self._arrays.state[layout.BEST_ITERATION])
             progress.best = self.population.member(self._arrays.room.best[:count], score, iteration)
-        return True
 
     def _run_compiled(self) -> None:
         """Iterations until there is nothing more to be done by compiled code for now."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gsnet.evolution.outcomes import DUPLICATE, OVER_BUDGET, SCORED
-from gsnet.evolution.packed_text import LONGEST_BLOCK, write_texts
+from gsnet.evolution.packed_text import FIELDS, LONGEST_BLOCK, BlockType, table_of, write_texts
 
 RECORD = np.dtype(
     [
@@ -43,15 +43,6 @@ OUTCOMES = (
 # The iteration is a row of the database: its outcome has words of its own, or more than a record holds.
 ELSEWHERE = 255
 FIGURES = ("layers", "parameters", "flops", "memory_access", "peak_feature_map")
-# Type, input channels, output channels, stride, bottleneck, depth: the fields of a block as `array_layout` has them.
-FIELDS = 6
-
-
-class BlockType(NamedTuple):
-    """A type of blocks: its name in a structure string, and whether a bottleneck is among its numbers."""
-
-    name: str
-    has_bottleneck: bool
 
 
 class Packed(NamedTuple):
@@ -83,13 +74,10 @@ class Packed(NamedTuple):
         """The structure strings."""
         if not len(self.records):
             return []
-        names = [kind.name.encode() for kind in self.types]
         ends = np.zeros(len(self.records), dtype=np.int64)
         text = np.zeros(len(self.blocks) * LONGEST_BLOCK, dtype=np.uint8)
         write_texts(
-            np.array(list(b"".join(names)), dtype=np.uint8),
-            np.cumsum([0, *map(len, names)]),
-            np.array([kind.has_bottleneck for kind in self.types]),
+            *table_of(self.types),
             self.blocks,
             np.ascontiguousarray(self.records["end"]),
             text,

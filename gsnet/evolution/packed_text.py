@@ -1,8 +1,10 @@
-"""Structure strings of networks in arrays, written by compiled code."""
+"""Structure strings of networks in arrays, written and read by compiled code."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,21 @@ LONGEST_NAME = 60
 LONGEST_BLOCK = LONGEST_NAME + 40
 # Fields of a block: its type, input channels, output channels, stride, bottleneck, depth.
 TYPE, FIRST_NUMBER, BOTTLENECK, FIELDS = 0, 1, 4, 6
+LARGEST = (1 << 16) - 1
+
+
+class BlockType(NamedTuple):
+    """A type of blocks: its name in a structure string, and whether a bottleneck is among its numbers."""
+
+    name: str
+    has_bottleneck: bool
+
+
+def table_of(types: Sequence[BlockType]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Types as compiled code reads them: all names as bytes, where each ends, whether it has a bottleneck."""
+    names = [kind.name.encode() for kind in types]
+    ends = np.cumsum([0, *map(len, names)])
+    return np.array(list(b"".join(names)), dtype=np.uint8), ends, np.array([kind.has_bottleneck for kind in types])
 
 
 @compiled
@@ -30,7 +47,7 @@ def write_number(number: int, text: np.ndarray, end: int) -> int:
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
-    """The function that Python calls; see `source_version`."""
+    """The functions that Python calls; see `source_version`."""
 
     def write_texts(
         names: np.ndarray,
@@ -64,7 +81,54 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
             first = ends[network]
             text_ends[network] = end
 
-    return compiled(write_texts, cache=True)
+    def read_texts(
+        names: np.ndarray,
+        name_ends: np.ndarray,
+        have_bottleneck: np.ndarray,
+        text: np.ndarray,
+        text_ends: np.ndarray,
+        blocks: np.ndarray,
+        ends: np.ndarray,
+    ) -> int:
+        """The blocks of canonical texts, as `write_texts` has them; how many texts are known up to the first that is not."""
+        block, at = 0, (0 if version else 1)
+        for network in range(text_ends.size):
+            while at < text_ends[network]:
+                kind = 0
+                while kind < have_bottleneck.size:
+                    length = name_ends[kind + 1] - name_ends[kind]
+                    place = 0
+                    if at + length < text_ends[network] and text[at + length] == OPENING:
+                        while place < length and text[at + place] == names[name_ends[kind] + place]:
+                            place += 1
+                        if place == length:
+                            break
+                    kind += 1
+                if kind == have_bottleneck.size:
+                    return network
+                at += name_ends[kind + 1] - name_ends[kind]
+                blocks[block, TYPE] = kind
+                for field in range(FIRST_NUMBER, FIELDS):
+                    blocks[block, field] = 0
+                    if field == BOTTLENECK and not have_bottleneck[kind]:
+                        continue
+                    # A bracket or a comma, then digits.
+                    at += 1
+                    number = 0
+                    while at < text_ends[network] and NOUGHT <= text[at] < NOUGHT + 10:
+                        number = 10 * number + text[at] - NOUGHT
+                        at += 1
+                    if number > LARGEST or at >= text_ends[network]:
+                        return network
+                    blocks[block, field] = number
+                if text[at] != CLOSING:
+                    return network
+                at += 1
+                block += 1
+            ends[network] = block
+        return text_ends.size
+
+    return compiled(write_texts, cache=True), compiled(read_texts, cache=True)
 
 
-write_texts = _kept_on_disk(source_version(Path(__file__)))
+write_texts, read_texts = _kept_on_disk(source_version(Path(__file__)))

@@ -120,7 +120,7 @@ class HistoryReader:
     def rows(self, end: int = -1) -> Iterator[Row]:
         """All committed rows in order; with `end` the first so many."""
         for batch in self.batches(end):
-            yield from map(Row._make, batch.rows()) if isinstance(batch, Packed) else batch
+            yield from rows_of(batch)
 
     def batches(self, end: int = -1) -> Iterator[list[Row] | Packed]:
         """All committed rows in order, some thousands together; with `end` the first so many."""
@@ -139,7 +139,7 @@ class HistoryReader:
         if records is not None:
             places = wanted[wanted >= records.kept.first] - records.kept.first
             packed = records.at(places[records.at(places).records["outcome"] != ELSEWHERE])
-            found = {row.iteration: row for row in map(Row._make, packed.rows())}
+            found = {row.iteration: row for row in rows_of(packed)}
         query = f"SELECT {self._columns} FROM proposals WHERE iteration = ?"
         with reporting(self.path):
             for iteration in wanted.tolist():
@@ -210,6 +210,11 @@ class HistoryReader:
         if row is None:
             raise SearchError(f"{self.path} is not a search history: it has no {key}")
         return row[0]
+
+
+def rows_of(batch: list[Row] | Packed) -> Iterator[Row]:
+    """The rows of what `HistoryReader.batches` gives."""
+    return map(Row._make, batch.rows()) if isinstance(batch, Packed) else iter(batch)
 
 
 class reporting:

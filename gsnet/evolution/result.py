@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.evolution.digest import digest, figures_of, final_score
-from gsnet.evolution.packed import Packed
-from gsnet.evolution.recorded import DATABASE, HistoryReader, Row
+from gsnet.evolution.recorded import DATABASE, HistoryReader, Row, rows_of
 from gsnet.evolution.settings import SearchSettings
 
 Opening = Callable[[], HistoryReader]
@@ -77,9 +76,7 @@ class SearchResult:
         with self._reader() as reader:
             score = final_score(reader, self.iterations)
             for batch in reader.batches(self.iterations):
-                rows = (
-                    list(map(Row._make, batch.rows())) if isinstance(batch, Packed) else [score(row) for row in batch]
-                )
+                rows = [score(row) for row in rows_of(batch)]
                 own = [figures_of(row, figures) for row in rows]
                 columns = dict(zip(Row._fields, map(list, zip(*rows, strict=True)), strict=True))
                 table = {name: columns[name] for name in _COLUMNS}

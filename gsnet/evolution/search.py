@@ -17,6 +17,7 @@ from gsnet.evolution.judging import Failures, Novelty, Tried, nearest_refusals
 from gsnet.evolution.parts import make_population, predicted_latency, search_budgets
 from gsnet.evolution.population import AnyPopulation, Member
 from gsnet.evolution.proposals import Proposer
+from gsnet.evolution.recorded import rows_of
 from gsnet.evolution.scorer import Scored
 from gsnet.evolution.settings import SearchSettings
 from gsnet.evolution.so_far import Progress
@@ -236,12 +237,23 @@ class Search:
     def _replay(self) -> None:
         """Take up what the history holds."""
         self._history.drop_incomplete_round(self.settings.round_size)
-        for row in self._history.rows():
-            tried = row.outcome in (SCORED, FAILED) or (row.reason == "latency" and self._latency is None)
-            network = row.network if tried and row.structure else None
-            if network is not None:
-                self._tried.add(network)
-            self._enter(row, network if row.score is not None else None)
+        for batch in self._history.batches():
+            if self._loop is None:
+                for row in rows_of(batch):
+                    self._take_up(row)
+                continue
+            for place in self._loop.replay(batch, self.progress, self._novelty):
+                self._take_up(
+                    batch[place] if isinstance(batch, list) else next(rows_of(batch.between(place, place + 1)))
+                )
+
+    def _take_up(self, row: Row) -> None:
+        """Take up a recorded proposal."""
+        tried = row.outcome in (SCORED, FAILED) or (row.reason == "latency" and self._latency is None)
+        network = row.network if tried and row.structure else None
+        if network is not None:
+            self._tried.add(network)
+        self._enter(row, network if row.score is not None else None)
 
     def _note_smallest(self, budget: Budget, costs: NetworkCosts) -> None:
         figure = budget.measure(costs)
