@@ -20,7 +20,7 @@ from pathlib import Path
 
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
-from benchmarks.search_throughput import XX_START
+from benchmarks.searches import XX_START
 from gsnet.evolution.runner import without_collector
 from gsnet.evolution.session import Session
 from gsnet.evolution.settings import EVOLUTIONS, PUBLISHED, SearchSettings

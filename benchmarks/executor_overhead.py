@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from benchmarks.search_throughput import settings_of
+from benchmarks.searches import settings_of
 from gsnet.evolution.dask_executor import DaskCluster
 from gsnet.evolution.executors import WorkerPool
 from gsnet.evolution.jobs import Job

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.search_throughput import STARTS, settings_of
+from benchmarks.searches import STARTS, settings_of
 from gsnet.evolution.runner import without_collector
 from gsnet.evolution.session import Session
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from benchmarks.search_throughput import STARTS, settings_of
+from benchmarks.searches import STARTS, settings_of
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.folder import open_history
 from gsnet.evolution.proposals import make_proposer

@@ -45,13 +45,15 @@ class Kept(NamedTuple):
 
 
 class RecordReader:
-    """Records that are on disk, and their networks. seed: of the search."""
+    """Records that are on disk, and their networks. seed: of the search.
+
+    Files are mapped for each access alone: what was read does not stay in memory.
+    """
 
     def __init__(self, kept: Kept, sources: tuple[Source, Source], seed: int) -> None:
         self.kept = kept
         self._seed = seed
-        self._records = _mapped(sources[0], RECORD, kept.length)
-        self._blocks = _mapped(sources[1], BLOCK, int(self._records["end"][-1]) if kept.length else 0)
+        self._sources = sources
 
     def batches(self, end: int) -> Iterator[Packed]:
         """All records up to an iteration, in order, those that stand for rows of the database among them."""
@@ -61,13 +63,15 @@ class RecordReader:
 
     def at(self, places: np.ndarray) -> Packed:
         """The records of some places."""
-        records = self._records[places]
-        begins = np.where(places > 0, self._records["end"][places - 1], 0)
+        mapped = self._mapped()
+        records = mapped[places]
+        begins = np.where(places > 0, mapped["end"][places - 1], 0) if len(places) else places
         counts = records["end"] - begins
         records["end"] = ends = np.cumsum(counts)
         # Of each block, its place in the file.
         where = np.arange(ends[-1] if len(ends) else 0) + np.repeat(begins - (ends - counts), counts)
-        blocks = widened(self._blocks[where], ends, records["in_channels"])
+        there = _mapped(self._sources[1], BLOCK, int(mapped["end"][-1]) if self.kept.length else 0)
+        blocks = widened(there[where], ends, records["in_channels"])
         iterations = places + self.kept.first
         return Packed(iterations, candidate_seeds(self._seed, iterations), records, blocks, self.kept.types)
 
@@ -75,10 +79,14 @@ class RecordReader:
         """The iterations of the best scores, the oldest first among equals."""
         places = np.empty(0, dtype=np.int64)
         for begin in range(0, self.kept.length, _BATCH):
-            more = np.flatnonzero(self._records["outcome"][begin : begin + _BATCH] == 0) + begin
+            mapped = self._mapped()
+            more = np.flatnonzero(mapped["outcome"][begin : begin + _BATCH] == 0) + begin
             places = np.concatenate((places, more))
-            places = places[np.lexsort((places, -self._records["score"][places]))][:count]
+            places = places[np.lexsort((places, -mapped["score"][places]))][:count]
         return places + self.kept.first
+
+    def _mapped(self) -> np.ndarray:
+        return _mapped(self._sources[0], RECORD, self.kept.length)
 
 
 class RecordWriter:
