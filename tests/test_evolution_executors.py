@@ -16,6 +16,7 @@ import pytest
 from gsnet.evolution.executors import WorkerPool
 from gsnet.evolution.jobs import ChunkSize, Job, in_chunks
 from gsnet.evolution.scorer import Scored
+from gsnet.evolution.session import RunOptions, Session
 from gsnet.evolution.settings import SearchSettings
 
 ROOT = Path(__file__).parent.parent
@@ -143,6 +144,7 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_history(tmp_path):
         driver.wait(timeout=60)
         assert result.returncode == 0, result.stderr
         assert driver.returncode == 0
+        islands = islands_on(tmp_path / "islands", RunOptions(scheduler=address), loses_them=True)
     finally:
         for process in processes:
             with contextlib.suppress(ProcessLookupError):
@@ -151,7 +153,23 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_history(tmp_path):
     assert search(tmp_path / "here", *plugin).returncode == 0
     for name in ("history.csv", "best.json", "pareto.csv"):
         assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    assert islands == islands_on(tmp_path / "islands_here", RunOptions())
     assert '"zero_shot_score": "HalfZen"' in (tmp_path / "here/best.json").read_text()
+
+
+def islands_on(folder, options, loses_them=False):
+    """The rows of a search with islands; these are lost once on the way."""
+    settings = SearchSettings("Params", evolution_max_iter=900, population_size=16, islands=2, migration=150, max_layers=12,
+                              fix_initialize=True, origin=True, search_space="SearchSpace/search_space_ghostshuffle.py",
+                              plainnet_struct=START)  # fmt: skip
+    with contextlib.closing(Session(settings, folder, options)) as session:
+        while not session.search.finished:
+            session.search.advance()
+            if loses_them and session.search.progress.next_iteration >= 300:
+                session._places._let_go()
+                loses_them = False
+        session.history.commit()
+        return [row._replace(seconds=0.0) for row in session.history.rows()]
 
 
 _PLUGIN = """

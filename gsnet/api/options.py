@@ -17,7 +17,7 @@ from gsnet.evolution.executors import TlsFiles
 from gsnet.evolution.figures import figure_settings
 from gsnet.evolution.folder import rule_of
 from gsnet.evolution.functions import Figure, Functions
-from gsnet.evolution.options import ROUND_SIZE_OF_MODULE_PROXIES, ensemble_from, latency_source
+from gsnet.evolution.options import ROUND_SIZE_OF_MODULE_PROXIES, ensemble_from, latency_source, migration_of
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.session import RunOptions
 from gsnet.evolution.settings import TOLD, SearchSettings, SettingError
@@ -40,6 +40,8 @@ _SETTINGS = {
             *(
                 "population_size",
                 "round_size",
+                "islands",
+                "migration",
                 "seed",
                 "batch_size",
                 "num_classes",
@@ -78,6 +80,8 @@ class SearchOptions(TypedDict, total=False):
     objectives: survive by these rather than by the score alone: "score" and costs by name, and functions of a network, of
         which less is better, as they are or {name: function}.
     iterations, population_size: proposals, survivors. round_size: candidates drawn from one population.
+    islands: populations that exchange their best now and then, which `workers` or a scheduler have live in several processes;
+        migration: proposals of an island between two exchanges.
     seed: same seed and options, same history.
     origin: mutate within the space (the default where there is one) rather than by width ratio over its block types.
     evolution: "fitting" changes some properties of a block within the budgets, "published" replaces whole blocks; the
@@ -86,8 +90,8 @@ class SearchOptions(TypedDict, total=False):
     latency_batch_size, latency_resolution, latency_source, latency_table, measure_missing, fp16: how latency is looked at.
     memory_precision: "fp32", "fp16" or "int8", of maps and weights in bytes.
     device: torch's name of where networks are scored and timed.
-    workers: scoring processes. scheduler: address of a Dask scheduler in their place; tls: paths of its certificate
-        authority, of our certificate and of our key.
+    workers: processes that score, or that islands live in. scheduler: address of a Dask scheduler in their place; tls: paths of
+        its certificate authority, of our certificate and of our key.
     save_dir: results folder, as the command makes it; without one nothing is written. resume: continue what it holds.
         overwrite: discard that. log: where its curves go, of "csv", "tensorboard", "wandb" and "mlflow"; tensorboard: to the
         second. verify_top: re-score so many of the best by Monte-Carlo Zen at the end.
@@ -102,6 +106,8 @@ class SearchOptions(TypedDict, total=False):
     iterations: int
     population_size: int
     round_size: int
+    islands: int
+    migration: int
     seed: int
     origin: bool
     evolution: str
@@ -219,8 +225,11 @@ def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any])
         **known,
     }
     values |= {setting: options[name] for name, setting in _SETTINGS.items() if name in options}
+    islands: dict[str, Any] = {name: values.pop(name) for name in ("islands", "migration") if name in values}
     try:
         settings = SearchSettings(**values)
+        if islands:
+            settings = _with_islands(settings, islands, _are_value_only(proxies, given))
     except SettingError as error:
         raise SettingError(_FLAGS.get(error.name, error.name), error.wrong) from None
     table = options.get("latency_table")
@@ -232,6 +241,14 @@ def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any])
         figures,
     )
     return settings, functions
+
+
+def _with_islands(settings: SearchSettings, given: dict[str, Any], value_only: bool) -> SearchSettings:
+    """The settings with `islands` and `migration` as they are given. Raises InputError."""
+    islands = given.get("islands", 1)
+    if "migration" in given and islands == 1:
+        raise InputError("migration is between islands: give at least two")
+    return replace(settings, **{"migration": migration_of(islands, settings.round_size, value_only)} | given)
 
 
 def _proxies(options: Mapping[str, Any], objectives: tuple[str, ...]) -> tuple[str, tuple[str, ...], tuple[Proxy, ...]]:

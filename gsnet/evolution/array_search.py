@@ -17,11 +17,10 @@ from gsnet.evolution.array_loop import add_member, advance, find_network, run_no
 from gsnet.evolution.array_replay import recorded_of, replay
 from gsnet.evolution.array_tables import BoundsTable, CostTable
 from gsnet.evolution.budgets import CostModel
-from gsnet.evolution.history import History
 from gsnet.evolution.judging import Novelty
 from gsnet.evolution.packed import FIGURES, OUTCOMES, RECORD, BlockType, Packed
 from gsnet.evolution.population import Member
-from gsnet.evolution.recorded import Row
+from gsnet.evolution.recorded import Recording, Row
 from gsnet.evolution.so_far import Progress
 from PlainNet import Network
 from PlainNet.compiling import machine_code_of, said_if_it_compiles
@@ -51,10 +50,21 @@ class ArrayPopulation:
         return tuple(self._member(place) for place in range(len(self)))
 
     @property
+    def scores(self) -> list[float]:
+        """The scores of all members, in the same order."""
+        return self._arrays.members.scores[: len(self)].tolist()
+
+    @property
     def lowest_score(self) -> float:
         """The score that a newcomer has to beat once the population is full."""
         members = self._arrays.members
         return float(members.scores[members.worst[0]])
+
+    def foremost(self, count: int) -> list[Member]:
+        """The best members, the oldest first among equals."""
+        members, size = self._arrays.members, len(self)
+        order = np.lexsort((members.iterations[:size], -members.scores[:size]))[:count]
+        return [self._member(place) for place in order.tolist()]
 
     def choose(self, generator: random.Random) -> Member:
         """A member drawn uniformly."""
@@ -137,8 +147,9 @@ class ArrayLoop:
         self._types = tuple(map(BlockType, (kind.__name__ for kind in codes.types), codes.have_bottleneck))
         self._is_ready = False
 
-    def advance(self, progress: Progress, novelty: Novelty, history: History) -> bool:
-        """Iterations from the next one on, recorded in the history; False where the next one is for `Search`."""
+    def advance(self, progress: Progress, novelty: Novelty, history: Recording, last: int) -> bool:
+        """Iterations from the next one up to another, recorded in the history; False where the next one is for `Search`."""
+        self._plan = self._plan._replace(last=last)
         self._arrays.make_room_for_tried()
         state, room = self._arrays.state, self._arrays.room
         first, begun = progress.next_iteration, time.perf_counter()

@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gsnet.evolution.search import Search
+from gsnet.evolution.island_search import AnySearch
 from gsnet.tracking import TrackedRun, Tracking
 
 _COSTS = ("params", "flops", "mac", "layers")
 
 
-def tracking_of(search: Search, folder: Path | None, log: tuple[str, ...]) -> Tracking:
+def tracking_of(search: AnySearch, folder: Path | None, log: tuple[str, ...]) -> Tracking:
     """The trackers of a search with a results folder. log: their names."""
     if folder is None:
         return Tracking()
@@ -24,7 +24,7 @@ def tracking_of(search: Search, folder: Path | None, log: tuple[str, ...]) -> Tr
 class Curves:
     """Tells trackers how far a search is."""
 
-    def __init__(self, search: Search, tracking: Tracking) -> None:
+    def __init__(self, search: AnySearch, tracking: Tracking) -> None:
         self._search, self._tracking = search, tracking
         self._iteration, self._time = search.progress.next_iteration, time.monotonic()
 
@@ -34,7 +34,7 @@ class Curves:
         best = self._search.best
         if best is None or iteration == self._iteration:
             return
-        scores = [member.score for member in self._search.population.members]
+        scores = self._search.population.scores
         scalars = {
             "score/best": best.score,
             "score/population mean": sum(scores) / len(scores),

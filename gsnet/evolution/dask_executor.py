@@ -35,10 +35,7 @@ class DaskCluster:
         self._settings = settings
         self._extensions = extensions
         self._chunk_size = ChunkSize()
-        try:
-            self._client = Client(scheduler, security=_security(tls), timeout=_SECONDS_TO_CONNECT)
-        except (OSError, ValueError) as error:
-            raise SearchError(f"No Dask scheduler answers at {scheduler}: {error}") from error
+        self._client = connected(scheduler, tls)
 
     def score(self, jobs: Sequence[Job]) -> list[Scored]:
         results: dict[int, Scored] = {}
@@ -78,6 +75,14 @@ class DaskCluster:
     def _submit(self, jobs: Sequence[Job]) -> Future:
         candidates = [(str(job.network), job.seed) for job in jobs]
         return self._client.submit(score_texts, self._settings, self._extensions, candidates, pure=False)
+
+
+def connected(scheduler: str, tls: TlsFiles | None) -> Client:
+    """A client of a scheduler. Raises SearchError."""
+    try:
+        return Client(scheduler, security=_security(tls), timeout=_SECONDS_TO_CONNECT)
+    except (OSError, ValueError) as error:
+        raise SearchError(f"No Dask scheduler answers at {scheduler}: {error}") from error
 
 
 def _security(tls: TlsFiles | None) -> Security | None:

@@ -144,6 +144,11 @@ class EnsemblePopulation:
         return tuple([m._replace(score=score) for m, score in zip(self._members, aggregates, strict=True)])
 
     @property
+    def scores(self) -> list[float]:
+        """The aggregates of all members, in the same order."""
+        return self._aggregates().tolist() if self._members else []
+
+    @property
     def lowest_score(self) -> float:
         """The lowest aggregate in the population."""
         return float(self._aggregates().min())
@@ -159,6 +164,11 @@ class EnsemblePopulation:
         aggregates = self._aggregates()
         place = int(aggregates.argmax())
         return self._members[place]._replace(score=float(aggregates[place]))
+
+    def foremost(self, count: int) -> list[Member]:
+        """The members with the best aggregates, the oldest first among equals, each with its own score."""
+        order = np.argsort(-self._aggregates(), kind="stable")[:count]
+        return [self._members[place] for place in order.tolist()]
 
     def choose(self, generator: random.Random) -> Member:
         """A member drawn uniformly."""

@@ -30,6 +30,11 @@ class InProcess:
     def __init__(self, settings: SearchSettings, given: tuple[Proxy, ...] = ()) -> None:
         self._scorer = Scorer(settings, given)
 
+    @property
+    def needs_torch(self) -> bool:
+        """Whether modules are built."""
+        return self._scorer.needs_torch
+
     def score(self, jobs: Sequence[Job]) -> list[Scored]:
         return self._scorer.all(jobs)
 

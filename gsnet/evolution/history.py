@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -161,6 +162,17 @@ class History(HistoryReader):
         with reporting(self.path):
             found = self._connection.execute("SELECT key, value FROM meta WHERE key GLOB 'told *'").fetchall()
         return {int(key.split()[1]): value for key, value in found}
+
+    def add_migration(self, epoch: int, emigrants: Sequence[Sequence[int]]) -> None:
+        """Keep, for each island, the iterations of those who leave it as an epoch begins; safe with the rows before it."""
+        with self._all_or_nothing():
+            self._replace(f"migration {epoch}", json.dumps(emigrants))
+
+    def migration(self, epoch: int) -> list[list[int]] | None:
+        """Who leaves each island as an epoch begins; None where that is not known yet."""
+        with reporting(self.path):
+            row = self._connection.execute("SELECT value FROM meta WHERE key = ?", (f"migration {epoch}",)).fetchone()
+        return json.loads(row[0]) if row else None
 
     def forget_told(self) -> None:
         """A round is complete: its rows say it all."""

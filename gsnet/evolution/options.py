@@ -20,6 +20,7 @@ from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.session import RunOptions
 from gsnet.evolution.settings import (
     DEFAULT_ITERATIONS,
+    DEFAULT_MIGRATION,
     DEFAULT_POPULATION,
     EVOLUTIONS,
     FITTING,
@@ -46,6 +47,7 @@ from SearchSpace import list_spaces, space_file
 from ZeroShotProxy import Needs, get_proxy, list_proxies
 
 ROUND_SIZE_OF_MODULE_PROXIES = 32
+ROUNDS_BETWEEN_MIGRATIONS = 10
 
 
 def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
@@ -83,6 +85,12 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     search.add_argument("--round_size", type=positive_int, metavar="N",
                         help="candidates drawn from one population (default: 1 for value-only proxies, else 32)")  # fmt: skip
 
+    search.add_argument("--islands", type=positive_int, default=1, metavar="N",
+                        help="populations of --population_size each that exchange their best now and then; --workers and "
+                        "--scheduler have them live in several processes, to the same result")  # fmt: skip
+    search.add_argument("--migration", type=positive_int, metavar="N",
+                        help=f"proposals of an island between two exchanges (default: {DEFAULT_MIGRATION:,} for value-only "
+                        f"proxies, else {ROUNDS_BETWEEN_MIGRATIONS} rounds)")  # fmt: skip
     search.add_argument("--objectives", default="score", metavar="A,B",
                         help="survive by score alone, or by several of " + ", ".join((*OBJECTIVES, *KNOWN_FIGURES))
                         + "; the front is in pareto.csv")  # fmt: skip
@@ -112,8 +120,12 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     links.add_argument("--keep_reslink", dest="keep_links", action="store_true", default=None,
                        help="score with residual links")  # fmt: skip
     add_device_options(scoring)
-    scoring.add_argument("--workers", type=positive_int, default=1, metavar="N", help="scoring processes")
-    scoring.add_argument("--scheduler", metavar="ADDRESS", help="Dask scheduler to score on, such as tcp://HOST:8786")
+    scoring.add_argument(
+        "--workers", type=positive_int, default=1, metavar="N", help="processes that score, or that islands live in"
+    )
+    scoring.add_argument(
+        "--scheduler", metavar="ADDRESS", help="Dask scheduler to score on, or for islands, such as tcp://HOST:8786"
+    )
     scoring.add_argument(
         "--tls_ca_file", metavar="FILE", help="certificate authority of that scheduler (tls://HOST:8786)"
     )
@@ -152,6 +164,8 @@ def _refuse_ignored(parser: OptionParser, options: Namespace) -> None:
         parser.refuse_ignored(options, "without --scheduler", TLS_OPTIONS)
     else:
         parser.refuse_ignored(options, "with --scheduler, which has workers of its own", ("workers",))
+    if options.islands == 1:
+        parser.refuse_ignored(options, "without --islands", ("migration",))
     if options.fix_initialize and options.origin:
         parser.refuse_ignored(options, "with --fix_initialize and --origin", ("search_space_list",))
     if not (options.fix_initialize or options.start_from) and (options.plainnet_struct or options.plainnet_struct_txt):
@@ -175,6 +189,7 @@ def settings_from(options: Namespace) -> SearchSettings:
         "figures": figures,
         "limits": limits,
         "round_size": round_size,
+        "migration": options.migration or migration_of(options.islands, round_size, needs == {Needs.VALUE}),
         "evolution": options.evolution or rule_of(options.save_dir, options.overwrite),
         "search_space_list": tuple(options.search_space_list),
         "plainnet_struct": starting_text(options),
@@ -188,6 +203,14 @@ def settings_from(options: Namespace) -> SearchSettings:
     }
     settings = SearchSettings(**given | worked_out)
     return replace(settings, **latency_source(settings, options.latency_table))
+
+
+def migration_of(islands: int, round_size: int, value_only: bool) -> int:
+    """How many proposals of an island lie between two migrations where nobody says it: whole rounds, and some time."""
+    if islands == 1:
+        return DEFAULT_MIGRATION
+    rounds = DEFAULT_MIGRATION // round_size if value_only else ROUNDS_BETWEEN_MIGRATIONS
+    return round_size * max(1, rounds)
 
 
 def starting_text(options: Namespace) -> str | None:

@@ -33,8 +33,17 @@ class AnyPopulation(Protocol):
         ...
 
     @property
+    def scores(self) -> list[float]:
+        """The scores of all members, in the same order."""
+        ...
+
+    @property
     def lowest_score(self) -> float:
         """The lowest score among them."""
+        ...
+
+    def foremost(self, count: int) -> list[Member]:
+        """Those who would survive last of all, as they entered."""
         ...
 
     def choose(self, generator: random.Random) -> Member:
@@ -68,9 +77,18 @@ class Population:
         return tuple(self._members)
 
     @property
+    def scores(self) -> list[float]:
+        """The scores of all members, in the same order."""
+        return [member.score for member in self._members]
+
+    @property
     def lowest_score(self) -> float:
         """The score that a newcomer has to beat once the population is full."""
         return self._worst_first[0][0]
+
+    def foremost(self, count: int) -> list[Member]:
+        """The best members, the oldest first among equals."""
+        return sorted(self._members, key=lambda member: (-member.score, member.iteration))[:count]
 
     def choose(self, generator: random.Random) -> Member:
         """A member drawn uniformly."""

@@ -11,7 +11,7 @@ from typing import Self
 from tqdm import tqdm
 
 from gsnet.evolution.curves import Curves
-from gsnet.evolution.search import Search
+from gsnet.evolution.island_search import AnySearch
 from gsnet.interface.words import duration
 from gsnet.tracking import Tracking
 
@@ -25,7 +25,7 @@ class Reporter:
     log: receives plain lines where there is no bar. tracking: receives the curves.
     """
 
-    def __init__(self, search: Search, log: logging.Logger, bar: bool, tracking: Tracking | None = None) -> None:
+    def __init__(self, search: AnySearch, log: logging.Logger, bar: bool, tracking: Tracking | None = None) -> None:
         self._search = search
         self._log = log
         self._bar = tqdm(

@@ -8,7 +8,7 @@ from contextlib import closing
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -66,6 +66,26 @@ class Row(NamedTuple):
 
 # Timings differ from run to run; everything else is the same for the same settings.
 DETERMINISTIC_COLUMNS = tuple(name for name in Row._fields if name not in ("latency", "seconds", "figures"))
+
+
+class Recording(Protocol):
+    """Where the proposals of a search go, and come from when it is taken up again."""
+
+    def append(self, rows: list[Row]) -> None:
+        """Record a whole round."""
+        ...
+
+    def extend(self, packed: Packed) -> None:
+        """Record proposals, each of which is a whole round."""
+        ...
+
+    def drop_incomplete_round(self, round_size: int) -> None:
+        """Forget rows after the last whole round."""
+        ...
+
+    def batches(self) -> Iterator[list[Row] | Packed]:
+        """All that was recorded, in order."""
+        ...
 
 
 class HistoryReader:

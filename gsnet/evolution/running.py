@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+from gsnet.evolution.island_search import AnySearch
 from gsnet.evolution.population import Member
-from gsnet.evolution.search import Search
 
 
 class Running:
     """How far a search is; `stop()` ends it after the round that is done."""
 
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: AnySearch) -> None:
         self._search = search
         self.stopped = False
 

@@ -11,16 +11,18 @@ from gsnet.evolution.array_search import ArrayLoop
 from gsnet.evolution.budgets import Budget, NetworkCosts, first_exceeded
 from gsnet.evolution.ensemble import EnsemblePopulation
 from gsnet.evolution.functions import NO_FIGURES, Figure
-from gsnet.evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, History, Row
+from gsnet.evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, Row
 from gsnet.evolution.jobs import CandidateExecutor, Job
 from gsnet.evolution.judging import Failures, Novelty, Tried, nearest_refusals
+from gsnet.evolution.packed import Packed
 from gsnet.evolution.parts import make_population, predicted_latency, search_budgets
 from gsnet.evolution.population import AnyPopulation, Member
 from gsnet.evolution.proposals import Proposer
-from gsnet.evolution.recorded import rows_of
+from gsnet.evolution.recorded import Recording, rows_of
 from gsnet.evolution.scorer import Scored
 from gsnet.evolution.settings import SearchSettings
 from gsnet.evolution.so_far import Progress
+from gsnet.evolution.turns import ONE_POPULATION, Turns
 from PlainNet import Network, StructureError
 from SearchSpace.random_numbers import CandidateRandom
 
@@ -66,11 +68,14 @@ class Search:
         settings: SearchSettings,
         proposer: Proposer,
         executor: CandidateExecutor,
-        history: History,
+        history: Recording,
         figures: Mapping[str, Figure] = NO_FIGURES,
         loop: ArrayLoop | None = None,
+        turns: Turns = ONE_POPULATION,
     ) -> None:
         self.settings = settings
+        self._end = settings.evolution_max_iter
+        self._turns = turns
         self.progress = Progress()
         self.population: AnyPopulation = loop.population if loop else make_population(settings)
         self._proposer = proposer
@@ -93,7 +98,7 @@ class Search:
     @property
     def finished(self) -> bool:
         """Whether all iterations are done, or there is nothing left to find."""
-        return self.progress.next_iteration >= self.settings.evolution_max_iter or self.exhausted
+        return self.progress.next_iteration >= self._end or self.exhausted
 
     @property
     def exhausted(self) -> bool:
@@ -106,10 +111,26 @@ class Search:
         population = self.population
         return population.best if isinstance(population, EnsemblePopulation) else self.progress.best
 
+    def go_to(self, first: int, end: int) -> None:
+        """Go on at an iteration, up to another one: those between belong to other populations."""
+        self.progress.next_iteration, self._end = first, end
+
+    def receive(self, members: Sequence[Member]) -> None:
+        """Let members of another population take part, but for networks that were tried here."""
+        for member in members:
+            if member.network not in self._tried:
+                self._tried.add(member.network)
+                self.population.add(member)
+                # Their neighbours are new here.
+                self._novelty.start_anew()
+
     def advance(self) -> None:
         """Run the next round, or rounds for some hundredths of a second. Raises SearchFailed where going on is pointless."""
-        if self._loop is None or self._is_given or not self._loop.advance(self.progress, self._novelty, self._history):
+        if self._loop is None or self._is_given or not self._run_compiled(self._loop):
             self.advance_round()
+
+    def _run_compiled(self, loop: ArrayLoop) -> bool:
+        return loop.advance(self.progress, self._novelty, self._history, self._end)
 
     def advance_round(self) -> None:
         """Run one round. Raises SearchFailed where going on is pointless."""
@@ -121,7 +142,7 @@ class Search:
     def open_round(self) -> OpenRound:
         """The proposals of the next round, of which those admitted are to be scored. `close_round` has to follow."""
         start, length = self.progress.next_iteration, self.settings.round_size
-        end = min(start - start % length + length, self.settings.evolution_max_iter)
+        end = min(start - start % length + length, self._end)
         proposals = [self._propose(iteration) for iteration in range(start, end)]
         rows: list[Row] = []
         admitted: list[tuple[int, Proposal, NetworkCosts]] = []
@@ -150,8 +171,9 @@ class Search:
         seed = generator.at(iteration)
         parent = None
         try:
-            if iteration < proposer.given or self._is_young():
-                return Proposal(iteration, None, seed, proposer.first(iteration, generator, rule))
+            own = self._turns.own(iteration) if proposer.given else iteration
+            if own < proposer.given or self._is_young():
+                return Proposal(iteration, None, seed, proposer.first(own, generator, rule))
             parent = rule.parent(population, generator)
             return Proposal(iteration, parent.iteration, seed, rule.child(parent, population, generator))
         except StructureError as error:
@@ -160,7 +182,7 @@ class Search:
     @property
     def _is_given(self) -> bool:
         """Whether the next candidate does not come from a parent that is drawn from the population."""
-        return self.progress.next_iteration < self._proposer.given or self._is_young()
+        return self._turns.own(self.progress.next_iteration) < self._proposer.given or self._is_young()
 
     def _is_young(self) -> bool:
         """Whether candidates come from the start; not for ever where that has fewer neighbours than are wanted."""
@@ -215,11 +237,7 @@ class Search:
             self._note_known(row)
             return
         self._novelty.scored()
-        costs = (row.parameters, row.flops, row.memory_access, row.layers, row.latency)
-        if row.figures:
-            costs = (*costs, *json.loads(row.figures).values())
-        scores = tuple(json.loads(row.scores)) if row.scores else ()
-        member = Member(row.score, row.iteration, network, costs, scores)  # type: ignore[arg-type]
+        member = member_of(row, network)
         if progress.best is None or member.score > progress.best.score:
             progress.best = member
         self.population.add(member)
@@ -238,17 +256,19 @@ class Search:
         """Take up what the history holds."""
         self._history.drop_incomplete_round(self.settings.round_size)
         for batch in self._history.batches():
-            if self._loop is None:
-                for row in rows_of(batch):
-                    self._take_up(row)
-                continue
-            for place in self._loop.replay(batch, self.progress, self._novelty):
-                self._take_up(
-                    batch[place] if isinstance(batch, list) else next(rows_of(batch.between(place, place + 1)))
-                )
+            self.take_up(batch)
+
+    def take_up(self, batch: list[Row] | Packed) -> None:
+        """Take up recorded proposals as if they had just been made."""
+        if self._loop is None:
+            for row in rows_of(batch):
+                self._take_up(row)
+            return
+        for place in self._loop.replay(batch, self.progress, self._novelty):
+            row = batch[place] if isinstance(batch, list) else next(rows_of(batch.between(place, place + 1)))
+            self._take_up(row)
 
     def _take_up(self, row: Row) -> None:
-        """Take up a recorded proposal."""
         tried = row.outcome in (SCORED, FAILED) or (row.reason == "latency" and self._latency is None)
         network = row.network if tried and row.structure else None
         if network is not None:
@@ -260,7 +280,10 @@ class Search:
         self._smallest[budget.name] = min(figure, self._smallest.get(budget.name, figure))
 
     def _judge(self) -> None:
-        proposals, scored = self.progress.next_iteration, self.progress.outcomes.get(SCORED, 0)
+        scored = self.progress.outcomes.get(SCORED, 0)
+        if scored and not self._failures:
+            return
+        proposals = self.progress.outcomes.total()
         if self._failures and (verdict := self._failures.verdict(proposals, scored)):
             raise SearchFailed(verdict)
         if not scored and proposals >= _PROPOSALS_BEFORE_GIVING_UP:
@@ -279,6 +302,15 @@ class Search:
         nearest = nearest_refusals(self._smallest, self._budgets, self._latency, self._limits)
         seen = f"No candidate was scored in {self.progress.next_iteration:,} iterations: {self.progress.describe()}"
         return f"{seen}; {nearest}" if nearest else seen
+
+
+def member_of(row: Row, network: Network) -> Member:
+    """The member that a recorded candidate with a score is."""
+    costs = (row.parameters, row.flops, row.memory_access, row.layers, row.latency)
+    if row.figures:
+        costs = (*costs, *json.loads(row.figures).values())
+    scores = tuple(json.loads(row.scores)) if row.scores else ()
+    return Member(row.score, row.iteration, network, costs, scores)  # type: ignore[arg-type]
 
 
 _Figures = tuple[int | None, int | None, int | None, int | None, int | None]

@@ -11,10 +11,13 @@ from typing import Any
 from gsnet.evolution.array_choice import make_loop, why_in_python
 from gsnet.evolution.ensemble import scoring_proxies
 from gsnet.evolution.executors import make_executor
+from gsnet.evolution.extensions import Extensions
 from gsnet.evolution.figures import known_figures
 from gsnet.evolution.folder import open_history
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.history import History
+from gsnet.evolution.island_places import Here, Places, Processes
+from gsnet.evolution.island_search import AnySearch, IslandSearch
 from gsnet.evolution.jobs import TLS_OPTIONS, CandidateExecutor, TlsFiles
 from gsnet.evolution.parts import latency_model
 from gsnet.evolution.proposals import make_proposer
@@ -35,9 +38,9 @@ log = logging.getLogger(__name__)
 class RunOptions:
     """How a search runs; nothing here changes its result.
 
-    workers: scoring processes on this machine. scheduler: address of a Dask scheduler in their place, with tls files.
-    log: trackers that curves go to (`gsnet.tracking`). verify_top: how many of the best are re-scored by Monte-Carlo Zen at the
-    end. quiet: no progress bar.
+    workers: processes on this machine that score, or that islands live in. scheduler: address of a Dask scheduler in their
+    place, with tls files. log: trackers that curves go to (`gsnet.tracking`). verify_top: how many of the best are re-scored by
+    Monte-Carlo Zen at the end. quiet: no progress bar.
     """
 
     resume: bool = False
@@ -80,14 +83,21 @@ class Session:
         figures = {**known_figures(settings), **functions.figures}
         self._figures = {name: figures[name] for name in settings.figures}
         self._executor: CandidateExecutor | None = None
-        in_process = options.workers == 1 and options.scheduler is None
+        self._places: Places | None = None
+        self._refuse_islands_nowhere(options)
+        # Islands have whatever they need where they live.
+        in_process = settings.islands > 1 or (options.workers == 1 and options.scheduler is None)
         self._why_in_python = why_in_python(settings, self._proposer, functions, in_process)
         self.history = open_history(settings, folder, options.resume)
         try:
-            self._executor = make_executor(settings, options.workers, options.scheduler, options.tls, functions.proxies)
+            if settings.islands > 1:
+                self._places = make_places(settings, options, functions)
+            else:
+                given = functions.proxies
+                self._executor = make_executor(settings, options.workers, options.scheduler, options.tls, given)
             if folder:
                 write_config(folder, settings, options.recorded(), list(arguments))
-            self.search = self._replayed()
+            self.search: AnySearch = self._replayed()
         except BaseException:
             self.close()
             raise
@@ -118,6 +128,16 @@ class Session:
                     "such as --budget_growth"
                 )
 
+    def _refuse_islands_nowhere(self, options: RunOptions) -> None:
+        """Raises SearchError for more processes than islands, and for candidates that somebody else scores."""
+        islands = self.settings.islands
+        if islands > 1 and self.settings.zero_shot_score == TOLD:
+            raise SearchError("Networks are told to one population: leave islands out")
+        if 1 < islands < options.workers:
+            raise SearchError(
+                f"--workers {options.workers} are more than --islands {islands}: an island lives in one process"
+            )
+
     def take_up_again(self) -> None:
         """Go on from what is recorded, after an error in the middle of a round."""
         self.history.commit()
@@ -147,14 +167,37 @@ class Session:
         """Release workers and the folder. A history in memory goes with its last reader."""
         if self._executor is not None:
             self._executor.close()
+        if self._places is not None:
+            self._places.close()
         if self.folder is not None:
             self.history.close()
 
-    def _replayed(self) -> Search:
+    def _replayed(self) -> AnySearch:
+        if self._places is not None:
+            return IslandSearch(self.settings, self.history, self._places)
         if self._executor is None:
             raise SearchError("The search is closed")
         loop = None if self._why_in_python else make_loop(self.settings, self._proposer)
         return Search(self.settings, self._proposer, self._executor, self.history, self._figures, loop)
+
+
+def make_places(settings: SearchSettings, options: RunOptions, functions: Functions) -> Places:
+    """Where the islands of a search live. Raises SearchError."""
+    if options.workers == 1 and options.scheduler is None:
+        return Here(settings, functions)
+    if functions.figures or (functions.space and functions.space.is_function):
+        raise SearchError(
+            "Islands in other processes do not have functions of a program: leave the number of workers at 1"
+        )
+    extensions = Extensions.here(functions.proxies)
+    # Spaces and blocks are loaded there by the names that the settings have.
+    functions = Functions(functions.proxies)
+    if options.scheduler is None:
+        return Processes(settings, options.workers, functions, extensions)
+    from gsnet.evolution.dask_executor import connected
+    from gsnet.evolution.dask_islands import DaskIslands
+
+    return DaskIslands(settings, connected(options.scheduler, options.tls), functions, extensions)
 
 
 def measure_winner(settings: SearchSettings, history: History, winner: Network) -> None:

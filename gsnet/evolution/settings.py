@@ -13,6 +13,8 @@ from PlainNet.memory import PRECISIONS
 
 DEFAULT_ITERATIONS = 480_000
 DEFAULT_POPULATION = 512
+# Proposals of an island between two migrations.
+DEFAULT_MIGRATION = 5_000
 # The name of scores that a program tells.
 TOLD = "told"
 # The score is maximised; all others, in the order of `Member.costs`, are minimised.
@@ -22,7 +24,10 @@ GROWTH, PEAK_MEMORY, WEIGHTS = KNOWN_FIGURES = ("growth", "peak_memory", "weight
 # Those that are bytes, of maps and weights as `memory_precision` stores them.
 IN_BYTES = (PEAK_MEMORY, WEIGHTS)
 _LONGEST_SHOWN = 200
-_COUNTS = ("evolution_max_iter", "population_size", "round_size", "batch_size", "input_image_size", "num_classes")
+_COUNTS = (
+    *("evolution_max_iter", "population_size", "round_size", "islands", "migration"),
+    *("batch_size", "input_image_size", "num_classes"),
+)
 # Rules of evolution, the default first; `gsnet.evolution.rules` says what they do. Older histories name none.
 FITTING, PUBLISHED = EVOLUTIONS = "fitting", "published"
 LATENCY_SOURCES = ("measure", "table", "predict")
@@ -51,7 +56,8 @@ class SearchSettings:
     structure to start from, or several, one a line. figures: names of what functions of the user's own say of a network, and
     those of `KNOWN_FIGURES` that are asked for, which may be objectives; limits: those of them that have one. plugins: names of
     files that define what is searched, and digests of their texts. memory_precision: of maps and weights that are counted in
-    bytes. Raises SettingError.
+    bytes. islands: how many populations there are; migration: how many proposals of each lie between two exchanges of members.
+    Raises SettingError.
     """
 
     zero_shot_score: str
@@ -59,6 +65,8 @@ class SearchSettings:
     evolution_max_iter: int = DEFAULT_ITERATIONS
     population_size: int = DEFAULT_POPULATION
     round_size: int = 1
+    islands: int = 1
+    migration: int = DEFAULT_MIGRATION
     objectives: tuple[str, ...] = ("score",)
     seed: int = 0
     fix_initialize: bool = False
@@ -114,6 +122,10 @@ class SearchSettings:
             raise SettingError("memory_precision", f"is {self.memory_precision!r}: use one of {', '.join(PRECISIONS)}")
         if not isinstance(self.seed, int):
             raise SettingError("seed", f"is {self.seed!r}: it must be a whole number")
+        if self.islands > 1 and self.migration % self.round_size:
+            raise SettingError(
+                "migration", f"is {self.migration}: it must be a multiple of round_size, {self.round_size}"
+            )
         check_objectives(self.objectives, self.figures)
 
     @property

@@ -34,9 +34,18 @@ class ParetoPopulation:
         return tuple(self._members)
 
     @property
+    def scores(self) -> list[float]:
+        """The scores of all members, in the same order."""
+        return [member.score for member in self._members]
+
+    @property
     def lowest_score(self) -> float:
         """The lowest score in the population."""
         return min(member.score for member in self._members)
+
+    def foremost(self, count: int) -> list[Member]:
+        """The best members by rank and crowding."""
+        return select(self._members, count, self._objectives, self._known)
 
     def choose(self, generator: random.Random) -> Member:
         """A member drawn uniformly."""
