@@ -1,6 +1,7 @@
 """Kill a search thirty times at random moments, resume it each time, and compare its files with an uninterrupted run's.
 
 python -m benchmarks.kill_test --kills 30
+python -m benchmarks.kill_test --kills 30 --islands 4 --workers 2
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def command(folder: Path, options: argparse.Namespace) -> list[str]:
         *("--fix_initialize", "--origin", "--search_space", str(ROOT / "SearchSpace/search_space_XXBL.py")),
         *("--plainnet_struct", START, "--budget_model_size", "1e6", "--max_layers", "18", "--population_size", "128"),
         *("--evolution_max_iter", str(options.iterations), "--save_dir", str(folder)),
+        *("--islands", str(options.islands), "--workers", str(options.workers)),
     ]
 
 
@@ -42,6 +44,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--iterations", type=int, default=150_000)
     parser.add_argument("--proxy", default="ZenClosedForm")
+    parser.add_argument("--islands", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     options = parser.parse_args()
     generator = random.Random(options.seed)

@@ -28,6 +28,8 @@ def options_of_search(record: dict[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in record["settings"].items() if name not in _WORKED_OUT}
     values |= {"ensemble": ",".join(settings.ensemble), "objectives": ",".join(settings.objectives)}
     values["evolution"] = settings.evolution
+    if settings.islands == 1:
+        values.pop("migration", None)
     limits = dict(settings.limits)
     values |= {f"budget_{name}": limits.get(name) for name in KNOWN_FIGURES}
     values["plugin"] = [name for name, _ in settings.plugins]

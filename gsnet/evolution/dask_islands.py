@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterable
+from concurrent.futures import CancelledError
 from itertools import count
 from typing import Any
 
@@ -50,7 +51,7 @@ class DaskIslands:
     def make(self, islands: Iterable[int]) -> None:
         self._let_go()
         self._asked.clear()
-        self._workers = sorted(self._client.scheduler_info(n_workers=-1)["workers"])
+        self._workers = sorted(self._client.nthreads())
         if not self._workers:
             raise SearchError("The Dask scheduler has no workers: start some, islands live there")
         for ticket in [self._submit(island, make, self._made_of) for island in islands]:
@@ -62,7 +63,7 @@ class DaskIslands:
     def receive(self, ticket: int) -> Any:
         try:
             return self._asked.pop(ticket).result()
-        except KilledWorker as error:
+        except (KilledWorker, CancelledError) as error:
             raise IslandsLost from error
 
     def close(self) -> None:

@@ -178,3 +178,6 @@ def serve(connection: Connection, settings: SearchSettings, functions: Functions
             connection.send(answer)
         except (TypeError, AttributeError, pickle.PicklingError):
             connection.send((ticket, False, RuntimeError(f"{answer[2]!r} cannot be told to another process")))
+        except OSError:
+            # Nobody waits for it any more.
+            return

@@ -112,6 +112,9 @@ class Session:
         """Say in a log how the rounds are run. callback: whether a function is called after each of them."""
         why = self._why_in_python or ("a function is called after every round" if callback else "")
         log.info("%s", f"the loop runs in Python: {why}" if why else "the loop of this search runs as machine code")
+        if self.settings.islands > 1:
+            words = "%d islands, which exchange their best every %d proposals of each"
+            log.info(words, self.settings.islands, self.settings.migration)
 
     def _proxies(self) -> list[Proxy]:
         own = {proxy.name: proxy for proxy in self._functions.proxies}
