@@ -11,15 +11,13 @@ committed row as if nothing had happened.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO
 
+from gsnet.evolution.database import SCHEMA, connect, lock
 from gsnet.evolution.packed import Packed
 from gsnet.evolution.packed_files import Kept, RecordReader, RecordWriter
 from gsnet.evolution.recorded import (
@@ -48,27 +46,6 @@ _SECONDS_BETWEEN_COMMITS = 0.9
 # How large the log of the database becomes before it is folded into it, in bytes.
 _LARGEST_LOG = 256_000_000
 _ROWS_TOGETHER = 64
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE proposals (
-    iteration INTEGER PRIMARY KEY,
-    parent INTEGER,
-    seed INTEGER NOT NULL,
-    outcome TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    score REAL,
-    layers INTEGER,
-    parameters INTEGER,
-    flops INTEGER,
-    memory_access INTEGER,
-    peak_feature_map INTEGER,
-    latency REAL,
-    seconds REAL NOT NULL,
-    structure TEXT NOT NULL,
-    scores TEXT NOT NULL DEFAULT '',
-    figures TEXT NOT NULL DEFAULT ''
-);
-"""
 # Schema version -> what makes the next one of it.
 _MIGRATIONS = {
     version: f"ALTER TABLE proposals ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"
@@ -84,9 +61,9 @@ class History(HistoryReader):
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._lock = _lock(folder) if folder else None
+        self._lock = lock(folder) if folder else None
         path = folder / DATABASE if folder else IN_MEMORY
-        super().__init__(path, _connect(path))
+        super().__init__(path, connect(path))
         self._pending: list[Row] = []
         self._writer: RecordWriter | None = None
         self._failed = False
@@ -97,7 +74,7 @@ class History(HistoryReader):
         """A new, empty history in a folder that has none, or in memory. Raises SearchError."""
         history = cls(folder)
         with reporting(history.path):
-            history._connection.executescript(_SCHEMA)
+            history._connection.executescript(SCHEMA)
             meta = {"schema_version": str(SCHEMA_VERSION), "settings": settings.to_json(), "finished": "0"}
             meta["random_numbers"] = RANDOM_NUMBERS
             history._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
@@ -306,35 +283,3 @@ class History(HistoryReader):
         with reporting(self.path):
             self._replace(key, value)
             self._connection.commit()
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    with reporting(path):
-        connection = sqlite3.connect(path, isolation_level="DEFERRED", check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        # The log is folded into the database only here, at the end, and where it is large: meanwhile any beginning of it is a
-        # sound history, wherever a crash may have torn it.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
-        return connection
-
-
-def _lock(folder: Path) -> IO[str]:
-    path = folder / "search.lock"
-    try:
-        lock = path.open("a+")
-    except OSError as error:
-        raise SearchError(f"{folder} cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        owner = lock.read().strip() or "unknown"
-        lock.close()
-        message = f"Another search (process {owner}) is writing to {folder}: wait for it or choose another --save_dir"
-        raise SearchError(message) from None
-    lock.truncate(0)
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
-    return lock

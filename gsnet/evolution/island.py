@@ -14,8 +14,9 @@ from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.packed import Packed
 from gsnet.evolution.population import Member
 from gsnet.evolution.proposals import make_proposer
+from gsnet.evolution.proposed import member_of
 from gsnet.evolution.recorded import Row
-from gsnet.evolution.search import Search, SearchFailed, member_of
+from gsnet.evolution.search import Search, SearchFailed
 from gsnet.evolution.settings import SearchSettings
 from gsnet.evolution.turns import Turns
 

@@ -16,6 +16,7 @@ from gsnet.evolution.island_places import IslandsLost, Places
 from gsnet.evolution.jobs import DEATHS_UNTIL_FAILURE
 from gsnet.evolution.packed import Packed
 from gsnet.evolution.population import Member
+from gsnet.evolution.recorded import Row
 from gsnet.evolution.scorer import Scored
 from gsnet.evolution.search import OpenRound, Search, SearchFailed
 from gsnet.evolution.settings import SearchError, SearchSettings
@@ -167,6 +168,7 @@ class IslandSearch:
 
     def _start_over(self) -> None:
         """Make all islands, and tell them what is recorded. Raises SearchFailed where their processes die again and again."""
+        self._history.commit()
         while True:
             self._under_way.clear()
             self._received.clear()
@@ -193,9 +195,16 @@ class IslandSearch:
             for turn, part in self._turns.pieces(batch):
                 while epoch < turn.epoch:
                     epoch += 1
-                    emigrants = self._history.migration(epoch) or []
-                    self._let_join([[Migrant.of_row(row) for row in self._history.at(of)] for of in emigrants])
+                    self._let_join([list(map(Migrant.of_row, of_island)) for of_island in self._emigrants(epoch)])
                 self._places.receive(self._places.send(turn.island, "take_up", part))
+
+    def _emigrants(self, epoch: int) -> list[list[Row]]:
+        kept = self._history.migration(epoch)
+        if kept is None:
+            raise SearchError(
+                f"{self._history.path} does not say who left the islands at migration {epoch}: it is damaged"
+            )
+        return [self._history.at(iterations) for iterations in kept]
 
     def _record(self, island: int, status: Status) -> None:
         for part in status.parts:
@@ -204,7 +213,7 @@ class IslandSearch:
             else:
                 self._history.append(part)
             self.progress.next_iteration += _length(part)
-        self.statuses[island] = status
+        self.statuses[island] = status._replace(parts=[])
         self._count()
 
     def _count(self) -> None:

@@ -18,6 +18,7 @@ from gsnet.evolution.packed import Packed
 from gsnet.evolution.parts import make_population, predicted_latency, search_budgets
 from gsnet.evolution.population import AnyPopulation, Member
 from gsnet.evolution.proposals import Proposer
+from gsnet.evolution.proposed import Proposal, member_of, row_of, scored_row
 from gsnet.evolution.recorded import Recording, rows_of
 from gsnet.evolution.scorer import Scored
 from gsnet.evolution.settings import SearchSettings
@@ -33,16 +34,6 @@ _PROPOSALS_BEFORE_GIVING_UP = 5_000
 
 class SearchFailed(Exception):  # noqa: N818 - the outcome of a search, not a programming error
     """A search that ran but has no result: most candidates fail, or none meets the budgets."""
-
-
-class Proposal(NamedTuple):
-    """A candidate before anything is known about it. `problem` is set where mutation gave something that cannot run."""
-
-    iteration: int
-    parent: int | None
-    seed: int
-    network: Network | None
-    problem: str = ""
 
 
 class OpenRound(NamedTuple):
@@ -159,7 +150,7 @@ class Search:
         proposals, rows, admitted = opened
         # In order of place: every row is put in where it ends up.
         for (place, proposal, costs), result in zip(admitted, results, strict=True):
-            rows.insert(place, _scored_row(proposal, costs, result))
+            rows.insert(place, scored_row(proposal, costs, result))
         self._history.append(rows)
         for row, proposal in zip(rows, proposals, strict=True):
             self._enter(row, proposal.network)
@@ -192,21 +183,21 @@ class Search:
         """The candidate's costs if it is to be scored, otherwise the row that says why not."""
         network = proposal.network
         if network is None:
-            return _row(proposal, FAILED, proposal.problem)
+            return row_of(proposal, FAILED, proposal.problem)
         if self._most_layers is not None and network.layers > self._most_layers:
             # The one budget that needs no costs.
-            return _row(proposal, OVER_BUDGET, "layers", (network.layers, None, None, None, None))
+            return row_of(proposal, OVER_BUDGET, "layers", (network.layers, None, None, None, None))
         if network in self._tried:
-            return _row(proposal, DUPLICATE)
+            return row_of(proposal, DUPLICATE)
         costs = self._costs.costs(network)
         if self._budgets and (exceeded := first_exceeded(self._budgets, costs)):
             self._note_smallest(exceeded, costs)
-            return _row(proposal, OVER_BUDGET, exceeded.name, costs[:5])
+            return row_of(proposal, OVER_BUDGET, exceeded.name, costs[:5])
         if self._latency is not None and network is not None:
             costs = self._latency.added_to(costs, network)
             if costs.latency > self._latency.limit:
                 self._smallest["latency"] = min(costs.latency, self._smallest.get("latency", math.inf))
-                return _row(proposal, OVER_BUDGET, "latency", costs[:5], costs.latency)
+                return row_of(proposal, OVER_BUDGET, "latency", costs[:5], costs.latency)
         if self._figures:
             return self._judge_figures(proposal, network, costs)
         self._tried.add(network)
@@ -221,11 +212,11 @@ class Search:
         for name, limit in self._limits.items():
             if values[name] > limit:
                 self._smallest[name] = min(values[name], self._smallest.get(name, math.inf))
-                return _row(proposal, OVER_BUDGET, name, costs[:5], known)._replace(figures=costs.figures)
+                return row_of(proposal, OVER_BUDGET, name, costs[:5], known)._replace(figures=costs.figures)
         self._tried.add(network)
         if wrong:
             name, value = next(iter(wrong.items()))
-            return _row(proposal, FAILED, f"{name} is {value}", costs[:5], known)
+            return row_of(proposal, FAILED, f"{name} is {value}", costs[:5], known)
         return costs
 
     def _enter(self, row: Row, network: Network | None) -> None:
@@ -302,56 +293,3 @@ class Search:
         nearest = nearest_refusals(self._smallest, self._budgets, self._latency, self._limits)
         seen = f"No candidate was scored in {self.progress.next_iteration:,} iterations: {self.progress.describe()}"
         return f"{seen}; {nearest}" if nearest else seen
-
-
-def member_of(row: Row, network: Network) -> Member:
-    """The member that a recorded candidate with a score is."""
-    costs = (row.parameters, row.flops, row.memory_access, row.layers, row.latency)
-    if row.figures:
-        costs = (*costs, *json.loads(row.figures).values())
-    scores = tuple(json.loads(row.scores)) if row.scores else ()
-    return Member(row.score, row.iteration, network, costs, scores)  # type: ignore[arg-type]
-
-
-_Figures = tuple[int | None, int | None, int | None, int | None, int | None]
-_UNKNOWN: _Figures = (None, None, None, None, None)
-
-
-def _row(
-    proposal: Proposal,
-    outcome: str,
-    reason: str = "",
-    costs: _Figures = _UNKNOWN,
-    latency: float | None = None,
-) -> Row:
-    """The row of a proposal without a score; costs: layers, parameters, FLOPs, memory access, largest map."""
-    iteration, parent, seed, network, _ = proposal
-    text = network.text if network else ""
-    return Row(iteration, parent, seed, outcome, reason, None, *costs, latency, 0.0, text)
-
-
-def _scored_row(proposal: Proposal, costs: NetworkCosts, result: Scored) -> Row:
-    if result.score is None:
-        outcome = OVER_BUDGET if result.reason == "latency" else FAILED
-        latency = costs.latency if result.latency is None else result.latency
-        known = None if math.isnan(latency) else latency
-        row = _row(proposal, outcome, result.reason, costs[:5], known)
-        return row._replace(seconds=result.seconds, figures=costs.figures)
-    return Row(
-        proposal.iteration,
-        proposal.parent,
-        proposal.seed,
-        SCORED,
-        "",
-        result.score,
-        costs.layers,
-        costs.parameters,
-        costs.flops,
-        costs.memory_access,
-        costs.peak_feature_map,
-        result.latency if math.isnan(costs.latency) else costs.latency,
-        result.seconds,
-        proposal.network.text,  # type: ignore[union-attr]
-        json.dumps(result.scores) if result.scores else "",
-        costs.figures,
-    )
