@@ -118,17 +118,12 @@ def test_islands_are_searches_of_their_own_until_they_meet(here):
     assert str([row.iteration for row in best]) in kept["migration 1"]
 
 
-def test_processes_record_the_same(tmp_path, here):
-    assert run(tmp_path, workers=2) == rows_of(here)
-    assert migrations_of(tmp_path) == migrations_of(here)
-
-
 def test_islands_in_python_record_the_same_in_processes(tmp_path):
     assert run(tmp_path / "two", IN_PYTHON, workers=2) == run(tmp_path / "here", IN_PYTHON)
     assert len(rows_of(tmp_path / "here")) == 400
 
 
-@pytest.mark.parametrize("stop", [900, 1_500, 3_200], ids=lambda stop: f"stopped at {stop}")
+@pytest.mark.parametrize("stop", [900, 3_000], ids=lambda stop: f"stopped at {stop}")
 def test_a_search_that_was_stopped_goes_on_as_if_it_had_not(tmp_path, here, stop, monkeypatch):
     monkeypatch.setattr(history, "ROWS_IN_DATABASE", 700)
     shorter = len(run(tmp_path, stop=stop))
@@ -137,7 +132,7 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not(tmp_path, here, stop
     assert migrations_of(tmp_path) == migrations_of(here)
 
 
-def test_a_process_that_dies_costs_nothing(tmp_path, here):
+def test_processes_record_the_same_although_one_dies(tmp_path, here):
     with closing(Session(SETTINGS, tmp_path, RunOptions(workers=2))) as session:
         killed = False
         while not session.search.finished:
@@ -146,7 +141,7 @@ def test_a_process_that_dies_costs_nothing(tmp_path, here):
                 killed = True
                 os.kill(session._places._processes[1]._process.pid, signal.SIGKILL)
         session.history.commit()
-    assert killed and rows_of(tmp_path) == rows_of(here)
+    assert killed and rows_of(tmp_path) == rows_of(here) and migrations_of(tmp_path) == migrations_of(here)
 
 
 def test_a_killed_search_is_resumed_to_the_same_bytes(tmp_path, here):
