@@ -147,7 +147,7 @@ class _Process:
         return result
 
     def end(self) -> None:
-        # What it is doing is of no use to anybody, and it holds no file.
+        """End it. What it is doing is of no use to anybody, and it holds no file."""
         self._process.kill()
         self._process.join()
         self._connection.close()
