@@ -2,11 +2,13 @@
 
     python -m benchmarks.latency_predictor --table save_dir/latency_predictor.db --seconds 140    (repeat until it reports)
     python -m benchmarks.latency_predictor --report --table save_dir/latency_predictor.db --output docs/latency_predictor.csv
+    python -m benchmarks.latency_predictor --backend onnxruntime --settings 32:1,224:1    (a table of its own, likewise)
 
 Measuring continues where it stopped, so that it can be done in pieces of --seconds while nothing else runs. Three kinds of
 networks come from three different seeds in each of the three spaces: those whose layers fill the table, those that
-calibrate, and those held out, which nothing but the last comparison sees. The V100 part reads TinyNAS's table below
-GSNET_DATA, and is left out where there is none.
+calibrate, and those held out, which nothing but the last comparison sees. For a runtime other than torch the first two are
+parts of one draw, and all have fewer parameters than BUDGET_PARAMETERS: what is deployed, not what streams its weights from
+memory. The V100 part reads TinyNAS's table below GSNET_DATA, and is left out where there is none, or with --backend.
 """
 
 from __future__ import annotations
@@ -24,11 +26,21 @@ import numpy as np
 import PlainNet
 import ZenNet
 from gsnet.interface.files import written_whole
-from gsnet.latency.building import CALIBRATION, ROUNDS, Setting, calibrate, measure_layers, time_networks
+from gsnet.latency.building import (
+    CALIBRATION,
+    ROUNDS,
+    TABLE,
+    calibrate,
+    infer_layers,
+    measure_layers,
+    open_at_hand,
+    time_networks,
+)
 from gsnet.latency.calibration import fit_few, leave_one_out
-from gsnet.latency.device import device_identity
+from gsnet.latency.device import TORCH
 from gsnet.latency.predictor import LatencyModel
-from gsnet.latency.table import Conditions, LatencyTable
+from gsnet.latency.setting import Setting
+from gsnet.latency.table import Conditions, LatencyTable, Origin
 from gsnet.latency.visited import random_networks
 from PlainNet import Network, Style
 from SearchSpace import load_search_space
@@ -37,9 +49,13 @@ HELD_OUT = "held out"
 CLASSES = 10
 MAX_LAYERS = 25
 # Networks of one space for the table, for calibration and held out; and their seeds.
-COUNTS = {"table": 40, CALIBRATION: 14, HELD_OUT: 20}
-SEEDS = {"table": 1, CALIBRATION: 2, HELD_OUT: 3}
+COUNTS = {TABLE: 40, CALIBRATION: 14, HELD_OUT: 20}
+SEEDS = {TABLE: 1, CALIBRATION: 2, HELD_OUT: 3}
+# The same for runtimes, whose networks for the table and for calibration are one draw.
+OF_A_RUNTIME = {TABLE: slice(0, 30), CALIBRATION: slice(30, 40), HELD_OUT: slice(0, 20)}
+SEEDS_OF_A_RUNTIME = {TABLE: 2, CALIBRATION: 2, HELD_OUT: 3}
 BUDGET_FLOPS = {32: 4e8, 224: 6e8}
+BUDGET_PARAMETERS = {32: 5e6, 224: 1e7}
 _CIFAR = {
     "XXBL": "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,64,2,32,1)"
     "SuperResK3K3(64,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)",
@@ -92,28 +108,36 @@ class Row:
     microseconds: float = math.nan
 
 
-def networks_of(resolution: int, kind: str) -> list[Network]:
+def networks_of(resolution: int, kind: str, backend: str = TORCH) -> list[Network]:
     """Networks of all spaces in turns, of a kind of COUNTS; no two kinds share one."""
     found = []
+    part = slice(COUNTS[kind]) if backend == TORCH else OF_A_RUNTIME[kind]
+    seed = SEEDS[kind] if backend == TORCH else SEEDS_OF_A_RUNTIME[kind]
+    most = math.inf if backend == TORCH else BUDGET_PARAMETERS[resolution]
     for name, start in STARTS[resolution].items():
         space = load_search_space(f"SearchSpace/search_space_{name}.py")
 
         def admits(network: Network) -> bool:
             cost = network.cost(resolution, CLASSES)
-            return cost.flops <= BUDGET_FLOPS[resolution] and network.layers <= MAX_LAYERS
+            small = cost.flops <= BUDGET_FLOPS[resolution] and cost.parameters <= most
+            return small and network.layers <= MAX_LAYERS
 
-        found.append(random_networks(space, PlainNet.parse(start), COUNTS[kind], SEEDS[kind], admits))
+        found.append(random_networks(space, PlainNet.parse(start), part.stop, seed, admits)[part])
     return [network for together in zip(*found, strict=True) for network in together]
 
 
 def measure(table: LatencyTable, setting: Setting, end: float) -> int:
     """Measure until `end`; returns how much is left."""
-    resolution = setting.conditions.resolution
-    left = measure_layers(table, networks_of(resolution, "table"), setting, more=lambda: time.monotonic() < end)
-    # Both kinds in the same rounds: neither has the computer to itself at a better hour.
+    resolution, backend = setting.conditions.resolution, setting.backend
+    left, roles = 0, [CALIBRATION, HELD_OUT]
+    if backend == TORCH:
+        left = measure_layers(table, networks_of(resolution, TABLE), setting, more=lambda: time.monotonic() < end)
+    else:
+        roles.append(TABLE)
+    # All kinds in the same rounds: none has the computer to itself at a better hour.
     for number in range(1, ROUNDS + 1):
-        for role in (CALIBRATION, HELD_OUT):
-            networks = networks_of(resolution, role)
+        for role in roles:
+            networks = networks_of(resolution, role, backend)
             left += time_networks(
                 table, networks, setting, role=role, rounds=number, more=lambda: time.monotonic() < end
             )
@@ -122,6 +146,8 @@ def measure(table: LatencyTable, setting: Setting, end: float) -> int:
 
 def report_held_out(table: LatencyTable, setting: Setting) -> Row:
     """Predict the held-out networks after a calibration on the others."""
+    if setting.backend != TORCH:
+        infer_layers(table, setting)
     calibration = calibrate(table, setting)
     model = LatencyModel(table, setting.conditions, num_classes=CLASSES, calibration=calibration)
     timed = table.networks(setting.conditions, HELD_OUT)
@@ -135,7 +161,7 @@ def report_held_out(table: LatencyTable, setting: Setting) -> Row:
     measured = np.array([one.seconds for one in timed])
     bars = np.abs(np.log(predicted / measured)) / spreads
     return replace(
-        _row(table.device, str(setting.conditions), predicted, measured),
+        _row(str(table.origin), str(setting.conditions), predicted, measured),
         spread=calibration.spread,
         within_bar=float(np.mean(bars <= 1)),
         within_two_bars=float(np.mean(bars <= 2)),
@@ -147,7 +173,7 @@ def report_published(library: Path, folder: Path) -> list[Row]:
     """The plain sums of a V100's table against published latencies, and after a calibration of either block family."""
     path = folder / "v100.db"
     if not path.is_file():
-        with LatencyTable.create(path, "Tesla V100 (TensorRT)", fuses=True) as table:
+        with LatencyTable.create(path, Origin("Tesla V100", "TensorRT"), fuses=True) as table:
             table.import_tinynas(library, "fp16")
     conditions = Conditions("fp16", 64, 224)
     measured = np.array([milliseconds / 1e3 for milliseconds in PUBLISHED.values()])
@@ -216,7 +242,8 @@ def _written(value: float | str) -> str:
 def main() -> None:
     """Measure what is missing, then report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=Path, default=Path("save_dir/latency_predictor.db"), help="measurements so far")
+    parser.add_argument("--table", type=Path, help="measurements so far (default: save_dir/latency_predictor.db)")
+    parser.add_argument("--backend", default=TORCH, help="runtime whose latencies are predicted (default: torch)")
     parser.add_argument("--settings", default="32:1,32:8,224:1,224:8", help="pixels:batch, ...")
     parser.add_argument("--seconds", type=float, default=float("inf"), help="measure for so long")
     parser.add_argument("--report", action="store_true", help="measure nothing")
@@ -227,11 +254,14 @@ def main() -> None:
 
     torch.set_num_threads(1)
     end = time.monotonic() + options.seconds
-    options.table.parent.mkdir(parents=True, exist_ok=True)
+    name = "latency_predictor" if options.backend == TORCH else f"latency_predictor_{options.backend}"
+    path = options.table or Path(f"save_dir/{name}.db")
+    path.parent.mkdir(parents=True, exist_ok=True)
     pairs = [tuple(map(int, pair.split(":"))) for pair in options.settings.split(",")]
-    settings = [Setting(Conditions("fp32", batch, resolution), CLASSES) for resolution, batch in pairs]
+    conditions = [Conditions("fp32", batch, resolution) for resolution, batch in pairs]
+    settings = [Setting(one, CLASSES, backend=options.backend) for one in conditions]
     rows = []
-    with LatencyTable.open_for(options.table, device_identity()) as table:
+    with open_at_hand(path, "cpu", options.backend) as table:
         for setting in settings:
             left = 0 if options.report else measure(table, setting, end)
             if left:
@@ -240,8 +270,8 @@ def main() -> None:
             if table.networks(setting.conditions, HELD_OUT):
                 rows.append(report_held_out(table, setting))
     library = Path(os.environ.get("GSNET_DATA", "../shared/data")) / V100
-    if library.is_file():
-        rows += report_published(library, options.table.parent)
+    if library.is_file() and options.backend == TORCH:
+        rows += report_published(library, path.parent)
     write(rows, options.output)
 
 

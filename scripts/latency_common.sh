@@ -6,6 +6,7 @@
 #                     batch 64 this is the published search, and runs on any processor.
 #   BUDGET_LATENCY    seconds an image. Default: with LATENCY_TABLE the published budget; without, a table of this device is
 #                     built and calibrated, and the budget is what the published network takes here.
+#   LATENCY_BACKEND   runtime of that table, such as onnxruntime (default: torch)
 #   LATENCY_BATCH_SIZE, LATENCY_NETWORKS, LATENCY_CALIBRATION_NETWORKS   batch, and networks for that table
 
 source "$(dirname "${BASH_SOURCE[0]}")/search_common.sh"
@@ -56,7 +57,9 @@ table_of_this_device() {
     fi
     local networks=${LATENCY_NETWORKS:-60} timed=${LATENCY_CALIBRATION_NETWORKS:-30} flops
     local options=(--batch_size "$LATENCY_BATCH_SIZE" --input_image_size "$RESOLUTION" ${GPU:+--gpu "$GPU" --fp16})
-    [[ ${SMOKE:-} == 1 ]] && networks=2 timed=6
+    local missing=--measure_missing
+    [[ -n ${LATENCY_BACKEND:-} ]] && options+=(--backend "$LATENCY_BACKEND") missing=
+    [[ ${SMOKE:-} == 1 ]] && networks=${LATENCY_BACKEND:+1}2 timed=6
     # Networks somewhat larger than the published one: what the search looks at lies among them.
     flops=$("$PYTHON" "$ROOT/analyze_model.py" --arch "$1" --input_image_size "$RESOLUTION" --json |
         "$PYTHON" -c "import json, sys; print(1.5 * json.load(sys.stdin)['flops'])")
@@ -64,7 +67,7 @@ table_of_this_device() {
         --search_space "$ROOT/SearchSpace/search_space_$SPACE.py" --plainnet_struct "$START" --budget_flops "$flops" \
         --max_layers "${MAX_LAYERS:-30}" --networks "$networks" --calibration_networks "$timed" >&2
     [[ -n ${BUDGET_LATENCY:-} ]] && return
-    BUDGET_LATENCY=$("$PYTHON" "$ROOT/benchmark_network_latency.py" --predict --measure_missing --arch "$1" --json \
+    BUDGET_LATENCY=$("$PYTHON" "$ROOT/benchmark_network_latency.py" --predict ${missing:+"$missing"} --arch "$1" --json \
         "${options[@]}" | "$PYTHON" -c "import json, sys; print(json.load(sys.stdin)['rows'][0]['seconds_per_image'])")
     echo "budget: the $BUDGET_LATENCY seconds an image that $1 takes on this device" >&2
 }

@@ -9,6 +9,7 @@
 #   ZERO_SHOT_SCORE     another proxy    SEED             random numbers  WORKERS     scoring processes
 #   BUDGET_MODEL_SIZE, BUDGET_FLOPS, BUDGET_MAC, BUDGET_LATENCY, BUDGET_GROWTH, BUDGET_PEAK_MEMORY,
 #   BUDGET_WEIGHTS, MEMORY_PRECISION, MAX_LAYERS   other budgets; empty for none
+#   LATENCY_BACKEND     runtime that BUDGET_LATENCY is of, such as onnxruntime (default: torch, or what the table is of)
 #   SMOKE=1             a few iterations, to see that everything runs
 # Further arguments of a script that only searches go to evolution_search.py, of others to the training (train_common.sh).
 # What was searched already is not searched again.
@@ -52,7 +53,8 @@ search() {
     [[ -n ${BUDGET_PEAK_MEMORY:-} ]] && options+=(--budget_peak_memory "$BUDGET_PEAK_MEMORY")
     [[ -n ${BUDGET_WEIGHTS:-} ]] && options+=(--budget_weights "$BUDGET_WEIGHTS")
     [[ -n ${MEMORY_PRECISION:-} ]] && options+=(--memory_precision "$MEMORY_PRECISION")
-    [[ -n ${BUDGET_LATENCY:-} ]] && options+=(--budget_latency "$BUDGET_LATENCY")
+    [[ -n ${BUDGET_LATENCY:-} ]] &&
+        options+=(--budget_latency "$BUDGET_LATENCY" ${LATENCY_BACKEND:+--latency_backend "$LATENCY_BACKEND"})
     [[ -n ${MAX_LAYERS:-} ]] && options+=(--max_layers "$MAX_LAYERS")
     # A search that was stopped goes on.
     [[ -e $save_dir/search.db && ! -e $save_dir/best_structure.txt ]] && options+=(--resume)

@@ -18,7 +18,7 @@ from gsnet.commands import compare as script
 from gsnet.comparing.page import page, plotly_library
 from gsnet.comparing.statistics import correlations, front
 from gsnet.latency.layers import list_layers
-from gsnet.latency.table import LatencyTable
+from gsnet.latency.table import LatencyTable, Origin
 from PlainNet import parse
 from PlainNet.style import PLAIN
 from ZeroShotProxy import Needs, Proxy
@@ -171,7 +171,7 @@ def test_scores_are_those_of_the_other_command():
 def test_latency_by_a_table_is_the_sum_of_its_layers(tmp_path):
     network = parse(DEEPER)
     layers = list_layers(network, batch=2, resolution=8, num_classes=10, style=PLAIN, fuses=True)
-    with LatencyTable.create(tmp_path / "device.db", "some device", fuses=True) as table:
+    with LatencyTable.create(tmp_path / "device.db", Origin("some device", ""), fuses=True) as table:
         table.add_layers("fp32", [(layer, 1e-3) for layer in set(layers)])
     found = gsnet.compare(
         network, resolution=8, num_classes=10, latency_table=tmp_path / "device.db", latency_batch_size=2

@@ -20,7 +20,7 @@ from gsnet.latency.interpolation import LayerCurve, non_negative_least_squares
 from gsnet.latency.layer_times import LayerTimes
 from gsnet.latency.layers import Layer, list_layers
 from gsnet.latency.predictor import LatencyModel, open_model
-from gsnet.latency.table import Conditions, LatencyTable, TimedNetwork
+from gsnet.latency.table import Conditions, LatencyTable, Origin, TimedNetwork
 from gsnet.latency.visited import covering_networks, random_networks
 from gsnet.runtimes.timing import time_calls
 from PlainNet import Style
@@ -40,7 +40,7 @@ def listed(structure, fuses, **options):
 
 @pytest.fixture
 def table(tmp_path):
-    with LatencyTable.create(tmp_path / "table.db", "a device", fuses=False) as made:
+    with LatencyTable.create(tmp_path / "table.db", Origin("a device"), fuses=False) as made:
         yield made
 
 
@@ -166,8 +166,8 @@ def test_one_sentence_for_what_cannot_be_had(table, tmp_path):
     (tmp_path / "text.db").write_text("no database" * 100)
     with pytest.raises(LatencyError, match=r"text\.db"):
         LatencyTable.open(tmp_path / "text.db")
-    with pytest.raises(LatencyError, match="holds latencies of a device, and this is another"):
-        LatencyTable.open_for(table.path, "another")
+    with pytest.raises(LatencyError, match="holds latencies of a device by torch, and this is another"):
+        LatencyTable.open_for(table.path, Origin("another"))
     table.add_layers("fp32", [(layer, 1e-3) for layer in known_layers() if layer.kind != "Add"])
     with pytest.raises(LatencyError, match="Add of 16 x 16 x 16"):
         LatencyModel(table, CONDITIONS, num_classes=10).seconds(NETWORK)
@@ -179,7 +179,7 @@ def test_tinynas_libraries(tmp_path):
     file = tmp_path / "tinynas.fp16.txt.gz"
     with gzip.open(file, "wt") as text:
         text.write("{Regular,64,8,16,16,8,3,1,1} 0.5\n\n{Depthwise,64,8,16,16,8,3,2,0} -1\n")
-    with LatencyTable.create(tmp_path / "v100.db", "V100", fuses=True) as table:
+    with LatencyTable.create(tmp_path / "v100.db", Origin("V100", ""), fuses=True) as table:
         assert table.import_tinynas(file, "fp16") == 2
         assert table.layers("fp16", 64) == {Layer("Regular", 64, 8, 16, 16, 8, 3, 1, 1): 0.5e-3}
         (tmp_path / "bad.txt").write_text("{Regular,64,8,16,16,8,3,1} 0.5\n")
@@ -195,7 +195,7 @@ def test_published_latencies_in_order_by_the_table_of_a_v100(tmp_path):
     published |= {"flops400M_SE": 0.25, "flops600M_SE": 0.36, "flops900M_SE": 0.55}
     conditions = Conditions("fp16", 64, 224)
     sums = []
-    with LatencyTable.create(tmp_path / "v100.db", "V100", fuses=True) as table:
+    with LatencyTable.create(tmp_path / "v100.db", Origin("V100", ""), fuses=True) as table:
         table.import_tinynas(LIBRARY, "fp16")
         for key in published:
             (name,) = (n for n in ZenNet.list_models() if key in n)

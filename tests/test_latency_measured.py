@@ -13,7 +13,7 @@ import pytest
 import PlainNet
 from gsnet.latency.layers import list_layers
 from gsnet.latency.probe import measure_chain
-from gsnet.latency.table import LatencyTable
+from gsnet.latency.table import LatencyTable, Origin
 from PlainNet import Style
 
 ROOT = Path(__file__).parent.parent
@@ -89,7 +89,7 @@ def test_a_table_is_built_continued_calibrated_and_searched_by(tmp_path):
             assert all(float(row["latency"]) <= limit for row in rows if row["outcome"] == "scored")
 
     foreign = tmp_path / "foreign.db"
-    LatencyTable.create(foreign, "a phone", fuses=False).close()
+    LatencyTable.create(foreign, Origin("a phone"), fuses=False).close()
     refused = script("benchmark_network_latency.py", "--build_table", *options, "--latency_table", foreign)
     assert refused.returncode == 2
     assert "holds latencies of a phone" in refused.stderr

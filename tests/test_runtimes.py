@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,18 @@ def test_every_convolution_of_the_module_is_timed_once(name, network, sessions):
     found = [one for one in operations if re.fullmatch(CONVOLUTIONS[name], one.kind)]
     convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())
     assert len(found) == convolutions + (name == "ncnn")
+
+
+def test_files_that_are_timed_run_the_operators_of_files_that_are_exported(network, sessions, tmp_path):
+    images = np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)
+    program, exported = runtimes.runtime("onnxruntime"), sessions("onnxruntime")
+    program.write_to_time(network, tmp_path / "timed.onnx", SIZE, 1)
+    timed = program.load(tmp_path / "timed.onnx", runtimes.Settings())
+    assert compare(network, timed.run, SIZE, batches=(1,)) < 1e-5
+    # Both names of the mean over all positions, and of one row of numbers.
+    same = {"ReduceMean": "GlobalAveragePool", "Flatten": "Reshape"}
+    kinds = [Counter(same.get(o.kind, o.kind) for o in one.operations(images, passes=1)) for one in (exported, timed)]
+    assert kinds[0] == kinds[1] and kinds[0]["Conv"] > 10
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ _SETTINGS = {
                 "no_BN",
                 "keep_links",
             ),
-            *("latency_batch_size", "latency_resolution", "latency_source", "measure_missing", "fp16", "origin"),
+            *("latency_batch_size", "latency_resolution", "latency_source", "latency_backend", "measure_missing"),
+            *("fp16", "origin"),
             *("evolution", "memory_precision"),
         )
     },
@@ -87,7 +88,8 @@ class SearchOptions(TypedDict, total=False):
     evolution: "fitting" changes some properties of a block within the budgets, "published" replaces whole blocks; the
         default is "fitting", or what the search in save_dir began with.
     resolution, num_classes, batch_size, gamma, use_se, no_BN, keep_links: what is scored; see `gsnet.score`.
-    latency_batch_size, latency_resolution, latency_source, latency_table, measure_missing, fp16: how latency is looked at.
+    latency_batch_size, latency_resolution, latency_source, latency_backend, latency_table, measure_missing, fp16: how
+        latency is looked at, by which runtime.
     memory_precision: "fp32", "fp16" or "int8", of maps and weights in bytes.
     device: torch's name of where networks are scored and timed.
     workers: processes that score, or that islands live in. scheduler: address of a Dask scheduler in their place; tls: paths of
@@ -121,6 +123,7 @@ class SearchOptions(TypedDict, total=False):
     latency_batch_size: int
     latency_resolution: int | None
     latency_source: str | None
+    latency_backend: str | None
     latency_table: str | Path | None
     measure_missing: bool
     fp16: bool

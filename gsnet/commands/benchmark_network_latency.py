@@ -26,8 +26,9 @@ from gsnet.interface.options import BAD_INPUT, InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.latency import command as latency
-from gsnet.latency.device import device_identity, precision_of
+from gsnet.latency.device import TORCH, device_identity, precision_of
 from gsnet.latency.options import add_table_options, add_timing_options, mode_of
+from gsnet.latency.other_devices import import_device, import_library
 from gsnet.models.named import names_of, structure_of
 from gsnet.models.options import add_network_options, network_named, resolution_of, size_and_classes
 from PlainNet import StructureError
@@ -62,11 +63,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     log_to(quiet=options.json)
     options.device = device_name(options.gpu, options.device)
     if options.import_tinynas:
-        show(latency.import_library(options), options.json)
+        show(import_library(options), options.json)
+    elif options.import_timings:
+        show(import_device(options), options.json)
     elif options.build_table or options.calibrate:
         show(latency.build_table(options), options.json)
     elif not options.arch and not options.weights:
-        raise InputError("--arch names the network to time; --build_table and --import_tinynas need none")
+        raise InputError(
+            "--arch names the network to time; --build_table, --import_tinynas and --import_timings need none"
+        )
     else:
         options.arch = network_named(options)
         return of_networks(options, predict if options.predict or options.measure_missing else time_network)
@@ -124,7 +129,7 @@ def predict(options: Namespace, arch: str) -> dict:
 
 def time_network(options: Namespace, arch: str) -> dict:
     """Latency of the network on this device in each runtime of --backend, and its ONNX file where asked for."""
-    backends = runtimes.runtimes_named(options.backend)
+    backends = runtimes.runtimes_named(options.backend or (TORCH,))
     import torch
 
     from gsnet.models import expected_input, load_model, source_of

@@ -6,7 +6,9 @@
     gsnet export --weights save_dir/my_detector/best-params_rank0.pth --output detector.onnx --decode
     gsnet export --arch best_structure.txt --weights best.pth --format ncnn --fp16 --output net.param
     gsnet export --arch save_dir/my_training --format openvino --int8 --calibration pictures/ --output net.xml
+    gsnet export --device_bundle my_phone --search_space ghostshuffle --plainnet_struct TEXT --input_image_size 32
 
+With --device_bundle: the networks of a latency table, and what times them on a device without torch (docs/latency.md).
 Checkpoints of this project say themselves what they are of. What was written is read back and run
 on random images; the file is kept only where its outputs are the network's.
 """
@@ -25,6 +27,8 @@ from gsnet.interface.running import log_to, run
 from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.interface.options import InputError, positive_int, share
 from gsnet.interface.script_options import script_parser
+from gsnet.latency.bundle_options import OF_BUNDLES, ONLY_OF_BUNDLES, add_bundle_options
+from gsnet.latency.other_devices import write_device_bundle
 from gsnet.models import expected_input, names_of, source_of
 from gsnet.models.described import HUB_WEIGHTS, checkpoint_in
 from gsnet.models.expected import ExpectedInput, at_side, classes_text
@@ -97,8 +101,14 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     output.add_argument(
         "--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's"
     )
+    bundle = parser.add_argument_group("device bundle, for a latency table of another device")
+    add_bundle_options(bundle)
     parser.add_argument("--json", action="store_true", help="one JSON object a network on standard output")
     options = parser.parse_args(argv)
+    if options.device_bundle:
+        parser.refuse_all_but(options, "with --device_bundle", (*OF_BUNDLES, "plugin"))
+        return options
+    parser.refuse_ignored(options, "without --device_bundle", ONLY_OF_BUNDLES)
     refuse_ignored_mirror(parser, options)
     if not options.nms:
         parser.refuse_ignored(options, "without --nms", tuple(_OF_NMS))
@@ -111,6 +121,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Export the networks that --arch names, or one detector; returns the exit status."""
     options = parse_options(argv)
     log_to(quiet=options.json)
+    if options.device_bundle:
+        report = write_device_bundle(options)
+        _LOG.info("%s", ", ".join(f"{name} {value}" for name, value in report.items()))
+        if options.json:
+            print(json.dumps(report))
+        return 0
     for written in [export_detector(options)] if is_detector(options) else export_networks(options):
         text = written.pop("text")
         if options.json:

@@ -207,7 +207,7 @@ def told(questions: Questions) -> list[str]:
     if questions.latency_table is not None:
         with LatencyTable.open(questions.latency_table) as table:
             precision = table.precision(questions.fp16)
-            lines.append(f"Latency by table: predicted for {table.device}, {precision}, batch {batch}.")
+            lines.append(f"Latency by table: predicted for {table.origin}, {precision}, batch {batch}.")
     if questions.proxies:
         lines.append(
             f"Scores: {_seeds(questions.seeds)}, batch {questions.batch_size}, images of standard normal noise."

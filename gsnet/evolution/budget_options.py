@@ -44,6 +44,9 @@ def add_budget_options(parser: OptionParser) -> None:
     budgets.add_argument("--latency_source", choices=LATENCY_SOURCES,
                          help="time candidates, sum up a table's layers, or predict from a calibrated table "
                          "(default: predict where there is such a table, else measure)")  # fmt: skip
+    budgets.add_argument("--latency_backend", metavar="NAME",
+                         help="the runtime that latencies are of, as in benchmark_network_latency.py --backend "
+                         "(default: that of --latency_table, else torch)")  # fmt: skip
     budgets.add_argument("--latency_table", type=Path, metavar="FILE",
                          help="table of another device, or elsewhere than in the cache")  # fmt: skip
     budgets.add_argument("--measure_missing", action="store_true",

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from gsnet.latency.device import TORCH
+
 
 def judged(predicted: float, error_bar: float | None, measured: float | None, budget: float | None) -> dict[str, Any]:
     """Whether a measurement contradicts a prediction or breaks the budget: for best.json.
@@ -29,7 +31,10 @@ def latency_lines(latency: Mapping[str, Any]) -> list[str]:
     predicted, measured, bar = (
         latency[name] for name in ("seconds_per_image", "measured_seconds_per_image", "error_bar")
     )
-    line = f"latency by {latency['source']}: {predicted * 1e3:.4g} ms an image"
+    # Results of older versions name no runtime.
+    runtime = latency.get("backend", TORCH)
+    where = "" if runtime == TORCH else f" in {runtime}"
+    line = f"latency{where} by {latency['source']}: {predicted * 1e3:.4g} ms an image"
     if bar is not None:
         line += f" +- {bar:.0%}"
     if measured is None:

@@ -22,6 +22,7 @@ from gsnet.interface.files import write_text, written_whole
 from gsnet.interface.plugins import packages
 from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE, CONFIG
 from gsnet.interface.version import commit, version
+from gsnet.latency.device import TORCH
 
 _PACKAGES = ("torch", "numpy", "matplotlib")
 
@@ -150,6 +151,7 @@ def _latency(best: Row, history: HistoryReader) -> dict:
     bar = history.latency_error_bar(best.structure)
     return {
         "source": settings.latency_source or "measure",
+        "backend": settings.latency_backend or TORCH,
         "table": settings.latency_table,
         **conditions._asdict(),
         "seconds_per_image": best.latency,

@@ -13,7 +13,7 @@ from gsnet.evolution.ensemble import scoring_proxies
 from gsnet.evolution.extensions import Extensions
 from gsnet.evolution.one_thread import one_thread
 from gsnet.evolution.settings import SearchSettings
-from gsnet.latency.device import precision_of
+from gsnet.latency.device import TORCH, precision_of
 from gsnet.latency.table import Conditions
 from PlainNet import Network, Style
 from ZeroShotProxy import Needs, Proxy, ProxyFailure, ScoringSettings, get_proxy
@@ -89,6 +89,7 @@ def measured_latency(settings: SearchSettings, network: Network, precision: floa
             device=settings.device,
             half_precision=settings.fp16,
             precision=precision,
+            backend=settings.latency_backend or TORCH,
         )
     return figures.median / conditions.batch
 

@@ -26,6 +26,7 @@ from gsnet.evolution.scorer import measured_latency
 from gsnet.evolution.search import Search
 from gsnet.evolution.settings import TOLD, SearchError, SearchSettings
 from gsnet.evolution.verification import verify_top
+from gsnet.interface.options import InputError
 from gsnet.latency.device import device_identity
 from gsnet.latency.table import LatencyTable
 from PlainNet import Network
@@ -217,7 +218,11 @@ def measure_winner(settings: SearchSettings, history: History, winner: Network) 
                 "latencies are those of %s by its table; this is %s, on which nothing was timed", table.device, identity
             )
             return
-    history.add_measured_latency(winner.text, measured_latency(settings, winner, precision=0.02))
+    try:
+        history.add_measured_latency(winner.text, measured_latency(settings, winner, precision=0.02))
+    except InputError as error:
+        # The runtime of the table need not be installed here.
+        log.info("the winner's latency was not measured: %s", error)
 
 
 def _outputs(folder: Path, history: History) -> dict | None:

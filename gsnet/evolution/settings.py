@@ -56,8 +56,8 @@ class SearchSettings:
     structure to start from, or several, one a line. figures: names of what functions of the user's own say of a network, and
     those of `KNOWN_FIGURES` that are asked for, which may be objectives; limits: those of them that have one. plugins: names of
     files that define what is searched, and digests of their texts. memory_precision: of maps and weights that are counted in
-    bytes. islands: how many populations there are; migration: how many proposals of each lie between two exchanges of members.
-    Raises SettingError.
+    bytes. latency_backend: the runtime whose latencies these are, None for torch. islands: how many populations there are;
+    migration: how many proposals of each lie between two exchanges of members. Raises SettingError.
     """
 
     zero_shot_score: str
@@ -91,6 +91,7 @@ class SearchSettings:
     latency_resolution: int | None = None
     latency_source: str | None = None
     latency_table: str | None = None
+    latency_backend: str | None = None
     latency_precision: str | None = None
     measure_missing: bool = False
     fp16: bool = False

@@ -3,44 +3,38 @@
 from __future__ import annotations
 
 import random
+import shutil
 import sys
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
+import PlainNet
 from gsnet.latency.calibration import fit
-from gsnet.latency.device import device_identity
-from gsnet.latency.errors import LatencyError
-from gsnet.latency.layers import Layer, list_layers
+from gsnet.latency.device import TORCH, device_identity
+from gsnet.latency.inference import infer_seconds
+from gsnet.latency.layers import Layer
 from gsnet.latency.predictor import LatencyModel, Measure
-from gsnet.latency.table import Calibration, Conditions, LatencyTable, TimedNetwork
+from gsnet.latency.setting import Setting
+from gsnet.latency.table import Calibration, LatencyTable, Origin, TimedNetwork
+from gsnet.latency.timed_networks import timer_of
+from gsnet.runtimes import runtime
 from PlainNet import Network, Style
-from PlainNet.style import PLAIN
 
 CHAINS = 100
 CALIBRATION_NETWORKS = 40
 ROUNDS = 5
-CALIBRATION = "calibration"
-_SECONDS_A_TURN = 0.15
+# What whole networks are timed for: to infer layers from, or to be fitted.
+TABLE, CALIBRATION = "table", "calibration"
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What networks are timed as: batch, resolution and precision, classes and style, on which torch device."""
-
-    conditions: Conditions
-    num_classes: int
-    style: Style = PLAIN
-    device: str = "cpu"
-
-    def layers(self, network: Network, fuses: bool = False) -> list[Layer]:
-        """A network's layers."""
-        batch, resolution = self.conditions.batch, self.conditions.resolution
-        return list_layers(
-            network, batch=batch, resolution=resolution, num_classes=self.num_classes, style=self.style, fuses=fuses
-        )
+def open_at_hand(path: Path, device: str, backend: str = TORCH, threads: int = 1) -> LatencyTable:
+    """The table of what is at hand, made if there is none. Raises LatencyError for one of another device or runtime."""
+    program = runtime(backend)
+    program.require(writing=False)
+    return LatencyTable.open_for(path, Origin(device_identity(device, threads), backend, program.version()))
 
 
 def measure_missing(table: Path, device: str, precision: str, threads: int = 1) -> Measure:
@@ -53,13 +47,12 @@ def measure_missing(table: Path, device: str, precision: str, threads: int = 1) 
     from gsnet.latency.probe import measure_chain
 
     torch.set_num_threads(threads)
-    identity = device_identity(device, threads)
-    LatencyTable.open_for(table, identity).close()
+    open_at_hand(table, device, threads=threads).close()
 
     def measure(chain: Sequence[Layer], missing: Collection[Layer]) -> dict[Layer, float | None]:
         seconds = measure_chain(chain, device=device, precision=precision)
         found = {layer: seconds[layer] for layer in missing}
-        with LatencyTable.open_for(table, identity) as opened:
+        with open_at_hand(table, device, threads=threads) as opened:
             opened.add_layers(precision, found.items())
         return found
 
@@ -107,21 +100,36 @@ def time_networks(
     done = table.rounds(setting.conditions, role)
     turns = [(number, network) for number in range(rounds) for network in _shuffled(networks, number)]
     waiting = [(number, network) for number, network in turns if (number, network.text) not in done]
+    seconds_of = timer_of(setting, files_of(table.path))
     with _progress(len(turns), len(turns) - len(waiting), "timing networks", quiet) as bar:
         for index, (number, network) in enumerate(waiting):
             if not more():
                 return len(waiting) - index
-            seconds = _whole_network(network, setting)
+            seconds = seconds_of(network)
             timed = TimedNetwork(network.text, setting.num_classes, setting.style.use_se, role, seconds)
             table.add_network(setting.conditions, timed, number)
             bar.update()
+    shutil.rmtree(files_of(table.path), ignore_errors=True)
     return 0
+
+
+def infer_layers(table: LatencyTable, setting: Setting) -> int:
+    """Work out the seconds of layers from the whole networks that were timed for it; returns how many. Raises LatencyError."""
+    timed = table.networks(setting.conditions, TABLE)
+    chains = [_layers_of(one, table, setting) for one in timed]
+    found = infer_seconds(chains, [one.seconds for one in timed])
+    table.put_layers(setting.conditions.precision, found)
+    return len(found)
+
+
+def _layers_of(timed: TimedNetwork, table: LatencyTable, setting: Setting) -> list[Layer]:
+    style = Style(timed.use_se, False, setting.style.no_BN, setting.style.se_activation)
+    one = replace(setting, num_classes=timed.num_classes, style=style)
+    return one.layers(PlainNet.parse(timed.structure), table.fuses)
 
 
 def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) -> Calibration:
     """Fit the table's terms to the networks that were timed, and keep the fit. Raises LatencyError."""
-    import PlainNet
-
     timed = table.networks(setting.conditions, role)
     terms = []
     for network in timed:
@@ -133,29 +141,9 @@ def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) ->
     return calibration
 
 
-def _whole_network(network: Network, setting: Setting) -> float:
-    import torch
-
-    from gsnet.latency.measurement import dtype_of, time_for
-    from Masternet import MasterNet
-
-    style = setting.style
-    model = MasterNet(
-        num_classes=setting.num_classes,
-        plainnet_struct=network,
-        no_BN=style.no_BN,
-        use_se=style.use_se,
-        se_activation=style.se_activation,
-    )
-    dtype = dtype_of(setting.device, setting.conditions.precision != "fp32")
-    size = setting.conditions.resolution
-    images = torch.randn(setting.conditions.batch, 3, size, size).to(setting.device, dtype)
-    model = model.to(setting.device, dtype).eval()
-    try:
-        with torch.inference_mode():
-            return time_for(lambda: model(images), setting.device, _SECONDS_A_TURN)
-    except RuntimeError as error:
-        raise LatencyError(f"{network} cannot run at {setting.conditions}: {str(error).splitlines()[0]}") from error
+def files_of(table: Path) -> Path:
+    """Where the files of a table's networks lie until all are timed."""
+    return table.with_name(f"{table.stem}.networks")
 
 
 def _chain_name(network: Network, setting: Setting) -> str:

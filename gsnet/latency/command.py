@@ -3,49 +3,30 @@
 from __future__ import annotations
 
 import math
-from argparse import ArgumentTypeError, Namespace
-from collections.abc import Callable, Sequence
+from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import PlainNet
-from gsnet.interface.options import InputError, positive_int
-from gsnet.latency.building import Setting, calibrate, measure_layers, measure_missing, time_networks
-from gsnet.latency.device import default_table, device_identity, precision_of
-from gsnet.latency.errors import LatencyError
+from gsnet.interface.options import InputError
+from gsnet.latency.building import (
+    TABLE,
+    calibrate,
+    infer_layers,
+    measure_layers,
+    measure_missing,
+    open_at_hand,
+    time_networks,
+)
+from gsnet.latency.device import TORCH, default_table, device_identity, precision_of
 from gsnet.latency.predictor import LatencyModel
-from gsnet.latency.table import Conditions, LatencyTable
+from gsnet.latency.space import admitting, asked_backend, batch_sizes, setting_of, space_of
+from gsnet.latency.table import Conditions, LatencyTable, Origin
 from gsnet.latency.visited import covering_networks, random_networks
 from PlainNet import Network, Style
-from SearchSpace import SearchSpace, load_search_space
 
 if TYPE_CHECKING:
     from gsnet.runtimes import Session
-
-_LIBRARY_PRECISIONS = ("fp32", "fp16", "int8")
-_RESOLUTION, _CLASSES = 32, 10
-
-
-def import_library(options: Namespace) -> dict:
-    """Take a TinyNAS library into --latency_table; returns what was read. Raises LatencyError."""
-    library: Path = options.import_tinynas
-    if options.latency_table is None:
-        raise InputError("--import_tinynas needs --latency_table FILE: the library is of another device")
-    named = [name for name in _LIBRARY_PRECISIONS if name in library.name]
-    precision = options.table_precision or (named[0] if len(named) == 1 else None)
-    if precision is None:
-        raise InputError(f"The name of {library} does not say its precision: give --table_precision")
-    library.stat()
-    device = options.device_name or library.name.partition(".")[0]
-    path = options.latency_table
-    existed = path.is_file()
-    table = LatencyTable.open(path) if existed else LatencyTable.create(path, device, fuses=True)
-    with table:
-        if table.device != device:
-            raise LatencyError(f"{path} holds latencies of {table.device}, and {library.name} is of {device}")
-        count = table.import_tinynas(library, precision)
-    return {"latency_table": str(path), "device": device, "precision": precision, "layers": count}
 
 
 def build_table(options: Namespace) -> dict:
@@ -53,17 +34,20 @@ def build_table(options: Namespace) -> dict:
     import torch
 
     torch.set_num_threads(options.threads)
-    identity = device_identity(options.device, options.threads)
-    path = options.latency_table or default_table(identity)
-    report: dict = {"latency_table": str(path), "device": identity}
-    setting = _setting(options)
-    space, start = _space(options)
-    admits = _within(options, setting)
-    with LatencyTable.open_for(path, identity) as table:
+    setting = setting_of(options, asked_backend(options) or TORCH)
+    path = options.latency_table or default_table(device_identity(options.device, options.threads), setting.backend)
+    space, start = space_of(options)
+    admits = admitting(options, setting)
+    with open_at_hand(path, options.device, setting.backend, options.threads) as table:
+        report: dict = {"latency_table": str(path), "device": table.device} | _told_of(table.origin)
         if options.build_table:
             networks = covering_networks(space, start, options.seed)
             networks += random_networks(space, start, options.networks, 2 * options.seed, admits)
-            measure_layers(table, networks, setting, quiet=options.json)
+            if setting.backend == TORCH:
+                measure_layers(table, networks, setting, quiet=options.json)
+            else:
+                time_networks(table, networks, setting, role=TABLE, quiet=options.json)
+                report["networks"] = infer_layers(table, setting)
         if options.calibrate:
             networks = random_networks(space, start, options.calibration_networks, 2 * options.seed + 1, admits)
             time_networks(table, networks, setting, quiet=options.json)
@@ -76,11 +60,19 @@ def build_table(options: Namespace) -> dict:
 
 def predict(options: Namespace, network: Network, num_classes: int, style: Style, resolution: int) -> dict:
     """The latency that a table gives for a network at each batch size, calibrated where the table is."""
+    backend = asked_backend(options)
     identity = device_identity(options.device, options.threads)
-    path = options.latency_table or default_table(identity)
+    path = options.latency_table or default_table(identity, backend or TORCH)
     report: dict = {"latency_table": str(path), "rows": []}
-    with LatencyTable.open_for(path, identity) if options.measure_missing else LatencyTable.open(path) as table:
-        report["device"] = table.device
+    if options.measure_missing:
+        if backend not in (None, TORCH):
+            raise InputError(
+                f"--measure_missing times single layers in torch: build a table of {backend} by --build_table"
+            )
+        open_at_hand(path, options.device, threads=options.threads).close()
+    with LatencyTable.open(path) as table:
+        table.check_runtime(backend)
+        report |= {"device": table.device} | _told_of(table.origin)
         for batch in batch_sizes(options):
             precision = (
                 precision_of(options.device, options.fp16) if options.measure_missing else table.precision(options.fp16)
@@ -104,6 +96,10 @@ def predict(options: Namespace, network: Network, num_classes: int, style: Style
             figures = {"batch": batch, "seconds": seconds, "spread": spread, "calibrated": calibration is not None}
             report["rows"].append(figures | {"seconds_per_image": seconds / batch, "text": text})
     return report
+
+
+def _told_of(origin: Origin) -> dict[str, str | None]:
+    return {"runtime": origin.runtime or None, "runtime_version": origin.version or None}
 
 
 def time_session(options: Namespace, backend: str, session: Session, resolution: int) -> dict:
@@ -148,44 +144,3 @@ def comparison_table(reports: Sequence[dict]) -> list[str]:
             f"{row['images_per_second']:>10.4g}  {'-' if difference is None else format(difference, '.1e')}"
         )
     return (lines if timed else []) + [f"{r['backend']}: {r['error']}" for r in reports if "error" in r]
-
-
-def batch_sizes(options: Namespace) -> list[int]:
-    """--batch_size_list, else --batch_size. Raises InputError."""
-    if not options.batch_size_list:
-        return [options.batch_size]
-    try:
-        return [positive_int(text) for text in options.batch_size_list.split(",")]
-    except ArgumentTypeError as error:
-        raise InputError(f"--batch_size_list {options.batch_size_list}: {error}") from error
-
-
-def _setting(options: Namespace) -> Setting:
-    sizes = batch_sizes(options)
-    if len(sizes) > 1:
-        raise InputError("A table is built for one --batch_size at a time")
-    precision = precision_of(options.device, options.fp16)
-    conditions = Conditions(precision, sizes[0], options.input_image_size or _RESOLUTION)
-    return Setting(conditions, options.num_classes or _CLASSES, Style(use_se=options.use_se), options.device)
-
-
-def _space(options: Namespace) -> tuple[SearchSpace, Network | None]:
-    """The search's space, and where it starts."""
-    if not options.search_space:
-        raise InputError(
-            "--build_table and --calibrate need --search_space FILE: the search whose networks are measured"
-        )
-    start = PlainNet.parse(options.plainnet_struct) if options.plainnet_struct else None
-    return load_search_space(options.search_space), start
-
-
-def _within(options: Namespace, setting: Setting) -> Callable[[Network], bool]:
-    resolution = setting.conditions.resolution
-
-    def admits(network: Network) -> bool:
-        return (
-            network.layers <= options.max_layers
-            and network.cost(resolution, setting.num_classes, setting.style).flops <= options.budget_flops
-        )
-
-    return admits

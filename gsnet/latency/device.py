@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
+TORCH = "torch"
 
 
 def device_identity(device: str = "cpu", threads: int = 1) -> str:
@@ -42,9 +43,10 @@ def precision_of(device: str, half: bool) -> str:
     return FP16 if device.startswith("cuda") else BF16
 
 
-def default_table(identity: str) -> Path:
-    """The file of a device's table: in the folder GSNET_LATENCY, else below the user's cache directory."""
+def default_table(identity: str, runtime: str = TORCH) -> Path:
+    """The file of a device's table of a runtime: in the folder GSNET_LATENCY, else below the user's cache directory."""
     folder = os.environ.get("GSNET_LATENCY")
     if not folder:
         folder = str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gsnet/latency")
-    return Path(folder).expanduser() / f"{re.sub(r'[^A-Za-z0-9]+', '_', identity).strip('_').lower()}.db"
+    name = identity if runtime == TORCH else f"{identity} {runtime}"
+    return Path(folder).expanduser() / f"{re.sub(r'[^A-Za-z0-9]+', '_', name).strip('_').lower()}.db"

@@ -20,7 +20,7 @@ _LENGTHS = (0.7, 1.2, 2.0, 3.5)
 _NOISES = (0.03, 0.1, 0.3)
 _POINTS_FOR_TUNING = 200
 # Convolution kernels work on channels in blocks of this many.
-_CHANNEL_BLOCK = 16
+CHANNEL_BLOCK = 16
 
 
 class LayerCurve:
@@ -94,12 +94,13 @@ def roofline_terms(layer: Layer) -> tuple[float, float, float, float, float]:
     inner, outer = layer.in_channels // layer.groups, layer.out_channels
     window = layer.kernel_size**2
     # The image's few channels are not padded to a block.
-    padded = inner if inner < _CHANNEL_BLOCK // 4 else _in_blocks(inner)
-    return 1.0, padded * _in_blocks(outer) * window * out_positions, read, written, inner * outer * window
+    padded = inner if inner < CHANNEL_BLOCK // 4 else in_blocks(inner)
+    return 1.0, padded * in_blocks(outer) * window * out_positions, read, written, inner * outer * window
 
 
-def _in_blocks(channels: int) -> int:
-    return -(-channels // _CHANNEL_BLOCK) * _CHANNEL_BLOCK
+def in_blocks(channels: int) -> int:
+    """Channels rounded up to whole blocks."""
+    return -(-channels // CHANNEL_BLOCK) * CHANNEL_BLOCK
 
 
 def _position(layer: Layer) -> np.ndarray:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from gsnet.latency.device import BF16, FP16, precision_of
+from gsnet.latency.device import BF16, FP16, TORCH, precision_of
+from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.memory import keep_freed_memory
 from gsnet.runtimes.timing import REPEATS, LatencyFigures, clock_of, time_calls
 from Masternet import MasterNet
@@ -28,10 +29,12 @@ def measure_latency(
     half_precision: bool = False,
     repeats: int = REPEATS,
     precision: float = 0.0,
+    backend: str = TORCH,
 ) -> LatencyFigures:
     """Time forward passes of a network in evaluation mode, after a warm-up; see `time_calls`.
 
-    half_precision: float16 on a GPU, bfloat16 on a CPU. Residual links are part of the timed network.
+    half_precision: float16 on a GPU, bfloat16 on a CPU. Residual links are part of the timed network. backend: a runtime,
+    with one thread of a processor. Raises RuntimesError for what it has not.
     """
     model = MasterNet(
         num_classes=num_classes,
@@ -41,6 +44,10 @@ def measure_latency(
         se_activation=style.se_activation,
     )
     images = torch.randn(batch_size, 3, resolution, resolution)
+    if backend != TORCH:
+        settings = Settings(precision=precision_of(device, half_precision), device=device)
+        session = runtime(backend).make_to_time(model.eval(), (resolution, resolution), batch_size, settings)
+        return session.time(images.numpy(), repeats, precision)
     dtype = dtype_of(device, half_precision)
     return time_forward(model.to(device, dtype).eval(), images.to(device, dtype), repeats, precision)
 
@@ -66,13 +73,17 @@ def undisturbed_clock(device: str) -> Callable[[], float]:
     return time.thread_time if device == "cpu" and torch.get_num_threads() == 1 else clock_of(device)
 
 
-def time_for(action: Callable[[], object], device: str, seconds: float) -> float:
-    """Seconds of an action by `undisturbed_clock`, after a warm-up: lower quartile of at least 3 repeats in about `seconds`.
+def process_clock(device: str, threads: int) -> Callable[[], float]:
+    """The same for runtimes, which may compute in a thread of their own: the time of all threads of this process."""
+    return time.process_time if device == "cpu" and threads == 1 else clock_of(device)
+
+
+def time_for(action: Callable[[], object], clock: Callable[[], float], seconds: float) -> float:
+    """Seconds of an action by a clock, after a warm-up: lower quartile of at least 3 repeats in about `seconds`.
 
     The quartile, since what disturbs a run only ever makes it longer.
     """
     keep_freed_memory()
-    clock = undisturbed_clock(device)
 
     def timer(action: Callable[[], object]) -> float:
         start = clock()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from gsnet.latency.device import BF16, FP16, FP32
+from gsnet.latency.device import BF16, FP16, FP32, TORCH
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.layers import Layer
 from gsnet.latency.tinynas import read_tinynas
@@ -36,6 +36,20 @@ CREATE TABLE calibrations (
     precision TEXT, batch INTEGER, resolution INTEGER, fit TEXT NOT NULL, PRIMARY KEY (precision, batch, resolution)
 ) WITHOUT ROWID;
 """
+
+
+class Origin(NamedTuple):
+    """What a table's latencies are of. device: with its threads, see `device_identity`; version: of the runtime.
+
+    Of imported tables the runtime is not known: "".
+    """
+
+    device: str
+    runtime: str = TORCH
+    version: str = ""
+
+    def __str__(self) -> str:
+        return " ".join([self.device, *([f"by {self.runtime}"] if self.runtime else []), self.version]).rstrip()
 
 
 class Conditions(NamedTuple):
@@ -81,12 +95,24 @@ class LatencyTable:
             meta = dict(connection.execute("SELECT key, value FROM meta"))
         if meta.get("version") != _VERSION:
             raise LatencyError(f"{path} is no latency table of this program (version {meta.get('version', 'unknown')})")
-        self.device = meta["device"]
+        # Older tables of devices at hand are all of torch.
+        before = "" if meta["fuses"] == "1" else TORCH
+        self.origin = Origin(meta["device"], meta.get("runtime", before), meta.get("runtime_version", ""))
         self.fuses = meta["fuses"] == "1"
 
+    @property
+    def device(self) -> str:
+        """The device's name, with its threads."""
+        return self.origin.device
+
+    @property
+    def runtime(self) -> str:
+        """What ran the networks; "" where that is not known."""
+        return self.origin.runtime
+
     @classmethod
-    def create(cls, path: Path, device: str, *, fuses: bool) -> LatencyTable:
-        """A new, empty table. fuses: the device's library folds normalisation and sums into convolutions.
+    def create(cls, path: Path, origin: Origin, *, fuses: bool) -> LatencyTable:
+        """A new, empty table. fuses: the runtime folds normalisation, activations and sums into convolutions.
 
         Raises LatencyError where the file cannot be written.
         """
@@ -96,7 +122,8 @@ class LatencyTable:
         try:
             with sqlite3.connect(part) as connection:
                 connection.executescript(_SCHEMA)
-                meta = {"version": _VERSION, "device": device, "fuses": str(int(fuses))}
+                meta = {"version": _VERSION, "device": origin.device, "fuses": str(int(fuses))}
+                meta |= {"runtime": origin.runtime, "runtime_version": origin.version}
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             connection.close()
         except sqlite3.Error as error:
@@ -123,17 +150,28 @@ class LatencyTable:
             raise LatencyError(f"{path} is no latency table: {error}") from error
 
     @classmethod
-    def open_for(cls, path: Path, device: str) -> LatencyTable:
-        """The table of a device that is at hand, made if there is none. Raises LatencyError where it is of another one."""
+    def open_for(cls, path: Path, origin: Origin) -> LatencyTable:
+        """The table of a device and runtime that are at hand, made if there is none. Raises LatencyError for one of others."""
         if not path.is_file():
-            return cls.create(path, device, fuses=False)
+            return cls.create(path, origin, fuses=origin.runtime != TORCH)
         table = cls.open(path)
-        if table.device != device:
+        # Older tables do not say torch's version.
+        if table.origin._replace(version=table.origin.version or origin.version) != origin:
             table.close()
             raise LatencyError(
-                f"{path} holds latencies of {table.device}, and this is {device}: nothing measured here belongs into it"
+                f"{path} holds latencies of {table.origin}, and this is {origin}: nothing measured here belongs into it, "
+                "give another --latency_table"
             )
         return table
+
+    def check_runtime(self, name: str | None) -> None:
+        """Raise LatencyError where another runtime's latencies are asked for."""
+        if name is not None and name != self.runtime:
+            of = self.runtime or "a runtime that it does not name"
+            raise LatencyError(
+                f"{self.path} holds latencies of {of}, not of {name}: give the table that benchmark_network_latency.py "
+                f"--build_table --backend {name} makes"
+            )
 
     def layers(self, precision: str, batch: int) -> dict[Layer, float]:
         """Seconds of every layer that was measured at one batch size."""
@@ -169,6 +207,15 @@ class LatencyTable:
         with self._reporting(), self._connection:
             self._insert_layers(values)
         return len(values)
+
+    def put_layers(self, precision: str, seconds: Mapping[Layer, float]) -> None:
+        """Put layers in, in place of what was known of them."""
+        places = ",".join("?" * (len(Layer._fields) + 2))
+        with self._reporting(), self._connection:
+            self._connection.executemany(
+                f"INSERT OR REPLACE INTO layers VALUES ({places}, 1)",
+                [(precision, *layer, value) for layer, value in seconds.items()],
+            )
 
     def add_chain(self, conditions: Conditions, structure: str, rows: Iterable[tuple[Layer, float | None]]) -> None:
         """`add_layers` of a whole network's layers, and the note that it was measured."""

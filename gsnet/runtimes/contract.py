@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import importlib
 import importlib.util
 import tempfile
 from collections.abc import Callable, Mapping
@@ -113,6 +114,26 @@ class Runtime(abc.ABC):
 
         half: weights in float16. texts: what the file holds beside, where its format has a place for it. Raises RuntimesError.
         """
+
+    def write_to_time(self, network: nn.Module, file: Path, size: tuple[int, int], batch: int) -> None:
+        """`write` of a file that is timed and thrown away, for `batch` images: quicker where the runtime knows a way.
+
+        It is to run the same operators as what `write` writes. Raises RuntimesError.
+        """
+        self.write(network, file, size, "logits", half=False)
+
+    def make_to_time(self, network: nn.Module, size: tuple[int, int], batch: int, settings: Settings) -> Session:
+        """`make` of what is timed alone, for `batch` images; see `write_to_time`. Raises RuntimesError."""
+        self.check(settings)
+        self.require(writing=True)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"network{self.suffixes[0]}"
+            self.write_to_time(network, file, size, batch)
+            return self.load(file, settings)
+
+    def version(self) -> str:
+        """The version of what runs networks; "" where it does not say."""
+        return next((str(getattr(importlib.import_module(module), "__version__", "")) for module in self.needs), "")
 
     @abc.abstractmethod
     def open(self, file: Path, settings: Settings) -> Session:

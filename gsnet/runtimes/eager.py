@@ -110,6 +110,12 @@ class TorchRuntime(Runtime):
         self.check(settings)
         return self.session(placed_network(network, settings), settings)
 
+    def make_to_time(self, network: nn.Module, size: tuple[int, int], batch: int, settings: Settings) -> Session:
+        return self.make(network, size, settings)
+
+    def version(self) -> str:
+        return torch.__version__
+
     def session(self, module: nn.Module, settings: Settings) -> Session:
         """What runs a module that lies where the settings say."""
         return TorchSession(module, settings)

@@ -86,6 +86,9 @@ class OnnxRuntime(Runtime):
         if texts:
             onnx_file.add_texts(file, texts)
 
+    def write_to_time(self, network: nn.Module, file: Path, size: tuple[int, int], batch: int) -> None:
+        onnx_file.write_fixed_onnx(network, file, size, batch)
+
     def failures(self) -> tuple[type[Exception], ...]:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NotImplemented
 

@@ -112,5 +112,11 @@ class OpenVino(Runtime):
             onnx_file.write_onnx(network, between, size, output)
             save_onnx(between, file, texts, half=half)
 
+    def write_to_time(self, network: nn.Module, file: Path, size: tuple[int, int], batch: int) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            between = Path(folder) / "network.onnx"
+            onnx_file.write_fixed_onnx(network, between, size, batch)
+            save_onnx(between, file)
+
     def open(self, file: Path, settings: Settings) -> Session:
         return OpenVinoSession(file, settings)

@@ -1,0 +1,193 @@
+"""A device without torch: a folder with networks and what times them there, and the way back into a table."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from gsnet.interface.files import write_text
+from gsnet.latency import device_script
+from gsnet.latency.device import FP16, FP32
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.setting import Setting
+from gsnet.latency.table import Conditions, LatencyTable, Origin, TimedNetwork
+from gsnet.latency.timed_networks import written
+from gsnet.runtimes import runtime
+from PlainNet import Network, Style
+
+SCRIPT, GUIDE, BENCHNCNN, BENCHNCNN_TIMES = "time_networks.py", "README.md", "benchncnn.sh", "benchncnn.txt"
+# Format of the files -> the runtime that writes them.
+FORMATS = {"onnx": "onnxruntime", "ncnn": "ncnn"}
+# As ncnn's benchmark prints it, in milliseconds.
+_LINE = re.compile(r"^\s*(\S+)\.param\s+min\s*=\s*([0-9.]+)\s+max\s*=")
+_GUIDE = """# Networks to time on a device
+
+Copy this folder to the device. With Python, numpy and {runtimes}:
+
+    python {script}
+
+It times every network in rounds, goes on where it was stopped, and writes times.json. `python {script} --help` has the options.
+{ncnn}
+Back on the computer that searches:
+
+    python benchmark_network_latency.py --import_timings times.json --latency_table device.db
+    python evolution_search.py --latency_table device.db --budget_latency SECONDS ...
+"""
+_GUIDE_NCNN = """
+Without Python: build ncnn's benchncnn for the device, put it here and run `sh {benchncnn}`, which gives it each network as
+
+    ./benchncnn 20 1 0 -1 0 param=NAME.param shape=[{side},{side},3]
+
+20 runs, 1 thread, all cores, no GPU, no pause to cool down. benchncnn needs no weights, and stores maps and weights in 16 bits:
+its table is of fp16 (`--fp16` in a search). It writes {times}; import it from this folder:
+
+    python benchmark_network_latency.py --import_timings FOLDER/{times} --device_name NAME --latency_table device.db
+"""
+_BENCHNCNN = """#!/bin/sh
+# Times every network of this folder by ncnn's benchncnn, and goes on where it was stopped.
+threads=${{THREADS:-1}}
+cd "$(dirname "$0")" || exit 1
+[ -x ./benchncnn ] || {{ echo "Build ncnn's benchncnn for this device and put it into this folder" >&2; exit 2; }}
+for round in 1 2 3 4 5; do
+    for network in *.param; do
+        grep -q "^$round $threads .*$network" {times} 2>/dev/null && continue
+        line=$(./benchncnn 20 "$threads" 0 -1 0 param="$network" shape="[{side},{side},3]" 2>&1 | grep "min =") || exit 1
+        echo "$round $threads $line" | tee -a {times}
+    done
+done
+"""
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """Networks of a bundle for one role, such as calibration."""
+
+    role: str
+    networks: Sequence[Network]
+
+
+def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, quiet: bool = False) -> dict[str, Any]:
+    """Write networks in the format of the setting's runtime, what times them, and how; returns what was written.
+
+    Networks that a bundle of the same kind holds already stay. Raises LatencyError for a folder with another bundle or with
+    other files, RuntimesError, OSError.
+    """
+    program = runtime(setting.backend)
+    program.require(writing=True)
+    told = _description(setting, program.suffixes[0])
+    _check_folder(folder, told)
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = []
+    listed = [(part.role, network) for part in parts for network in part.networks]
+    # Known before the first file: who goes on with a bundle that was begun is told if it is another.
+    write_text(folder / device_script.NETWORKS, json.dumps({**told, "networks": []}, indent=1) + "\n")
+    for role, network in tqdm(listed, desc="writing networks", unit="", disable=quiet):
+        file = written(network, setting, program, folder)
+        entries.append({"file": file.name, "structure": network.text, "role": role})
+    shutil.rmtree(folder / "unfinished", ignore_errors=True)
+    write_text(folder / SCRIPT, Path(device_script.__file__).read_text(encoding="utf-8"))
+    side = setting.conditions.resolution
+    ncnn = ""
+    if setting.backend == FORMATS["ncnn"]:
+        ncnn = _GUIDE_NCNN.format(benchncnn=BENCHNCNN, side=side, times=BENCHNCNN_TIMES)
+        write_text(folder / BENCHNCNN, _BENCHNCNN.format(side=side, times=BENCHNCNN_TIMES))
+    names = [name for name, (_, suffix) in device_script.RUNTIMES.items() if suffix == program.suffixes[0]]
+    write_text(folder / GUIDE, _GUIDE.format(runtimes=" or ".join(names), script=SCRIPT, ncnn=ncnn))
+    write_text(folder / device_script.NETWORKS, json.dumps({**told, "networks": entries}, indent=1) + "\n")
+    size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    return {"device_bundle": str(folder), "networks": len(entries), "bytes": size, "runtimes": names}
+
+
+def import_timings(file: Path, table: Path, device_name: str | None) -> tuple[Origin, Setting]:
+    """Put what a device measured into a table, made if there is none; returns of what it is and under which conditions.
+
+    file: what a bundle's script, or ncnn's benchncnn, wrote; the latter beside the bundle's networks.json. Raises LatencyError.
+    """
+    measured = _read_json(file) if file.suffix == ".json" else _read_benchncnn(file, device_name)
+    try:
+        return _put_in(measured, table, device_name)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LatencyError(f"{file} is not what a device bundle's {SCRIPT} writes: {error!r}") from error
+
+
+def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) -> tuple[Origin, Setting]:
+    told, threads = measured["networks"], int(measured["threads"])
+    device = f"{device_name or measured['device']}, {threads} thread{'s' if threads > 1 else ''}"
+    origin = Origin(device, str(measured["runtime"]), str(measured["version"]))
+    conditions = Conditions(str(measured["precision"]), int(told["batch"]), int(told["resolution"]))
+    style = Style(use_se=bool(told["use_se"]))
+    setting = Setting(conditions, int(told["num_classes"]), style, "cpu", origin.runtime, threads)
+    entries = {entry["file"]: entry for entry in told["networks"]}
+    with LatencyTable.open_for(path, origin) as table:
+        for one in measured["times"]:
+            entry, seconds = entries[one["file"]], float(one["seconds"])
+            if not 0 < seconds < float("inf"):
+                raise LatencyError(f"{entry['file']} is said to take {seconds} seconds")
+            timed = TimedNetwork(
+                str(entry["structure"]), setting.num_classes, style.use_se, str(entry["role"]), seconds
+            )
+            table.add_network(conditions, timed, int(one["round"]))
+    return origin, setting
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LatencyError(f"{file} is no JSON: {error}") from error
+    if not isinstance(found, dict) or found.get("format") != device_script.FORMAT:
+        raise LatencyError(f"{file} is not what a device bundle's {SCRIPT} writes")
+    return found
+
+
+def _read_benchncnn(file: Path, device_name: str | None) -> dict[str, Any]:
+    """Lines of benchncnn, each after its round and its threads."""
+    if device_name is None:
+        raise LatencyError(f"{file} does not name its device: give --device_name")
+    listing = file.parent / device_script.NETWORKS
+    if not listing.is_file():
+        raise LatencyError(f"There is no {listing}: benchncnn's times are imported from the folder of the bundle")
+    times, threads = [], set()
+    for line in file.read_text(encoding="utf-8").splitlines():
+        number, count, rest = [*line.split(maxsplit=2), "", ""][:3]
+        if (found := _LINE.match(rest)) and number.isdigit() and count.isdigit():
+            threads.add(int(count))
+            times.append({"file": f"{found[1]}.param", "round": int(number), "seconds": float(found[2]) / 1e3})
+    if len(threads) != 1:
+        raise LatencyError(f"{file} holds no lines of benchncnn" if not threads else f"{file} is of several --threads")
+    return {
+        "device": device_name,
+        "threads": threads.pop(),
+        "runtime": "ncnn",
+        "version": "",
+        "precision": FP16,
+        "networks": json.loads(listing.read_text(encoding="utf-8")),
+        "times": times,
+    }
+
+
+def _description(setting: Setting, suffix: str) -> dict[str, Any]:
+    conditions, style = setting.conditions, setting.style
+    if conditions.precision != FP32 or style.no_BN:
+        raise LatencyError("A device bundle holds networks in float32, with batch normalisation")
+    shape = {"batch": conditions.batch, "resolution": conditions.resolution}
+    return {**shape, "suffix": suffix, "num_classes": setting.num_classes, "use_se": style.use_se}
+
+
+def _check_folder(folder: Path, told: Mapping[str, Any]) -> None:
+    """What is there must be a bundle that this one goes on with. Raises LatencyError."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    listing = folder / device_script.NETWORKS
+    if not listing.is_file():
+        raise LatencyError(f"{folder} holds other files: give --device_bundle a new folder")
+    before = json.loads(listing.read_text(encoding="utf-8"))
+    if {**before, "networks": []} != {**told, "networks": []}:
+        raise LatencyError(f"{folder} holds a bundle for other conditions: give --device_bundle a new folder")

@@ -1,0 +1,172 @@
+"""Time the networks of this folder on this device, and write what they took as JSON.
+
+    python time_networks.py
+    python time_networks.py --runtime openvino --threads 4 --output openvino.json
+
+Needs numpy and the runtime alone: onnxruntime or openvino for .onnx files, ncnn for .param files. Started again, it goes on
+where it was stopped. The JSON file goes back to the computer that searches:
+
+    python benchmark_network_latency.py --import_timings times.json --latency_table device.db
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+NETWORKS = "networks.json"
+FORMAT = 1
+Run = Callable[[np.ndarray], object]
+
+
+def open_onnxruntime(file: Path, threads: int) -> Run:
+    """A function that runs an ONNX file on images."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})
+
+
+def open_openvino(file: Path, threads: int) -> Run:
+    """The same in OpenVINO, computed in float32."""
+    import openvino
+
+    wanted = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+    compiled = openvino.Core().compile_model(str(file), "CPU", wanted | {"INFERENCE_PRECISION_HINT": "f32"})
+    request = compiled.create_infer_request()
+    return lambda images: request.infer({0: images})
+
+
+def open_ncnn(file: Path, threads: int) -> Run:
+    """The same in ncnn, computed in float32, one image after the other."""
+    import ncnn
+
+    net = ncnn.Net()
+    net.opt.num_threads = threads
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    net.opt.use_bf16_storage = False
+    if net.load_param(str(file)) or net.load_model(str(file.with_suffix(".bin"))):
+        raise RuntimeError(f"ncnn cannot read {file}")
+    (source,), (result,) = net.input_names(), net.output_names()
+
+    def run(images: np.ndarray) -> None:
+        for image in images:
+            extractor = net.create_extractor()
+            extractor.input(source, ncnn.Mat(image))
+            extractor.extract(result)
+
+    return run
+
+
+RUNTIMES = {
+    "onnxruntime": (open_onnxruntime, ".onnx"),
+    "openvino": (open_openvino, ".onnx"),
+    "ncnn": (open_ncnn, ".param"),
+}
+
+
+def device_name() -> str:
+    """What this device calls its processor."""
+    for file in (Path("/proc/device-tree/model"), Path("/proc/cpuinfo")):
+        try:
+            text = file.read_text(encoding="utf-8", errors="replace").strip("\0\n ")
+        except OSError:
+            continue
+        if file.name == "model":
+            return text
+        for line in text.splitlines():
+            if line.partition(":")[0].strip() in ("model name", "Hardware"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def seconds_of(run: Run, images: np.ndarray, clock: Callable[[], float], least: float) -> float:
+    """Lower quartile of at least 3 runs in about `least` seconds, after a warm-up: what disturbs a run only makes it longer."""
+    run(images)
+    run(images)
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < least:
+        start = clock()
+        run(images)
+        times.append(clock() - start)
+    return sorted(times)[len(times) // 4]
+
+
+def write_whole(file: Path, value: Any) -> None:
+    """Write JSON so that a kill leaves either what was there or all of it."""
+    part = file.with_name(f".{file.name}.part")
+    part.write_text(json.dumps(value, indent=0), encoding="utf-8")
+    part.replace(file)
+
+
+def started(output: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """What was timed before. Ends with a sentence where that was of something else."""
+    if not output.is_file():
+        return {**told, "times": []}
+    before = json.loads(output.read_text(encoding="utf-8"))
+    for key, value in told.items():
+        if before.get(key) != value:
+            sys.exit(
+                f"{output} was written for {key} {before.get(key)!r}, and this is {value!r}: give another --output"
+            )
+    return before
+
+
+def main() -> None:
+    """Time every network once in each round."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    folder = Path(__file__).resolve().parent
+    told = json.loads((folder / NETWORKS).read_text(encoding="utf-8"))
+    names = [name for name, (_, suffix) in RUNTIMES.items() if suffix == told["suffix"]]
+    parser.add_argument("--runtime", choices=names, default=names[0], help="what runs them (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor (default: 1)")
+    parser.add_argument("--rounds", type=int, default=5, help="each network's turns; the least counts (default: 5)")
+    parser.add_argument("--seconds", type=float, default=0.15, help="of a turn, about (default: 0.15)")
+    parser.add_argument(
+        "--device_name", default=device_name(), help="as the table calls this device (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=folder / "times.json", help="what is written (default: %(default)s)"
+    )
+    options = parser.parse_args()
+
+    library = __import__(options.runtime)
+    version = getattr(library, "__version__", "")
+    about = {"format": FORMAT, "device": options.device_name, "threads": options.threads}
+    about.update(runtime=options.runtime, version=version, precision="fp32", networks=told)
+    result = started(options.output, about)
+    done = {(one["file"], one["round"]) for one in result["times"]}
+    turns = []
+    for number in range(options.rounds):
+        # A device's speed drifts: rounds spread each network over the whole time, in another order each.
+        order = random.Random(number).sample(told["networks"], len(told["networks"]))
+        turns += [(one["file"], number) for one in order if (one["file"], number) not in done]
+    shape = (told["batch"], 3, told["resolution"], told["resolution"])
+    images = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    # One thread's own time stands still while other programs have the processor.
+    clock = time.process_time if options.threads == 1 else time.perf_counter
+    for place, (file, number) in enumerate(turns):
+        run = RUNTIMES[options.runtime][0](folder / file, options.threads)
+        seconds = seconds_of(run, images, clock, options.seconds)
+        result["times"].append({"file": file, "round": number, "seconds": seconds})
+        write_whole(options.output, result)
+        print(f"{place + 1} of {len(turns)}: {file} {seconds * 1e3:.3f} ms", flush=True)
+    print(f"all timed: {options.output}")
+
+
+if __name__ == "__main__":
+    main()

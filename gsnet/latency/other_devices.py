@@ -1,0 +1,72 @@
+"""Latencies of other devices: TinyNAS's libraries, and networks that a device without torch times."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from gsnet.interface.options import InputError
+from gsnet.latency.building import CALIBRATION, TABLE, calibrate, infer_layers
+from gsnet.latency.bundle import FORMATS, Bundled, import_timings, write_bundle
+from gsnet.latency.device import FP32
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.setting import Setting
+from gsnet.latency.space import CLASSES, RESOLUTION, admitting, space_of
+from gsnet.latency.table import Conditions, LatencyTable, Origin
+from gsnet.latency.visited import covering_networks, random_networks
+from PlainNet import Style
+
+_LIBRARY_PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def write_device_bundle(options: Namespace) -> dict:
+    """Write the networks of a table for a device without torch, as --device_bundle asks; returns what was written."""
+    if options.format not in FORMATS:
+        raise InputError(
+            f"A device bundle holds networks as {' or '.join(FORMATS)}: --format {options.format} is neither"
+        )
+    style = Style(use_se=options.use_se)
+    conditions = Conditions(FP32, options.batch_size, options.input_image_size or RESOLUTION)
+    setting = Setting(conditions, options.num_classes or CLASSES, style, backend=FORMATS[options.format])
+    space, start = space_of(options)
+    admits = admitting(options, setting)
+    networks = covering_networks(space, start, options.seed)
+    networks += random_networks(space, start, options.networks, 2 * options.seed, admits)
+    timed = random_networks(space, start, options.calibration_networks, 2 * options.seed + 1, admits)
+    parts = (Bundled(TABLE, networks), Bundled(CALIBRATION, timed))
+    report = write_bundle(options.device_bundle, parts, setting, quiet=options.json)
+    return report | {"conditions": str(setting.conditions), "classes": setting.num_classes}
+
+
+def import_device(options: Namespace) -> dict:
+    """Make the table of a device of what it measured; returns what was read. Raises LatencyError."""
+    if options.latency_table is None:
+        raise InputError("--import_timings needs --latency_table FILE: the times are of another device")
+    origin, setting = import_timings(options.import_timings, options.latency_table, options.device_name)
+    with LatencyTable.open(options.latency_table) as table:
+        report: dict = {"latency_table": str(options.latency_table), "device": origin.device, "runtime": origin.runtime}
+        report |= {"runtime_version": origin.version or None, "conditions": str(setting.conditions)}
+        report["layers"] = infer_layers(table, setting)
+        fitted = calibrate(table, setting)
+    return report | {"spread": fitted.spread, "networks": fitted.networks}
+
+
+def import_library(options: Namespace) -> dict:
+    """Take a TinyNAS library into --latency_table; returns what was read. Raises LatencyError."""
+    library: Path = options.import_tinynas
+    if options.latency_table is None:
+        raise InputError("--import_tinynas needs --latency_table FILE: the library is of another device")
+    named = [name for name in _LIBRARY_PRECISIONS if name in library.name]
+    precision = options.table_precision or (named[0] if len(named) == 1 else None)
+    if precision is None:
+        raise InputError(f"The name of {library} does not say its precision: give --table_precision")
+    library.stat()
+    device = options.device_name or library.name.partition(".")[0]
+    path = options.latency_table
+    existed = path.is_file()
+    table = LatencyTable.open(path) if existed else LatencyTable.create(path, Origin(device, ""), fuses=True)
+    with table:
+        if table.device != device:
+            raise LatencyError(f"{path} holds latencies of {table.device}, and {library.name} is of {device}")
+        count = table.import_tinynas(library, precision)
+    return {"latency_table": str(path), "device": device, "precision": precision, "layers": count}

@@ -1,0 +1,39 @@
+"""What networks are timed as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gsnet.latency.device import TORCH
+from gsnet.latency.layers import Layer, list_layers
+from gsnet.latency.table import Conditions
+from gsnet.runtimes import runtimes_named
+from PlainNet import Network, Style
+from PlainNet.style import PLAIN
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Batch, resolution and precision, classes and style, on which torch device, by which runtime.
+
+    threads: of the processor, for runtimes other than torch.
+    """
+
+    conditions: Conditions
+    num_classes: int
+    style: Style = PLAIN
+    device: str = "cpu"
+    backend: str = TORCH
+    threads: int = 1
+
+    def layers(self, network: Network, fuses: bool = False) -> list[Layer]:
+        """A network's layers."""
+        batch, resolution = self.conditions.batch, self.conditions.resolution
+        return list_layers(
+            network, batch=batch, resolution=resolution, num_classes=self.num_classes, style=self.style, fuses=fuses
+        )
+
+
+def runtime_named(name: str | None) -> str | None:
+    """The name of a runtime that there is, or none. Raises RuntimesError, which names the nearest."""
+    return None if name is None else runtimes_named((name,))[0]

@@ -1,0 +1,290 @@
+"""Latency tables of runtimes: layers inferred from whole networks, a table of ONNX Runtime, and a device without torch."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import PlainNet
+from gsnet.commands import benchmark_network_latency, evolution_search, export
+from gsnet.interface.options import InputError
+from gsnet.latency import timed_networks
+from gsnet.latency.building import CALIBRATION, TABLE, calibrate, infer_layers
+from gsnet.latency.bundle import BENCHNCNN, SCRIPT, import_timings
+from gsnet.latency.device_script import NETWORKS
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.inference import infer_seconds
+from gsnet.latency.layers import DEPTHWISE, list_layers
+from gsnet.latency.predictor import LatencyModel
+from gsnet.latency.setting import Setting
+from gsnet.latency.table import Conditions, LatencyTable, Origin, TimedNetwork
+from gsnet.latency.visited import covering_networks, random_networks
+from SearchSpace import load_search_space
+
+START = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperConvK1BNRELU(32,64,1,1)"
+SMALL = "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)"
+SPACE = ["--search_space", "ghostshuffle", "--plainnet_struct", SMALL, "--input_image_size", "16"]
+NEAR = [*SPACE, "--budget_flops", "1e7", "--max_layers", "4"]
+SETTING = Setting(Conditions("fp32", 1, 32), 10, backend="onnxruntime")
+
+
+def seconds_of_a_layer(layer):
+    """A device of our own: kernels that work on blocks of 16 channels, and worse on small maps."""
+    blocks = [-(-channels // 16) * 16 for channels in (layer.in_channels, layer.out_channels)]
+    positions = layer.out_height**2
+    if not layer.is_convolution:
+        return 1e-6 + layer.in_channels * positions / 2e9
+    inner = 1 if layer.kind == DEPTHWISE else blocks[0]
+    speed = (4e9 if layer.kind == DEPTHWISE else 3e10) * layer.height / (layer.height + 4)
+    return 2e-6 + inner * blocks[1] * layer.kernel_size**2 * positions / speed
+
+
+def seconds_of(text):
+    layers = list_layers(PlainNet.parse(text), batch=1, resolution=32, num_classes=10, fuses=True)
+    return 2e-5 + sum(map(seconds_of_a_layer, layers))
+
+
+@pytest.fixture(scope="module")
+def networks():
+    space = load_search_space("XXBL")
+    found = covering_networks(space, PlainNet.parse(START), 0)
+    found += random_networks(space, PlainNet.parse(START), 64, 5, lambda one: one.cost(32, 10).flops < 4e7)
+    return [network.text for network in found]
+
+
+@pytest.fixture
+def table(tmp_path, networks):
+    """Of that device, from 40 whole networks, each measured within 2 %, and calibrated by 10 others."""
+    noise = np.random.default_rng(0)
+    with LatencyTable.create(
+        tmp_path / "device.db", Origin("a phone, 1 thread", "onnxruntime", "1.0"), fuses=True
+    ) as made:
+        for place, text in enumerate(networks[:50]):
+            seconds = seconds_of(text) * float(np.exp(0.02 * noise.standard_normal()))
+            role = TABLE if place < 40 else CALIBRATION
+            made.add_network(SETTING.conditions, TimedNetwork(text, 10, False, role, seconds))
+        yield made
+
+
+def test_layers_are_inferred_from_whole_networks(table, networks):
+    from scipy.stats import spearmanr
+
+    assert infer_layers(table, SETTING) == len(table.layers("fp32", 1))
+    calibration = calibrate(table, SETTING)
+    model = LatencyModel(table, SETTING.conditions, num_classes=10, calibration=calibration)
+    predicted = np.array([model.seconds(PlainNet.parse(text)) for text in networks[50:]])
+    truth = np.array([seconds_of(text) for text in networks[50:]])
+    assert np.median(np.abs(predicted / truth - 1)) < 0.05
+    assert spearmanr(predicted, truth).statistic > 0.97
+    with pytest.raises(LatencyError, match="time at least 12"):
+        infer_seconds([list_layers(PlainNet.parse(START), batch=1, resolution=32, num_classes=10)], [1.0])
+
+
+def test_a_table_says_its_runtime_and_is_refused_for_another(table, tmp_path):
+    search = ["--zero_shot_score", "Params", "--fix_initialize", "--plainnet_struct", START, "--search_space", "XXBL"]
+    search += [
+        "--origin",
+        "--budget_latency",
+        "1",
+        "--save_dir",
+        str(tmp_path / "out"),
+        "--latency_table",
+        str(table.path),
+    ]
+    with pytest.raises(LatencyError, match="holds latencies of onnxruntime, not of openvino"):
+        evolution_search.main([*search, "--latency_backend", "openvino"])
+    with pytest.raises(InputError, match="did you mean openvino"):
+        evolution_search.main([*search, "--latency_backend", "openvin"])
+    with pytest.raises(InputError, match="single layers in torch"):
+        evolution_search.main([*search, "--latency_backend", "onnxruntime", "--measure_missing"])
+    with pytest.raises(LatencyError, match=r"by onnxruntime 1\.0, and this is a phone, 1 thread by onnxruntime 2\.0"):
+        LatencyTable.open_for(table.path, table.origin._replace(version="2.0"))
+    predict = [
+        "--predict",
+        "--arch",
+        "PlainNet",
+        "--plainnet_struct",
+        START,
+        "--input_image_size",
+        "32",
+        "--num_classes",
+        "10",
+    ]
+    with pytest.raises(LatencyError, match="not of torch"):
+        benchmark_network_latency.main([*predict, "--backend", "torch", "--latency_table", str(table.path)])
+
+
+def test_a_table_of_onnx_runtime_is_built_and_searched_by(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(timed_networks, "_SECONDS_A_TURN", 1e-3)
+    monkeypatch.setenv("GSNET_LATENCY", str(tmp_path / "cache"))
+    build = ["--backend", "onnxruntime", *NEAR, "--networks", "9", "--calibration_networks", "6", "--json"]
+    assert benchmark_network_latency.main(["--build_table", "--calibrate", *build]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["runtime"] == "onnxruntime" and report["runtime_version"] and report["device"].endswith("1 thread")
+    assert report["conditions"] == "batch 1, 16 pixels, fp32" and report["networks"] == 6
+    assert [file.suffix for file in (tmp_path / "cache").iterdir() if file.is_dir()] == []
+
+    search = [
+        "--zero_shot_score",
+        "Params",
+        "--fix_initialize",
+        "--plainnet_struct",
+        SMALL,
+        "--search_space",
+        "ghostshuffle",
+    ]
+    search += [
+        "--origin",
+        "--budget_latency",
+        "1",
+        "--evolution_max_iter",
+        "40",
+        "--population_size",
+        "8",
+        "--max_layers",
+        "5",
+    ]
+    search += [
+        "--save_dir",
+        str(tmp_path / "out"),
+        "--latency_backend",
+        "onnxruntime",
+        "--budget_flops",
+        "1e7",
+        "--input_image_size",
+        "16",
+    ]
+    assert evolution_search.main(search) == 0
+    best = json.loads((tmp_path / "out/best.json").read_text())["latency"]
+    assert (best["backend"], best["source"]) == ("onnxruntime", "predict")
+    assert 0 < best["measured_seconds_per_image"] < 0.1 and 0 < best["seconds_per_image"] < 0.1
+    assert "latency in onnxruntime by predict" in capsys.readouterr().out
+
+
+def on_the_device(folder, *options):
+    """Run a bundle's file as on a device without torch, and without this package."""
+    block = "import sys, runpy; sys.modules['torch'] = sys.modules['gsnet'] = None; sys.argv = sys.argv[1:]; "
+    block += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [sys.executable, "-c", block, str(folder / SCRIPT), *options]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": ""}, check=False
+    )
+
+
+def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path):
+    pytest.importorskip("onnxruntime")
+    folder = tmp_path / "bundle"
+    bundle = ["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"]
+    assert export.main(bundle) == 0
+    files = {file.name: file.stat().st_mtime_ns for file in folder.glob("*.onnx")}
+    assert export.main(bundle) == 0
+    assert files == {file.name: file.stat().st_mtime_ns for file in folder.glob("*.onnx")}
+    listed = json.loads((folder / NETWORKS).read_text())["networks"]
+    assert {one["file"] for one in listed} == set(files) and {one["role"] for one in listed} == {TABLE, CALIBRATION}
+
+    quick = ("--seconds", "0.001", "--device_name", "a board")
+    first = on_the_device(folder, *quick, "--rounds", "1")
+    assert first.returncode == 0, first.stderr
+    before = json.loads((folder / "times.json").read_text())
+    second = on_the_device(folder, *quick, "--rounds", "2")
+    assert second.stdout.count(".onnx") == len(listed), second.stderr
+    after = json.loads((folder / "times.json").read_text())
+    assert after["times"][: len(listed)] == before["times"] and len(after["times"]) == 2 * len(listed)
+    assert (after["device"], after["runtime"], after["threads"]) == ("a board", "onnxruntime", 1)
+    other = on_the_device(folder, *quick, "--threads", "2")
+    assert other.returncode == 1 and "was written for threads 1" in other.stderr
+    with pytest.raises(LatencyError, match="time at least 12"):
+        benchmark_network_latency.main(
+            ["--import_timings", str(folder / "times.json"), "--latency_table", str(tmp_path / "board.db")]
+        )
+    with pytest.raises(LatencyError, match="bundle for other conditions"):
+        export.main([*bundle, "--batch_size", "2"])
+
+
+def times_of(networks):
+    """What a device's file holds after two rounds, the second of which was disturbed."""
+    listed = [
+        {"file": f"{place}.onnx", "structure": text, "role": TABLE if place < 14 else CALIBRATION}
+        for place, text in enumerate(networks[:20])
+    ]
+    told = {"batch": 1, "resolution": 32, "suffix": ".onnx", "num_classes": 10, "use_se": False, "networks": listed}
+    times = [
+        {"file": one["file"], "round": number, "seconds": seconds_of(one["structure"]) * (1 + number)}
+        for number in (0, 1)
+        for one in listed
+    ]
+    about = {"format": 1, "device": "a board", "threads": 2, "runtime": "openvino", "version": "2026.1"}
+    return {**about, "precision": "fp32", "networks": told, "times": times}
+
+
+def test_timings_of_a_device_become_its_table(tmp_path, networks, capsys):
+    file, path = tmp_path / "times.json", tmp_path / "board.db"
+    file.write_text(json.dumps(times_of(networks)))
+    options = ["--import_timings", str(file), "--latency_table", str(path)]
+    assert benchmark_network_latency.main([*options, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["networks"] == 6
+    with LatencyTable.open(path) as made:
+        assert made.origin == Origin("a board, 2 threads", "openvino", "2026.1")
+        timed = made.networks(SETTING.conditions, TABLE)
+        assert {one.structure: one.seconds for one in timed} == pytest.approx({t: seconds_of(t) for t in networks[:14]})
+        assert made.calibration(SETTING.conditions) is not None
+    with pytest.raises(InputError, match="needs --latency_table"):
+        benchmark_network_latency.main(options[:2])
+    for broken in (
+        "no JSON",
+        "[]",
+        json.dumps({**times_of(networks), "times": [{"file": "none", "round": 0, "seconds": 1}]}),
+    ):
+        file.write_text(broken)
+        with pytest.raises(LatencyError, match=r"times\.json"):
+            benchmark_network_latency.main(options)
+
+
+def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):
+    made = times_of(networks)["networks"]
+    listed = [{**one, "file": one["file"].replace(".onnx", ".param")} for one in made["networks"]]
+    (tmp_path / NETWORKS).write_text(json.dumps({**made, "suffix": ".param", "networks": listed}))
+    lines = [
+        f"1 4             {one['file']}  min = {3.25 + i:7.2f}  max =  9.99  avg =  5.00"
+        for i, one in enumerate(listed)
+    ]
+    file = tmp_path / "benchncnn.txt"
+    file.write_text("\n".join(lines) + "\n1 4 cut o")
+    origin, setting = import_timings(file, tmp_path / "phone.db", "a phone")
+    assert origin == Origin("a phone, 4 threads", "ncnn") and setting.conditions == Conditions("fp16", 1, 32)
+    with LatencyTable.open(tmp_path / "phone.db") as table:
+        seconds = {one.structure: one.seconds for one in table.networks(setting.conditions, TABLE)}
+    assert seconds[networks[1]] == pytest.approx(4.25e-3)
+    with pytest.raises(LatencyError, match="give --device_name"):
+        import_timings(file, tmp_path / "phone.db", None)
+
+
+def test_a_bundle_for_ncnn_says_how_benchncnn_is_called(tmp_path, monkeypatch):
+    pytest.importorskip("ncnn")
+    pytest.importorskip("pnnx")
+    folder = tmp_path / "bundle"
+    monkeypatch.setattr("gsnet.latency.other_devices.covering_networks", lambda *_: [])
+    options = [*SPACE, "--budget_flops", "1e7", "--max_layers", "4", "--networks", "1", "--calibration_networks", "1"]
+    assert export.main(["--device_bundle", str(folder), *options, "--format", "ncnn"]) == 0
+    assert 'param="$network" shape="[16,16,3]"' in (folder / BENCHNCNN).read_text()
+    # A program that prints what benchncnn prints, for the shell script's part.
+    line = 'echo "  ${6#param=}  min =    1.50  max =    2.00  avg =    1.70" >&2'
+    (folder / "benchncnn").write_text(f'#!/bin/sh\necho "$*" >> calls\n{line}\n')
+    (folder / "benchncnn").chmod(0o755)
+    for _ in range(2):
+        subprocess.run(["sh", BENCHNCNN], cwd=folder, check=True, capture_output=True)
+    calls = (folder / "calls").read_text().splitlines()
+    names = [file.name for file in folder.glob("*.param")]
+    assert len(calls) == 5 * len(names) == 10
+    assert calls[0].startswith("20 1 0 -1 0 param=") and calls[0].endswith("shape=[16,16,3]")
+    _, setting = import_timings(folder / "benchncnn.txt", tmp_path / "phone.db", "a phone")
+    with LatencyTable.open(tmp_path / "phone.db") as table:
+        assert [one.seconds for one in table.networks(setting.conditions, TABLE)] == [1.5e-3]
+    timed = on_the_device(folder, "--seconds", "0.001", "--rounds", "1")
+    assert timed.stdout.count(".param") == 2, timed.stderr
+    with pytest.raises(InputError, match="onnx or ncnn"):
+        export.main(["--device_bundle", str(folder), *SPACE, "--format", "openvino"])
