@@ -33,6 +33,7 @@ TINY = (
     "SuperGhostShuffleK3(16,16,2,8,1)SuperGhostShuffleK3(16,16,2,8,1)"
 )
 CLASSES = len(CLASS_NAMES)
+NOISE = np.random.default_rng(0).standard_normal((1, 3, 64, 96), dtype=np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +210,43 @@ def test_suppression_as_operators(images, priors, tmp_path):
             np.testing.assert_allclose(boxes[there], expected.boxes)
             np.testing.assert_allclose(found[there], expected.scores)
             assert labels[there].tolist() == expected.labels.tolist()
+
+
+def test_int8_keeps_scores_and_boxes_apart(files, checkpoint, scenes, tmp_path, capsys, monkeypatch):
+    graph = files("boxes").read_bytes()
+    for module in ("export", "int8"):
+        monkeypatch.setattr(f"gsnet.detection.{module}.write_onnx", lambda network, file, *_: file.write_bytes(graph))
+    file = tmp_path / "int8.onnx"
+    options = ("--weights", str(checkpoint), "--output", str(file), "--nms", "--dynamic", "--int8", "--json")
+    assert export.main([*options, "--calibration", str(scenes), "--ap_loss", "90"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    floats, integers = written["forms"]
+    assert floats["output_error"] == 0 < integers["output_error"] and integers["ap50"] is not None
+    kinds = [one.kind for one in runtime("onnxruntime").load(file, Settings()).operations(NOISE, 1)]
+    # What is behind the last convolutions is not of integers: one scale for boxes and scores leaves no score.
+    assert "QLinearConv" in kinds and "Softmax" in kinds and "QLinearSoftmax" not in kinds
+    assert len(gsnet.Detector.load(file, score_threshold=0.01)(np.zeros((64, 96, 3), np.uint8))) > 0
+    pictures = scenes / "images"
+    with pytest.raises(gsnet.InputError, match=r"int8 costs .* output error, 1e-09 are allowed: nothing is kept"):
+        export.main(
+            [
+                *options[:3],
+                str(tmp_path / "no.onnx"),
+                "--int8",
+                "--calibration",
+                str(pictures),
+                "--output_error",
+                "1e-9",
+            ]
+        )
+    assert not (tmp_path / "no.onnx").exists()
+    for more, told in (
+        (["--format", "ncnn"], "--int8 is written as onnx or openvino"),
+        (["--top1_loss", "3"], "--top1_loss is of the networks of --arch"),
+        (["--calibration", str(tmp_path / "none")], "There is no data set"),
+    ):
+        with pytest.raises(gsnet.InputError, match=told):
+            export.main([*options[:4], "--int8", "--calibration", str(scenes), *more])
 
 
 def test_what_a_file_must_say(tmp_path, files, capsys):

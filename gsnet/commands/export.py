@@ -49,8 +49,8 @@ _SUFFIXES = {
 # Files that --arch takes and that hold no detector.
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
 # What describes a classifier, and what asks for something of a detector.
-_OF_NETWORKS = ("fp16", "int8", "folder", "weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
-_OF_DETECTORS = ("decode", "nms", "dynamic", "input_image_height")
+_OF_NETWORKS = ("fp16", "top1_loss", "folder", "weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
+_OF_DETECTORS = ("decode", "nms", "dynamic", "input_image_height", "ap_loss")
 # Options of --nms, and what they are called where overlaps are suppressed.
 _OF_NMS = {
     "score_threshold": "score_threshold",
@@ -279,7 +279,20 @@ def export_detector(options: Namespace) -> dict[str, Any]:
     height = options.input_image_height or options.input_image_size or loaded.preprocessing.height
     prepared = replace(loaded.preprocessing, width=width, height=height)
     file = options.output or Path(f"detector{_SUFFIXES[form.kind]}")
-    difference = write(replace(loaded, preprocessing=prepared), file, form)
+    asked = replace(loaded, preprocessing=prepared)
+    forms: dict[str, Any] = {}
+    if options.int8:
+        from gsnet.detection.int8 import read_samples, table, write_int8
+
+        check_int8(options, with_folder=False, of_detector=True)
+        rows = write_int8(
+            asked, file, form, read_samples(options.calibration, loaded.settings.classes), bounds_of(options)
+        )
+        difference, head, agree = rows[-1].output_error, f"{table(rows)}\n", ""
+        forms = {"forms": [row.to_dict() for row in rows]}
+    else:
+        difference = write(asked, file, form)
+        head, agree = "", f"; outputs agree to {difference:.1e}"
     files = files_of(file, form.kind)
     classes, size, layout = len(loaded.settings.classes), sum(one.stat().st_size for one in files), form.layout
     mean, deviation = (" ".join(f"{v:g}" for v in values) for values in (prepared.mean, prepared.deviation))
@@ -297,8 +310,9 @@ def export_detector(options: Namespace) -> dict[str, Any]:
         "classes": classes,
         "mean": list(prepared.mean),
         "std": list(prepared.deviation),
-        "text": f"{' and '.join(map(str, files))}, {size:,} bytes, input {shape}, {layout}; outputs agree to {difference:.1e}; "
-        f"mean {mean}, deviation {deviation} of pixels from 0 to 255; {classes_text(classes)}",
+        "text": f"{head}{' and '.join(map(str, files))}, {size:,} bytes, input {shape}, {layout}; "
+        f"mean {mean}, deviation {deviation} of pixels from 0 to 255; {classes_text(classes)}{agree}",
+        **forms,
     }
 
 

@@ -131,7 +131,7 @@ def write(loaded: LoadedDetector, file: Path, form: Form = Form()) -> float:
     classes = len(loaded.settings.classes)
     first = 4 if form.with_boxes else classes
     groups, texts = (slice(0, first), slice(first, None)), texts_of(loaded, form)
-    network = Exported(loaded.detector, None if form.dynamic else size, form.with_boxes).eval()
+    network = exported(loaded, form)
     if form.kind not in GRAPHS:
         return export(network, file, form.kind, size, "predictions", groups, texts)
     program, files = runtime(FORMATS[form.kind]), files_of(file, form.kind)
@@ -152,6 +152,12 @@ def write(loaded: LoadedDetector, file: Path, form: Form = Form()) -> float:
             check_agrees(difference, form.kind)
         keep(parts, files)
     return max(differences)
+
+
+def exported(loaded: LoadedDetector, form: Form) -> Exported:
+    """The detector as a file has it, without suppression."""
+    size = (loaded.preprocessing.height, loaded.preprocessing.width)
+    return Exported(loaded.detector, None if form.dynamic else size, form.with_boxes).eval()
 
 
 def texts_of(loaded: LoadedDetector, form: Form) -> dict[str, str]:
