@@ -41,7 +41,8 @@ def plain_zen(network: Network, settings: ScoringSettings, seed: int) -> float:
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.ones_(layer.weight)
             nn.init.zeros_(layer.bias)
-    images = torch.randn(settings.batch_size, 3, settings.resolution, settings.resolution)
+    module = module.to(settings.device)
+    images = torch.randn(settings.batch_size, 3, settings.resolution, settings.resolution, device=settings.device)
     with torch.no_grad():
         clean = module.forward_pre_GAP(images)
         disturbed = module.forward_pre_GAP(images + settings.gamma * torch.randn_like(images))

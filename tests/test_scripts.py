@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gpu_check import PATHS
 from gsnet.training import options
 from gsnet.training.distillation_options import add_distillation_options
 
@@ -28,7 +29,7 @@ TRAININGS = {
     for name in sorted(SCRIPTS)
     if ("_cifar_" in name or "_ImageNet_" in name) and "_train" not in name
 }
-OTHERS = {"quickstart", "cifar_sample_end_to_end", "proxy_report", "GSNet_VisDrone_params1.5M"}
+OTHERS = {"quickstart", "cifar_sample_end_to_end", "gpu_check", "proxy_report", "GSNet_VisDrone_params1.5M"}
 # Stands for Python: writes down what it is called with.
 RECORDER = """#!/usr/bin/env bash
 printf '%s\\n' "$@" >"$RECORD/$(ls "$RECORD" | wc -l)"
@@ -155,6 +156,14 @@ def test_the_sample_runs_to_its_last_line(tmp_path, warm_python, noise_images):
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")
+def test_every_path_of_a_gpu_runs_on_a_processor(tmp_path, warm_python):
+    smoke("gpu_check", tmp_path, warm_python)
+    page = (tmp_path / "out/gpu_check.md").read_text()
+    rows = [line.split(" | ")[:2] for line in page.splitlines() if line.startswith("| ")][1:]
+    assert [name.removeprefix("| ") for name, _ in rows] == list(PATHS)
+    assert {verdict for _, verdict in rows} == {"right"}, page
+
+
 def test_the_proxy_report_runs_to_its_last_line(tmp_path, warm_python):
     smoke("proxy_report", tmp_path, warm_python, GSNET_DATA=str(DATA))
     assert list((tmp_path / "out").glob("*.png")) and (tmp_path / "out/summary.md").is_file()
