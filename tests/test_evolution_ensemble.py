@@ -16,6 +16,7 @@ from scipy.stats import rankdata
 
 import PlainNet
 from gsnet.evolution.ensemble import EnsemblePopulation, aggregate_of, last_population, log_rank_sums, rank_sums
+from gsnet.evolution.options import ensemble_from
 from gsnet.evolution.population import Member
 from gsnet.evolution.settings import SearchSettings
 from ZeroShotProxy import list_proxies
@@ -146,10 +147,17 @@ def test_te_nas_ranks_its_terms_and_workers_change_nothing(tmp_path):
     assert 0 < best["score"] <= 2.2
 
 
+def test_an_ensemble_without_members_joins_those_that_were_chosen():
+    page = (ROOT / "docs/ensemble_choice.md").read_text()
+    assert "**`Ensemble` without\n`--ensemble` joins Params, ZenClosedForm and NASWOT**" in page
+    assert ensemble_from("", "Ensemble", ("score",)) == ("Params", "ZenClosedForm", "NASWOT")
+    assert ensemble_from("Flops,Params", "Ensemble", ("score",)) == ("Flops", "Params")
+    assert ensemble_from("", "Flops", ("score",)) == ()
+
+
 @pytest.mark.parametrize(
     ("options", "proxy", "complaint"),
     [
-        ([], "Ensemble", "at least two"),
         (["--ensemble", "Flops"], "Ensemble", "at least two"),
         (["--ensemble", "Flops,Zenn"], "Ensemble", "did you mean Zen"),
         (["--ensemble", "Flops,Params"], "Flops", "--ensemble goes with"),

@@ -14,6 +14,7 @@ import PlainNet
 from benchmarks import nas_bench_201, nas_bench_macro, score_tables
 from benchmarks.benchmark_files import open_benchmarks
 from benchmarks.proxy_report import main as report
+from benchmarks.report_benchmarks import GROWTH
 from benchmarks.report_rows import Candidate, candidates
 from benchmarks.report_scores import Scores
 from benchmarks.report_winners import ORACLE, RANDOM, winner_rows
@@ -145,7 +146,8 @@ def test_the_tables_of_the_repository_are_those_of_the_benchmarks():
     for benchmark in open_benchmarks(files):
         for path in (p for p in paths if p.parent.name == benchmark.name):
             table = read_table(score_tables.FOLDER, benchmark.name, path.name.removesuffix(".csv.gz"), benchmark.keys)
-            assert table.proxy in benchmark.proxies
+            # A limit is no aim, and not among the proxies.
+            assert table.proxy in (*benchmark.proxies, GROWTH)
             values = np.array(list(table.scores.values()))
             assert not np.isnan(values).any() and np.isfinite(values).mean() > 0.9, path
             assert sum(table.failures.values()) == np.isinf(values).sum(), path

@@ -74,7 +74,7 @@ class SearchOptions(TypedDict, total=False):
     space: name, file or module of a search space, or its `gen_search_space(block_list, block_id)`.
     blocks: files or modules of blocks, in place of a space or for random networks within one.
     proxy: name of a proxy, or a function of a network, or of an `nn.Module` if its argument is annotated so.
-    ensemble: with proxy="Ensemble", the proxies whose log ranks add up.
+    ensemble: with proxy="Ensemble", the proxies whose log ranks add up, where they are not those of docs/ensemble_choice.md.
     budgets: upper limits of "params", "flops", "mac", "layers", "latency" (seconds an image), "growth" (of the gradient,
         docs/gradient_growth.md), "peak_memory" and "weights" (bytes at memory_precision, docs/memory.md), as numbers or as
         texts with units ("1M", "0.4G", "250us", "256KiB"), and under any other name (function of a network, limit).

@@ -26,6 +26,8 @@ NAMED_ENSEMBLES = {
     "AZ-NAS": ("Flops", "AZ-NAS-Expressivity", "AZ-NAS-Progressivity", "AZ-NAS-Trainability"),
     "VKDNW-Aggregate": ("Flops", "VKDNW", "Jacov", "AZ-NAS-Expressivity", "AZ-NAS-Trainability"),
 }
+# What an ensemble joins of which no members are named; docs/ensemble_choice.md says how they were chosen.
+DEFAULT_MEMBERS = ("Params", "ZenClosedForm", "NASWOT")
 # Replaying survival needs the members' scores alone.
 _NO_NETWORK = Network.trusted(())
 

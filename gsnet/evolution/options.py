@@ -11,7 +11,7 @@ from typing import Any
 import PlainNet
 from gsnet.evolution.again import options_of_search
 from gsnet.evolution.budget_options import add_budget_options, objectives_from, refuse_ignored_budget_options
-from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
+from gsnet.evolution.ensemble import DEFAULT_MEMBERS, ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.evolution.figures import figure_settings
 from gsnet.evolution.folder import rule_of
 from gsnet.evolution.jobs import TLS_OPTIONS, TlsFiles
@@ -60,7 +60,8 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     search.add_argument("--zero_shot_score", metavar="NAME", help=f"proxy: {', '.join(list_proxies())}, "
                         f"or an ensemble of them: {', '.join(NAMED_ENSEMBLES)}, or {ENSEMBLE}")  # fmt: skip
     search.add_argument("--ensemble", default="", metavar="A,B",
-                        help="with Ensemble: the proxies whose log ranks in the population add up")  # fmt: skip
+                        help="with Ensemble: the proxies whose log ranks in the population add up "
+                        f"(default: {','.join(DEFAULT_MEMBERS)}, chosen together with --budget_growth 3.5)")  # fmt: skip
     search.add_argument(
         "--evolution_max_iter",
         type=positive_int,
@@ -277,7 +278,7 @@ def ensemble_from(text: str, zero_shot_score: str, objectives: tuple[str, ...]) 
         raise InputError(f"--ensemble goes with --zero_shot_score {ENSEMBLE}, not {zero_shot_score}")
     if zero_shot_score not in (ENSEMBLE, *NAMED_ENSEMBLES):
         return ()
-    names = NAMED_ENSEMBLES.get(zero_shot_score, names)
+    names = NAMED_ENSEMBLES.get(zero_shot_score, names or DEFAULT_MEMBERS)
     if len(names) < 2:
         raise InputError(f"--zero_shot_score {ENSEMBLE} needs at least two proxies in --ensemble A,B")
     if objectives != ("score",):

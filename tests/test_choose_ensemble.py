@@ -1,0 +1,74 @@
+"""How an ensemble is chosen: winners by hand, and of all cells by figures that were measured elsewhere."""
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import nas_bench_201, score_tables
+from benchmarks.choose_ensemble import (
+    LOG_SYNFLOW,
+    NASWOT,
+    Choice,
+    Draws,
+    Networks,
+    groups,
+    halves,
+    ranked,
+    read_cells,
+    winners_table,
+)
+
+DATA = Path(os.environ.get("GSNET_DATA", Path(__file__).parent.parent.parent / "shared/data"))
+
+
+def networks(size=1_200):
+    """Accuracy follows one score among networks of small growth; the others are bad, and that score likes them most."""
+    generator = np.random.default_rng(0)
+    good = generator.random(size)
+    growth = np.where(generator.random(size) < 0.3, 8.0, 3.2)
+    accuracies = np.where(growth < 4, 90 + 4 * good, 20.0)
+    return Networks("Toy", {"CIFAR-10": accuracies}, {"A": good + (growth > 4), "B": generator.random(size)}, growth)
+
+
+def test_a_winner_is_the_first_by_log_ranks_below_the_limit():
+    scores = {"A": np.array([1.0, 2, 3, 4]), "B": np.array([4.0, 3, 1, 2])}
+    few = Networks("Few", {"D": np.array([10.0, 20, 30, 40])}, scores, np.array([1.0, 5, 1, math.inf]))
+    draws = Draws(few, 4, seeds=3)
+    # Products of ranks are 4, 6, 3 and 8.
+    for limit, expected in ((math.inf, 40), (6, 20), (4, 10)):
+        assert draws.accuracies(Choice(("A", "B"), limit), "D").tolist() == [expected]
+    assert (draws.oracle("D").tolist(), draws.chance("D").tolist()) == ([40], [25])
+
+
+def test_the_choice_finds_proxy_and_limit():
+    toy = networks()
+    first, second = halves(toy)
+    assert len(first.growth) == len(second.growth) == 600
+    mean, choice = ranked(first, toy.scores, seeds=4)[0]
+    assert choice.members == ("A",)
+    assert choice.limit in (3.5, 4, 4.5, 5, 6)
+    assert mean > 93.9
+    table = winners_table(toy, [choice, Choice(("A",), math.inf)], 4, "CIFAR-10").splitlines()
+    assert [line.split("|")[1].strip() for line in table[2:]] == ["Oracle", str(choice), "A", "Random"]
+    assert "| 20.00 " in table[4]
+
+
+def test_references_stand_behind_what_the_project_has():
+    found = groups(["Params", NASWOT, LOG_SYNFLOW, "ZenClosedForm", "MeCo"])
+    assert found["costs and closed forms"] == ["Params", "ZenClosedForm"]
+    assert found["and log-SynFlow"] == ["Params", "ZenClosedForm", "MeCo", NASWOT, LOG_SYNFLOW]
+    assert list(groups(["Params", NASWOT, LOG_SYNFLOW])) == ["costs and closed forms", "and NASWOT", "and log-SynFlow"]
+
+
+def test_the_limit_finds_the_cells_that_a_prototype_found():
+    path = DATA / nas_bench_201.FILE
+    if not path.is_file():
+        pytest.skip(f"{path} is not here (GSNET_DATA names its folder)")
+    cells = read_cells(path, score_tables.FOLDER)
+    all_cells = Draws(cells, len(cells.growth), seeds=1)
+    for limit, expected in ((math.inf, (93.70, 71.05, 42.50)), (4.0, (94.36, 73.51, 46.34))):
+        choice = Choice(("Params", NASWOT, LOG_SYNFLOW), limit)
+        assert [all_cells.accuracies(choice, d)[0] for d in cells.accuracies] == pytest.approx(expected, abs=0.006)
