@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import PlainNet
-from gsnet.latency.calibration import fit
+from gsnet.latency.calibration import fit, fit_inferred
 from gsnet.latency.device import TORCH, device_identity
 from gsnet.latency.inference import infer_seconds
 from gsnet.latency.layers import Layer
@@ -136,7 +136,8 @@ def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) ->
         style = Style(network.use_se, False, setting.style.no_BN, setting.style.se_activation)
         model = LatencyModel(table, setting.conditions, num_classes=network.num_classes, style=style)
         terms.append(model.terms(PlainNet.parse(network.structure)))
-    calibration = fit(terms, [network.seconds for network in timed])
+    inferred = table.runtime not in ("", TORCH)
+    calibration = fit(terms, [network.seconds for network in timed], fit_inferred if inferred else None)
     table.add_calibration(setting.conditions, calibration)
     return calibration
 

@@ -19,19 +19,19 @@ _LAYER_TERMS = 3
 Fit = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def fit(terms: Sequence[Sequence[float]], seconds: Sequence[float]) -> Calibration:
+def fit(terms: Sequence[Sequence[float]], seconds: Sequence[float], fit_to: Fit | None = None) -> Calibration:
     """Coefficients that bring the terms of networks to their measured seconds, by relative error, all of them at least 0.
 
     A weak prior draws the coefficients of convolutions and of what lies between them to one common ratio. The spread is
-    leave-one-out. Raises LatencyError for fewer than 6 networks.
+    leave-one-out. fit_to: another way than this. Raises LatencyError for fewer than 6 networks.
     """
     if len(seconds) < FEWEST_NETWORKS:
         raise LatencyError(
             f"{len(seconds)} timed networks cannot calibrate a predictor: time at least {FEWEST_NETWORKS}"
         )
     rows, times = np.array(terms, dtype=np.float64), np.array(seconds, dtype=np.float64)
-    coefficients = _fit(rows, times)
-    errors = leave_one_out(rows, times)
+    coefficients = (fit_to or _fit)(rows, times)
+    errors = leave_one_out(rows, times, fit_to)
     return Calibration(tuple(map(float, coefficients)), float(np.sqrt(np.mean(errors**2))), len(times))
 
 
@@ -50,6 +50,13 @@ def fit_few(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
     two = np.column_stack((rows[:, :_LAYER_TERMS].sum(axis=1), rows[:, _LAYER_TERMS]))
     layers, launch = non_negative_least_squares(two / times[:, None], np.ones(len(times)))
     return np.array((layers, layers, layers, launch, 0.0))
+
+
+def fit_inferred(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """One coefficient of all layers and a constant: layers that were inferred from networks already add up to them."""
+    two = np.column_stack((rows[:, :_LAYER_TERMS].sum(axis=1), rows[:, -1]))
+    layers, constant = non_negative_least_squares(two / times[:, None], np.ones(len(times)))
+    return np.array((layers, layers, layers, 0.0, constant))
 
 
 def _fit(rows: np.ndarray, times: np.ndarray) -> np.ndarray:
