@@ -8,6 +8,10 @@
 #
 # Overrides, beside those of search_common.sh, all optional:
 #   VISDRONE_DIR     holds VisDrone2019-DET-train and VisDrone2019-DET-val (default: ~/data/VisDrone)
+#   BUDGET_FLOPS     of the backbone at 64 x 64 (7M): parameters alone leave operations free, and the score asks for many. With
+#                    7M the detector is as fast as NanoDet-Plus-m-1.5x, which has as many parameters (docs/detection.md)
+#   BUDGET_LATENCY   instead: seconds an image of IMAGE_SIZE x IMAGE_SIZE, by the table of the deployed runtime, LATENCY_TABLE=FILE
+#                    (docs/latency.md), or measured on this machine
 #   CLASSIFIER_DATA  cifar10, cifar100 or imagenet, in CLASSIFIER_DIR; without the folder the classifier is left out
 #   CLASSIFIER_EPOCHS, CLASSIFIER_SIZE               EPOCHS, IMAGE_SIZE, IMAGE_HEIGHT, DETECTOR_BATCH  of the detector
 #   DRAW             images with drawn detections (8)
@@ -49,6 +53,11 @@ EPOCHS=${EPOCHS:-300}
 export ZERO_SHOT_SCORE=${ZERO_SHOT_SCORE:-ZenClosedForm}
 SPACE=ghostshuffle START=$GHOSTSHUFFLE_1M_START CLASSES=10 RESOLUTION=${RESOLUTION:-64}
 MAX_LAYERS=${MAX_LAYERS-18} BUDGET_MODEL_SIZE=${BUDGET_MODEL_SIZE-1.5e6}
+if [[ -n ${BUDGET_LATENCY:-} ]]; then
+    set -- --latency_batch_size 1 --latency_resolution "$IMAGE_SIZE" ${LATENCY_TABLE:+--latency_table "$LATENCY_TABLE"} "$@"
+else
+    BUDGET_FLOPS=${BUDGET_FLOPS-7e6}
+fi
 if [[ ! -e $SAVE_DIR/best_structure.txt ]]; then
     [[ -e $SAVE_DIR/search.db ]] && set -- --resume "$@"
     search "$NAME" "$@"
