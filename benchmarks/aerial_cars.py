@@ -1,6 +1,6 @@
 """What helps with small objects: variants of one training on real aerial photographs, from equal starts, over several seeds.
 
-    python -m benchmarks.aerial_cars --save_dir save_dir/aerial_cars --page docs/small_objects.md
+    python -m benchmarks.aerial_cars --save_dir save_dir/aerial_cars
     python -m benchmarks.aerial_cars --save_dir save_dir/aerial_cars --variants base tiny_radius --seeds 1 --epochs 12
 
 The archive, GSNET_DATA/aerial_cars.tar, has 98 photographs to train on and 20 of other flights, 1,920 pixels at most, with
