@@ -5,39 +5,34 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-import threading
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 log = logging.getLogger(__name__)
 Function = TypeVar("Function", bound=Callable)
-# Loading machine code from disk takes half a second; what takes longer than this is compiling.
-_SECONDS_TO_LOAD = 3.0
+# Functions, and arguments of the types that they are called with.
+Examples = Sequence[tuple[Callable, Sequence[Any]]]
+# As in `PlainNet.machine_code`.
+_COMPILES = "GSNET_COMPILES"
+# "contract": a product and a sum may be rounded once instead of twice.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
 
 
-def compiled(function: Function, cache: bool = False, inline: bool = False) -> Function:
-    """The function compiled to machine code when it is first called, kept on disk if `cache`; as it is without numba.
+def compiled(function: Function) -> Function:
+    """The function compiled to machine code for the compiled functions that call it; as it is without numba."""
+    return _inside(function)
 
-    inline: into the functions that call it.
-    """
-    try:
-        from numba import njit
-    except ImportError:
-        return function
-    # "contract": a product and a sum may be rounded once instead of twice.
-    options: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
-    if cache:
-        try:
-            return cast(Function, njit(function, cache=True, **options))
-        except RuntimeError:
-            # Neither beside the source nor in the user's cache directory may anything be written.
-            log.info("machine code cannot be kept on this computer: every start compiles it anew")
-    if inline:
-        options["inline"] = "always"
-    return cast(Function, njit(function, **options))
+
+def rounded_each(function: Function) -> Function:
+    """`compiled`, and each product and sum is rounded, as numpy does."""
+    return _inside(function, fastmath=False)
+
+
+def unfolded(function: Function) -> Function:
+    """`compiled` once, and put by LLVM into each function that calls it."""
+    return _inside(function, forceinline=True)
 
 
 def inlined(function: Function) -> Function:
@@ -45,7 +40,43 @@ def inlined(function: Function) -> Function:
 
     That spares more than the call: a function that hands an array on to others counts references to it.
     """
-    return compiled(function, inline=True)
+    return _inside(function, inline="always")
+
+
+def kept_on_disk(function: Function) -> Function:
+    """The function compiled to machine code that is kept on disk, for Python to call; as it is without numba.
+
+    It is an attribute of its module under its own name, and closes over the `source_version` of all that it calls.
+    """
+    try:
+        from numba import njit
+    except ImportError:
+        return function
+    from PlainNet.machine_code import MachineCode, kept_in
+
+    options = dict(_OPTIONS)
+    if _COMPILES in os.environ:
+        from PlainNet.deferred import Deferred
+
+        options["pipeline_class"] = Deferred
+    made: Any = njit(function, **options)
+    if not compiles():
+        return function
+    folder = kept_in()
+    if folder:
+        made._cache = MachineCode(function, folder)
+    else:
+        log.info("machine code cannot be kept on this computer: every start compiles it anew")
+    return cast(Function, made)
+
+
+def _inside(function: Function, **more: Any) -> Function:
+    try:
+        from numba import njit
+    except ImportError:
+        return function
+    options = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} | more
+    return cast(Function, njit(function, **options))
 
 
 def uncounted_view() -> Any:
@@ -84,24 +115,52 @@ def uncounted_view() -> Any:
 
 
 def source_version(*sources: Path) -> int:
-    """A number that changes with these files and this one, never 0.
+    """A number that changes with these files and those that say how they are compiled, never 0.
 
-    numba renews machine code on disk when the file of the function itself changes, and when what it closes over does: a
-    function that calls others closes over the version of their files.
+    Machine code on disk is renewed when what a function closes over changes: a function closes over the version of its own file
+    and of those of all that it calls.
     """
-    return zlib.crc32(b"".join(source.read_bytes() for source in (Path(__file__), *sources))) or 1
+    own = Path(__file__), Path(__file__).with_name("deferred.py")
+    return zlib.crc32(b"".join(source.read_bytes() for source in (*own, *sources))) or 1
 
 
-@contextmanager
-def said_if_it_compiles(what: str) -> Iterator[None]:
-    """Around the first call of compiled code: where that is compiled and not loaded, the log says of what, once."""
-    notice = threading.Timer(_SECONDS_TO_LOAD, log.info, (f"compiling {what} for this computer, once",))
-    notice.daemon = True
-    notice.start()
-    try:
-        yield
-    finally:
-        notice.cancel()
+def prepare(what: str, *groups: Examples) -> None:
+    """Have functions of `kept_on_disk` ready for arguments of these types: read, or compiled where they are missing.
+
+    what: they in words, for the log. groups: functions with arguments; each group is compiled by a process of its own.
+    """
+    if compiles():
+        from PlainNet import machine_code
+
+        machine_code.prepare(what, _wanted(groups))
+
+
+def begin(what: str, *groups: Examples) -> None:
+    """Begin what `prepare` does, and do not wait."""
+    if compiles():
+        from PlainNet import machine_code
+
+        machine_code.begin(what, _wanted(groups))
+
+
+def _wanted(groups: Sequence[Examples]) -> list:
+    from numba import typeof
+
+    return [[(function, tuple(map(typeof, some))) for function, some in group] for group in groups]
+
+
+def typed_like(result: Any, arguments: Sequence[Any]) -> object:
+    """Stands for a function's `machine_code_of` with this result for such arguments where only its type is asked for."""
+    from numba import typeof, types
+
+    class Like(types.WrapperAddressProtocol):
+        def __wrapper_address__(self) -> int:
+            raise TypeError("this function is not there")
+
+        def signature(self) -> Any:
+            return typeof(result)(*map(typeof, arguments))
+
+    return Like()
 
 
 def machine_code_of(function: Callable) -> object:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from PlainNet import Network, StructureError, Style
-from PlainNet.compiling import said_if_it_compiles
+from PlainNet.compiling import prepare
 from PlainNet.step_table import CALL_WIDTH, ROW_WIDTH, StepTable
 from PlainNet.style import PLAIN
 from ZeroShotProxy.gradient_machine import run
@@ -70,9 +70,9 @@ class GradientGrowth:
 
 
 def _prepare() -> None:
-    """Have the machine ready: load it, or compile it where no run has done so before, which is said in the log."""
-    with said_if_it_compiles("the closed form of gradients (a minute or two)"):
-        # With the types of every later call: numba compiles for types. No room for records: nothing is computed.
-        nothing, image = np.zeros((1, RECORD)), first_map(1, _GAMMA, 3)
-        gradients = gradient_room(STACK, 1)
-        run(bytes(8 * CALL_WIDTH), np.zeros((1, ROW_WIDTH)), image, room(1), gradients, nothing, np.empty(1))
+    """Have the machine ready: read it, or compile it where no run has done so before, which is said in the log."""
+    # With the types of every later call: numba compiles for types.
+    nothing, image = np.zeros((1, RECORD)), first_map(1, _GAMMA, 3)
+    gradients = gradient_room(STACK, 1)
+    some = bytes(8 * CALL_WIDTH), np.zeros((1, ROW_WIDTH)), image, room(1), gradients, nothing, np.empty(1)
+    prepare("the closed form of gradients (about 20 seconds)", [(run, some)])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from PlainNet.compiling import compiled, source_version
+from PlainNet.compiling import compiled, kept_on_disk, source_version
 from PlainNet.mean_field import Step
 from ZeroShotProxy import mean_field_machine
 from ZeroShotProxy.gradient_map import (
@@ -276,7 +276,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
             return DONE
         return log_norms(calls, rows, image, stack, gradients, records, norms)
 
-    return compiled(run, cache=True)
+    return kept_on_disk(run)
 
 
 _PARTS = ("machine", "map", "records", "slopes")

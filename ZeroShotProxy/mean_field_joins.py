@@ -242,7 +242,8 @@ def average_pool(state: np.ndarray, out: int) -> int:
     for lag in (NORM_LAG, OVERLAP_LAG):
         state[lag] = moved(state[lag], window, window)
     state[SIZE] = out
-    state[PROFILE : PROFILE + 2 * out] = 1.0
+    for position in range(PROFILE, PROFILE + 2 * out):
+        state[position] = 1.0
     state[ROOT] = 1.0
     return DONE
 

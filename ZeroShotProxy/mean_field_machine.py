@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from PlainNet import mean_field, step_table
-from PlainNet.compiling import compiled, said_if_it_compiles, source_version, uncounted_view
+from PlainNet import compiling, mean_field, step_table
+from PlainNet.compiling import compiled, kept_on_disk, source_version, uncounted_view
 from PlainNet.mean_field import Step
-from PlainNet.step_table import CALL_WIDTH, NUMBERS, ROW_WIDTH, numbers_of
+from PlainNet.step_table import CALL_WIDTH, ROW_WIDTH, numbers_of
 from ZeroShotProxy import four_numbers
 from ZeroShotProxy.mean_field_activations import scale_mean
 from ZeroShotProxy.mean_field_joins import (
@@ -73,7 +73,7 @@ FAILURES = {
 @compiled
 def step(stack: np.ndarray, order: np.ndarray, top: int, kind: int, numbers: np.ndarray) -> tuple[int, int]:
     """Carry out one step; (failure, place of the topmost map). The map at a place lies in row `order[place]` of the stack."""
-    state = stack[order[top]]
+    state = stack[int(order[top])]
     if kind == Step.DENSE:
         return dense(state, int(numbers[0]), int(numbers[1]), int(numbers[2]), int(numbers[3])), top
     if kind == Step.DEPTHWISE:
@@ -89,15 +89,15 @@ def step(stack: np.ndarray, order: np.ndarray, top: int, kind: int, numbers: np.
             return TOO_DEEP, top
         top += 1
         if kind == Step.SPLIT:
-            split(state, stack[order[top]], numbers[0])
+            split(state, stack[int(order[top])], numbers[0])
         else:
-            copy(state, stack[order[top]])
+            copy(state, stack[int(order[top])])
     elif kind == Step.SWAP:
         order[top], order[top - 1] = order[top - 1], order[top]
     elif kind == Step.ADD:
-        return add(stack[order[top - 1]], state, stack[STACK]), top - 1
+        return add(stack[int(order[top - 1])], state, stack[STACK]), top - 1
     elif kind == Step.CONCATENATE:
-        return concatenate(stack[order[top - 1]], state), top - 1
+        return concatenate(stack[int(order[top - 1])], state), top - 1
     elif kind == Step.FIRST_CHANNELS:
         keep_first_channels(state, numbers[0])
     elif kind == Step.DEINTERLEAVE:
@@ -106,7 +106,7 @@ def step(stack: np.ndarray, order: np.ndarray, top: int, kind: int, numbers: np.
         return average_pool(state, int(numbers[0])), top
     elif kind == Step.GATE:
         top -= 1
-        gate(stack[order[top]], state)
+        gate(stack[int(order[top])], state)
     elif kind == Step.GHOST:
         return ghost(state, int(numbers[0]), int(numbers[1]), int(numbers[2]), int(numbers[3])), top
     return DONE, top
@@ -153,12 +153,7 @@ def run_calls(
     calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. The maps behind the first blocks are copied into
     the rows of `kept`: a network that begins alike starts from there. stack: room to work, from `room`.
     """
-    order, numbers = np.arange(STACK), np.empty(NUMBERS)
-    arrays = view(calls), view(rows), view(maps), view(kept), view(stack), view(order), view(numbers)
-    found = run_on_views(*arrays, row)
-    # Views do not keep an array: these two have to last until here.
-    order[0] = int(numbers[0])
-    return found
+    return run_on_views(view(calls), view(rows), view(maps), view(kept), view(stack), row)
 
 
 @compiled
@@ -168,11 +163,12 @@ def run_on_views(
     maps: np.ndarray,
     kept: np.ndarray,
     stack: np.ndarray,
-    order: np.ndarray,
-    numbers: np.ndarray,
     row: int,
 ) -> tuple[int, float, float]:
     """`run_calls`, on views to which no references are counted."""
+    order, numbers = stack[STACK + 1], stack[STACK + 2]
+    for place in range(STACK):
+        order[place] = place
     transfer(maps[row], stack[0])
     # Not of a literal 0, for which all that reads them would be compiled a second time.
     top = block = ZERO
@@ -189,15 +185,15 @@ def run_on_views(
             if top:
                 return NOT_JOINED, 0.0, 0.0
             if block < kept.shape[0]:
-                transfer(stack[order[0]], kept[block])
+                transfer(stack[int(order[0])], kept[block])
                 block += 1
-    last = stack[order[top]]
+    last = stack[int(order[top])]
     return DONE, log_difference(last), last[LOG_SCALE]
 
 
 def room(resolution: int) -> np.ndarray:
-    """A stack for maps of that height, and a row to work in."""
-    return np.zeros((STACK + 1, PROFILE + PROFILE_ROWS * resolution + SPARE))
+    """A stack for maps of that height, a row to work in, one for their order, and one for the numbers of a step."""
+    return np.zeros((STACK + 3, PROFILE + PROFILE_ROWS * resolution + SPARE))
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
@@ -210,7 +206,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
             return DONE, 0.0, 0.0
         return run_calls(calls, rows, maps, row, kept, stack)
 
-    return compiled(run, cache=True)
+    return kept_on_disk(run)
 
 
 _PARTS = ("activations", "joins", "kernel", "machine", "map", "windows")
@@ -220,9 +216,20 @@ SOURCES += [Path(str(module.__file__)) for module in (mean_field, step_table, fo
 run = _kept_on_disk(source_version(*SOURCES))
 
 
+def examples() -> tuple:
+    """Arguments of `run` with the types of every call: numba compiles for types."""
+    first = first_map(1, 0.01, 3)
+    return np.zeros(CALL_WIDTH), np.zeros((1, ROW_WIDTH)), first, 0, np.empty_like(first), room(1)
+
+
+WHAT = "the closed form (about ten seconds)"
+
+
+def begin() -> None:
+    """Have the machine compiled meanwhile, where no run has done so before."""
+    compiling.begin(WHAT, [(run, examples())])
+
+
 def prepare() -> None:
-    """Have the machine ready: load it, or compile it where no run has done so before, which is said in the log."""
-    with said_if_it_compiles("the closed form (about 40 seconds)"):
-        # With the types of every later call: numba compiles for types.
-        first = first_map(1, 0.01, 3)
-        run(np.zeros(CALL_WIDTH), np.zeros((1, ROW_WIDTH)), first, 0, np.empty_like(first), room(1))
+    """Have the machine ready: read it, or compile it where no run has done so before, which is said in the log."""
+    compiling.prepare(WHAT, [(run, examples())])

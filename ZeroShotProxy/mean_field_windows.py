@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from PlainNet.compiling import compiled, inlined
+from PlainNet.compiling import compiled, inlined, unfolded
 from ZeroShotProxy.four_numbers import ZEROS, Four, four, not_negative, plus, plus_times, put, roots, times, total
 from ZeroShotProxy.mean_field_map import (
     CHANNELS,
@@ -78,7 +79,7 @@ def room_of(state: np.ndarray) -> int:
     return (state.size - PROFILE - SPARE) // PROFILE_ROWS
 
 
-@inlined
+@compiled
 def sums_of_four(values: np.ndarray, place: int, kernel: int) -> Four:
     """Sums over four neighbouring windows."""
     sums = four(values, place)
@@ -87,7 +88,7 @@ def sums_of_four(values: np.ndarray, place: int, kernel: int) -> Four:
     return sums
 
 
-@inlined
+@compiled
 def sum_of_one(values: np.ndarray, place: int, kernel: int) -> float:
     """The sum over one window."""
     result = values[place]
@@ -96,7 +97,7 @@ def sum_of_one(values: np.ndarray, place: int, kernel: int) -> float:
     return result
 
 
-@inlined
+@compiled
 def tap_means(padded: np.ndarray, first: float, kernel: int, stride: int, out: int, means: np.ndarray) -> float:
     """The mean of padded values that each tap sees over all positions; returns the sum of their squares.
 
@@ -119,7 +120,7 @@ def tap_means(padded: np.ndarray, first: float, kernel: int, stride: int, out: i
     return squares
 
 
-@inlined
+@unfolded
 def through_windows(state: np.ndarray, kernel: int, stride: int, out: int, kept: float) -> Sums:
     """`slide` where a window fits. out: height of what is behind it."""
     size, room, padding = int(state[SIZE]), room_of(state), (kernel - 1) // 2
@@ -196,10 +197,12 @@ def through_any(state: np.ndarray, kernel: int, stride: int, out: int, kept: flo
 
 def windows_of(kernel: int) -> Callable[[np.ndarray, int, int, float], Sums]:
     """`through_windows` for one kernel, so that loops over its taps are unrolled."""
+    # For a plain integer, numba would go through all of it once more for each kernel; LLVM sees the number either way.
+    taps: Any = np.int64(kernel)
 
     @compiled
     def through(state: np.ndarray, stride: int, out: int, kept: float) -> Sums:
-        return through_windows(state, kernel, stride, out, kept)
+        return through_windows(state, taps, stride, out, kept)
 
     return through
 

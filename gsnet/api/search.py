@@ -228,8 +228,8 @@ def _open(plan: Plan) -> Session:
                 "result as it is, --overwrite starts anew"
             )
         run = replace(run, resume=True)
-    # A KeyboardInterrupt would be lost where it meets compiled code's callbacks.
-    with stop_requested(signal.SIGINT) as stop:
+    # A KeyboardInterrupt is lost where it meets the callbacks of numba's compiler.
+    with stop_requested(signal.SIGINT) as stop, stop.raised():
         session = Session(plan.settings, folder, run, plan.functions, ["gsnet.search"])
     if stop:
         session.close()

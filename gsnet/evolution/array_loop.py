@@ -55,7 +55,7 @@ from gsnet.evolution.array_variation import (
 )
 from gsnet.evolution.judging import PATIENCE_WITH_PREFERENCES, UNSCORED_BEFORE_KEEPING
 from PlainNet import network, step_table
-from PlainNet.compiling import compiled, source_version, uncounted_view
+from PlainNet.compiling import compiled, kept_on_disk, source_version, uncounted_view
 from SearchSpace import neighbourhood, search_choice
 from ZeroShotProxy import mean_field_joins, mean_field_map
 
@@ -188,9 +188,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
         """In place of `mean_field_machine.run` where no closed form is the score."""
         return min(row, version), 0.0, 0.0
 
-    return tuple(
-        compiled(function, cache=True) for function in (advance, add_member, find_network, move_hashes, run_nothing)
-    )
+    return tuple(kept_on_disk(function) for function in (advance, add_member, find_network, move_hashes, run_nothing))
 
 
 # What compiled code is made of, or has numbers from.

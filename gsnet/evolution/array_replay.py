@@ -36,7 +36,7 @@ from gsnet.evolution.packed import ELSEWHERE, OUTCOMES, BlockType, Packed
 from gsnet.evolution.packed_text import read_texts, table_of
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.settings import SearchError
-from PlainNet.compiling import compiled, source_version
+from PlainNet.compiling import kept_on_disk, source_version
 
 _NUMBERS = {words: number for number, words in enumerate(OUTCOMES)}
 
@@ -124,7 +124,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
             row += 1
         return row
 
-    return compiled(replay, cache=True)
+    return kept_on_disk(replay)
 
 
 MODULES = (array_children, array_layout, array_members, array_random, array_tried, judging, packed)

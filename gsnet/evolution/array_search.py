@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from gsnet.evolution import array_layout as layout
 from gsnet.evolution.array_arrays import Arrays
 from gsnet.evolution.array_codes import Codes, SpaceTables
 from gsnet.evolution.array_layout import Plan, Steps
-from gsnet.evolution.array_loop import add_member, advance, find_network, run_nothing
+from gsnet.evolution.array_loop import add_member, advance, find_network, move_hashes, run_nothing
 from gsnet.evolution.array_replay import recorded_of, replay
 from gsnet.evolution.array_tables import BoundsTable, CostTable
 from gsnet.evolution.budgets import CostModel
@@ -23,9 +22,9 @@ from gsnet.evolution.population import Member
 from gsnet.evolution.recorded import Recording, Row
 from gsnet.evolution.so_far import Progress
 from PlainNet import Network
-from PlainNet.compiling import machine_code_of, said_if_it_compiles
+from PlainNet.compiling import machine_code_of, prepare, typed_like
 from PlainNet.step_table import StepTable
-from ZeroShotProxy.mean_field_machine import prepare, room, run
+from ZeroShotProxy.mean_field_machine import examples, run
 
 _MOST_MADE = 4
 
@@ -142,10 +141,9 @@ class ArrayLoop:
         self._arrays = Arrays(plan, image.size)
         self.population = ArrayPopulation(plan.capacity, self._arrays, codes, costs)
         self.tried = ArrayTried(self._arrays, codes)
-        self._run = closed_form_of(plan)
         self._codes = codes
         self._types = tuple(map(BlockType, (kind.__name__ for kind in codes.types), codes.have_bottleneck))
-        self._is_ready = False
+        self._run = self._prepared(closed_form_of(plan))
 
     def advance(self, progress: Progress, novelty: Novelty, history: Recording, last: int) -> bool:
         """Iterations from the next one up to another, recorded in the history; False where the next one is for `Search`."""
@@ -157,9 +155,7 @@ class ArrayLoop:
         state[layout.KNOWN], state[layout.UNSCORED] = novelty.counts
         state[layout.BEST_COUNT] = 0
         room.best_score[0] = progress.best.score if progress.best else -np.inf
-        with nullcontext() if self._is_ready else said_if_it_compiles("the loop of a search (about 10 seconds)"):
-            self._run_compiled()
-        self._is_ready = True
+        self._run_compiled()
         done = int(state[layout.ROWS])
         if not done:
             return False
@@ -202,28 +198,35 @@ class ArrayLoop:
             score, iteration = float(self._arrays.room.best_score[0]), int(self._arrays.state[layout.BEST_ITERATION])
             progress.best = self.population.member(self._arrays.room.best[:count], score, iteration)
 
+    def _prepared(self, closed_form: Callable) -> object:
+        """What runs the steps of the score, as compiled code calls it; all compiled code is ready then."""
+        arrays, blocks = self._arrays, np.zeros((1, layout.BLOCK_WIDTH), dtype=np.int64)
+        members, state, tried = arrays.members, arrays.state, arrays.room.tried
+        prepare(
+            "the loop of a search and its score (about ten seconds)",
+            [(advance, (*self._all_arrays(), typed_like((0, 0.0, 0.0), examples())))],
+            [
+                (closed_form, examples()),
+                (add_member, (members, state, 1, blocks, 1, 0.0, 1)),
+                (find_network, (tried, blocks, 1)),
+                (move_hashes, (tried, tried)),
+            ],
+        )
+        return machine_code_of(closed_form)
+
+    def _all_arrays(self) -> tuple:
+        """What `advance` works on."""
+        arrays = self._arrays
+        score = self._score_bounds
+        steps = Steps(self._costs.places, self._costs.rows, score.bounds, score.rows, self._image)
+        return self._plan, self._space.arrays, steps, arrays.members, arrays.room, arrays.rows, arrays.state
+
     def _run_compiled(self) -> None:
         """Iterations until there is nothing more to be done by compiled code for now."""
         arrays = self._arrays
         state = arrays.state
         while True:
-            steps = Steps(
-                self._costs.places,
-                self._costs.rows,
-                self._score_bounds.bounds,
-                self._score_bounds.rows,
-                self._image,
-            )
-            advance(
-                self._plan,
-                self._space.arrays,
-                steps,
-                arrays.members,
-                arrays.room,
-                arrays.rows,
-                state,
-                self._run,
-            )
+            advance(*self._all_arrays(), self._run)
             why, asked = state[layout.WHY], int(state[layout.ASKED])
             if why == layout.NO_OPTIONS:
                 self._space.add(int(state[layout.FAMILY]), asked)
@@ -251,12 +254,6 @@ class ArrayLoop:
         return Packed(np.arange(first, first + done), rows.seeds[:done].copy(), records, blocks, self._types)
 
 
-def closed_form_of(plan: Plan) -> object:
-    """What runs the steps of a closed form, as compiled code calls it; where costs are the score, nothing like it."""
-    if plan.score in (layout.ZEN_SCORE, layout.PERTURBATION_SCORE):
-        prepare()
-        return machine_code_of(run)
-    # With the types of every later call.
-    some = np.zeros((1, 1))
-    run_nothing(np.zeros(1), some, some, 0, some, room(1))
-    return machine_code_of(run_nothing)
+def closed_form_of(plan: Plan) -> Callable:
+    """What runs the steps of a closed form; where costs are the score, nothing like it."""
+    return run if plan.score in (layout.ZEN_SCORE, layout.PERTURBATION_SCORE) else run_nothing

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from PlainNet import mean_field, step_table
-from PlainNet.compiling import compiled, source_version
+from PlainNet.compiling import compiled, kept_on_disk, source_version
 from PlainNet.mean_field import Step
 from PlainNet.step_table import NUMBERS, numbers_of
 
@@ -124,7 +124,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
             return NOT_COUNTED
         return count_call(call, rows, channels, size)
 
-    return compiled(count, cache=True)
+    return kept_on_disk(count)
 
 
 count = _kept_on_disk(source_version(*map(Path, (__file__, mean_field.__file__, step_table.__file__))))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from PlainNet.compiling import compiled, source_version
+from PlainNet.compiling import compiled, kept_on_disk, source_version
 
 OPENING, COMMA, CLOSING, NOUGHT = (ord(sign) for sign in "(,)0")
 # Of a block: a name, brackets, five numbers of at most five digits with a sign between them. Names are shorter than the rest.
@@ -128,7 +128,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
             ends[network] = block
         return text_ends.size
 
-    return compiled(write_texts, cache=True), compiled(read_texts, cache=True)
+    return kept_on_disk(write_texts), kept_on_disk(read_texts)
 
 
 write_texts, read_texts = _kept_on_disk(source_version(Path(__file__)))

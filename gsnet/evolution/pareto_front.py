@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from PlainNet.compiling import compiled, source_version
+from PlainNet.compiling import kept_on_disk, source_version
 
 _CHUNK = 100_000
 
@@ -80,7 +80,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
             count += 1
         return count
 
-    return compiled(enter, cache=True)
+    return kept_on_disk(enter)
 
 
 enter = _kept_on_disk(source_version(Path(__file__)))

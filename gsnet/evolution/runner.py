@@ -37,9 +37,15 @@ def run_search(settings: SearchSettings, folder: Path, options: RunOptions, argu
     far as there is something to write) and Interrupted.
     """
     with ExitStack() as opened:
-        # Before the session is opened: that compiles, and an interrupt in compiled code's callbacks would be lost.
+        # Before the session is opened: that may compile, and what an interrupt raises in numba's callbacks is lost.
         with stop_requested(signal.SIGINT, signal.SIGTERM) as stop:
-            session = opened.enter_context(closing(Session(settings, folder, options, arguments=arguments)))
+            try:
+                with stop.raised():
+                    session = opened.enter_context(closing(Session(settings, folder, options, arguments=arguments)))
+            except KeyboardInterrupt:
+                if not stop:
+                    raise
+                raise Interrupted(stop[0], "stopped before its first iteration") from None
             _run_all_rounds(session, folder, options, stop)
         search = session.search
         if stop and not search.finished:
@@ -116,17 +122,40 @@ def without_collector() -> Iterator[None]:
         gc.unfreeze()
 
 
+class StopRequests(list[int]):
+    """The numbers of the interrupting signals that have come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._raises = False
+
+    @contextmanager
+    def raised(self) -> Iterator[None]:
+        """Within it a signal raises KeyboardInterrupt besides: nothing there has to be finished first."""
+        self._raises = True
+        try:
+            yield
+        finally:
+            self._raises = False
+
+    def take(self, number: int, _: object) -> None:
+        """Handle a signal."""
+        self.append(number)
+        if self._raises:
+            raise KeyboardInterrupt
+
+
 @contextmanager
-def stop_requested(*numbers: signal.Signals) -> Iterator[list[int]]:
+def stop_requested(*numbers: signal.Signals) -> Iterator[StopRequests]:
     """A list that receives the number of an interrupting signal; the round under way is finished first.
 
     Signals reach the main thread alone: in any other one the list stays empty.
     """
-    stop: list[int] = []
+    stop = StopRequests()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    previous = {number: signal.signal(number, lambda n, _: stop.append(n)) for number in numbers}
+    previous = {number: signal.signal(number, stop.take) for number in numbers}
     try:
         yield stop
     finally:

@@ -30,9 +30,10 @@ from gsnet.interface.options import InputError
 from gsnet.latency.device import device_identity
 from gsnet.latency.table import LatencyTable
 from PlainNet import Network
-from ZeroShotProxy import Needs, Proxy, get_proxy
+from ZeroShotProxy import Needs, Proxy, get_proxy, mean_field_machine
 
 log = logging.getLogger(__name__)
+COMPILED = {"ZenClosedForm", "PerturbationClosedForm"}
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,9 @@ class Session:
         self.folder = folder
         self._functions = functions
         self._refuse_aims_that_are_none()
+        if set(scoring_proxies(settings)) & COMPILED:
+            # On another core, while costs and the loop are.
+            mean_field_machine.begin()
         self._proposer = make_proposer(settings, functions)
         figures = {**known_figures(settings), **functions.figures}
         self._figures = {name: figures[name] for name in settings.figures}
