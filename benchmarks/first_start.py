@@ -19,8 +19,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.search_throughput import ROOT, STARTS
-from benchmarks.two_builds import build_of
+from benchmarks.searches import STARTS
+from benchmarks.two_builds import ROOT, build_of
 
 SEARCH = [
     *(
