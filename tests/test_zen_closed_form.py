@@ -139,12 +139,16 @@ def test_too_deep_nesting_is_a_failure():
         score(Network(PlainNet.parse(STEM + inner).blocks), "ZenClosedForm", ScoringSettings())
 
 
-def test_imports_no_torch():
+def test_a_whole_search_needs_no_torch(tmp_path):
     code = (
-        "import sys; from ZeroShotProxy.compute_zen_closed_form import ClosedForm; ClosedForm(); "
-        "assert 'torch' not in sys.modules"
+        "import sys; sys.modules['torch'] = sys.modules['torchvision'] = None; "
+        "from gsnet.commands.evolution_search import main; sys.exit(main(sys.argv[1:]))"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+    options = ["--zero_shot_score", "ZenClosedForm", "--search_space", "XXBL", "--plainnet_struct", XXBL, "--origin"]
+    budgets = ["--max_layers", "18", "--budget_model_size", "1e6", "--budget_flops", "6e8", "--budget_mac", "2e7"]
+    end = ["--fix_initialize", "--evolution_max_iter", "40", "--save_dir", str(tmp_path)]
+    subprocess.run([sys.executable, "-c", code, *options, *budgets, *end], cwd=ROOT, check=True)
+    assert json.loads((tmp_path / "best.json").read_text())["iterations"] == 40
 
 
 @pytest.mark.parametrize(("resolution", "gamma"), [(0, 1e-2), (32, 0.0), (32, -1.0)])
