@@ -1,23 +1,26 @@
-"""Islands in one process and in several, in turn: seconds on the clock and of processors, and whether they record the same.
+"""Islands in one process and in several, in turn: what they cost, and whether they record the same. On Linux.
 
     python -m benchmarks.islands
     python -m benchmarks.islands --workers 4 --islands 8 --spaces ghostshuffle
 
-Processes that wait for each other take no processor time, and a machine that others use gives each of them less: the seconds on
-the clock say how much faster several are, on a machine that has nothing else to do; those of processors say what it costs.
+Seconds on the clock say how much faster several processes are on a machine that has nothing else to do. Where others use it
+too, processor time says it: of this process, which writes the rows meanwhile, and of the busiest worker. On as many free cores
+as there are workers the loop takes as long as that worker, or its share of all work where that is more.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import resource
+import multiprocessing
+import os
 import tempfile
 import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from benchmarks.searches import STARTS, settings_of
 from gsnet.evolution.runner import without_collector
@@ -25,31 +28,45 @@ from gsnet.evolution.session import RunOptions, Session
 from gsnet.evolution.settings import FITTING, SearchSettings
 
 
-def processor_seconds() -> float:
-    """Of this process and those that it has waited for."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+class Cost(NamedTuple):
+    """Of the loop: seconds on the clock, of this process, of each other one; a hash of the rows."""
+
+    clock: float
+    own: float
+    others: list[float]
+    rows: str
+
+    def on_free_cores(self, cores: int) -> float:
+        """Seconds that it takes where so many cores have nothing else to do."""
+        return max((self.own + sum(self.others)) / cores, *self.others, 0.0)
 
 
-def run(settings: SearchSettings, workers: int) -> tuple[float, float, str]:
-    """Seconds on the clock from the first turn's end to the last's, of processors from start to end, and a hash of the rows."""
-    with tempfile.TemporaryDirectory() as folder:
-        before = processor_seconds()
-        with closing(Session(settings, Path(folder), RunOptions(workers=workers))) as session:
-            search = session.search
-            # Processes start, and machine code is loaded.
-            while search.progress.next_iteration < settings.islands * settings.migration:
+def of_others() -> dict[int, float]:
+    """Processor seconds of the processes that this one has started."""
+    tick = os.sysconf("SC_CLK_TCK")
+    processes = [process.pid for process in multiprocessing.active_children() if process.pid]
+    fields = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split() for pid in processes}
+    return {pid: (int(of_process[11]) + int(of_process[12])) / tick for pid, of_process in fields.items()}
+
+
+def run(settings: SearchSettings, workers: int) -> Cost:
+    """A search, from the end of the first turns on: processes have started then, and machine code is loaded."""
+    options = RunOptions(workers=workers)
+    with tempfile.TemporaryDirectory() as folder, closing(Session(settings, Path(folder), options)) as session:
+        search = session.search
+        while search.progress.next_iteration < settings.islands * settings.migration:
+            search.advance()
+        clock, own, others = time.perf_counter(), time.process_time(), of_others()
+        with without_collector():
+            while not search.finished:
                 search.advance()
-            begun = time.perf_counter()
-            with without_collector():
-                while not search.finished:
-                    search.advance()
-            session.history.commit()
-            seconds = time.perf_counter() - begun
-            rows = hashlib.sha256()
-            for row in session.history.rows():
-                rows.update(repr(row._replace(seconds=0.0)).encode())
-        return seconds, processor_seconds() - before, rows.hexdigest()
+        session.history.commit()
+        clock, own = time.perf_counter() - clock, time.process_time() - own
+        spent = [seconds - others[pid] for pid, seconds in of_others().items()]
+        rows = hashlib.sha256()
+        for row in session.history.rows():
+            rows.update(repr(row._replace(seconds=0.0)).encode())
+        return Cost(clock, own, spent, rows.hexdigest())
 
 
 def main() -> None:
@@ -61,18 +78,26 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--spaces", nargs="+", default=list(STARTS), choices=list(STARTS))
     options = parser.parse_args()
-    print(f"{'space':<16}{'processes':>10}{'seconds':>10}{'of processors':>16}{'times':>8}")
+    heads = ("clock", "own time", "busiest", "free cores", "times")
+    print(f"{'space':<16}{'processes':>10}" + "".join(f"{head:>12}" for head in heads))
     for space in options.spaces:
         settings = settings_of(space, "ZenClosedForm", options.iterations)
         settings = replace(settings, evolution=FITTING, islands=options.islands)
         found = [(run(settings, 1), run(settings, options.workers)) for _ in range(options.repeats)]
-        one, many = ([repeat[which] for repeat in found] for which in (0, 1))
-        if len({rows for _, _, rows in (*one, *many)}) > 1:
+        if len({cost.rows for pair in found for cost in pair}) > 1:
             raise SystemExit("They have not recorded the same")
-        for workers, times in ((1, one), (options.workers, many)):
-            seconds, used = (median(values) for values in list(zip(*times, strict=True))[:2])
-            ratio = median(alone[0] / together[0] for alone, together in found) if workers > 1 else 1.0
-            print(f"{space:<16}{workers:>10}{seconds:>10.1f}{used:>16.1f}{ratio:>8.2f}", flush=True)
+        for place, workers in enumerate((1, options.workers)):
+            costs = [pair[place] for pair in found]
+            free = [cost.on_free_cores(workers) for cost in costs]
+            times = [pair[0].own / seconds for pair, seconds in zip(found, free, strict=True)]
+            columns = (
+                [c.clock for c in costs],
+                [c.own for c in costs],
+                [max([0.0, *c.others]) for c in costs],
+                free,
+                times,
+            )
+            print(f"{space:<16}{workers:>10}" + "".join(f"{median(column):>12.2f}" for column in columns), flush=True)
 
 
 if __name__ == "__main__":
