@@ -37,7 +37,7 @@ SEARCH = [
 
 
 def measure(build: Path, space: str, iterations: int, code: Path) -> tuple[float, float, float]:
-    """Seconds, processor seconds and megabytes of one search."""
+    """Seconds, processor seconds and mebibytes of one search."""
     with tempfile.TemporaryDirectory() as folder:
         options = ["--search_space", space, "--plainnet_struct", STARTS[space], "--evolution_max_iter", str(iterations)]
         command = [sys.executable, *SEARCH, *options, "--save_dir", folder]
@@ -48,7 +48,7 @@ def measure(build: Path, space: str, iterations: int, code: Path) -> tuple[float
         _, status, used = os.wait4(process.pid, 0)
         if status:
             raise RuntimeError(f"{command} failed in {build}")
-    return time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss / 1000
+    return time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
         builds = {"this build": ROOT}
         if options.against:
             builds[options.against] = opened.enter_context(build_of(options.against))
-        print(f"{'build':<14}{'space':<14}{'start':<8}{'s':>8}{'processor s':>14}{'MB':>8}")
+        print(f"{'build':<14}{'space':<14}{'start':<8}{'s':>8}{'processor s':>14}{'MiB':>8}")
         for space in options.spaces:
             for place, (name, build) in enumerate(builds.items()):
                 for start in ("first", "next"):
