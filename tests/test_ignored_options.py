@@ -63,6 +63,7 @@ def nothing(script, given, how, *options):
         *nothing(val_cifar.main, "--arch a --predict b.jpg", "with --predict", "--apex"),
         *nothing(val.main, "--arch a --untrained", "beside --untrained", "--weights_url http://b"),
         *nothing(export.main, "--arch a --weights c", "beside --weights", "--weights_url http://b"),
+        *nothing(export.main, "--arch a --format ncnn", "with --format ncnn, whose graphs", "--no_fuse"),
         *nothing(convert.main, "a --weights c", "beside --weights", "--weights_url http://b"),
         *nothing(val.main, "--arch a --dataset imagenet", "with --dataset imagenet", "--download"),
         *nothing(run_detector, SCORED, "with --evaluate_results", "--gpu 0", "--limit 5", "--classes car,bus"),

@@ -139,7 +139,8 @@ def test_a_latency_script_searches_with_a_table_of_this_device(tmp_path, warm_py
 def test_the_quickstart_runs_to_its_last_line(tmp_path, warm_python):
     result = smoke("quickstart", tmp_path, warm_python)
     assert "Found: Super" in result.stdout and "Monte-Carlo Zen of the winner" in result.stdout
-    files(tmp_path, "best_structure.txt", "search.png", "pareto.png", "analyze_model.txt")
+    assert "torch" in (tmp_path / "out/latency.txt").read_text()
+    files(tmp_path, "best_structure.txt", "search.png", "pareto.png", "analyze_model.txt", "latency.txt")
 
 
 def test_the_sample_runs_to_its_last_line(tmp_path, warm_python, noise_images):

@@ -85,6 +85,11 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     output.add_argument("--format", default="onnx", choices=tuple(_SUFFIXES), help="what to write")
     output.add_argument("--fp16", action="store_true", help="weights of 16 bits: half the size, outputs agree to 2 %%")
     add_int8_options(output)
+    output.add_argument(
+        "--no_fuse",
+        action="store_true",
+        help="the graph as torch has it, and not rewritten to run faster where it is deployed",
+    )
     output.add_argument("--output", type=Path, metavar="FILE", help="new file (default: the network's name)")
     output.add_argument(
         "--folder",
@@ -114,6 +119,10 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         parser.refuse_ignored(options, "without --nms", tuple(_OF_NMS))
     if not options.int8:
         parser.refuse_ignored(options, "without --int8", OF_INT8)
+        if options.format != "onnx":
+            parser.refuse_ignored(
+                options, f"with --format {options.format}, whose graphs are not rewritten", ("no_fuse",)
+            )
     return options
 
 
@@ -215,7 +224,9 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
         if options.int8:
             return write_int8(options, network, file, replace(seen_at, classes=classes), description)
         side = (resolution, resolution)
-        difference = export(network, file, options.format, side, metadata=texts, half=options.fp16)
+        difference = export(
+            network, file, options.format, side, metadata=texts, half=options.fp16, fuse=not options.no_fuse
+        )
     files = files_of(file, options.format)
     size = sum(one.stat().st_size for one in files)
     known = not expected.assumed
@@ -244,9 +255,8 @@ def write_int8(
     from gsnet.validation.quantizing import export_int8, read_pictures, table
 
     pictures = read_pictures(options.calibration.expanduser(), expected, description.class_names)
-    rows = export_int8(
-        network, file, options.format, expected, pictures, bounds_of(options), {KEY: description.to_json()}
-    )
+    texts, fuse = {KEY: description.to_json()}, not options.no_fuse
+    rows = export_int8(network, file, options.format, expected, pictures, bounds_of(options), texts, fuse=fuse)
     files = files_of(file, options.format)
     return {
         "file": str(file),
@@ -271,9 +281,8 @@ def export_detector(options: Namespace) -> dict[str, Any]:
 
     values = {name: getattr(options, option) for option, name in _OF_NMS.items()}
     thresholds = {name: value for name, value in values.items() if value is not None}
-    form = Form(
-        options.format, options.decode, options.dynamic, PostprocessSettings(**thresholds) if options.nms else None
-    )
+    suppression = PostprocessSettings(**thresholds) if options.nms else None
+    form = Form(options.format, options.decode, options.dynamic, suppression, not options.no_fuse)
     loaded = load_detector(Path(options.weights))
     width = options.input_image_size or loaded.preprocessing.width
     height = options.input_image_height or options.input_image_size or loaded.preprocessing.height

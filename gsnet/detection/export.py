@@ -6,8 +6,8 @@
     gsnet export --weights best-params_rank0.pth --output detector.param --format ncnn
 
 Input `images`: (N, 3, H, W) float32, red, green, blue, of pixels from 0 to 255 with the mean taken off and divided by the
-deviation; N is free (ncnn takes one image). H and W are those of the training unless --input_image_size says otherwise, and
-with --dynamic any multiples of 32.
+deviation; N is free (ncnn takes one image, and so does OpenVINO's model until it is reshaped). H and W are those of the
+training unless --input_image_size says otherwise, and with --dynamic any multiples of 32.
 
 Output `predictions`, without --decode: (N, P, K + 32). First the K scores of the classes, from 0 to 1, then 8 bins, as logits,
 of each of left, top, right and bottom. Prior p of the level with stride s, in row y and column x of ceil(W / s) columns, has
@@ -32,10 +32,10 @@ import torch
 from torch import Tensor, nn
 
 from gsnet.detection.checkpoint import LoadedDetector, description
-from gsnet.detection.detector import Detector
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.preprocessing import MULTIPLE
 from gsnet.detection.priors import decode, priors
+from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.suppression_graph import add_suppression, check_suppression
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
@@ -59,13 +59,15 @@ class Form:
     """How a detector is written. Raises InputError for what does not go together.
 
     kind: one of `KINDS`. decoded: boxes instead of bins. dynamic: height and width are free, multiples of 32. suppression:
-    detections instead of either, and the thresholds that count where a program gives no others.
+    detections instead of either, and the thresholds that count where a program gives no others. fuse: rewrite the graph so
+    that it runs faster (`gsnet.runtimes.fusing`).
     """
 
     kind: str = "onnx"
     decoded: bool = False
     dynamic: bool = False
     suppression: PostprocessSettings | None = None
+    fuse: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -93,15 +95,18 @@ class Form:
 class Exported(nn.Module):
     """A detector whose scores, and on request boxes, are worked out.
 
-    size: height and width of the only inputs that it takes; None for any, which is slower.
+    detector: one of these settings, or what computes the same. size: height and width of the only inputs that it takes; None
+    for any, which is slower.
     """
 
     where: Tensor
     limit: Tensor
 
-    def __init__(self, detector: Detector, size: tuple[int, int] | None, decoded: bool) -> None:
+    def __init__(
+        self, detector: nn.Module, settings: DetectorSettings, size: tuple[int, int] | None, decoded: bool
+    ) -> None:
         super().__init__()
-        self.detector, self.size, self.decoded = detector, size, decoded
+        self.detector, self.settings, self.size, self.decoded = detector, settings, size, decoded
         if size is not None:
             where, limit = self._places(*size)
             self.register_buffer("where", where, persistent=False)
@@ -109,7 +114,7 @@ class Exported(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         predictions = self.detector(images)
-        classes = len(self.detector.settings.classes)
+        classes = len(self.settings.classes)
         scores, bins = predictions[..., :classes].sigmoid(), predictions[..., classes:]
         if not self.decoded:
             return torch.cat((scores, bins), dim=-1)
@@ -118,7 +123,7 @@ class Exported(nn.Module):
 
     def _places(self, height: int, width: int) -> tuple[Tensor, Tensor]:
         limit = torch.stack([torch.scalar_tensor(side) for side in (width, height, width, height)])
-        return priors(height, width, self.detector.settings.strides), limit
+        return priors(height, width, self.settings.strides), limit
 
 
 def write(loaded: LoadedDetector, file: Path, form: Form = Form()) -> float:
@@ -140,7 +145,8 @@ def write(loaded: LoadedDetector, file: Path, form: Form = Form()) -> float:
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         graph = Path(folder) / "network.onnx"
         with told_in_a_sentence(form.kind):
-            write_onnx(network, graph, size, "predictions", MULTIPLE if form.dynamic else None)
+            detector = program.rewritten(loaded.detector.eval(), size) if form.fuse else loaded.detector
+            write_onnx(exported(loaded, form, detector), graph, size, "predictions", MULTIPLE if form.dynamic else None)
             parts = converted(graph, form.kind, texts)
             run = program.load(parts[0], Settings()).run
             sizes = (size, (size[1] + MULTIPLE, size[0])) if form.dynamic else (size,)
@@ -154,10 +160,11 @@ def write(loaded: LoadedDetector, file: Path, form: Form = Form()) -> float:
     return max(differences)
 
 
-def exported(loaded: LoadedDetector, form: Form) -> Exported:
-    """The detector as a file has it, without suppression."""
+def exported(loaded: LoadedDetector, form: Form, detector: nn.Module | None = None) -> Exported:
+    """The detector as a file has it, without suppression. detector: what computes the same in its place."""
     size = (loaded.preprocessing.height, loaded.preprocessing.width)
-    return Exported(loaded.detector, None if form.dynamic else size, form.with_boxes).eval()
+    sides = None if form.dynamic else size
+    return Exported(detector or loaded.detector, loaded.settings, sides, form.with_boxes).eval()
 
 
 def texts_of(loaded: LoadedDetector, form: Form) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ FORMATS = {
     "litert": "litert",
     "torchscript": "torch",
 }
+log = logging.getLogger(__name__)
+
 # Weights alone.
 SAFETENSORS = "safetensors"
 
@@ -63,27 +66,44 @@ def export(
     metadata: Mapping[str, str] | None = None,
     *,
     half: bool = False,
+    fuse: bool = True,
 ) -> float:
     """Write a network (put into evaluation mode); returns the largest difference of an output, relative to the largest.
 
-    kind: one of `FORMATS`, or "safetensors". Images are (N, 3, *size), with N free in "onnx" and "openvino". output: the name
-    of the one output in ONNX; groups: parts of its last axis that are compared each by its own largest value. metadata: texts
-    by name that the file holds too (ONNX's metadata_props, TorchScript's extra files, OpenVINO's rt_info, a line at the end of
-    ncnn's .param, the header of safetensors; other formats have no place for them). half: weights in float16. What is there
-    stays as it was unless outputs agree to 1e-4 (2e-2 in float16) for batches of 1 and 3. Raises ExportError, InputError with
-    the package's name where a library is missing, and OSError.
+    kind: one of `FORMATS`, or "safetensors". Images are (N, 3, *size), with N free in "onnx", and 1 in "openvino" until the
+    model is reshaped. output: the name of the one output in ONNX; groups: parts of its last axis that are compared each by its
+    own largest value. metadata: texts by name that the file holds too (ONNX's metadata_props, TorchScript's extra files,
+    OpenVINO's rt_info, a line at the end of ncnn's .param, the header of safetensors; other formats have no place for them).
+    half: weights in float16. fuse: rewrite the network so that the runtime runs it faster (`gsnet.runtimes.fusing`); where that
+    fails or computes something else, it is written as it is. What is there stays as it was unless outputs agree to 1e-4 (2e-2
+    in float16) for batches of 1 and 3. Raises ExportError, InputError with the package's name where a library is missing, and
+    OSError.
     """
     network = network.eval().cpu().float()
     files = files_of(file, kind)
     check_writable(file)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         parts = [Path(folder) / f"network{one.suffix}" for one in files]
-        with told_in_a_sentence(kind):
-            run = _written(network, parts[0], kind, size, output, half, dict(metadata or {}))
-            difference = compare(network, run, size, groups)
-        check_agrees(difference, kind, half=half)
+        forms = _forms(network, kind, size) if fuse else [network]
+        for form in forms:
+            try:
+                with told_in_a_sentence(kind):
+                    run = _written(form, parts[0], kind, size, output, half, dict(metadata or {}))
+                    difference = compare(network, run, size, groups)
+                check_agrees(difference, kind, half=half)
+                break
+            except ExportError as error:
+                if form is network:
+                    raise
+                log.info("%s; it is now written without being rewritten", error)
         keep(parts, files)
     return difference
+
+
+def _forms(network: nn.Module, kind: str, size: tuple[int, int]) -> list[nn.Module]:
+    """What to write: the network rewritten for the runtime, and, should that fail, itself."""
+    rewritten = network if kind == SAFETENSORS else runtime(FORMATS[kind]).rewritten(network, size)
+    return [network] if rewritten is network else [rewritten, network]
 
 
 def check_agrees(difference: float, kind: str, *, half: bool = False) -> None:

@@ -23,14 +23,15 @@ def checked_session(
 ) -> tuple[Session, float | None]:
     """A runtime's session of a network, and by how much its outputs differ from torch's; None where torch runs it.
 
-    network: as in `compare`. file: where the network has been written already, for runtimes that read such files. Raises
-    RuntimesError, also for other outputs, and RuntimeError as the runtime's library does.
+    network: as in `compare`; it is rewritten as for an export (`Runtime.rewritten`). file: where the network has been written
+    already, for runtimes that read such files. Raises RuntimesError, also for other outputs, and RuntimeError as the runtime's
+    library does.
     """
     program = runtime(name)
     if file is not None and file.suffix in program.suffixes:
         session = program.load(file, settings)
     else:
-        session = program.make(network, size, settings)
+        session = program.make(program.rewritten(network, size), size, settings)
     if not program.compared:
         return session, None
     difference = compare(network, session.run, size)

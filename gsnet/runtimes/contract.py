@@ -94,7 +94,8 @@ class Runtime(abc.ABC):
 
     name: as users type it. needs, writes_with: modules that running, and writing files, import, with what pip calls them.
     suffixes: of the files that it writes and loads, the first being the one that is named. compared: whether its outputs are
-    compared with torch's before it is timed.
+    compared with torch's before it is timed. multiple: of which the widths of a rewritten network are (`rewritten`); None where
+    rewriting does not make it faster.
     """
 
     name: ClassVar[str]
@@ -105,6 +106,7 @@ class Runtime(abc.ABC):
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     channels_last: ClassVar[bool] = False
     compared: ClassVar[bool] = True
+    multiple: ClassVar[int | None] = None
 
     @abc.abstractmethod
     def write(
@@ -160,6 +162,14 @@ class Runtime(abc.ABC):
             file = Path(folder) / f"network{self.suffixes[0]}"
             self.write(network, file, size, "logits", half=settings.precision == FP16)
             return self.load(file, settings)
+
+    def rewritten(self, network: nn.Module, size: tuple[int, int]) -> nn.Module:
+        """The network as it is fast here, with the same outputs (`gsnet.runtimes.fusing`); itself where nothing is gained."""
+        if self.multiple is None:
+            return network
+        from gsnet.runtimes.fusing import fused
+
+        return fused(network, size, self.multiple)
 
     def missing(self, *, writing: bool) -> tuple[str, ...]:
         """What pip calls the libraries that are not installed, of those that running (and writing) needs."""

@@ -76,6 +76,7 @@ class OnnxRuntime(Runtime):
     writes_with = onnx_file.WRITES_WITH
     suffixes = (".onnx",)
     precisions = (FP32,)
+    multiple = 16
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS

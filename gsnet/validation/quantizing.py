@@ -20,6 +20,7 @@ from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput
 from gsnet.models.exporting import FORMATS, ExportError, converted, files_of, keep, told_in_a_sentence
 from gsnet.runtimes import Session, Settings, runtime
+from gsnet.runtimes.fusing import fused
 from gsnet.runtimes.int8 import INT8, to_int8
 from gsnet.runtimes.onnx_file import write_onnx
 from gsnet.validation.images import transform
@@ -116,11 +117,13 @@ def export_int8(
     pictures: Pictures,
     bounds: Bounds,
     texts: Mapping[str, str] | None = None,
+    *,
+    fuse: bool = True,
 ) -> list[Figures]:
     """Write a network in int8 as one of `INT8_FORMATS`; returns the figures of the float32 file and of the int8 one.
 
     What is there stays as it was where top-1 (outputs, without classes) changes beyond the bounds. Raises ExportError, with
-    both rows in its sentence, and InputError as `gsnet.models.exporting.export` does.
+    both rows in its sentence, and InputError as `gsnet.models.exporting.export` does. fuse: as there.
     """
     if kind not in INT8_FORMATS:
         raise InputError(f"int8 is written as {' or '.join(INT8_FORMATS)}, not as {kind}: choose one of them")
@@ -136,7 +139,9 @@ def export_int8(
         floats, integers = (Path(folder) / f"{name}.onnx" for name in ("fp32", INT8))
         rows = []
         with told_in_a_sentence(kind):
-            write_onnx(network, floats, side)
+            # Integer operators take any width; of normalisation there is none in integers, but for a convolution.
+            rewritten = fused(network, side, 1, norms_as_convolutions=True) if fuse else network
+            write_onnx(rewritten, floats, side)
             shutil.copy(floats, integers)
             to_int8(integers, calibrated.images)
             for graph in (floats, integers):

@@ -1,0 +1,229 @@
+"""Networks rewritten for runtimes: the same outputs in float64, and none of the copies that the rewriting is for."""
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+
+import PlainNet
+from gsnet import runtimes
+from gsnet.interface.options import InputError
+from gsnet.latency.visited import random_networks
+from gsnet.models import exporting
+from gsnet.runtimes import registry
+from gsnet.runtimes.eager import Torch
+from gsnet.runtimes.fusing import fused
+from Masternet import MasterNet
+from PlainNet import Style
+from SearchSpace import load_search_space
+
+SIZE = (16, 16)
+STARTS = {
+    "ghostshuffle": "SuperConvK3BNRELU(3,16,1,1)SuperGhostShuffleK3(16,32,1,16,2)SuperGhostShuffleK3(32,64,2,16,1)"
+    "SuperConvK1BNRELU(64,32,1,1)",
+    "XXBL": "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)",
+    "IDW_fixfc": "SuperConvK3BNRELU(3,8,2,1)SuperResIDWE4K3(8,16,2,8,1)SuperConvK1BNRELU(16,2048,1,1)",
+}
+# Blocks that a search does not put beside each other: odd widths, sums of shuffled maps, gates, branches, groups, norms alone.
+STRUCTURES = (
+    "ConvKX(3,8,3,1)GhostConv(8,9,3,1)BN(9)HS(9)ConvKX(9,8,1,1)MultiSumBlock(ConvKX(8,8,3,1);GhostConv(8,8,1,1)BN(8);RELU(8))"
+    "MultiCatBlock(ConvKX(8,8,3,1);GhostConv(8,7,1,1))BN(15)Swish(15)ConvKX(15,8,3,2)",
+    "SuperConvK3BNRELU(3,24,1,1)SuperGhostShuffleK3(24,24,1,12,2)ResBlock(SuperGhostShuffleK5(24,24,1,8,1))BN(24)SE(24)"
+    "ConvKXG4(24,24,3,1)MaxPool(24,3,2)SuperGhostShuffleK3(24,32,1,16,1)SuperResK3K3(32,32,1,16,1)",
+    "SuperConvK3BNRELU(3,96,2,1)SuperGhostShuffleK7(96,192,1,64,2)SuperGhostShuffleK3(192,200,2,52,2)SuperResIDWE2K3(200,96,1,96,1)",
+)
+STYLES = (
+    Style(),
+    Style(use_se=True, se_activation="relu"),
+    PlainNet.DEPLOYED,
+    Style(no_BN=True, no_reslink=True),
+)
+
+
+def trained_like(structure, style=Style()):  # noqa: B008
+    """A network in float64 whose normalisations have statistics, weights and biases of no special kind."""
+    torch.manual_seed(0)
+    network = MasterNet(num_classes=5, plainnet_struct=structure, style=style)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.5)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.data.normal_()
+            module.bias.data.normal_(0, 0.5)
+    return network.double().eval()
+
+
+@torch.no_grad()
+def difference(network, other, size=SIZE):
+    images = torch.randn(2, 3, *size, dtype=torch.float64)
+    expected = network(images)
+    return float((other(images) - expected).abs().max() / expected.abs().max())
+
+
+def names(network):
+    """How often each function, or class of a module, is called."""
+    called = [node for node in network.graph.nodes if node.op.startswith("call")]
+    return Counter(
+        type(network.get_submodule(node.target)).__name__ if node.op == "call_module" else node.target.__name__
+        for node in called
+        if node.op != "call_method"
+    )
+
+
+@pytest.mark.parametrize("space", STARTS)
+def test_random_networks_of_a_space_compute_the_same(space):
+    known = load_search_space(f"SearchSpace/search_space_{space}.py")
+    start = PlainNet.parse(STARTS[space])
+    found = random_networks(known, start, 4, 7, lambda one: one.layers <= 20 and one.cost(16, 5).parameters < 4e5)
+    for number, structure in enumerate(found):
+        network = trained_like(structure, STYLES[number])
+        rewritten = fused(network, SIZE, 16)
+        if space == "ghostshuffle":
+            assert difference(network, rewritten) < 1e-10, (structure, STYLES[number])
+        else:
+            # Nothing is concatenated, split or shuffled in these.
+            assert rewritten is network
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_blocks_of_all_kinds_compute_the_same(structure):
+    for style, multiple, as_convolutions in zip(STYLES, (1, 16, 8, 16), (True, False, True, False), strict=True):
+        network = trained_like(structure, style)
+        rewritten = fused(network, SIZE, multiple, norms_as_convolutions=as_convolutions)
+        assert rewritten is not network and difference(network, rewritten) < 1e-10, (style, multiple)
+
+
+def test_what_is_left_of_a_ghostshuffle_unit():
+    """Worked out by hand: 96 channels in halves, each half's GhostConv with 48 dense and 48 depth-wise channels.
+
+    The first unit's halves are read shuffled: even channels by one branch of the second, odd ones by the other. So both its
+    closing GhostConvs become two, of 24 dense and 24 depth-wise channels each. Normalisation stays for dense halves alone.
+    """
+    text = "SuperConvK3BNRELU(3,192,1,1)SuperGhostShuffleK3(192,192,1,96,2)SuperConvK1BNRELU(192,16,1,1)"
+    network = trained_like(text)
+    rewritten = fused(network, SIZE, 1)
+    convolutions = [module for module in rewritten.modules() if isinstance(module, nn.Conv2d)]
+    # The stem in halves; 4 + 4 + 3 of the first unit, 7 of the second; the head.
+    assert len(convolutions) == 2 + 11 + 7 + 1
+    norms = sorted(m.num_features for m in rewritten.modules() if isinstance(m, nn.BatchNorm2d))
+    assert norms == [24] * 4 + [48] * 4
+    # What each body's depth-wise convolution reads, both halves that the second unit reads, and what the head reads.
+    assert names(rewritten)["cat"] == 2 + 2 + 1
+    assert not {"chunk", "getitem", "index_select", "shuffle_halves", "transpose"} & set(names(rewritten))
+    assert {type(module) for module in fused(network, SIZE, 1, norms_as_convolutions=True).modules()}.isdisjoint(
+        {nn.BatchNorm2d}
+    )
+    # All widths but the image's and the classifier's, whose outputs somebody reads as they are.
+    assert all(m.out_channels % 16 == 0 for m in fused(network, SIZE, 16).modules() if isinstance(m, nn.Conv2d))
+
+
+class Awkward(nn.Module):
+    """Maps that are read twice, changed in place, and by functions of which nothing is known."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.other = nn.Conv2d(3, 12, 3, padding=1), nn.Conv2d(3, 12, 1)
+        self.act, self.head = nn.ReLU(inplace=True), nn.Conv2d(24, 5, 1)
+        self.dense, self.norm = nn.Conv2d(24, 24, 3, padding=1, padding_mode="reflect"), nn.BatchNorm2d(12)
+
+    def forward(self, x):
+        left, right = self.stem(x).chunk(2, dim=1)
+        swapped = torch.cat((right, left), 1)
+        both = torch.cat((swapped, swapped), dim=1)
+        gate = torch.sigmoid(self.other(x).mean((2, 3), keepdim=True))
+        rotated = torch.roll(swapped, 1, dims=1) * gate
+        rotated += self.norm(swapped)
+        y = self.dense(both) + torch.cat((rotated, self.act(self.other(x))), 1)
+        return self.head(y)[:, :, ::2].amax((2, 3))
+
+
+class Dense(nn.Module):
+    """Layers that read all maps before them (Huang et al. 2017, figure 1): four, normalised before each."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 32, 3)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(32 * count) for count in range(1, 5))
+        self.layers = nn.ModuleList(nn.Conv2d(32 * count, 32, 3, padding=1) for count in range(1, 5))
+
+    def forward(self, x):
+        maps = [self.stem(x)]
+        for norm, layer in zip(self.norms, self.layers, strict=True):
+            maps.append(layer(torch.relu(norm(torch.cat(maps, 1)))))
+        return maps[-1].mean((2, 3))
+
+
+def test_other_programs_modules_compute_the_same():
+    torch.manual_seed(0)
+    for made in (Awkward(), Dense()):
+        network = made.double().eval()
+        rewritten = fused(network, SIZE, 16)
+        assert rewritten is not network and difference(network, rewritten) < 1e-10
+    # Of one, two and three maps: a normalisation on each of two, and one on three and on four together.
+    assert names(rewritten)["BatchNorm2d"] == 1 + 2 + 1 + 1
+
+
+class Undecided(nn.Module):
+    """What it computes depends on numbers, which a trace does not see."""
+
+    def forward(self, x):
+        return x.mean((2, 3)) if x.sum() > 0 else x.amax((2, 3))
+
+
+def test_what_cannot_be_traced_stays_as_it_is():
+    network = Undecided()
+    assert fused(network, SIZE, 16) is network
+
+
+class Tracing(Torch):
+    """A runtime whose files show which graph was written: TorchScript."""
+
+    name = "tracing"
+    multiple = 1
+
+    def open(self, file, settings):
+        session = super().open(file, settings)
+        run, self.graph = session.run, str(torch.jit.load(file).inlined_graph)
+        session.run = lambda images: run(images) * self.factor()
+        return session
+
+    def factor(self):
+        return 1
+
+
+class Confused(Tracing):
+    """One that computes something else where nothing is split."""
+
+    name = "confused"
+
+    def factor(self):
+        return 1 if "chunk" in self.graph else 2
+
+
+@pytest.mark.parametrize(
+    ("program", "fuse", "split"), [(Tracing(), True, False), (Tracing(), False, True), (Confused(), True, True)]
+)
+def test_exports_are_rewritten_unless_told_otherwise_or_outputs_differ(program, fuse, split, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {program.name: program})
+    monkeypatch.setitem(exporting.FORMATS, "torchscript", program.name)
+    network = trained_like(STARTS["ghostshuffle"])
+    assert exporting.export(network, tmp_path / "net.pt", "torchscript", SIZE, fuse=fuse) < 1e-4
+    assert ("chunk" in program.graph) is split
+    assert ("chunk" in str(torch.jit.load(tmp_path / "net.pt").inlined_graph)) is split
+
+
+def test_what_fails_either_way_is_told(tmp_path, monkeypatch):
+    program = Confused()
+    monkeypatch.setattr(program, "factor", lambda: 2)
+    monkeypatch.setattr(registry, "_registered", {program.name: program})
+    monkeypatch.setitem(exporting.FORMATS, "torchscript", program.name)
+    with pytest.raises(InputError, match="computes other outputs"):
+        exporting.export(trained_like(STARTS["ghostshuffle"]), tmp_path / "net.pt", "torchscript", SIZE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_which_runtimes_networks_are_rewritten_for():
+    """Those that it was measured to make faster (docs/runtimes.md)."""
+    rewriting = [name for name in runtimes.runtime_names() if runtimes.runtime(name).multiple is not None]
+    assert rewriting == ["onnxruntime"]
