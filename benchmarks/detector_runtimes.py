@@ -67,7 +67,7 @@ def detector(structure: str) -> Detector:
 def rows_of_ours(network: Detector, name: str, size: tuple[int, int], folder: Path) -> Iterator[Row]:
     """Torch, the ONNX file's rows, and ncnn."""
     images = torch.randn(1, 3, *size)
-    exported = Exported(network, size, decoded=False).eval()
+    exported = Exported(network, network.settings, size, decoded=False).eval()
     yield Row(name, "torch", "fp32", torch.inference_mode()(lambda: exported(images)))
     file = folder / "ours.onnx"
     write_onnx(exported, file, size, "predictions")
