@@ -72,7 +72,9 @@ def written(network: Network, setting: Setting, program: Runtime, folder: Path) 
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     side, part = setting.conditions.resolution, unfinished / file.name
-    program.write_to_time(module_of(network, setting), part, (side, side), setting.conditions.batch)
+    # As an export is: what is deployed is what is timed.
+    deployed = program.rewritten(module_of(network, setting), (side, side))
+    program.write_to_time(deployed, part, (side, side), setting.conditions.batch)
     # The one that is looked for comes last.
     for suffix in reversed(program.suffixes):
         part.with_suffix(suffix).replace(file.with_suffix(suffix))

@@ -130,7 +130,7 @@ class Runtime(abc.ABC):
         self.require(writing=True)
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"network{self.suffixes[0]}"
-            self.write_to_time(network, file, size, batch)
+            self.write_to_time(self.rewritten(network, size), file, size, batch)
             return self.load(file, settings)
 
     def version(self) -> str:
