@@ -12,6 +12,7 @@ from gsnet import runtimes
 from gsnet.commands import export
 from gsnet.interface.options import InputError
 from gsnet.models.expected import whole_image
+from gsnet.runtimes import openvino_runtime
 from gsnet.runtimes.onnx_file import write_onnx
 from gsnet.validation import quantizing
 from gsnet.validation.quantizing import Pictures, halves, read_pictures
@@ -105,6 +106,15 @@ def test_what_cannot_be_written_is_one_sentence(options, tmp_path, monkeypatch):
     monkeypatch.setattr(quantizing, "write_onnx", refuse)
     with pytest.raises(InputError, match=r"cannot be written as onnx \(no such operator\): nothing is kept"):
         export.main([*options, "--output", str(tmp_path / "net.onnx")])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_graph_that_ends_openvino_s_process_is_one_sentence(options, tmp_path, monkeypatch):
+    """As int8 graphs of some GhostShuffle networks do; here the other process ends itself."""
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    monkeypatch.setattr(openvino_runtime, "_TRIAL", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    with pytest.raises(InputError, match=r"OpenVINO ends the process .*\(SIGKILL\): write it as onnx"):
+        export.main([*options, "--format", "openvino", "--output", str(tmp_path / "net.xml")])
     assert not list(tmp_path.iterdir())
 
 

@@ -113,13 +113,15 @@ def check_agrees(difference: float, kind: str, *, half: bool = False) -> None:
 
 
 def converted(graph: Path, kind: str, texts: Mapping[str, str]) -> list[Path]:
-    """The files of a format, "onnx" or "openvino", that hold an ONNX graph and texts; they lie beside it."""
+    """The files of a format, "onnx" or "openvino", of an ONNX graph with texts; they lie beside it. Raises RuntimesError."""
     if kind == "onnx":
         add_texts(graph, texts)
         return [graph]
-    from gsnet.runtimes.openvino_runtime import save_onnx
+    from gsnet.runtimes.openvino_runtime import check_compiles, save_onnx
 
-    return save_onnx(graph, graph.with_suffix(".xml"), texts)
+    parts = save_onnx(graph, graph.with_suffix(".xml"), texts)
+    check_compiles(parts[0])
+    return parts
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +23,7 @@ from gsnet.runtimes.contract import (
     OWN,
     Operation,
     Runtime,
+    RuntimesError,
     Session,
     Settings,
     Texts,
@@ -27,6 +31,8 @@ from gsnet.runtimes.contract import (
 
 _TYPES = {FP32: "f32", BF16: "bf16", FP16: "f16"}
 _NOT_RUN = "NOT_RUN"
+# What another process does with a file, as its first argument.
+_TRIAL = "import sys, openvino; openvino.Core().compile_model(sys.argv[1], 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})"
 
 
 class OpenVinoSession(Session):
@@ -119,6 +125,19 @@ def save_onnx(graph: Path, file: Path, texts: Texts = NO_TEXTS, *, half: bool = 
         model.set_rt_info(text, name)
     openvino.save_model(model, file, compress_to_fp16=half)
     return [file, file.with_suffix(".bin")]
+
+
+def check_compiles(file: Path) -> None:
+    """Raise RuntimesError where OpenVINO ends the process that compiles a file, as it does with some networks in int8.
+
+    Another process tries it. What raises an error there does so here too, and is told then.
+    """
+    status = subprocess.run([sys.executable, "-c", _TRIAL, str(file)], capture_output=True, check=False).returncode
+    if status < 0:
+        name = signal.Signals(-status).name
+        raise RuntimesError(
+            f"OpenVINO ends the process that compiles this network ({name}): write it as onnx, for ONNX Runtime, or in float32"
+        )
 
 
 class OpenVino(Runtime):
