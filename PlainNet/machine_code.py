@@ -28,6 +28,8 @@ from numba.core.serialize import dumps
 log = logging.getLogger(__name__)
 # In the environment of a process that compiles for another one: the folder.
 COMPILING = "GSNET_COMPILES"
+# How the folder of a user begins in the system's folder for temporary files.
+_TEMPORARY = "gsnet-machine-code-"
 _COMMAND = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); import PlainNet.machine_code as m; m.serve()"
 )
@@ -45,13 +47,23 @@ def kept_in() -> Path | None:
     if COMPILING in os.environ:
         return Path(os.environ[COMPILING])
     version = f"numba-{numba.__version__}"
-    for folder in (*_lasting_folders(), _temporary_folder()):
+    for folder in _lasting_folders():
         with contextlib.suppress(OSError):
-            (folder / version).mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=folder / version).close()
-            if folder != _temporary_folder() or _is_ours_alone(folder):
-                return folder / version
+            return _writable(folder / version)
+    # Where no folder for temporary files can be written to either, looking for one is an error, too.
+    with contextlib.suppress(OSError):
+        folder = _temporary_folder()
+        found = _writable(folder / version)
+        if _is_ours_alone(folder):
+            return found
     return None
+
+
+def _writable(folder: Path) -> Path:
+    """The folder, made. Raises OSError where nothing can be written there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
+    return folder
 
 
 def _lasting_folders() -> Iterator[Path]:
@@ -63,7 +75,7 @@ def _lasting_folders() -> Iterator[Path]:
 
 
 def _temporary_folder() -> Path:
-    return Path(tempfile.gettempdir()) / f"gsnet-machine-code-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+    return Path(tempfile.gettempdir()) / f"{_TEMPORARY}{os.getuid() if hasattr(os, 'getuid') else 'user'}"
 
 
 def _is_ours_alone(folder: Path) -> bool:
@@ -196,7 +208,7 @@ class _Processes:
         if not sys.executable:
             # A program that has Python inside.
             return
-        if str(_temporary_folder()) in folder:
+        if _TEMPORARY in folder:
             log.warning("machine code is kept in %s: no cache directory of yours can be written to", folder)
         environment = os.environ | {COMPILING: folder}
         # In a group of its own: a Ctrl-C at the terminal is this process's to answer.

@@ -120,8 +120,10 @@ def test_a_folder_that_is_named_comes_first(tmp_path, home, monkeypatch):
 
 
 def test_an_interrupt_ends_the_waiting_and_the_process(tmp_path, home, loaded, monkeypatch):
-    monkeypatch.setattr(machine_code, "_COMMAND", "import time; time.sleep(100)")
+    monkeypatch.setattr(machine_code, "_COMMAND", "import time; time.sleep(30)")
     module = loaded(tmp_path / "one")
+    # Processes that run tests side by side pass interrupts over.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt():
         while not machine_code._processes._running:
@@ -130,8 +132,11 @@ def test_an_interrupt_ends_the_waiting_and_the_process(tmp_path, home, loaded, m
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     threading.Thread(target=interrupt, daemon=True).start()
-    with pytest.raises(KeyboardInterrupt):
-        module.doubled(1.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            module.doubled(1.5)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not machine_code._processes._running
 
 
