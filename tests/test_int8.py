@@ -15,7 +15,8 @@ from gsnet.models.expected import whole_image
 from gsnet.runtimes import openvino_runtime
 from gsnet.runtimes.onnx_file import write_onnx
 from gsnet.validation import quantizing
-from gsnet.validation.quantizing import Pictures, halves, read_pictures
+from gsnet.validation.int8_comparison import halves
+from gsnet.validation.quantizing import read_pictures
 from Masternet import MasterNet
 
 STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)"
@@ -125,14 +126,13 @@ def test_pictures_are_prepared_as_the_network_expects_them(pictures):
     first = np.asarray(Image.open(pictures / "class 0/0.png")).transpose(2, 0, 1) / 255
     mean, std = (np.array(values)[:, None, None] for values in (expected.mean, expected.std))
     np.testing.assert_allclose(found.images[0], (first - mean) / std, atol=1e-5)
-    calibrated, compared = halves(found)
+    calibrated, compared = map(found.at, halves(6, 200, 1000))
     assert calibrated.labels.tolist() == compared.labels.tolist() == [0, 1, 2]
+    assert halves(1, 200, 1000) == ([0], [0]) and halves(10, 3, 4) == ([0, 4, 8], [1, 2, 3, 5])
     with pytest.raises(
         InputError, match=r"class class 2, which the network \(classes class 0, class 1, rose\) does not"
     ):
         read_pictures(pictures, expected, ("class 0", "class 1", "rose"))
-    one = Pictures(found.images[:1], None)
-    assert halves(one) == (one, one)
 
 
 @pytest.mark.parametrize(

@@ -252,7 +252,8 @@ def write_int8(
 ) -> dict[str, Any]:
     """Export one network in int8; returns what was written. Raises InputError, ExportError."""
     from gsnet.models.exporting import files_of
-    from gsnet.validation.quantizing import export_int8, read_pictures, table
+    from gsnet.validation.int8_comparison import table
+    from gsnet.validation.quantizing import export_int8, read_pictures
 
     pictures = read_pictures(options.calibration.expanduser(), expected, description.class_names)
     texts, fuse = {KEY: description.to_json()}, not options.no_fuse
@@ -291,7 +292,8 @@ def export_detector(options: Namespace) -> dict[str, Any]:
     asked = replace(loaded, preprocessing=prepared)
     forms: dict[str, Any] = {}
     if options.int8:
-        from gsnet.detection.int8 import read_samples, table, write_int8
+        from gsnet.detection.int8 import read_samples, write_int8
+        from gsnet.validation.int8_comparison import table
 
         check_int8(options, with_folder=False, of_detector=True)
         rows = write_int8(

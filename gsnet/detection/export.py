@@ -91,6 +91,11 @@ class Form:
         """Whether bins are decoded in the file."""
         return self.decoded or self.suppression is not None
 
+    def groups(self, classes: int) -> tuple[slice, slice]:
+        """What the last axis of the predictions holds: boxes and scores, or scores and bins."""
+        first = 4 if self.with_boxes else classes
+        return slice(0, first), slice(first, None)
+
 
 class Exported(nn.Module):
     """A detector whose scores, and on request boxes, are worked out.
@@ -134,8 +139,7 @@ def write(loaded: LoadedDetector, file: Path, form: Form = Form()) -> float:
     """
     size = (loaded.preprocessing.height, loaded.preprocessing.width)
     classes = len(loaded.settings.classes)
-    first = 4 if form.with_boxes else classes
-    groups, texts = (slice(0, first), slice(first, None)), texts_of(loaded, form)
+    groups, texts = form.groups(classes), texts_of(loaded, form)
     network = exported(loaded, form)
     if form.kind not in GRAPHS:
         return export(network, file, form.kind, size, "predictions", groups, texts)

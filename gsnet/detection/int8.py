@@ -6,9 +6,8 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -27,36 +26,40 @@ from gsnet.detection.scene import SceneSet
 from gsnet.detection.suppression_graph import add_suppression
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
-from gsnet.models.exporting import FORMATS, ExportError, converted, files_of, keep, told_in_a_sentence
-from gsnet.runtimes import Session, Settings, runtime
+from gsnet.models.exporting import FORMATS, files_of, keep, told_in_a_sentence
+from gsnet.runtimes import Session, runtime
 from gsnet.runtimes.int8 import INT8, behind_convolutions, to_int8
 from gsnet.runtimes.onnx_file import write_onnx
+from gsnet.validation.int8_comparison import (
+    Measured,
+    both_forms,
+    check_loss,
+    halves,
+    outputs_of,
+    per_cent,
+    relative_error,
+)
 from gsnet.validation.int8_options import Bounds
 
 _LOG = logging.getLogger(__name__)
-# How many images decide the scales at most, and how many are compared.
+# How many images decide the scales at most, how many are compared, and of how many of these all outputs.
 MOST_CALIBRATED, MOST_COMPARED = 100, 200
-_AT_ONCE = 8
+_FOR_ERRORS = 8
 _REPEATS, _PRECISION = 100, 0.02
 
 
 @dataclass(frozen=True)
-class Figures:
-    """One form of the detector: bytes of its files, seconds an image with one thread, and how it finds what the other finds.
+class Figures(Measured):
+    """One form of a detector, and how it finds what the other finds.
 
-    output_error: root of the mean squared difference of outputs to float32's, relative to the root of their mean square, of
-    scores or of boxes, whichever is larger. ap50: per cent, up to 500 detections; None without labels.
+    Its output_error is that of scores or of boxes, whichever is larger. ap50: per cent, up to 500 detections; None without
+    labels.
     """
 
-    name: str
-    size: int
-    seconds: float
-    output_error: float
     ap50: float | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """As --json has them."""
-        return asdict(self)
+    def cells(self) -> dict[str, str]:
+        return super().cells() | {"AP50": per_cent(self.ap50, 2)}
 
 
 @dataclass(frozen=True)
@@ -107,26 +110,28 @@ def write_int8(loaded: LoadedDetector, file: Path, form: Form, samples: Samples,
         raise InputError(f"--int8 is of {' and '.join(GRAPHS)}, not of {form.kind}")
     for name in ("onnxruntime", FORMATS[form.kind]):
         runtime(name).require(writing=True)
-    files, size = files_of(file, form.kind), (loaded.preprocessing.height, loaded.preprocessing.width)
+    files, classes = files_of(file, form.kind), len(loaded.settings.classes)
+    sides = (loaded.preprocessing.height, loaded.preprocessing.width)
     check_writable(file)
-    count = len(samples.files)
-    step = max(2, -(-count // MOST_CALIBRATED))
-    calibrated = samples.at(range(0, count, step))
-    compared = samples.at([place for place in range(count) if place % step or count == 1][:MOST_COMPARED])
+    calibrated, compared = map(samples.at, halves(len(samples.files), MOST_CALIBRATED, MOST_COMPARED))
+    images = _prepared(compared.at(range(min(len(compared.files), _FOR_ERRORS))), loaded)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         floats, integers = (Path(folder) / f"{name}.onnx" for name in ("fp32", INT8))
         with told_in_a_sentence(form.kind):
-            write_onnx(exported(loaded, form), floats, size, "predictions", MULTIPLE if form.dynamic else None)
+            write_onnx(exported(loaded, form), floats, sides, "predictions", MULTIPLE if form.dynamic else None)
             shutil.copy(floats, integers)
             to_int8(integers, _prepared(calibrated, loaded), behind_convolutions(floats))
             texts, rows = texts_of(loaded, form), []
-            told: list[np.ndarray] = []
-            for graph in (floats, integers):
-                parts = converted(graph, form.kind, texts)
-                session = runtime(FORMATS[form.kind]).load(parts[0], Settings())
-                rows.append(_figures(graph.stem, session, parts, compared, loaded, form, told))
+            told = None
+            for name, parts, session in both_forms(floats, integers, form.kind, texts):
+                outputs = outputs_of(session, images)
+                told = outputs if told is None else told
+                error = max(relative_error(outputs[..., part], told[..., part]) for part in form.groups(classes))
+                seconds = session.time(images[:1], _REPEATS, _PRECISION).median
+                size = sum(part.stat().st_size for part in parts)
+                rows.append(Figures(name, size, seconds, error, _ap50(session, compared, loaded, form)))
             if form.suppression is not None:
-                add_suppression(integers, len(loaded.settings.classes), form.suppression)
+                add_suppression(integers, classes, form.suppression)
         _check(rows, bounds, form.kind)
         keep(parts, files)
     return rows
@@ -138,64 +143,25 @@ def _prepared(samples: Samples, loaded: LoadedDetector) -> np.ndarray:
     return np.stack([preprocessing.apply(read_image(file))[0] for file in samples.files])
 
 
-def _figures(
-    name: str,
-    session: Session,
-    parts: Sequence[Path],
-    samples: Samples,
-    loaded: LoadedDetector,
-    form: Form,
-    told: list[np.ndarray],
-) -> Figures:
-    """told: the outputs of the first session of several, which this fills."""
+def _ap50(session: Session, samples: Samples, loaded: LoadedDetector, form: Form) -> float | None:
+    """What a session finds, in per cent; None without labels."""
+    if samples.truth is None:
+        return None
     finder = Finder(
         lambda images: torch.from_numpy(session.run(images.numpy())),
         loaded.settings,
         replace(loaded.preprocessing, whole=True),
         VISDRONE,
-        batch_size=_AT_ONCE,
         read=READERS[BOXES if form.with_boxes else BINS],
     )
-    some = _prepared(samples.at(range(min(len(samples.files), _AT_ONCE))), loaded)
-    outputs = session.run(some)
-    told[:] = told or [outputs]
-    first = 4 if form.with_boxes else len(loaded.settings.classes)
-    error = max(_error(outputs[..., part], told[0][..., part]) for part in (slice(0, first), slice(first, None)))
-    ap50 = None
-    if samples.truth is not None:
-        sizes = [(scene.width, scene.height) for scene in samples.truth.scenes]
-        images = (read_image(file, size) for file, size in zip(samples.files, sizes, strict=True))
-        ap50 = evaluate_coco(samples.truth, [finder.find_in(image) for image in images]).figures["AP50_500"]
-    seconds = session.time(some[:1], _REPEATS, _PRECISION).median
-    return Figures(name, sum(part.stat().st_size for part in parts), seconds, error, ap50)
-
-
-def _error(found: np.ndarray, expected: np.ndarray) -> float:
-    return float(np.sqrt(np.square(found - expected).mean() / max(float(np.square(expected).mean()), 1e-24)))
+    sizes = [(scene.width, scene.height) for scene in samples.truth.scenes]
+    images = (read_image(file, size) for file, size in zip(samples.files, sizes, strict=True))
+    return evaluate_coco(samples.truth, [finder.find_in(image) for image in images]).figures["AP50_500"]
 
 
 def _check(rows: Sequence[Figures], bounds: Bounds, kind: str) -> None:
     before, after = rows
     if before.ap50 is not None and after.ap50 is not None:
-        lost, allowed, what = before.ap50 - after.ap50, bounds.ap_points, "points of AP50"
+        check_loss(rows, before.ap50 - after.ap50, bounds.ap_points, "points of AP50", kind)
     else:
-        lost, allowed, what = after.output_error, bounds.output_error, "output error"
-    if not lost <= allowed:
-        raise ExportError(
-            f"{table(rows)}\nint8 costs {lost:.3g} {what}, {allowed:g} are allowed: nothing is kept as {kind}"
-        )
-
-
-def table(rows: Sequence[Figures]) -> str:
-    """Both forms, a row each, and whether int8 is slower here."""
-    line = "{:<6}{:>12}{:>12}{:>14}{:>9}"
-    lines = [line.format("", "bytes", "ms, 1 image", "output error", "AP50")]
-    for row in rows:
-        ap50 = "-" if row.ap50 is None else f"{row.ap50:.2f}%"
-        lines.append(
-            line.format(row.name, f"{row.size:,}", f"{row.seconds * 1e3:.3f}", f"{row.output_error:.2g}", ap50)
-        )
-    before, after = rows
-    if after.seconds > before.seconds:
-        lines.append(f"int8 is slower than float32 here: {after.seconds / before.seconds:.2f} times as long")
-    return "\n".join(lines)
+        check_loss(rows, after.output_error, bounds.output_error, "output error", kind)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +17,21 @@ from gsnet.data.class_folder import ClassFolder, folder_of_network, read_picture
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput
-from gsnet.models.exporting import FORMATS, ExportError, converted, files_of, keep, told_in_a_sentence
-from gsnet.runtimes import Session, Settings, runtime
+from gsnet.models.exporting import FORMATS, files_of, keep, told_in_a_sentence
+from gsnet.runtimes import Session, runtime
 from gsnet.runtimes.fusing import fused
 from gsnet.runtimes.int8 import INT8, to_int8
 from gsnet.runtimes.onnx_file import write_onnx
 from gsnet.validation.images import transform
+from gsnet.validation.int8_comparison import (
+    Measured,
+    both_forms,
+    check_loss,
+    halves,
+    outputs_of,
+    per_cent,
+    relative_error,
+)
 from gsnet.validation.int8_options import INT8_FORMATS, Bounds
 from gsnet.validation.measure import prepared
 
@@ -34,23 +42,17 @@ _REPEATS, _PRECISION = 200, 0.02
 
 
 @dataclass(frozen=True)
-class Figures:
-    """One form of the network: bytes of its files, seconds an image with one thread, and what it says of the images.
+class Figures(Measured):
+    """One form of a classifier, and what it says of the images; its output_error is to torch's outputs.
 
-    output_error: root of the mean squared difference of outputs to torch's, relative to the root of these outputs' mean square.
     top1: per cent, None without classes. same_class: per cent of images of which it says the same class as torch.
     """
 
-    name: str
-    size: int
-    seconds: float
-    output_error: float
     same_class: float
     top1: float | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """As --json has them."""
-        return asdict(self)
+    def cells(self) -> dict[str, str]:
+        return super().cells() | {"same class": per_cent(self.same_class, 1), "top-1": per_cent(self.top1, 2)}
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,6 @@ def read_pictures(folder: Path, expected: ExpectedInput, names: tuple[str, ...] 
     return Pictures(torch.cat(images).numpy(), labels)
 
 
-def halves(pictures: Pictures) -> tuple[Pictures, Pictures]:
-    """Those that decide the scales, and others to compare outputs on; the same where there is only one."""
-    count = len(pictures.images)
-    if count == 1:
-        return pictures, pictures
-    step = max(2, -(-count // MOST_CALIBRATED))
-    calibrated = range(0, count, step)
-    others = [place for place in range(count) if place % step][:MOST_COMPARED]
-    return pictures.at(calibrated), pictures.at(others)
-
-
 def export_int8(
     network: nn.Module,
     file: Path,
@@ -129,12 +120,12 @@ def export_int8(
         raise InputError(f"int8 is written as {' or '.join(INT8_FORMATS)}, not as {kind}: choose one of them")
     for name in ("onnxruntime", FORMATS[kind]):
         runtime(name).require(writing=True)
-    network, program = network.eval().cpu().float(), runtime(FORMATS[kind])
+    network = network.eval().cpu().float()
     files = files_of(file, kind)
     check_writable(file)
-    calibrated, compared = halves(pictures)
+    calibrated, compared = map(pictures.at, halves(len(pictures.images), MOST_CALIBRATED, MOST_COMPARED))
     side = (expected.resolution, expected.resolution)
-    told = _outputs(compared.images, lambda batch: network(torch.from_numpy(batch)).numpy())
+    told = _outputs(network, compared.images)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         floats, integers = (Path(folder) / f"{name}.onnx" for name in ("fp32", INT8))
         rows = []
@@ -144,58 +135,32 @@ def export_int8(
             write_onnx(rewritten, floats, side)
             shutil.copy(floats, integers)
             to_int8(integers, calibrated.images)
-            for graph in (floats, integers):
-                parts = converted(graph, kind, dict(texts or {}))
-                rows.append(_figures(graph.stem, program.load(parts[0], Settings()), parts, compared, told))
+            for name, parts, session in both_forms(floats, integers, kind, texts or {}):
+                rows.append(_figures(name, session, parts, compared, told))
         _check(rows, bounds, kind)
         keep(parts, files)
     return rows
 
 
 @torch.inference_mode()
-def _outputs(images: np.ndarray, run: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    return np.concatenate([run(images[start : start + _AT_ONCE]) for start in range(0, len(images), _AT_ONCE)])
+def _outputs(network: nn.Module, images: np.ndarray) -> np.ndarray:
+    starts = range(0, len(images), _AT_ONCE)
+    return np.concatenate([network(torch.from_numpy(images[start : start + _AT_ONCE])).numpy() for start in starts])
 
 
 def _figures(name: str, session: Session, parts: list[Path], compared: Pictures, told: np.ndarray) -> Figures:
-    found = _outputs(compared.images, session.run)
-    error = float(np.sqrt(np.square(found - told).mean() / max(float(np.square(told).mean()), 1e-24)))
+    found = outputs_of(session, compared.images)
     classes = found.argmax(1)
     same = 100 * float((classes == told.argmax(1)).mean())
     top1 = None if compared.labels is None else 100 * float((classes == compared.labels).mean())
     seconds = session.time(compared.images[:1], _REPEATS, _PRECISION).median
-    return Figures(name, sum(part.stat().st_size for part in parts), seconds, error, same, top1)
+    size = sum(part.stat().st_size for part in parts)
+    return Figures(name, size, seconds, relative_error(found, told), same, top1)
 
 
 def _check(rows: list[Figures], bounds: Bounds, kind: str) -> None:
     before, after = rows
     if before.top1 is not None and after.top1 is not None:
-        lost, allowed, what = before.top1 - after.top1, bounds.top1_points, "points of top-1"
+        check_loss(rows, before.top1 - after.top1, bounds.top1_points, "points of top-1", kind)
     else:
-        lost, allowed, what = after.output_error, bounds.output_error, "output error"
-    if not lost <= allowed:
-        raise ExportError(
-            f"{table(rows)}\nint8 costs {lost:.3g} {what}, {allowed:g} are allowed: nothing is kept as {kind}"
-        )
-
-
-def table(rows: list[Figures]) -> str:
-    """Both forms, a row each, and whether int8 is slower here."""
-    line = "{:<6}{:>12}{:>12}{:>14}{:>12}{:>9}"
-    lines = [line.format("", "bytes", "ms, 1 image", "output error", "same class", "top-1")]
-    for row in rows:
-        top1 = "-" if row.top1 is None else f"{row.top1:.2f}%"
-        lines.append(
-            line.format(
-                row.name,
-                f"{row.size:,}",
-                f"{row.seconds * 1e3:.3f}",
-                f"{row.output_error:.2g}",
-                f"{row.same_class:.1f}%",
-                top1,
-            )
-        )
-    before, after = rows
-    if after.seconds > before.seconds:
-        lines.append(f"int8 is slower than float32 here: {after.seconds / before.seconds:.2f} times as long")
-    return "\n".join(lines)
+        check_loss(rows, after.output_error, bounds.output_error, "output error", kind)

@@ -1,0 +1,104 @@
+"""A network's float32 graph beside its int8 graph: images for each, both as a format has them, and what int8 may cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gsnet.models.exporting import FORMATS, ExportError, converted
+from gsnet.runtimes import Session, Settings, runtime
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One form of a network: bytes of its files, seconds an image with one thread, and how far its outputs lie from float32's.
+
+    output_error: as `relative_error` has it.
+    """
+
+    name: str
+    size: int
+    seconds: float
+    output_error: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As --json has them."""
+        return asdict(self)
+
+    def cells(self) -> dict[str, str]:
+        """A row of the table, by the columns' titles."""
+        return {
+            "": self.name,
+            "bytes": f"{self.size:,}",
+            "ms, 1 image": f"{self.seconds * 1e3:.3f}",
+            "output error": f"{self.output_error:.2g}",
+        }
+
+
+def per_cent(value: float | None, digits: int) -> str:
+    """A cell of per cent; a dash for None."""
+    return "-" if value is None else f"{value:.{digits}f}%"
+
+
+def halves(count: int, most_calibrated: int, most_compared: int) -> tuple[list[int], list[int]]:
+    """Places of the images that decide scales, and of others to compare outputs on; the same one where there is only one."""
+    step = max(2, -(-count // most_calibrated))
+    others = [place for place in range(count) if place % step or count == 1]
+    return list(range(0, count, step)), others[:most_compared]
+
+
+def both_forms(
+    floats: Path, integers: Path, kind: str, texts: Mapping[str, str]
+) -> Iterator[tuple[str, list[Path], Session]]:
+    """Name, files and session of the float32 graph, then of the int8 one, in a format; the files lie beside the graphs.
+
+    Raises RuntimesError, also where a runtime cannot bear the int8 graph.
+    """
+    program = runtime(FORMATS[kind])
+    for graph in (floats, integers):
+        parts = converted(graph, kind, texts)
+        if graph is integers and kind == "openvino":
+            from gsnet.runtimes.openvino_runtime import check_compiles
+
+            check_compiles(parts[0])
+        yield graph.stem, parts, program.load(parts[0], Settings())
+
+
+def outputs_of(session: Session, images: np.ndarray) -> np.ndarray:
+    """Outputs of images (N, 3, H, W), one after the other: OpenVINO compiles anew for each other number of images."""
+    return np.concatenate([session.run(image[None]) for image in images])
+
+
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+    """Root of the mean squared difference of outputs, relative to the root of the expected ones' mean square."""
+    return float(np.sqrt(np.square(found - expected).mean() / max(float(np.square(expected).mean()), 1e-24)))
+
+
+def check_loss(rows: Sequence[Measured], lost: float, allowed: float, what: str, kind: str) -> None:
+    """Raise ExportError, with the table in its sentence, where int8 costs more than is allowed. what: is lost, and its unit."""
+    if not lost <= allowed:
+        raise ExportError(
+            f"{table(rows)}\nint8 costs {lost:.3g} {what}, {allowed:g} are allowed: nothing is kept as {kind}"
+        )
+
+
+def table(rows: Sequence[Measured]) -> str:
+    """Both forms, a row each, and whether int8 is slower here."""
+    cells = [row.cells() for row in rows]
+    grid = [list(cells[0]), *(list(row.values()) for row in cells)]
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in grid
+    ]
+    before, after = rows
+    if after.seconds > before.seconds:
+        lines.append(f"int8 is slower than float32 here: {after.seconds / before.seconds:.2f} times as long")
+    return "\n".join(lines)
