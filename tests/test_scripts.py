@@ -156,7 +156,6 @@ def test_the_sample_runs_to_its_last_line(tmp_path, warm_python, noise_images):
         assert (found["top1"], found["loss"]) == (float(best["val_acc1"]), float(best["val_loss"]))
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")
 def test_every_path_of_a_gpu_runs_on_a_processor(tmp_path, warm_python):
     smoke("gpu_check", tmp_path, warm_python)
     page = (tmp_path / "out/gpu_check.md").read_text()
@@ -165,6 +164,7 @@ def test_every_path_of_a_gpu_runs_on_a_processor(tmp_path, warm_python):
     assert {verdict for _, verdict in rows} == {"right"}, page
 
 
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")
 def test_the_proxy_report_runs_to_its_last_line(tmp_path, warm_python):
     smoke("proxy_report", tmp_path, warm_python, GSNET_DATA=str(DATA))
     assert list((tmp_path / "out").glob("*.png")) and (tmp_path / "out/summary.md").is_file()
