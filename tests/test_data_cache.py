@@ -20,7 +20,6 @@ from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError
 
 FAKE = DataSettings("fake", None, batch_size=8, workers=0, input_image_size=32, fake_images=50, fake_classes=4)
-NO_CHANGE = {"lighting": 0.0, "color_jitter": (0.0,)}
 
 
 @pytest.fixture(scope="module")
@@ -138,9 +137,9 @@ def test_held_images_have_one_size_and_fit(tmp_path):
 @pytest.mark.parametrize(
     "more", [{"auto_augment": "3a"}, {"auto_augment": "rand-m9"}, {"color_jitter": (0.1, 0.1, 0.1, 0.1)}]
 )
-def test_what_is_made_of_single_images_is_refused(more):
+def test_what_is_made_of_single_images_is_refused_before_any_is_read(more):
     with pytest.raises(InputError, match="use --cache ram instead of device"):
-        training_loader(replace(FAKE, cache=DEVICE, **more))
+        replace(FAKE, cache=DEVICE, **more)
 
 
 def test_random_numbers_are_those_of_single_images():

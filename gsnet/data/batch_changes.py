@@ -15,27 +15,22 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from gsnet.data.batch_policies import Choice, Magnitudes, brightness, colour, contrast
-from gsnet.data.policies import OF_TIMM, THREE, TRIVIAL, rand_numbers
+from gsnet.data.policies import TRIVIAL, rand_numbers
 from gsnet.data.random_numbers import Draws
 from gsnet.data.settings import DataSettings
 from gsnet.data.transforms import CIFAR_PADDING, CROP_RATIO, ERASED_RATIO, ERASED_SCALE, Lighting, strengths
-from gsnet.interface.options import InputError
 
 # Rectangles that are tried before the whole image, or nothing, is taken, as in torchvision.
 _TRIES = 10
 
 
 class BatchChanges:
-    """The changes that settings ask for. Raises InputError for those that are made of one image after the other alone."""
+    """The changes that settings ask for."""
 
     def __init__(self, settings: DataSettings) -> None:
         self.settings = settings
         self.strengths = strengths(settings)
         self.policy = _policy(settings)
-        if any(self.strengths.jitter[3:]):
-            raise InputError(
-                "--color_jitter changes the hue of one image after the other: use --cache ram instead of device"
-            )
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """Images (N, 3, H, W) of 8 bits as normalised floats (N, 3, side, side)."""
@@ -223,9 +218,5 @@ def _policy(settings: DataSettings) -> _Policy:
         return _Auto(kinds.CIFAR10 if settings.kind.cifar else kinds.IMAGENET, side)
     if name == TRIVIAL:
         return _Random(v2.TrivialAugmentWide(), 1, None, side)
-    if name == THREE or name.startswith(OF_TIMM):
-        raise InputError(
-            f"--auto_augment {name} is made of one image after the other: use --cache ram instead of device"
-        )
     magnitude, operations = rand_numbers(name)
     return _Random(v2.RandAugment(operations, magnitude), operations, magnitude, side)

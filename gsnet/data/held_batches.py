@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from gsnet.data.batch_changes import BatchChanges, normalised
 from gsnet.data.random_numbers import Draws
+from gsnet.data.reading import read_by_threads
 from gsnet.data.settings import DataSettings
 from gsnet.interface.options import InputError
 from gsnet.interface.words import duration
 
 _LOG = logging.getLogger(__name__)
-_CHUNK = 64
-
 
 Place: TypeAlias = int | tuple[int, ...]
 
@@ -85,37 +82,25 @@ def held_images(
     read: from an index to (3, H, W) of 8 bits and a label. Raises InputError where they are not all of one size, and where they
     take more than settings.cache_memory.
     """
-    from tqdm import tqdm
-
-    begin = time.perf_counter()
-    chunks = [indices[i : i + _CHUNK] for i in range(0, len(indices), _CHUNK)]
-    parts, labels, size = [], [], None
-    with (
-        ThreadPoolExecutor(max(1, settings.workers)) as pool,
-        tqdm(total=len(indices), disable=not sys.stderr.isatty(), desc=f"{name} images", leave=False) as bar,
-    ):
-        for read_ones in _in_order(pool, lambda chunk: [read(index) for index in chunk], chunks):
-            bar.update(len(read_ones))
-            found = [one for one in read_ones if one is not None]
-            if not found:
-                continue
-            size = size or found[0][0].shape
-            _check_sizes([pixels for pixels, _ in found], size, len(indices), settings.cache_memory)
-            pixels, their = default_collate(found)
-            parts.append(pixels.to(device))
-            labels.append(their)
-    if not parts:
+    begin, pixels = time.perf_counter(), None
+    labels: list[int] = []
+    for chunk in read_by_threads(indices, read, settings.workers, f"{name} images"):
+        found = [one for _, one in chunk if one is not None]
+        if not found:
+            continue
+        size = found[0][0].shape if pixels is None else pixels.shape[1:]
+        _check_sizes([image for image, _ in found], size, len(indices), settings.cache_memory)
+        if pixels is None:
+            # At once: parts that are put together in the end would take twice the memory.
+            pixels = torch.empty((len(indices), *size), dtype=torch.uint8, device=device)
+        pixels[len(labels) : len(labels) + len(found)] = torch.stack([image for image, _ in found])
+        labels += [int(label) for _, label in found]
+    if pixels is None:
         raise InputError(f"None of the {len(indices)} {name} images can be read")
-    held = HeldImages(images, torch.cat(parts), torch.cat(labels).to(device), settings)
+    held = HeldImages(images, pixels[: len(labels)], torch.tensor(labels, device=device), settings)
     megabytes, seconds = held.pixels.nbytes / 1e6, duration(time.perf_counter() - begin)
     _LOG.info("%s %s images are held on %s, %.1f MB (%s)", f"{len(held):,}", name, device, megabytes, seconds)
     return held
-
-
-def _in_order(pool: ThreadPoolExecutor, work: Callable, chunks: Sequence[Sequence[int]]) -> Iterator[list]:
-    """What work makes of chunks, a few of which wait at a time, so that an error ends it soon."""
-    for first in range(0, len(chunks), 16):
-        yield from pool.map(work, chunks[first : first + 16])
 
 
 def _check_sizes(pixels: Sequence[Tensor], size: torch.Size, count: int, room: float) -> None:

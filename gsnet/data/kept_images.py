@@ -6,10 +6,8 @@ What is made of an image afterwards is made of the same pixels: a training with 
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -18,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
+from gsnet.data.reading import read_by_threads
 from gsnet.data.skipping import BrokenSplit
 from gsnet.interface.words import duration
 
@@ -25,7 +24,6 @@ _LOG = logging.getLogger(__name__)
 # Images lie one after the other in pieces of this size: reading processes that are forked share them with this one, which
 # arrays of their own, next to counters that change, would not be for long.
 _PIECE = 1 << 26
-_CHUNK = 64
 
 
 def pixels_of(image: Image.Image) -> np.ndarray:
@@ -76,26 +74,15 @@ class KeptImages(Dataset[tuple[Tensor, int]]):
 
         Broken ones are noted in their data set. Raises BrokenImageError where more of them are than may be gone past.
         """
-        from tqdm import tqdm
-
-        begin, name, threads = time.perf_counter(), split.name, max(1, threads)
-        chunks = [indices[i : i + _CHUNK] for i in range(0, len(indices), _CHUNK)]
-        with (
-            ThreadPoolExecutor(threads) as pool,
-            tqdm(total=len(indices), disable=not sys.stderr.isatty(), desc=f"{name} images", leave=False) as bar,
-        ):
-            for first in range(0, len(chunks), 4 * threads):
-                for read in pool.map(partial(self._read, split), chunks[first : first + 4 * threads]):
-                    for index, pixels, label in read:
-                        self._put(index, pixels, label)
-                    bar.update(len(read))
-                if self._full:
-                    break
-        self._say(indices, name, time.perf_counter() - begin)
-
-    def _read(self, split: BrokenSplit, indices: Sequence[int]) -> list[tuple[int, np.ndarray, int]]:
-        read = ((index, split.or_none(index, self.pictures.__getitem__)) for index in indices)
-        return [(index, one[0], int(one[1])) for index, one in read if one is not None]
+        begin = time.perf_counter()
+        read = partial(split.or_none, read=self.pictures.__getitem__)
+        for chunk in read_by_threads(indices, read, threads, f"{split.name} images"):
+            for index, picture in chunk:
+                if picture is not None:
+                    self._put(index, *picture)
+            if self._full:
+                break
+        self._say(indices, split.name, time.perf_counter() - begin)
 
     def _put(self, index: int, pixels: np.ndarray, label: int) -> None:
         size = pixels.size

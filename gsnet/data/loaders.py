@@ -7,7 +7,7 @@ from functools import partial
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, Subset, default_collate, get_worker_info
 from torchvision.transforms import v2
 
@@ -153,9 +153,7 @@ def training_loader(settings: DataSettings, broken: BrokenImages | None = None, 
     "device". Images are (batch_size, 3, side, side), labels (batch_size,). Raises InputError where the data set is smaller than
     one batch of all processes.
     """
-    transform = training_transform(settings)
-    before = held_steps(settings) if settings.augment else validated_steps(settings)
-    found = _images(settings, True, transform, before)
+    found = _images(settings, train=True)
     count: int = len(found)  # type: ignore[arg-type]
     split = (broken or BrokenImages()).split("training", count)
     if settings.dataloader_testing:
@@ -184,7 +182,7 @@ def validation_loader(settings: DataSettings, broken: BrokenImages | None = None
     broken: images that cannot be read, by default none of which is gone past. Others are missing from their batches, which may
     leave one empty. device: as `training_loader` has it.
     """
-    found = _images(settings, False, validation_transform(settings), validated_steps(settings))
+    found = _images(settings, train=False)
     count: int = len(found)  # type: ignore[arg-type]
     split = (broken or BrokenImages()).split("validation", count)
     if settings.dataloader_testing:
@@ -202,11 +200,13 @@ def validation_loader(settings: DataSettings, broken: BrokenImages | None = None
     return DataLoader(images, settings.batch_size, collate_fn=without_gaps, **_reading(settings))
 
 
-def _images(settings: DataSettings, train: bool, transform: v2.Transform, before: list[nn.Module]) -> Dataset:
-    """The images of a data set as the settings keep them; before: what is done to pictures that a device will hold."""
+def _images(settings: DataSettings, train: bool) -> Dataset:
+    """The images of a data set as the settings keep them."""
     if settings.cache == DEVICE:
+        before = held_steps(settings) if train and settings.augment else validated_steps(settings)
         return data_set(settings, train, as_tensor(before))
     if settings.cache == RAM:
+        transform = training_transform(settings) if train else validation_transform(settings)
         return KeptImages(data_set(settings, train, v2.Lambda(pixels_of)), transform, settings.cache_memory)
     return data_set(settings, train)
 

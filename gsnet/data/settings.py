@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gsnet.data.policies import wrong_policy
+from gsnet.data.policies import OF_TIMM, THREE, wrong_policy
 from gsnet.interface.options import InputError
 
 if TYPE_CHECKING:
@@ -163,6 +163,17 @@ class DataSettings:
             raise InputError(
                 f"--scale {self.crop_scale[0]} {self.crop_scale[1]} are no shares of an image in their order"
             )
+        if self.cache == DEVICE:
+            self._refuse_changes_of_single_images()
+
+    def _refuse_changes_of_single_images(self) -> None:
+        single, policy = None, self.auto_augment
+        if isinstance(policy, str) and (policy == THREE or policy.startswith(OF_TIMM)):
+            single = f"--auto_augment {policy} is made of"
+        elif any((self.color_jitter or ())[3:]):
+            single = "--color_jitter changes the hue of"
+        if single:
+            raise InputError(f"{single} one image after the other: use --cache ram instead of device")
 
     @property
     def kind(self) -> Kind:
