@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import tarfile
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,12 +21,11 @@ from pathlib import Path
 import torch
 
 from benchmarks.pages import replace_section
-from benchmarks.training_speed import ARCHIVE, LR, STRUCTURE, by_turns, trainer
+from benchmarks.training_speed import LR, add_training_options, by_turns, epochs_of, settings_of, trainer
 from gsnet.data import DataSettings
 from gsnet.data.settings import CACHES, NONE
 from gsnet.interface.options import OptionParser, device_name, positive_int
 from gsnet.latency.device import processor_name
-from gsnet.training.loop import Trainer
 
 PAGE = Path(__file__).parent.parent / "docs" / "training.md"
 
@@ -48,7 +46,7 @@ def measure(
         for i, (images, labels) in enumerate(held):
             first.stepper.step(images, labels, 0, i, LR)
 
-    runs: dict[str, Callable[[], object]] = {cache: _epochs(one) for cache, one in trainers.items()} | {"step": steps}
+    runs: dict[str, Callable[[], object]] = {cache: epochs_of(one) for cache, one in trainers.items()} | {"step": steps}
     clock = 0 if device.startswith("cuda") else 1
     times = {name: [spent[clock] for spent in of] for name, of in by_turns(runs, options.rounds, device).items()}
     return {cache: (_ratio(times, "step", cache), _ratio(times, NONE, cache)) for cache in CACHES}
@@ -56,14 +54,6 @@ def measure(
 
 def _ratio(times: dict[str, list[float]], one: str, other: str) -> float:
     return statistics.median(first / second for first, second in zip(times[one], times[other], strict=True))
-
-
-def _epochs(one: Trainer) -> Callable[[], object]:
-    def epoch() -> None:
-        one.epoch, one.steps_done = one.epoch + 1, 0
-        one._train_epoch()
-
-    return epoch
 
 
 def table(found: dict[str, dict[str, tuple[float, float]]], device: str, options: argparse.Namespace) -> str:
@@ -88,15 +78,9 @@ def _where(device: str) -> str:
 def parser() -> OptionParser:
     """The options."""
     parser = OptionParser(__doc__ or "")
-    parser.add_argument("--data_dir", type=Path, metavar="FOLDER", help="CIFAR-10 (default: the sample in GSNET_DATA)")
-    parser.add_argument(
-        "--structure", default=STRUCTURE, metavar="TEXT", help="default: where the CIFAR searches start"
-    )
-    parser.add_argument("--batch_size", type=positive_int, default=64, metavar="N", help="images of a step")
-    parser.add_argument("--workers", type=int, default=0, metavar="N", help="reading processes, of a GPU's training")
+    add_training_options(parser, workers=0)
     parser.add_argument("--rounds", type=positive_int, default=9, metavar="N", help="epochs of each that count")
     parser.add_argument("--batches", type=positive_int, default=6, metavar="N", help="batches of an epoch")
-    parser.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
     return parser
 
@@ -104,14 +88,10 @@ def parser() -> OptionParser:
 def main() -> int:
     options = parser().parse_args()
     device = device_name(options.gpu)
+    torch.set_num_threads(1)
     found = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = options.data_dir
-        if folder is None:
-            with tarfile.open(ARCHIVE) as archive:
-                archive.extractall(name, filter="data")
-            folder = Path(name) / "cifar10"
-        data = DataSettings("cifar10", folder, options.batch_size, options.workers, 32)
+        data = settings_of(options, Path(name))
         changed = replace(data, auto_augment=True, random_erase=0.5)
         for changes, one in (("crop, flip", data), ("AutoAugment, erasing", changed)):
             found[changes] = measure(one, options, device, Path(name))

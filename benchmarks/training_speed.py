@@ -33,7 +33,7 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from gsnet.data import DataSettings, training_loader, validation_loader
 from gsnet.data.data_sets import data_set
-from gsnet.interface.options import OptionParser, device_name, positive_int
+from gsnet.interface.options import OptionParser, device_name, not_negative, positive_int
 from gsnet.training.loop import Trainer
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.schedules import Schedule
@@ -82,6 +82,16 @@ def trainer(structure: str, data: DataSettings, device: str, folder: Path) -> Tr
     return Trainer(stepper, settings, training, validation_loader(data), folder)
 
 
+def epochs_of(one: Trainer) -> Callable[[], object]:
+    """What trains for the next epoch, and does nothing else of a training."""
+
+    def epoch() -> None:
+        one.epoch, one.steps_done = one.epoch + 1, 0
+        one._train_epoch()
+
+    return epoch
+
+
 def seconds(run: Callable[[], object], device: str) -> tuple[float, float]:
     """Of one call, with everything that it left to a GPU: on the wall, and of the processor in this process."""
     begin, worked = time.perf_counter(), time.process_time()
@@ -116,11 +126,7 @@ def measure(data: DataSettings, options: argparse.Namespace, device: str, folder
     order = RandomSampler(pictures, num_samples=images)  # type: ignore[arg-type]
     usual = DataLoader(pictures, data.batch_size, sampler=order, **reading)  # type: ignore[arg-type]
 
-    def our_epoch() -> None:
-        ours.epoch, ours.steps_done = ours.epoch + 1, 0
-        ours._train_epoch()
-
-    epochs = by_turns({"ours": our_epoch, "by hand": lambda: plain.epoch(usual)}, options.rounds, device)
+    epochs = by_turns({"ours": epochs_of(ours), "by hand": lambda: plain.epoch(usual)}, options.rounds, device)
     held = [batch for batch, _ in zip(usual, range(options.steps), strict=False)]
 
     def our_steps() -> None:
@@ -166,31 +172,42 @@ def exhaust(batches: DataLoader) -> None:
 def parser() -> OptionParser:
     """The options."""
     parser = OptionParser(__doc__ or "")
+    add_training_options(parser, workers=2)
+    parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="epochs of each loop that count")
+    parser.add_argument("--batches", type=positive_int, metavar="N", help="batches of an epoch (default: all)")
+    parser.add_argument("--steps", type=positive_int, default=16, metavar="N", help="batches that are held in memory")
+    parser.add_argument("--published", action="store_true", help="train with AutoAugment and random erasing")
+    return parser
+
+
+def add_training_options(parser: OptionParser, workers: int) -> None:
+    """What is trained, on what; workers: how many processes read by default."""
     parser.add_argument("--data_dir", type=Path, metavar="FOLDER", help="CIFAR-10 (default: the sample in GSNET_DATA)")
     parser.add_argument(
         "--structure", default=STRUCTURE, metavar="TEXT", help="default: where the CIFAR searches start"
     )
     parser.add_argument("--batch_size", type=positive_int, default=64, metavar="N", help="images of a step")
-    parser.add_argument("--workers", type=int, default=2, metavar="N", help="reading processes")
-    parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="epochs of each loop that count")
-    parser.add_argument("--batches", type=positive_int, metavar="N", help="batches of an epoch (default: all)")
-    parser.add_argument("--steps", type=positive_int, default=16, metavar="N", help="batches that are held in memory")
-    parser.add_argument("--published", action="store_true", help="train with AutoAugment and random erasing")
+    parser.add_argument("--workers", type=not_negative, default=workers, metavar="N", help="reading processes")
     parser.add_argument("--gpu", type=int, metavar="N", help="GPU (default: the CPU)")
-    return parser
+
+
+def settings_of(options: argparse.Namespace, scratch: Path) -> DataSettings:
+    """CIFAR-10 as the options say, the sample unpacked into a folder where they name none."""
+    folder = options.data_dir
+    if folder is None:
+        with tarfile.open(ARCHIVE) as archive:
+            archive.extractall(scratch, filter="data")
+        folder = scratch / "cifar10"
+    return DataSettings("cifar10", folder, options.batch_size, options.workers, 32)
 
 
 def main() -> int:
     options = parser().parse_args()
     device = device_name(options.gpu)
     with tempfile.TemporaryDirectory() as name:
-        folder = options.data_dir
-        if folder is None:
-            with tarfile.open(ARCHIVE) as archive:
-                archive.extractall(name, filter="data")
-            folder = Path(name) / "cifar10"
-        more = {"auto_augment": options.published, "random_erase": options.published}
-        data = DataSettings("cifar10", folder, options.batch_size, options.workers, 32, **more)
+        data = settings_of(options, Path(name))
+        if options.published:
+            data = replace(data, auto_augment=True, random_erase=True)
         found = measure(data, options, device, Path(name))
     print(json.dumps({key: round(value, 3) for key, value in found.items()}, indent=1))
     return 0
