@@ -244,6 +244,7 @@ def test_int8_keeps_scores_and_boxes_apart(files, checkpoint, scenes, tmp_path, 
         (["--format", "ncnn"], "--int8 is written as onnx or openvino"),
         (["--top1_loss", "3"], "--top1_loss is of the networks of --arch"),
         (["--calibration", str(tmp_path / "none")], "There is no data set"),
+        (["--no_fuse"], "--no_fuse does nothing with --int8 of a detector"),
     ):
         with pytest.raises(gsnet.InputError, match=told):
             export.main([*options[:4], "--int8", "--calibration", str(scenes), *more])

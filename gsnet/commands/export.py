@@ -24,8 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.interface.running import log_to, run
+from gsnet.detection.export_command import (
+    OF_DETECTORS,
+    add_detector_options,
+    export_detector,
+    refuse_ignored_by_detectors,
+)
 from gsnet.interface.description import KEY, NetworkDescription
-from gsnet.interface.options import InputError, positive_int, share
+from gsnet.interface.options import InputError, positive_int
 from gsnet.interface.script_options import script_parser
 from gsnet.latency.bundle_options import OF_BUNDLES, ONLY_OF_BUNDLES, add_bundle_options
 from gsnet.latency.other_devices import write_device_bundle
@@ -48,15 +54,8 @@ _SUFFIXES = {
 }
 # Files that --arch takes and that hold no detector.
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
-# What describes a classifier, and what asks for something of a detector.
+# What describes a classifier.
 _OF_NETWORKS = ("fp16", "top1_loss", "folder", "weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
-_OF_DETECTORS = ("decode", "nms", "dynamic", "input_image_height", "ap_loss")
-# Options of --nms, and what they are called where overlaps are suppressed.
-_OF_NMS = {
-    "score_threshold": "score_threshold",
-    "nms_threshold": "iou_threshold",
-    "max_detections": "max_detections",
-}
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -65,22 +64,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.alternatives.append(("weights", "untrained"))
     add_network_options(parser)
     detector = parser.add_argument_group("detector, without --arch")
-    detector.add_argument("--decode", action="store_true", help="boxes instead of bins")
-    detector.add_argument(
-        "--nms", action="store_true", help="detections: boxes, scores and classes of what suppression leaves (onnx)"
-    )
-    of_nms = "with --nms: {}, unless a program that runs the file gives another (default: {})"
-    detector.add_argument("--score_threshold", type=share, metavar="P", help=of_nms.format("least score", 0.05))
-    detector.add_argument(
-        "--nms_threshold", type=share, metavar="IOU", help=of_nms.format("overlap at which the weaker goes", 0.6)
-    )
-    detector.add_argument(
-        "--max_detections", type=positive_int, metavar="N", help=of_nms.format("detections of an image", 100)
-    )
-    detector.add_argument(
-        "--dynamic", action="store_true", help="inputs of any height and width, multiples of 32 (onnx, openvino)"
-    )
-    detector.add_argument("--input_image_height", type=positive_int, metavar="PIXELS", help="height, if not the width")
+    add_detector_options(detector)
     output = parser.add_argument_group("output")
     output.add_argument("--format", default="onnx", choices=tuple(_SUFFIXES), help="what to write")
     output.add_argument("--fp16", action="store_true", help="weights of 16 bits: half the size, outputs agree to 2 %%")
@@ -115,8 +99,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         return options
     parser.refuse_ignored(options, "without --device_bundle", ONLY_OF_BUNDLES)
     refuse_ignored_mirror(parser, options)
-    if not options.nms:
-        parser.refuse_ignored(options, "without --nms", tuple(_OF_NMS))
+    refuse_ignored_by_detectors(parser, options)
     if not options.int8:
         parser.refuse_ignored(options, "without --int8", OF_INT8)
         if options.format != "onnx":
@@ -136,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.json:
             print(json.dumps(report))
         return 0
-    for written in [export_detector(options)] if is_detector(options) else export_networks(options):
+    for written in [export_one_detector(options)] if is_detector(options) else export_networks(options):
         text = written.pop("text")
         if options.json:
             print(json.dumps(written))
@@ -166,7 +149,7 @@ def is_detector(options: Namespace) -> bool:
 
 def export_networks(options: Namespace) -> Iterator[dict[str, Any]]:
     """Export each network of --arch into a file of its own; what was written. Raises InputError, ExportError."""
-    _refuse(options, _OF_DETECTORS, "is of detectors, which have no --arch")
+    _refuse(options, OF_DETECTORS, "is of detectors, which have no --arch")
     options.arch = network_named(options)
     names = names_of(options.arch)
     if len(names) > 1 and (options.output or options.weights or options.folder):
@@ -270,61 +253,12 @@ def write_int8(
     }
 
 
-def export_detector(options: Namespace) -> dict[str, Any]:
+def export_one_detector(options: Namespace) -> dict[str, Any]:
     """Export the detector whose checkpoint --weights names; returns what was written. Raises InputError, ExportError."""
     if options.weights is None:
         raise InputError("Name what to export: a network by --arch, or a detector's checkpoint by --weights")
     _refuse(options, _OF_NETWORKS, "is of the networks of --arch; a detector's checkpoint says itself what it is of")
-    from gsnet.detection.checkpoint import load_detector
-    from gsnet.detection.export import Form, write
-    from gsnet.detection.postprocess import PostprocessSettings
-    from gsnet.models.exporting import files_of
-
-    values = {name: getattr(options, option) for option, name in _OF_NMS.items()}
-    thresholds = {name: value for name, value in values.items() if value is not None}
-    suppression = PostprocessSettings(**thresholds) if options.nms else None
-    form = Form(options.format, options.decode, options.dynamic, suppression, not options.no_fuse)
-    loaded = load_detector(Path(options.weights))
-    width = options.input_image_size or loaded.preprocessing.width
-    height = options.input_image_height or options.input_image_size or loaded.preprocessing.height
-    prepared = replace(loaded.preprocessing, width=width, height=height)
-    file = options.output or Path(f"detector{_SUFFIXES[form.kind]}")
-    asked = replace(loaded, preprocessing=prepared)
-    forms: dict[str, Any] = {}
-    if options.int8:
-        from gsnet.detection.int8 import read_samples, write_int8
-        from gsnet.validation.int8_comparison import table
-
-        check_int8(options, with_folder=False, of_detector=True)
-        rows = write_int8(
-            asked, file, form, read_samples(options.calibration, loaded.settings.classes), bounds_of(options)
-        )
-        difference, head, agree = rows[-1].output_error, f"{table(rows)}\n", ""
-        forms = {"forms": [row.to_dict() for row in rows]}
-    else:
-        difference = write(asked, file, form)
-        head, agree = "", f"; outputs agree to {difference:.1e}"
-    files = files_of(file, form.kind)
-    classes, size, layout = len(loaded.settings.classes), sum(one.stat().st_size for one in files), form.layout
-    mean, deviation = (" ".join(f"{v:g}" for v in values) for values in (prepared.mean, prepared.deviation))
-    shape = "of sides of multiples of 32" if form.dynamic else f"3 x {height} x {width}"
-    return {
-        "file": str(file),
-        "files": [str(one) for one in files],
-        "format": form.kind,
-        "bytes": size,
-        "max_difference": difference,
-        "layout": layout,
-        "dynamic": form.dynamic,
-        "height": height,
-        "width": width,
-        "classes": classes,
-        "mean": list(prepared.mean),
-        "std": list(prepared.deviation),
-        "text": f"{head}{' and '.join(map(str, files))}, {size:,} bytes, input {shape}, {layout}; "
-        f"mean {mean}, deviation {deviation} of pixels from 0 to 255; {classes_text(classes)}{agree}",
-        **forms,
-    }
+    return export_detector(options, options.output or Path(f"detector{_SUFFIXES[options.format]}"))
 
 
 def _refuse(options: Namespace, names: Sequence[str], why: str) -> None:
