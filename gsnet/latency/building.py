@@ -21,10 +21,8 @@ from gsnet.latency.setting import Setting
 from gsnet.latency.table import Calibration, LatencyTable, Origin, TimedNetwork
 from gsnet.latency.timed_networks import timer_of
 from gsnet.runtimes import runtime
-from PlainNet import Network, Style
+from PlainNet import Network
 
-CHAINS = 100
-CALIBRATION_NETWORKS = 40
 ROUNDS = 5
 # What whole networks are timed for: to infer layers from, or to be fitted.
 TABLE, CALIBRATION = "table", "calibration"
@@ -116,26 +114,27 @@ def time_networks(
 def infer_layers(table: LatencyTable, setting: Setting) -> int:
     """Work out the seconds of layers from the whole networks that were timed for it; returns how many. Raises LatencyError."""
     timed = table.networks(setting.conditions, TABLE)
-    chains = [_layers_of(one, table, setting) for one in timed]
+    chains = [_as_timed(one, setting).layers(PlainNet.parse(one.structure), table.fuses) for one in timed]
     found = infer_seconds(chains, [one.seconds for one in timed])
     table.put_layers(setting.conditions.precision, found)
     return len(found)
 
 
-def _layers_of(timed: TimedNetwork, table: LatencyTable, setting: Setting) -> list[Layer]:
-    style = Style(timed.use_se, False, setting.style.no_BN, setting.style.se_activation)
-    one = replace(setting, num_classes=timed.num_classes, style=style)
-    return one.layers(PlainNet.parse(timed.structure), table.fuses)
+def _as_timed(timed: TimedNetwork, setting: Setting) -> Setting:
+    """The setting with the classes and the style that a network was timed with."""
+    return replace(setting, num_classes=timed.num_classes, style=replace(setting.style, use_se=timed.use_se))
 
 
 def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) -> Calibration:
     """Fit the table's terms to the networks that were timed, and keep the fit. Raises LatencyError."""
     timed = table.networks(setting.conditions, role)
-    terms = []
+    terms, models = [], {}
     for network in timed:
-        style = Style(network.use_se, False, setting.style.no_BN, setting.style.se_activation)
-        model = LatencyModel(table, setting.conditions, num_classes=network.num_classes, style=style)
-        terms.append(model.terms(PlainNet.parse(network.structure)))
+        one = _as_timed(network, setting)
+        # It interpolates layers: once for all networks that were timed alike.
+        if one not in models:
+            models[one] = LatencyModel(table, one.conditions, num_classes=one.num_classes, style=one.style)
+        terms.append(models[one].terms(PlainNet.parse(network.structure)))
     inferred = table.runtime not in ("", TORCH)
     calibration = fit(terms, [network.seconds for network in timed], fit_inferred if inferred else None)
     table.add_calibration(setting.conditions, calibration)
