@@ -11,7 +11,8 @@ from gsnet import runtimes
 from gsnet.interface.options import InputError
 from gsnet.latency.visited import random_networks
 from gsnet.models import exporting
-from gsnet.runtimes import registry
+from gsnet.runtimes import Runtime, registry
+from gsnet.runtimes.comparison import checked_session
 from gsnet.runtimes.eager import Torch
 from gsnet.runtimes.fusing import fused
 from Masternet import MasterNet
@@ -211,6 +212,23 @@ def test_exports_are_rewritten_unless_told_otherwise_or_outputs_differ(program, 
     assert exporting.export(network, tmp_path / "net.pt", "torchscript", SIZE, fuse=fuse) < 1e-4
     assert ("chunk" in program.graph) is split
     assert ("chunk" in str(torch.jit.load(tmp_path / "net.pt").inlined_graph)) is split
+
+
+class Filed(Tracing):
+    """One whose sessions are made by way of files, as those of other programs than torch."""
+
+    name = "filed"
+    compared = True
+    make, make_to_time = Runtime.make, Runtime.make_to_time
+
+
+def test_what_is_timed_is_what_is_exported(monkeypatch):
+    program, network = Filed(), trained_like(STARTS["ghostshuffle"]).float()
+    monkeypatch.setattr(registry, "_registered", {program.name: program})
+    _, off = checked_session(program.name, network, SIZE, runtimes.Settings())
+    assert off < 1e-4 and "chunk" not in program.graph
+    program.make_to_time(network, SIZE, 1, runtimes.Settings())
+    assert "chunk" not in program.graph
 
 
 def test_what_fails_either_way_is_told(tmp_path, monkeypatch):

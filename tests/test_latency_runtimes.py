@@ -166,8 +166,8 @@ def test_a_table_of_onnx_runtime_is_built_and_searched_by(tmp_path, monkeypatch,
 
 
 def on_the_device(folder, *options):
-    """Run a bundle's file as on a device without torch, and without this package."""
-    block = "import sys, runpy; sys.modules['torch'] = sys.modules['gsnet'] = None; sys.argv = sys.argv[1:]; "
+    """Run a bundle's file as on a device without torch, OpenVINO, and this package."""
+    block = "import sys, runpy; sys.modules.update(dict.fromkeys(['torch', 'openvino', 'gsnet'])); sys.argv = sys.argv[1:]; "
     block += "runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-c", block, str(folder / SCRIPT), *options]
     return subprocess.run(
@@ -177,10 +177,14 @@ def on_the_device(folder, *options):
 
 def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path):
     pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx")
     folder = tmp_path / "bundle"
     bundle = ["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"]
     assert export.main(bundle) == 0
     files = {file.name: file.stat().st_mtime_ns for file in folder.glob("*.onnx")}
+    # Rewritten as an export is: as torch has them, units of stride 1 slice their maps and transpose them to shuffle.
+    operators = {node.op_type for name in files for node in onnx.load(folder / name).graph.node}
+    assert {"Conv", "Concat"} <= operators and not {"Slice", "Transpose"} & operators
     assert export.main(bundle) == 0
     assert files == {file.name: file.stat().st_mtime_ns for file in folder.glob("*.onnx")}
     listed = json.loads((folder / NETWORKS).read_text())["networks"]
@@ -197,6 +201,8 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path):
     assert (after["device"], after["runtime"], after["threads"]) == ("a board", "onnxruntime", 1)
     other = on_the_device(folder, *quick, "--threads", "2")
     assert other.returncode == 1 and "was written for threads 1" in other.stderr
+    other = on_the_device(folder, "--runtime", "openvino")
+    assert other.returncode == 1 and other.stderr.endswith("install openvino, or give --runtime onnxruntime\n")
     with pytest.raises(LatencyError, match="time at least 12"):
         benchmark_network_latency.main(
             ["--import_timings", str(folder / "times.json"), "--latency_table", str(tmp_path / "board.db")]

@@ -144,7 +144,11 @@ def main() -> None:
     )
     options = parser.parse_args()
 
-    library = __import__(options.runtime)
+    try:
+        library = __import__(options.runtime)
+    except ImportError as error:
+        others = ", ".join(name for name in names if name != options.runtime)
+        sys.exit(f"{error}: install {options.runtime}" + (f", or give --runtime {others}" if others else ""))
     version = getattr(library, "__version__", "")
     about = {"format": FORMAT, "device": options.device_name, "threads": options.threads}
     about.update(runtime=options.runtime, version=version, precision="fp32", networks=told)
