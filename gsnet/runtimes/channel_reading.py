@@ -168,10 +168,8 @@ class Reading:
         return self._add(Kind.JOINT, node, [read for read in reads if read is not None])
 
     def _concatenation(self, node: fx.Node, _: Any) -> View | None:
-        parts, dimension = (
-            _arguments(node)[0],
-            node.kwargs.get("dim", _arguments(node)[1] if len(_arguments(node)) > 1 else 0),
-        )
+        parts, *places = _arguments(node)
+        dimension = node.kwargs.get("dim", places[0] if places else 0)
         reads = [self._map(part) for part in parts]
         if dimension != 1 or any(read is None for read in reads) or len(_shape(node)) != 4:
             return None
@@ -196,11 +194,11 @@ class Reading:
         if not isinstance(value, np.ndarray) or not isinstance(index, tuple) or len(index) != 2:
             return None
         rows, channels = index
-        whole = rows == slice(None) and isinstance(channels, slice)
+        whole = rows == slice(None) and isinstance(channels, slice) and channels.step is None
         if not whole or not all(one is None or isinstance(one, int) for one in (channels.start, channels.stop)):
             return None
         self.copies += 1
-        return value[channels] if channels.step is None else None
+        return value[channels]
 
     def _shuffle(self, node: fx.Node, _: Any) -> View | None:
         read = self._map(_arguments(node)[0])

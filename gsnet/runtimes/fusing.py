@@ -17,7 +17,6 @@ import logging
 
 from torch import nn
 
-from gsnet.runtimes.channel_graph import Kind
 from gsnet.runtimes.channel_groups import Readers, fold_norms
 from gsnet.runtimes.channel_reading import Reading
 from gsnet.runtimes.channel_writing import Widths, Writing
@@ -45,10 +44,3 @@ def fused(
     fold_norms(reading.layers)
     writing = Writing(reading, Readers(reading.layers), Widths(multiple), norms_as_convolutions)
     return writing.network().eval()
-
-
-def norms_left(network: nn.Module, size: tuple[int, int]) -> int:
-    """How many channels of a network still are normalised by themselves after folding."""
-    layers = Reading(network, size).layers
-    fold_norms(layers)
-    return sum(layer.channels for layer in layers if layer.kind is Kind.NORM)
