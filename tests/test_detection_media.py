@@ -116,26 +116,28 @@ def test_a_camera_and_a_stream_are_looked_at_as_videos_are(script, tmp_path, mon
     assert done.status == 2 and "Camera 7 cannot be opened" in done.err.splitlines()[-1]
 
 
-def test_an_interrupt_keeps_what_was_written(finder, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("ended_by", "kept"), [(KeyboardInterrupt, ["coco.json", "flight.mp4"]), (RuntimeError, [])])
+def test_an_interrupt_keeps_what_was_written_and_an_error_no_half(finder, tmp_path, monkeypatch, ended_by, kept):
     film(tmp_path / "flight.avi")
     find, seen = finder.find_in, []
 
-    def interrupted(image):
+    def ended(image):
         seen.append(image)
         if len(seen) == 4:
-            raise KeyboardInterrupt
+            raise ended_by
         return find(image)
 
-    monkeypatch.setattr(finder, "find_in", interrupted)
+    monkeypatch.setattr(finder, "find_in", ended)
     out = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(ended_by):
         prediction.predict_media(
             finder, media_of([str(tmp_path / "flight.avi")]), PredictionSettings(out, save_as=("coco",))
         )
-    assert cv2.VideoCapture(str(out / "flight.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 3
-    coco = json.loads((out / "coco.json").read_text())
-    assert len(coco["images"]) == 3 and len(coco["annotations"]) == 6
-    assert sorted(file.name for file in out.iterdir()) == ["coco.json", "flight.mp4", "results"]
+    assert sorted(file.name for file in out.iterdir()) == [*kept, "results"]
+    if kept:
+        assert cv2.VideoCapture(str(out / "flight.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 3
+        coco = json.loads((out / "coco.json").read_text())
+        assert len(coco["images"]) == 3 and len(coco["annotations"]) == 6
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def server(tmp_path, monkeypatch):
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
         thread.start()
         yield folder, f"http://127.0.0.1:{running.server_port}"
         running.shutdown()

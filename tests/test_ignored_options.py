@@ -72,6 +72,7 @@ def nothing(script, given, how, *options):
         *nothing(run_detector, RUN, "without --draw", "--draw_threshold 0.1"),
         *nothing(run_detector, f"{RUN} --protocol visdrone", "with --protocol visdrone", "--regions crowd"),
         *nothing(run_detector, LOOK, "with --predict", "--draw 3", "--protocol coco"),
+        *nothing(run_detector, f"{LOOK} --save_as geojson", "with --save_as geojson", "--frames 3", "--skip_broken 1"),
         *nothing(
             *(evolution_search.main, "--report a", "with --report"),
             *("--budget_flops 30M", "--seed 3", "--keep_reslink", "--no_reslink"),

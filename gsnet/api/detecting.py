@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gsnet.detection.classes import labels_of
+from gsnet.detection.classes import only
 from gsnet.detection.drawing import drawn
 from gsnet.detection.inference import Finder, load_finder
 from gsnet.detection.postprocess import PostprocessSettings
@@ -96,11 +96,12 @@ class Detector:
         trained one. Raises InputError.
         """
         chosen = device_name(None, device)
-        by_class = score_threshold if isinstance(score_threshold, Mapping) else {}
         limits = (
-            ScoreLimits(by_class=by_class) if isinstance(score_threshold, Mapping) else ScoreLimits(score_threshold)
+            ScoreLimits(by_class=score_threshold)
+            if isinstance(score_threshold, Mapping)
+            else ScoreLimits(score_threshold)
         )
-        least = min((limits.usual, *by_class.values()))
+        least = min((limits.usual, *limits.by_class.values()))
         finder = load_finder(path, chosen, PostprocessSettings(least, nms_threshold, max_detections), input_image_size)
         limits.of(finder.settings.classes)
         return cls(finder, limits)
@@ -132,8 +133,7 @@ class Detector:
         if self._limits is not None:
             found = found.chosen(self._limits.reached(found, self.class_names))
         if classes is not None:
-            names = [classes] if isinstance(classes, str) else list(classes)
-            found = found.chosen(np.isin(found.labels, labels_of(names, self.class_names)))
+            found = only(found, [classes] if isinstance(classes, str) else list(classes), self.class_names)
         return Detections(corners(found.boxes), found.scores, found.labels, self.class_names, pixels)
 
 

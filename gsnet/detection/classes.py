@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gsnet.detection.scene import SceneSet
+from gsnet.detection.scene import ImageResults, SceneSet
 from gsnet.interface.options import InputError, named_few
 
 _LOG = logging.getLogger(__name__)
@@ -72,6 +72,11 @@ def labels_of(names: Sequence[str], class_names: Sequence[str]) -> list[int]:
     if unknown := [name for name in names if name not in class_names]:
         raise InputError(f"The detector knows no class {named_few(unknown)}, only {', '.join(class_names)}")
     return [class_names.index(name) for name in names]
+
+
+def only(found: ImageResults, names: Sequence[str] | None, class_names: Sequence[str]) -> ImageResults:
+    """The detections of these classes, or all for None. Raises InputError for a name that the detector does not know."""
+    return found if names is None else found.chosen(np.isin(found.labels, labels_of(names, class_names)))
 
 
 def _ids(data: SceneSet, like: SceneSet) -> tuple[int, ...]:

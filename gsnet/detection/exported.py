@@ -15,9 +15,8 @@ from torch import Tensor
 
 from gsnet.detection.checkpoint import described, trained_tiles
 from gsnet.detection.export import ANY_SIZE, BINS, BOXES, DETECTIONS, LAYOUT, SIZES
-from gsnet.detection.postprocess import PostprocessSettings, Reader, suppressed
+from gsnet.detection.postprocess import PostprocessSettings, Reader, of_bins, suppressed
 from gsnet.detection.preprocessing import Preprocessing
-from gsnet.detection.priors import clipped, decode, priors
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.suppression_graph import values_of
 from gsnet.detection.targets import Detections
@@ -104,8 +103,7 @@ def _of_bins(
     predictions: Tensor, size: tuple[int, int], detector: DetectorSettings, settings: PostprocessSettings
 ) -> list[Detections]:
     classes = len(detector.classes)
-    boxes = clipped(decode(predictions[..., classes:], priors(*size, detector.strides)), *size)
-    return [suppressed(b, s, settings) for b, s in zip(boxes, predictions[..., :classes], strict=True)]
+    return of_bins(predictions[..., :classes], predictions[..., classes:], size, detector, settings)
 
 
 def _of_boxes(

@@ -18,13 +18,11 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from gsnet.detection.classes import labels_of
 from gsnet.detection.inference import Finder
 from gsnet.detection.media import Medium
-from gsnet.detection.prediction import PredictionSettings
+from gsnet.detection.prediction import PredictionSettings, official
 from gsnet.detection.scene import ImageResults, corners, result_names
 from gsnet.detection.tiles import Tile, TileSettings, tiles_of
-from gsnet.detection.visdrone_format import write_results
 from gsnet.interface.files import write_text
 from gsnet.interface.options import InputError
 
@@ -68,10 +66,7 @@ def _predict(finder: Finder, file: Path, name: str, settings: PredictionSettings
         raise InputError(f"{file} is no GeoTIFF that can be read ({error})") from error
     with raster:
         _check(raster, file)
-        found = found_in_raster(finder, raster, tiles)
-        if settings.classes is not None:
-            found = found.chosen(np.isin(found.labels, labels_of(settings.classes, names)))
-        write_results(settings.results, name, found, tuple(range(1, len(names) + 1)))
+        found = official(found_in_raster(finder, raster, tiles), name, names, settings)
         kept = found.chosen(settings.limits.reached(found, names)).by_score()
         write_text(settings.folder / f"{name}.geojson", json.dumps(as_geojson(kept, names, raster)) + "\n")
     _LOG.info("%s: %d objects", file, len(kept))
@@ -81,7 +76,7 @@ def _predict(finder: Finder, file: Path, name: str, settings: PredictionSettings
 def _check(raster: Any, file: Path) -> None:
     if raster.crs is None:
         raise InputError(f"{file} does not say where on earth it lies: GeoJSON needs a coordinate reference system")
-    if raster.count not in (1, 2) and raster.count < _COLOURS:
+    if not raster.count:
         raise InputError(f"{file} has no bands")
     if any(kind != "uint8" for kind in raster.dtypes[:_COLOURS]):
         raise InputError(

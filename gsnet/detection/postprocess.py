@@ -47,9 +47,14 @@ def detections(
     """Detections of every image in pixels of the network's input, of `size` (height, width); predictions (N, P, outputs)."""
     predictions = predictions.float()
     classes = len(detector.classes)
-    where = priors(*size, detector.strides, predictions.device)
-    boxes = clipped(decode(predictions[..., classes:], where), *size)
-    scores = predictions[..., :classes].sigmoid()
+    return of_bins(predictions[..., :classes].sigmoid(), predictions[..., classes:], size, detector, settings)
+
+
+def of_bins(
+    scores: Tensor, bins: Tensor, size: tuple[int, int], detector: DetectorSettings, settings: PostprocessSettings
+) -> list[Detections]:
+    """The same from scores (N, P, classes) and bins (N, P, 32) as logits."""
+    boxes = clipped(decode(bins, priors(*size, detector.strides, bins.device)), *size)
     return [suppressed(b, s, settings) for b, s in zip(boxes, scores, strict=True)]
 
 

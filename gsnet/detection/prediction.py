@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gsnet.data.broken import BrokenImageError
-from gsnet.detection.classes import labels_of
+from gsnet.detection.classes import only
 from gsnet.detection.drawing import drawn, write_png
 from gsnet.detection.image_check import report_broken
 from gsnet.detection.inference import Finder
@@ -83,7 +83,7 @@ def predict_media(finder: Finder, media: Sequence[Medium], settings: PredictionS
         for medium in tqdm(media, disable=not sys.stderr.isatty() or len(media) == 1, desc="files", leave=False):
             name = names[medium]
             if medium.moving:
-                counts[str(medium)] = _predict_video(medium, name, looking, settings)
+                counts[str(medium)] = _predict_video(medium, name, looking)
                 continue
             try:
                 image = read_picture(medium)
@@ -101,6 +101,13 @@ def predict_media(finder: Finder, media: Sequence[Medium], settings: PredictionS
     return counts
 
 
+def official(found: ImageResults, name: str, class_names: Sequence[str], settings: PredictionSettings) -> ImageResults:
+    """The detections of the wanted classes, which are also written as official results."""
+    found = only(found, settings.classes, class_names)
+    write_results(settings.results, name, found, tuple(range(1, len(class_names) + 1)))
+    return found
+
+
 @dataclass
 class _Looking:
     """A detector, and what becomes of the detections of a picture or frame."""
@@ -116,12 +123,9 @@ class _Looking:
 
     def found_in(self, image: np.ndarray, name: str) -> ImageResults:
         """All detections of the wanted classes, which are also written as official results."""
-        tiles, chosen = self.settings.tiles, self.settings.classes
+        tiles = self.settings.tiles
         found = self.finder.find_in(image) if tiles is None else self.finder.find_in_tiles(image, tiles)
-        if chosen is not None:
-            found = found.chosen(np.isin(found.labels, labels_of(chosen, self.class_names)))
-        write_results(self.settings.results, name, found, tuple(range(1, len(self.class_names) + 1)))
-        return found
+        return official(found, name, self.class_names, self.settings)
 
     def sure(self, found: ImageResults) -> np.ndarray:
         """Which detections have the score that their class needs."""
@@ -147,13 +151,14 @@ def _check_places(media: Sequence[Medium], names: dict[Medium, str], folder: Pat
             raise InputError(f"What is drawn of {medium} would replace {drawn_file}: choose another --save_dir")
 
 
-def _predict_video(medium: Medium, name: str, looking: _Looking, settings: PredictionSettings) -> int:
+def _predict_video(medium: Medium, name: str, looking: _Looking) -> int:
     """Detections of every frame; the drawn video has the frames' own size and rate. Returns their number."""
+    settings = looking.settings
     count = number = 0
     with ExitStack() as stack:
         film = stack.enter_context(opened(medium))
         writer = stack.enter_context(written(settings.folder / f"{name}.mp4", film.rate, film.size))
-        show = _followed(name, film, looking, settings, stack) if settings.track else None
+        show = _followed(name, film, looking, stack) if settings.track else None
         total = film.total if settings.frames is None else min(settings.frames, film.total or settings.frames)
         bar = tqdm(film.frames, total=total, disable=not sys.stderr.isatty(), desc=medium.path.name, leave=False)
         try:
@@ -178,10 +183,10 @@ def _predict_video(medium: Medium, name: str, looking: _Looking, settings: Predi
 
 
 def _followed(
-    name: str, film: Film, looking: _Looking, settings: PredictionSettings, stack: ExitStack
+    name: str, film: Film, looking: _Looking, stack: ExitStack
 ) -> Callable[[int, np.ndarray, ImageResults], np.ndarray]:
     """What follows objects, writes mot/NAME.txt and draws a frame with their numbers."""
-    folder = settings.folder / "mot"
+    folder = looking.settings.folder / "mot"
     folder.mkdir(exist_ok=True)
     rows = stack.enter_context(written_whole(folder / f"{name}.txt"))
     tracks = Tracks(film.rate)

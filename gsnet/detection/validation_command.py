@@ -162,7 +162,7 @@ def parse(description: str, argv: Sequence[str] | None) -> Namespace:
         else:
             described.refuse_ignored(options, "without --predict", ("save_as", "frames", "track"))
         if GEOJSON in options.save_as:
-            described.refuse_ignored(options, f"with --save_as {GEOJSON}", ("frames", "track"))
+            described.refuse_ignored(options, f"with --save_as {GEOJSON}", ("frames", "track", "skip_broken"))
         if options.predict is None and not options.draw:
             described.refuse_ignored(options, "without --draw", ("draw_threshold",))
         if options.tile == 0:
