@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torchvision.models import shufflenet_v2_x1_5
 
 from gsnet.detection.catalogue import structure_of
+from gsnet.detection.counts import macs_of
 from gsnet.detection.detector import Detector
 from gsnet.detection.head import Head
 from gsnet.detection.neck import GhostPAN
@@ -50,21 +51,6 @@ class NanoDet(nn.Module):
             x = stage(x)
             maps.append(x)
         return self.head(self.neck(maps))
-
-
-def operations(network: nn.Module, images: Tensor) -> int:
-    """Multiply-accumulates of the convolutions for one image."""
-    counts: list[int] = []
-
-    def count(layer: nn.Conv2d, _: object, output: Tensor) -> None:
-        counts.append(output.numel() * layer.weight[0].numel())
-
-    hooks = [layer.register_forward_hook(count) for layer in network.modules() if isinstance(layer, nn.Conv2d)]
-    with torch.inference_mode():
-        network(images)
-    for hook in hooks:
-        hook.remove()
-    return sum(counts)
 
 
 def spent(sessions: dict[str, Session], images: np.ndarray, rounds: int) -> dict[str, list[float]]:
@@ -102,7 +88,7 @@ def main() -> None:
         times[name] = spent(sessions, images.numpy(), options.rounds)
     for key, network in networks.items():
         count = sum(p.numel() for p in network.parameters())
-        line = f"| {key} | {count:,} | {operations(network, images) / 1e9:.2f} |"
+        line = f"| {key} | {count:,} | {macs_of(network, images)[0] / 1e9:.2f} |"
         for rounds in times.values():
             ratios = [mine / theirs for mine, theirs in zip(rounds[key], rounds[NANODET], strict=True)]
             line += f" {statistics.median(rounds[key]):.0f} | {statistics.median(ratios):.2f} |"

@@ -47,21 +47,22 @@ def counted(settings: DetectorSettings, height: int, width: int) -> DetectorCoun
     with torch.device("meta"):
         detector = Detector(settings).eval()
         image = torch.empty(1, 3, height, width)
-        macs, maps = _macs(detector.backbone, image)
+        macs, maps = macs_of(detector.backbone, image)
         parts = {"backbone": _count(detector.backbone, macs)}
-        macs, features = _macs(detector.neck, maps)
+        macs, features = macs_of(detector.neck, maps)
         parts["neck"] = _count(detector.neck, macs)
-        macs, output = _macs(detector.head, features)
+        macs, output = macs_of(detector.head, features)
         parts["head"] = _count(detector.head, macs)
         auxiliary = None
         if settings.auxiliary:
             module = detector.auxiliary().eval()
-            auxiliary = _count(module, _macs(module, maps, features, False)[0])
+            auxiliary = _count(module, macs_of(module, maps, features, False)[0])
     total = _count(detector, sum(part.macs for part in parts.values()))
     return DetectorCounts(parts, total, auxiliary, tuple(output.shape))
 
 
-def _macs(module: nn.Module, *arguments: Any) -> tuple[int, Any]:
+def macs_of(module: nn.Module, *arguments: Any) -> tuple[int, Any]:
+    """Multiply-accumulates of a pass for these arguments, and what it returns."""
     with FlopCounterMode(display=False) as counter:
         output = module(*arguments)
     # The counter takes a multiplication and an addition as two.
