@@ -138,10 +138,21 @@ def test_it_learns_eight_scenes_by_heart_and_is_validated_in_the_tiles_that_it_w
         val_detection.main(["--weights", str(tmp_path), "--data_dir", str(scenes), "--overlap", "0.3"])
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, scenes):
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path, scenes, monkeypatch):
     whole, torn = tmp_path / "whole", tmp_path / "torn"
+    sizes, forward = set(), DetectionTask.forward
+
+    def seen(self, images, targets):
+        sizes.add(tuple(images.shape[2:]))
+        return forward(self, images, targets)
+
+    monkeypatch.setattr(DetectionTask, "forward", seen)
     more = ("--detach_epoch", 1, "--mosaic", 0.5, "--train_tile", 64, "--copy_paste", 0.5, "--multi_scale", 0.4)
     assert script.main(arguments(whole, scenes, *more)) == 0
+    # 60 to 140 % of 96 x 128, in multiples of 32.
+    assert len(sizes) > 1 and sizes <= {
+        (height, width) for height in (64, 96, 128) for width in (64, 96, 128, 160, 192)
+    }
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["gsnet.detection.training_command", "train_detection"])
     process = context.Process(target=child, args=(arguments(torn, scenes, *more),))

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gsnet.detection.augmentation import Augmentation
 from gsnet.detection.copy_paste import with_copies
 from gsnet.detection.data_set import LoadingSettings, detection_training_loader
 from gsnet.detection.multi_scale import MultiScale
@@ -126,6 +127,10 @@ def test_copies_are_the_object_itself_and_stand_where_nothing_was():
             assert not (shared > 0).all(axis=1).any()
             copied.append(label)
     assert 0.35 < len(copied) / 600 < 0.5 and set(copied) == {3, 5}
+    there = Augmentation(copy_paste=1).changed(
+        rng, Sample(image, boxes, np.array([3, 5]), regions), Placement(np.eye(2, 3), 200, 120)
+    )
+    assert len(there.boxes) > 2
     # An object that begins and ends between pixels, mirrored or not: its box is as far from the other edge.
     part = with_copies(
         np.random.default_rng(1), Sample(image, np.array([[10.25, 10, 40, 30]]), np.zeros(1), regions), 1

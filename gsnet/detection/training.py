@@ -52,6 +52,7 @@ class DetectionStepper(Stepper):
         """Learn from one batch; returns its loss, summed over images, and the positive priors: (2,) in float64."""
         self.task.detached = epoch >= self.detach_epoch
         if self.multi_scale is not None:
+            images = images.to(self.device, non_blocking=True)
             images, targets = self.multi_scale.apply(images, targets, epoch, number)
         return super().step(images, targets, epoch, number, lr)  # type: ignore[arg-type]
 
