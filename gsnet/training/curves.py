@@ -87,7 +87,8 @@ class Curves:
                 if hasattr(shown, "set_grad_checkpointing"):
                     # It has no backward pass, and what repeats forward cannot be traced.
                     shown.set_grad_checkpointing(False)  # type: ignore[operator]
-                self._writer.add_graph(shown, image)
+                # Traced here: the writer would have what was traced checked, which takes as long once more.
+                self._writer.add_graph(torch.jit.trace(shown, image, check_trace=False), image)
         except (RuntimeError, ValueError, TypeError) as error:
             _LOG.warning("No graph for TensorBoard: %s", str(error).strip().split("\n")[0])
 
