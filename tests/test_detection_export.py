@@ -179,6 +179,26 @@ def test_detections_of_a_file_are_those_of_the_pipeline(files, checkpoint, tmp_p
     assert (scores[classes >= 0] > 0.02).all() and (scores[classes < 0] == 0).all()
 
 
+def test_a_detector_that_cannot_be_rewritten_is_written_as_it_is(loaded, files, checkpoint, tmp_path, monkeypatch):
+    """Where rewriting leads to a graph that cannot be written, and where it is not asked for."""
+    tried, graph = [], files("boxes").read_bytes()
+
+    def write(network, file, *_):
+        tried.append(network.detector)
+        file.write_bytes(graph)
+        if network.detector is rewritten:
+            raise RuntimeError("no such operator")
+
+    rewritten = Detector(loaded.settings)
+    monkeypatch.setattr("gsnet.detection.export.write_onnx", write)
+    monkeypatch.setattr("gsnet.runtimes.onnx_runtime.OnnxRuntime.rewritten", lambda *_: rewritten)
+    for more, forms in ((["--dynamic"], [True, False]), (["--dynamic", "--no_fuse"], [False])):
+        file = tmp_path / f"{len(more)}.onnx"
+        assert export.main(["--weights", str(checkpoint), "--output", str(file), "--decode", *more]) == 0
+        assert [one is rewritten for one in tried] == forms and file.is_file()
+        tried.clear()
+
+
 @pytest.mark.parametrize(("images", "priors"), [(1, 50), (3, 400), (2, 0), (1, 2500)])
 def test_suppression_as_operators(images, priors, tmp_path):
     """Against torchvision's, for what has no priors, and more candidates than 5,000."""

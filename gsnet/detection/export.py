@@ -39,7 +39,16 @@ from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.suppression_graph import add_suppression, check_suppression
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
-from gsnet.models.exporting import FORMATS, check_agrees, converted, export, files_of, keep, told_in_a_sentence
+from gsnet.models.exporting import (
+    FORMATS,
+    check_agrees,
+    converted,
+    export,
+    files_of,
+    in_the_best_form,
+    keep,
+    told_in_a_sentence,
+)
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.comparison import compare
 from gsnet.runtimes.onnx_file import write_onnx
@@ -146,22 +155,27 @@ def write(loaded: LoadedDetector, file: Path, form: Form = Form()) -> float:
     program, files = runtime(FORMATS[form.kind]), files_of(file, form.kind)
     program.require(writing=True)
     check_writable(file)
+    sizes = (size, (size[1] + MULTIPLE, size[0])) if form.dynamic else (size,)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         graph = Path(folder) / "network.onnx"
-        with told_in_a_sentence(form.kind):
-            detector = program.rewritten(loaded.detector.eval(), size) if form.fuse else loaded.detector
-            write_onnx(exported(loaded, form, detector), graph, size, "predictions", MULTIPLE if form.dynamic else None)
-            parts = converted(graph, form.kind, texts)
-            run = program.load(parts[0], Settings()).run
-            sizes = (size, (size[1] + MULTIPLE, size[0])) if form.dynamic else (size,)
-            differences = [compare(network, run, one, groups) for one in sizes]
-            if form.suppression is not None:
-                add_suppression(graph, classes, form.suppression)
-                check_suppression(graph, run, size)
-        for difference in differences:
-            check_agrees(difference, form.kind)
+
+        def written(detector: nn.Module) -> tuple[list[Path], float]:
+            with told_in_a_sentence(form.kind):
+                whole, multiple = exported(loaded, form, detector), MULTIPLE if form.dynamic else None
+                write_onnx(whole, graph, size, "predictions", multiple)
+                parts = converted(graph, form.kind, texts)
+                run = program.load(parts[0], Settings()).run
+                differences = [compare(network, run, one, groups) for one in sizes]
+                for difference in differences:
+                    check_agrees(difference, form.kind)
+                if form.suppression is not None:
+                    add_suppression(graph, classes, form.suppression)
+                    check_suppression(graph, run, size)
+            return parts, max(differences)
+
+        parts, difference = in_the_best_form(loaded.detector.eval(), form.kind, size, written, fuse=form.fuse)
         keep(parts, files)
-    return max(differences)
+    return difference
 
 
 def exported(loaded: LoadedDetector, form: Form, detector: nn.Module | None = None) -> Exported:

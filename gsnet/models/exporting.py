@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +30,7 @@ FORMATS = {
     "torchscript": "torch",
 }
 log = logging.getLogger(__name__)
+_Told = TypeVar("_Told")
 
 # Weights alone.
 SAFETENSORS = "safetensors"
@@ -84,26 +86,33 @@ def export(
     check_writable(file)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
         parts = [Path(folder) / f"network{one.suffix}" for one in files]
-        forms = _forms(network, kind, size) if fuse else [network]
-        for form in forms:
-            try:
-                with told_in_a_sentence(kind):
-                    run = _written(form, parts[0], kind, size, output, half, dict(metadata or {}))
-                    difference = compare(network, run, size, groups)
-                check_agrees(difference, kind, half=half)
-                break
-            except ExportError as error:
-                if form is network:
-                    raise
-                log.info("%s; it is now written without being rewritten", error)
+
+        def written(form: nn.Module) -> float:
+            with told_in_a_sentence(kind):
+                run = _written(form, parts[0], kind, size, output, half, dict(metadata or {}))
+                difference = compare(network, run, size, groups)
+            check_agrees(difference, kind, half=half)
+            return difference
+
+        difference = in_the_best_form(network, kind, size, written, fuse=fuse)
         keep(parts, files)
     return difference
 
 
-def _forms(network: nn.Module, kind: str, size: tuple[int, int]) -> list[nn.Module]:
-    """What to write: the network rewritten for the runtime, and, should that fail, itself."""
-    rewritten = network if kind == SAFETENSORS else runtime(FORMATS[kind]).rewritten(network, size)
-    return [network] if rewritten is network else [rewritten, network]
+def in_the_best_form(
+    network: nn.Module, kind: str, size: tuple[int, int], written: Callable[[nn.Module], _Told], *, fuse: bool
+) -> _Told:
+    """What `written` returns of the network rewritten for the format's runtime, or, should that fail, of itself.
+
+    written: writes a form, and raises ExportError where it computes something else than the network. fuse: whether to rewrite.
+    """
+    rewritten = runtime(FORMATS[kind]).rewritten(network, size) if fuse and kind != SAFETENSORS else network
+    if rewritten is not network:
+        try:
+            return written(rewritten)
+        except ExportError as error:
+            log.info("%s; it is now written without being rewritten", error)
+    return written(network)
 
 
 def check_agrees(difference: float, kind: str, *, half: bool = False) -> None:
