@@ -102,7 +102,7 @@ def _blocks(operations: np.ndarray, weights: Weights, gamma: float) -> Iterator[
 
 def _log_norms(tape: Sequence[Record], maps: Maps, gradient: Gradient, batch_size: float) -> np.ndarray:
     """Logarithm of the gradient's norm at each block's map, from the last cell's back to the stem's: (cells, blocks + 1)."""
-    norms = [log_norm(Lags(STAGES[-1][1]), gradient, STAGES[-1][0])]
+    norms = [log_norm(tape[-1].lags, gradient, tape[-1].channels)]
     for record in reversed(tape):
         if isinstance(record, CellRecord):
             gradient = cell_gradient(record, gradient, batch_size)

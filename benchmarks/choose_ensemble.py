@@ -11,8 +11,6 @@ of benchmarks/scores, and two reference scores that the benchmark's file brings.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import itertools
 import math
 import os
@@ -26,22 +24,15 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from gsnet.interface.running import run
-from benchmarks import nas_bench_201, nas_bench_macro, score_tables
+from benchmarks import nas_bench_macro, score_tables
 from benchmarks.nas_bench_201 import FILE
 from benchmarks.pages import replace_section
-from benchmarks.report_benchmarks import (
-    CLOSED_FORM_PROXIES,
-    GROWTH,
-    MODULE_PROXIES,
-    Benchmark,
-    NasBench201,
-    NasBenchMacro,
-)
+from benchmarks.report_benchmarks import MODULE_PROXIES
 from benchmarks.report_output import markdown
 from benchmarks.report_winners import LENGTHS, ORACLE, RANDOM
+from benchmarks.scored_networks import LOG_SYNFLOW, NASWOT, Networks, read_cells, read_macro, with_naswot
 from gsnet.evolution.ensemble import log_rank_sums
 from gsnet.interface.options import InputError, OptionParser, positive_int
-from ZeroShotProxy import ProxyFailure
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/ensemble_choice.md"
@@ -49,24 +40,6 @@ LIMITS = (math.inf, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0)
 CHOSEN_BY = LENGTHS[1:]
 LARGEST_SET = 3
 SHOWN = 8
-# Columns of the benchmark's file, and what they are called here; scores of batches of real images.
-REFERENCES = {"ref_naswot_c10": "NASWOT (reference)", "ref_logsynflow_c10": "log-SynFlow (reference)"}
-NASWOT, LOG_SYNFLOW = REFERENCES.values()
-
-
-@dataclass(frozen=True)
-class Networks:
-    """The networks of a benchmark. accuracies: by data set; scores: by proxy, larger is better; growth: infinite if unknown."""
-
-    name: str
-    accuracies: dict[str, np.ndarray]
-    scores: dict[str, np.ndarray]
-    growth: np.ndarray
-
-    def part(self, chosen: np.ndarray) -> Networks:
-        """Those at some places."""
-        accuracies = {name: values[chosen] for name, values in self.accuracies.items()}
-        return Networks(self.name, accuracies, {n: v[chosen] for n, v in self.scores.items()}, self.growth[chosen])
 
 
 @dataclass(frozen=True)
@@ -79,63 +52,6 @@ class Choice:
     def __str__(self) -> str:
         joined = " + ".join(self.members)
         return joined if math.isinf(self.limit) else f"{joined}, growth up to {self.limit:g}"
-
-
-def read_cells(path: Path, folder: Path) -> Networks:
-    """All cells with every score that is at hand."""
-    benchmark = NasBench201(path)
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    references = {
-        name: np.array([float(row[column]) if row[column] else -math.inf for row in rows])
-        for column, name in REFERENCES.items()
-    }
-    cells = [nas_bench_201.parse_cell(key) for key in benchmark.keys]
-    costs = {"Params": np.array([float(nas_bench_201.parameters(cell)) for cell in cells])}
-    return _networks(benchmark, costs | references, folder)
-
-
-def read_macro(path: Path, folder: Path) -> Networks:
-    """All Macro networks with every score that is at hand; closed forms are worked out."""
-    benchmark = NasBenchMacro(path)
-    costs = [nas_bench_macro.network(key).cost(32, 10) for key in benchmark.keys]
-    known = {
-        "Params": np.array([float(c.parameters) for c in costs]),
-        "Flops": np.array([float(c.flops) for c in costs]),
-    }
-    return _networks(benchmark, known, folder)
-
-
-def _networks(benchmark: Benchmark, known: dict[str, np.ndarray], folder: Path) -> Networks:
-    scores = dict(known)
-    for proxy in (*CLOSED_FORM_PROXIES, GROWTH, *MODULE_PROXIES):
-        table = score_tables.read_table(folder, benchmark.name, proxy, benchmark.keys)
-        if table is not None and table.complete:
-            scores[proxy] = np.array([table.scores[key] for key in benchmark.keys])
-        elif proxy in (*CLOSED_FORM_PROXIES, GROWTH):
-            scores[proxy] = np.array([_score(benchmark, key, proxy) for key in benchmark.keys])
-    growth = scores.pop(GROWTH)
-    accuracies = {name: np.array([table[k] for k in benchmark.keys]) for name, table in benchmark.accuracies.items()}
-    return Networks(benchmark.name, accuracies, scores, np.where(np.isneginf(growth), np.inf, growth))
-
-
-def _score(benchmark: Benchmark, key: str, proxy: str) -> float:
-    try:
-        return benchmark.score(key, proxy, 0)
-    except ProxyFailure:
-        return -math.inf
-
-
-def with_naswot(path: Path, folder: Path, macro: Networks) -> Networks | None:
-    """The Macro networks of which NASWOT is known, a uniform sample; None where it is known of too few to draw from."""
-    benchmark = NasBenchMacro(path)
-    table = score_tables.read_table(folder, benchmark.name, "NASWOT", benchmark.keys)
-    places = [place for place, key in enumerate(benchmark.keys) if table and key in table.scores]
-    if table is None or len(places) <= LENGTHS[1]:
-        return None
-    sample = macro.part(np.array(places))
-    scores = np.array([table.scores[benchmark.keys[place]] for place in places])
-    return Networks(macro.name, sample.accuracies, sample.scores | {"NASWOT": scores}, sample.growth)
 
 
 class Draws:
@@ -295,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sections = [f"**{d}**\n\n{winners_table(cells, compared, options.seeds, d)}" for d in cells.accuracies]
     tables["winners"] = "\n\n".join(sections)
     tables["macro"] = macro_table(macro, compared, options.seeds)
-    sample = with_naswot(data / nas_bench_macro.FILE, options.scores, macro)
+    sample = with_naswot(data / nas_bench_macro.FILE, options.scores, macro, more_than=LENGTHS[1])
     if sample:
         tables["macro"] += f"\n\n**{len(sample.growth):,} networks, of which NASWOT is known**\n\n"
         tables["macro"] += macro_table(sample, compared, options.seeds)

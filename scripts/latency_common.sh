@@ -59,6 +59,7 @@ table_of_this_device() {
     local options=(--batch_size "$LATENCY_BATCH_SIZE" --input_image_size "$RESOLUTION" ${GPU:+--gpu "$GPU" --fp16})
     local missing=--measure_missing
     [[ -n ${LATENCY_BACKEND:-} ]] && options+=(--backend "$LATENCY_BACKEND") missing=
+    # Layers of a runtime are inferred from 12 networks at least.
     [[ ${SMOKE:-} == 1 ]] && networks=${LATENCY_BACKEND:+1}2 timed=6
     # Networks somewhat larger than the published one: what the search looks at lies among them.
     flops=$("$PYTHON" "$ROOT/analyze_model.py" --arch "$1" --input_image_size "$RESOLUTION" --json |

@@ -8,18 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import nas_bench_201, score_tables
-from benchmarks.choose_ensemble import (
-    LOG_SYNFLOW,
-    NASWOT,
-    Choice,
-    Draws,
-    Networks,
-    groups,
-    halves,
-    ranked,
-    read_cells,
-    winners_table,
-)
+from benchmarks.choose_ensemble import Choice, Draws, groups, halves, ranked, winners_table
+from benchmarks.scored_networks import LOG_SYNFLOW, NASWOT, Networks, read_cells
 
 DATA = Path(os.environ.get("GSNET_DATA", Path(__file__).parent.parent.parent / "shared/data"))
 
