@@ -6,7 +6,8 @@
 One thread, batches of one image of noise, weights at random, which cost the same as trained ones. Each row is timed in turn in
 every round, so that a machine that others use slows all rows alike; the least processor time of the rounds counts, and ratios
 are those to the first row. Int8 is ONNX Runtime's static quantisation of the same file, its scales from noise: what it costs,
-not what it finds. --write puts the table into docs/detection/runtimes.md, which says how NanoDet's file is made.
+not what it finds. Graphs are as torch writes them (`gsnet export --no_fuse`). --write puts the table into
+docs/detection/runtimes.md, which says how NanoDet's file is made.
 """
 
 from __future__ import annotations
