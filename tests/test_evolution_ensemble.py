@@ -137,7 +137,7 @@ def test_a_search_survives_by_ranks_and_resumes_the_same(tmp_path):
 def test_te_nas_ranks_its_terms_and_workers_change_nothing(tmp_path):
     options = ("--batch_size", 2, "--input_image_size", 16, "--round_size", 8)
     for workers in (1, 2):
-        result = search(tmp_path / str(workers), *options, "--workers", workers, proxy="TE-NAS", iterations=24)
+        result = search(tmp_path / str(workers), *options, "--workers", workers, proxy="TE-NAS", iterations=16)
         assert result.returncode == 0, result.stderr
     tables = [list(csv.DictReader((tmp_path / str(w) / "history.csv").open())) for w in (1, 2)]
     assert [r["scores"] for r in tables[0]] == [r["scores"] for r in tables[1]]
