@@ -261,6 +261,12 @@ def test_tensorboard_shows_the_log_s_curves_and_the_graph(tmp_path):
     assert "fc_linear" in str(events.Graph())
 
 
+def test_where_nothing_is_trained_no_training_images_are_kept(tmp_path, capsys):
+    assert script.main(arguments(tmp_path, "--evaluate_only", "--cache", "ram")) == 0
+    told = capsys.readouterr().err
+    assert "validation images are kept in memory" in told and "training images are kept" not in told
+
+
 def test_options_of_a_teacher_are_accepted_with_a_word_where_there_is_none(tmp_path, capsys):
     more = ("--teacher_arch", "resnet18", "--teacher_pretrained", "--ts_proj_no_bn", "--deterministic", "--dry_run")
     assert script.main(arguments(tmp_path / "none", *more)) == 0

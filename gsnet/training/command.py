@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from gsnet.interface.running import FAILED, log_to
 from gsnet.data import DataSettings, training_loader, validation_loader
+from gsnet.data.settings import NONE
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.apex import find_apex
 from gsnet.interface.files import write_text
@@ -161,7 +162,8 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     broken = BrokenImages(options.skip_broken)
     seen = data_settings(options)
     validation = validation_loader(seen, broken, device)
-    data = replace(seen, input_image_size=side)
+    # Of training images that nobody trains on, nothing is read.
+    data = replace(seen, input_image_size=side, cache=NONE if options.evaluate_only else seen.cache)
     training = training_loader(data, broken, device)
     pictures = training.dataset.images  # type: ignore[attr-defined]
     check_classes(pictures, data.fake_classes)
