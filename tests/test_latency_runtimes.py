@@ -253,7 +253,8 @@ def test_timings_of_a_device_become_its_table(tmp_path, networks, capsys):
 def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):
     made = times_of(networks)["networks"]
     listed = [{**one, "file": one["file"].replace(".onnx", ".param")} for one in made["networks"]]
-    (tmp_path / NETWORKS).write_text(json.dumps({**made, "suffix": ".param", "networks": listed}))
+    told = {**made, "suffix": ".param", "networks": listed}
+    (tmp_path / NETWORKS).write_text(json.dumps(told))
     lines = [
         f"1 4             {one['file']}  min = {3.25 + i:7.2f}  max =  9.99  avg =  5.00"
         for i, one in enumerate(listed)
@@ -265,6 +266,15 @@ def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):
     with LatencyTable.open(tmp_path / "phone.db") as table:
         seconds = {one.structure: one.seconds for one in table.networks(setting.conditions, TABLE)}
     assert seconds[networks[1]] == pytest.approx(4.25e-3)
+    # Of a batch of 8 ncnn takes the images one by one, and benchncnn one.
+    (tmp_path / NETWORKS).write_text(json.dumps({**told, "batch": 8}))
+    _, setting = import_timings(file, tmp_path / "phone8.db", "a phone")
+    with LatencyTable.open(tmp_path / "phone8.db") as table:
+        (of_eight,) = [o for o in table.networks(setting.conditions, TABLE) if o.structure == networks[1]]
+    assert setting.conditions.batch == 8 and of_eight.seconds == pytest.approx(34e-3)
+    (tmp_path / NETWORKS).write_text("{")
+    with pytest.raises(LatencyError, match=r"networks\.json are not what a device bundle has"):
+        import_timings(file, tmp_path / "phone8.db", "a phone")
     with pytest.raises(LatencyError, match="give --device_name"):
         import_timings(file, tmp_path / "phone.db", None)
 

@@ -110,11 +110,13 @@ def import_timings(file: Path, table: Path, device_name: str | None) -> tuple[Or
 
     file: what a bundle's script, or ncnn's benchncnn, wrote; the latter beside the bundle's networks.json. Raises LatencyError.
     """
-    measured = _read_json(file) if file.suffix == ".json" else _read_benchncnn(file, device_name)
     try:
+        measured = _read_json(file) if file.suffix == ".json" else _read_benchncnn(file, device_name)
         return _put_in(measured, table, device_name)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise LatencyError(f"{file} is not what a device bundle's {SCRIPT} writes: {error!r}") from error
+        raise LatencyError(
+            f"{file} and its {device_script.NETWORKS} are not what a device bundle has: {error!r}"
+        ) from error
 
 
 def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) -> tuple[Origin, Setting]:
@@ -154,21 +156,24 @@ def _read_benchncnn(file: Path, device_name: str | None) -> dict[str, Any]:
     listing = file.parent / device_script.NETWORKS
     if not listing.is_file():
         raise LatencyError(f"There is no {listing}: benchncnn's times are imported from the folder of the bundle")
+    networks = json.loads(listing.read_text(encoding="utf-8"))
+    # ncnn runs the images of a batch one after the other, and benchncnn runs one.
+    scale = networks["batch"] / 1e3
     times, threads = [], set()
     for line in file.read_text(encoding="utf-8").splitlines():
         number, count, rest = [*line.split(maxsplit=2), "", ""][:3]
         if (found := _LINE.match(rest)) and number.isdigit() and count.isdigit():
             threads.add(int(count))
-            times.append({"file": f"{found[1]}.param", "round": int(number), "seconds": float(found[2]) / 1e3})
+            times.append({"file": f"{found[1]}.param", "round": int(number), "seconds": float(found[2]) * scale})
     if len(threads) != 1:
-        raise LatencyError(f"{file} holds no lines of benchncnn" if not threads else f"{file} is of several --threads")
+        raise LatencyError(f"{file} holds no lines of benchncnn" if not threads else f"{file} is of several THREADS")
     return {
         "device": device_name,
         "threads": threads.pop(),
         "runtime": "ncnn",
         "version": "",
         "precision": FP16,
-        "networks": json.loads(listing.read_text(encoding="utf-8")),
+        "networks": networks,
         "times": times,
     }
 
