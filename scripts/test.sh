@@ -17,4 +17,5 @@ cd "$ROOT"
 # One thread for each of the two processes: sums of floats depend on the number of threads.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 # In the order of names: by number of tests, files of a few long ones would come last and leave one process waiting.
-exec "$PYTHON" -m pytest -n 2 --dist loadfile --no-loadscope-reorder "$@"
+# A process that a library ends is not replaced: with whole files as portions the run would then wait for ever at its end.
+exec "$PYTHON" -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 "$@"
