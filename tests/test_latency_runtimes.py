@@ -11,8 +11,8 @@ import pytest
 import PlainNet
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
-from gsnet.latency import timed_networks
-from gsnet.latency.building import CALIBRATION, TABLE, calibrate, infer_layers
+from gsnet.latency import asked_networks, building, timed_networks, visited
+from gsnet.latency.building import CALIBRATION, TABLE, calibrate, infer_layers, time_networks
 from gsnet.latency.bundle import BENCHNCNN, SCRIPT, import_timings
 from gsnet.latency.device_script import NETWORKS
 from gsnet.latency.errors import LatencyError
@@ -165,6 +165,54 @@ def test_a_table_of_onnx_runtime_is_built_and_searched_by(tmp_path, monkeypatch,
     assert "latency in onnxruntime by predict" in capsys.readouterr().out
 
 
+def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch):
+    """Three block types bring one network each to the 12 that infer layers, and none to the 6 that calibrate."""
+    monkeypatch.setattr(building, "timer_of", lambda *_: pytest.fail("timed before it was refused"))
+    monkeypatch.setattr(visited, "_MOST_IN_VAIN", 3)
+    path = tmp_path / "few.db"
+    build = ["--build_table", "--calibrate", "--backend", "onnxruntime", *NEAR, "--latency_table", str(path)]
+    for counts, words in (
+        (("8", "6"), "--networks 8: .* 3 block types .* give at least 9"),
+        (("9", "5"), "--calibration_networks 5: .* give at least 6"),
+        (("9", "6", "--budget_flops", "1"), "--networks 9: search_space_ghostshuffle has only 1 such network"),
+    ):
+        with pytest.raises(InputError, match=words):
+            numbers = ["--networks", counts[0], "--calibration_networks", counts[1], *counts[2:]]
+            benchmark_network_latency.main([*build, *numbers])
+    with pytest.raises(InputError, match="--networks 8"):
+        export.main(["--device_bundle", str(tmp_path / "bundle"), *NEAR, "--networks", "8"])
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(LatencyError, match="holds no layer"):
+        benchmark_network_latency.main([*build[1:], "--calibration_networks", "6"])
+
+
+def test_as_many_networks_are_timed_as_asked_for(tmp_path, monkeypatch, networks, caplog):
+    asked, others = ([PlainNet.parse(text) for text in part] for part in (networks[:6], networks[6:9]))
+    broken = {asked[1].text, asked[4].text, others[0].text}
+    calls = []
+
+    def seconds_of_running(network):
+        calls.append(network.text)
+        if network.text in broken:
+            raise LatencyError(f"onnxruntime cannot run {network}")
+        return seconds_of(network.text)
+
+    monkeypatch.setattr(building, "timer_of", lambda *_: seconds_of_running)
+    running = {network.text for network in (*asked, *others)} - broken
+    left = iter([True] * 8)
+    with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime", "1.0"), fuses=True) as made:
+        time = {"rounds": 3, "others": others, "quiet": True}
+        assert time_networks(made, asked, SETTING, more=lambda: next(left, False), **time) > 0
+        before = len(made.rounds(SETTING.conditions, CALIBRATION))
+        assert time_networks(made, asked, SETTING, **time) == 0
+        assert made.rounds(SETTING.conditions, CALIBRATION) == {(n, text) for n in range(3) for text in running}
+        # In each run one that cannot run is tried in vain once; the second run times two others once more.
+        assert 0 < before < 18 and len(calls) == 18 + 2 * len(broken) + 2
+        assert caplog.text.count("Another network is timed in its place") == 2 * len(broken)
+        with pytest.raises(LatencyError, match="cannot run"):
+            time_networks(made, asked, SETTING, rounds=4, quiet=True)
+
+
 def on_the_device(folder, *options):
     """Run a bundle's file as on a device without torch, OpenVINO, and this package."""
     block = "import sys, runpy; sys.modules.update(dict.fromkeys(['torch', 'openvino', 'gsnet'])); sys.argv = sys.argv[1:]; "
@@ -175,7 +223,14 @@ def on_the_device(folder, *options):
     )
 
 
-def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path):
+@pytest.fixture
+def few_networks(monkeypatch):
+    """Two of them are as good as many where only the files count."""
+    monkeypatch.setattr(asked_networks, "FEWEST_TO_INFER", 1)
+    monkeypatch.setattr(asked_networks, "FEWEST_TO_CALIBRATE", 1)
+
+
+def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networks):
     pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
     folder = tmp_path / "bundle"
@@ -279,11 +334,11 @@ def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):
         import_timings(file, tmp_path / "phone.db", None)
 
 
-def test_a_bundle_for_ncnn_says_how_benchncnn_is_called(tmp_path, monkeypatch):
+def test_a_bundle_for_ncnn_says_how_benchncnn_is_called(tmp_path, monkeypatch, few_networks):
     pytest.importorskip("ncnn")
     pytest.importorskip("pnnx")
     folder = tmp_path / "bundle"
-    monkeypatch.setattr("gsnet.latency.other_devices.covering_networks", lambda *_: [])
+    monkeypatch.setattr("gsnet.latency.asked_networks.covering_networks", lambda *_: [])
     options = [*SPACE, "--budget_flops", "1e7", "--max_layers", "4", "--networks", "1", "--calibration_networks", "1"]
     assert export.main(["--device_bundle", str(folder), *options, "--format", "ncnn"]) == 0
     assert 'param="$network" shape="[16,16,3]"' in (folder / BENCHNCNN).read_text()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,14 +15,17 @@ from tqdm import tqdm
 import PlainNet
 from gsnet.latency.calibration import fit, fit_inferred
 from gsnet.latency.device import TORCH, device_identity
+from gsnet.latency.errors import LatencyError
 from gsnet.latency.inference import infer_seconds
 from gsnet.latency.layers import Layer
 from gsnet.latency.predictor import LatencyModel, Measure
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import Calibration, LatencyTable, Origin, TimedNetwork
-from gsnet.latency.timed_networks import timer_of
-from gsnet.runtimes import runtime
+from gsnet.latency.timed_networks import SecondsOf, timer_of
+from gsnet.runtimes import RuntimesError, runtime
 from PlainNet import Network
+
+log = logging.getLogger(__name__)
 
 ROUNDS = 5
 # What whole networks are timed for: to infer layers from, or to be fitted.
@@ -89,26 +93,58 @@ def time_networks(
     role: str = CALIBRATION,
     rounds: int = ROUNDS,
     more: Callable[[], bool] = lambda: True,
+    others: Iterable[Network] = (),
     quiet: bool = False,
 ) -> int:
     """Time whole networks, all of them once in every round, while `more()`; returns how many turns are left.
 
     A computer's speed drifts over minutes: rounds spread each network over the whole time, the order within each is random.
+    others: are timed in place of networks that cannot run, so that no fewer are. Raises LatencyError or RuntimesError for a
+    network that cannot run when there is none left.
     """
     done = table.rounds(setting.conditions, role)
     turns = [(number, network) for number in range(rounds) for network in _shuffled(networks, number)]
     waiting = [(number, network) for number, network in turns if (number, network.text) not in done]
-    seconds_of = timer_of(setting, files_of(table.path))
+    timer = _Replacing(timer_of(setting, files_of(table.path)), others)
     with _progress(len(turns), len(turns) - len(waiting), "timing networks", quiet) as bar:
         for index, (number, network) in enumerate(waiting):
             if not more():
                 return len(waiting) - index
-            seconds = seconds_of(network)
-            timed = TimedNetwork(network.text, setting.num_classes, setting.style.use_se, role, seconds)
-            table.add_network(setting.conditions, timed, number)
+            if (number, timer.in_place_of(network).text) not in done:
+                network, seconds = timer.time(network)
+                timed = TimedNetwork(network.text, setting.num_classes, setting.style.use_se, role, seconds)
+                table.add_network(setting.conditions, timed, number)
             bar.update()
     shutil.rmtree(files_of(table.path), ignore_errors=True)
     return 0
+
+
+class _Replacing:
+    """Times networks, and in place of one that cannot run another one, the same in every round.
+
+    What goes on after a kill meets those that cannot run in the same order, and so puts the same others in their places.
+    """
+
+    def __init__(self, seconds_of: SecondsOf, others: Iterable[Network]) -> None:
+        self._seconds_of, self._others = seconds_of, iter(others)
+        self._instead: dict[str, Network] = {}
+
+    def in_place_of(self, network: Network) -> Network:
+        """The network that is timed for this one: itself, unless it could not run."""
+        return self._instead.get(network.text, network)
+
+    def time(self, asked: Network) -> tuple[Network, float]:
+        """What was timed, and its seconds."""
+        while True:
+            network = self.in_place_of(asked)
+            try:
+                return network, self._seconds_of(network)
+            except (LatencyError, RuntimesError) as error:
+                other = next(self._others, None)
+                if other is None:
+                    raise
+                log.warning("%s. Another network is timed in its place", str(error).rstrip("."))
+                self._instead[asked.text] = other
 
 
 def infer_layers(table: LatencyTable, setting: Setting) -> int:

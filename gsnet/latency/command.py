@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from gsnet.interface.options import InputError
+from gsnet.latency.asked_networks import networks_of_layers, networks_to_calibrate
 from gsnet.latency.building import (
     TABLE,
     calibrate,
@@ -20,9 +21,8 @@ from gsnet.latency.building import (
 )
 from gsnet.latency.device import TORCH, default_table, device_identity, precision_of
 from gsnet.latency.predictor import LatencyModel
-from gsnet.latency.space import admitting, asked_backend, batch_sizes, setting_of, space_of
+from gsnet.latency.space import asked_backend, batch_sizes, setting_of
 from gsnet.latency.table import Conditions, LatencyTable, Origin
-from gsnet.latency.visited import covering_networks, random_networks
 from PlainNet import Network, Style
 
 if TYPE_CHECKING:
@@ -36,21 +36,21 @@ def build_table(options: Namespace) -> dict:
     torch.set_num_threads(options.threads)
     setting = setting_of(options, asked_backend(options) or TORCH)
     path = options.latency_table or default_table(device_identity(options.device, options.threads), setting.backend)
-    space, start = space_of(options)
-    admits = admitting(options, setting)
+    # Both before anything is timed: what cannot suffice is refused at once.
+    layers = networks_of_layers(options, setting, path) if options.build_table else None
+    whole = networks_to_calibrate(options, setting, path) if options.calibrate else None
     with open_at_hand(path, options.device, setting.backend, options.threads) as table:
         report: dict = {"latency_table": str(path), "device": table.device} | _told_of(table.origin)
-        if options.build_table:
-            networks = covering_networks(space, start, options.seed)
-            networks += random_networks(space, start, options.networks, 2 * options.seed, admits)
-            if setting.backend == TORCH:
-                measure_layers(table, networks, setting, quiet=options.json)
-            else:
-                time_networks(table, networks, setting, role=TABLE, quiet=options.json)
-                report["networks"] = infer_layers(table, setting)
-        if options.calibrate:
-            networks = random_networks(space, start, options.calibration_networks, 2 * options.seed + 1, admits)
-            time_networks(table, networks, setting, quiet=options.json)
+        if not layers:
+            # Raises LatencyError where there is nothing that could be calibrated.
+            LatencyModel(table, setting.conditions, num_classes=setting.num_classes, style=setting.style)
+        if layers and setting.backend == TORCH:
+            measure_layers(table, layers.networks, setting, quiet=options.json)
+        elif layers:
+            time_networks(table, layers.networks, setting, role=TABLE, others=layers.others, quiet=options.json)
+            report["networks"] = infer_layers(table, setting)
+        if whole:
+            time_networks(table, whole.networks, setting, others=whole.others, quiet=options.json)
             fitted = calibrate(table, setting)
             report |= {"coefficients": fitted.coefficients, "spread": fitted.spread, "networks": fitted.networks}
         report["layers"] = len(table.layers(setting.conditions.precision, setting.conditions.batch))

@@ -6,14 +6,14 @@ from argparse import Namespace
 from pathlib import Path
 
 from gsnet.interface.options import InputError
+from gsnet.latency.asked_networks import networks_of_layers, networks_to_calibrate
 from gsnet.latency.building import CALIBRATION, TABLE, calibrate, infer_layers
 from gsnet.latency.bundle import FORMATS, Bundled, import_timings, write_bundle
 from gsnet.latency.device import FP32
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.setting import Setting
-from gsnet.latency.space import CLASSES, RESOLUTION, admitting, space_of
+from gsnet.latency.space import CLASSES, RESOLUTION
 from gsnet.latency.table import Conditions, LatencyTable, Origin
-from gsnet.latency.visited import covering_networks, random_networks
 from PlainNet import Style
 
 _LIBRARY_PRECISIONS = ("fp32", "fp16", "int8")
@@ -28,12 +28,8 @@ def write_device_bundle(options: Namespace) -> dict:
     style = Style(use_se=options.use_se)
     conditions = Conditions(FP32, options.batch_size, options.input_image_size or RESOLUTION)
     setting = Setting(conditions, options.num_classes or CLASSES, style, backend=FORMATS[options.format])
-    space, start = space_of(options)
-    admits = admitting(options, setting)
-    networks = covering_networks(space, start, options.seed)
-    networks += random_networks(space, start, options.networks, 2 * options.seed, admits)
-    timed = random_networks(space, start, options.calibration_networks, 2 * options.seed + 1, admits)
-    parts = (Bundled(TABLE, networks), Bundled(CALIBRATION, timed))
+    layers, whole = networks_of_layers(options, setting), networks_to_calibrate(options, setting)
+    parts = (Bundled(TABLE, layers.networks), Bundled(CALIBRATION, whole.networks))
     report = write_bundle(options.device_bundle, parts, setting, quiet=options.json)
     return report | {"conditions": str(setting.conditions), "classes": setting.num_classes}
 

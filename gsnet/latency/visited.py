@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 
 from PlainNet import Block, Network, StructureError, SuperBlock
 from PlainNet.super_blocks import SuperConvKXBNRELU
@@ -13,7 +14,8 @@ from SearchSpace.mutation import mutate
 
 _STEPS_A_WALK = 60
 _REPLACEMENTS = 2
-_MOST_ATTEMPTS = 200
+# Walks in a row that end where earlier ones did: there is nothing more.
+_MOST_IN_VAIN = 300
 # A first layer, which may have a stride and a projection, and one that follows.
 _COVERING_SUB_LAYERS = 2
 
@@ -25,27 +27,40 @@ def random_networks(
     seed: int,
     admits: Callable[[Network], bool] = lambda network: True,
 ) -> list[Network]:
+    """The first `count` of `drawn_networks`. Raises StructureError where there are fewer."""
+    found = list(islice(drawn_networks(space, start, seed, admits), count))
+    if len(found) < count:
+        raise StructureError(f"{space.name}: only {len(found)} networks are within the budgets")
+    return found
+
+
+def drawn_networks(
+    space: SearchSpace,
+    start: Network | None,
+    seed: int,
+    admits: Callable[[Network], bool] = lambda network: True,
+    besides: Collection[Network] = (),
+) -> Iterator[Network]:
     """Different networks at the ends of random walks of mutations, as a search makes them; `admits` says which may occur.
 
-    start: where walks begin; without it, at random networks of the space's blocks. Raises StructureError where no walk
-    can move.
+    start: where walks begin; without it, at random networks of the space's blocks. besides: networks that do not occur.
     """
     generator = random.Random(seed)
-    found: dict[str, Network] = {}
-    attempts = 0
-    while len(found) < count:
+    known = {network.text for network in besides}
+    in_vain = 0
+    while in_vain < _MOST_IN_VAIN:
         network = _walk(space, start, generator, admits)
-        found.setdefault(network.text, network)
-        attempts += 1
-        if attempts > _MOST_ATTEMPTS + 20 * count:
-            raise StructureError(f"{space.name}: only {len(found)} networks are within the budgets")
-    return list(found.values())
+        in_vain += 1
+        if network.text not in known:
+            in_vain = 0
+            known.add(network.text)
+            yield network
 
 
 def covering_networks(space: SearchSpace, start: Network | None, seed: int) -> list[Network]:
     """One network for each block type of the space, all of whose blocks are of it: every kind of layer, kernel and stride.
 
-    start: as in `random_networks`. What a search can visit has no layer of another kind, kernel or stride than these have
+    start: as in `drawn_networks`. What a search can visit has no layer of another kind, kernel or stride than these have
     together, so that a table of their layers can interpolate all others.
     """
     generator = random.Random(seed)
