@@ -5,20 +5,23 @@ from __future__ import annotations
 import difflib
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
 import PlainNet
 from PlainNet import Block, StructureError, SuperBlock, UserFileError
-from SearchSpace.neighbourhood import DrawSome, ListedNeighbours, Neighbours
+from SearchSpace.candidates import TypedSpace
+from SearchSpace.least_width import least_drawn, wide_one
+from SearchSpace.neighbourhood import DrawSome, ListedNeighbours, Neighbours, TypedNeighbours
 
 _PROBE = "SuperConvK3BNRELU(3,32,2,1)SuperResK3K3(32,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
 _FOLDER = Path(__file__).parent
 _PREFIX = "search_space_"
 
 Listing = Callable[[Sequence[Block], int], list[list[str]]]
+SampleBlock = Callable[[Sequence[Block], int, random.Random], Block]
 
 
 class HasListing(Protocol):
@@ -54,13 +57,28 @@ class SearchSpace:
 
     neighbours: how to draw one that differs in some properties, or is smaller.
     is_function: whether it comes from a function or an object rather than a file or a module.
+    listing: what `sample_block` draws from, where it has to list that.
     """
 
     name: str
     block_types: tuple[type[SuperBlock], ...]
-    sample_block: Callable[[Sequence[Block], int, random.Random], Block]
+    sample_block: SampleBlock
     neighbours: Neighbours
     is_function: bool = False
+    listing: Listing | None = None
+
+    def at_least(self, width: int) -> SearchSpace:
+        """The space without blocks that are narrower; `SearchSpace.least_width` says what is.
+
+        Where a user's file has nothing that is wide enough, or `neighbours` of its own kind, narrower ones come all the same.
+        """
+        sample, neighbours = _wide_sampler(self, width), self.neighbours
+        if isinstance(neighbours, TypedNeighbours):
+            neighbours = neighbours.at_least(width)
+        elif isinstance(neighbours, ListedNeighbours):
+            some = _some(self.listing, self.name, width) if self.listing else _repeated(sample)
+            neighbours = ListedNeighbours(some)
+        return replace(self, sample_block=sample, neighbours=neighbours)
 
 
 def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
@@ -83,7 +101,8 @@ def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
     neighbours = _neighbours(holder) or ListedNeighbours(_repeated(own_sample) if own_sample else _some(listing, name))
     types = getattr(holder, "block_types", None) or _types_listed(listing, name)
     is_function = not isinstance(source, str | Path | ModuleType)
-    return SearchSpace(Path(name).stem, tuple(types), sample, neighbours, is_function)
+    listed = None if own_sample else listing
+    return SearchSpace(Path(name).stem, tuple(types), sample, neighbours, is_function, listed)
 
 
 def list_spaces() -> list[str]:
@@ -179,25 +198,42 @@ def _texts(lists: object, name: str) -> list[str]:
     )
 
 
-def _sampler(listing: Listing, name: str):  # type: ignore[no-untyped-def]
+def _sampler(listing: Listing, name: str, least_width: int = 0) -> SampleBlock:
+    """What draws one neighbour from a listing."""
+    draw_some = _some(listing, name, least_width)
+
     def sample_block(block_list: Sequence[Block], block_id: int, generator: random.Random) -> Block:
-        candidates = _texts(listing(block_list, block_id), name)
-        return _single(generator.choice(candidates)) if candidates else block_list[block_id]
+        drawn = draw_some(block_list, block_id, 1, generator)
+        return drawn[0] if drawn else block_list[block_id]
 
     return sample_block
 
 
-def _some(listing: Listing, name: str) -> DrawSome:
+def _some(listing: Listing, name: str, least_width: int = 0) -> DrawSome:
     """What draws a few neighbours from one listing."""
 
     def draw_some(blocks: Sequence[Block], index: int, count: int, generator: random.Random) -> list[Block]:
         candidates = _texts(listing(blocks, index), name)
-        return [_single(generator.choice(candidates)) for _ in range(count)] if candidates else []
+        if not candidates:
+            return []
+        draw = lambda: _single(generator.choice(candidates))  # noqa: E731 - asked several times
+        return [wide_one(draw, least_width) for _ in range(count)]
 
     return draw_some
 
 
-def _repeated(sample_block: Callable[[Sequence[Block], int, random.Random], Block]) -> DrawSome:
+def _wide_sampler(space: SearchSpace, width: int) -> SampleBlock:
+    """What draws one neighbour of a space that is at least so wide."""
+    sample = space.sample_block
+    if space.listing:
+        return _sampler(space.listing, space.name, width)
+    typed = getattr(sample, "__self__", None)
+    if type(typed) is TypedSpace:
+        return replace(typed, smallest_width=least_drawn(width)).sample_block
+    return lambda blocks, index, generator: wide_one(lambda: sample(blocks, index, generator), width)
+
+
+def _repeated(sample_block: SampleBlock) -> DrawSome:
     return lambda blocks, index, count, generator: [sample_block(blocks, index, generator) for _ in range(count)]
 
 

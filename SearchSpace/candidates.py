@@ -22,9 +22,9 @@ SMALLEST_WIDTH = 8
 
 
 @lru_cache(maxsize=100_000)
-def channel_candidates(channels: int, largest: int | None = None) -> tuple[int, ...]:
-    """Widths from 0.4 to 2.5 times `channels`, multiples of 8 up to `largest`, each once, widest first."""
-    widths = [max(SMALLEST_WIDTH, channels * ratio) for ratio in CHANNEL_RATIOS]
+def channel_candidates(channels: int, largest: int | None = None, smallest: int = SMALLEST_WIDTH) -> tuple[int, ...]:
+    """Widths from 0.4 to 2.5 times `channels`, multiples of 8 from `smallest` to `largest`, each once, widest first."""
+    widths = [max(smallest, channels * ratio) for ratio in CHANNEL_RATIOS]
     limited = widths if largest is None else [min(largest, width) for width in widths]
     return tuple(sorted({smart_round(width, 8) for width in limited}, reverse=True))
 
@@ -52,11 +52,12 @@ class TypedSpace:
     block_types: tuple[type[SuperBlock], ...]
     largest_width: int | None = 2048
     mutate_head: bool = True
+    smallest_width: int = SMALLEST_WIDTH
 
     @cached_property
     def neighbours(self) -> Neighbours:
         """How to change single properties of a block."""
-        widths = partial(channel_candidates, largest=self.largest_width)
+        widths = partial(channel_candidates, largest=self.largest_width, smallest=self.smallest_width)
         return TypedNeighbours(self.block_types, widths, widths, sub_layer_candidates, self.mutate_head)
 
     def gen_search_space(self, block_list: Sequence[Block], block_id: int) -> list[list[str]]:
@@ -67,9 +68,9 @@ class TypedSpace:
         if not isinstance(block, SuperBlock):
             return [[str(block)]]
         choices = itertools.product(
-            channel_candidates(block.out_channels, self.largest_width),
+            channel_candidates(block.out_channels, self.largest_width, self.smallest_width),
             sub_layer_candidates(block.sub_layers),
-            channel_candidates(bottleneck_of(block), self.largest_width),
+            channel_candidates(bottleneck_of(block), self.largest_width, self.smallest_width),
         )
         settings = list(choices)
         return [
@@ -83,12 +84,15 @@ class TypedSpace:
         if isinstance(block, SuperConvKXBNRELU):
             if self._is_fixed(block):
                 return block
-            width = pick(channel_candidates(block.out_channels, self.largest_width), generator)
+            width = pick(channel_candidates(block.out_channels, self.largest_width, self.smallest_width), generator)
             return interned(type(block), block.in_channels, width, block.stride, 1)
         if not isinstance(block, SuperBlock):
             return block
-        types, widths = self.block_types, channel_candidates(block.out_channels, self.largest_width)
-        bottlenecks = channel_candidates(bottleneck_of(block), self.largest_width)
+        types, widths = (
+            self.block_types,
+            channel_candidates(block.out_channels, self.largest_width, self.smallest_width),
+        )
+        bottlenecks = channel_candidates(bottleneck_of(block), self.largest_width, self.smallest_width)
         depths = sub_layer_candidates(block.sub_layers)
         # `pick` written out: these draws are most of what a search does.
         draw = generator.random
@@ -104,7 +108,7 @@ class TypedSpace:
     def _convolutions(self, block: SuperConvKXBNRELU) -> list[SuperConvKXBNRELU]:
         if self._is_fixed(block):
             return [block]
-        widths = channel_candidates(block.out_channels, self.largest_width)
+        widths = channel_candidates(block.out_channels, self.largest_width, self.smallest_width)
         return [interned(type(block), block.in_channels, width, block.stride, 1) for width in widths]
 
     def _is_fixed(self, block: SuperConvKXBNRELU) -> bool:

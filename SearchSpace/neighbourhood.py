@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Protocol
 
 from PlainNet import Block, SuperBlock
@@ -16,6 +16,7 @@ from PlainNet.block import interned
 from PlainNet.lazy import remembered
 from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvKXBNRELU
 from SearchSpace.blocks import bottleneck_of, has_bottleneck, make_block
+from SearchSpace.least_width import at_least, least_drawn
 
 # Candidate values of a width, bottleneck or depth, a function of what it is now.
 Values = Callable[[int], Sequence[int]]
@@ -61,6 +62,12 @@ class TypedNeighbours:
     bottlenecks: Values
     depths: Values
     mutate_head: bool = True
+
+    def at_least(self, width: int) -> TypedNeighbours:
+        """The same without widths and bottlenecks that are smaller."""
+        least = least_drawn(width)
+        widths, bottlenecks = (partial(at_least, values, least) for values in (self.widths, self.bottlenecks))
+        return replace(self, widths=widths, bottlenecks=bottlenecks)
 
     def is_fixed(self, block: Block) -> bool:
         if isinstance(block, SuperConvK1BNRELU):

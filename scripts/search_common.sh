@@ -9,6 +9,7 @@
 #   ZERO_SHOT_SCORE     another proxy    SEED             random numbers  WORKERS     scoring processes
 #   BUDGET_MODEL_SIZE, BUDGET_FLOPS, BUDGET_MAC, BUDGET_LATENCY, BUDGET_GROWTH, BUDGET_PEAK_MEMORY,
 #   BUDGET_WEIGHTS, MEMORY_PRECISION, MAX_LAYERS   other budgets; empty for none
+#   MIN_WIDTH           least output width and bottleneck of every block; START is made as wide
 #   LATENCY_BACKEND     runtime that BUDGET_LATENCY is of, such as onnxruntime (default: torch, or what the table is of)
 #   SMOKE=1             a few iterations, to see that everything runs
 # Further arguments of a script that only searches go to evolution_search.py, of others to the training (train_common.sh).
@@ -34,6 +35,10 @@ search() {
     shift
     local save_dir=${SAVE_DIR:-$ROOT/save_dir/$name}
     local resolution=${RESOLUTION:-32} classes=${CLASSES:-10}
+    if [[ ${MIN_WIDTH:-} =~ ^[1-9][0-9]*$ ]]; then
+        START=$(PYTHONPATH=$ROOT "$PYTHON" -c \
+            "import PlainNet; from SearchSpace.least_width import widened; print(widened(PlainNet.parse('$START'), $MIN_WIDTH))")
+    fi
     if [[ ${SMOKE:-} == 1 ]]; then
         EVOLUTION_MAX_ITER=${EVOLUTION_MAX_ITER:-16} POPULATION_SIZE=${POPULATION_SIZE:-16} BATCH_SIZE=4
     fi
@@ -56,6 +61,7 @@ search() {
     [[ -n ${BUDGET_LATENCY:-} ]] &&
         options+=(--budget_latency "$BUDGET_LATENCY" ${LATENCY_BACKEND:+--latency_backend "$LATENCY_BACKEND"})
     [[ -n ${MAX_LAYERS:-} ]] && options+=(--max_layers "$MAX_LAYERS")
+    [[ -n ${MIN_WIDTH:-} ]] && options+=(--min_width "$MIN_WIDTH")
     # A search that was stopped goes on.
     [[ -e $save_dir/search.db && ! -e $save_dir/best_structure.txt ]] && options+=(--resume)
     "$PYTHON" "$ROOT/evolution_search.py" "${options[@]}" "$@"

@@ -72,6 +72,7 @@ def searched(settings, compiled):
     return rows, search.best, search.population.members, search.progress.outcomes
 
 
+WIDE = "SuperConvK3BNRELU(3,24,1,1){0}(24,32,2,24,1){0}(32,48,2,32,2)SuperConvK1BNRELU(48,64,1,1)"
 DEEP = {"max_layers": 120, "budget_model_size": None, "budget_flops": None, "budget_mac": None}
 LISTED = {"search_space": None, "search_space_list": ("PlainNet/SuperResKXKX.py", "PlainNet/SuperResK1KXK1.py")}
 
@@ -84,6 +85,8 @@ LISTED = {"search_space": None, "search_space_list": ("PlainNet/SuperResKXKX.py"
         settings_of(origin=False, fix_initialize=False, plainnet_struct=None, **LISTED),
         settings_of("ghostshuffle", use_se=True, zero_shot_score="PerturbationClosedForm", input_image_size=48),
         settings_of("IDW_fixfc", PUBLISHED, no_BN=True, zero_shot_score="Flops", origin=False),
+        settings_of("ghostshuffle", min_width=24, plainnet_struct=WIDE.format("SuperGhostShuffleK3")),
+        settings_of(min_width=24, evolution=PUBLISHED, plainnet_struct=WIDE.format("SuperResK3K3"), origin=False),
         # Networks become longer than there is room for at first.
         settings_of("ghostshuffle", zero_shot_score="Params", population_size=16, evolution_max_iter=600, **DEEP),
         # Widths for which there are no templates are Python's, each iteration that has them.

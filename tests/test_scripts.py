@@ -31,7 +31,8 @@ TRAININGS = {
 }
 OTHERS = {"quickstart", "cifar_sample_end_to_end", "gpu_check", "proxy_report", "GSNet_VisDrone_params1.5M"}
 # Stands for Python: writes down what it is called with.
-RECORDER = """#!/usr/bin/env bash
+RECORDER = f"""#!/usr/bin/env bash
+[[ $1 == -c ]] && exec {sys.executable} "$@"
 printf '%s\\n' "$@" >"$RECORD/$(ls "$RECORD" | wc -l)"
 """
 
@@ -230,6 +231,15 @@ def test_overrides_reach_the_search(name, tmp_path):
     assert [value(arguments, f"--{option}") for option in names] == [
         *("200", "20", "Params", "3", "5", "7", str(tmp_path / "out"))
     ]
+
+
+def test_a_search_of_a_least_width_starts_from_as_wide_a_network(tmp_path):
+    _, arguments = recorded("Zen_NAS_cifar_params1M_search", tmp_path, MIN_WIDTH="20")[0]
+    assert value(arguments, "--min_width") == "20"
+    assert value(arguments, "--plainnet_struct") == (
+        "SuperConvK3BNRELU(3,24,1,1)SuperResK3K3(24,24,1,24,1)SuperResK3K3(24,32,2,24,1)SuperResK3K3(32,64,2,32,1)"
+        "SuperResK3K3(64,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"
+    )
 
 
 def test_the_published_name_of_a_search_searches_the_same(tmp_path):

@@ -52,7 +52,7 @@ _SETTINGS = {
             ),
             *("latency_batch_size", "latency_resolution", "latency_source", "latency_backend", "measure_missing"),
             *("fp16", "origin"),
-            *("evolution", "memory_precision"),
+            *("evolution", "memory_precision", "min_width"),
         )
     },
 }
@@ -78,6 +78,7 @@ class SearchOptions(TypedDict, total=False):
     budgets: upper limits of "params", "flops", "mac", "layers", "latency" (seconds an image), "growth" (of the gradient,
         docs/gradient_growth.md), "peak_memory" and "weights" (bytes at memory_precision, docs/memory.md), as numbers or as
         texts with units ("1M", "0.4G", "250us", "256KiB"), and under any other name (function of a network, limit).
+    min_width: least output width and bottleneck of every block.
     objectives: survive by these rather than by the score alone: "score" and costs by name, and functions of a network, of
         which less is better, as they are or {name: function}.
     iterations, population_size: proposals, survivors. round_size: candidates drawn from one population.
@@ -104,6 +105,7 @@ class SearchOptions(TypedDict, total=False):
     proxy: ProxyLike | None
     ensemble: Sequence[str]
     budgets: Mapping[str, Budget]
+    min_width: int | None
     objectives: str | Sequence[str | Figure] | Mapping[str, Figure | None]
     iterations: int
     population_size: int

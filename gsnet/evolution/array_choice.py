@@ -20,7 +20,7 @@ from gsnet.evolution.array_layout import (
 )
 from gsnet.evolution.array_search import ArrayLoop
 from gsnet.evolution.functions import Functions
-from gsnet.evolution.proposals import Proposer
+from gsnet.evolution.proposals import Proposer, smallest_drawn
 from gsnet.evolution.rules import Fitting, Published
 from gsnet.evolution.scorer import scoring_settings
 from gsnet.evolution.settings import SearchSettings
@@ -81,7 +81,7 @@ def drawing_of(proposer: Proposer) -> Drawing | None:
     if not isinstance(rule, Published):
         return None
     if isinstance(rule.later_block, ChosenBlocks):
-        return Drawing(SCALING_RULE, neighbours(rule.later_block.block_types))  # type: ignore[arg-type]
+        return Drawing(SCALING_RULE, neighbours(rule.later_block.block_types))
     space = getattr(rule.later_block, "__self__", None)
     if type(space) is TypedSpace and rule.later_block.__func__ is TypedSpace.sample_block:  # type: ignore[attr-defined]
         return Drawing(PUBLISHED_RULE, space.neighbours)  # type: ignore[arg-type]
@@ -110,7 +110,8 @@ def make_loop(settings: SearchSettings, proposer: Proposer) -> ArrayLoop:
     channels = proposer.starts[0].in_channels if proposer.starts else 3
     style = scoring.style_for(get_proxy(settings.zero_shot_score))
     image = first_map(settings.input_image_size, settings.gamma, channels)
-    return ArrayLoop(plan, codes, SpaceTables(codes, drawing.neighbours), proposer.costs, StepTable(style), image)
+    tables = SpaceTables(codes, drawing.neighbours, smallest_drawn(settings))
+    return ArrayLoop(plan, codes, tables, proposer.costs, StepTable(style), image)
 
 
 def _types(drawing: Drawing, starts: tuple[Network, ...]) -> list:

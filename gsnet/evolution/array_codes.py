@@ -33,7 +33,7 @@ from PlainNet import Block, Network, SuperBlock
 from PlainNet.block import interned
 from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvKXBNRELU
 from SearchSpace.neighbourhood import TypedNeighbours
-from SearchSpace.search_choice import LARGEST_BOTTLENECK, LARGEST_WIDTH, scaled
+from SearchSpace.search_choice import LARGEST_BOTTLENECK, LARGEST_WIDTH, SMALLEST_WIDTH, scaled
 
 BlockTypes = Sequence[type[SuperBlock]]
 _PLAIN = ("in_channels", "out_channels", "stride", "sub_layers")
@@ -84,15 +84,18 @@ class Codes:
 
 
 class SpaceTables:
-    """The tables of a search space. Options are written into them when they are asked for."""
+    """The tables of a search space. Options are written into them when they are asked for.
 
-    def __init__(self, codes: Codes, neighbours: TypedNeighbours) -> None:
+    smallest: of the widths that are drawn by ratios; what `neighbours` draw they say themselves.
+    """
+
+    def __init__(self, codes: Codes, neighbours: TypedNeighbours, smallest: int = SMALLEST_WIDTH) -> None:
         self._listings: dict[int, Callable[[int], Sequence[int]]] = {
             int(WIDTHS): neighbours.widths,
             int(BOTTLENECKS): neighbours.bottlenecks,
             int(DEPTHS): neighbours.depths,
-            int(SCALED_WIDTHS): partial(scaled, largest=LARGEST_WIDTH),
-            int(SCALED_BOTTLENECKS): partial(scaled, largest=LARGEST_BOTTLENECK),
+            int(SCALED_WIDTHS): partial(scaled, largest=LARGEST_WIDTH, smallest=smallest),
+            int(SCALED_BOTTLENECKS): partial(scaled, largest=LARGEST_BOTTLENECK, smallest=smallest),
         }
         self._used = 0
         self.arrays = Space(

@@ -14,6 +14,9 @@ def add_budget_options(parser: OptionParser) -> None:
     """Limits, and how latency and memory are looked at."""
     budgets = parser.add_argument_group("budgets (none unless given)")
     budgets.add_argument("--max_layers", type=positive_int, metavar="N", help="sum of sub-layers")
+    budgets.add_argument("--min_width", type=positive_int, metavar="N",
+                         help="least output width and bottleneck of every block, 16 or 32 for instance: without it the best "
+                         "scores are those of networks that are 8 or 16 channels wide in places (docs/results.md)")  # fmt: skip
     budgets.add_argument("--budget_model_size", type=count, metavar="N", help="parameters, such as 1e6 or 1M")
     budgets.add_argument(
         "--budget_flops", type=count, metavar="N", help="multiply-accumulates of one image, such as 0.4G"

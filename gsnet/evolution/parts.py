@@ -13,7 +13,8 @@ from gsnet.evolution.settings import OBJECTIVES, SearchError, SearchSettings
 from gsnet.evolution.survival import ParetoPopulation
 from gsnet.latency.building import measure_missing
 from gsnet.latency.predictor import LatencyModel, open_model
-from PlainNet import Network, Style
+from PlainNet import Network, StructureError, Style
+from SearchSpace.least_width import narrowest, narrowest_block, widened
 
 
 def make_population(settings: SearchSettings) -> Population | ParetoPopulation | EnsemblePopulation:
@@ -71,10 +72,26 @@ def within_budgets(settings: SearchSettings, starts: Sequence[Network]) -> tuple
             for b in budgets
             if b.measure(figures) > b.limit
         ]
+        if settings.min_width and narrowest(block := narrowest_block(network)) < settings.min_width:
+            broken[network].append(
+                f"a width of {narrowest(block)} in {block} where --min_width asks for {settings.min_width}"
+            )
     fitting = tuple(network for network, reasons in broken.items() if not reasons)
     if starts and not fitting:
         which, whose = "The initial structure breaks", "it"
         if len(starts) > 1:
             which, whose = f"All {len(starts)} initial structures break", "the first"
-        raise SearchError(f"{which} the budgets: {whose} has {' and '.join(broken[starts[0]])}")
+        raise SearchError(
+            f"{which} the budgets: {whose} has {' and '.join(broken[starts[0]])}{_wider(settings, starts[0])}"
+        )
     return fitting
+
+
+def _wider(settings: SearchSettings, start: Network) -> str:
+    """What to start from in place of a structure that is too narrow, in words."""
+    if not settings.min_width or narrowest(narrowest_block(start)) >= settings.min_width:
+        return ""
+    try:
+        return f"; as wide as that it is {widened(start, settings.min_width)}"
+    except StructureError:
+        return ""

@@ -25,7 +25,8 @@ from gsnet.evolution.rules import Fitting, Impartial, Published, Rule
 from gsnet.evolution.settings import PUBLISHED, SearchError, SearchSettings
 from PlainNet import Network, SuperBlock, parse_structures
 from SearchSpace import SearchSpace, load_block_types, load_search_space, search_choice
-from SearchSpace.candidates import pick
+from SearchSpace.candidates import SMALLEST_WIDTH, pick
+from SearchSpace.least_width import least_drawn
 
 # Of an iteration, by a rule.
 First = Callable[[int, random.Random, Rule], Network]
@@ -63,10 +64,12 @@ def make_proposer(settings: SearchSettings, functions: Functions = NO_FUNCTIONS)
         raise SearchError("Name the blocks to search: --search_space FILE, or --search_space_list FILE [FILE ...]")
     if not space and (settings.origin or settings.fix_initialize):
         raise SearchError("--origin and --fix_initialize need --search_space FILE")
+    if space and settings.min_width:
+        space = space.at_least(settings.min_width)
     costs = cost_model(settings)
     rules = _rules(settings, space, types, costs)
     if not settings.fix_initialize or space is None:
-        return Proposer(_random_networks(types), *rules, costs)
+        return Proposer(_random_networks(types, smallest_drawn(settings)), *rules, costs)
     starts = starting_structures(settings)
     fitting = within_budgets(settings, starts)
     given = len(starts) if len(starts) > 1 else 0
@@ -93,8 +96,16 @@ def _first(given: tuple[Network, ...], parents: tuple[Network, ...]) -> First:
     return first
 
 
-def _random_networks(types: Sequence[type[SuperBlock]]) -> First:
-    return lambda iteration, generator, rule: rule.admitted(search_choice.random_network(types, generator), generator)
+def smallest_drawn(settings: SearchSettings) -> int:
+    """The smallest width that is drawn without a search space."""
+    return max(SMALLEST_WIDTH, least_drawn(settings.min_width or 0))
+
+
+def _random_networks(types: Sequence[type[SuperBlock]], smallest: int) -> First:
+    def first(iteration: int, generator: random.Random, rule: Rule) -> Network:
+        return rule.admitted(search_choice.random_network(types, generator, smallest), generator)
+
+    return first
 
 
 def _rules(
@@ -102,11 +113,11 @@ def _rules(
 ) -> tuple[Rule, Rule]:
     """The rule of evolution, and the one while nothing new comes, drawing from the blocks that the flags ask for."""
     within = space if settings.origin else None
-    drawn = search_choice.ChosenBlocks(tuple(types))
+    drawn = search_choice.ChosenBlocks(tuple(types), smallest_drawn(settings))
     published = Published(space.sample_block if space else drawn, within.sample_block if within else drawn)
     if settings.evolution == PUBLISHED:
         return published, published
-    chosen = search_choice.neighbours(types)
+    chosen = search_choice.neighbours(types).at_least(smallest_drawn(settings))
     fitting = Fitting(
         space.neighbours if space else chosen,
         within.neighbours if within else chosen,

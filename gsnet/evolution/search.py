@@ -25,6 +25,7 @@ from gsnet.evolution.settings import SearchSettings
 from gsnet.evolution.so_far import Progress
 from gsnet.evolution.turns import ONE_POPULATION, Turns
 from PlainNet import Network, StructureError
+from SearchSpace.least_width import narrowest, narrowest_block
 from SearchSpace.random_numbers import CandidateRandom
 
 # While the population is this small, candidates come from the start rather than from parents.
@@ -74,6 +75,7 @@ class Search:
         self._history = history
         self._budgets = search_budgets(settings)
         self._most_layers = settings.max_layers
+        self._least_width = settings.min_width
         self._costs = proposer.costs
         self._latency = predicted_latency(settings)
         self._figures = figures
@@ -187,6 +189,9 @@ class Search:
         if self._most_layers is not None and network.layers > self._most_layers:
             # The one budget that needs no costs.
             return row_of(proposal, OVER_BUDGET, "layers", (network.layers, None, None, None, None))
+        if self._least_width and narrowest(narrowest_block(network)) < self._least_width:
+            # Only of several structures to start from, and of what a user's space draws.
+            return row_of(proposal, OVER_BUDGET, "width", (network.layers, None, None, None, None))
         if network in self._tried:
             return row_of(proposal, DUPLICATE)
         costs = self._costs.costs(network)

@@ -10,6 +10,7 @@ from gsnet.interface.options import InputError
 from gsnet.interface.plugins import differences
 from gsnet.interface.values import wrong_count, wrong_limit
 from PlainNet.memory import PRECISIONS
+from SearchSpace.search_choice import LARGEST_BOTTLENECK
 
 DEFAULT_ITERATIONS = 480_000
 DEFAULT_POPULATION = 512
@@ -56,8 +57,9 @@ class SearchSettings:
     structure to start from, or several, one a line. figures: names of what functions of the user's own say of a network, and
     those of `KNOWN_FIGURES` that are asked for, which may be objectives; limits: those of them that have one. plugins: names of
     files that define what is searched, and digests of their texts. memory_precision: of maps and weights that are counted in
-    bytes. latency_backend: the runtime whose latencies these are, None for torch. islands: how many populations there are;
-    migration: how many proposals of each lie between two exchanges of members. Raises SettingError.
+    bytes. min_width: of the output and the bottleneck of every block. latency_backend: the runtime whose latencies these are,
+    None for torch. islands: how many populations there are; migration: how many proposals of each lie between two exchanges of
+    members. Raises SettingError.
     """
 
     zero_shot_score: str
@@ -83,6 +85,7 @@ class SearchSettings:
     no_BN: bool = False
     keep_links: bool | None = None
     max_layers: int | None = None
+    min_width: int | None = None
     budget_model_size: float | None = None
     budget_flops: float | None = None
     budget_mac: float | None = None
@@ -108,6 +111,10 @@ class SearchSettings:
             _check_limit(name, getattr(self, name))
         for name, limit in self.limits:
             _check_limit(f"the budget {name}", limit)
+        if self.min_width is not None:
+            _check_count("min_width", self.min_width)
+            if self.min_width > LARGEST_BOTTLENECK:
+                raise SettingError("min_width", f"is {self.min_width}: it must be at most {LARGEST_BOTTLENECK}")
         if self.latency_resolution is not None:
             _check_count("latency_resolution", self.latency_resolution)
         for name in _SWITCHES:
