@@ -2,7 +2,7 @@
 
     python -m benchmarks.fused_graph                                         # prints the table
     python -m benchmarks.fused_graph --write                                 # and puts it into docs/runtimes.md
-    python -m benchmarks.fused_graph --spaces ghostshuffle --resolutions 32 --networks 3
+    python -m benchmarks.fused_graph --spaces ghostshuffle --resolutions 32 --networks 3 --operations
 
 Of each space networks at the ends of random walks, as a search visits them. ONNX Runtime: the network as torch has it
 (`--no_fuse`), and as it is exported. OpenVINO: its graph for any number of images, and for one, as it is exported. All are
@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.latency_predictor import CLASSES, STARTS, networks_of
 from benchmarks.pages import replace_section
-from gsnet.runtimes import Settings, runtime
+from gsnet.runtimes import Operation, Settings, runtime
 from gsnet.runtimes.onnx_file import write_onnx
 from Masternet import MasterNet
 from PlainNet import Network
@@ -48,6 +48,8 @@ class Row:
     onnxruntime: list[float] = field(default_factory=list)
     size: list[float] = field(default_factory=list)
     openvino: list[float] = field(default_factory=list)
+    # Of each kind of kernel in ONNX Runtime, the part that it has of the plain graphs' time: before and after.
+    kernels: tuple[dict[str, float], dict[str, float]] = field(default_factory=lambda: ({}, {}))
 
     def cells(self) -> str:
         """A line of the table."""
@@ -69,8 +71,8 @@ def free_in_openvino(file: Path, images: np.ndarray) -> Callable[[], object]:
     return request.infer
 
 
-def compare(row: Row, network: Network) -> None:
-    """Add one network's ratios."""
+def compare(row: Row, network: Network, operations: bool) -> None:
+    """Add one network's ratios, and with `operations` what its kernels take."""
     size = (row.resolution, row.resolution)
     images = np.random.default_rng(0).standard_normal((1, 3, *size), dtype=np.float32)
     module = MasterNet(num_classes=CLASSES, plainnet_struct=network).eval()
@@ -82,21 +84,46 @@ def compare(row: Row, network: Network) -> None:
         if rewritten is not module:
             write_onnx(rewritten, file, size)
         row.size.append(file.stat().st_size / plain.stat().st_size)
-        before, after = _times(
+        before, after = times_in_turns(
             runtime("onnxruntime").load(plain, Settings()).ready(images),
             runtime("onnxruntime").load(file, Settings()).ready(images),
         )
         row.onnxruntime.append(before / after)
-        before, after = _times(
+        if operations:
+            _add_kernels(
+                row, [runtime("onnxruntime").load(one, Settings()).operations(images, 40) for one in (plain, file)]
+            )
+        before, after = times_in_turns(
             free_in_openvino(plain, images), runtime("openvino").load(plain, Settings()).ready(images)
         )
         row.openvino.append(before / after)
 
 
-def _times(*calls: Callable[[], object]) -> list[float]:
-    """The lower quartile of each call's processor times, all in turns."""
+def _add_kernels(row: Row, profiles: Sequence[Sequence[Operation]]) -> None:
+    total = sum(one.seconds for one in profiles[0])
+    for found, profile in zip(row.kernels, profiles, strict=True):
+        for one in profile:
+            found[one.kind] = found.get(one.kind, 0.0) + one.seconds / total
+
+
+def kernel_table(row: Row) -> str:
+    """Kernels by what they take in the graphs as torch has them, in per cent of those graphs' time."""
+    networks = len(row.size)
+    lines = ["| kernel | as torch has it | as exported |", "|---|---|---|"]
+    for kind in sorted(row.kernels[0] | row.kernels[1], key=lambda kind: -row.kernels[0].get(kind, 0.0)):
+        lines.append(
+            f"| `{kind}` | "
+            + " | ".join(f"{100 * found.get(kind, 0.0) / networks:.1f}" for found in row.kernels)
+            + " |"
+        )
+    sums = [sum(found.values()) / networks for found in row.kernels]
+    return "\n".join([*lines, f"| all | {100 * sums[0]:.0f} | {100 * sums[1]:.0f} |"])
+
+
+def times_in_turns(*calls: Callable[[], object], rounds: int = _ROUNDS) -> list[float]:
+    """The lower quartile of each call's processor times in seconds, all in turns."""
     times: list[list[float]] = [[] for _ in calls]
-    for number in range(_ROUNDS + 1):
+    for number in range(rounds + 1):
         for call, found in zip(calls, times, strict=True):
             for _ in range(_CALLS):
                 start = time.process_time()
@@ -113,6 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--spaces", default=",".join(STARTS[32]), help="default: %(default)s")
     parser.add_argument("--resolutions", default="32,224", help="default: %(default)s")
     parser.add_argument("--networks", type=int, default=10, help="of each space and resolution (default: %(default)s)")
+    parser.add_argument("--operations", action="store_true", help="print what ONNX Runtime's kernels take, too")
     parser.add_argument("--write", action="store_true", help="put the table into docs/runtimes.md")
     options = parser.parse_args(argv)
     rows = []
@@ -122,11 +150,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             spaces = list(STARTS[resolution])
             found = networks_of(resolution, _KIND)[spaces.index(space) :: len(spaces)]
             for number, network in enumerate(found[: options.networks], 1):
-                compare(row, network)
+                compare(row, network, options.operations)
                 print(f"{number} {row.cells()}", file=sys.stderr)
             rows.append(row)
     table = "\n".join([HEAD, *(row.cells() for row in rows)])
     print(table)
+    if options.operations:
+        for row in rows:
+            print(f"\n{row.space}, {row.resolution} pixels:\n{kernel_table(row)}")
     if options.write:
         replace_section(PAGE, "speed of rewritten graphs", table)
     return 0

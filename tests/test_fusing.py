@@ -119,6 +119,17 @@ def test_what_is_left_of_a_ghostshuffle_unit():
     assert all(m.out_channels % 16 == 0 for m in fused(network, SIZE, 16).modules() if isinstance(m, nn.Conv2d))
 
 
+def test_narrow_halves_are_read_with_zeros_rather_than_cut_out():
+    """Halves of 16 channels, too narrow to be made by convolutions of their own: whoever needs one reads both."""
+    network = trained_like("SuperConvK3BNRELU(3,32,1,1)SuperGhostShuffleK3(32,32,1,16,3)SuperConvK1BNRELU(32,16,1,1)")
+    rewritten = fused(network, SIZE, 16)
+    assert difference(network, rewritten) < 1e-10
+    assert not {"chunk", "getitem", "index_select", "shuffle_halves"} & set(names(rewritten))
+    # The stem stays one convolution, and the first branch reads all 32 channels of it, half of them by zeros.
+    first = next(m for m in rewritten.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 32)
+    assert int((first.weight != 0).any(dim=(0, 2, 3)).sum()) == 16
+
+
 class Awkward(nn.Module):
     """Maps that are read twice, changed in place, and by functions of which nothing is known."""
 

@@ -26,10 +26,16 @@ _NOT_IN_PLACE: MappingProxyType[Any, Any] = MappingProxyType({operator.iadd: ope
 
 @dataclass(frozen=True)
 class Widths:
-    """multiple: convolutions are widened to multiples of it. least: none is split into parts narrower than this."""
+    """multiple: convolutions are widened to multiples of it. least: none is split into parts narrower than this.
+
+    most, narrow: a dense layer reads a map of up to so many times as many channels as it needs, or of so few in all, the others
+    with weights of zero, rather than a part that is cut out of it: a cut takes a map out of its blocked layout and back again.
+    """
 
     multiple: int
     least: int = 24
+    most: int = 4
+    narrow: int = 64
 
 
 @dataclass
@@ -94,7 +100,7 @@ class Writing:
         content = layer.content
         if not isinstance(content, Convolution):
             raise TypeError(f"{layer.node} has no weights")
-        joined = self._joined(layer.inputs[0])
+        joined = self._joined(layer.inputs[0], dense=True)
         for places in self._parts(number, layer):
             module = channel_modules.dense(content, places, joined.places, joined.width, self._dtype)
             self._new(self._call(module, joined.node), number, places)
@@ -205,14 +211,18 @@ class Writing:
         """The map in which each channel of a view lies."""
         return np.array([self._where[one][0] for one in map(tuple, view.tolist())])
 
-    def _joined(self, view: View) -> _Joined:
-        """The maps that hold a view, side by side; of those that hold much else only what is needed."""
+    def _joined(self, view: View, *, dense: bool = False) -> _Joined:
+        """The maps that hold a view, side by side; of those that hold much else only what is needed.
+
+        dense: a dense layer reads them, to which a little more is no harm: see `Widths`.
+        """
         where = np.array([self._where[one] for one in map(tuple, view.tolist())])
         parts, starts, width = [], {}, 0
         for owner in dict.fromkeys(where[:, 0].tolist()):
             held = self._maps[owner].channels
             used = np.unique(where[where[:, 0] == owner, 1])
             whole = len(used) == int((held[:, 0] >= 0).sum())
+            whole |= dense and len(held) <= max(self._widths.most * len(used), self._widths.narrow)
             low, high = (0, len(held)) if whole else (int(used[0]), int(used[-1]) + 1)
             parts.append((owner, low, high))
             starts[owner] = width - low
