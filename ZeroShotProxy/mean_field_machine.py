@@ -225,11 +225,6 @@ def examples() -> tuple:
 WHAT = "the closed form (about ten seconds)"
 
 
-def begin() -> None:
-    """Have the machine compiled meanwhile, where no run has done so before."""
-    compiling.begin(WHAT, [(run, examples())])
-
-
 def prepare() -> None:
     """Have the machine ready: read it, or compile it where no run has done so before, which is said in the log."""
     compiling.prepare(WHAT, [(run, examples())])

@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from numba import typeof
 
 import gsnet
 import PlainNet
-from gsnet.evolution import array_arrays, array_loop
+from gsnet.evolution import array_arrays, array_loop, packed_text, pareto_front
 from gsnet.evolution.array_choice import make_loop, why_in_python
 from gsnet.evolution.array_codes import Codes, SpaceTables
 from gsnet.evolution.executors import make_executor
@@ -189,6 +190,15 @@ def test_more_networks_are_tried_than_there_was_room_for(monkeypatch):
     wanted = searched(settings, False)[0]
     monkeypatch.setattr(array_arrays, "_MOST_TRIED", 1)
     assert searched(settings, True)[0] == wanted
+
+
+def test_what_is_compiled_in_time_is_what_writing_and_reading_call(tmp_path):
+    """Other types of arguments would be compiled in the middle of a search, and these for nothing."""
+    options = {"space": "XXBL", "proxy": "ZenClosedForm", "budgets": {"layers": 12}, "save_dir": tmp_path}
+    for iterations in (60, 90):
+        gsnet.search(XX, iterations=iterations, resume=iterations > 60, **options)
+    for function, arguments in (*packed_text.examples(), *pareto_front.examples()):
+        assert set(function.overloads) == {tuple(map(typeof, arguments))}, function
 
 
 def test_a_change_of_any_compiled_file_renews_the_machine_code():

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from gsnet.evolution import array_layout as layout
+from gsnet.evolution import packed_text, pareto_front
 from gsnet.evolution.array_arrays import Arrays
 from gsnet.evolution.array_codes import Codes, SpaceTables
 from gsnet.evolution.array_layout import Plan, Steps
@@ -21,10 +22,10 @@ from gsnet.evolution.packed import FIGURES, OUTCOMES, RECORD, BlockType, Packed
 from gsnet.evolution.population import Member
 from gsnet.evolution.recorded import Recording, Row
 from gsnet.evolution.so_far import Progress
-from PlainNet import Network
+from PlainNet import Network, compiling
 from PlainNet.compiling import machine_code_of, prepare, typed_like
 from PlainNet.step_table import StepTable
-from ZeroShotProxy.mean_field_machine import examples, run
+from ZeroShotProxy.mean_field_machine import WHAT, examples, run
 
 _MOST_MADE = 4
 
@@ -204,9 +205,9 @@ class ArrayLoop:
         members, state, tried = arrays.members, arrays.state, arrays.room.tried
         prepare(
             "the loop of a search and its score (about ten seconds)",
-            [(advance, (*self._all_arrays(), typed_like((0, 0.0, 0.0), examples())))],
+            [(closed_form, examples())],
             [
-                (closed_form, examples()),
+                (advance, (*self._all_arrays(), typed_like((0, 0.0, 0.0), examples()))),
                 (add_member, (members, state, 1, blocks, 1, 0.0, 1)),
                 (find_network, (tried, blocks, 1)),
                 (move_hashes, (tried, tried)),
@@ -252,6 +253,11 @@ class ArrayLoop:
         records["in_channels"] = rows.blocks[begins, layout.INTO]
         blocks = rows.blocks[: rows.ends[done - 1]].copy()
         return Packed(np.arange(first, first + done), rows.seeds[:done].copy(), records, blocks, self._types)
+
+
+def begin() -> None:
+    """Have another process compile the closed form, and then what writes histories and results, while the loop is compiled."""
+    compiling.begin(WHAT, [(run, examples()), *packed_text.examples(), *pareto_front.examples()])
 
 
 def closed_form_of(plan: Plan) -> Callable:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from PlainNet.compiling import compiled, kept_on_disk, source_version
+from PlainNet.compiling import Examples, compiled, kept_on_disk, source_version
 
 OPENING, COMMA, CLOSING, NOUGHT = (ord(sign) for sign in "(,)0")
 # Of a block: a name, brackets, five numbers of at most five digits with a sign between them. Names are shorter than the rest.
@@ -132,3 +132,12 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
 
 
 write_texts, read_texts = _kept_on_disk(source_version(Path(__file__)))
+
+
+def examples() -> Examples:
+    """Both functions with arguments as they are called with, for who has them compiled in time."""
+    table = table_of([BlockType("SuperResK3K3", True)])
+    blocks, ends = np.zeros((1, FIELDS), dtype=np.uint16), np.zeros(1, dtype=np.int64)
+    # A text that is read is a view of bytes, which nobody may write.
+    written, read = np.zeros(1, dtype=np.uint8), np.frombuffer(b"\0", dtype=np.uint8)
+    return [(write_texts, (*table, blocks, ends, written, ends)), (read_texts, (*table, read, ends, blocks, ends))]

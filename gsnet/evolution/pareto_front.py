@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from PlainNet.compiling import kept_on_disk, source_version
+from PlainNet.compiling import Examples, kept_on_disk, source_version
 
 _CHUNK = 100_000
 
@@ -84,3 +84,9 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
 
 
 enter = _kept_on_disk(source_version(Path(__file__)))
+
+
+def examples() -> Examples:
+    """The function with arguments as it is called with, for who has it compiled in time."""
+    points, flags = np.empty((1, 1)), np.zeros(1, dtype=np.bool_)
+    return [(enter, (points, np.zeros(1, dtype=np.int64), 0, points, flags, flags))]

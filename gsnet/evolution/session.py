@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gsnet.evolution import array_search
 from gsnet.evolution.array_choice import make_loop, why_in_python
 from gsnet.evolution.ensemble import scoring_proxies
 from gsnet.evolution.executors import make_executor
@@ -30,7 +31,7 @@ from gsnet.interface.options import InputError
 from gsnet.latency.device import device_identity
 from gsnet.latency.table import LatencyTable
 from PlainNet import Network
-from ZeroShotProxy import Needs, Proxy, get_proxy, mean_field_machine
+from ZeroShotProxy import Needs, Proxy, get_proxy
 
 log = logging.getLogger(__name__)
 COMPILED = {"ZenClosedForm", "PerturbationClosedForm"}
@@ -82,8 +83,7 @@ class Session:
         self._functions = functions
         self._refuse_aims_that_are_none()
         if set(scoring_proxies(settings)) & COMPILED:
-            # On another core, while costs and the loop are.
-            mean_field_machine.begin()
+            array_search.begin()
         self._proposer = make_proposer(settings, functions)
         figures = {**known_figures(settings), **functions.figures}
         self._figures = {name: figures[name] for name in settings.figures}
