@@ -1,6 +1,7 @@
 """The rules of evolution beside each other: best score at equal numbers of proposals and at equal processor time.
 
     python -m benchmarks.evolution_rules
+    python -m benchmarks.evolution_rules --rules islands --spaces XXBL
 
 Searches as in the scripts for CIFAR under 1M parameters and for ImageNet under 400M FLOPs, and one of random networks from
 --search_space_list, all with `ZenClosedForm` and a history in memory, on one core. Each finished search is a row of the CSV
@@ -23,12 +24,16 @@ from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
 from benchmarks.searches import XX_START
 from gsnet.evolution.runner import without_collector
 from gsnet.evolution.session import Session
-from gsnet.evolution.settings import EVOLUTIONS, PUBLISHED, SearchSettings
+from gsnet.evolution.settings import DEFAULT_MIGRATION, EVOLUTIONS, FITTING, PUBLISHED, SearchSettings
 
 ROOT = Path(__file__).parent.parent
 MARK = 10_000
 EARLY = 60_000
 WARM_UP = 2_000
+# So many populations of the fitting rule in place of one, with as many proposals in all.
+ISLANDS = 4
+ON_ISLANDS = "islands"
+RULES = (*EVOLUTIONS, ON_ISLANDS)
 KEY = ("space", "rule", "seed", "iterations")
 FIELDS = (*KEY, "scores", "seconds", "scored")
 
@@ -98,7 +103,11 @@ def measure(settings: SearchSettings) -> tuple[list[float], list[float], int]:
 
 def run(space: str, rule: str, seed: int, iterations: int) -> Row:
     """One search as a row of the CSV file."""
-    settings = replace(SEARCHES[space], evolution=rule, seed=seed, evolution_max_iter=iterations)
+    settings = replace(SEARCHES[space], seed=seed, evolution_max_iter=iterations)
+    if rule == ON_ISLANDS:
+        settings = replace(settings, evolution=FITTING, islands=ISLANDS)
+    else:
+        settings = replace(settings, evolution=rule)
     # What is compiled or loaded once only lies before the clock starts.
     measure(replace(settings, evolution_max_iter=WARM_UP))
     scores, seconds, scored = measure(settings)
@@ -136,7 +145,8 @@ SECTION = """`python -m benchmarks.evolution_rules --seeds {seeds} --iterations 
 `Zen_NAS_cifar_params1M_search.sh`, `GhostShuffle_cifar_params1M_search.sh` and `Zen_NAS_ImageNet_flops400M.sh`;
 `--search_space_list` has the ResNet-like blocks, random first networks and 1M parameters in 18 layers. Its time: the processor
 time that the {published} rule takes for {iterations:,} proposals, history in memory. Differences are to
-`--evolution {published}`, ± 1.96 standard errors. Scored: share of the proposals.
+`--evolution {published}`, ± 1.96 standard errors. Scored: share of the proposals. Islands: the fitting rule with `--islands
+{islands}`, of a share of the proposals each, which exchange their best every {migration:,} of them.
 
 | space | rule | seeds | after {early:,} proposals | after {iterations:,} | difference | in its time | difference | scored |
 |---|---|---|---|---|---|---|---|---|
@@ -149,9 +159,10 @@ def _lines(rows: Rows, iterations: int) -> list[str]:
     for space in SEARCHES:
         by_rule = {
             rule: [row for key, row in rows.items() if key[:2] == (space, rule) and key[3] == str(iterations)]
-            for rule in EVOLUTIONS
+            for rule in RULES
         }
-        if any(len(of_rule) < 2 for of_rule in by_rule.values()):
+        by_rule = {rule: of_rule for rule, of_rule in by_rule.items() if len(of_rule) > 1}
+        if PUBLISHED not in by_rule:
             continue
         seconds = statistics.fmean(json.loads(row["seconds"])[-1] for row in by_rule[PUBLISHED])
         base = [best_after(row, iterations) for row in by_rule[PUBLISHED]]
@@ -174,7 +185,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--iterations", type=int, default=480_000)
     parser.add_argument("--spaces", nargs="+", default=list(SEARCHES), choices=list(SEARCHES))
-    parser.add_argument("--rules", nargs="+", default=list(EVOLUTIONS), choices=list(EVOLUTIONS))
+    parser.add_argument("--rules", nargs="+", default=list(EVOLUTIONS), choices=RULES)
     parser.add_argument("--output", type=Path, default=ROOT / "docs/evolution_rules.csv")
     options = parser.parse_args()
     wanted = [
@@ -197,6 +208,8 @@ def main() -> None:
         published=PUBLISHED,
         iterations=options.iterations,
         early=EARLY,
+        islands=ISLANDS,
+        migration=DEFAULT_MIGRATION,
         table="\n".join(_lines(rows, options.iterations)),
     )
     replace_section(ROOT / "docs/results.md", "evolution rules", section)
