@@ -10,14 +10,15 @@ from PlainNet.step_table import CALL_WIDTH, ROW_WIDTH, StepTable
 from PlainNet.style import PLAIN
 from ZeroShotProxy.gradient_machine import run
 from ZeroShotProxy.gradient_map import gradient_room
-from ZeroShotProxy.gradient_records import RECORD, TOO_LONG
+from ZeroShotProxy.gradient_records import LONGEST_RECORD, TOO_LONG
 from ZeroShotProxy.mean_field_machine import FAILURES, first_map, room
 from ZeroShotProxy.mean_field_map import STACK
 from ZeroShotProxy.registry import ProxyFailure
 
 # The gradient does not depend on the perturbation, which a first map needs.
 _GAMMA = 1e-2
-_FIRST_RECORDS = 500
+# Numbers: of a hundred layers.
+_FIRST_RECORDS = 32_768
 
 
 class GradientGrowth:
@@ -36,7 +37,7 @@ class GradientGrowth:
         self._table = StepTable(style)
         self._stack = room(resolution)
         self._gradients = gradient_room(STACK, resolution)
-        self._records = np.zeros((_FIRST_RECORDS, RECORD))
+        self._records = np.zeros(_FIRST_RECORDS)
         self._images: dict[int, np.ndarray] = {}
         _prepare()
 
@@ -51,7 +52,8 @@ class GradientGrowth:
             self._table = StepTable(self.style)
         known, call = self._table.calls, self._table.call
         try:
-            calls = b"".join([known.get(block.text) or call(block) for block in network.blocks])
+            # Of a bytearray, which may be written to: for a read-only array the machine would be compiled a second time.
+            calls = np.frombuffer(bytearray().join([known.get(b.text) or call(b) for b in network.blocks]))
         except StructureError as error:
             raise ProxyFailure(str(error)) from None
         channels = network.blocks[0].in_channels
@@ -63,16 +65,18 @@ class GradientGrowth:
             failure = run(calls, self._table.rows, image, self._stack, self._gradients, self._records, norms)
             if failure != TOO_LONG:
                 break
-            self._records = np.zeros((2 * len(self._records), RECORD))
+            self._records = np.zeros(2 * len(self._records))
         if failure:
             raise ProxyFailure(f"{network}: {FAILURES[failure]}")
         return norms
 
 
+def examples() -> tuple:
+    """Arguments of `gradient_machine.run` with the types of every call: numba compiles for types."""
+    gradients, records = gradient_room(STACK, 1), np.zeros(2 * LONGEST_RECORD)
+    return np.zeros(CALL_WIDTH), np.zeros((1, ROW_WIDTH)), first_map(1, _GAMMA, 3), room(1), gradients, records, np.empty(1)
+
+
 def _prepare() -> None:
     """Have the machine ready: read it, or compile it where no run has done so before, which is said in the log."""
-    # With the types of every later call: numba compiles for types.
-    nothing, image = np.zeros((1, RECORD)), first_map(1, _GAMMA, 3)
-    gradients = gradient_room(STACK, 1)
-    some = bytes(8 * CALL_WIDTH), np.zeros((1, ROW_WIDTH)), image, room(1), gradients, nothing, np.empty(1)
-    prepare("the closed form of gradients (about 20 seconds)", [(run, some)])
+    prepare("the closed form of gradients (about 20 seconds)", [(run, examples())])

@@ -36,6 +36,7 @@ from ZeroShotProxy.gradient_map import (
     sum_over_channels,
 )
 from ZeroShotProxy.gradient_records import (
+    BEFORE,
     BELOW,
     BETWEEN,
     EXTRA,
@@ -46,33 +47,12 @@ from ZeroShotProxy.gradient_records import (
     PAIRS,
     WIDTH,
     forward,
-    let_through,
 )
 from ZeroShotProxy.gradient_slopes import smooth_slopes
+from ZeroShotProxy.gradient_windows import slide_back
 from ZeroShotProxy.mean_field_kernel import ONE
-from ZeroShotProxy.mean_field_machine import ZERO
+from ZeroShotProxy.mean_field_machine import ZERO, view
 from ZeroShotProxy.mean_field_map import DONE, STACK, TOO_MANY_GROUPS
-
-
-@compiled
-def slide_back(gradient: np.ndarray, height: int, kernel: int, stride: int, work: np.ndarray) -> float:
-    """The gradient's profile before a zero-padded window; the squared gradient there over that behind it, for one weight."""
-    size = int(gradient[SIZE])
-    for position in range(height):
-        work[position] = 0.0
-    padding = (kernel - 1) // 2
-    for place in range(size):
-        start = place * stride - padding
-        for position in range(max(0, start), min(height, start + kernel)):
-            work[position] += gradient[PROFILE + place]
-    mean = 0.0
-    for position in range(height):
-        mean += work[position]
-    mean /= height
-    for position in range(height):
-        gradient[PROFILE + position] = work[position] / mean if mean > 0 else 1.0
-    gradient[SIZE] = height
-    return mean * mean
 
 
 @compiled
@@ -160,13 +140,31 @@ def gathered(chance: float, positive: float) -> float:
 
 
 @compiled
+def activate_back(gradient: np.ndarray, record: np.ndarray, positive: float, work: np.ndarray) -> bool:
+    """Through an activation. positive: how much larger the squared gradient is where a rectifier lets it through."""
+    before = sum_over_channels(gradient)
+    if not scale_groups(gradient, record[PAIRS:], int(record[PAIR_COUNT]), work):
+        return False
+    if before <= 0:
+        return True
+    # A constant gradient passes a function's mean slope; its square is what stays constant.
+    kept = sum_over_channels(gradient) / before
+    if int(record[KIND]) == Step.RECTIFY:
+        scale_all(gradient, min(positive, 1 / kept))
+        gradient[CONSTANT] *= kept
+    else:
+        gradient[CONSTANT] *= smooth_slopes(int(record[NUMBER])) / kept
+    return True
+
+
+@compiled
 def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray, chance: float) -> int:
     """Take the gradient at the top of the stack back through one step; the new top, or -1 where there are too many groups.
 
     chance: what the rectifier right behind this step, if there is one, lets through.
     """
     kind = int(record[KIND])
-    gradient, second, work = stack[order[top]], stack[STACK], stack[STACK + 1]
+    gradient, second, work = stack[int(order[top])], stack[STACK], stack[STACK + 1]
     positive = gradient[POSITIVE]
     if kind != Step.COPY and kind != Step.SWAP:
         gradient[POSITIVE] = 1.0
@@ -180,36 +178,30 @@ def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray
         )
     elif kind == Step.GHOST:
         return top if ghost_back(gradient, record, second, work) else -1
-    elif kind == Step.NORMALISE or kind == Step.RECTIFY or kind == Step.SMOOTH:
-        before = sum_over_channels(gradient)
-        if not scale_groups(gradient, record[PAIRS:], int(record[PAIR_COUNT]), work):
-            return -1
-        if kind != Step.NORMALISE and before > 0:
-            # A constant gradient passes a function's mean slope; its square is what stays constant.
-            kept = sum_over_channels(gradient) / before
-            if kind == Step.RECTIFY:
-                scale_all(gradient, min(positive, 1 / kept))
-            gradient[CONSTANT] *= kept if kind == Step.RECTIFY else smooth_slopes(int(record[NUMBER])) / kept
+    elif kind == Step.NORMALISE:
+        return top if scale_groups(gradient, record[PAIRS:], int(record[PAIR_COUNT]), work) else -1
+    elif kind == Step.RECTIFY or kind == Step.SMOOTH:
+        return top if activate_back(gradient, record, positive, work) else -1
     elif kind == Step.COPY:
         top -= 1
-        return top if add_gradient(stack[order[top]], gradient, work) else -1
+        return top if add_gradient(stack[int(order[top])], gradient, work) else -1
     elif kind == Step.SPLIT:
         # The upper map's channels came first.
         top -= 1
         copy_gradient(gradient, second)
-        if not put_behind(second, stack[order[top]]):
+        if not put_behind(second, stack[int(order[top])]):
             return -1
-        copy_gradient(second, stack[order[top]])
+        copy_gradient(second, stack[int(order[top])])
     elif kind == Step.SWAP:
         order[top], order[top - 1] = order[top - 1], order[top]
     elif kind == Step.ADD:
-        upper = stack[order[top + 1]]
+        upper = stack[int(order[top + 1])]
         copy_gradient(gradient, upper)
         gradient[POSITIVE] = gathered(chance, record[PAIRS])
         upper[POSITIVE] = gathered(chance, record[PAIRS + 1])
         return top + 1
     elif kind == Step.CONCATENATE:
-        if not keep_channels(gradient, stack[order[top + 1]], record[BELOW]):
+        if not keep_channels(gradient, stack[int(order[top + 1])], record[BELOW]):
             return -1
         return top + 1
     elif kind == Step.FIRST_CHANNELS:
@@ -220,14 +212,14 @@ def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray
     elif kind == Step.AVERAGE_POOL:
         pooled_back(gradient, int(record[HEIGHT]), work)
     elif kind == Step.GATE:
-        gate_back(gradient, stack[order[top + 1]], record)
+        gate_back(gradient, stack[int(order[top + 1])], record)
         return top + 1
     return top
 
 
 @compiled
 def log_norms(
-    calls: bytes,
+    calls: np.ndarray,
     rows: np.ndarray,
     image: np.ndarray,
     stack: np.ndarray,
@@ -240,31 +232,34 @@ def log_norms(
     calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. image: the first map. stack, gradients, records:
     room to work.
     """
-    failure, used = forward(calls, rows, image, stack, records)
+    failure, at = forward(calls, rows, image, stack, gradients[STACK + 2 :], records)
     if failure:
         return failure
-    order = np.arange(STACK)
+    order = stack[STACK + 1]
+    for place in range(STACK):
+        order[place] = place
     block, top, chance = norms.size, ZERO, 1.0
-    first_gradient(gradients[0], records[used - 1, WIDTH], int(records[used - 1, HEIGHT]))
-    for index in range(used - 1, -1, -1):
-        if records[index, KIND] == BETWEEN:
+    first_gradient(gradients[0], records[at + WIDTH], int(records[at + HEIGHT]))
+    while True:
+        record = records[at:]
+        at = int(record[BEFORE])
+        if record[KIND] == BETWEEN:
             block -= 1
-            norms[block] = log_norm(gradients[order[0]])
+            norms[block] = log_norm(gradients[int(order[0])])
             if block == 0:
-                break
+                return DONE
             continue
-        top = step_back(gradients, order, top, records[index], chance)
+        top = step_back(gradients, order, top, record, chance)
         if top < 0:
             return TOO_MANY_GROUPS
-        chance = let_through(records[index]) if int(records[index, KIND]) == Step.RECTIFY else 1.0
-    return DONE
+        chance = record[EXTRA] if int(record[KIND]) == Step.RECTIFY else 1.0
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     """`log_norms` with its machine code in a cache that a change of any of its files renews; see `source_version`."""
 
     def run(
-        calls: bytes,
+        calls: np.ndarray,
         rows: np.ndarray,
         image: np.ndarray,
         stack: np.ndarray,
@@ -274,11 +269,14 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     ) -> int:
         if version == 0:
             return DONE
-        return log_norms(calls, rows, image, stack, gradients, records, norms)
+        return log_norms(
+            view(calls), view(rows), view(image), view(stack), view(gradients), view(records), view(norms)
+        )
 
     return kept_on_disk(run)
 
 
-_PARTS = ("machine", "map", "records", "slopes")
-_SOURCES = [Path(__file__).with_name(f"gradient_{part}.py") for part in _PARTS]
-run = _kept_on_disk(source_version(*_SOURCES, *mean_field_machine.SOURCES))
+_PARTS = ("machine", "map", "records", "slopes", "windows")
+# The files on which machine code depends that calls `log_norms`.
+SOURCES = [Path(__file__).with_name(f"gradient_{part}.py") for part in _PARTS] + mean_field_machine.SOURCES
+run = _kept_on_disk(source_version(*SOURCES))

@@ -23,8 +23,8 @@ PROFILE = HEADER + GROUPS * FIELDS
 
 
 def gradient_room(stack: int, resolution: int) -> np.ndarray:
-    """Rows for the gradients of that many maps up to that height, and two to work in."""
-    return np.zeros((stack + 2, PROFILE + 2 * resolution))
+    """Rows for the gradients of that many maps up to that height, and four to work in."""
+    return np.zeros((stack + 4, PROFILE + 2 * resolution))
 
 
 @compiled
@@ -64,6 +64,13 @@ def copy_gradient(source: np.ndarray, target: np.ndarray) -> None:
 
 
 @compiled
+def copy_groups(source: np.ndarray, target: np.ndarray) -> None:
+    """Copy all of a gradient but its profile."""
+    for index in range(HEADER + int(source[COUNT]) * FIELDS):
+        target[index] = source[index]
+
+
+@compiled
 def append_group(gradient: np.ndarray, channels: float, square: float) -> bool:
     """Add a group after the last one, or widen that where it is alike; whether there was room."""
     if channels <= 0:
@@ -97,7 +104,10 @@ def scale_all(gradient: np.ndarray, factor: float) -> None:
 @compiled
 def scale_groups(gradient: np.ndarray, pairs: np.ndarray, count: int, work: np.ndarray) -> bool:
     """Squared gradients times factors, which stand behind the number of channels that they are for in `pairs`."""
-    copy_gradient(gradient, work)
+    if count == 1 and gradient[COUNT] == 1:
+        gradient[HEADER + SQUARE] *= pairs[1]
+        return True
+    copy_groups(gradient, work)
     gradient[COUNT] = 0
     mine, left = HEADER, work[HEADER + CHANNELS]
     end = HEADER + int(work[COUNT]) * FIELDS
@@ -159,7 +169,10 @@ def blend(first: np.ndarray, second: np.ndarray) -> None:
 def add_gradient(first: np.ndarray, second: np.ndarray, work: np.ndarray) -> bool:
     """The gradient of a map that was used twice: random weights make both parts independent, so that squares add."""
     blend(first, second)
-    copy_gradient(first, work)
+    if first[COUNT] == 1 and second[COUNT] == 1:
+        first[HEADER + SQUARE] += second[HEADER + SQUARE]
+        return True
+    copy_groups(first, work)
     first[COUNT] = 0
     one, other = HEADER, HEADER
     end, other_end = HEADER + int(work[COUNT]) * FIELDS, HEADER + int(second[COUNT]) * FIELDS

@@ -28,10 +28,12 @@ from ZeroShotProxy.mean_field_map import (
 )
 from ZeroShotProxy.mean_field_windows import averaged
 
-# What is written down of a step: kind and numbers, height and width of its map, of the map below, then factors of its groups.
-KIND, NUMBER, HEIGHT, WIDTH, BELOW, EXTRA, PAIR_COUNT = 0, 1, 5, 6, 7, 8, 9
-PAIRS = 10
-RECORD = PAIRS + 2 * GROUPS
+# What is written down of a step: kind and numbers, height and width of its map, width of the map below, a figure of its own,
+# where the record before begins, how many pairs follow, then channels and factor of each group. Of a kind of step that has no use
+# for one of these, it is not written.
+KIND, NUMBER, HEIGHT, WIDTH, BELOW, EXTRA, BEFORE, PAIR_COUNT = 0, 1, 5, 6, 7, 8, 9, 10
+PAIRS = 11
+LONGEST_RECORD = PAIRS + 2 * GROUPS
 # A step that stands between two blocks: the norm is noted.
 BETWEEN = -1.0
 # Records that a network needs more of: the caller comes again with more room.
@@ -65,36 +67,54 @@ def write_down(
     excess: of the convolution before it, for its first and other groups. positive: of each map of the stack, the chance that an
     element is, where it has just been rectified; 0 elsewhere.
     """
-    state = stack[order[top]]
+    state = stack[int(order[top])]
     kind = int(record[KIND])
-    record[HEIGHT], record[WIDTH] = state[SIZE], width(state)
-    record[BELOW] = width(stack[order[top - 1]]) if top else 0.0
-    if kind == Step.NORMALISE or kind == Step.RECTIFY or kind == Step.SMOOTH:
-        write_factors(record, state, excess)
+    record[PAIR_COUNT] = 0
+    if kind == Step.NORMALISE:
+        write_normalisation(record, state, excess)
+    elif kind == Step.RECTIFY or kind == Step.SMOOTH:
+        write_slopes(record, state)
     elif kind == Step.ADD:
-        record[PAIRS], record[PAIRS + 1] = positive[order[top - 1]], positive[order[top]]
+        record[PAIR_COUNT] = 1
+        record[PAIRS], record[PAIRS + 1] = positive[int(order[top - 1])], positive[int(order[top])]
     elif kind == Step.GATE:
-        write_gate(record, state, stack[order[top - 1]])
+        write_gate(record, state, stack[int(order[top - 1])])
+    elif kind == Step.CONCATENATE:
+        record[BELOW] = width(stack[int(order[top - 1])])
+    elif kind != Step.COPY and kind != Step.SWAP:
+        record[HEIGHT], record[WIDTH] = state[SIZE], width(state)
 
 
 @compiled
-def write_factors(record: np.ndarray, state: np.ndarray, excess: np.ndarray) -> None:
-    """What the squared gradient of each group of channels is multiplied by."""
-    kind = int(record[KIND])
-    function = RECTIFIER if kind == Step.RECTIFY else int(record[NUMBER])
+def write_normalisation(record: np.ndarray, state: np.ndarray, excess: np.ndarray) -> None:
+    """What BN multiplies the squared gradient of each group of channels by."""
     record[PAIR_COUNT] = state[COUNT]
     for index in range(int(state[COUNT])):
         base = HEADER + index * FIELDS
-        if kind == Step.NORMALISE:
-            factor = (excess[0] if index == 0 else excess[1]) / (state[base + VARIANCE] + record[NUMBER])
-        else:
-            factor = forward_slope(state, base, function)
-        record[PAIRS + 2 * index], record[PAIRS + 2 * index + 1] = state[base + CHANNELS], factor
+        record[PAIRS + 2 * index] = state[base + CHANNELS]
+        factor = excess[0] if index == 0 else excess[1]
+        record[PAIRS + 2 * index + 1] = factor / (state[base + VARIANCE] + record[NUMBER])
+
+
+@compiled
+def write_slopes(record: np.ndarray, state: np.ndarray) -> None:
+    """The same of an activation; the chance that one lets a gradient through, over all channels, is its own figure."""
+    function = RECTIFIER if int(record[KIND]) == Step.RECTIFY else int(record[NUMBER])
+    record[PAIR_COUNT] = state[COUNT]
+    chance = channels = 0.0
+    for index in range(int(state[COUNT])):
+        base = HEADER + index * FIELDS
+        slope = forward_slope(state, base, function)
+        record[PAIRS + 2 * index], record[PAIRS + 2 * index + 1] = state[base + CHANNELS], slope
+        chance += state[base + CHANNELS] * slope
+        channels += state[base + CHANNELS]
+    record[EXTRA] = chance / channels
 
 
 @compiled
 def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray) -> None:
     """Mean square of the gate; of what it gates, mean square and the part of it that is the same at all positions."""
+    record[PAIR_COUNT], record[BELOW] = 1, width(gated)
     record[PAIRS] = gate[HEADER + VARIANCE] + gate[HEADER + MEAN] * gate[HEADER + MEAN]
     square = constant = 0.0
     for index in range(int(gated[COUNT])):
@@ -107,24 +127,15 @@ def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray) -> None:
 
 
 @compiled
-def let_through(record: np.ndarray) -> float:
-    """The chance that a rectifier lets a gradient through, over all channels."""
-    chance = 0.0
-    for index in range(int(record[PAIR_COUNT])):
-        chance += record[PAIRS + 2 * index] * record[PAIRS + 2 * index + 1]
-    return chance / record[WIDTH]
-
-
-@compiled
 def note_positive(record: np.ndarray, order: np.ndarray, top: int, positive: np.ndarray) -> None:
     """After a step: the chance that an element of the top map is positive, right behind a rectifier or a copy of that."""
     kind = int(record[KIND])
     if kind == Step.COPY:
-        positive[order[top]] = positive[order[top - 1]]
+        positive[int(order[top])] = positive[int(order[top - 1])]
     elif kind == Step.RECTIFY:
-        positive[order[top]] = let_through(record)
+        positive[int(order[top])] = record[EXTRA]
     elif kind != Step.SWAP and kind != Step.BIAS:
-        positive[order[top]] = 0.0
+        positive[int(order[top])] = 0.0
 
 
 @compiled
@@ -134,16 +145,15 @@ def note_excess(record: np.ndarray, state: np.ndarray, excess: np.ndarray, overl
     overlap, lag: of the map before the step.
     """
     kind = int(record[KIND])
-    height = record[HEIGHT]
     excess[0] = excess[1] = 1.0
     if kind == Step.DENSE:
-        reached = min(record[NUMBER + 1], height)
+        reached = min(record[NUMBER + 1], record[HEIGHT])
         excess[0] = excess[1] = dense_excess(state[OVERLAP], record[WIDTH] * reached * reached / record[NUMBER + 3])
     elif kind == Step.DEPTHWISE:
-        reached = min(record[NUMBER], height)
+        reached = min(record[NUMBER], record[HEIGHT])
         excess[0] = excess[1] = depthwise_excess(overlap, lag, int(reached))
     elif kind == Step.GHOST:
-        reached = min(record[NUMBER + 1], height)
+        reached = min(record[NUMBER + 1], record[HEIGHT])
         cheap = int(min(record[NUMBER + 3], state[SIZE]))
         # The header is the mean of both halves: taken back to the first one's.
         lag = state[OVERLAP_LAG] - (cheap * cheap - 1) / 12
@@ -154,37 +164,51 @@ def note_excess(record: np.ndarray, state: np.ndarray, excess: np.ndarray, overl
 
 @compiled
 def forward(
-    calls: bytes, rows: np.ndarray, image: np.ndarray, stack: np.ndarray, records: np.ndarray
+    calls: np.ndarray,
+    rows: np.ndarray,
+    image: np.ndarray,
+    stack: np.ndarray,
+    notes: np.ndarray,
+    records: np.ndarray,
 ) -> tuple[int, int]:
-    """(failure, number of records) of a forward pass that writes down what gradients need."""
-    called = np.frombuffer(calls, np.float64)
-    order = np.arange(STACK)
-    numbers, excess, positive = np.empty(NUMBERS), np.ones(2), np.zeros(STACK)
+    """(failure, where the last record begins) of a forward pass that writes down what gradients need.
+
+    notes: two rows to work in. records: room for one after the other.
+    """
+    order, numbers = stack[STACK + 1], stack[STACK + 2]
+    excess, positive = notes[0], notes[1]
+    for place in range(STACK):
+        order[place], positive[place] = place, 0.0
+    excess[0] = excess[1] = 1.0
     transfer(image[0], stack[0])
-    top = used = ZERO
-    for call in range(0, called.size, CALL_WIDTH):
-        for layer in range(int(called[call + 4]) + 1):
-            part, into = (call, called[call + 5]) if layer == 0 else (call + 2, called[call + 7])
-            for index in range(int(called[part]), int(called[part + 1])):
-                if used + 2 > records.shape[0]:
-                    return TOO_LONG, used
-                numbers_of(rows, index, into, called, call, numbers)
-                record = records[used]
-                record[KIND] = rows[index, 0]
-                record[NUMBER : NUMBER + NUMBERS] = numbers
+    top = used = latest = ZERO
+    for call in range(0, calls.size, CALL_WIDTH):
+        for layer in range(int(calls[call + 4]) + 1):
+            part, into = (call, calls[call + 5]) if layer == 0 else (call + 2, calls[call + 7])
+            for index in range(int(calls[part]), int(calls[part + 1])):
+                if used + 2 * LONGEST_RECORD > records.size:
+                    return TOO_LONG, latest
+                numbers_of(rows, index, into, calls, call, numbers)
+                record = records[used:]
+                record[KIND], record[BEFORE] = rows[index, 0], latest
+                for number in range(NUMBERS):
+                    record[NUMBER + number] = numbers[number]
                 write_down(record, stack, order, top, excess, positive)
-                overlap, lag = stack[order[top], OVERLAP], stack[order[top], OVERLAP_LAG]
+                state = stack[int(order[top])]
+                overlap, lag = state[OVERLAP], state[OVERLAP_LAG]
                 failure, top = step(stack, order, top, int(rows[index, 0]), numbers)
                 if failure:
-                    return failure, used
+                    return failure, latest
                 note_positive(record, order, top, positive)
-                note_excess(record, stack[order[top]], excess, overlap, lag)
-                used += 1
+                note_excess(record, stack[int(order[top])], excess, overlap, lag)
+                latest = used
+                used += PAIRS + 2 * int(record[PAIR_COUNT])
         if top:
-            return NOT_JOINED, used
-        records[used, KIND] = BETWEEN
-        used += 1
+            return NOT_JOINED, latest
+        records[used + KIND], records[used + BEFORE] = BETWEEN, latest
+        latest = used
+        used += PAIRS
     # The last map, where the gradient starts.
-    last = stack[order[0]]
-    records[used - 1, HEIGHT], records[used - 1, WIDTH] = last[SIZE], width(last)
-    return DONE, used
+    last = stack[int(order[0])]
+    records[latest + HEIGHT], records[latest + WIDTH] = last[SIZE], width(last)
+    return DONE, latest

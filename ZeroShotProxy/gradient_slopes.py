@@ -91,6 +91,9 @@ def forward_slope(state: np.ndarray, base: int, function: int) -> float:
     if function == RECTIFIER:
         if variance <= 0:
             return 1.0 if state[base + MEAN] > 0 else 0.0
+        if state[base + MEAN] == 0 and state[base + THIRD] == 0:
+            # As behind every BN: what the series gives, too.
+            return 0.5
         deviation = math.sqrt(variance)
         skewness = state[base + THIRD] / (variance * deviation)
         chance = edgeworth_moments(state[base + MEAN] / deviation, skewness, state[base + FOURTH] / variance**2)[0]
