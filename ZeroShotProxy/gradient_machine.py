@@ -37,12 +37,12 @@ from ZeroShotProxy.gradient_map import (
 )
 from ZeroShotProxy.gradient_records import (
     BEFORE,
-    BELOW,
     BETWEEN,
-    EXTRA,
+    FIRST,
     HEIGHT,
     KIND,
     NUMBER,
+    OTHER,
     PAIR_COUNT,
     PAIRS,
     WIDTH,
@@ -120,7 +120,7 @@ def gate_back(gradient: np.ndarray, upper: np.ndarray, record: np.ndarray) -> No
     """Back through a product: `upper` becomes the gradient of the gate, a sum over positions of gradient times map."""
     copy_gradient(gradient, upper)
     positions = record[HEIGHT] * record[HEIGHT]
-    square, constant, share = record[PAIRS + 1], record[EXTRA], gradient[CONSTANT]
+    square, constant, share = record[FIRST], record[OTHER], gradient[CONSTANT]
     alike = positions * positions * constant + positions * (square - constant)
     scale_all(upper, positions * square * (1 - share) + share * alike)
     upper[SIZE], upper[CONSTANT], upper[PROFILE] = 1, 1.0, 1.0
@@ -197,11 +197,11 @@ def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray
     elif kind == Step.ADD:
         upper = stack[int(order[top + 1])]
         copy_gradient(gradient, upper)
-        gradient[POSITIVE] = gathered(chance, record[PAIRS])
-        upper[POSITIVE] = gathered(chance, record[PAIRS + 1])
+        gradient[POSITIVE] = gathered(chance, record[FIRST])
+        upper[POSITIVE] = gathered(chance, record[OTHER])
         return top + 1
     elif kind == Step.CONCATENATE:
-        if not keep_channels(gradient, stack[int(order[top + 1])], record[BELOW]):
+        if not keep_channels(gradient, stack[int(order[top + 1])], record[FIRST]):
             return -1
         return top + 1
     elif kind == Step.FIRST_CHANNELS:
@@ -232,7 +232,7 @@ def log_norms(
     calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. image: the first map. stack, gradients, records:
     room to work.
     """
-    failure, at = forward(calls, rows, image, stack, gradients[STACK + 2 :], records)
+    failure, at = forward(calls, rows, image, stack, gradients[STACK + 2], records)
     if failure:
         return failure
     order = stack[STACK + 1]
@@ -252,7 +252,7 @@ def log_norms(
         top = step_back(gradients, order, top, record, chance)
         if top < 0:
             return TOO_MANY_GROUPS
-        chance = record[EXTRA] if int(record[KIND]) == Step.RECTIFY else 1.0
+        chance = record[FIRST] if int(record[KIND]) == Step.RECTIFY else 1.0
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]

@@ -23,8 +23,8 @@ PROFILE = HEADER + GROUPS * FIELDS
 
 
 def gradient_room(stack: int, resolution: int) -> np.ndarray:
-    """Rows for the gradients of that many maps up to that height, and four to work in."""
-    return np.zeros((stack + 4, PROFILE + 2 * resolution))
+    """Rows for the gradients of that many maps up to that height, and three to work in."""
+    return np.zeros((stack + 3, PROFILE + 2 * resolution))
 
 
 @compiled

@@ -28,10 +28,11 @@ from ZeroShotProxy.mean_field_map import (
 )
 from ZeroShotProxy.mean_field_windows import averaged
 
-# What is written down of a step: kind and numbers, height and width of its map, width of the map below, a figure of its own,
-# where the record before begins, how many pairs follow, then channels and factor of each group. Of a kind of step that has no use
-# for one of these, it is not written.
-KIND, NUMBER, HEIGHT, WIDTH, BELOW, EXTRA, BEFORE, PAIR_COUNT = 0, 1, 5, 6, 7, 8, 9, 10
+# What is written down of a step: kind and numbers, height and width of its map, two figures of its own, where the record before
+# begins, how many pairs follow, then channels and factor of each group. Of a kind of step that has no use for one of these, it is
+# not written. FIRST, OTHER: of a convolution, what it does to the gradient through the BN behind it, for its first and other
+# groups; of an activation, FIRST is the chance that it lets a gradient through; of a gate and of maps side by side, see there.
+KIND, NUMBER, HEIGHT, WIDTH, FIRST, OTHER, BEFORE, PAIR_COUNT = 0, 1, 5, 6, 7, 8, 9, 10
 PAIRS = 11
 LONGEST_RECORD = PAIRS + 2 * GROUPS
 # A step that stands between two blocks: the norm is noted.
@@ -59,62 +60,71 @@ def depthwise_excess(overlap: float, lag: float, kernel: int) -> float:
 
 
 @compiled
-def write_down(
-    record: np.ndarray, stack: np.ndarray, order: np.ndarray, top: int, excess: np.ndarray, positive: np.ndarray
-) -> None:
-    """What the gradient needs of the maps before a step.
+def is_convolution(kind: int) -> bool:
+    """Whether a step is one that `note_excess` knows."""
+    return kind == Step.DENSE or kind == Step.DEPTHWISE or kind == Step.GHOST
 
-    excess: of the convolution before it, for its first and other groups. positive: of each map of the stack, the chance that an
-    element is, where it has just been rectified; 0 elsewhere.
+
+@compiled
+def write_down(
+    record: np.ndarray, kind: int, before: np.ndarray, stack: np.ndarray, order: np.ndarray, top: int, positive: np.ndarray
+) -> int:
+    """What the gradient needs of the maps before a step; how many pairs it is.
+
+    before: the record before it. positive: of each map of the stack, the chance that an element is, where it has just been
+    rectified; 0 elsewhere.
     """
     state = stack[int(order[top])]
-    kind = int(record[KIND])
-    record[PAIR_COUNT] = 0
     if kind == Step.NORMALISE:
-        write_normalisation(record, state, excess)
-    elif kind == Step.RECTIFY or kind == Step.SMOOTH:
-        write_slopes(record, state)
-    elif kind == Step.ADD:
-        record[PAIR_COUNT] = 1
-        record[PAIRS], record[PAIRS + 1] = positive[int(order[top - 1])], positive[int(order[top])]
+        return write_normalisation(record, before, state)
+    if kind == Step.RECTIFY or kind == Step.SMOOTH:
+        return write_slopes(record, kind, state)
+    if kind == Step.ADD:
+        record[FIRST], record[OTHER] = positive[int(order[top - 1])], positive[int(order[top])]
     elif kind == Step.GATE:
-        write_gate(record, state, stack[int(order[top - 1])])
+        return write_gate(record, state, stack[int(order[top - 1])])
     elif kind == Step.CONCATENATE:
-        record[BELOW] = width(stack[int(order[top - 1])])
+        # Channels of the map below.
+        record[FIRST] = width(stack[int(order[top - 1])])
     elif kind != Step.COPY and kind != Step.SWAP:
         record[HEIGHT], record[WIDTH] = state[SIZE], width(state)
+    return 0
 
 
 @compiled
-def write_normalisation(record: np.ndarray, state: np.ndarray, excess: np.ndarray) -> None:
+def write_normalisation(record: np.ndarray, before: np.ndarray, state: np.ndarray) -> int:
     """What BN multiplies the squared gradient of each group of channels by."""
-    record[PAIR_COUNT] = state[COUNT]
-    for index in range(int(state[COUNT])):
+    first = other = 1.0
+    if is_convolution(int(before[KIND])):
+        first, other = before[FIRST], before[OTHER]
+    count = int(state[COUNT])
+    for index in range(count):
         base = HEADER + index * FIELDS
+        factor = first if index == 0 else other
         record[PAIRS + 2 * index] = state[base + CHANNELS]
-        factor = excess[0] if index == 0 else excess[1]
         record[PAIRS + 2 * index + 1] = factor / (state[base + VARIANCE] + record[NUMBER])
+    return count
 
 
 @compiled
-def write_slopes(record: np.ndarray, state: np.ndarray) -> None:
-    """The same of an activation; the chance that one lets a gradient through, over all channels, is its own figure."""
-    function = RECTIFIER if int(record[KIND]) == Step.RECTIFY else int(record[NUMBER])
-    record[PAIR_COUNT] = state[COUNT]
+def write_slopes(record: np.ndarray, kind: int, state: np.ndarray) -> int:
+    """The same of an activation, and the chance that it lets a gradient through, over all channels."""
+    function = RECTIFIER if kind == Step.RECTIFY else int(record[NUMBER])
     chance = channels = 0.0
-    for index in range(int(state[COUNT])):
+    count = int(state[COUNT])
+    for index in range(count):
         base = HEADER + index * FIELDS
         slope = forward_slope(state, base, function)
         record[PAIRS + 2 * index], record[PAIRS + 2 * index + 1] = state[base + CHANNELS], slope
         chance += state[base + CHANNELS] * slope
         channels += state[base + CHANNELS]
-    record[EXTRA] = chance / channels
+    record[FIRST] = chance / channels
+    return count
 
 
 @compiled
-def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray) -> None:
+def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray) -> int:
     """Mean square of the gate; of what it gates, mean square and the part of it that is the same at all positions."""
-    record[PAIR_COUNT], record[BELOW] = 1, width(gated)
     record[PAIRS] = gate[HEADER + VARIANCE] + gate[HEADER + MEAN] * gate[HEADER + MEAN]
     square = constant = 0.0
     for index in range(int(gated[COUNT])):
@@ -122,44 +132,45 @@ def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray) -> None:
         channels = gated[base + CHANNELS]
         square += channels * (gated[base + MEAN] ** 2 + gated[base + VARIANCE])
         constant += channels * (gated[base + MEAN] ** 2 + gated[base + OFFSET])
-    record[PAIRS + 1], record[EXTRA] = square / record[BELOW], constant / record[BELOW]
+    channels = width(gated)
+    record[FIRST], record[OTHER] = square / channels, constant / channels
     record[HEIGHT] = gated[SIZE]
+    return 1
 
 
 @compiled
-def note_positive(record: np.ndarray, order: np.ndarray, top: int, positive: np.ndarray) -> None:
+def note_positive(kind: int, record: np.ndarray, order: np.ndarray, top: int, positive: np.ndarray) -> None:
     """After a step: the chance that an element of the top map is positive, right behind a rectifier or a copy of that."""
-    kind = int(record[KIND])
     if kind == Step.COPY:
         positive[int(order[top])] = positive[int(order[top - 1])]
     elif kind == Step.RECTIFY:
-        positive[int(order[top])] = record[EXTRA]
+        positive[int(order[top])] = record[FIRST]
     elif kind != Step.SWAP and kind != Step.BIAS:
         positive[int(order[top])] = 0.0
 
 
 @compiled
-def note_excess(record: np.ndarray, state: np.ndarray, excess: np.ndarray, overlap: float, lag: float) -> None:
-    """After a step: what its convolution, if it is one, does to the gradient through the BN behind it.
+def note_excess(kind: int, record: np.ndarray, state: np.ndarray, overlap: float, lag: float) -> None:
+    """After a convolution: what it does to the gradient through the BN behind it.
 
     overlap, lag: of the map before the step.
     """
-    kind = int(record[KIND])
-    excess[0] = excess[1] = 1.0
+    height = record[HEIGHT]
     if kind == Step.DENSE:
-        reached = min(record[NUMBER + 1], record[HEIGHT])
-        excess[0] = excess[1] = dense_excess(state[OVERLAP], record[WIDTH] * reached * reached / record[NUMBER + 3])
+        reached = min(record[NUMBER + 1], height)
+        first = other = dense_excess(state[OVERLAP], record[WIDTH] * reached * reached / record[NUMBER + 3])
     elif kind == Step.DEPTHWISE:
-        reached = min(record[NUMBER], record[HEIGHT])
-        excess[0] = excess[1] = depthwise_excess(overlap, lag, int(reached))
-    elif kind == Step.GHOST:
-        reached = min(record[NUMBER + 1], record[HEIGHT])
+        reached = min(record[NUMBER], height)
+        first = other = depthwise_excess(overlap, lag, int(reached))
+    else:
+        reached = min(record[NUMBER + 1], height)
         cheap = int(min(record[NUMBER + 3], state[SIZE]))
         # The header is the mean of both halves: taken back to the first one's.
         lag = state[OVERLAP_LAG] - (cheap * cheap - 1) / 12
         overlap = state[OVERLAP] / (0.5 + 0.5 * averaged(lag, cheap))
-        excess[0] = dense_excess(overlap, record[WIDTH] * reached * reached)
-        excess[1] = excess[0] * depthwise_excess(overlap, lag, cheap)
+        first = dense_excess(overlap, record[WIDTH] * reached * reached)
+        other = first * depthwise_excess(overlap, lag, cheap)
+    record[FIRST], record[OTHER] = first, other
 
 
 @compiled
@@ -168,19 +179,18 @@ def forward(
     rows: np.ndarray,
     image: np.ndarray,
     stack: np.ndarray,
-    notes: np.ndarray,
+    positive: np.ndarray,
     records: np.ndarray,
 ) -> tuple[int, int]:
     """(failure, where the last record begins) of a forward pass that writes down what gradients need.
 
-    notes: two rows to work in. records: room for one after the other.
+    positive: room for a number for each map of the stack. records: room for one after the other.
     """
-    order, numbers = stack[STACK + 1], stack[STACK + 2]
-    excess, positive = notes[0], notes[1]
+    order = stack[STACK + 1]
     for place in range(STACK):
         order[place], positive[place] = place, 0.0
-    excess[0] = excess[1] = 1.0
     transfer(image[0], stack[0])
+    records[KIND] = BETWEEN
     top = used = latest = ZERO
     for call in range(0, calls.size, CALL_WIDTH):
         for layer in range(int(calls[call + 4]) + 1):
@@ -188,21 +198,21 @@ def forward(
             for index in range(int(calls[part]), int(calls[part + 1])):
                 if used + 2 * LONGEST_RECORD > records.size:
                     return TOO_LONG, latest
+                record, kind = records[used:], int(rows[index, 0])
+                numbers = record[NUMBER:]
                 numbers_of(rows, index, into, calls, call, numbers)
-                record = records[used:]
-                record[KIND], record[BEFORE] = rows[index, 0], latest
-                for number in range(NUMBERS):
-                    record[NUMBER + number] = numbers[number]
-                write_down(record, stack, order, top, excess, positive)
+                pairs = write_down(record, kind, records[latest:], stack, order, top, positive)
+                record[KIND], record[BEFORE], record[PAIR_COUNT] = kind, latest, pairs
                 state = stack[int(order[top])]
                 overlap, lag = state[OVERLAP], state[OVERLAP_LAG]
-                failure, top = step(stack, order, top, int(rows[index, 0]), numbers)
+                failure, top = step(stack, order, top, kind, numbers)
                 if failure:
                     return failure, latest
-                note_positive(record, order, top, positive)
-                note_excess(record, stack[int(order[top])], excess, overlap, lag)
+                note_positive(kind, record, order, top, positive)
+                if is_convolution(kind):
+                    note_excess(kind, record, state, overlap, lag)
                 latest = used
-                used += PAIRS + 2 * int(record[PAIR_COUNT])
+                used += PAIRS + 2 * pairs
         if top:
             return NOT_JOINED, latest
         records[used + KIND], records[used + BEFORE] = BETWEEN, latest
