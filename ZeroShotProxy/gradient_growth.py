@@ -16,7 +16,7 @@ from ZeroShotProxy.mean_field_map import STACK
 from ZeroShotProxy.registry import ProxyFailure
 
 # The gradient does not depend on the perturbation, which a first map needs.
-_GAMMA = 1e-2
+GAMMA = 1e-2
 # Numbers: of a hundred layers.
 _FIRST_RECORDS = 32_768
 
@@ -59,7 +59,7 @@ class GradientGrowth:
         channels = network.blocks[0].in_channels
         image = self._images.get(channels)
         if image is None:
-            image = self._images[channels] = first_map(self.resolution, _GAMMA, channels)
+            image = self._images[channels] = first_map(self.resolution, GAMMA, channels)
         norms = np.empty(len(network.blocks))
         while True:
             failure = run(calls, self._table.rows, image, self._stack, self._gradients, self._records, norms)
@@ -74,7 +74,15 @@ class GradientGrowth:
 def examples() -> tuple:
     """Arguments of `gradient_machine.run` with the types of every call: numba compiles for types."""
     gradients, records = gradient_room(STACK, 1), np.zeros(2 * LONGEST_RECORD)
-    return np.zeros(CALL_WIDTH), np.zeros((1, ROW_WIDTH)), first_map(1, _GAMMA, 3), room(1), gradients, records, np.empty(1)
+    return (
+        np.zeros(CALL_WIDTH),
+        np.zeros((1, ROW_WIDTH)),
+        first_map(1, GAMMA, 3),
+        room(1),
+        gradients,
+        records,
+        np.empty(1),
+    )
 
 
 def _prepare() -> None:

@@ -269,9 +269,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     ) -> int:
         if version == 0:
             return DONE
-        return log_norms(
-            view(calls), view(rows), view(image), view(stack), view(gradients), view(records), view(norms)
-        )
+        return log_norms(view(calls), view(rows), view(image), view(stack), view(gradients), view(records), view(norms))
 
     return kept_on_disk(run)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from PlainNet.compiling import compiled
 from PlainNet.mean_field import Step
-from PlainNet.step_table import CALL_WIDTH, NUMBERS, numbers_of
+from PlainNet.step_table import CALL_WIDTH, numbers_of
 from ZeroShotProxy.gradient_slopes import RECTIFIER, forward_slope
 from ZeroShotProxy.mean_field_joins import transfer, width
 from ZeroShotProxy.mean_field_machine import ZERO, step
@@ -29,8 +29,8 @@ from ZeroShotProxy.mean_field_map import (
 from ZeroShotProxy.mean_field_windows import averaged
 
 # What is written down of a step: kind and numbers, height and width of its map, two figures of its own, where the record before
-# begins, how many pairs follow, then channels and factor of each group. Of a kind of step that has no use for one of these, it is
-# not written. FIRST, OTHER: of a convolution, what it does to the gradient through the BN behind it, for its first and other
+# begins, how many pairs follow, then channels and factor of each group. What a kind of step has no use for is not
+# written. FIRST, OTHER: of a convolution, what it does to the gradient through the BN behind it, for its first and other
 # groups; of an activation, FIRST is the chance that it lets a gradient through; of a gate and of maps side by side, see there.
 KIND, NUMBER, HEIGHT, WIDTH, FIRST, OTHER, BEFORE, PAIR_COUNT = 0, 1, 5, 6, 7, 8, 9, 10
 PAIRS = 11
@@ -67,7 +67,13 @@ def is_convolution(kind: int) -> bool:
 
 @compiled
 def write_down(
-    record: np.ndarray, kind: int, before: np.ndarray, stack: np.ndarray, order: np.ndarray, top: int, positive: np.ndarray
+    record: np.ndarray,
+    kind: int,
+    before: np.ndarray,
+    stack: np.ndarray,
+    order: np.ndarray,
+    top: int,
+    positive: np.ndarray,
 ) -> int:
     """What the gradient needs of the maps before a step; how many pairs it is.
 

@@ -2,6 +2,7 @@
 
     python -m benchmarks.gradient_growth                      # prints; half an hour on one core
     python -m benchmarks.gradient_growth --networks 6 --seeds 2
+    python -m benchmarks.gradient_growth --networks 0         # what it costs alone, in some minutes
     python -m benchmarks.gradient_growth --write              # and puts the tables into docs/gradient_growth.md
 
 Networks are those of benchmarks.zen_closed_form_networks. Accuracies of cells are read from the folder that GSNET_DATA names.
@@ -27,6 +28,13 @@ from scipy.stats import spearmanr
 from benchmarks.nas_bench_201 import FILE, read_table
 from benchmarks.pages import replace_section
 from benchmarks.zen_closed_form_networks import CASES, sample_networks
+from gsnet.evolution.array_choice import make_loop
+from gsnet.evolution.executors import make_executor
+from gsnet.evolution.figures import known_figures
+from gsnet.evolution.history import History
+from gsnet.evolution.proposals import make_proposer
+from gsnet.evolution.search import Search
+from gsnet.evolution.settings import SearchSettings
 from PlainNet import Network, Style
 from ZeroShotProxy import ScoringSettings, Weights, get_proxy, score
 from ZeroShotProxy.compute_zen_closed_form import ClosedForm
@@ -38,6 +46,8 @@ CELLS = ROOT / "tests/golden/nasbench201_gradient_growth.csv.gz"
 SPACES = ("XXBL_32", "IDW_fixfc_32", "ghostshuffle_32")
 STYLES = {"kept": Style(), "left out": Style(no_reslink=True), "kept, SE": Style(use_se=True)}
 QUANTILES = (5, 25, 50, 75, 95)
+# On growth, of the searches that are timed.
+LIMIT = 4.0
 
 
 def accuracy_row(space: str, links: str, networks: Sequence[Network], batch: int, seeds: int) -> str:
@@ -89,6 +99,53 @@ def cost_table(count: int) -> str:
     return "\n".join(lines)
 
 
+def search_table(proposals: int) -> str:
+    """Processor time of a proposal of searches with a limit on growth and without one."""
+    lines = [
+        f"{proposals:,} proposals, population 512, limit {LIMIT:g}; ratios are to the compiled search without a limit.",
+        "",
+        "| space | no limit, compiled | limit, compiled | limit, in Python |",
+        "|---|---|---|---|",
+    ]
+    for space in SPACES:
+        name, case = space.removesuffix("_32"), CASES[space]
+        free = SearchSettings(
+            "ZenClosedForm",
+            evolution_max_iter=proposals,
+            fix_initialize=True,
+            origin=True,
+            search_space=f"SearchSpace/search_space_{name}.py",
+            plainnet_struct=case.initial,
+            max_layers=case.max_layers,
+            budget_model_size=1e6,
+            budget_flops=1e8,
+        )
+        limited = replace(free, figures=("growth",), limits=(("growth", LIMIT),))
+        none, compiled, in_python = (
+            _proposal(settings, loop) for settings, loop in ((free, True), (limited, True), (limited, False))
+        )
+        shown = " | ".join(f"{time:.0f} us ({time / none:.1f})" for time in (compiled, in_python))
+        lines.append(f"| {name} | {none:.0f} us | {shown} |")
+    return "\n".join(lines)
+
+
+def _proposal(settings: SearchSettings, compiled: bool) -> float:
+    """Microseconds of a proposal of a search with its loop compiled or not, after its first third; the lesser of two."""
+    best, end = float("inf"), settings.evolution_max_iter
+    for _ in range(2):
+        proposer, figures = make_proposer(settings), known_figures(settings)
+        loop = make_loop(settings, proposer, figures) if compiled else None
+        history = History.create(None, settings)
+        search = Search(settings, proposer, make_executor(settings, 1), history, figures, loop)
+        while (first := search.progress.next_iteration) < end // 3:
+            search.advance()
+        begun = time.process_time()
+        while not search.finished:
+            search.advance()
+        best = min(best, (time.process_time() - begun) / (end - first) * 1e6)
+    return best
+
+
 def _score_anew(closed_form: ClosedForm, network: Network) -> float:
     closed_form.forget_beginnings()
     return closed_form.score(network)
@@ -126,16 +183,24 @@ def cells_table(data: Path) -> str:
 def main() -> int:
     """Print the tables, and write them where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", type=int, default=60, help="networks of each space (default: %(default)s)")
+    parser.add_argument(
+        "--networks",
+        type=int,
+        default=60,
+        help="networks of each space, 0 for no comparison with backward passes (default: %(default)s)",
+    )
     parser.add_argument("--seeds", type=int, default=4, help="backward passes of each (default: %(default)s)")
     parser.add_argument("--batch_size", type=int, default=32, help="images of each pass (default: %(default)s)")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/gradient_growth.md")
     options = parser.parse_args()
     cells = cells_table(Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")))
-    print(cells, cost := cost_table(min(options.networks, 20)), sep="\n\n", flush=True)
-    accuracy = accuracy_table(options.networks, options.batch_size, options.seeds, lambda line: print(line, flush=True))
+    tables = {"cells": cells, "cost": cost_table(20), "search": search_table(12_000)}
+    print(*tables.values(), sep="\n\n", flush=True)
+    if options.networks:
+        say = partial(print, flush=True)
+        tables["accuracy"] = accuracy_table(options.networks, options.batch_size, options.seeds, say)
     if options.write:
-        for name, table in (("cells", cells), ("cost", cost), ("accuracy", accuracy)):
+        for name, table in tables.items():
             replace_section(PAGE, name, table)
     return 0
 

@@ -17,6 +17,7 @@ from gsnet.evolution import array_arrays, array_loop, packed_text, pareto_front
 from gsnet.evolution.array_choice import make_loop, why_in_python
 from gsnet.evolution.array_codes import Codes, SpaceTables
 from gsnet.evolution.executors import make_executor
+from gsnet.evolution.figures import known_figures
 from gsnet.evolution.functions import NO_FUNCTIONS
 from gsnet.evolution.history import DETERMINISTIC_COLUMNS, History
 from gsnet.evolution.proposals import make_proposer
@@ -34,7 +35,7 @@ STARTS = {
     "ghostshuffle": XX.replace("SuperResK3K3", "SuperGhostShuffleK3"),
     "IDW_fixfc": XX.replace("SuperResK3K3", "SuperResIDWE6K3"),
 }
-PLACES = [Row._fields.index(name) for name in DETERMINISTIC_COLUMNS]
+PLACES = [Row._fields.index(name) for name in (*DETERMINISTIC_COLUMNS, "figures")]
 
 
 def settings_of(space="XXBL", evolution=FITTING, **changes):
@@ -57,9 +58,9 @@ def settings_of(space="XXBL", evolution=FITTING, **changes):
 
 def opened(settings, history, compiled):
     """A search over a history, with its loop compiled or in Python."""
-    proposer = make_proposer(settings)
-    loop = make_loop(settings, proposer) if compiled else None
-    return Search(settings, proposer, make_executor(settings, 1), history, loop=loop)
+    proposer, figures = make_proposer(settings), known_figures(settings)
+    loop = make_loop(settings, proposer, figures) if compiled else None
+    return Search(settings, proposer, make_executor(settings, 1), history, figures, loop)
 
 
 def searched(settings, compiled):
@@ -74,6 +75,13 @@ def searched(settings, compiled):
 
 
 WIDE = "SuperConvK3BNRELU(3,24,1,1){0}(24,32,2,24,1){0}(32,48,2,32,2)SuperConvK1BNRELU(48,64,1,1)"
+
+
+def growing(limit):
+    """Settings of a search that limits the growth of gradients."""
+    return {"figures": ("growth",), "limits": (("growth", limit),)}
+
+
 DEEP = {"max_layers": 120, "budget_model_size": None, "budget_flops": None, "budget_mac": None}
 LISTED = {"search_space": None, "search_space_list": ("PlainNet/SuperResKXKX.py", "PlainNet/SuperResK1KXK1.py")}
 
@@ -85,6 +93,11 @@ LISTED = {"search_space": None, "search_space_list": ("PlainNet/SuperResKXKX.py"
         settings_of(origin=False, fix_initialize=False, evolution=PUBLISHED, plainnet_struct=None, **LISTED),
         settings_of(origin=False, fix_initialize=False, plainnet_struct=None, **LISTED),
         settings_of("ghostshuffle", use_se=True, zero_shot_score="PerturbationClosedForm", input_image_size=48),
+        settings_of("XXBL", evolution_max_iter=800, **growing(3.0)),
+        settings_of(
+            "ghostshuffle", PUBLISHED, use_se=True, input_image_size=24, evolution_max_iter=150, **growing(2.0)
+        ),
+        settings_of("IDW_fixfc", zero_shot_score="Params", evolution_max_iter=800, **growing(4.0)),
         settings_of("IDW_fixfc", PUBLISHED, no_BN=True, zero_shot_score="Flops", origin=False),
         settings_of("ghostshuffle", min_width=24, plainnet_struct=WIDE.format("SuperGhostShuffleK3")),
         settings_of(min_width=24, evolution=PUBLISHED, plainnet_struct=WIDE.format("SuperResK3K3"), origin=False),
@@ -101,12 +114,13 @@ def test_both_ways_propose_count_score_and_keep_the_same(settings):
     assert rows == in_python
     assert (best, members, outcomes) == (its_best, its_members, its_outcomes)
     assert outcomes[SCORED] > settings.evolution_max_iter / 10
+    assert bool(settings.figures) == ("over budget (growth)" in outcomes)
     if settings.max_layers == 120:
         assert max(len(member.network.blocks) for member in members) > 32
 
 
 def test_a_search_is_taken_up_by_either_way_where_the_other_left_it():
-    settings = settings_of("ghostshuffle", evolution_max_iter=1500)
+    settings = settings_of("ghostshuffle", evolution_max_iter=1500, **growing(3.0))
     history, marks = History.create(None, settings), iter((True, False, True, False, True))
     done = 0
     while done < settings.evolution_max_iter:
@@ -156,7 +170,8 @@ def test_as_many_options_as_a_space_has():
         ({"zero_shot_score": "Random"}, "Random is no compiled score"),
         ({"round_size": 4}, "many at a time"),
         ({"objectives": ("score", "params")}, "more than the score"),
-        ({"figures": ("growth",), "limits": (("growth", 5.0),)}, "more than the score"),
+        ({"figures": ("growth", "weights"), "limits": (("growth", 5.0), ("weights", 1e6))}, "more than the score"),
+        ({"figures": ("growth",), "objectives": ("score", "growth")}, "more than the score"),
         ({"zero_shot_score": "Params", "keep_links": False}, "another network"),
     ],
 )

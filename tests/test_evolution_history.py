@@ -147,6 +147,22 @@ def test_a_longer_search_goes_on_from_records(tmp_path, rows_alone, few_rows, lo
     assert outputs(tmp_path) == outputs(rows_alone)
 
 
+def test_records_of_a_search_that_limits_growth_hold_it(tmp_path, monkeypatch):
+    settings = replace(SETTINGS, evolution_max_iter=2_500, figures=("growth",), limits=(("growth", 3.0),))
+    run(tmp_path / "rows", settings)
+    monkeypatch.setattr(history, "ROWS_IN_DATABASE", 600)
+    run(tmp_path / "records", replace(settings, evolution_max_iter=1_800), rounds_in_python=2)
+    run(tmp_path / "records", settings, resume=True)
+    assert outputs(tmp_path / "records") == outputs(tmp_path / "rows")
+    with closing(HistoryReader.read(tmp_path / "records")) as reader:
+        kept, refused = reader._kept(), [row for row in reader.rows() if row.reason == "growth"]
+        assert (tmp_path / "records" / RECORDS).stat().st_size == 72 * (2_500 - kept.first)
+        assert all(json.loads(row.figures)["growth"] > 3.0 for row in refused)
+        assert sum(row.iteration >= kept.first for row in refused) > 20
+    result = gsnet.load(tmp_path / "records")
+    assert result.history["growth"] == gsnet.load(tmp_path / "rows").history["growth"]
+
+
 def test_a_search_is_taken_up_as_it_was_left(tmp_path, few_rows):
     before = run(tmp_path, rounds_in_python=2)
     assert run(tmp_path, resume=True) == before

@@ -60,6 +60,19 @@ def test_the_closed_form_agrees_with_backward_passes(structure, style):
     assert computed == pytest.approx(sum(measured) / 3, abs=0.05 + 0.08 * computed + spread)
 
 
+def test_norms_are_those_that_were_worked_out_step_by_step():
+    """By the recursion before it was made fast: searched networks of all spaces, and widths and kernels that are not common."""
+    styles = {"kept": Style(), "left out": Style(no_reslink=True), "squeeze-and-excitation": Style(use_se=True)}
+    forms = {}
+    rows = json.loads((ROOT / "tests/golden/gradient_norms.json").read_text())
+    for row in rows:
+        key = row["links"], row["resolution"]
+        form = forms.get(key) or forms.setdefault(key, GradientGrowth(row["resolution"], styles[row["links"]]))
+        norms = form.log_norms(PlainNet.parse(row["structure"]))
+        assert norms == pytest.approx(row["norms"], rel=1e-10, abs=1e-10), row["structure"]
+    assert len(rows) > 100 and len(forms) == 15
+
+
 def without_links(settings):
     return ScoringSettings(settings.resolution, settings.batch_size, keep_links=False)
 

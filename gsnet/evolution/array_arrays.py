@@ -10,7 +10,9 @@ from gsnet.evolution.array_loop import move_hashes
 from gsnet.evolution.array_members import NO_MAP
 from gsnet.evolution.array_tried import room_for
 from PlainNet.step_table import CALL_WIDTH
+from ZeroShotProxy.gradient_map import gradient_room
 from ZeroShotProxy.mean_field_machine import room as stack_of
+from ZeroShotProxy.mean_field_map import STACK
 
 # Blocks of a network, to begin with.
 _BLOCKS = 32
@@ -18,6 +20,8 @@ _BLOCKS = 32
 _ROWS, _ROW_BLOCKS = 1_024, 16_384
 # 2 kB each at a resolution of 32.
 _LARGEST_POOL = 8_000
+# Numbers that gradients' way through a network is written down in: of a hundred layers. Deeper ones are left to `Search`.
+_RECORDS = 32_768
 # Networks that were tried, to begin with: 64 MB, of which a search takes what it needs.
 _MOST_TRIED = 4_000_000
 
@@ -87,6 +91,10 @@ class Arrays:
             best=np.zeros((self.longest, BLOCK_WIDTH), dtype=np.int64),
             best_score=np.full(1, -np.inf),
             tried=tried,
+            gradients=gradient_room(STACK, self._plan.resolution),
+            records=np.zeros(_RECORDS),
+            norms=np.zeros(longest),
+            growth=np.full(1, np.nan),
         )
 
     @staticmethod
@@ -96,6 +104,7 @@ class Arrays:
             seeds=np.zeros(_ROWS, dtype=np.int64),
             outcomes=np.zeros(_ROWS, dtype=np.int64),
             scores=np.zeros(_ROWS),
+            growths=np.full(_ROWS, np.nan),
             figures=np.zeros((_ROWS, 5), dtype=np.int64),
             blocks=np.zeros((_ROW_BLOCKS, ARGUMENTS), dtype=np.uint16),
             ends=np.zeros(_ROWS, dtype=np.int64),

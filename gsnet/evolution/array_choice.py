@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,13 +19,13 @@ from gsnet.evolution.array_layout import (
     ZEN_SCORE,
     Plan,
 )
-from gsnet.evolution.array_search import ArrayLoop
-from gsnet.evolution.functions import Functions
+from gsnet.evolution.array_search import ArrayLoop, ClosedFormSteps
+from gsnet.evolution.functions import NO_FIGURES, Figure, Functions
 from gsnet.evolution.proposals import Proposer, smallest_drawn
 from gsnet.evolution.rules import Fitting, Published
 from gsnet.evolution.scorer import scoring_settings
-from gsnet.evolution.settings import SearchSettings
-from PlainNet import Network
+from gsnet.evolution.settings import GROWTH, SearchSettings
+from PlainNet import Network, Style
 from PlainNet.compiling import compiles
 from PlainNet.step_table import StepTable
 from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvK3BNRELU
@@ -33,6 +34,7 @@ from SearchSpace.neighbourhood import TypedNeighbours
 from SearchSpace.random_numbers import search_number
 from SearchSpace.search_choice import ChosenBlocks, neighbours
 from ZeroShotProxy import get_proxy
+from ZeroShotProxy.gradient_growth import GAMMA
 from ZeroShotProxy.mean_field_machine import first_map
 
 SCORES = {
@@ -61,8 +63,8 @@ def why_in_python(settings: SearchSettings, proposer: Proposer, functions: Funct
         return f"{name} is no compiled score"
     if name in ("Params", "Flops") and settings.keep_links is False:
         return "what is scored is another network than what is counted"
-    if settings.objectives != ("score",) or settings.watches_latency or settings.figures:
-        return "more than the score and the four costs is watched"
+    if settings.objectives != ("score",) or settings.watches_latency or settings.figures not in ((), (GROWTH,)):
+        return "more than the score, the four costs and a limit on growth is watched"
     if settings.round_size != 1 or not in_process:
         return "candidates are scored many at a time"
     drawing = drawing_of(proposer)
@@ -88,8 +90,8 @@ def drawing_of(proposer: Proposer) -> Drawing | None:
     return None
 
 
-def make_loop(settings: SearchSettings, proposer: Proposer) -> ArrayLoop:
-    """The loop of a search for which there is no reason `why_in_python`."""
+def make_loop(settings: SearchSettings, proposer: Proposer, figures: Mapping[str, Figure] = NO_FIGURES) -> ArrayLoop:
+    """The loop of a search for which there is no reason `why_in_python`. figures: the search's own."""
     drawing = drawing_of(proposer)
     if drawing is None:
         raise ValueError("the search space is a function of its own")
@@ -105,13 +107,18 @@ def make_loop(settings: SearchSettings, proposer: Proposer) -> ArrayLoop:
         classes=settings.num_classes,
         most_layers=math.inf if settings.max_layers is None else float(settings.max_layers),
         limits=np.array([math.inf if limit is None else limit for limit in limits], dtype=np.float64),
+        most_growth=float(dict(settings.limits).get(GROWTH, math.inf)),
         seed=np.uint64(search_number(settings.seed)),
     )
     channels = proposer.starts[0].in_channels if proposer.starts else 3
     style = scoring.style_for(get_proxy(settings.zero_shot_score))
-    image = first_map(settings.input_image_size, settings.gamma, channels)
+    # The gradient is that of the network as it is trained, links included; it does not depend on gamma.
+    score, gradients = (
+        ClosedFormSteps(StepTable(one), first_map(settings.input_image_size, gamma, channels))
+        for one, gamma in ((style, settings.gamma), (Style(use_se=settings.use_se), GAMMA))
+    )
     tables = SpaceTables(codes, drawing.neighbours, smallest_drawn(settings))
-    return ArrayLoop(plan, codes, tables, proposer.costs, StepTable(style), image)
+    return ArrayLoop(plan, codes, tables, proposer.costs, score, gradients, figures.get(GROWTH))
 
 
 def _types(drawing: Drawing, starts: tuple[Network, ...]) -> list:

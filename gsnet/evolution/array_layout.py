@@ -49,12 +49,13 @@ LARGEST_STRIDE = 4
 PATTERNS = 16
 
 # What becomes of a proposal, and of how many kinds that is.
-SCORED, DUPLICATE, OVER_LAYERS, OVER_PARAMETERS, OVER_FLOPS, OVER_MEMORY_ACCESS = range(6)
-OUTCOMES = 6
+SCORED, DUPLICATE, OVER_LAYERS, OVER_PARAMETERS, OVER_FLOPS, OVER_MEMORY_ACCESS, OVER_GROWTH = range(7)
+OUTCOMES = 7
 
 # Why compiled code ended: it has done all, or its rows are full; this iteration is for `Search`; a network is too long for the
-# arrays; the tables lack a value's options, the steps of a layer for its costs, or for its score.
-ALL_DONE, FOR_SEARCH, TOO_LONG, NO_OPTIONS, NO_COST_STEPS, NO_SCORE_STEPS = range(6)
+# arrays; the tables lack a value's options, the steps of a layer for its costs, for its score, or for its gradients.
+_reasons: Any = tuple(np.int64(reason) for reason in range(7))
+ALL_DONE, FOR_SEARCH, TOO_LONG, NO_OPTIONS, NO_COST_STEPS, NO_SCORE_STEPS, NO_GROWTH_STEPS = _reasons
 
 # The state: the iteration to come; how many members and free places of the pool there are; the latest proposals that brought
 # nothing new, and no score; rows of the history, and the end of their blocks; the best network's blocks and iteration; why
@@ -71,7 +72,10 @@ ZEN_SCORE, PERTURBATION_SCORE, PARAMETERS_SCORE, FLOPS_SCORE = range(4)
 
 
 class Plan(NamedTuple):
-    """What a search is; nothing of it changes. last: iteration. seed: of the search, as it enters SplitMix64."""
+    """What a search is; nothing of it changes. last: iteration. seed: of the search, as it enters SplitMix64.
+
+    most_growth: of the gradient, infinite where it is not looked at.
+    """
 
     rule: int
     score: int
@@ -81,6 +85,7 @@ class Plan(NamedTuple):
     classes: int
     most_layers: float
     limits: np.ndarray
+    most_growth: float
     seed: np.uint64
 
 
@@ -97,13 +102,19 @@ class Space(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """Tables of `array_tables`: what blocks cost, and where the steps of their score are. image: the map of an image."""
+    """Tables of `array_tables`: what blocks cost, and where the steps of their score and of their gradients are.
+
+    image, growth_image: the map of an image, for either.
+    """
 
     cost_places: np.ndarray
     cost_rows: np.ndarray
     score_bounds: np.ndarray
     score_rows: np.ndarray
     image: np.ndarray
+    growth_bounds: np.ndarray
+    growth_rows: np.ndarray
+    growth_image: np.ndarray
 
 
 class Members(NamedTuple):
@@ -128,7 +139,8 @@ class Room(NamedTuple):
     """Room to work in. numbers: where the candidate's random numbers are. child: its blocks. held: maps that it begins with.
 
     totals: layers, parameters, flops, memory access, largest map. best: blocks of the best network; best_score: one number.
-    kept: the maps behind the blocks of a network that is scored. tried: what was scored, see `array_tried`.
+    kept: the maps behind the blocks of a network that is scored. tried: what was scored, see `array_tried`. gradients, records,
+    norms: what `ZeroShotProxy.gradient_machine` works with. growth: one number, the child's.
     """
 
     numbers: np.ndarray
@@ -141,11 +153,16 @@ class Room(NamedTuple):
     best: np.ndarray
     best_score: np.ndarray
     tried: np.ndarray
+    gradients: np.ndarray
+    records: np.ndarray
+    norms: np.ndarray
+    growth: np.ndarray
 
 
 class Rows(NamedTuple):
     """Rows of the history that are not written yet. figures: (row, 5) layers and costs, -1 where they are not told.
 
+    growths: no number where it was not worked out.
     blocks: (blocks, 6) of all their networks; ends: of each row's blocks there.
     """
 
@@ -153,6 +170,7 @@ class Rows(NamedTuple):
     seeds: np.ndarray
     outcomes: np.ndarray
     scores: np.ndarray
+    growths: np.ndarray
     figures: np.ndarray
     blocks: np.ndarray
     ends: np.ndarray

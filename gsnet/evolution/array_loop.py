@@ -48,7 +48,7 @@ from gsnet.evolution.array_layout import (
 )
 from gsnet.evolution.array_members import enter, place_of_newcomer, write_member
 from gsnet.evolution.array_random import begin
-from gsnet.evolution.array_scoring import Function, add_up, exceeded, layers_of, score_child
+from gsnet.evolution.array_scoring import Function, add_up, exceeded, judge_growth, layers_of, score_child
 from gsnet.evolution.array_tried import EMPTY, find, identity
 from gsnet.evolution.array_variation import (
     first_difference,
@@ -76,6 +76,7 @@ def record(
     """Add the child's row; parent: its iteration."""
     row = state[ROWS]
     rows.parents[row], rows.seeds[row], rows.outcomes[row], rows.scores[row] = parent, seed, outcome, score
+    rows.growths[row] = room.growth[0]
     # Duplicates are not counted again, and too many layers are seen before anything is.
     known = 0 if outcome == DUPLICATE else 1 if outcome == OVER_LAYERS else 5
     for figure in range(5):
@@ -98,6 +99,7 @@ def iterate(
     rows: Rows,
     state: np.ndarray,
     run: Function,
+    grow: Function,
 ) -> bool:
     """One iteration; False where it cannot be done here, and then it has left nothing behind."""
     seed = begin(room.numbers, plan.seed, state[ITERATION])
@@ -105,6 +107,7 @@ def iterate(
     if count < 0:
         return False
     outcome, score, begun = OVER_LAYERS, math.nan, 0
+    room.growth[0] = math.nan
     room.totals[0] = layers_of(room.child, count)
     if room.totals[0] <= plan.most_layers:
         wanted = identity(room.child, count)
@@ -115,6 +118,10 @@ def iterate(
             if not add_up(room.child, count, plan, steps, room, state):
                 return False
             outcome = exceeded(plan, room.totals)
+            if outcome == SCORED and plan.most_growth < math.inf:
+                outcome = judge_growth(count, plan, steps, room, state, grow)
+                if outcome < 0:
+                    return False
             if outcome == SCORED:
                 shared = first_difference(room.child, count, members.blocks[parent], members.counts[parent])
                 score, begun = score_child(count, parent, shared, plan, steps, members, room, state, run)
@@ -147,6 +154,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
         rows: Rows,
         state: np.ndarray,
         run: Function,
+        grow: Function,
     ) -> None:
         """Iterations up to the last one, until the rows are full, or to one that cannot be done here: `state[WHY]`."""
         state[WHY] = ALL_DONE if version else FOR_SEARCH
@@ -159,7 +167,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
             if state[KNOWN] >= PATIENCE_WITH_PREFERENCES or state[UNSCORED] >= UNSCORED_BEFORE_KEEPING:
                 state[WHY] = FOR_SEARCH
                 return
-            if not iterate(plan, space, steps, members, room, rows, state, run):
+            if not iterate(plan, space, steps, members, room, rows, state, run, grow):
                 return
             state[ITERATION] += 1
 
@@ -188,7 +196,20 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
         """In place of `mean_field_machine.run` where no closed form is the score."""
         return min(row, version), 0.0, 0.0
 
-    return tuple(kept_on_disk(function) for function in (advance, add_member, find_network, move_hashes, run_nothing))
+    def grow_nothing(
+        calls: np.ndarray,
+        rows: np.ndarray,
+        image: np.ndarray,
+        stack: np.ndarray,
+        gradients: np.ndarray,
+        records: np.ndarray,
+        norms: np.ndarray,
+    ) -> int:
+        """In place of `gradient_machine.run` where growth is not looked at."""
+        return min(norms.size, version)
+
+    functions = (advance, add_member, find_network, move_hashes, run_nothing, grow_nothing)
+    return tuple(kept_on_disk(function) for function in functions)
 
 
 # What compiled code is made of, or has numbers from.
@@ -205,6 +226,6 @@ MODULES = (
     ),
     *(judging, rules, neighbourhood, network, search_choice, step_table, mean_field_joins, mean_field_map),
 )
-advance, add_member, find_network, move_hashes, run_nothing = _kept_on_disk(
+advance, add_member, find_network, move_hashes, run_nothing, grow_nothing = _kept_on_disk(
     source_version(Path(__file__), *(Path(str(module.__file__)) for module in MODULES))
 )

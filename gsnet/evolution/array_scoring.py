@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,11 @@ from gsnet.evolution.array_layout import (
     MATTERS,
     NO,
     NO_COST_STEPS,
+    NO_GROWTH_STEPS,
     NO_SCORE_STEPS,
     OUT,
     OVER_FLOPS,
+    OVER_GROWTH,
     OVER_LAYERS,
     OVER_MEMORY_ACCESS,
     OVER_PARAMETERS,
@@ -53,7 +56,7 @@ from ZeroShotProxy.mean_field_map import CHANNELS, HEADER
 LARGEST_FIGURE = 2**44
 UNIT = WIDTH_UNIT - 1
 IMAGE_CHANNELS = HEADER + CHANNELS
-Function = Callable[..., tuple]
+Function = Callable[..., Any]
 
 
 @compiled
@@ -69,15 +72,18 @@ def key_of(blocks: np.ndarray, index: int) -> int:
 
 @compiled
 def write_call(
-    blocks: np.ndarray, index: int, bounds: np.ndarray, calls: np.ndarray, at: int, state: np.ndarray
+    blocks: np.ndarray, index: int, bounds: np.ndarray, calls: np.ndarray, at: int, state: np.ndarray, missing: int
 ) -> bool:
-    """Write the call of a block's steps to `calls[at]` and after; False where its bounds are not known."""
+    """Write the call of a block's steps to `calls[at]` and after; False where its bounds are not known.
+
+    missing: what the state says where they may be found.
+    """
     key = key_of(blocks, index)
     if key < 0 or bounds[key, ARE_KNOWN] == NO:
         state[WHY] = FOR_SEARCH
         return False
     if bounds[key, ARE_KNOWN] != YES:
-        state[WHY], state[ASKED] = NO_SCORE_STEPS, key
+        state[WHY], state[ASKED] = missing, key
         return False
     into, bottleneck, out = blocks[index, INTO], blocks[index, BOTTLENECK], blocks[index, OUT]
     odd = bounds[key, MATTERS] * (into & UNIT) + bounds[key, MATTERS + 1] * (bottleneck & UNIT)
@@ -203,7 +209,7 @@ def score_child(
     """
     if plan.score >= PARAMETERS_SCORE:
         return float(room.totals[1 if plan.score == PARAMETERS_SCORE else 2]), ZERO
-    if blocks_read_other_images(room.child, steps):
+    if float(room.child[0, INTO]) != steps.image[0, IMAGE_CHANNELS]:
         state[WHY] = FOR_SEARCH
         return 0.0, -1
     begun = min(shared, count - 1)
@@ -211,7 +217,7 @@ def score_child(
         begun -= 1
     for index in range(begun, count):
         at = (index - begun) * CALL_WIDTH
-        if not write_call(room.child, index, steps.score_bounds, room.calls, at, state):
+        if not write_call(room.child, index, steps.score_bounds, room.calls, at, state, NO_SCORE_STEPS):
             return 0.0, -1
     calls, kept = room.calls[: (count - begun) * CALL_WIDTH], room.kept[: count - 1 - begun]
     if begun:
@@ -228,6 +234,20 @@ def score_child(
 
 
 @compiled
-def blocks_read_other_images(blocks: np.ndarray, steps: Steps) -> bool:
-    """Whether a network reads images of other channels than `steps.image` has."""
-    return float(blocks[0, INTO]) != steps.image[0, IMAGE_CHANNELS]
+def judge_growth(count: int, plan: Plan, steps: Steps, room: Room, state: np.ndarray, grow: Function) -> int:
+    """The outcome by the child's growth, which is in `room.growth` then; -1 where it has none here."""
+    state[WHY] = FOR_SEARCH
+    if float(room.child[0, INTO]) != steps.growth_image[0, IMAGE_CHANNELS]:
+        return -1
+    for index in range(count):
+        if not write_call(
+            room.child, index, steps.growth_bounds, room.calls, index * CALL_WIDTH, state, NO_GROWTH_STEPS
+        ):
+            return -1
+    calls, norms = room.calls[: count * CALL_WIDTH], room.norms[:count]
+    failure = grow(calls, steps.growth_rows, steps.growth_image, room.stack, room.gradients, room.records, norms)
+    growth = norms[0] - norms[count - 1]
+    if failure or not math.isfinite(growth):
+        return -1
+    room.growth[0] = growth
+    return OVER_GROWTH if growth > plan.most_growth else SCORED

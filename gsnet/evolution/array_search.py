@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,31 +14,40 @@ from gsnet.evolution import packed_text, pareto_front
 from gsnet.evolution.array_arrays import Arrays
 from gsnet.evolution.array_codes import Codes, SpaceTables
 from gsnet.evolution.array_layout import Plan, Steps
-from gsnet.evolution.array_loop import add_member, advance, find_network, move_hashes, run_nothing
+from gsnet.evolution.array_loop import add_member, advance, find_network, grow_nothing, move_hashes, run_nothing
 from gsnet.evolution.array_replay import recorded_of, replay
 from gsnet.evolution.array_tables import BoundsTable, CostTable
 from gsnet.evolution.budgets import CostModel
+from gsnet.evolution.functions import Figure
 from gsnet.evolution.judging import Novelty
-from gsnet.evolution.packed import FIGURES, OUTCOMES, RECORD, BlockType, Packed
+from gsnet.evolution.packed import FIGURES, OUTCOMES, BlockType, Packed, record_of
 from gsnet.evolution.population import Member
 from gsnet.evolution.recorded import Recording, Row
+from gsnet.evolution.settings import GROWTH
 from gsnet.evolution.so_far import Progress
 from PlainNet import Network, compiling
 from PlainNet.compiling import machine_code_of, prepare, typed_like
 from PlainNet.step_table import StepTable
+from ZeroShotProxy import gradient_growth, gradient_machine
 from ZeroShotProxy.mean_field_machine import WHAT, examples, run
 
 _MOST_MADE = 4
 
 
 class ArrayPopulation:
-    """`gsnet.evolution.population.Population` whose members lie in arrays; `Member` values are made when asked for."""
+    """`gsnet.evolution.population.Population` whose members lie in arrays; `Member` values are made when asked for.
 
-    def __init__(self, capacity: int, arrays: Arrays, codes: Codes, costs: CostModel) -> None:
+    growth: says how much a network's gradient grows, where a search looks at that.
+    """
+
+    def __init__(
+        self, capacity: int, arrays: Arrays, codes: Codes, costs: CostModel, growth: Figure | None = None
+    ) -> None:
         self.capacity = capacity
         self._arrays = arrays
         self._codes = codes
         self._costs = costs
+        self._growth = growth
         # By iteration: parents come again.
         self._made: dict[int, Member] = {}
 
@@ -92,6 +102,8 @@ class ArrayPopulation:
         network = self._codes.decoded(rows)
         costs = self._costs.costs(network)
         figures = (costs.parameters, costs.flops, costs.memory_access, costs.layers, None)
+        if self._growth:
+            figures = (*figures, self._growth(network))  # type: ignore[assignment]
         made = self._made[iteration] = Member(score, iteration, network, figures)  # type: ignore[arg-type]
         return made
 
@@ -124,27 +136,42 @@ class ArrayTried:
         return find_network(self._arrays.room.tried, rows, len(rows))
 
 
+class ClosedFormSteps(NamedTuple):
+    """The steps of a closed form, and the map of an image."""
+
+    table: StepTable
+    image: np.ndarray
+
+
 class ArrayLoop:
     """Runs the iterations of a search that compiled code can do; the others are left to `Search`.
 
-    population, tried: the search's own. plan: what the search is. costs: counts what networks cost. score: steps of the closed
-    form. image: the map of an image, of the resolution that `plan` has.
+    population, tried: the search's own. plan: what the search is. costs: counts what networks cost. score, gradients: steps of
+    the closed forms, with the maps of an image, of the resolution that `plan` has. growth: as in `ArrayPopulation`.
     """
 
     def __init__(
-        self, plan: Plan, codes: Codes, space: SpaceTables, costs: CostModel, score: StepTable, image: np.ndarray
+        self,
+        plan: Plan,
+        codes: Codes,
+        space: SpaceTables,
+        costs: CostModel,
+        score: ClosedFormSteps,
+        gradients: ClosedFormSteps,
+        growth: Figure | None = None,
     ) -> None:
         self._plan = plan
         self._space = space
         self._costs = CostTable(codes, StepTable(costs.style), plan.resolution)
-        self._score_bounds = BoundsTable(codes, score)
-        self._image = image
-        self._arrays = Arrays(plan, image.size)
-        self.population = ArrayPopulation(plan.capacity, self._arrays, codes, costs)
+        self._score_bounds, self._growth_bounds = BoundsTable(codes, score.table), BoundsTable(codes, gradients.table)
+        self._image, self._growth_image = score.image, gradients.image
+        self._arrays = Arrays(plan, score.image.size)
+        self.population = ArrayPopulation(plan.capacity, self._arrays, codes, costs, growth)
         self.tried = ArrayTried(self._arrays, codes)
         self._codes = codes
         self._types = tuple(map(BlockType, (kind.__name__ for kind in codes.types), codes.have_bottleneck))
-        self._run = self._prepared(closed_form_of(plan))
+        self._record = record_of((GROWTH,) if growth else ())
+        self._run, self._grow = self._prepared(closed_form_of(plan), gradient_machine.run if growth else grow_nothing)
 
     def advance(self, progress: Progress, novelty: Novelty, history: Recording, last: int) -> bool:
         """Iterations from the next one up to another, recorded in the history; False where the next one is for `Search`."""
@@ -199,27 +226,33 @@ class ArrayLoop:
             score, iteration = float(self._arrays.room.best_score[0]), int(self._arrays.state[layout.BEST_ITERATION])
             progress.best = self.population.member(self._arrays.room.best[:count], score, iteration)
 
-    def _prepared(self, closed_form: Callable) -> object:
-        """What runs the steps of the score, as compiled code calls it; all compiled code is ready then."""
+    def _prepared(self, closed_form: Callable, gradients: Callable) -> tuple[object, object]:
+        """What runs the steps of the score and gradients, as compiled code calls it; all compiled code is ready then."""
         arrays, blocks = self._arrays, np.zeros((1, layout.BLOCK_WIDTH), dtype=np.int64)
         members, state, tried = arrays.members, arrays.state, arrays.room.tried
+        grown = gradient_growth.examples()
         prepare(
             "the loop of a search and its score (about ten seconds)",
             [(closed_form, examples())],
             [
-                (advance, (*self._all_arrays(), typed_like((0, 0.0, 0.0), examples()))),
+                (advance, (*self._all_arrays(), typed_like((0, 0.0, 0.0), examples()), typed_like(0, grown))),
+                (gradients, grown),
                 (add_member, (members, state, 1, blocks, 1, 0.0, 1)),
                 (find_network, (tried, blocks, 1)),
                 (move_hashes, (tried, tried)),
             ],
         )
-        return machine_code_of(closed_form)
+        return machine_code_of(closed_form), machine_code_of(gradients)
 
     def _all_arrays(self) -> tuple:
         """What `advance` works on."""
         arrays = self._arrays
-        score = self._score_bounds
-        steps = Steps(self._costs.places, self._costs.rows, score.bounds, score.rows, self._image)
+        score, growth = self._score_bounds, self._growth_bounds
+        steps = Steps(
+            *(self._costs.places, self._costs.rows),
+            *(score.bounds, score.rows, self._image),
+            *(growth.bounds, growth.rows, self._growth_image),
+        )
         return self._plan, self._space.arrays, steps, arrays.members, arrays.room, arrays.rows, arrays.state
 
     def _run_compiled(self) -> None:
@@ -227,7 +260,7 @@ class ArrayLoop:
         arrays = self._arrays
         state = arrays.state
         while True:
-            advance(*self._all_arrays(), self._run)
+            advance(*self._all_arrays(), self._run, self._grow)
             why, asked = state[layout.WHY], int(state[layout.ASKED])
             if why == layout.NO_OPTIONS:
                 self._space.add(int(state[layout.FAMILY]), asked)
@@ -235,6 +268,8 @@ class ArrayLoop:
                 self._costs.add(asked, int(state[layout.FAMILY]))
             elif why == layout.NO_SCORE_STEPS:
                 self._score_bounds.add(asked)
+            elif why == layout.NO_GROWTH_STEPS:
+                self._growth_bounds.add(asked)
             elif why == layout.TOO_LONG:
                 arrays.make_room_for(2 * arrays.longest)
             else:
@@ -243,7 +278,9 @@ class ArrayLoop:
     def _packed(self, first: int, done: int, seconds: float) -> Packed:
         """The rows as the history takes them. seconds: of a candidate that was scored."""
         rows = self._arrays.rows
-        records = np.zeros(done, dtype=RECORD)
+        records = np.zeros(done, dtype=self._record)
+        if GROWTH in (records.dtype.names or ()):
+            records[GROWTH] = rows.growths[:done]
         records["parent"], records["outcome"] = rows.parents[:done], rows.outcomes[:done]
         records["score"], records["end"] = rows.scores[:done], rows.ends[:done]
         for place, name in enumerate(FIGURES):

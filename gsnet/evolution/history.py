@@ -30,12 +30,13 @@ from gsnet.evolution.recorded import (
     OVER_BUDGET,
     SCHEMA_VERSION,
     SCORED,
+    WITH_FIGURES,
     WITH_RECORDS,
     HistoryReader,
     Row,
     reporting,
 )
-from gsnet.evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.settings import GROWTH, SearchError, SearchSettings
 
 __all__ = ["DATABASE", "DETERMINISTIC_COLUMNS", "DUPLICATE", "FAILED", "OVER_BUDGET", "SCORED", "History", "Row"]
 
@@ -93,9 +94,9 @@ class History(HistoryReader):
                 history._connection.execute(_MIGRATIONS[version])
             version = str(int(version) + 1)
             history._set_meta("schema_version", version)
-        if version not in (str(SCHEMA_VERSION), str(WITH_RECORDS)):
+        if version not in (str(SCHEMA_VERSION), str(WITH_RECORDS), str(WITH_FIGURES)):
             history.close()
-            raise SearchError(f"{history.path} has schema version {version}, this program reads up to {WITH_RECORDS}")
+            raise SearchError(f"{history.path} has schema version {version}, this program reads up to {WITH_FIGURES}")
         history._take_up_records()
         return history
 
@@ -245,8 +246,9 @@ class History(HistoryReader):
 
     def _first_records(self, first: int) -> RecordWriter:
         """Begin the files of records."""
-        self._replace("schema_version", str(WITH_RECORDS))
-        return RecordWriter(self._folder, Kept(first))
+        kept = Kept(first, figures=tuple(name for name in self.settings.figures if name == GROWTH))
+        self._replace("schema_version", str(WITH_FIGURES if kept.figures else WITH_RECORDS))
+        return RecordWriter(self._folder, kept)
 
     def _take_up_records(self) -> None:
         """Go on writing records where there are any; rows of the database after those that are whole are none either."""

@@ -104,7 +104,8 @@ class Island:
         figures = {name: known[name] for name in settings.figures}
         executor = InProcess(settings, functions.proxies)
         self.needs_torch = executor.needs_torch
-        loop = None if why_in_python(settings, proposer, functions, True) else make_loop(settings, proposer)
+        in_python = why_in_python(settings, proposer, functions, True)
+        loop = None if in_python else make_loop(settings, proposer, figures)
         turns = Turns(settings.islands, settings.migration)
         self._search = Search(settings, proposer, executor, self._parts, figures, loop, turns)
         self._failure = ""

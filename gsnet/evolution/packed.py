@@ -5,8 +5,10 @@ docs/history.md says what every field means.
 
 from __future__ import annotations
 
+import json
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ import numpy as np
 
 from gsnet.evolution.outcomes import DUPLICATE, OVER_BUDGET, SCORED
 from gsnet.evolution.packed_text import FIELDS, LONGEST_BLOCK, BlockType, table_of, write_texts
+from gsnet.evolution.settings import GROWTH
 
 RECORD = np.dtype(
     [
@@ -31,6 +34,8 @@ RECORD = np.dtype(
         ("unused", "u1"),
     ]
 )
+# Of a search that limits the growth of gradients, not a number where that was not worked out.
+RECORD_WITH_GROWTH = np.dtype([*RECORD.descr, (GROWTH, "<f8")])
 BLOCK = np.dtype(
     [("type", "u1"), ("stride", "u1"), ("out_channels", "<u2"), ("bottleneck_channels", "<u2"), ("depth", "<u2")]
 )
@@ -38,15 +43,20 @@ BLOCK = np.dtype(
 OUTCOMES = (
     (SCORED, ""),
     (DUPLICATE, ""),
-    *((OVER_BUDGET, reason) for reason in ("layers", "parameters", "flops", "memory access")),
+    *((OVER_BUDGET, reason) for reason in ("layers", "parameters", "flops", "memory access", GROWTH)),
 )
 # The iteration is a row of the database: its outcome has words of its own, or more than a record holds.
 ELSEWHERE = 255
 FIGURES = ("layers", "parameters", "flops", "memory_access", "peak_feature_map")
 
 
+def record_of(figures: tuple[str, ...]) -> np.dtype:
+    """What a record has, in a search with these figures beside the costs."""
+    return RECORD_WITH_GROWTH if GROWTH in figures else RECORD
+
+
 class Packed(NamedTuple):
-    """Some proposals. iterations, seeds: of each. records: of `RECORD`, their `end` counted from the first of `blocks`.
+    """Some proposals. iterations, seeds: of each. records: of `record_of`, their `end` counted from the first of `blocks`.
 
     blocks: of all their networks, (blocks, `FIELDS`) as unsigned 16-bit numbers. types: what a type's number means.
     """
@@ -92,6 +102,10 @@ class Packed(NamedTuple):
         records = self.records
         outcomes = records["outcome"].tolist()
         scores: list[float | None] = records["score"].tolist()
+        figures: Iterable[str] = repeat("")
+        if GROWTH in (records.dtype.names or ()):
+            known = records[GROWTH].tolist()
+            figures = ("" if math.isnan(growth) else json.dumps({GROWTH: growth}) for growth in known)
         return zip(
             self.iterations.tolist(),
             records["parent"].tolist(),
@@ -104,7 +118,7 @@ class Packed(NamedTuple):
             records["seconds"].astype(np.float64).tolist(),
             self.texts(),
             repeat(""),
-            repeat(""),
+            figures,
             strict=False,
         )
 

@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from gsnet.evolution.packed import BLOCK, ELSEWHERE, RECORD, BlockType, Packed, narrowed, widened
+from gsnet.evolution.packed import BLOCK, ELSEWHERE, BlockType, Packed, narrowed, record_of, widened
 from SearchSpace.random_numbers import candidate_seeds
 
 RECORDS, NETWORKS = "proposals.bin", "networks.bin"
@@ -27,21 +27,31 @@ Source = Path | IO[bytes]
 
 
 class Kept(NamedTuple):
-    """What the files hold. first: the iteration of the first record. length: how many. types: what a type's number means."""
+    """What the files hold. first: the iteration of the first record. length: how many. types: what a type's number means.
+
+    figures: what records have beside the costs.
+    """
 
     first: int
     length: int = 0
     types: tuple[BlockType, ...] = ()
+    figures: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> np.dtype:
+        """What a record has."""
+        return record_of(self.figures)
 
     def to_json(self) -> str:
         """As text."""
-        return json.dumps(self._asdict())
+        return json.dumps({name: value for name, value in self._asdict().items() if value or name != "figures"})
 
     @classmethod
     def from_json(cls, text: str) -> Kept:
         """From `to_json`'s text."""
-        first, length, types = json.loads(text).values()
-        return cls(first, length, tuple(BlockType(*kind) for kind in types))
+        values = json.loads(text)
+        types = tuple(BlockType(*kind) for kind in values["types"])
+        return cls(values["first"], values["length"], types, tuple(values.get("figures", ())))
 
 
 class RecordReader:
@@ -86,7 +96,7 @@ class RecordReader:
         return places + self.kept.first
 
     def _mapped(self) -> np.ndarray:
-        return _mapped(self._sources[0], RECORD, self.kept.length)
+        return _mapped(self._sources[0], self.kept.record, self.kept.length)
 
 
 class RecordWriter:
@@ -116,7 +126,7 @@ class RecordWriter:
 
     def skip(self, count: int) -> None:
         """Say of so many proposals that they are rows of the database."""
-        records = np.zeros(count, dtype=RECORD)
+        records = np.zeros(count, dtype=self.kept.record)
         records["outcome"], records["end"] = ELSEWHERE, self._end
         self._write(records, np.empty(0, dtype=BLOCK))
 
@@ -143,11 +153,12 @@ class RecordWriter:
     def _cut(self) -> int:
         """Cut off what was never committed, or what a damaged disk has left of it; returns how many blocks there are."""
         records, networks = self._files
-        count = min(self.kept.length, _size(records) // RECORD.itemsize)
-        ends = _mapped(records, RECORD, count)["end"]
+        kind = self.kept.record
+        count = min(self.kept.length, _size(records) // kind.itemsize)
+        ends = _mapped(records, kind, count)["end"]
         count = int(np.searchsorted(ends, _size(networks) // BLOCK.itemsize, side="right"))
         end = int(ends[count - 1]) if count else 0
-        records.truncate(count * RECORD.itemsize)
+        records.truncate(count * kind.itemsize)
         networks.truncate(end * BLOCK.itemsize)
         self.kept = self.kept._replace(length=count)
         return end

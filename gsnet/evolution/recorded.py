@@ -22,8 +22,9 @@ from PlainNet import Network
 
 __all__ = ["DATABASE", "DUPLICATE", "FAILED", "OVER_BUDGET", "SCORED", "HistoryReader", "Row"]
 
-# The latter where there are records beside the database: whoever does not know of them would miss most proposals.
-SCHEMA_VERSION, WITH_RECORDS = 3, 4
+# The others where there are records beside the database: whoever does not know of them would miss most proposals, and whoever
+# does not know that these may hold a figure beside the costs would take one for the next.
+SCHEMA_VERSION, WITH_RECORDS, WITH_FIGURES = 3, 4, 5
 # Of `meta`: what the files of `gsnet.evolution.packed_files` hold.
 KEPT = "records"
 _BATCH = 4_096
@@ -107,9 +108,9 @@ class HistoryReader:
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, check_same_thread=False)
         reader = cls(path, connection)
         version = reader._meta("schema_version")
-        if not version.isdecimal() or int(version) > WITH_RECORDS:
+        if not version.isdecimal() or int(version) > WITH_FIGURES:
             reader.close()
-            raise SearchError(f"{path} has schema version {version}, this program reads up to {WITH_RECORDS}")
+            raise SearchError(f"{path} has schema version {version}, this program reads up to {WITH_FIGURES}")
         return reader
 
     @cached_property

@@ -14,7 +14,7 @@ from typing import Any
 from gsnet.evolution.digest import digest, figures_of, final_score, front_costs, front_figures, front_in_objectives
 from gsnet.evolution.latency_words import judged
 from gsnet.evolution.packed import Packed
-from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row
+from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row, rows_of
 from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.settings import IN_BYTES, SearchSettings
 from gsnet.interface.description import KEY, NetworkDescription, package_version, versions
@@ -83,10 +83,10 @@ def write_history(path: Path, history: HistoryReader) -> None:
         table = csv.writer(file, lineterminator="\n")
         table.writerow((*columns, *settings.figures))
         for batch in history.batches():
-            if isinstance(batch, Packed):
+            if isinstance(batch, Packed) and not settings.figures:
                 table.writerows(map(of_row, batch.rows()))
             else:
-                rows = map(score, batch)
+                rows = map(score, rows_of(batch))
                 table.writerows([*of_row(row), *figures_of(row, settings.figures)] for row in rows)
 
 

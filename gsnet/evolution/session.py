@@ -185,7 +185,7 @@ class Session:
             return IslandSearch(self.settings, self.history, self._places)
         if self._executor is None:
             raise SearchError("The search is closed")
-        loop = None if self._why_in_python else make_loop(self.settings, self._proposer)
+        loop = None if self._why_in_python else make_loop(self.settings, self._proposer, self._figures)
         return Search(self.settings, self._proposer, self._executor, self.history, self._figures, loop)
 
 
