@@ -16,7 +16,9 @@ from torch import nn
 
 import gsnet
 import PlainNet
+from benchmarks import growth_ladder
 from benchmarks.nas_bench_201 import FILE, CellNetwork, parse_cell, read_table
+from benchmarks.saved_rows import read_rows
 from PlainNet import Style
 from ZeroShotProxy import ProxyFailure, ScoringSettings, Weights, get_proxy, score
 from ZeroShotProxy.gradient_growth import GradientGrowth
@@ -71,6 +73,19 @@ def test_norms_are_those_that_were_worked_out_step_by_step():
         norms = form.log_norms(PlainNet.parse(row["structure"]))
         assert norms == pytest.approx(row["norms"], rel=1e-10, abs=1e-10), row["structure"]
     assert len(rows) > 100 and len(forms) == 15
+
+
+def test_the_page_shows_the_ladder_that_was_trained():
+    """Counts of layers and growth of its networks, by the language and the closed form, and the table by its rows."""
+    rows = read_rows(ROOT / "docs/growth_ladder.csv", growth_ladder.KEY)
+    closed_form = GradientGrowth(32)
+    for kind, layers, _, _ in rows:
+        network = PlainNet.parse(growth_ladder.structure(kind, int(layers)))
+        found = {row["growth"] for key, row in rows.items() if key[:2] == (kind, layers)}
+        assert found == {f"{closed_form.growth(network):.4g}"}
+        blocks = network.blocks[1:-1]
+        assert sum(block.sub_layers for block in blocks) * (1 if kind == "plain" else 2) == int(layers)
+    assert growth_ladder.table(rows, 300) in (ROOT / "docs/gradient_growth.md").read_text(encoding="utf-8")
 
 
 def without_links(settings):

@@ -1,0 +1,179 @@
+"""Up to which growth of gradients a network trains: a ladder of growing depth, with links and without.
+
+    python -m benchmarks.growth_ladder                     # an hour or two on one core; an interrupted run goes on
+    python -m benchmarks.growth_ladder --write             # and puts the table into docs/gradient_growth.md
+    python -m benchmarks.growth_ladder --trained --write   # of what was trained so far, at once
+
+Each network is trained from the same seeds by SGD (momentum .9, Nesterov, weight decay 5e-4, cosine, no warm-up, no
+augmentation) at each learning rate, on the sample of 2,000 CIFAR-10 images in GSNET_DATA. Shown is the best learning rate
+of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import os
+import sys
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional
+
+from benchmarks.pages import replace_section
+from benchmarks.saved_rows import Rows, read_rows, save_rows
+from Masternet import MasterNet
+from PlainNet import parse
+from ZeroShotProxy.gradient_growth import GradientGrowth
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs/gradient_growth.md"
+SAMPLE = "cifar10_jpeg_2000_1000.tar.gz"
+KEY = ("kind", "layers", "rate", "seed")
+FIELDS = (*KEY, "growth", "loss", "train", "test")
+LAYERS = (8, 16, 24, 32, 40, 48, 64)
+RATES = (0.01, 0.03, 0.1)
+BATCH = 64
+Images = tuple[Tensor, Tensor]
+
+
+def structure(kind: str, layers: int) -> str:
+    """Convolutions of 16 channels on 16 x 16 pixels, then as many of 32 on 8 x 8; residual ones have two in a block."""
+    half = layers // 2
+    if kind == "plain":
+        body = f"SuperConvK3BNRELU(16,16,1,{half})SuperConvK3BNRELU(16,32,2,{half})"
+    else:
+        body = f"SuperResK3K3(16,16,1,16,{half // 2})SuperResK3K3(16,32,2,32,{half // 2})"
+    return f"SuperConvK3BNRELU(3,16,2,1){body}SuperConvK1BNRELU(32,64,1,1)"
+
+
+def sample(archive: Path) -> tuple[Images, Images]:
+    """Training and test images of the archive, normalised, and their classes."""
+    pictures: dict[str, list[tuple[str, np.ndarray]]] = {"train": [], "test": []}
+    with tarfile.open(archive) as packed:
+        for member in sorted((member for member in packed if member.isfile()), key=lambda member: member.name):
+            _, part, name, _ = member.name.rsplit("/", 3)
+            content = packed.extractfile(member)
+            if part in pictures and content is not None:
+                pictures[part].append((name, np.asarray(Image.open(io.BytesIO(content.read())).convert("RGB"))))
+    names = sorted({name for name, _ in pictures["train"]})
+    return _tensors(pictures["train"], names), _tensors(pictures["test"], names)
+
+
+def _tensors(pictures: Sequence[tuple[str, np.ndarray]], names: Sequence[str]) -> Images:
+    images = torch.from_numpy(np.stack([pixels for _, pixels in pictures])).permute(0, 3, 1, 2).float()
+    return (images - 125.0) / 63.0, torch.tensor([names.index(name) for name, _ in pictures])
+
+
+def trained(text: str, images: Images, rate: float, seed: int, steps: int) -> tuple[torch.nn.Module, float]:
+    """The network after these steps, and the mean loss of the last tenth; infinite where it is no number any more."""
+    torch.manual_seed(seed)
+    network = MasterNet(num_classes=10, plainnet_struct=text).train()
+    network.init_parameters()
+    optimiser = torch.optim.SGD(network.parameters(), rate, 0.9, nesterov=True, weight_decay=5e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    order = torch.cat([torch.randperm(len(images[0])) for _ in range(steps * BATCH // len(images[0]) + 1)])
+    losses = []
+    for step in range(steps):
+        chosen = order[step * BATCH : (step + 1) * BATCH]
+        loss = functional.cross_entropy(network(images[0][chosen]), images[1][chosen])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            return network, math.inf
+    return network, fmean(losses[-steps // 10 :])
+
+
+@torch.no_grad()
+def accuracy(network: torch.nn.Module, images: Images) -> float:
+    """Top-1 in per cent, BN by its running statistics."""
+    network.eval()
+    found = torch.cat([network(part).argmax(1) for part in images[0].split(500)])
+    return float((found == images[1]).float().mean()) * 100
+
+
+def climb(rows: Rows, file: Path, archive: Path, seeds: int, steps: int) -> None:
+    """Train what the rows lack, the short networks first."""
+    train, test = sample(archive)
+    growth = GradientGrowth(32)
+    order = [
+        (kind, str(layers), str(rate), str(seed))
+        for seed in range(seeds)
+        for layers in LAYERS
+        for kind in ("plain", "residual")
+        for rate in RATES
+    ]
+    for key in order:
+        if key in rows:
+            continue
+        text = structure(key[0], int(key[1]))
+        network, loss = trained(text, train, float(key[2]), int(key[3]), steps)
+        figures = (growth.growth(parse(text)), loss, accuracy(network, train), accuracy(network, test))
+        shown = dict(zip(FIELDS[len(KEY) :], (f"{figure:.4g}" for figure in figures), strict=True))
+        rows[key] = dict(zip(KEY, key, strict=True)) | shown
+        save_rows(file, FIELDS, rows, order)
+        print(*rows[key].values(), flush=True)
+
+
+def table(rows: Rows, steps: int) -> str:
+    """A line a network that was trained at all rates: its growth, and loss and accuracies at the rate with the least loss."""
+    lines = [
+        f"{steps} steps of {BATCH} images, the best of learning rates {', '.join(map(str, RATES))}:",
+        "",
+        "| links | convolutions | growth | learning rate | loss | training images | test images |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind in ("plain", "residual"):
+        for layers in LAYERS:
+            found = {
+                rate: [row for key, row in rows.items() if key[:3] == (kind, str(layers), str(rate))] for rate in RATES
+            }
+            if not all(found.values()):
+                continue
+            rate = min(RATES, key=lambda rate: fmean(float(row["loss"]) for row in found[rate]))
+            best = found[rate]
+            figures = " | ".join(_mean([float(row[name]) for row in best]) for name in ("loss", "train", "test"))
+            links = "none" if kind == "plain" else "kept"
+            lines.append(f"| {links} | {layers} | {float(best[0]['growth']):.2f} | {rate} | {figures} |")
+    return "\n".join(lines)
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{fmean(values):.3g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
+
+
+def main() -> int:
+    """Train, print, and write where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=2, help="trainings of each (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=300, help="steps of each (default: %(default)s)")
+    parser.add_argument(
+        "--file", type=Path, default=ROOT / "docs/growth_ladder.csv", help="rows (default: %(default)s)"
+    )
+    parser.add_argument("--trained", action="store_true", help="train nothing, and show what was trained so far")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/gradient_growth.md")
+    options = parser.parse_args()
+    archive = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / SAMPLE
+    rows = read_rows(options.file, KEY)
+    if not options.trained:
+        if not archive.is_file():
+            sys.exit(f"There is no {archive}: GSNET_DATA names the folder that holds it")
+        climb(rows, options.file, archive, options.seeds, options.steps)
+    print(found := table(rows, options.steps), sep="\n")
+    if options.write:
+        replace_section(PAGE, "ladder", found)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
