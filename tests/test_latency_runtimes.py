@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import PlainNet
+from benchmarks import runtime_searches
+from benchmarks.saved_rows import read_rows
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
 from gsnet.latency import asked_networks, building, timed_networks, visited
@@ -211,6 +213,18 @@ def test_as_many_networks_are_timed_as_asked_for(tmp_path, monkeypatch, networks
         assert caplog.text.count("Another network is timed in its place") == 2 * len(broken)
         with pytest.raises(LatencyError, match="cannot run"):
             time_networks(made, asked, SETTING, rounds=4, quiet=True)
+
+
+def test_searches_by_two_tables_are_compared_where_both_winners_take_as_long():
+    """A winner by torch that takes (budget / 8 ms) to the power of 1.5 as long: 8 ms is found from 12.5 ms."""
+    trials = [{"torch_table_ms": "12.5"}]
+    while len(trials) < 4:
+        budget = runtime_searches.next_budget(trials) * 1e3
+        trials.append({"budget_ms": str(budget), "ratio": str((budget / 8) ** 1.5)})
+    assert [float(one["budget_ms"]) for one in trials[1:3]] == pytest.approx([12.5, 6.4])
+    assert float(trials[-1]["budget_ms"]) == pytest.approx(8)
+    page = runtime_searches.PAGE.read_text()
+    assert runtime_searches.table_of(read_rows(runtime_searches.SAVED, runtime_searches.KEY)) in page
 
 
 def on_the_device(folder, *options):
