@@ -128,11 +128,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=60_000)
     parser.add_argument("--spaces", nargs="+", default=list(SPACES), choices=SPACES)
+    parser.add_argument(
+        "--limits", action="append", choices=list(LIMITS), help='such as --limits="--min_width 16"; all unless given'
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "docs/winners_limits.csv")
     options = parser.parse_args()
     rows = read_rows(options.output, KEY)
     for seed in range(options.seeds):
-        for limits in LIMITS:
+        for limits in options.limits or LIMITS:
             for space in options.spaces:
                 key = (space, limits, str(seed), str(options.iterations))
                 if key in rows:
