@@ -105,6 +105,34 @@ def test_a_photograph_is_decoded_as_small_as_it_is_shown_and_boxes_stay_where_th
     assert across.sum() and (across > 5).argmax() == pytest.approx(scale * x1, abs=1)
 
 
+def test_kept_photographs_give_the_same_batches_without_their_files_and_only_as_many_as_there_is_room_for(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (100, 200, 3), dtype=np.uint8)
+    for name in "ab":
+        cv2.imwrite(str(tmp_path / f"{name}.jpg"), pixels)
+    boxes, labels, ignored = np.array([[50.0, 20, 20, 20]]), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=bool)
+    scenes = tuple(Scene(name, tmp_path / f"{name}.jpg", 200, 100, boxes, labels, ignored) for name in "ab")
+    data = SceneSet(("car",), (1,), scenes)
+
+    def batches(epochs, room):
+        change = Augmentation(scale=(0.7, 1.4))
+        settings = LoadingSettings(Preprocessing(64, 64), change, 1, windows=Windows(64, whole=0), cache_memory=room)
+        loader = detection_training_loader(data, settings)
+        for epoch in range(epochs):
+            loader.sampler.set_epoch(epoch)
+            yield [batch.images for batch in loader]
+
+    expected = list(batches(3, 0))
+    kept, one = batches(3, 2 * pixels.nbytes), batches(2, 2 * pixels.nbytes - 1)
+    found = [next(kept)]
+    next(one)
+    for scene in scenes:
+        scene.image.unlink()
+    found.extend(kept)
+    assert all(torch.equal(torch.stack(a), torch.stack(b)) for a, b in zip(found, expected, strict=True))
+    with pytest.raises(InputError, match="There is no image"):
+        next(one)
+
+
 def test_copies_are_the_object_itself_and_stand_where_nothing_was():
     """Every object has a value of its own: what a new box holds says of which it is a copy, and where it really lies."""
     image, boxes = np.zeros((120, 200, 3), dtype=np.uint8), np.array([[10.0, 10, 40, 30], [150, 60, 162, 100]])

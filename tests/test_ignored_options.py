@@ -117,6 +117,7 @@ def nothing(script, given, how, *options):
         ),
         *nothing(train_detector, DETECTION, "with --optimizer adamw", "--momentum 0.8"),
         *nothing(train_detector, DETECTION, "without --train_tile", "--tile_objects 0.5", "--tile_whole 0"),
+        *nothing(train_detector, DETECTION, "without --cache", "--cache_memory 1GiB"),
         (train_detector, f"{DETECTION} --gpu 0", "use --dist_mode single"),
     ],
 )

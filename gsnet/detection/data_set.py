@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from gsnet.data.loaders import EpochSampler
 from gsnet.data.random_numbers import mixed_seed
 from gsnet.detection.augmentation import Augmentation
-from gsnet.detection.preprocessing import MULTIPLE, Placement, Preprocessing, read_picture, scale_of
+from gsnet.detection.kept_pictures import KeptPictures
+from gsnet.detection.preprocessing import MULTIPLE, Placement, Preprocessing, scale_of
 from gsnet.detection.sample import Sample, mosaic, placed
 from gsnet.detection.scene import SceneSet, corners, usable, with_others_as_regions
 from gsnet.detection.targets import Batch, Targets
@@ -31,7 +32,8 @@ class LoadingSettings:
 
     preprocessing: of training and evaluation alike; augmentation: None leaves training images as they are. batch_size:
     images of one process and step. others_as_regions: objects of no class (VisDrone's category 11) neither train nor count.
-    windows: which part of an image is trained on, None for the whole.
+    windows: which part of an image is trained on, None for the whole. cache_memory: bytes of decoded training images that the
+    reading processes keep, all together.
     Everything random follows from seed, epoch and the image's place in the data set.
     """
 
@@ -44,6 +46,7 @@ class LoadingSettings:
     processes: int = 1
     others_as_regions: bool = True
     windows: Windows | None = None
+    cache_memory: float = 0
 
 
 class _Images:
@@ -55,7 +58,7 @@ class _Images:
             scenes = tuple(with_others_as_regions(scene) for scene in scenes)
         dropped: Counter[str] = Counter()
         self.scenes = tuple(usable(scene, dropped) for scene in scenes)
-        self.settings = settings
+        self.settings, self.pictures = settings, KeptPictures()
         if +dropped:
             counts = ", ".join(f"{kind}: {count}" for kind, count in dropped.items() if count)
             _LOG.info("%s of %d images", counts, len(scenes))
@@ -69,7 +72,7 @@ class _Images:
         scene = self.scenes[index]
         if scene.image is None:
             raise InputError(f"The data set names no image file for {scene.name}")
-        picture = read_picture(scene.image, (scene.width, scene.height), scale_of(placement.matrix))
+        picture = self.pictures.read(scene.image, (scene.width, scene.height), scale_of(placement.matrix))
         if (picture.width, picture.height) != (scene.width, scene.height):
             raise InputError(
                 f"{scene.image} has {picture.width} x {picture.height} pixels, "
@@ -108,6 +111,10 @@ class _Images:
 
 class TrainingImages(_Images, Dataset[tuple[Tensor, Targets]]):
     """Changed images by (epoch, index), or windows of them; both follow from seed, epoch and index alone."""
+
+    def __init__(self, data: SceneSet, settings: LoadingSettings) -> None:
+        super().__init__(data, settings)
+        self.pictures = KeptPictures(settings.cache_memory / max(1, settings.workers))
 
     def __getitem__(self, place: tuple[int, int]) -> tuple[Tensor, Targets]:
         epoch, index = place

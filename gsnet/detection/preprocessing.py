@@ -166,9 +166,19 @@ def _blocks(content: bytes, header: Header, scale: float) -> int:
     upper left corner after it is turned."""
     if not content.startswith(b"\xff\xd8"):
         return 1
-    wanted = [blocks for blocks in _DECODING if blocks * scale <= 1 + 1e-9]
+    wanted = [blocks for blocks in _DECODING if _fits(blocks, scale)]
     fitting = [b for b in wanted if header.orientation == 1 or not (header.width % b or header.height % b)]
     return max(fitting, default=1)
+
+
+def _fits(blocks: int, scale: float) -> bool:
+    """Whether so many pixels a side go into one of what is shown."""
+    return blocks * scale <= 1 + 1e-9
+
+
+def shown_smaller(scale: float) -> bool:
+    """Whether a photograph that is shown at this scale may be decoded at a half of its size or less."""
+    return any(_fits(blocks, scale) for blocks in _DECODING if blocks > 1)
 
 
 def scale_of(matrix: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from gsnet.data.settings import RAM
 from gsnet.detection.assignment import AssignmentSettings
 from gsnet.detection.augmentation import Augmentation
 from gsnet.detection.catalogue import structure_of
@@ -151,6 +152,7 @@ def _loading(options: Namespace) -> LoadingSettings:
         rank,
         processes,
         windows=_windows(options),
+        cache_memory=options.cache_memory if options.cache == RAM else 0,
     )
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from gsnet.data.settings import NONE, RAM
 from gsnet.detection.catalogue import GSNET_DETECTOR
 from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.settings import TAP_STRIDES, TAPS
@@ -20,6 +21,7 @@ from gsnet.interface.options import (
     positive_single,
     reading_processes,
     single,
+    size_in_bytes,
 )
 from gsnet.interface.script_options import script_parser
 from gsnet.training.ignored_options import refuse_ignored_by_machine, refuse_ignored_by_optimiser
@@ -51,6 +53,8 @@ def parse(description: str, argv: Sequence[str] | None) -> argparse.Namespace:
     refuse_ignored_by_optimiser(described, options)
     if options.train_tile is None:
         described.refuse_ignored(options, "without --train_tile", ("tile_objects", "tile_whole"))
+    if options.cache == NONE:
+        described.refuse_ignored(options, "without --cache", ("cache_memory",))
     options.input_image_size = options.input_image_size or options.train_tile or 640
     if options.no_auxiliary:
         described.refuse_ignored(options, "with --no_auxiliary", ("detach_epoch",))
@@ -147,6 +151,19 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--workers", type=not_negative, default=reading_processes(), metavar="N", help="reading processes"
+    )
+    group.add_argument(
+        "--cache",
+        choices=(NONE, RAM),
+        default=NONE,
+        help="ram: keep decoded training images in memory, with the same results",
+    )
+    group.add_argument(
+        "--cache_memory",
+        type=size_in_bytes,
+        default=4 * 2.0**30,
+        metavar="BYTES",
+        help="what the reading processes keep, all together, such as 500MB (default: 4GiB)",
     )
 
 
