@@ -145,8 +145,8 @@ SECTION = """`python -m benchmarks.evolution_rules --seeds {seeds} --iterations 
 `Zen_NAS_cifar_params1M_search.sh`, `GhostShuffle_cifar_params1M_search.sh` and `Zen_NAS_ImageNet_flops400M.sh`;
 `--search_space_list` has the ResNet-like blocks, random first networks and 1M parameters in 18 layers. Its time: the processor
 time that the {published} rule takes for {iterations:,} proposals, history in memory. Differences are to
-`--evolution {published}`, ± 1.96 standard errors. Scored: share of the proposals. Islands: the fitting rule with `--islands
-{islands}`, of a share of the proposals each, which exchange their best every {migration:,} of them.
+`--evolution {published}`, ± 1.96 standard errors. Scored: share of the proposals. Islands: the fitting rule with
+`--islands {islands}` in one process, of a share of the proposals each, which exchange their best every {migration:,} of them.
 
 | space | rule | seeds | after {early:,} proposals | after {iterations:,} | difference | in its time | difference | scored |
 |---|---|---|---|---|---|---|---|---|
