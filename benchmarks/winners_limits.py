@@ -3,8 +3,7 @@
     python -m benchmarks.winners_limits
 
 The searches of `benchmarks.evolution_rules` that have a space, by the fitting rule, a history in memory. Each finished one is
-a row of the CSV file, which a run that was stopped goes on from; the section of docs/results.md is written from it. A limit of
-the growth has the loop in Python: such a search of 60,000 proposals takes some ten seconds of a core, and the others one.
+a row of the CSV file, which a run that was stopped goes on from; the section of docs/results.md is written from it.
 """
 
 from __future__ import annotations

@@ -16,16 +16,6 @@ cd "$ROOT"
 }
 # One thread for each of the two processes: sums of floats depend on the number of threads.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-said=$(mktemp)
-trap 'rm -f "$said"' EXIT
 # In the order of names: by number of tests, files of a few long ones would come last and leave one process waiting.
 # A process that ended is not replaced: with whole files as portions, pytest-xdist would then wait for ever at its end.
-run_all() {
-    "$PYTHON" -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 "$@" | tee "$said"
-}
-
-run_all "$@" && exit
-# The native code of a runtime can end a process of many runtimes, once in a long while. A fault of ours does it again.
-grep -q "crashed while running" "$said" || exit 1
-echo "A test process was ended from outside Python: all tests are run once more" >&2
-run_all "$@"
+exec "$PYTHON" -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 "$@"

@@ -1,7 +1,9 @@
 """Programs that run networks: each gives what torch gives, says its times, and says in a sentence what is missing."""
 
+import gc
 import json
 import re
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -215,6 +217,25 @@ def test_what_a_library_finds_out_late_ends_neither_the_others_nor_in_a_tracebac
     assert status == 0 and report["backends"][0] == {"backend": "stubborn", "error": sentence}
     with pytest.raises(InputError, match=f"^{sentence}$"):
         benchmark(capsys, "--backend", "stubborn")
+
+
+def test_signals_are_survived_after_two_sessions_of_openvino(network, tmp_path):
+    """Whichever ends first: on processors with AMX OpenVINO lays a stack for signals under the thread."""
+    program = runtimes.runtime("openvino")
+    if missing := program.missing(writing=True):
+        pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
+    write_onnx(network, tmp_path / "network.onnx", SIZE)
+    seen = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: seen.append(number))
+    try:
+        sessions = [program.load(tmp_path / "network.onnx", runtimes.Settings()) for _ in range(2)]
+        while sessions:
+            del sessions[0]
+        gc.collect()
+        signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert seen == [signal.SIGUSR1]
 
 
 @pytest.mark.parametrize("name", QUICK + SLOW)

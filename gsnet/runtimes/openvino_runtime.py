@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,6 +36,22 @@ _NOT_RUN = "NOT_RUN"
 _TRIAL = "import sys, openvino; openvino.Core().compile_model(sys.argv[1], 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})"
 
 
+@cache
+def _core() -> Any:
+    """The one core of this process, which stays.
+
+    On processors with AMX each core lays a stack for signals under the thread, and puts back at its end what was there before:
+    of two cores, the later one would put back the earlier one's, which is gone by then, and the next signal that Python handles
+    (Ctrl-C, the end of another process) would end this process without a word.
+    """
+    import openvino
+
+    core = openvino.Core()
+    # A mapped file would have to stay.
+    core.set_property({"ENABLE_MMAP": False})
+    return core
+
+
 class OpenVinoSession(Session):
     """A file in OpenVINO, compiled for short latency, anew for each number of images.
 
@@ -44,11 +61,7 @@ class OpenVinoSession(Session):
     """
 
     def __init__(self, file: Path, settings: Settings) -> None:
-        import openvino
-
-        self._core = openvino.Core()
-        # A mapped file would have to stay.
-        self._core.set_property({"ENABLE_MMAP": False})
+        self._core = _core()
         self._model = self._core.read_model(file)
         self._settings = settings
         self.texts = {name: str(self._model.get_rt_info([name]).value) for name in self._model.get_rt_info()}
@@ -118,7 +131,7 @@ def save_onnx(graph: Path, file: Path, texts: Texts = NO_TEXTS, *, half: bool = 
     """
     import openvino
 
-    model = openvino.Core().read_model(graph)
+    model = _core().read_model(graph)
     # Left free it costs: see OpenVinoSession.
     _fix(model, 1)
     for name, text in texts.items():
