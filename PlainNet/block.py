@@ -141,6 +141,15 @@ class Block:
 
     def module(self, style: Style = PLAIN) -> nn.Module:
         """The block as a torch module, with PyTorch's default initialisation."""
+        return self.module_of_parts([part.module(style) for part in self.module_parts(style)], style)
+
+    def module_parts(self, style: Style = PLAIN) -> tuple[Block, ...]:
+        """The blocks whose modules its own is put together from; none where it makes its layers itself."""
+        del style
+        return ()
+
+    def module_of_parts(self, parts: list[nn.Module], style: Style = PLAIN) -> nn.Module:
+        """The module that is put together from those of `parts`, in their order."""
         raise NotImplementedError(f"{type(self).__name__} does not define module()")
 
 

@@ -59,6 +59,9 @@ class BranchBlock(Block):
     def output_size(self, size: int) -> int:
         return self.branches[0].output_size(size)
 
+    def module_parts(self, style: Style = PLAIN) -> tuple[Block, ...]:
+        return self.branches
+
     def _branch_steps(self, style: Style) -> Steps:
         # Every branch but the last reads a copy of the input; finished ones wait below it, in order.
         *others, last = [branch.mean_field(style) for branch in self.branches]
@@ -88,10 +91,10 @@ class MultiSumBlock(BranchBlock):
     def mean_field(self, style: Style = PLAIN) -> Steps:
         return self._branch_steps(style) + mean_field.ADD * (len(self.branches) - 1)
 
-    def module(self, style: Style = PLAIN) -> nn.Module:
+    def module_of_parts(self, parts: list[nn.Module], style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
-        return modules.BranchSum([branch.module(style) for branch in self.branches])
+        return modules.BranchSum(parts)
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,10 @@ class MultiCatBlock(BranchBlock):
     def mean_field(self, style: Style = PLAIN) -> Steps:
         return self._branch_steps(style) + mean_field.CONCATENATE * (len(self.branches) - 1)
 
-    def module(self, style: Style = PLAIN) -> nn.Module:
+    def module_of_parts(self, parts: list[nn.Module], style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
-        return modules.BranchConcatenation([branch.module(style) for branch in self.branches])
+        return modules.BranchConcatenation(parts)
 
 
 NETBLOCKS: tuple[type[Block], ...] = (MultiSumBlock, MultiCatBlock)

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from PlainNet import modules
 from PlainNet.basic_blocks import Linear
+from PlainNet.block import Block
 from PlainNet.errors import StructureError
 from PlainNet.gradient_checkpointing import checkpointed
 from PlainNet.lazy import lazy
@@ -48,7 +49,7 @@ class Classifier(nn.Module):
             if not 0 <= rate < 1:
                 raise ValueError(f"{name} is {rate}; it must be at least 0 and below 1")
         self.network, self.style = network, style
-        self.module_list = nn.ModuleList(block.module(style) for block in network.blocks)
+        self.module_list = nn.ModuleList(self._module_of(block) for block in network.blocks)
         self.drop_rate, self.drop_path_rate = drop_rate, drop_path_rate
         self.grad_checkpointing = False
         self.num_features = self.head_hidden_size = network.out_channels
@@ -178,6 +179,9 @@ class Classifier(nn.Module):
         """Keys of parameters with more than one dimension that weight decay must leave out: none."""
         return set()
 
+    def _module_of(self, block: Block) -> nn.Module:
+        return block.module(self.style)
+
     def _through(self, block: nn.Module, x: Tensor) -> Tensor:
         if self.grad_checkpointing and torch.is_grad_enabled():
             return checkpointed(block, x)
@@ -189,7 +193,8 @@ class Classifier(nn.Module):
         if num_classes and not global_pool:
             raise ValueError("The classifier reads a pooled map: global_pool '' goes with num_classes=0")
         self.num_classes, self.global_pool = num_classes, global_pool
-        self.fc_linear = Linear(self.num_features, num_classes, 1).module() if num_classes else nn.Identity()
+        linear = self._module_of(Linear(self.num_features, num_classes, 1)) if num_classes else nn.Identity()
+        self.fc_linear = linear
 
     def _places(self, indices: int | Sequence[int] | None) -> list[int]:
         count = len(self.stages)

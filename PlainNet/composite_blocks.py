@@ -93,6 +93,9 @@ class BodyBlock(Block):
     def output_size(self, size: int) -> int:
         return chain_output_size(self.body, size)
 
+    def module_parts(self, style: Style = PLAIN) -> tuple[Block, ...]:
+        return self.body
+
 
 @dataclass(frozen=True)
 class Sequential(BodyBlock):
@@ -112,10 +115,10 @@ class Sequential(BodyBlock):
     def mean_field(self, style: Style = PLAIN) -> Steps:
         return chain_mean_field(self.body, style)
 
-    def module(self, style: Style = PLAIN) -> nn.Module:
+    def module_of_parts(self, parts: list[nn.Module], style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
-        return modules.Chain([block.module(style) for block in self.body])
+        return modules.Chain(parts)
 
 
 @dataclass(frozen=True)
@@ -176,13 +179,12 @@ class ResBlock(UnitBlock):
             shortcut += b"" if style.no_BN else mean_field.NORMALISE
         return mean_field.COPY + chain_mean_field(self.body, style) + mean_field.SWAP + shortcut + mean_field.ADD
 
-    def module(self, style: Style = PLAIN) -> nn.Module:
+    def module_of_parts(self, parts: list[nn.Module], style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
-        body = [block.module(style) for block in self.body]
         if not self.has_projection:
-            return modules.Residual(body)
-        return modules.ProjectedResidual(body, self.in_channels, self.out_channels, self.stride, style)
+            return modules.Residual(parts)
+        return modules.ProjectedResidual(parts, self.in_channels, self.out_channels, self.stride, style)
 
 
 @dataclass(frozen=True)

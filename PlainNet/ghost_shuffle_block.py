@@ -92,12 +92,15 @@ class GhostShuffleBlock(UnitBlock):
         shuffle = mean_field.DEINTERLEAVE if self.shuffles(style) else b""
         return enter + projection + mean_field.SWAP + body + mean_field.CONCATENATE + shuffle
 
-    def module(self, style: Style = PLAIN) -> nn.Module:
+    def module_parts(self, style: Style = PLAIN) -> tuple[Block, ...]:
+        return (*self.body, *self.projection(style))
+
+    def module_of_parts(self, parts: list[nn.Module], style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
         return modules.GhostShuffle(
-            [block.module(style) for block in self.body],
-            [modules.bare(block.module(style)) for block in self.projection(style)],
+            parts[: len(self.body)],
+            [modules.bare(part) for part in parts[len(self.body) :]],
             activation=style.projection_activation,
             split=self.stride == 1,
             shuffle=self.shuffles(style),

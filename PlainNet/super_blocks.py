@@ -85,10 +85,13 @@ class SuperBlock(Block):
         later[in_place], later[stride_place] = later[out_place], 1
         return tuple(later)
 
-    def module(self, style: Style = PLAIN) -> nn.Module:
+    def module_parts(self, style: Style = PLAIN) -> Blocks:
+        return self.expand(style)
+
+    def module_of_parts(self, parts: list[nn.Module], style: Style = PLAIN) -> nn.Module:
         from PlainNet import modules
 
-        return modules.Chain([block.module(style) for block in self.expand(style)])
+        return modules.Chain(parts)
 
     def split(self, threshold: int) -> tuple[Block, ...]:
         if self.sub_layers < threshold:

@@ -31,11 +31,14 @@ def naswot_score(network: nn.Module, context: ScoringContext) -> float:
 
 def agreement_kernel(patterns: Iterable[Tensor]) -> Tensor:
     """Units that each pair of images agrees on, (batch, batch) in float64, from (batch, units) patterns."""
-    kernel: Tensor | float = 0.0
+    products: Tensor | None = None
+    units = 0
     for pattern in patterns:
         # With signs s of +1 and -1, two images agree on (units + s . s') / 2 units: one product instead of two.
         signs = pattern.to(torch.float32).mul_(2).sub_(1)
-        kernel = kernel + (signs @ signs.T).double().add_(pattern.shape[1]).div_(2)
-    if not isinstance(kernel, Tensor):
+        product = signs @ signs.T
+        products = product.double() if products is None else products.add_(product)
+        units += pattern.shape[1]
+    if products is None:
         raise ProxyFailure("the network has no rectifying activation")
-    return kernel
+    return products.add_(units).div_(2)

@@ -26,5 +26,6 @@ def gradient_norm_score(network: nn.Module, context: ScoringContext) -> float:
     if not loss.requires_grad:
         raise ProxyFailure("no parameter reaches the loss")
     gradients = torch.autograd.grad(loss, list(network.parameters()), allow_unused=True)
-    norms = [torch.linalg.vector_norm(g, dtype=torch.float64).item() for g in gradients if g is not None]
-    return math.hypot(*norms)
+    norms = [torch.linalg.vector_norm(g, dtype=torch.float64) for g in gradients if g is not None]
+    # Read at once: a GPU would be waited for at each of them.
+    return math.hypot(*torch.stack(norms).tolist())

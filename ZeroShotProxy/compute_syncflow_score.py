@@ -72,9 +72,8 @@ def synaptic_flow(network: nn.Module, resolution: int) -> tuple[float, int]:
     if not logits.requires_grad:
         raise ProxyFailure("no convolution or linear weight reaches the logits")
     gradients = torch.autograd.grad(logits.sum(), weights, allow_unused=True)
-    flow = sum(
-        (weight.detach() * g).sum().item() for weight, g in zip(weights, gradients, strict=True) if g is not None
-    )
+    flows = [(weight.detach() * g).sum() for weight, g in zip(weights, gradients, strict=True) if g is not None]
+    flow = sum(torch.stack(flows).tolist())
     if not math.isfinite(flow):
         raise ProxyFailure("the flow is too large for float64")
     return float(flow), sum(exponents)

@@ -63,10 +63,10 @@ def crossed_regions(patterns: Iterable[Tensor]) -> int:
     patterns: (images, units) for each activation, the images in their order on the line. A unit that switches twice between
     two neighbours is missed, so the count is a lower bound that grows towards the true one with the number of images.
     """
-    switches = [int((pattern[1:] != pattern[:-1]).sum()) for pattern in patterns]
+    switches = [(pattern[1:] != pattern[:-1]).sum() for pattern in patterns]
     if not switches:
         raise ProxyFailure("the network has no rectifying activation")
-    return 1 + sum(switches)
+    return 1 + sum(torch.stack(switches).tolist())
 
 
 def distinct_regions(patterns: Iterable[Tensor]) -> int:

@@ -1,7 +1,7 @@
 """A network of ours rearranged for forward passes only: channels last in memory, and maps overwritten where nobody reads them.
 
-Lean networks compute the same function. They are for scores without gradients on a CPU, where a forward pass of thin layers
-spends as much time on moving maps about as on arithmetic.
+Lean networks compute the same function. They are for scores without gradients. On a CPU a forward pass of thin layers spends as
+much time on moving maps about as on arithmetic, and on a GPU as much on launches.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from Masternet import MasterNet
 from PlainNet import modules
+from ZeroShotProxy.batch_norm import InPlaceBatchNorm, ScoredBatchNorm
 
 # Layers whose output is memory of its own, or that of an input which nothing else reads.
 _FRESH = (
@@ -30,48 +31,36 @@ _FRESH = (
 _PARALLEL = (modules.BranchSum, modules.BranchConcatenation)
 
 
-class InPlaceBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation, (N, C, H, W), in training mode written over its input. It has no gradient."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(x)
-        positions = x.numel() // x.shape[1]
-        if positions == 1:
-            # The refusal of torch.nn.functional.batch_norm, which this operator does not check for.
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(x.shape)}")
-        mean, inverse = x.new_empty(0), x.new_empty(0)
-        torch.ops.aten.native_batch_norm.out(
-            x,
-            self.weight,
-            self.bias,
-            self.running_mean,
-            self.running_var,
-            True,
-            self.momentum,
-            self.eps,
-            out=x,
-            save_mean=mean,
-            save_invstd=inverse,
-        )
-        return x
-
-
 def make_lean(network: MasterNet) -> None:
     """Rearrange a network that nobody else uses, after its weights are set. It must stay in training mode."""
+    overwrite_maps(network)
+    lay_channels_last(network)
+
+
+def overwrite_maps(network: nn.Module) -> None:
+    """Have normalisation and activations write over their input where nothing else reads it."""
     for parent in network.modules():
-        if isinstance(parent, nn.Conv2d):
-            # A convolution's output takes over the layout of its weight, and the layers behind it take over that.
-            parent.weight.data = parent.weight.data.contiguous(memory_format=torch.channels_last)
-        for before, after in pairwise(_in_order(parent)):
-            layer = modules.bare(after)
-            if not isinstance(modules.bare(before), _FRESH):
-                continue
-            if type(layer) is nn.BatchNorm2d:
-                # The same state under another forward; a second module for each would cost more than it saves.
-                layer.__class__ = InPlaceBatchNorm
-            elif isinstance(layer, nn.ReLU | nn.Hardswish | nn.SiLU):
-                layer.inplace = True
+        overwrite_maps_between(parent)
+
+
+def overwrite_maps_between(parent: nn.Module) -> None:
+    """The same for the modules that a single parent applies one after the other."""
+    for before, after in pairwise(_in_order(parent)):
+        layer = modules.bare(after)
+        if not isinstance(modules.bare(before), _FRESH):
+            continue
+        if type(layer) in (nn.BatchNorm2d, ScoredBatchNorm):
+            # The same state under another forward; a second module for each would cost more than it saves.
+            layer.__class__ = InPlaceBatchNorm
+        elif isinstance(layer, nn.ReLU | nn.Hardswish | nn.SiLU):
+            layer.inplace = True
+
+
+def lay_channels_last(network: nn.Module) -> None:
+    """Lay the weights of convolutions channels last: their output takes that over, and so do the layers behind them."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _in_order(parent: nn.Module) -> Iterable[nn.Module]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
+
+from ZeroShotProxy.registry import Weights
 
 # torch's initialisation draws from a generator that all threads share.
 _global_generator = threading.Lock()
@@ -19,23 +21,35 @@ HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_p
 
 def set_gaussian_weights(module: nn.Module, generator: torch.Generator) -> None:
     """Standard normal convolutions and linear layers, zero biases; normalisation at weight 1, bias 0, fresh statistics."""
-    _set_normal_weights(module, generator, lambda weight: 1.0)
+    set_normal_weights(module, Weights.GAUSSIAN, generator)
 
 
 def set_kaiming_weights(module: nn.Module, generator: torch.Generator) -> None:
     """As `set_gaussian_weights`, with a variance of 2 over the inputs of one output (He et al. 2015, equation 10)."""
-    _set_normal_weights(module, generator, lambda weight: math.sqrt(2 / weight[0].numel()))
+    set_normal_weights(module, Weights.KAIMING, generator)
 
 
 @torch.no_grad()
-def _set_normal_weights(module: nn.Module, generator: torch.Generator, deviation: Callable[[Tensor], float]) -> None:
+def set_normal_weights(module: nn.Module, weights: Weights, generator: torch.Generator) -> None:
+    """As `set_gaussian_weights` or, for KAIMING, `set_kaiming_weights`."""
+    weighted: list[nn.Module] = []
     for layer in module.modules():
         if isinstance(layer, _ConvNd | nn.Linear):
-            layer.weight.normal_(0, deviation(layer.weight), generator=generator)
+            weighted.append(layer)
             if layer.bias is not None:
                 layer.bias.zero_()
         elif isinstance(layer, _BatchNorm | nn.GroupNorm | nn.LayerNorm):
             _reset_normalisation(layer)
+    draw_normal_weights(weighted, weights, generator)
+
+
+@torch.no_grad()
+def draw_normal_weights(layers: Iterable[nn.Module], weights: Weights, generator: torch.Generator) -> None:
+    """The random numbers of these alone, layer by layer: GAUSSIAN or KAIMING."""
+    for layer in layers:
+        weight: Tensor = layer.weight  # type: ignore[assignment]
+        deviation = math.sqrt(2 / weight[0].numel()) if weights is Weights.KAIMING else 1.0
+        weight.normal_(0, deviation, generator=generator)
 
 
 def _reset_normalisation(layer: nn.Module) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from ZeroShotProxy.scored_network import ScoredNetwork
+
 
 @dataclass(frozen=True)
 class ScoringSettings:
@@ -45,11 +47,16 @@ def _with_links(style: Style, keep: bool) -> Style:
 
 @dataclass
 class ScoringContext:
-    """What a proxy may use beside the network: settings, the style it is built in, and random numbers of its own."""
+    """What a proxy may use beside the network: settings, the style it is built in, and random numbers of its own.
+
+    few_launches: whether all weights are drawn at once and both passes of Zen made as one. On a GPU, where a launch costs more
+    than most layers, they are; on a CPU random numbers come layer by layer, as they always did, and its caches hold one pass.
+    """
 
     settings: ScoringSettings
     style: Style
     seed: int
+    few_launches: bool = False
 
     @cached_property
     def generator(self) -> torch.Generator:
@@ -90,7 +97,8 @@ def score(network: Network | nn.Module, proxy: str | Proxy, settings: ScoringSet
     reason when the network cannot be scored.
     """
     chosen = get_proxy(proxy) if isinstance(proxy, str) else proxy
-    context = ScoringContext(settings, settings.style_for(chosen), seed)
+    few_launches = not settings.device.startswith("cpu")
+    context = ScoringContext(settings, settings.style_for(chosen), seed, few_launches)
     if chosen.needs is Needs.VALUE:
         if not isinstance(network, Network):
             raise ProxyFailure(f"{chosen.name} scores structure strings, not torch modules")
@@ -115,7 +123,7 @@ def _score_module(network: Network | nn.Module, proxy: Proxy, context: ScoringCo
     try:
         with torch.set_grad_enabled(needs_gradient):
             if isinstance(network, Network):
-                return proxy.compute(_build(network, proxy, context), context)
+                return proxy.compute(build(network, proxy, context), context)
             with untouched(network):
                 network.to(context.settings.device)
                 network.requires_grad_(needs_gradient)
@@ -131,7 +139,39 @@ def _score_module(network: Network | nn.Module, proxy: Proxy, context: ScoringCo
         raise ProxyFailure(str(error)) from error
 
 
-def _build(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module:
+def build(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module:
+    """The module that a proxy is given, with its weights, for this score alone."""
+    from ZeroShotProxy.scored_network import LeanNetwork, ScoredNetwork, is_of_own_layers
+
+    if not is_of_own_layers(network, context.style):
+        return _build_by_layer(network, proxy, context)
+    kind = LeanNetwork if proxy.needs is Needs.MODULE else ScoredNetwork
+    module = kind(network, context.style, context.settings.num_classes)
+    _give_tensors(module, proxy.weights, context)
+    return module
+
+
+def _give_tensors(module: ScoredNetwork, weights: Weights, context: ScoringContext) -> None:
+    """Memory and weights."""
+    from ZeroShotProxy.flat_tensors import allocate, draw_at_once
+    from ZeroShotProxy.lean_network import lay_channels_last
+    from ZeroShotProxy.network_state import draw_normal_weights, set_default_weights
+
+    device = context.settings.device
+    if context.few_launches:
+        draw_at_once(allocate(module, device, channels_last=module.lean), weights, context.generator)
+        return
+    tensors = allocate(module, device, channels_last=False)
+    if weights is Weights.DEFAULT:
+        set_default_weights(module, context.seed)
+    else:
+        draw_normal_weights(tensors.weighted, weights, context.generator)
+    if module.lean:
+        lay_channels_last(module)
+
+
+def _build_by_layer(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module:
+    """The same where a block makes layers of its own."""
     from Masternet import MasterNet
 
     module = MasterNet.uninitialised(
@@ -148,11 +188,9 @@ def _build(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module
 
 
 def _set_weights(module: nn.Module, weights: Weights, context: ScoringContext) -> None:
-    from ZeroShotProxy.network_state import set_default_weights, set_gaussian_weights, set_kaiming_weights
+    from ZeroShotProxy.network_state import set_default_weights, set_normal_weights
 
-    if weights is Weights.GAUSSIAN:
-        set_gaussian_weights(module, context.generator)
-    elif weights is Weights.KAIMING:
-        set_kaiming_weights(module, context.generator)
-    else:
+    if weights is Weights.DEFAULT:
         set_default_weights(module, context.seed)
+    else:
+        set_normal_weights(module, weights, context.generator)
