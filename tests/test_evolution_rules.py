@@ -18,11 +18,11 @@ from gsnet.evolution.options import parse_options, settings_from
 from gsnet.evolution.population import Member, Population
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.rules import Fitting
-from gsnet.evolution.session import RunOptions, Session
 from gsnet.evolution.settings import FITTING, PUBLISHED, SearchSettings, SettingError
 from SearchSpace import load_search_space, search_choice
 from SearchSpace.blocks import bottleneck_of
 from SearchSpace.variation import crossed, put, split_deep
+from tests.whole_search import searched
 
 XX = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperConvK1BNRELU(32,64,1,1)"
 STARTS = {
@@ -40,18 +40,6 @@ def settings_of(space, **changes):
         return replace(SMALL, search_space_list=("PlainNet/SuperResKXKX.py",), **changes)
     file = f"SearchSpace/search_space_{space}.py"
     return replace(SMALL, search_space=file, plainnet_struct=STARTS[space], fix_initialize=True, **changes)
-
-
-def searched(settings, folder=None):
-    """All rows of a search."""
-    session = Session(settings, folder, RunOptions(resume=True))
-    try:
-        while not session.search.finished:
-            session.search.advance()
-        session.history.commit()
-        return list(session.history.rows())
-    finally:
-        session.close()
 
 
 def digest(rows):

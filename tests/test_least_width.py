@@ -8,12 +8,12 @@ import pytest
 import gsnet
 import PlainNet
 from gsnet.evolution.options import parse_options, settings_from
-from gsnet.evolution.session import RunOptions, Session
 from gsnet.evolution.settings import FITTING, PUBLISHED, SearchError, SearchSettings
 from gsnet.interface.options import InputError
 from SearchSpace import load_search_space
 from SearchSpace.candidates import TypedSpace
 from SearchSpace.least_width import widened
+from tests.whole_search import searched
 
 START = "SuperConvK3BNRELU(3,24,1,1){0}(24,32,2,24,1){0}(32,48,2,40,2)SuperConvK1BNRELU(48,64,1,1)"
 BLOCKS = {"XXBL": "SuperResK3K3", "ghostshuffle": "SuperGhostShuffleK3", "IDW_fixfc": "SuperResIDWE6K3"}
@@ -26,17 +26,6 @@ def settings_of(space, **changes):
         return replace(SMALL, search_space_list=("PlainNet/SuperResKXKX.py",), budget_model_size=2e6, **changes)
     start = START.format(BLOCKS[space])
     return replace(SMALL, search_space=space, plainnet_struct=start, fix_initialize=True, **changes)
-
-
-def searched(settings, folder=None):
-    session = Session(settings, folder, RunOptions(resume=True))
-    try:
-        while not session.search.finished:
-            session.search.advance()
-        session.history.commit()
-        return list(session.history.rows())
-    finally:
-        session.close()
 
 
 def widths(text):
