@@ -151,7 +151,7 @@ def _wanted(groups: Sequence[Examples]) -> list:
 
 def typed_like(result: Any, arguments: Sequence[Any]) -> object:
     """Stands for a function's `machine_code_of` with this result for such arguments where only its type is asked for."""
-    # numba knows the type of such objects once this module is there, and imports it when it first compiles.
+    # numba knows the type of such objects once this module is there, and imports it only when it first compiles.
     import numba.experimental.function_type  # noqa: F401
     from numba import typeof, types
 

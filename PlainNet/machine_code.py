@@ -9,6 +9,8 @@ differently from code that it reads.
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import logging
 import os
 import pickle
@@ -18,11 +20,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 from numba.core import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,9 @@ _TEMPORARY = "gsnet-machine-code-"
 _COMMAND = (
     "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); import PlainNet.machine_code as m; m.serve()"
 )
+
+# What such a process says after each function.
+_DONE = b"."
 
 Signature = tuple[Any, ...]
 # A compiled function, and numba's types of its arguments.
@@ -139,8 +145,11 @@ class MachineCode(FunctionCache):
         return False
 
     def _readable(self, sig: Signature, target_context: Any) -> Any:
+        # The same function of numba's imports all that its compiler knows first, which takes longer than to read all functions.
         try:
-            return super().load_overload(sig, target_context)
+            rtsys.initialize(target_context)
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
         except Exception as error:
             # A damaged file raises whatever its bytes spell.
             log.info("%s is compiled anew: %s", ".".join(self.name), error)
@@ -177,11 +186,18 @@ def _is_missing(function: Any, signature: Signature) -> bool:
     return not cache.has(signature, function.targetctx)
 
 
+class _Process(NamedTuple):
+    """A process that compiles, and what it was asked for and has not done yet, in that order."""
+
+    process: subprocess.Popen
+    asked: list
+
+
 class _Processes:
-    """The processes that compile for this one, and what each was asked for."""
+    """The processes that compile for this one."""
 
     def __init__(self) -> None:
-        self._running: list[tuple[subprocess.Popen, set]] = []
+        self._running: list[_Process] = []
 
     def begin(self, group: Sequence[Wanted]) -> None:
         """Have a process compile some functions."""
@@ -198,11 +214,15 @@ class _Processes:
         if not self.compiles(cache, signature):
             log.info("compiling %s, once for this computer", ".".join(cache.name))
             self._start([wanted], cache.cache_path)
-        for place, (process, asked) in enumerate(self._running):
-            if wanted in asked:
-                self._end(process)
-                del self._running[place]
-                return
+        for running in list(self._running):
+            try:
+                while wanted in running.asked and self._has_done_one(running):
+                    running.asked.pop(0)
+            except BaseException:
+                for process, _ in self._running:
+                    process.terminate()
+                self._running.clear()
+                raise
 
     def _start(self, asked: list[tuple[tuple[str, str], Signature]], folder: str) -> None:
         if not sys.executable:
@@ -216,7 +236,7 @@ class _Processes:
             [sys.executable, "-c", _COMMAND],
             env=environment,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
@@ -225,31 +245,42 @@ class _Processes:
             process.stdin.write(pickle.dumps(sys.path) + dumps(asked))
             process.stdin.close()
         process.stdin = None
-        self._running.append((process, set(asked)))
+        self._running.append(_Process(process, asked))
 
-    def _end(self, process: subprocess.Popen) -> None:
-        try:
+    def _has_done_one(self, running: _Process) -> bool:
+        """Wait for the next of the functions that a process was asked for; False where it has ended instead."""
+        process, asked = running
+        assert process.stdout is not None
+        done = process.stdout.read(len(_DONE)) == _DONE
+        if not done or len(asked) == 1:
             _, said = process.communicate()
-        except BaseException:
-            for other, _ in self._running:
-                other.terminate()
-            self._running.clear()
-            raise
-        if process.returncode:
-            log.info("a process that compiles failed: %s", said.decode(errors="replace").strip()[-500:])
+            self._running.remove(running)
+            if process.returncode:
+                log.info("a process that compiles failed: %s", said.decode(errors="replace").strip()[-500:])
+        return done
 
 
 _processes = _Processes()
 
 
 def serve() -> None:
-    """Compile what standard input asks for, into the folder. One process at a time compiles a function."""
-    import importlib
+    """Compile what standard input asks for, into the folder, and say after each function that it is there.
 
-    for (module, name), signature in pickle.load(sys.stdin.buffer):
-        function = getattr(importlib.import_module(module), name)
+    One process at a time compiles a function.
+    """
+    # What a compiler leaves behind in a few seconds is less than looking for it takes.
+    gc.disable()
+    asked = pickle.load(sys.stdin.buffer)
+    functions = [getattr(importlib.import_module(module), name) for (module, name), _ in asked]
+    # numba would import it to see whether matrices can be multiplied, which takes as long as to compile some functions.
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]
+    for ((module, name), signature), function in zip(asked, functions, strict=True):
         with _alone(Path(function._cache.cache_path) / f"{module}.{name}.lock"):
             function.compile(signature)
+        # Who has asked may be gone.
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.buffer.write(_DONE)
+            sys.stdout.flush()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@
     python -m benchmarks.first_start --repeats 3
 
 Each build is started in turn with an empty folder for machine code, and then again with what the first start has left there.
-Processor time is that of all processes; memory, the largest of the searching process alone. A search begins when its first
+Processor time is that of all processes; memory, the largest of a single one. A search begins when its first
 iteration can run; imports are the first part of that, and the whole has all outputs too. Of several repeats the one with the
 least processor time counts. On Linux.
 """

@@ -13,7 +13,7 @@ from numba import typeof
 
 import gsnet
 import PlainNet
-from gsnet.evolution import array_arrays, array_loop, packed_text, pareto_front
+from gsnet.evolution import array_arrays, array_compiling, array_loop, packed_text, pareto_front
 from gsnet.evolution.array_choice import make_loop, why_in_python
 from gsnet.evolution.array_codes import Codes, SpaceTables
 from gsnet.evolution.executors import make_executor
@@ -207,12 +207,12 @@ def test_more_networks_are_tried_than_there_was_room_for(monkeypatch):
     assert searched(settings, True)[0] == wanted
 
 
-def test_what_is_compiled_in_time_is_what_writing_and_reading_call(tmp_path):
+def test_what_is_compiled_in_time_is_what_is_called(tmp_path):
     """Other types of arguments would be compiled in the middle of a search, and these for nothing."""
     options = {"space": "XXBL", "proxy": "ZenClosedForm", "budgets": {"layers": 12}, "save_dir": tmp_path}
     for iterations in (60, 90):
         gsnet.search(XX, iterations=iterations, resume=iterations > 60, **options)
-    for function, arguments in (*packed_text.examples(), *pareto_front.examples()):
+    for function, arguments in (*array_compiling.loop_examples(), *packed_text.examples(), *pareto_front.examples()):
         assert set(function.overloads) == {tuple(map(typeof, arguments))}, function
 
 

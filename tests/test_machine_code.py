@@ -36,6 +36,11 @@ def _kept_on_disk(version):
 
 doubled = _kept_on_disk(source_version(Path(__file__)))
 '''
+HALVED = """
+    def halved(x):
+        return x / 2 if version else x
+
+    return kept_on_disk(doubled), kept_on_disk(halved)"""
 
 
 @pytest.fixture
@@ -94,6 +99,18 @@ def test_machine_code_is_made_once_by_another_process(tmp_path, home, loaded, st
     for kept in home.rglob("*.nbc"):
         kept.write_bytes(kept.read_bytes()[:100])
     assert loaded(tmp_path / "one").doubled(2.5) == 5.0 and len(started) == 3
+
+
+def test_a_function_is_there_before_all_that_was_asked_for_with_it(tmp_path, home, loaded, started):
+    source = SOURCE.replace("    return kept_on_disk(doubled)", HALVED).replace("doubled = ", "doubled, halved = ")
+    module = loaded(tmp_path / "one", source)
+    # Whoever compiles the second function waits for this lock.
+    with machine_code._alone(machine_code.kept_in() / "of_mine.halved.lock"):
+        compiling.begin("both", [(module.doubled, (1.5,)), (module.halved, (1.5,))])
+        assert module.doubled(1.5) == 3.0
+        assert not list(home.rglob("*halved*.nb?"))
+    assert module.halved(1.5) == 0.75 and len(started) == 1
+    assert not machine_code._processes._running
 
 
 def test_a_process_that_cannot_compile_leaves_it_to_this_one(tmp_path, home, loaded, monkeypatch):

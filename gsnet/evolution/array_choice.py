@@ -54,6 +54,18 @@ class Drawing(NamedTuple):
 
 def why_in_python(settings: SearchSettings, proposer: Proposer, functions: Functions, in_process: bool) -> str:
     """Why a search's loop cannot be compiled, in words; empty where it can. in_process: whether candidates are scored here."""
+    if why := why_settings_are_pythons(settings, functions, in_process):
+        return why
+    drawing = drawing_of(proposer)
+    if drawing is None:
+        return "the search space is a function of its own"
+    if own := [kind.__name__ for kind in _types(drawing, proposer.starts) if not is_plain(kind)]:
+        return f"{own[0]} is no super-block of the package"
+    return ""
+
+
+def why_settings_are_pythons(settings: SearchSettings, functions: Functions, in_process: bool) -> str:
+    """`why_in_python`, as far as that is known before the search space is."""
     name = settings.zero_shot_score
     if not compiles():
         return "numba is not there"
@@ -67,11 +79,6 @@ def why_in_python(settings: SearchSettings, proposer: Proposer, functions: Funct
         return "more than the score, the four costs and a limit on growth is watched"
     if settings.round_size != 1 or not in_process:
         return "candidates are scored many at a time"
-    drawing = drawing_of(proposer)
-    if drawing is None:
-        return "the search space is a function of its own"
-    if own := [kind.__name__ for kind in _types(drawing, proposer.starts) if not is_plain(kind)]:
-        return f"{own[0]} is no super-block of the package"
     return ""
 
 

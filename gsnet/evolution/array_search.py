@@ -2,138 +2,29 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from gsnet.evolution import array_layout as layout
-from gsnet.evolution import packed_text, pareto_front
 from gsnet.evolution.array_arrays import Arrays
 from gsnet.evolution.array_codes import Codes, SpaceTables
+from gsnet.evolution.array_compiling import prepared
 from gsnet.evolution.array_layout import Plan, Steps
-from gsnet.evolution.array_loop import add_member, advance, find_network, grow_nothing, move_hashes, run_nothing
+from gsnet.evolution.array_loop import advance
+from gsnet.evolution.array_population import ArrayPopulation, ArrayTried
 from gsnet.evolution.array_replay import recorded_of, replay
 from gsnet.evolution.array_tables import BoundsTable, CostTable
 from gsnet.evolution.budgets import CostModel
 from gsnet.evolution.functions import Figure
 from gsnet.evolution.judging import Novelty
 from gsnet.evolution.packed import FIGURES, OUTCOMES, BlockType, Packed, record_of
-from gsnet.evolution.population import Member
 from gsnet.evolution.recorded import Recording, Row
 from gsnet.evolution.settings import GROWTH
 from gsnet.evolution.so_far import Progress
-from PlainNet import Network, compiling
-from PlainNet.compiling import machine_code_of, prepare, typed_like
 from PlainNet.step_table import StepTable
-from ZeroShotProxy import gradient_growth, gradient_machine
-from ZeroShotProxy.mean_field_machine import WHAT, examples, run
-
-_MOST_MADE = 4
-
-
-class ArrayPopulation:
-    """`gsnet.evolution.population.Population` whose members lie in arrays; `Member` values are made when asked for.
-
-    growth: says how much a network's gradient grows, where a search looks at that.
-    """
-
-    def __init__(
-        self, capacity: int, arrays: Arrays, codes: Codes, costs: CostModel, growth: Figure | None = None
-    ) -> None:
-        self.capacity = capacity
-        self._arrays = arrays
-        self._codes = codes
-        self._costs = costs
-        self._growth = growth
-        # By iteration: parents come again.
-        self._made: dict[int, Member] = {}
-
-    def __len__(self) -> int:
-        return int(self._arrays.state[layout.MEMBERS])
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """All members, in no particular but in a reproducible order."""
-        return tuple(self._member(place) for place in range(len(self)))
-
-    @property
-    def scores(self) -> list[float]:
-        """The scores of all members, in the same order."""
-        return self._arrays.members.scores[: len(self)].tolist()
-
-    @property
-    def lowest_score(self) -> float:
-        """The score that a newcomer has to beat once the population is full."""
-        members = self._arrays.members
-        return float(members.scores[members.worst[0]])
-
-    def foremost(self, count: int) -> list[Member]:
-        """The best members, the oldest first among equals."""
-        members, size = self._arrays.members, len(self)
-        order = np.lexsort((members.iterations[:size], -members.scores[:size]))[:count]
-        return [self._member(place) for place in order.tolist()]
-
-    def choose(self, generator: random.Random) -> Member:
-        """A member drawn uniformly."""
-        return self._member(int(generator.random() * len(self)))
-
-    def choose_fit(self, generator: random.Random, contestants: int) -> Member:
-        """The best of so many members drawn uniformly, the first among equals."""
-        drawn = [int(generator.random() * len(self)) for _ in range(contestants)]
-        return self._member(max(drawn, key=self._arrays.members.scores.__getitem__))
-
-    def add(self, member: Member) -> None:
-        """Take a member in; when that is one too many, the worst one goes."""
-        rows = self._codes.encoded(member.network)
-        self._arrays.make_room_for(len(rows))
-        arrays = self._arrays
-        add_member(arrays.members, arrays.state, self.capacity, rows, len(rows), float(member.score), member.iteration)
-
-    def member(self, rows: np.ndarray, score: float, iteration: int) -> Member:
-        """The member that some rows describe."""
-        known = self._made.get(iteration)
-        if known is not None:
-            return known
-        if len(self._made) > _MOST_MADE * self.capacity:
-            self._made.clear()
-        network = self._codes.decoded(rows)
-        costs = self._costs.costs(network)
-        figures = (costs.parameters, costs.flops, costs.memory_access, costs.layers, None)
-        if self._growth:
-            figures = (*figures, self._growth(network))  # type: ignore[assignment]
-        made = self._made[iteration] = Member(score, iteration, network, figures)  # type: ignore[arg-type]
-        return made
-
-    def _member(self, place: int) -> Member:
-        members = self._arrays.members
-        rows = members.blocks[place, : members.counts[place]]
-        return self.member(rows, float(members.scores[place]), int(members.iterations[place]))
-
-
-class ArrayTried:
-    """The networks that were tried, among those that compiled code has tried."""
-
-    def __init__(self, arrays: Arrays, codes: Codes) -> None:
-        self._arrays = arrays
-        self._codes = codes
-
-    def __contains__(self, network: Network) -> bool:
-        place, identity = self._find(network)
-        return bool(self._arrays.room.tried[place] == identity)
-
-    def add(self, network: Network) -> None:
-        """Remember a network."""
-        self._arrays.make_room_for_tried()
-        place, identity = self._find(network)
-        self._arrays.room.tried[place] = identity
-        self._arrays.state[layout.TRIED] += 1
-
-    def _find(self, network: Network) -> tuple[int, np.uint64]:
-        rows = self._codes.encoded(network)
-        return find_network(self._arrays.room.tried, rows, len(rows))
 
 
 class ClosedFormSteps(NamedTuple):
@@ -171,7 +62,7 @@ class ArrayLoop:
         self._codes = codes
         self._types = tuple(map(BlockType, (kind.__name__ for kind in codes.types), codes.have_bottleneck))
         self._record = record_of((GROWTH,) if growth else ())
-        self._run, self._grow = self._prepared(closed_form_of(plan), gradient_machine.run if growth else grow_nothing)
+        self._run, self._grow = prepared(plan, growth is not None)
 
     def advance(self, progress: Progress, novelty: Novelty, history: Recording, last: int) -> bool:
         """Iterations from the next one up to another, recorded in the history; False where the next one is for `Search`."""
@@ -226,24 +117,6 @@ class ArrayLoop:
             score, iteration = float(self._arrays.room.best_score[0]), int(self._arrays.state[layout.BEST_ITERATION])
             progress.best = self.population.member(self._arrays.room.best[:count], score, iteration)
 
-    def _prepared(self, closed_form: Callable, gradients: Callable) -> tuple[object, object]:
-        """What runs the steps of the score and gradients, as compiled code calls it; all compiled code is ready then."""
-        arrays, blocks = self._arrays, np.zeros((1, layout.BLOCK_WIDTH), dtype=np.int64)
-        members, state, tried = arrays.members, arrays.state, arrays.room.tried
-        grown = gradient_growth.examples()
-        prepare(
-            "the loop of a search and its score (about ten seconds)",
-            [(closed_form, examples())],
-            [
-                (advance, (*self._all_arrays(), typed_like((0, 0.0, 0.0), examples()), typed_like(0, grown))),
-                (gradients, grown),
-                (add_member, (members, state, 1, blocks, 1, 0.0, 1)),
-                (find_network, (tried, blocks, 1)),
-                (move_hashes, (tried, tried)),
-            ],
-        )
-        return machine_code_of(closed_form), machine_code_of(gradients)
-
     def _all_arrays(self) -> tuple:
         """What `advance` works on."""
         arrays = self._arrays
@@ -290,13 +163,3 @@ class ArrayLoop:
         records["in_channels"] = rows.blocks[begins, layout.INTO]
         blocks = rows.blocks[: rows.ends[done - 1]].copy()
         return Packed(np.arange(first, first + done), rows.seeds[:done].copy(), records, blocks, self._types)
-
-
-def begin() -> None:
-    """Have another process compile the closed form, and then what writes histories and results, while the loop is compiled."""
-    compiling.begin(WHAT, [(run, examples()), *packed_text.examples(), *pareto_front.examples()])
-
-
-def closed_form_of(plan: Plan) -> Callable:
-    """What runs the steps of a closed form; where costs are the score, nothing like it."""
-    return run if plan.score in (layout.ZEN_SCORE, layout.PERTURBATION_SCORE) else run_nothing

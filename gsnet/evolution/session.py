@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gsnet.evolution import array_search
-from gsnet.evolution.array_choice import make_loop, why_in_python
+from gsnet.evolution import array_compiling
+from gsnet.evolution.array_choice import make_loop, why_in_python, why_settings_are_pythons
 from gsnet.evolution.ensemble import scoring_proxies
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.extensions import Extensions
@@ -25,7 +25,7 @@ from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.report import write_config, write_outputs
 from gsnet.evolution.scorer import measured_latency
 from gsnet.evolution.search import Search
-from gsnet.evolution.settings import TOLD, SearchError, SearchSettings
+from gsnet.evolution.settings import GROWTH, TOLD, SearchError, SearchSettings
 from gsnet.evolution.verification import verify_top
 from gsnet.interface.options import InputError
 from gsnet.latency.device import device_identity
@@ -82,16 +82,19 @@ class Session:
         self.folder = folder
         self._functions = functions
         self._refuse_aims_that_are_none()
-        if set(scoring_proxies(settings)) & COMPILED:
-            array_search.begin()
+        # Islands have whatever they need where they live.
+        in_process = settings.islands > 1 or (options.workers == 1 and options.scheduler is None)
+        array_compiling.begin(
+            closed_form=bool(set(scoring_proxies(settings)) & COMPILED),
+            loop=not why_settings_are_pythons(settings, functions, in_process),
+            growth=GROWTH in settings.figures,
+        )
         self._proposer = make_proposer(settings, functions)
         figures = {**known_figures(settings), **functions.figures}
         self._figures = {name: figures[name] for name in settings.figures}
         self._executor: CandidateExecutor | None = None
         self._places: Places | None = None
         self._refuse_islands_nowhere(options)
-        # Islands have whatever they need where they live.
-        in_process = settings.islands > 1 or (options.workers == 1 and options.scheduler is None)
         self._why_in_python = why_in_python(settings, self._proposer, functions, in_process)
         self.history = open_history(settings, folder, options.resume)
         try:
