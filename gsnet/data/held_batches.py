@@ -16,6 +16,7 @@ from gsnet.data.batch_changes import BatchChanges, normalised
 from gsnet.data.random_numbers import Draws
 from gsnet.data.reading import read_by_threads
 from gsnet.data.settings import DataSettings
+from gsnet.data.transforms import RGB
 from gsnet.interface.options import InputError
 from gsnet.interface.words import duration
 
@@ -120,4 +121,4 @@ def _check_sizes(pixels: Sequence[Tensor], size: torch.Size, count: int, room: f
 
 def as_tensor(steps: Sequence[torch.nn.Module]) -> v2.Transform:
     """A PIL image after these steps as (3, H, W) of 8 bits."""
-    return v2.Compose([v2.RGB(), *steps, v2.PILToTensor()])
+    return v2.Compose([RGB(), *steps, v2.PILToTensor()])

@@ -28,7 +28,7 @@ _PIECE = 1 << 26
 
 def pixels_of(image: Image.Image) -> np.ndarray:
     """An image as (height, width, 3) of 8 bits."""
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 class KeptImages(Dataset[tuple[Tensor, int]]):

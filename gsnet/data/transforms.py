@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -29,18 +31,26 @@ ERASED_SCALE, ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
 _JITTER, _LIGHTING, _JITTER_OF_THREE = (0.4, 0.4, 0.4), 0.1, (0.3, 0.3, 0.3)
 
 
+class RGB(v2.RGB):
+    """A picture as RGB: itself where it is, which torchvision's step would copy."""
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return inpt if isinstance(inpt, Image.Image) and inpt.mode == "RGB" else super().transform(inpt, params)
+
+
 class Lighting(nn.Module):
-    """Adds a random multiple of the colours' principal components to a float image (3, H, W).
+    """Adds a random multiple of the colours' principal components to a float image (3, H, W), which it may overwrite.
 
     Multiples are normal with standard deviation `deviation` times the eigenvalue. Source: Krizhevsky et al. 2012.
     """
 
-    def __init__(self, deviation: float = _LIGHTING) -> None:
+    def __init__(self, deviation: float = _LIGHTING, inplace: bool = False) -> None:
         super().__init__()
-        self.deviation = deviation
+        self.deviation, self.inplace = deviation, inplace
 
     def forward(self, image: Tensor) -> Tensor:
-        return image + self.shift(torch.randn(3) * self.deviation)
+        shift = self.shift(torch.randn(3) * self.deviation)
+        return image.add_(shift) if self.inplace else image + shift
 
     @staticmethod
     def shift(alpha: Tensor) -> Tensor:
@@ -59,11 +69,11 @@ def training_transform(settings: DataSettings) -> v2.Transform:
         steps.append(v2.ColorJitter(*found.jitter))
     steps += _to_tensor()
     if found.lighting:
-        steps.append(Lighting(found.lighting))
-    steps.append(v2.Normalize(*map(list, settings.normalisation)))
+        steps.append(Lighting(found.lighting, inplace=True))
+    steps.append(_normalised(settings))
     if settings.random_erase:
         steps.append(v2.RandomErasing(p=settings.random_erase, scale=ERASED_SCALE, ratio=ERASED_RATIO, value=0))
-    return v2.Compose([v2.RGB(), *steps])
+    return v2.Compose([RGB(), *steps])
 
 
 @dataclass(frozen=True)
@@ -114,8 +124,8 @@ def _crop(settings: DataSettings, scale: tuple[float, float] | None) -> nn.Modul
 
 def validation_transform(settings: DataSettings) -> v2.Transform:
     """A PIL image to a normalised float tensor (3, side, side): its centre, or for CIFAR the whole of it."""
-    steps = [*validated_steps(settings), *_to_tensor(), v2.Normalize(*map(list, settings.normalisation))]
-    return v2.Compose([v2.RGB(), *steps])
+    steps = [*validated_steps(settings), *_to_tensor(), _normalised(settings)]
+    return v2.Compose([RGB(), *steps])
 
 
 def validated_steps(settings: DataSettings) -> list[nn.Module]:
@@ -128,6 +138,11 @@ def validated_steps(settings: DataSettings) -> list[nn.Module]:
 
 def _to_tensor() -> list[nn.Module]:
     return [v2.ToImage(), v2.ToDtype(torch.float32, scale=True)]
+
+
+def _normalised(settings: DataSettings) -> nn.Module:
+    # In place: the numbers before are nobody else's.
+    return v2.Normalize(*map(list, settings.normalisation), inplace=True)
 
 
 def _policy(settings: DataSettings) -> list[nn.Module]:

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from gsnet.data import DataSettings, data_set
+from gsnet.data.transforms import RGB
 from gsnet.interface.description import WHOLE
 from gsnet.models import ExpectedInput
 
@@ -24,11 +25,11 @@ def transform(expected: ExpectedInput) -> v2.Transform:
         cut = [v2.Resize(expected.resize, how), v2.CenterCrop(expected.crop)]
     return v2.Compose(
         [
-            v2.RGB(),
+            RGB(),
             *cut,
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(list(expected.mean), list(expected.std)),
+            v2.Normalize(list(expected.mean), list(expected.std), inplace=True),
         ]
     )
 
