@@ -41,12 +41,11 @@ from benchmarks.report_rows import (
 from benchmarks.report_scores import Scores
 from benchmarks.report_summary import write_summary
 from benchmarks.report_winners import WinnerRow, winner_rows
+from gsnet.evolution.ensemble import DEFAULT_MEMBERS
 from gsnet.interface.options import InputError, OptionParser, positive_int
 from ZeroShotProxy import UnknownProxyError, get_proxy
 
 WINNER_SEEDS = 20
-# Chosen on NAS-Bench-201, CIFAR-10, alone; see docs/proxy_report.md.
-ENSEMBLE = "Flops,NASWOT,Syncflow-log"
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -68,7 +67,9 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     )
     parser.add_argument("--samples", type=positive_int, default=200, metavar="N", help="networks drawn uniformly")
     parser.add_argument("--proxies", metavar="A,B:N", help="proxies, with :N for at most N networks (default: all)")
-    parser.add_argument("--ensemble", default=ENSEMBLE, metavar="A,B", help="members of the rank aggregate")
+    parser.add_argument(
+        "--ensemble", default=",".join(DEFAULT_MEMBERS), metavar="A,B", help="members of the rank aggregate"
+    )
     parser.add_argument("--sample_seed", type=int, default=0, metavar="N", help="which networks are drawn")
     parser.add_argument("--seeds", type=positive_int, default=3, metavar="N", help="scoring seeds for the spread")
     parser.add_argument(
@@ -88,7 +89,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--update",
         action="store_true",
-        help="keep the rows in --output_dir that this run does not make, and with --proxies its scatter plots",
+        help="keep the rows in --output_dir that this run does not make, and its scatter plots unless all proxies are scored",
     )
     parser.add_argument(
         "--cache_dir", type=Path, default=Path("save_dir/proxy_report"), metavar="FOLDER", help="scores so far"
@@ -146,7 +147,7 @@ def measure(scores: Scores, options: Namespace) -> Rows:
         correlation_rows(scores, chosen, sample, range(options.seeds), options.seed_samples, options.resamples)
     )
     # A picture cannot keep the panels of proxies that this run leaves out.
-    if not (options.update and options.proxies):
+    if not options.update or set(benchmark.proxies) <= set(limits):
         plot_scatter(options.output_dir / f"scatter_{benchmark.name}.png", scores, chosen, sample)
     winners = list(winner_rows(scores, chosen, seeds=WINNER_SEEDS))
     searches: list[SearchRow] = []
