@@ -1,11 +1,13 @@
 """Which proxy's winner is really best: search under one budget with each proxy, train every winner, compare.
 
-    python -m benchmarks.trained_winners --data_dir cifar10 --output docs/trained_winners
+    GSNET_DATA=FOLDER python -m benchmarks.trained_winners --table small          # a night on one core
+    GSNET_DATA=FOLDER python -m benchmarks.trained_winners --table full --device cuda --minutes 8   # again until all is done
+    python -m benchmarks.trained_winners --table small --show                     # of what was trained so far
 
---data_dir holds train/CLASS/IMAGE and test/CLASS/IMAGE; by default the sample of 2,000 and 1,000 CIFAR-10 images in GSNET_DATA.
-Every proxy proposes as many networks from the same start under the same budgets, and every winner is trained with the
-same schedule, by the scripts that a user runs. An interrupted run continues where it was. Written are OUTPUT.csv,
-OUTPUT.png and a section of docs/results.md.
+Every candidate proposes as many networks from the same start under the same budgets, and every winner is trained by the same
+recipe, by the scripts that a user runs, on CIFAR-10 as JPEG files (`cifar10_jpeg.tar.gz`). Each winner that is done is a row of
+docs/trained_winners.csv, which is not done again; a search or a training that was cut short goes on
+from what lies in --work_dir. Tables and pictures of docs/results.md are made of the rows.
 """
 
 from __future__ import annotations
@@ -14,148 +16,234 @@ import argparse
 import csv
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tarfile
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+from typing import Any, NamedTuple
 
 from benchmarks.pages import replace_section
+from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
+from benchmarks.trained_winners_table import draw, table
+from gsnet.interface.options import positive_float, positive_int
 
 ROOT = Path(__file__).parent.parent
-SAMPLE = "cifar10_jpeg_2000_1000.tar.gz"
+ARCHIVE = "cifar10_jpeg.tar.gz"
 START = (
     "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperResK3K3(16,24,2,16,1)SuperResK3K3(24,32,2,16,1)"
     "SuperConvK1BNRELU(32,64,1,1)"
 )
-ENSEMBLE = "Flops,NASWOT,Syncflow-log"
-PROXIES = ("ZenClosedForm", "PerturbationClosedForm", "Ensemble", "Flops", "Params", "Random")
-PARAMETERS, FLOPS, LAYERS = 50_000, 3_000_000, 12
-COLUMNS = ("proxy", "seed", "test_acc1", "train_acc1", "params", "flops", "layers", "structure")
+# What each candidate adds to the search's command.
+CANDIDATES: dict[str, tuple[str, ...]] = {
+    "Random": ("--zero_shot_score", "Random"),
+    "Flops": ("--zero_shot_score", "Flops"),
+    "Ensemble, growth up to 3.5": ("--zero_shot_score", "Ensemble", "--budget_growth", "3.5"),
+    "ZenClosedForm": ("--zero_shot_score", "ZenClosedForm"),
+    "Ensemble": ("--zero_shot_score", "Ensemble"),
+    "Params": ("--zero_shot_score", "Params"),
+    "Ensemble of Flops, NASWOT, Syncflow-log": (
+        *("--zero_shot_score", "Ensemble", "--ensemble", "Flops,NASWOT,Syncflow-log"),
+    ),
+    "PerturbationClosedForm": ("--zero_shot_score", "PerturbationClosedForm"),
+}
+PARAMETERS, LAYERS, PROPOSALS = 300_000, 14, 6_000
+Log = list[dict[str, str]]
+KEY = ("table", "candidate", "seed")
+COLUMNS = (*KEY, "test_acc1", "train_acc1", "params", "flops", "layers", "epochs", "structure")
 
 
-def run(script: str, *options: str) -> None:
-    """One of the project's scripts, on one thread."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, str(ROOT / script), *options], check=True, env=environment, capture_output=True)
+class Table(NamedTuple):
+    """What the winners of a table are found under and trained on."""
+
+    images: int
+    flops: int
+    epochs: int
 
 
-def search(proxy: str, seed: int, folder: Path, iterations: int) -> dict:
-    """The winner of a search; returns the content of its best.json."""
-    if not (folder / "best.json").is_file():
-        options = ["--zero_shot_score", proxy, "--search_space", str(ROOT / "SearchSpace/search_space_XXBL.py")]
-        options += ["--origin", "--fix_initialize", "--plainnet_struct", START, "--seed", str(seed)]
-        options += ["--budget_model_size", str(PARAMETERS), "--budget_flops", str(FLOPS), "--max_layers", str(LAYERS)]
-        options += ["--evolution", "published"]
-        options += ["--evolution_max_iter", str(iterations), "--population_size", "128", "--save_dir", str(folder)]
-        options += ["--ensemble", ENSEMBLE] if proxy == "Ensemble" else []
-        run("evolution_search.py", *options, *(["--resume"] if (folder / "search.db").exists() else []))
-    return json.loads((folder / "best.json").read_text())
+TABLES = {"small": Table(10_000, 12_000_000, 30), "full": Table(50_000, 40_000_000, 30)}
 
 
-def train(structure: Path, seed: int, data: Path, folder: Path, epochs: int) -> list[dict]:
-    """The training log of a network, a row an epoch."""
-    if not (folder / "train_image_classification.done").is_file():
-        options = ["--arch", "Masternet.py:MasterNet", "--plainnet_struct_txt", str(structure), "--seed", str(seed)]
-        options += ["--dataset", "cifar10", "--data_dir", str(data), "--input_image_size", "32", "--workers", "0"]
-        options += ["--epochs", str(epochs), "--warmup", "3", "--batch_size", "64", "--no_data_augment"]
-        options += ["--weight_init", "custom", "--nesterov", "--wd", "5e-4", "--bn_momentum", "0.01", "--lr", "0.05"]
-        run("train_image_classification.py", *options, "--save_dir", str(folder), "--auto_resume")
-    with (folder / "log.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+class OutOfTimeError(Exception):
+    """The minutes of this run are over; the next one goes on."""
 
 
-def unpacked_sample(folder: Path) -> Path:
-    """The CIFAR-10 sample of GSNET_DATA as a folder of pictures."""
-    archive = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / SAMPLE
-    if not (folder / "cifar10").is_dir():
-        if not archive.is_file():
-            sys.exit(f"There is no {archive}: name a folder with train/CLASS/IMAGE and test/CLASS/IMAGE by --data_dir")
-        with tarfile.open(archive) as packed:
-            packed.extractall(folder, filter="data")
-    return folder / "cifar10"
+class Runner:
+    """Runs the project's scripts one after another, until the time is over."""
+
+    def __init__(self, minutes: float | None, device: str) -> None:
+        self._end = time.monotonic() + 60 * minutes if minutes else None
+        self._device = device
+
+    def run(self, script: str, *options: str) -> None:
+        """A script on one thread; the time that is over ends it in a way that it resumes from. Raises OutOfTimeError."""
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        left = self._end - time.monotonic() if self._end else None
+        if left is not None and left <= 0:
+            raise OutOfTimeError
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / script), *options],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            _, said = process.communicate(timeout=left)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.communicate()
+            raise OutOfTimeError from None
+        except BaseException:
+            process.terminate()
+            process.communicate()
+            raise
+        if process.returncode:
+            sys.exit(f"{script} {' '.join(options)}\nended with {process.returncode}:\n{said[-2000:]}")
+
+    def search(self, candidate: str, seed: int, scale: Table, folder: Path) -> dict[str, Any]:
+        """The winner of a search: the content of its best.json."""
+        ended = folder / "search.ended"
+        if not ended.is_file():
+            options = [*CANDIDATES[candidate], "--search_space", str(ROOT / "SearchSpace/search_space_XXBL.py")]
+            options += ["--origin", "--fix_initialize", "--plainnet_struct", START, "--seed", str(seed)]
+            options += ["--budget_model_size", str(PARAMETERS), "--budget_flops", str(scale.flops)]
+            options += ["--max_layers", str(LAYERS), "--num_classes", "10", "--input_image_size", "32"]
+            options += ["--evolution_max_iter", str(PROPOSALS), "--population_size", "128", "--save_dir", str(folder)]
+            options += ["--gpu", "0"] if self._device == "cuda" else []
+            self.run("evolution_search.py", *options, *(["--resume"] if (folder / "search.db").exists() else []))
+            # A search that was stopped leaves its best network so far, too.
+            ended.touch()
+        return json.loads((folder / "best.json").read_text(encoding="utf-8"))
+
+    def train(self, structure: Path, seed: int, scale: Table, data: Path, folder: Path) -> Log:
+        """The training log of a network, a row an epoch."""
+        if not (folder / "train_image_classification.done").is_file():
+            options = ["--arch", "Masternet.py:MasterNet", "--plainnet_struct_txt", str(structure), "--seed", str(seed)]
+            options += ["--dataset", "cifar10", "--data_dir", str(data), "--input_image_size", "32", "--workers", "0"]
+            options += ["--cache", "device", "--epochs", str(scale.epochs), "--warmup", "2", "--batch_size", "64"]
+            options += ["--weight_init", "custom", "--nesterov", "--wd", "5e-4", "--lr", "0.05", "--fp16"]
+            options += ["--print_freq", "1000"]
+            # On a CPU narrow networks do not train in that layout.
+            gpu = ["--dist_mode", "single", "--gpu", "0", "--channels-last", "True"]
+            options += gpu if self._device == "cuda" else []
+            self.run("train_image_classification.py", *options, "--save_dir", str(folder), "--auto_resume")
+        with (folder / "log.csv").open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
 
 
-def write(output: Path, rows: list[dict], curves: dict[str, list[list[dict]]], options: argparse.Namespace) -> None:
-    """The table for machines, the table for people, and the curves."""
-    with output.with_suffix(".csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-    replace_section(ROOT / "docs/results.md", "trained winners", section(rows, options))
-    draw(output.with_suffix(".png"), curves)
+def unpacked(folder: Path, images: int) -> Path:
+    """The first training images of each class, `images` in all, and all test images, as a folder of pictures."""
+    there = folder / f"cifar10_{images}"
+    if there.is_dir():
+        return there
+    archive = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / ARCHIVE
+    if not archive.is_file():
+        sys.exit(f"There is no {archive}: GSNET_DATA names the folder that holds it")
+    half = folder / f"unpacking_{os.getpid()}"
+    with tarfile.open(archive) as packed:
+        members = [member for member in packed.getmembers() if member.isfile()]
+        packed.extractall(half, filter="data", members=list(chosen(members, images // 10)))
+    (half / "cifar10").replace(there)
+    half.rmdir()
+    return there
 
 
-def section(rows: list[dict], options: argparse.Namespace) -> str:
-    """The rows as a Markdown table: a line a proxy, best mean first."""
-    lines = []
-    for proxy in {row["proxy"] for row in rows}:
-        mine = [row for row in rows if row["proxy"] == proxy]
-        tests = [row["test_acc1"] for row in mine]
-        mean, spread = statistics.mean(tests), statistics.stdev(tests) if len(tests) > 1 else 0.0
-        trained = statistics.mean(row["train_acc1"] for row in mine)
-        each = " / ".join(f"{value:.1f}" for value in tests)
-        costs = "/".join(str(row["layers"]) for row in mine)
-        line = f"| {proxy} | {mean:.1f} ± {spread:.1f} | {each} | {trained:.1f} | {costs} |"
-        lines.append((mean, line))
-    table = "\n".join(line for _, line in sorted(lines, reverse=True))
+def chosen(members: Sequence[tarfile.TarInfo], images_a_class: int) -> Iterator[tarfile.TarInfo]:
+    """Of each folder of training images the first ones by name; all others. Names end in PART/CLASS/IMAGE."""
+    seen: dict[str, int] = {}
+    for member in sorted(members, key=lambda member: member.name):
+        part, name, _ = member.name.rsplit("/", 3)[1:]
+        if part == "train":
+            seen[name] = seen.get(name, 0) + 1
+            if seen[name] > images_a_class:
+                continue
+        yield member
+
+
+def finished(rows: Rows, name: str, runner: Runner, work_dir: Path, seeds: int) -> Iterator[Row]:
+    """Search and train what the rows lack, all candidates of a seed before the next seed; adds rows and yields each."""
+    scale = TABLES[name]
+    data = unpacked(work_dir, scale.images)
+    for seed in range(seeds):
+        for candidate in CANDIDATES:
+            key = (name, candidate, str(seed))
+            if key in rows:
+                continue
+            folder = work_dir / name / f"{candidate.replace(', ', '_').replace(' ', '_')}_{seed}"
+            best = runner.search(candidate, seed, scale, folder / "search")
+            log = runner.train(folder / "search/best_structure.txt", seed, scale, data, folder / "training")
+            rows[key] = row(key, best, log)
+            yield rows[key]
+
+
+def row(key: Sequence[str], best: dict[str, Any], log: Log) -> Row:
+    """A winner as a row of the file."""
+    figures = {
+        "test_acc1": f"{float(log[-1]['val_acc1']):.2f}",
+        "train_acc1": f"{float(log[-1]['train_acc1']):.2f}",
+        "epochs": str(len(log)),
+    }
+    costs = {name: str(best[name]) for name in ("params", "flops", "layers", "structure")}
+    return dict(zip(KEY, key, strict=True)) | figures | costs
+
+
+def described(name: str) -> str:
+    """The sentence above a table."""
+    scale = TABLES[name]
     return (
-        f"`python -m benchmarks.trained_winners`: {options.iterations:,} proposals a search, {PARAMETERS:,} parameters,\n"
-        f"{FLOPS / 1e6:.0f}M FLOPs, {LAYERS} layers; every winner trained {options.epochs} epochs on the same images. "
-        "Accuracies are top-1 of the\nlast epoch in per cent, with the standard deviation over seeds "
-        f"(of search and training together). Ensemble: {ENSEMBLE}.\n\n"
-        "| proxy | test | each seed | train | layers |\n|---|---|---|---|---|\n"
-        f"{table}\n"
+        f"`python -m benchmarks.trained_winners --table {name}`: {PROPOSALS:,} proposals a search, {PARAMETERS:,} parameters, "
+        f"{scale.flops // 10**6}M FLOPs,\n{LAYERS} layers; every winner trained {scale.epochs} epochs on the same "
+        f"{scale.images:,} images, tested on 10,000."
     )
 
 
-def draw(file: Path, curves: dict[str, list[list[dict]]]) -> None:
-    """Training and test accuracy by epoch, one colour a proxy, mean of the seeds."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=False, layout="constrained")
-    for proxy, runs in curves.items():
-        for axis, column in zip(axes, ("train_acc1", "val_acc1"), strict=True):
-            means = [statistics.mean(float(log[i][column]) for log in runs) for i in range(min(map(len, runs)))]
-            axis.plot(range(1, len(means) + 1), means, label=proxy)
-    for axis, title in zip(axes, ("training images", "test images"), strict=True):
-        axis.set(xlabel="epoch", ylabel="top-1 accuracy (%)", title=title)
-        axis.grid(alpha=0.3)
-    axes[0].legend()
-    figure.savefig(file, dpi=100)
-    plt.close(figure)
+def write(rows: Rows, name: str, file: Path, page: Path) -> str:
+    """The file of rows, and the section and the picture of this table; returns the section."""
+    order = [(table_name, candidate, row["seed"]) for (table_name, candidate, _), row in rows.items()]
+    save_rows(file, COLUMNS, rows, sorted(order))
+    mine = [row for key, row in rows.items() if key[0] == name]
+    text = "\n".join((described(name), "", *table(mine)))
+    if mine:
+        replace_section(page, f"trained winners, {name}", text)
+        title = f"{TABLES[name].images:,} images, {TABLES[name].flops // 10**6}M FLOPs"
+        draw(file.with_name(f"{file.stem}_{name}.png"), mine, title)
+    return text
 
 
-def main() -> None:
-    """Search, train, write."""
+def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data_dir", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--iterations", type=int, default=6_000)
-    parser.add_argument("--epochs", type=int, default=24)
-    parser.add_argument("--proxies", nargs="+", default=PROXIES)
-    parser.add_argument("--work_dir", type=Path, default=ROOT / "save_dir/trained_winners")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/trained_winners")
-    options = parser.parse_args()
-    options.work_dir.mkdir(parents=True, exist_ok=True)
-    data = options.data_dir or unpacked_sample(options.work_dir)
-    rows: list[dict] = []
-    curves: dict[str, list[list[dict]]] = {}
-    for seed in range(options.seeds):
-        for proxy in options.proxies:
-            folder = options.work_dir / f"{proxy}_{seed}"
-            best = search(proxy, seed, folder / "search", options.iterations)
-            log = train(folder / "search/best_structure.txt", seed, data, folder / "training", options.epochs)
-            last = {"test_acc1": float(log[-1]["val_acc1"]), "train_acc1": float(log[-1]["train_acc1"])}
-            row = {"proxy": proxy, "seed": seed} | last | {name: best[name] for name in COLUMNS[4:]}
-            rows.append(row)
-            curves.setdefault(proxy, []).append(log)
-            print(proxy, seed, last, row["structure"], flush=True)
-            write(options.output, rows, curves, options)
+    parser.add_argument("--table", choices=tuple(TABLES), default="small", help="default: %(default)s")
+    parser.add_argument("--seeds", type=positive_int, default=3, metavar="N", help="0 to N - 1 (default: %(default)s)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
+    parser.add_argument(
+        "--minutes", type=positive_float, metavar="N", help="stop after this time; the next run goes on"
+    )
+    parser.add_argument("--show", action="store_true", help="train nothing, and show what was trained so far")
+    parser.add_argument("--work_dir", type=Path, default=ROOT / "save_dir/trained_winners", metavar="FOLDER")
+    parser.add_argument("--file", type=Path, default=ROOT / "docs/trained_winners.csv", metavar="FILE.csv")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs/results.md", metavar="FILE.md")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Search, train, write."""
+    options = parse_options(argv)
+    rows = read_rows(options.file, KEY)
+    if not options.show:
+        options.work_dir.mkdir(parents=True, exist_ok=True)
+        runner = Runner(options.minutes, options.device)
+        try:
+            for done in finished(rows, options.table, runner, options.work_dir, options.seeds):
+                print(*done.values(), flush=True)
+                write(rows, options.table, options.file, options.page)
+        except OutOfTimeError:
+            print("out of time: the same command goes on", file=sys.stderr)
+    print(write(rows, options.table, options.file, options.page))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
