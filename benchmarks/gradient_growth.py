@@ -1,11 +1,11 @@
 """Growth of gradients in closed form: beside backward passes, what it costs, and that of NAS-Bench-201's accurate cells.
 
-    python -m benchmarks.gradient_growth                      # prints; half an hour on one core
-    python -m benchmarks.gradient_growth --networks 6 --seeds 2
-    python -m benchmarks.gradient_growth --networks 0         # what it costs alone, in some minutes
-    python -m benchmarks.gradient_growth --write              # and puts the tables into docs/gradient_growth.md
+    python -m benchmarks.gradient_growth              # prints; some minutes, for what it costs
+    python -m benchmarks.gradient_growth --write      # and puts the tables into docs/gradient_growth.md
+    python -m benchmarks.gradient_growth --accuracy   # accuracy alone, in seconds
 
-Networks are those of benchmarks.zen_closed_form_networks. Accuracies of cells are read from the folder that GSNET_DATA names.
+Backward passes are those that benchmarks.gradient_passes keeps in docs/gradient_passes.csv, of the networks of
+benchmarks.zen_closed_form_networks. Accuracies of cells are read from the folder that GSNET_DATA names.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ from statistics import fmean, median
 import numpy as np
 from scipy.stats import spearmanr
 
+from benchmarks.gradient_passes import BATCHES, KEY, Measured, measured
+from benchmarks.gradient_passes import CASES as PASSES
+from benchmarks.gradient_passes import FILE as PASSES_FILE
 from benchmarks.nas_bench_201 import FILE, read_table
 from benchmarks.pages import replace_section
+from benchmarks.saved_rows import read_rows
 from benchmarks.zen_closed_form_networks import CASES, sample_networks
 from gsnet.evolution.array_choice import make_loop
 from gsnet.evolution.executors import make_executor
@@ -36,7 +40,6 @@ from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.search import Search
 from gsnet.evolution.settings import SearchSettings
 from PlainNet import Network, Style
-from ZeroShotProxy import ScoringSettings, Weights, get_proxy, score
 from ZeroShotProxy.compute_zen_closed_form import ClosedForm
 from ZeroShotProxy.gradient_growth import GradientGrowth
 
@@ -44,47 +47,38 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/gradient_growth.md"
 CELLS = ROOT / "tests/golden/nasbench201_gradient_growth.csv.gz"
 SPACES = ("XXBL_32", "IDW_fixfc_32", "ghostshuffle_32")
-STYLES = {"kept": Style(), "left out": Style(no_reslink=True), "kept, SE": Style(use_se=True)}
 QUANTILES = (5, 25, 50, 75, 95)
 # On growth, of the searches that are timed.
 LIMIT = 4.0
 
 
-def accuracy_row(space: str, links: str, networks: Sequence[Network], batch: int, seeds: int) -> str:
+def accuracy_row(space: str, case: str, found: Sequence[Measured]) -> str:
     """How the closed form and means over backward passes agree on networks of one space."""
-    style = STYLES[links]
-    settings = ScoringSettings(
-        batch_size=batch, style=replace(style, no_reslink=False), keep_links=not style.no_reslink
-    )
-    # The closed form's weights; they matter in squeeze-and-excitation alone.
-    proxy = replace(get_proxy("GradientGrowth"), weights=Weights.GAUSSIAN)
-    closed_form = GradientGrowth(32, style)
-    computed = [closed_form.growth(network) for network in networks]
-    runs = [[score(network, proxy, settings, seed) for seed in range(seeds)] for network in networks]
-    measured = [fmean(found) for found in runs]
-    differences = [one - other for one, other in zip(computed, measured, strict=True)]
-    relative = [abs(d) / m for d, m in zip(differences, measured, strict=True)]
-    error = fmean(float(np.std(found, ddof=1)) / seeds**0.5 for found in runs) if seeds > 1 else float("nan")
-    rank = spearmanr(computed, measured).statistic
+    closed_form = GradientGrowth(32, PASSES[case].style)
+    computed = [closed_form.growth(one.network) for one in found]
+    measured_growth = [fmean(one.growth) for one in found]
+    differences = [one - other for one, other in zip(computed, measured_growth, strict=True)]
+    relative = [abs(d) / m for d, m in zip(differences, measured_growth, strict=True)]
+    seeds = min(len(one.growth) for one in found)
+    errors = [float(np.std(one.growth, ddof=1)) / len(one.growth) ** 0.5 for one in found] if seeds > 1 else []
+    rank = spearmanr(computed, measured_growth).statistic
     return (
-        f"| {space.removesuffix('_32')} | {links} | {len(networks)} | {rank:.4f} | {median(relative):.1%} | "
-        f"{max(relative):.1%} | {fmean(differences):+.2f} | {error:.2f} |"
+        f"| {space} | {case} | {found[0].batch} | {len(found)} | {rank:.3f} | {median(relative):.1%} | "
+        f"{max(relative):.1%} | {fmean(differences):+.2f} | {fmean(errors or [float('nan')]):.2f} |"
     )
 
 
-def accuracy_table(count: int, batch: int, seeds: int, say: Callable[[str], None]) -> str:
-    """Each space with links, without, and with squeeze-and-excitation."""
+def accuracy_table(count: int) -> str:
+    """Each space with links, without, with PyTorch's weights, and with squeeze-and-excitation."""
     lines = [
-        f"{seeds} backward passes a network, batch {batch}, 32 x 32 pixels.",
-        "",
-        "| space | links | networks | Spearman | median \\|difference\\| | worst | bias | standard error |",
-        "|---|---|---|---|---|---|---|---|",
+        "| space | links | batch | networks | Spearman | median \\|difference\\| | worst | bias | standard error |",
+        "|---" * 9 + "|",
     ]
-    for space in SPACES:
-        networks = sample_networks(CASES[space], count, seed=0)
-        for links in STYLES:
-            lines.append(accuracy_row(space, links, networks, batch, seeds))
-            say(lines[-1])
+    rows = read_rows(PASSES_FILE, KEY)
+    for space in BATCHES:
+        for case in PASSES:
+            found = list(measured(space, case, count, rows))
+            lines += [accuracy_row(space, case, found)] if found else []
     return "\n".join(lines)
 
 
@@ -184,21 +178,16 @@ def main() -> int:
     """Print the tables, and write them where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--networks",
-        type=int,
-        default=60,
-        help="networks of each space, 0 for no comparison with backward passes (default: %(default)s)",
+        "--networks", type=int, default=60, help="networks of each space, at most (default: %(default)s)"
     )
-    parser.add_argument("--seeds", type=int, default=4, help="backward passes of each (default: %(default)s)")
-    parser.add_argument("--batch_size", type=int, default=32, help="images of each pass (default: %(default)s)")
+    parser.add_argument("--accuracy", action="store_true", help="the comparison with backward passes alone")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/gradient_growth.md")
     options = parser.parse_args()
-    cells = cells_table(Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")))
-    tables = {"cells": cells, "cost": cost_table(20), "search": search_table(12_000)}
+    tables = {"accuracy": accuracy_table(options.networks)}
+    if not options.accuracy:
+        cells = cells_table(Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")))
+        tables |= {"cells": cells, "cost": cost_table(20), "search": search_table(12_000)}
     print(*tables.values(), sep="\n\n", flush=True)
-    if options.networks:
-        say = partial(print, flush=True)
-        tables["accuracy"] = accuracy_table(options.networks, options.batch_size, options.seeds, say)
     if options.write:
         for name, table in tables.items():
             replace_section(PAGE, name, table)
