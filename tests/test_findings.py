@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gsnet.data.class_folder import read_picture
+from gsnet.data.pictures import read_picture
 from gsnet.detection.coco_evaluation import evaluate_coco
 from gsnet.detection.coco_format import read_coco
 from gsnet.detection.postprocess import PostprocessSettings, suppressed

@@ -5,62 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes
 from torchvision.transforms import v2
 
-from gsnet.data.broken import BrokenImageError
+from gsnet.data.pictures import Decoder, content_of, decoded
+from gsnet.data.sharded import shard_classes, shards_in
 from gsnet.interface.options import InputError, named_few
-
-# Orientations of EXIF data that are not upright.
-_TURNED = range(2, 9)
-
-
-def read_picture(file: str | Path) -> Image.Image:
-    """A picture as RGB of 8 bits, turned as its EXIF data says, as viewers show it. Raises BrokenImageError."""
-    try:
-        with Image.open(file) as picture:
-            picture.load()
-            found = eight_bits(upright(picture))
-            # Pillow's conversion copies what is RGB already, which takes twice as long as decoding a large picture.
-            return found if found.mode == "RGB" else found.convert("RGB")
-    except FileNotFoundError as error:
-        raise BrokenImageError(f"There is no file {file}", Path(file), "not there") from error
-    except MemoryError:
-        raise
-    # Of damaged files the readers of Pillow raise errors of every kind: struct.error, IndexError, zlib.error, …
-    except Exception as error:
-        reason = "no picture in it" if isinstance(error, UnidentifiedImageError) else f"{error}".split("\n")[0]
-        raise BrokenImageError(f"{file} is no picture that can be read ({reason})", Path(file), reason) from error
-
-
-def upright(picture: Image.Image) -> Image.Image:
-    """A loaded picture turned as its EXIF data says; itself where it stands upright or these data are damaged."""
-    try:
-        turned = picture.getexif().get(ExifTags.Base.Orientation, 1) in _TURNED
-        return ImageOps.exif_transpose(picture) if turned else picture
-    # Damaged data raise errors of every kind, struct.error among them; the picture is still one.
-    except Exception:
-        return picture
-
-
-def eight_bits(picture: Image.Image) -> Image.Image:
-    """A picture of 16 bits, as thermal cameras write, by the high byte of its greys, as OpenCV reads it; any other as it is.
-
-    Pillow's own conversion cuts at 255, which makes nearly all of such a picture white.
-    """
-    if not picture.mode.startswith("I;16"):
-        return picture
-    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
 
 
 def training_classes(folder: Path) -> list[str] | None:
-    """Names of the classes of a data set's training folder, in the order in which they count; None without one."""
+    """Names of the classes of a data set's training folder, in the order in which they count; None without one.
+
+    Raises InputError where it holds tar archives that cannot be read.
+    """
     training = folder / "train"
     if not training.is_dir():
         return None
+    if shards_in(training):
+        return shard_classes(training)
     try:
         return find_classes(training)[0]
     except FileNotFoundError:
@@ -72,7 +36,8 @@ class ClassFolder(datasets.ImageFolder):
 
     A class of `names` that the folder lacks, or that has no pictures, is a class without pictures. Raises InputError where
     the folder has a class that `names` lacks, where without `names` a class is empty, and where there is no picture at all.
-    named_by: in the sentence about such a class, what has these names; by default the training folder beside this one.
+    named_by: in the sentence about such a class, what has these names; by default the training folder beside this one. decoder:
+    from a file's bytes to a picture.
     """
 
     def __init__(
@@ -81,11 +46,12 @@ class ClassFolder(datasets.ImageFolder):
         transform: v2.Transform | None,
         names: Sequence[str] | None = None,
         named_by: str | None = None,
+        decoder: Decoder = decoded,
     ) -> None:
-        self.names = names
+        self.names, self.decoder = names, decoder
         self.named_by = named_by or f"the training folder {folder.parent / 'train'}"
         try:
-            super().__init__(folder, transform, loader=read_picture, allow_empty=True)
+            super().__init__(folder, transform, loader=self._read, allow_empty=True)
         except FileNotFoundError as error:
             raise InputError(
                 f"{folder} has no CLASS/IMAGE below it: one folder of pictures a class is expected"
@@ -95,6 +61,13 @@ class ClassFolder(datasets.ImageFolder):
         if not self.samples or (empty and names is None):
             kinds = ", ".join(suffix.removeprefix(".") for suffix in IMG_EXTENSIONS)
             raise InputError(f"{folder} has no pictures in {named_few(empty)}: {kinds} are read")
+
+    def picture(self, place: int) -> Image.Image:
+        """The picture at a place, unchanged. Raises BrokenImageError."""
+        return self._read(self.samples[place][0])
+
+    def _read(self, file: str) -> Image.Image:
+        return self.decoder(content_of(Path(file)), Path(file))
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
         """Names and labels; see the class."""

@@ -10,7 +10,9 @@ from torchvision import datasets
 from torchvision.transforms import v2
 
 from gsnet.data.class_folder import ClassFolder, folder_of_network, training_classes
+from gsnet.data.pictures import decoded, decoded_later
 from gsnet.data.settings import DataSettings
+from gsnet.data.sharded import ShardedPictures, shards_in
 from gsnet.data.transforms import training_transform, validation_transform
 from gsnet.interface.options import InputError
 
@@ -33,7 +35,8 @@ def data_set(
     network's classes, in its order, where it says them: images to validate on count as they do there.
 
     A folder with train/CLASS/IMAGE and val/CLASS/IMAGE (or test/…) will do for every name but fake; the classes of train
-    count in alphabetical order, and those of val as they do there. For cifar10 and cifar100 torchvision's files are read
+    count in alphabetical order, and those of val as they do there. train and val may hold tar archives instead, see
+    `gsnet.data.sharded`. For cifar10 and cifar100 torchvision's files are read
     too. Raises InputError, which says what was looked for and where.
     """
     if transform is None:
@@ -43,11 +46,15 @@ def data_set(
     if settings.dataset == "fake":
         return _noise(settings, train, transform)
     folder, splits = settings.folder, TRAINING if train else VALIDATION
+    decoder = decoded_later if train and settings.reduced_decoding else decoded
     split = next((folder / name for name in splits if (folder / name).is_dir()), None)
+    if split is not None and shards_in(split):
+        names = None if train else (known or training_classes(folder))
+        return ShardedPictures(split, transform, names, decoder)
     if split is not None and known and not train:
         return folder_of_network(split, transform, known)
     if split is not None:
-        return ClassFolder(split, transform, None if train else training_classes(folder))
+        return ClassFolder(split, transform, None if train else training_classes(folder), decoder=decoder)
     if settings.dataset in _CIFAR:
         return _cifar(settings, train, transform)
     if not folder.is_dir():

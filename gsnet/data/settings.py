@@ -110,7 +110,8 @@ class DataSettings:
     shift of colours; None leaves these three as the data set's training has them. random_erase: probability. aug_repeats: how
     often an image of an epoch is in it, changed differently, while fewer images are; 0 as 1. cache: one of `CACHES`; with
     DEVICE images are changed a batch at a time, by other random numbers than else. cache_memory: bytes that kept images of one
-    data set may take in this process.
+    data set may take in this process. reduced_decoding: JPEG files of training are decoded at a half, a quarter or an eighth of
+    their size where the part that is cut out has so many times the pixels a side that are asked for.
 
     Raises InputError for values that no data set has.
     """
@@ -138,6 +139,7 @@ class DataSettings:
     dataloader_testing: bool = False
     cache: str = NONE
     cache_memory: float = 4 * _GIBIBYTE
+    reduced_decoding: bool = False
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
@@ -165,6 +167,14 @@ class DataSettings:
             )
         if self.cache == DEVICE:
             self._refuse_changes_of_single_images()
+        if self.reduced_decoding and (self.kind.cifar or self.kind.read or self.dataset == "fake"):
+            raise InputError(
+                f"--reduced_decoding is for large JPEG files, which --dataset {self.dataset} does not read"
+            )
+        if self.reduced_decoding and self.cache != NONE:
+            raise InputError(f"--reduced_decoding contradicts --cache {self.cache}, which keeps whole pictures")
+        if self.reduced_decoding and not self.augment:
+            raise InputError("--reduced_decoding is for the parts that training cuts out: leave --no_data_augment out")
 
     def _refuse_changes_of_single_images(self) -> None:
         single, policy = None, self.auto_augment

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from gsnet.data.pictures import decode
 from gsnet.data.policies import OF_TIMM, THREE, TRIVIAL, rand_numbers
 from gsnet.data.settings import DataSettings
 from gsnet.data.timm_policy import TimmPolicy
@@ -36,6 +37,18 @@ class RGB(v2.RGB):
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         return inpt if isinstance(inpt, Image.Image) and inpt.mode == "RGB" else super().transform(inpt, params)
+
+
+class ReducedResizedCrop(v2.RandomResizedCrop):
+    """The same part of the same size, of a JPEG picture that is not decoded yet from no more of its pixels than are needed."""
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        top, left, height, width = (params[name] for name in ("top", "left", "height", "width"))
+        pixels = decode(inpt, min(height, width) / max(self.size))
+        if pixels == 1:
+            return super().transform(inpt, params)
+        box = (left / pixels, top / pixels, (left + width) / pixels, (top + height) / pixels)
+        return inpt.resize(tuple(self.size), Image.Resampling.BICUBIC, box)
 
 
 class Lighting(nn.Module):
@@ -119,7 +132,8 @@ def _crop(settings: DataSettings, scale: tuple[float, float] | None) -> nn.Modul
     side = settings.side
     if scale is None:
         return v2.RandomCrop(side, padding=CIFAR_PADDING)
-    return v2.RandomResizedCrop(side, scale, CROP_RATIO, interpolation=_BICUBIC)
+    kind = ReducedResizedCrop if settings.reduced_decoding else v2.RandomResizedCrop
+    return kind(side, scale, CROP_RATIO, interpolation=_BICUBIC)
 
 
 def validation_transform(settings: DataSettings) -> v2.Transform:

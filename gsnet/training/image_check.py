@@ -12,8 +12,10 @@ from pathlib import Path
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from gsnet.data.broken import BrokenImageError
-from gsnet.data.class_folder import ClassFolder, read_picture
+from gsnet.data.class_folder import ClassFolder
 from gsnet.data.loaders import EpochSampler, SeededImages, WholeImages
+from gsnet.data.pictures import decode
+from gsnet.data.sharded import ShardedPictures
 from gsnet.data.skipping import BrokenImages, BrokenSplit, unreadable
 from gsnet.interface.options import named_few
 from gsnet.validation.processes import gathered, place
@@ -42,10 +44,12 @@ def pictures_of(loader: DataLoader) -> list[Looked]:
     elif isinstance(loader.sampler, EpochSampler):
         rank, processes = place()
         places = range(rank, loader.sampler.images, processes)
-    if not isinstance(images, SeededImages | WholeImages) or not isinstance(images.images, ClassFolder):
+    if not isinstance(images, SeededImages | WholeImages) or not isinstance(
+        images.images, ClassFolder | ShardedPictures
+    ):
         return []
-    files = images.images.samples
-    return [Looked(images.broken, places, lambda index: read_picture(files[index][0]))]
+    pictures = images.images
+    return [Looked(images.broken, places, lambda place: decode(pictures.picture(place)))]
 
 
 def check_images(run: BrokenImages, sets: Sequence[Looked], threads: int, seconds: float = _SECONDS) -> None:

@@ -48,6 +48,7 @@ def data_settings(options: Namespace) -> DataSettings:
         dataloader_testing=options.dataloader_testing,
         cache=options.cache,
         cache_memory=options.cache_memory,
+        reduced_decoding=options.reduced_decoding,
     )
 
 
@@ -115,7 +116,7 @@ def _classes(options: Namespace) -> int:
         classes = len(training_classes(Path(options.data_dir).expanduser()) or ()) if options.data_dir else 0
     if not classes:
         raise InputError(
-            f"--dataset {options.dataset} can have any number of classes: name the folder whose train/CLASS counts them with "
+            f"--dataset {options.dataset} can have any number of classes: name the folder whose train/ counts them with "
             "--data_dir, or say it with --num_classes"
         )
     return classes

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from gsnet.data.class_folder import ClassFolder
 from gsnet.data.loaders import WholeImages, without_gaps
+from gsnet.data.sharded import ShardedPictures
 from gsnet.interface.options import InputError
 from gsnet.validation.precision import Precision, autocast, half_type
 from gsnet.validation.processes import place, summed
@@ -125,7 +126,7 @@ def _pass(
         if int(labels.max()) >= classes:
             raise InputError(f"The data set has label {int(labels.max())}, but the network only {classes} classes")
         if confusion is None:
-            _check_numbers(batches.dataset, classes)
+            check_whose_classes(batches.dataset, classes)
         count += len(labels)
         loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
         ranked = logits.topk(min(5, classes)).indices
@@ -145,11 +146,15 @@ def _pass(
     return Result(int(count), *figures, speed, batches.batch_size or 1, table)
 
 
-def _check_numbers(images: Dataset, classes: int) -> None:
+def check_whose_classes(images: Dataset, classes: int) -> None:
     """Raise InputError where folders of pictures count as they please: fewer than classes, and none to say which these are."""
     while isinstance(images, Subset | WholeImages):
         images = images.dataset if isinstance(images, Subset) else images.images
-    if not isinstance(images, ClassFolder) or images.names is not None or len(images.classes) == classes:
+    if (
+        not isinstance(images, ClassFolder | ShardedPictures)
+        or images.names is not None
+        or len(images.classes) == classes
+    ):
         return
     raise InputError(
         f"{images.root} has {len(images.classes)} class folders, the network {classes} classes, and there is no folder train "

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torchvision.models import ResNet18_Weights
 
-from gsnet.data.class_folder import read_picture
 from gsnet.data.data_sets import TRAINING, VALIDATION
+from gsnet.data.pictures import read_picture
 from gsnet.models import ExpectedInput
 from gsnet.validation.images import transform
 from gsnet.validation.measure import prepared

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension
 
-from gsnet.data.class_folder import ClassFolder, folder_of_network, read_picture
+from gsnet.data.class_folder import ClassFolder, folder_of_network
+from gsnet.data.pictures import read_picture
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput
