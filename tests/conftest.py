@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import PlainNet
@@ -18,6 +19,12 @@ from ZenNet import catalogue
 from ZeroShotProxy import registry
 
 _HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Sums of several threads end in other bits than those of one, which processes that tests start have."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
