@@ -27,24 +27,11 @@ from ZeroShotProxy.scoring import ScoringContext, build
 
 _NETWORKS = ("zennet_cifar_model_size1M_res32", "mut_XXBL_0", "mut_GS2_8")
 # Operators that compute nothing: views, memory, questions.
-_FREE = frozenset(
-    (
-        *(
-            "alias",
-            "as_strided",
-            "chunk",
-            "detach",
-            "detach_",
-            "device",
-            "empty",
-            "empty_like",
-            "empty_strided",
-            "expand",
-        ),
-        *("lift_fresh", "new_empty", "permute", "_reshape_alias", "select", "slice", "split", "split_with_sizes", "t"),
-        *("transpose", "unbind", "_unsafe_view", "unsqueeze", "view"),
-    )
-)
+_FREE = frozenset((
+    "alias", "as_strided", "chunk", "detach", "detach_", "device", "empty", "empty_like", "empty_strided", "expand",
+    "lift_fresh", "new_empty", "permute", "_reshape_alias", "select", "slice", "split", "split_with_sizes", "t",
+    "transpose", "unbind", "_unsafe_view", "unsqueeze", "view",
+))  # fmt: skip
 _WAIT = "_local_scalar_dense"
 
 

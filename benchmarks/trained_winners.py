@@ -78,7 +78,7 @@ class Runner:
 
     def run(self, script: str, *options: str) -> None:
         """A script on one thread; the time that is over ends it in a way that it resumes from. Raises OutOfTimeError."""
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
         left = self._end - time.monotonic() if self._end else None
         if left is not None and left <= 0:
             raise OutOfTimeError
@@ -91,13 +91,12 @@ class Runner:
         )
         try:
             _, said = process.communicate(timeout=left)
-        except subprocess.TimeoutExpired:
+        except BaseException as error:
+            # Trainings and searches save what they have, and go on from there.
             process.terminate()
             process.communicate()
-            raise OutOfTimeError from None
-        except BaseException:
-            process.terminate()
-            process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise OutOfTimeError from None
             raise
         if process.returncode:
             sys.exit(f"{script} {' '.join(options)}\nended with {process.returncode}:\n{said[-2000:]}")
@@ -201,8 +200,7 @@ def described(name: str) -> str:
 
 def write(rows: Rows, name: str, file: Path, page: Path) -> str:
     """The file of rows, and the section and the picture of this table; returns the section."""
-    order = [(table_name, candidate, row["seed"]) for (table_name, candidate, _), row in rows.items()]
-    save_rows(file, COLUMNS, rows, sorted(order))
+    save_rows(file, COLUMNS, rows, sorted(rows))
     mine = [row for key, row in rows.items() if key[0] == name]
     text = "\n".join((described(name), "", *table(mine)))
     if mine:

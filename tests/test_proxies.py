@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
-import torch
 
 import PlainNet
 from ZeroShotProxy import (
@@ -31,15 +30,6 @@ SEEDS = range(12)
 DEEP = "zennet_cifar_model_size05M_res32"
 BIG = ("zennet_cifar_model_size1M_res32", "GSmodel-L@32")
 KERNEL_CASES = ("init_XX_cifar", "init_GS_1M", "init_GS_2M")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small networks run faster on one thread than on threads that wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def cases(wanted):

@@ -41,15 +41,6 @@ BEFORE = {
 SEEDS = range(12)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small networks run faster on one thread than on threads that wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def parsed(name):
     return PlainNet.parse(STRUCTURES[name])
 

@@ -24,15 +24,6 @@ NETWORKS = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small networks run faster on one thread than on threads that wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def state(network):
     """All that a proxy could change: tensors, their place in memory, gradients, modes, hooks."""
     tensors = [(name, t.clone(), t.dtype, t.data_ptr()) for name, t in network.state_dict(keep_vars=True).items()]

@@ -27,15 +27,6 @@ SETTINGS = ScoringSettings(resolution=8, batch_size=6)
 CELL = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|skip_connect~2|"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small networks run faster on one thread than on threads that wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Small(nn.Module):
     """Stem, a residual block whose rectifiers read one map twice, a block of stride 2, and a classifier of four classes."""
 

@@ -19,15 +19,6 @@ SE_AT_ONE_BY_ONE = (
 GHOST = "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,64,2,32,1)SuperGhostShuffleK5(64,256,2,64,2)"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small networks run faster on one thread than on threads that wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def test_two_layers_by_hand():
     """One image of ones through |W| = [[1, 2, 3], [0, 4, 1]] and |V| = [[1, 2], [3, 0]]: hidden (6, 5), logits (16, 18)."""
     network = nn.Sequential(

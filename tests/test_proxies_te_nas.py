@@ -19,15 +19,6 @@ GHOST = "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,64,2,32,1)SuperGhostShu
 RESIDUAL = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperResIDWE4K5(16,32,2,64,1)SuperResK1K3K1(32,64,2,16,1)"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Small networks run faster on one thread than on threads that wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 class Awkward(nn.Module):
     """A layer used twice, in-place ReLU right behind convolutions, a layer that is never used, a sequence of vectors."""
 
