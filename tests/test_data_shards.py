@@ -1,6 +1,7 @@
 """Pictures in tar archives are those in folders, and JPEG files that are decoded smaller show the same part."""
 
 import io
+import re
 import tarfile
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError
 from gsnet.training.image_check import check_images, pictures_of
 from gsnet.validation.measure import check_whose_classes
+from gsnet.validation.predict import class_names
 
 CLASSES = ("cat", "dog")
 SIZE = (96, 64)
@@ -65,7 +67,10 @@ def packed(tree, folder, tell):
 
 
 def add(archive, name, content):
+    """content: bytes, or as text the name of another member, which this one is a hard link to."""
     member = tarfile.TarInfo(name)
+    if isinstance(content, str):
+        member.type, member.linkname, content = tarfile.LNKTYPE, content, b""
     member.size = len(content)
     archive.addfile(member, io.BytesIO(content))
 
@@ -143,6 +148,83 @@ def test_archives_that_say_no_classes_are_refused(tmp_path, message):
         data_set(settings(tmp_path), train=True)
 
 
+REFUSED = [
+    ("cat/1.jpg twice", [("cat/1.jpg", b"a"), ("./cat/1.jpg", b"b")]),
+    ("1.jpg and 1.seg.png, which are one sample", [("1.jpg", b""), ("1.cls", b"0"), ("1.seg.png", b"")]),
+    ("has 1.cls twice", [("1.jpg", b""), ("1.cls", b"0"), ("1.cls", b"1")]),
+    ("do not both lie in CLASS/IMAGE", [("dog/front/1.jpg", b""), ("cat/front/1.jpg", b"")]),
+    ("do not both lie in CLASS/IMAGE", [("cat/1.jpg", b""), ("cat/small/2.jpg", b"")]),
+    ("holds '99999999999999999999': the number of a class", [("1.jpg", b""), ("1.cls", b"9" * 20)]),
+    ("cat/2.jpg is a link to cat/1.jpg", [("cat/1.jpg", b""), ("cat/2.jpg", "cat/1.jpg")]),
+]
+
+
+@pytest.mark.parametrize(("message", "members"), REFUSED)
+def test_what_would_be_missing_or_counted_wrongly_is_refused(tmp_path, message, members):
+    """As tar unpacks them: of two members of one name the later one stays, and a link is a picture, too."""
+    (tmp_path / "train").mkdir()
+    with tarfile.open(tmp_path / "train/0.tar", "w") as archive:
+        for name, content in members:
+            add(archive, name, content)
+    with pytest.raises(InputError, match=re.escape(message)):
+        data_set(settings(tmp_path), train=True)
+
+
+def test_archives_that_were_cut_or_put_behind_one_another_are_refused(tmp_path):
+    shard = tmp_path / "train/0.tar"
+    shard.parent.mkdir()
+    with tarfile.open(shard, "w") as archive:
+        for place in range(8):
+            add(archive, f"cat/{place}.jpg", bytes(500))
+    whole = shard.read_bytes()
+    assert len(index_of(shard)) == 8
+    # Each picture is a header and a block of 512 bytes. A reader of archives stops where no header is, without a word.
+    for content in (whole[:4096], whole[:4396], whole[:4096] + b"?" * 512 + whole[4608:]):
+        shard.write_bytes(content)
+        with pytest.raises(InputError, match=r"0\.tar has no end: it was cut or damaged at byte 4,096"):
+            index_of(shard)
+    shard.write_bytes(whole[:4796])
+    with pytest.raises(InputError, match=r"unexpected end of data"):
+        index_of(shard)
+    shard.write_bytes(whole + whole)
+    with pytest.raises(InputError, match=r"more behind its end"):
+        index_of(shard)
+
+
+def test_capitals_and_what_macos_leaves_beside_files_are_nothing_special(tmp_path):
+    (tmp_path / "train").mkdir()
+    with tarfile.open(tmp_path / "train/0.TAR", "w") as archive:
+        add(archive, "1.JPG", jpeg(smooth(1)))
+        add(archive, "1.CLS", b"1")
+    (tmp_path / "train/._0.TAR").write_bytes(b"Mac OS X")
+    assert data_set(settings(tmp_path), train=True).targets == [1]
+
+
+def test_numbers_count_as_their_names_do_in_a_network(tree, tmp_path):
+    """Number 0 is of cats, as `packed` has it."""
+    archives = packed(tree, tmp_path / "packed", tell=True)
+
+    def labels(*known):
+        return data_set(settings(archives), train=False, known=known).targets
+
+    assert labels("dog", "cat") == [0] * 3 + [1] * 3, "without classes.txt numbers are the network's"
+    (archives / "classes.txt").write_text("cat\ndog\n")
+    assert labels("cat", "dog") == labels("0", "1") == [0] * 3 + [1] * 3
+    assert labels("dog", "bird", "cat") == [2] * 3 + [0] * 3
+    with pytest.raises(InputError, match="has the class cat, which is none"):
+        labels("dog", "bird")
+    (archives / "classes.txt").write_text("\ufeffcat\r\ndog\r\n\r\n", encoding="utf-8")
+    assert training_classes(archives) == class_names(2, archives) == ["cat", "dog"]
+    for content, message in ((b"cat\n\ndog\n", "no name in line 2"), (b"caf\xe9\n", "not written in UTF-8")):
+        (archives / "classes.txt").write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            training_classes(archives)
+
+
+def test_classes_of_archives_have_their_names_in_reports(tree, tmp_path):
+    assert class_names(2, packed(tree, tmp_path / "packed", tell=False), "image_folder") == ["cat", "dog"]
+
+
 def test_what_is_no_archive_and_what_is_mixed_is_refused(tree, tmp_path):
     archives = packed(tree, tmp_path / "packed", tell=True)
     (archives / "train/cat").mkdir()
@@ -164,14 +246,17 @@ def test_what_is_no_archive_and_what_is_mixed_is_refused(tree, tmp_path):
         data_set(settings(archives), train=True)
 
 
-def test_a_broken_picture_of_an_archive_is_named_and_gone_past(tree, tmp_path):
+@pytest.mark.parametrize("kept", [200, -100])
+def test_a_broken_picture_of_an_archive_is_named_and_gone_past(tree, tmp_path, kept):
+    """Also where its header is whole, so that a decoder that waits finds out late."""
     file = tree / "train/dog/3.jpg"
-    file.write_bytes(file.read_bytes()[:200])
+    file.write_bytes(file.read_bytes()[:kept])
     archives = packed(tree, tmp_path / "packed", tell=False)
     for more in ({}, {"reduced_decoding": True}):
         loader = training_loader(settings(archives, **more), run := BrokenImages())
-        with pytest.raises(InputError, match=r"dog/3\.jpg in .*010\.tar is no picture"):
-            check_images(run, pictures_of(loader), 1)
+        for look in (lambda: batches(loader, epoch=0), lambda: check_images(run, pictures_of(loader), 1)):  # noqa: B023
+            with pytest.raises(InputError, match=r"dog/3\.jpg in .*010\.tar is no picture"):
+                look()
         run = BrokenImages(allowed=1)
         loader = training_loader(settings(archives, **more), run)
         check_images(run, pictures_of(loader), 1)

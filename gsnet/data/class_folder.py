@@ -10,7 +10,7 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes
 from torchvision.transforms import v2
 
-from gsnet.data.pictures import Decoder, content_of, decoded
+from gsnet.data.pictures import Decoder, content_of, decode, decoded
 from gsnet.data.sharded import shard_classes, shards_in
 from gsnet.interface.options import InputError, named_few
 
@@ -65,6 +65,10 @@ class ClassFolder(datasets.ImageFolder):
     def picture(self, place: int) -> Image.Image:
         """The picture at a place, unchanged. Raises BrokenImageError."""
         return self._read(self.samples[place][0])
+
+    def look_at(self, place: int) -> None:
+        """Decode all of the picture at a place. Raises BrokenImageError."""
+        decode(self.picture(place))
 
     def _read(self, file: str) -> Image.Image:
         return self.decoder(content_of(Path(file)), Path(file))

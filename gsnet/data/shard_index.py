@@ -11,6 +11,7 @@ import logging
 import os
 import tarfile
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -23,7 +24,11 @@ from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
 _LABEL = ".cls"
-_FORMAT = 1
+_FORMAT = 2
+# No data set has so many; larger numbers are something else, and would make as many classes.
+_MOST_CLASSES = 1_000_000
+# Archives end in blocks of zeros, which fill up the last record: of 10 KB as tar writes them, seldom of more than this.
+_LONGEST_END = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -62,29 +67,57 @@ def member_at(shard: Path, first: int) -> str:
 
 
 def _looked_through(shard: Path) -> ShardIndex:
-    pictures: list[tuple[str, int, int]] = []
+    pictures: list[tuple[PurePosixPath, int, int]] = []
     told: dict[str, int] = {}
     try:
         with tarfile.open(shard, "r:") as archive, shard.open("rb") as content:
             for member in archive:
                 path = PurePosixPath(member.name)
-                if not member.isfile() or path.name.startswith("."):
+                if path.name.startswith(".") or not (member.isfile() or member.islnk() or member.issym()):
                     continue
                 if path.suffix.lower() in IMG_EXTENSIONS:
-                    pictures.append((member.name, member.offset_data, member.size))
-                elif path.suffix == _LABEL:
+                    _check_stored(member, shard)
+                    pictures.append((path, member.offset_data, member.size))
+                elif path.suffix.lower() == _LABEL and member.isfile():
+                    if _key(path) in told:
+                        raise InputError(f"{shard} has {_key(path)}{_LABEL} twice: each sample needs a KEY of its own")
                     told[_key(path)] = _number(content, member, shard)
+            _check_end(content, archive.offset, shard)
     except (tarfile.TarError, EOFError) as error:
         raise InputError(f"{shard} is no tar archive that can be read ({error}): compressed ones are not") from error
     if not pictures:
         raise InputError(f"{shard} has no pictures in it")
     places = np.array([place for _, *place in pictures], dtype=np.int64)
-    labels, folders = _classes(shard, [PurePosixPath(name) for name, *_ in pictures], told)
+    labels, folders = _classes(shard, [path for path, *_ in pictures], told)
     return ShardIndex(places[:, 0], places[:, 1], np.array(labels, dtype=np.int64), folders)
+
+
+def _check_stored(member: tarfile.TarInfo, shard: Path) -> None:
+    """Raise InputError where the bytes of a picture are not those behind its header: it would be missing without a word."""
+    if member.islnk() or member.issym():
+        raise InputError(
+            f"{shard}: {member.name} is a link to {member.linkname}: pack pictures with tar --dereference --hard-dereference"
+        )
+    if member.issparse():
+        raise InputError(f"{shard}: {member.name} is packed with holes in it: pack pictures without --sparse")
+
+
+def _check_end(content: IO[bytes], offset: int, shard: Path) -> None:
+    """Raise InputError unless there is an end where reading stopped, and nothing after it; `tarfile` itself does not ask."""
+    content.seek(offset)
+    end = content.read(_LONGEST_END)
+    if end[: tarfile.BLOCKSIZE].count(0) == tarfile.BLOCKSIZE:
+        if end.count(0) < len(end):
+            raise InputError(
+                f"{shard} has more behind its end, as cat makes of archives: join them with tar --concatenate"
+            )
+        return
+    raise InputError(f"{shard} has no end: it was cut or damaged at byte {offset:,}, so pack or copy it again")
 
 
 def _classes(shard: Path, pictures: list[PurePosixPath], told: dict[str, int]) -> tuple[list[int], tuple[str, ...]]:
     if told:
+        _check_once(shard, pictures, _key)
         silent = [path for path in pictures if _key(path) not in told]
         if silent:
             raise InputError(f"{shard}: {silent[0]} has no {_key(silent[0])}{_LABEL} beside it, as others have")
@@ -95,9 +128,25 @@ def _classes(shard: Path, pictures: list[PurePosixPath], told: dict[str, int]) -
         raise InputError(
             f"{shard}: {path} is of no class: it lies in no folder of one, and there is no {_key(path)}{_LABEL}"
         )
+    _check_once(shard, pictures, str)
+    other = next((path for path in pictures if path.parent.parent != pictures[0].parent.parent), None)
+    if other is not None:
+        raise InputError(
+            f"{shard}: {pictures[0]} and {other} do not both lie in CLASS/IMAGE: all folders of classes belong into one folder"
+        )
     folders = tuple(sorted(set(names)))
     label_of = {name: label for label, name in enumerate(folders)}
     return [label_of[name] for name in names], folders
+
+
+def _check_once(shard: Path, pictures: list[PurePosixPath], key: Callable[[PurePosixPath], str]) -> None:
+    """Raise InputError where two pictures have one key: as tar unpacks them the later one replaces the earlier one."""
+    first: dict[str, PurePosixPath] = {}
+    for path in pictures:
+        known = first.setdefault(key(path), path)
+        if known is not path:
+            which = f"{path} twice" if known == path else f"{known} and {path}, which are one sample"
+            raise InputError(f"{shard} holds {which}: leave one picture of them in it")
 
 
 def _key(path: PurePosixPath) -> str:
@@ -108,7 +157,7 @@ def _key(path: PurePosixPath) -> str:
 def _number(content: IO[bytes], member: tarfile.TarInfo, shard: Path) -> int:
     content.seek(member.offset_data)
     text = content.read(min(member.size, 20)).decode("utf-8", "replace").strip()
-    if not text.isdecimal():
+    if not text.isdecimal() or int(text) >= _MOST_CLASSES:
         raise InputError(f"{shard}: {member.name} holds {text!r}: the number of a class is expected, from 0")
     return int(text)
 

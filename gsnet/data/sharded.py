@@ -5,7 +5,8 @@ A picture is found by its place, so that order, crops and what follows a kill ar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from gsnet.data.broken import BrokenImageError
-from gsnet.data.pictures import Decoder, decoded
+from gsnet.data.pictures import Decoder, decode, decoded
 from gsnet.data.shard_index import ShardIndex, index_of, member_at
 from gsnet.interface.options import InputError, named_few
 
@@ -23,10 +24,15 @@ NAMES = "classes.txt"
 
 def shards_in(split: Path) -> list[Path]:
     """The archives in a split's folder, by their names. Raises InputError where it has folders of classes too."""
-    found = sorted(split.glob("*.tar"))
+    found = sorted(file for file in split.iterdir() if _is_shard(file))
     if found and any(entry.is_dir() and not entry.name.startswith(".") for entry in split.iterdir()):
         raise InputError(f"{split} holds tar archives and folders: leave there what is to be read alone")
     return found
+
+
+def _is_shard(file: Path) -> bool:
+    # Hidden ones are what macOS notes of a file on other file systems.
+    return file.suffix.lower() == ".tar" and not file.name.startswith(".") and not file.is_dir()
 
 
 def shard_classes(split: Path) -> list[str]:
@@ -41,8 +47,9 @@ def shard_classes(split: Path) -> list[str]:
 class ShardedPictures(Dataset[tuple[Any, int]]):
     """The pictures of all archives in a folder, one archive after the other.
 
-    transform: of a picture. names: of the classes as they count, by default those of `shard_classes`. decoder: from bytes to a
-    picture. Raises InputError where a picture's class is none of those.
+    transform: of a picture. names: of the classes as they count, by default those of `shard_classes`; numbers are places among
+    them, unless classes.txt says of which names they are. decoder: from bytes to a picture. Raises InputError where a
+    picture's class is none of those.
     """
 
     def __init__(
@@ -56,8 +63,9 @@ class ShardedPictures(Dataset[tuple[Any, int]]):
         self._shard = np.repeat(np.arange(len(indices)), [len(index) for index in indices])
         self._first = np.concatenate([index.first for index in indices])
         self._size = np.concatenate([index.size for index in indices])
+        told = _told_names(split) if names is not None else []
         self._labels = np.concatenate(
-            [self._counted(index, shard) for index, shard in zip(indices, self.shards, strict=True)]
+            [self._counted(index, shard, told) for index, shard in zip(indices, self.shards, strict=True)]
         )
 
     def __len__(self) -> int:
@@ -65,7 +73,9 @@ class ShardedPictures(Dataset[tuple[Any, int]]):
 
     def __getitem__(self, place: int) -> tuple[Any, int]:
         picture = self.picture(place)
-        return picture if self.transform is None else self.transform(picture), int(self._labels[place])
+        # What is decoded no earlier than it is changed is found to be broken no earlier.
+        with self._named(place):
+            return picture if self.transform is None else self.transform(picture), int(self._labels[place])
 
     @property
     def targets(self) -> list[int]:
@@ -79,24 +89,72 @@ class ShardedPictures(Dataset[tuple[Any, int]]):
             with shard.open("rb") as archive:
                 archive.seek(first)
                 content = archive.read(size)
-            return self.decoder(content, shard)
         except OSError as error:
             reason = error.strerror or f"{error}"
             raise BrokenImageError(f"{shard} cannot be read ({reason})", shard, reason) from error
+        with self._named(place):
+            return self.decoder(content, shard)
+
+    def look_at(self, place: int) -> None:
+        """Decode all of the picture at a place. Raises BrokenImageError."""
+        picture = self.picture(place)
+        with self._named(place):
+            decode(picture)
+
+    @contextmanager
+    def _named(self, place: int) -> Iterator[None]:
+        """What is said here of the archive of a picture that is broken is said of the picture."""
+        try:
+            yield
         except BrokenImageError as error:
-            name = member_at(shard, first)
+            shard = self.shards[self._shard[place]]
+            if error.file != shard:
+                raise
+            name = member_at(shard, int(self._first[place]))
             message = f"{name} in {shard} is no picture that can be read ({error.reason})"
             raise BrokenImageError(message, shard / name, error.reason) from error
 
-    def _counted(self, index: ShardIndex, shard: Path) -> np.ndarray:
-        """The labels of an archive as `classes` count."""
-        if not index.folders:
-            if len(index) and int(index.labels.max()) >= len(self.classes):
-                raise InputError(f"{shard} has a picture of class {index.labels.max()}: there are {len(self.classes)}")
-            return index.labels
-        if strange := sorted(set(index.folders) - set(self.classes)):
+    def _counted(self, index: ShardIndex, shard: Path, told: Sequence[str]) -> np.ndarray:
+        """The labels of an archive as `classes` count. told: what classes.txt calls its numbers, if it does."""
+        names: Sequence[str] = index.folders
+        if not names:
+            if self._are_numbers_of(told):
+                self._check_numbers(index, shard, len(self.classes))
+                return index.labels
+            self._check_numbers(index, shard, len(told))
+            names = [told[label] for label in range(int(index.labels.max()) + 1)]
+        if strange := sorted({names[label] for label in np.unique(index.labels)} - set(self.classes)):
             raise InputError(f"{shard} has the class {named_few(strange)}, which is none of those that are known")
-        return np.array([self.classes.index(name) for name in index.folders])[index.labels]
+        # Of a class without pictures here the name need not be known.
+        places = {name: label for label, name in reversed([*enumerate(self.classes)])}
+        return np.array([places.get(name, -1) for name in names])[index.labels]
+
+    def _are_numbers_of(self, told: Sequence[str]) -> bool:
+        """Whether told numbers count as `classes` do: these have no other names that would say where they are."""
+        return (
+            not told or list(told) == self.classes or self.classes == [str(label) for label in range(len(self.classes))]
+        )
+
+    @staticmethod
+    def _check_numbers(index: ShardIndex, shard: Path, classes: int) -> None:
+        if int(index.labels.max()) >= classes:
+            raise InputError(f"{shard} has a picture of class {index.labels.max()}: there are {classes}")
+
+
+def _told_names(split: Path) -> list[str]:
+    """The lines of classes.txt beside a split's folder; none without it. Raises InputError."""
+    file = split.parent / NAMES
+    if not file.is_file():
+        return []
+    try:
+        names = [line.strip() for line in file.read_text(encoding="utf-8-sig").rstrip().split("\n")]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not written in UTF-8") from error
+    if "" in names:
+        raise InputError(
+            f"{file} has no name in line {names.index('') + 1}: each line is that of the class of its number"
+        )
+    return names
 
 
 def _names(indices: Sequence[ShardIndex], split: Path) -> list[str]:
@@ -106,9 +164,7 @@ def _names(indices: Sequence[ShardIndex], split: Path) -> list[str]:
     if by_folder == {True}:
         return sorted({name for index in indices for name in index.folders})
     count = max((int(index.labels.max()) + 1 for index in indices), default=0)
-    told = split.parent / NAMES
-    names = told.read_text(encoding="utf-8").split("\n") if told.is_file() else []
-    names = [name.strip() for name in names if name.strip()] or [str(label) for label in range(count)]
+    names = _told_names(split) or [str(label) for label in range(count)]
     if len(names) < count:
-        raise InputError(f"{told} names {len(names)} classes, and a picture is of class {count - 1}")
+        raise InputError(f"{split.parent / NAMES} names {len(names)} classes, and a picture is of class {count - 1}")
     return names

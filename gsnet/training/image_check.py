@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from gsnet.data.broken import BrokenImageError
 from gsnet.data.class_folder import ClassFolder
 from gsnet.data.loaders import EpochSampler, SeededImages, WholeImages
-from gsnet.data.pictures import decode
 from gsnet.data.sharded import ShardedPictures
 from gsnet.data.skipping import BrokenImages, BrokenSplit, unreadable
 from gsnet.interface.options import named_few
@@ -49,7 +48,7 @@ def pictures_of(loader: DataLoader) -> list[Looked]:
     ):
         return []
     pictures = images.images
-    return [Looked(images.broken, places, lambda place: decode(pictures.picture(place)))]
+    return [Looked(images.broken, places, pictures.look_at)]
 
 
 def check_images(run: BrokenImages, sets: Sequence[Looked], threads: int, seconds: float = _SECONDS) -> None:

@@ -12,6 +12,7 @@ from torchvision.models import ResNet18_Weights
 
 from gsnet.data.data_sets import TRAINING, VALIDATION
 from gsnet.data.pictures import read_picture
+from gsnet.data.sharded import shard_classes, shards_in
 from gsnet.models import ExpectedInput
 from gsnet.validation.images import transform
 from gsnet.validation.measure import prepared
@@ -42,10 +43,12 @@ def class_names(classes: int, data_dir: str | Path | None = None, dataset: str =
 
 
 def _folders_of(data_dir: Path) -> list[str]:
-    """The class folders of a data set; where it has a training folder, those of no other count."""
-    for split in TRAINING + VALIDATION:
-        if (data_dir / split).is_dir():
-            return sorted(folder.name for folder in (data_dir / split).iterdir() if folder.is_dir())
+    """The class folders of a data set, or classes of its archives; where it has a training folder, those of no other count."""
+    for split in (data_dir / name for name in TRAINING + VALIDATION):
+        if split.is_dir() and shards_in(split):
+            return shard_classes(split)
+        if split.is_dir():
+            return sorted(folder.name for folder in split.iterdir() if folder.is_dir())
     return []
 
 
