@@ -14,6 +14,7 @@ import torch
 from gsnet import runtimes
 from gsnet.commands import benchmark_network_latency
 from gsnet.interface.options import InputError
+from gsnet.latency.command import comparison_table
 from gsnet.models import exporting
 from gsnet.runtimes import registry
 from gsnet.runtimes.comparison import compare
@@ -217,6 +218,13 @@ def test_what_a_library_finds_out_late_ends_neither_the_others_nor_in_a_tracebac
     assert status == 0 and report["backends"][0] == {"backend": "stubborn", "error": sentence}
     with pytest.raises(InputError, match=f"^{sentence}$"):
         benchmark(capsys, "--backend", "stubborn")
+
+
+def test_below_a_table_a_runtime_is_named_once():
+    own = "onnxruntime needs a library that is not installed: pip install onnxruntime"
+    others = "pnnx cannot write the network for ncnn: no"
+    reports = [{"backend": "onnxruntime", "error": own}, {"backend": "ncnn", "error": others}]
+    assert comparison_table(reports) == [own, f"ncnn: {others}"]
 
 
 def test_signals_are_survived_after_two_sessions_of_openvino(network, tmp_path):

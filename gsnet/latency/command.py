@@ -143,4 +143,9 @@ def comparison_table(reports: Sequence[dict]) -> list[str]:
             f"{report['backend']:<16}{report['precision']:<14}{row['batch']:>6}{row['median'] * 1e3:>11.4g}{spread:>18}"
             f"{row['images_per_second']:>10.4g}  {'-' if difference is None else format(difference, '.1e')}"
         )
-    return (lines if timed else []) + [f"{r['backend']}: {r['error']}" for r in reports if "error" in r]
+    return (lines if timed else []) + [_with_name(r["backend"], r["error"]) for r in reports if "error" in r]
+
+
+def _with_name(backend: str, error: str) -> str:
+    """What a runtime says of itself, which mostly begins with its name."""
+    return error if error.startswith(f"{backend} ") else f"{backend}: {error}"
