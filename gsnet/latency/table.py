@@ -126,10 +126,11 @@ class LatencyTable:
                 meta |= {"runtime": origin.runtime, "runtime_version": origin.version}
                 connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             connection.close()
+            part.replace(path)
         except sqlite3.Error as error:
-            part.unlink(missing_ok=True)
             raise LatencyError(f"{path} cannot be written: {error}. Is the disk full?") from error
-        part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
         return cls.open(path)
 
     @classmethod
