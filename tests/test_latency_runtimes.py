@@ -270,6 +270,12 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
     assert (after["device"], after["runtime"], after["threads"]) == ("a board", "onnxruntime", 1)
     other = on_the_device(folder, *quick, "--threads", "2")
     assert other.returncode == 1 and "was written for threads 1" in other.stderr
+    (folder / NETWORKS).write_text(json.dumps({**json.loads((folder / NETWORKS).read_text()), "networks": listed[:1]}))
+    other = on_the_device(folder, *quick)
+    assert other.stderr.endswith("times.json was written for other networks: give another --output\n")
+    (folder / "times.json").write_text("{")
+    assert "times.json cannot be read" in on_the_device(folder, *quick).stderr
+    (folder / "times.json").write_text(json.dumps(after))
     other = on_the_device(folder, "--runtime", "openvino")
     assert other.returncode == 1 and other.stderr.endswith("install openvino, or give --runtime onnxruntime\n")
     with pytest.raises(LatencyError, match="time at least 12"):
@@ -317,6 +323,23 @@ def test_timings_of_a_device_become_its_table(tmp_path, networks, capsys):
         file.write_text(broken)
         with pytest.raises(LatencyError, match=r"times\.json"):
             benchmark_network_latency.main(options)
+    whole = times_of(networks)
+    file.write_text(json.dumps({**whole, "times": [*whole["times"], {"file": "none", "round": 0, "seconds": 1}]}))
+    with pytest.raises(LatencyError, match=r"times\.json"):
+        import_timings(file, tmp_path / "new.db", None)
+    assert not (tmp_path / "new.db").exists(), "a table of a part would be taken for a whole one"
+
+
+def test_a_network_of_both_roles_is_timed_once_and_counts_in_both(tmp_path, networks):
+    times = times_of(networks)
+    both = {**times["networks"]["networks"][0], "role": CALIBRATION}
+    times["networks"]["networks"].append(both)
+    (tmp_path / "times.json").write_text(json.dumps(times))
+    _, setting = import_timings(tmp_path / "times.json", tmp_path / "board.db", None)
+    with LatencyTable.open(tmp_path / "board.db") as table:
+        for role, count in ((TABLE, 14), (CALIBRATION, 7)):
+            seconds = {one.structure: one.seconds for one in table.networks(setting.conditions, role)}
+            assert len(seconds) == count and seconds[networks[0]] == pytest.approx(seconds_of(networks[0]))
 
 
 def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):
@@ -329,7 +352,9 @@ def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):
         for i, one in enumerate(listed)
     ]
     file = tmp_path / "benchncnn.txt"
-    file.write_text("\n".join(lines) + "\n1 4 cut o")
+    # A bundle that was made anew holds the files of the one before, which benchncnn times, too.
+    before = "1 4             before.param  min =    1.00  max =  9.99  avg =  5.00"
+    file.write_text("\n".join([before, *lines]) + "\n1 4 cut o")
     origin, setting = import_timings(file, tmp_path / "phone.db", "a phone")
     assert origin == Origin("a phone, 4 threads", "ncnn") and setting.conditions == Conditions("fp16", 1, 32)
     with LatencyTable.open(tmp_path / "phone.db") as table:
@@ -369,6 +394,10 @@ def test_a_bundle_for_ncnn_says_how_benchncnn_is_called(tmp_path, monkeypatch, f
     _, setting = import_timings(folder / "benchncnn.txt", tmp_path / "phone.db", "a phone")
     with LatencyTable.open(tmp_path / "phone.db") as table:
         assert [one.seconds for one in table.networks(setting.conditions, TABLE)] == [1.5e-3]
+    (folder / "benchncnn").write_text("#!/bin/sh\nexit 1\n")
+    (folder / "benchncnn.txt").unlink()
+    failed = subprocess.run(["sh", BENCHNCNN], cwd=folder, check=False, capture_output=True, text=True)
+    assert failed.returncode == 1 and failed.stderr.startswith(f"benchncnn cannot run {min(names)}: ")
     timed = on_the_device(folder, "--seconds", "0.001", "--rounds", "1")
     assert timed.stdout.count(".param") == 2, timed.stderr
     with pytest.raises(InputError, match="onnx or ncnn"):

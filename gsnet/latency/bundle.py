@@ -58,7 +58,8 @@ cd "$(dirname "$0")" || exit 1
 for round in 1 2 3 4 5; do
     for network in *.param; do
         grep -q "^$round $threads .*$network" {times} 2>/dev/null && continue
-        line=$(./benchncnn 20 "$threads" 0 -1 0 param="$network" shape="[{side},{side},3]" 2>&1 | grep "min =") || exit 1
+        line=$(./benchncnn 20 "$threads" 0 -1 0 param="$network" shape="[{side},{side},3]" 2>&1 | grep "min =") ||
+            {{ echo "benchncnn cannot run $network: delete it to go on with the others" >&2; exit 1; }}
         echo "$round $threads $line" | tee -a {times}
     done
 done
@@ -126,16 +127,22 @@ def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) ->
     conditions = Conditions(str(measured["precision"]), int(told["batch"]), int(told["resolution"]))
     style = Style(use_se=bool(told["use_se"]))
     setting = Setting(conditions, int(told["num_classes"]), style, "cpu", origin.runtime, threads)
-    entries = {entry["file"]: entry for entry in told["networks"]}
+    # A network that was drawn for both roles is one file.
+    entries: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in told["networks"]:
+        entries.setdefault(entry["file"], []).append(entry)
+    rounds = []
+    for one in measured["times"]:
+        seconds = float(one["seconds"])
+        if not 0 < seconds < float("inf"):
+            raise LatencyError(f"{one['file']} is said to take {seconds} seconds")
+        for entry in entries[one["file"]]:
+            timed = (str(entry["structure"]), setting.num_classes, style.use_se, str(entry["role"]), seconds)
+            rounds.append((TimedNetwork(*timed), int(one["round"])))
+    # Only now, so that a file that is not what it should be leaves no table, or an older one as it was.
     with LatencyTable.open_for(path, origin) as table:
-        for one in measured["times"]:
-            entry, seconds = entries[one["file"]], float(one["seconds"])
-            if not 0 < seconds < float("inf"):
-                raise LatencyError(f"{entry['file']} is said to take {seconds} seconds")
-            timed = TimedNetwork(
-                str(entry["structure"]), setting.num_classes, style.use_se, str(entry["role"]), seconds
-            )
-            table.add_network(conditions, timed, int(one["round"]))
+        for timed, number in rounds:
+            table.add_network(conditions, timed, number)
     return origin, setting
 
 
@@ -159,10 +166,13 @@ def _read_benchncnn(file: Path, device_name: str | None) -> dict[str, Any]:
     networks = json.loads(listing.read_text(encoding="utf-8"))
     # ncnn runs the images of a batch one after the other, and benchncnn runs one.
     scale = networks["batch"] / 1e3
+    # What a bundle held before it was made anew with other networks may still lie there, and was timed too.
+    listed = {entry["file"] for entry in networks["networks"]}
     times, threads = [], set()
     for line in file.read_text(encoding="utf-8").splitlines():
         number, count, rest = [*line.split(maxsplit=2), "", ""][:3]
-        if (found := _LINE.match(rest)) and number.isdigit() and count.isdigit():
+        found = _LINE.match(rest)
+        if found and number.isdigit() and count.isdigit() and f"{found[1]}.param" in listed:
             threads.add(int(count))
             times.append({"file": f"{found[1]}.param", "round": int(number), "seconds": float(found[2]) * scale})
     if len(threads) != 1:

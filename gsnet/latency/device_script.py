@@ -117,20 +117,29 @@ def started(output: Path, told: dict[str, Any]) -> dict[str, Any]:
     """What was timed before. Ends with a sentence where that was of something else."""
     if not output.is_file():
         return {**told, "times": []}
-    before = json.loads(output.read_text(encoding="utf-8"))
+    before = read_json(output)
     for key, value in told.items():
         if before.get(key) != value:
-            sys.exit(
-                f"{output} was written for {key} {before.get(key)!r}, and this is {value!r}: give another --output"
-            )
+            # The list of networks is pages long.
+            which = "other networks" if key == "networks" else f"{key} {before.get(key)!r}, and this is {value!r}"
+            sys.exit(f"{output} was written for {which}: give another --output")
     return before
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """What a JSON file holds. Ends with a sentence where it cannot be read."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{file} cannot be read: {error}")
+    return found if isinstance(found, dict) else {}
 
 
 def main() -> None:
     """Time every network once in each round."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     folder = Path(__file__).resolve().parent
-    told = json.loads((folder / NETWORKS).read_text(encoding="utf-8"))
+    told = read_json(folder / NETWORKS)
     names = [name for name, (_, suffix) in RUNTIMES.items() if suffix == told["suffix"]]
     parser.add_argument("--runtime", choices=names, default=names[0], help="what runs them (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="of the processor (default: 1)")
