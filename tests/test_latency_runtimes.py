@@ -286,6 +286,13 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
         export.main([*bundle, "--batch_size", "2"])
 
 
+def test_a_table_that_cannot_take_its_name_leaves_nothing(tmp_path):
+    (tmp_path / "board.db").mkdir()
+    with pytest.raises(IsADirectoryError):
+        LatencyTable.create(tmp_path / "board.db", Origin("a board"), fuses=True)
+    assert [file.name for file in tmp_path.iterdir()] == ["board.db"]
+
+
 def times_of(networks):
     """What a device's file holds after two rounds, the second of which was disturbed."""
     listed = [
