@@ -47,13 +47,18 @@ def overwrite_maps_between(parent: nn.Module) -> None:
     """The same for the modules that a single parent applies one after the other."""
     for before, after in pairwise(_in_order(parent)):
         layer = modules.bare(after)
-        if not isinstance(modules.bare(before), _FRESH):
+        if not _makes_fresh_map(modules.bare(before)):
             continue
         if type(layer) in (nn.BatchNorm2d, ScoredBatchNorm):
             # The same state under another forward; a second module for each would cost more than it saves.
             layer.__class__ = InPlaceBatchNorm
         elif isinstance(layer, nn.ReLU | nn.Hardswish | nn.SiLU):
             layer.inplace = True
+
+
+def _makes_fresh_map(layer: nn.Module) -> bool:
+    """Whether a layer's output is whole memory: of an odd GhostConv it is a part, over which normalisation writes wrongly."""
+    return isinstance(layer, _FRESH) and not (isinstance(layer, modules.GhostConvolution) and layer.out_channels % 2)
 
 
 def lay_channels_last(network: nn.Module) -> None:

@@ -13,6 +13,8 @@ from ZeroShotProxy.lean_network import InPlaceBatchNorm, make_lean
 STRUCTURES = {
     "residual": "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,2)SuperResIDWE4K5(16,32,2,64,1)SuperResK1K3K1(32,64,2,16,1)",
     "ghost": "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,64,2,32,2)SuperGhostShuffleK5(64,256,2,64,1)",
+    # Of an odd GhostConv the last map is cut off.
+    "odd": "ConvKX(3,8,3,1)BN(8)GhostConv(8,7,3,1)BN(7)RELU(7)SuperGhostShuffleK3(7,10,2,6,1)",
     # Activations that come first in a body or branch read a map that the shortcut reads too.
     "shared": "ConvKX(3,8,3,1)ResBlock(RELU(8)ConvKX(8,8,3,1)BN(8))MultiSumBlock(RELU(8);BN(8);ConvKX(8,8,1,1))BN(8)HS(8)",
     "sequential": "Sequential(ConvKX(3,8,3,1)BN(8)Swish(8))MultiCatBlock(BN(8);Sequential(RELU(8)ConvDW(8,3,1)BN(8)))RELU(16)",
