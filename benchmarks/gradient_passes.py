@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for space in options.spaces:
             for network in sample_networks(NETWORKS[f"{space}_32"], options.networks, seed=0):
                 key = space, case, network.text
-                if key in rows:
+                if key in rows and len(rows[key]["growth"].split()) >= options.seeds:
                     continue
                 batch = BATCHES[space]
                 growth = " ".join(f"{found:.4f}" for found in measure(CASES[case], network, batch, options.seeds))

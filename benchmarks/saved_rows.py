@@ -23,11 +23,11 @@ def read_rows(file: Path, key: Sequence[str]) -> Rows:
 
 
 def save_rows(file: Path, fields: Sequence[str], rows: Rows, order: Iterable[tuple[str, ...]]) -> None:
-    """Write the rows that there are, in this order of their keys."""
+    """Write all rows, in this order of their keys; those of other keys, which a run of less leaves alone, come last."""
     content = io.StringIO()
     writer = csv.DictWriter(content, fields, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows[key] for key in order if key in rows)
+    writer.writerows(rows[key] for key in dict.fromkeys([*order, *rows]) if key in rows)
     write_text(file, content.getvalue())
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 import gsnet
 import PlainNet
-from benchmarks import growth_ladder
+from benchmarks import gradient_passes, growth_ladder
 from benchmarks.gradient_growth import accuracy_row
 from benchmarks.gradient_passes import CASES, measured
 from benchmarks.nas_bench_201 import FILE, CellNetwork, parse_cell, read_table
@@ -167,6 +167,15 @@ def test_the_page_says_what_the_kept_backward_passes_are():
         found = list(measured(space, "kept", 60))
         assert len(found) == 60 and all(len(one.growth) == 2 for one in found)
         assert accuracy_row(space, "kept", found) in page
+
+
+def test_backward_passes_are_made_where_there_are_fewer_than_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(gradient_passes, "measure", lambda case, network, batch, seeds: tuple(map(float, range(seeds))))
+    options = ["--spaces", "XXBL", "--cases", "kept", "--networks", "1", "--file", str(tmp_path / "passes.csv")]
+    for seeds, growth in ((2, "0.0000 1.0000"), (3, "0.0000 1.0000 2.0000"), (2, "0.0000 1.0000 2.0000")):
+        gradient_passes.main([*options, "--seeds", str(seeds)])
+        (row,) = read_rows(tmp_path / "passes.csv", gradient_passes.KEY).values()
+        assert row["growth"] == growth
 
 
 def test_dense_networks_grow_as_backward_passes_say():

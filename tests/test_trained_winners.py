@@ -3,7 +3,7 @@
 import tarfile
 from pathlib import Path
 
-from benchmarks.saved_rows import read_rows
+from benchmarks.saved_rows import read_rows, save_rows
 from benchmarks.trained_winners import CANDIDATES, KEY, TABLES, chosen, described
 from benchmarks.trained_winners_table import table
 
@@ -41,6 +41,13 @@ def test_the_first_training_images_of_each_class_and_all_test_images_are_taken()
         for name in ("cat", "dog")
         for number in range(count)
     }
+
+
+def test_a_run_of_less_loses_no_rows(tmp_path):
+    rows = {(name,): {"name": name, "figure": name.upper()} for name in "cab"}
+    save_rows(tmp_path / "rows.csv", ("name", "figure"), rows, [("a",), ("missing",), ("b",)])
+    assert (tmp_path / "rows.csv").read_text() == "name,figure\na,A\nb,B\nc,C\n"
+    assert read_rows(tmp_path / "rows.csv", ("name",)) == rows
 
 
 def test_the_page_says_what_the_kept_rows_are():
