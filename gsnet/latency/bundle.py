@@ -137,8 +137,9 @@ def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) ->
         if not 0 < seconds < float("inf"):
             raise LatencyError(f"{one['file']} is said to take {seconds} seconds")
         for entry in entries[one["file"]]:
-            timed = (str(entry["structure"]), setting.num_classes, style.use_se, str(entry["role"]), seconds)
-            rounds.append((TimedNetwork(*timed), int(one["round"])))
+            shape = setting.num_classes, style.use_se
+            timed = TimedNetwork(str(entry["structure"]), *shape, str(entry["role"]), seconds)
+            rounds.append((timed, int(one["round"])))
     # Only now, so that a file that is not what it should be leaves no table, or an older one as it was.
     with LatencyTable.open_for(path, origin) as table:
         for timed, number in rounds:
