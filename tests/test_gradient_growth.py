@@ -171,7 +171,8 @@ def test_the_page_says_what_the_kept_backward_passes_are():
 
 def test_backward_passes_are_made_where_there_are_fewer_than_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(gradient_passes, "measure", lambda case, network, batch, seeds: tuple(map(float, range(seeds))))
-    options = ["--spaces", "XXBL", "--cases", "kept", "--networks", "1", "--file", str(tmp_path / "passes.csv")]
+    monkeypatch.setattr(gradient_passes, "sample_networks", lambda *_, **__: [PlainNet.parse(START)])
+    options = ["--spaces", "XXBL", "--cases", "kept", "--file", str(tmp_path / "passes.csv")]
     for seeds, growth in ((2, "0.0000 1.0000"), (3, "0.0000 1.0000 2.0000"), (2, "0.0000 1.0000 2.0000")):
         gradient_passes.main([*options, "--seeds", str(seeds)])
         (row,) = read_rows(tmp_path / "passes.csv", gradient_passes.KEY).values()
