@@ -34,6 +34,7 @@ from gsnet.latency.building import (
     infer_layers,
     measure_layers,
     open_at_hand,
+    remove_files,
     time_networks,
 )
 from gsnet.latency.calibration import fit_few, leave_one_out
@@ -141,6 +142,8 @@ def measure(table: LatencyTable, setting: Setting, end: float) -> int:
             left += time_networks(
                 table, networks, setting, role=role, rounds=number, more=lambda: time.monotonic() < end
             )
+    if not left:
+        remove_files(table)
     return left
 
 

@@ -32,7 +32,15 @@ from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
 from benchmarks.searches import ROOT, STARTS
 from gsnet.interface.options import InputError, seconds
-from gsnet.latency.building import TABLE, calibrate, infer_layers, measure_layers, open_at_hand, time_networks
+from gsnet.latency.building import (
+    TABLE,
+    calibrate,
+    infer_layers,
+    measure_layers,
+    open_at_hand,
+    remove_files,
+    time_networks,
+)
 from gsnet.latency.device import TORCH
 from gsnet.latency.predictor import LatencyModel
 from gsnet.latency.setting import Setting
@@ -88,6 +96,7 @@ def model_of(space: str, backend: str, folder: Path) -> tuple[Path, LatencyModel
                 time_networks(table, networks, setting, role=TABLE, rounds=ROUNDS)
                 infer_layers(table, setting)
             time_networks(table, [next(draw) for _ in range(CALIBRATING)], setting, rounds=ROUNDS)
+            remove_files(table)
             calibration = calibrate(table, setting)
             log.info("%s by %s: error bar %.1f %%", space, backend, 100 * calibration.spread)
         return path, LatencyModel(table, setting.conditions, num_classes=CLASSES, calibration=calibration)

@@ -256,3 +256,12 @@ def test_a_damaged_file_is_one_sentence(name, tmp_path):
     with pytest.raises(runtimes.RuntimesError, match=re.escape(str(file))) as told:
         program.load(file, runtimes.Settings())
     assert "\n" not in str(told.value)
+
+
+def test_a_network_is_traced_once(network, tmp_path):
+    """torch keeps every trace until the process ends, and a table of a runtime traces hundreds of networks."""
+    passes = []
+    handle = network.register_forward_hook(lambda *_: passes.append(None))
+    Torch().write(network, tmp_path / "network.pt", SIZE, "logits", half=False)
+    handle.remove()
+    assert len(passes) == 1

@@ -100,7 +100,7 @@ def time_networks(
 
     A computer's speed drifts over minutes: rounds spread each network over the whole time, the order within each is random.
     others: are timed in place of networks that cannot run, so that no fewer are. Raises LatencyError or RuntimesError for a
-    network that cannot run when there is none left.
+    network that cannot run when there is none left. Files of networks stay for further rounds: `remove_files` ends them.
     """
     done = table.rounds(setting.conditions, role)
     turns = [(number, network) for number in range(rounds) for network in _shuffled(networks, number)]
@@ -115,7 +115,6 @@ def time_networks(
                 timed = TimedNetwork(network.text, setting.num_classes, setting.style.use_se, role, seconds)
                 table.add_network(setting.conditions, timed, number)
             bar.update()
-    shutil.rmtree(files_of(table.path), ignore_errors=True)
     return 0
 
 
@@ -180,6 +179,11 @@ def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) ->
 def files_of(table: Path) -> Path:
     """Where the files of a table's networks lie until all are timed."""
     return table.with_name(f"{table.stem}.networks")
+
+
+def remove_files(table: LatencyTable) -> None:
+    """Remove the files of a table's networks, all of which are timed."""
+    shutil.rmtree(files_of(table.path), ignore_errors=True)
 
 
 def _chain_name(network: Network, setting: Setting) -> str:

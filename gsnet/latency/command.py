@@ -17,6 +17,7 @@ from gsnet.latency.building import (
     measure_layers,
     measure_missing,
     open_at_hand,
+    remove_files,
     time_networks,
 )
 from gsnet.latency.device import TORCH, default_table, device_identity, precision_of
@@ -53,6 +54,7 @@ def build_table(options: Namespace) -> dict:
             time_networks(table, whole.networks, setting, others=whole.others, quiet=options.json)
             fitted = calibrate(table, setting)
             report |= {"coefficients": fitted.coefficients, "spread": fitted.spread, "networks": fitted.networks}
+        remove_files(table)
         report["layers"] = len(table.layers(setting.conditions.precision, setting.conditions.batch))
     seen = {"resolution": setting.conditions.resolution, "classes": setting.num_classes}
     return report | {"conditions": str(setting.conditions), **seen}

@@ -135,7 +135,9 @@ class Torch(TorchRuntime):
         if half:
             network, images = copy.deepcopy(network).half(), images.half()
         with torch.inference_mode(), _unadvised():
-            traced = torch.jit.trace(network, images)
+            # Its check traces again, and torch keeps all that it has traced until the process ends, tens of MB a network.
+            # Outputs are compared by who exports.
+            traced = torch.jit.trace(network, images, check_trace=False)
             torch.jit.save(traced, str(file), _extra_files={name: text.encode() for name, text in texts.items()})
 
     def open(self, file: Path, settings: Settings) -> Session:
