@@ -35,6 +35,7 @@ from gsnet.latency.building import (
     measure_layers,
     open_at_hand,
     remove_files,
+    settle_networks,
     time_networks,
 )
 from gsnet.latency.calibration import fit_few, leave_one_out
@@ -142,6 +143,8 @@ def measure(table: LatencyTable, setting: Setting, end: float) -> int:
             left += time_networks(
                 table, networks, setting, role=role, rounds=number, more=lambda: time.monotonic() < end
             )
+    for role in roles:
+        left += settle_networks(table, setting, role=role, more=lambda: time.monotonic() < end)
     if not left:
         remove_files(table)
     return left

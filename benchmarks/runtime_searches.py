@@ -39,6 +39,7 @@ from gsnet.latency.building import (
     measure_layers,
     open_at_hand,
     remove_files,
+    settle_networks,
     time_networks,
 )
 from gsnet.latency.device import TORCH
@@ -94,8 +95,10 @@ def model_of(space: str, backend: str, folder: Path) -> tuple[Path, LatencyModel
                 measure_layers(table, networks, setting)
             else:
                 time_networks(table, networks, setting, role=TABLE, rounds=ROUNDS)
+                settle_networks(table, setting, role=TABLE)
                 infer_layers(table, setting)
             time_networks(table, [next(draw) for _ in range(CALIBRATING)], setting, rounds=ROUNDS)
+            settle_networks(table, setting)
             remove_files(table)
             calibration = calibrate(table, setting)
             log.info("%s by %s: error bar %.1f %%", space, backend, 100 * calibration.spread)

@@ -14,7 +14,15 @@ from benchmarks.saved_rows import read_rows
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
 from gsnet.latency import asked_networks, building, timed_networks, visited
-from gsnet.latency.building import CALIBRATION, TABLE, calibrate, infer_layers, time_networks
+from gsnet.latency.building import (
+    CALIBRATION,
+    MOST_ROUNDS,
+    TABLE,
+    calibrate,
+    infer_layers,
+    settle_networks,
+    time_networks,
+)
 from gsnet.latency.bundle import BENCHNCNN, SCRIPT, import_timings
 from gsnet.latency.device_script import NETWORKS
 from gsnet.latency.errors import LatencyError
@@ -213,6 +221,29 @@ def test_as_many_networks_are_timed_as_asked_for(tmp_path, monkeypatch, networks
         assert caplog.text.count("Another network is timed in its place") == 2 * len(broken)
         with pytest.raises(LatencyError, match="cannot run"):
             time_networks(made, asked, SETTING, rounds=4, quiet=True)
+
+
+def test_networks_whose_two_least_times_differ_are_timed_again(tmp_path, monkeypatch):
+    """One is disturbed in its first rounds, one always; a kill in between costs nothing."""
+    asked = [PlainNet.parse(f"SuperConvK3BNRELU(3,{width},1,1)") for width in (8, 16, 24)]
+    disturbed, noisy, calm = asked
+    seconds = {
+        disturbed.text: iter([1.5, 1.3, 1.0, 1.01]),
+        noisy.text: (1.1**-n for n in range(99)),
+        calm.text: iter([2, 2.03]),
+    }
+    monkeypatch.setattr(building, "timer_of", lambda *_: lambda network: next(seconds[network.text]))
+    left = iter([True] * 3)
+    with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime", "1.0"), fuses=True) as made:
+        time_networks(made, asked, SETTING, rounds=2, quiet=True)
+        assert settle_networks(made, SETTING, more=lambda: next(left, False), quiet=True) > 0
+        assert settle_networks(made, SETTING, quiet=True) == 0
+        rounds = {
+            network.structure: len(times) for network, times in made.timings(SETTING.conditions, CALIBRATION).items()
+        }
+        assert rounds == {disturbed.text: 4, noisy.text: MOST_ROUNDS, calm.text: 2}
+        least = {network.structure: network.seconds for network in made.networks(SETTING.conditions, CALIBRATION)}
+        assert least == {disturbed.text: 1.0, noisy.text: pytest.approx(1.1**-19), calm.text: 2}
 
 
 def test_searches_by_two_tables_are_compared_where_both_winners_take_as_long():

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from tqdm import tqdm
 
@@ -26,8 +27,11 @@ from gsnet.runtimes import RuntimesError, runtime
 from PlainNet import Network
 
 log = logging.getLogger(__name__)
+_Item = TypeVar("_Item")
 
 ROUNDS = 5
+# Where the two least times of a network differ by more than this part, it is timed again, but not for ever.
+AGREEMENT, MOST_ROUNDS = 0.02, 20
 # What whole networks are timed for: to infer layers from, or to be fitted.
 TABLE, CALIBRATION = "table", "calibration"
 
@@ -118,6 +122,44 @@ def time_networks(
     return 0
 
 
+def settle_networks(
+    table: LatencyTable,
+    setting: Setting,
+    *,
+    role: str = CALIBRATION,
+    more: Callable[[], bool] = lambda: True,
+    quiet: bool = False,
+) -> int:
+    """Time networks again whose two least times differ, while `more()`; returns how many are left.
+
+    Where other programs share caches and memory, the least of five rounds can still be 20 % too long; two that agree are
+    seldom so. None is timed more than MOST_ROUNDS times. Raises LatencyError or RuntimesError.
+    """
+    seconds_of = timer_of(setting, files_of(table.path))
+    passes = 0
+    while left := _unsettled(table, setting, role):
+        with _progress(len(left), 0, "timing again", quiet) as bar:
+            for index, (network, rounds) in enumerate(_shuffled(left.items(), passes)):
+                if not more():
+                    return len(left) - index
+                again = network._replace(seconds=seconds_of(PlainNet.parse(network.structure)))
+                table.add_network(setting.conditions, again, rounds)
+                bar.update()
+        passes += 1
+    return 0
+
+
+def _unsettled(table: LatencyTable, setting: Setting, role: str) -> dict[TimedNetwork, int]:
+    """Networks of this setting that are to be timed again, with the number of their next round."""
+    found = {}
+    for network, seconds in table.timings(setting.conditions, role).items():
+        least = sorted(seconds)[:2]
+        settled = len(seconds) >= MOST_ROUNDS or (len(least) == 2 and least[1] <= least[0] * (1 + AGREEMENT))
+        if not settled and _as_timed(network, setting) == setting:
+            found[network] = len(seconds)
+    return found
+
+
 class _Replacing:
     """Times networks, and in place of one that cannot run another one, the same in every round.
 
@@ -192,8 +234,8 @@ def _chain_name(network: Network, setting: Setting) -> str:
     return f"{network} to {setting.num_classes}{' with SE' * style.use_se}{' without BN' * style.no_BN}"
 
 
-def _shuffled(networks: Sequence[Network], seed: int) -> list[Network]:
-    return random.Random(seed).sample(list(networks), len(networks))
+def _shuffled(items: Collection[_Item], seed: int) -> list[_Item]:
+    return random.Random(seed).sample(list(items), len(items))
 
 
 def _progress(total: int, done: int, what: str, quiet: bool) -> tqdm:

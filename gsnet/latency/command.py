@@ -18,6 +18,7 @@ from gsnet.latency.building import (
     measure_missing,
     open_at_hand,
     remove_files,
+    settle_networks,
     time_networks,
 )
 from gsnet.latency.device import TORCH, default_table, device_identity, precision_of
@@ -49,9 +50,11 @@ def build_table(options: Namespace) -> dict:
             measure_layers(table, layers.networks, setting, quiet=options.json)
         elif layers:
             time_networks(table, layers.networks, setting, role=TABLE, others=layers.others, quiet=options.json)
+            settle_networks(table, setting, role=TABLE, quiet=options.json)
             report["networks"] = infer_layers(table, setting)
         if whole:
             time_networks(table, whole.networks, setting, others=whole.others, quiet=options.json)
+            settle_networks(table, setting, quiet=options.json)
             fitted = calibrate(table, setting)
             report |= {"coefficients": fitted.coefficients, "spread": fitted.spread, "networks": fitted.networks}
         remove_files(table)

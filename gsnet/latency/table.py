@@ -246,17 +246,19 @@ class LatencyTable:
 
     def networks(self, conditions: Conditions, role: str) -> list[TimedNetwork]:
         """Whole networks timed under these conditions, each with the least of its rounds: the computer undisturbed."""
+        return [network._replace(seconds=min(rounds)) for network, rounds in self.timings(conditions, role).items()]
+
+    def timings(self, conditions: Conditions, role: str) -> dict[TimedNetwork, list[float]]:
+        """Whole networks, their seconds left at 0, and their seconds in every round."""
         query = (
             "SELECT structure, num_classes, use_se, seconds FROM networks "
             "WHERE precision = ? AND batch = ? AND resolution = ? AND role = ? ORDER BY structure, num_classes, use_se"
         )
-        rounds: dict[tuple[str, int, int], list[float]] = {}
+        found: dict[TimedNetwork, list[float]] = {}
         with self._reporting():
-            for *network, seconds in self._connection.execute(query, (*conditions, role)):
-                rounds.setdefault(tuple(network), []).append(seconds)  # type: ignore[arg-type]
-        return [
-            TimedNetwork(text, classes, bool(se), role, min(seconds)) for (text, classes, se), seconds in rounds.items()
-        ]
+            for text, classes, se, seconds in self._connection.execute(query, (*conditions, role)):
+                found.setdefault(TimedNetwork(text, classes, bool(se), role, 0.0), []).append(seconds)
+        return found
 
     def rounds(self, conditions: Conditions, role: str) -> set[tuple[int, str]]:
         """Which network was timed in which round."""
