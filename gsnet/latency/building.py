@@ -188,9 +188,12 @@ class _Replacing:
                 self._instead[asked.text] = other
 
 
-def infer_layers(table: LatencyTable, setting: Setting) -> int:
-    """Work out the seconds of layers from the whole networks that were timed for it; returns how many. Raises LatencyError."""
-    timed = table.networks(setting.conditions, TABLE)
+def infer_layers(table: LatencyTable, setting: Setting, *roles: str) -> int:
+    """Work out the seconds of layers from whole networks that were timed; returns how many. Raises LatencyError.
+
+    roles: what the networks were timed for, `TABLE` unless given.
+    """
+    timed = [one for role in roles or (TABLE,) for one in table.networks(setting.conditions, role)]
     chains = [_as_timed(one, setting).layers(PlainNet.parse(one.structure), table.fuses) for one in timed]
     found = infer_seconds(chains, [one.seconds for one in timed])
     table.put_layers(setting.conditions.precision, found)
@@ -203,19 +206,42 @@ def _as_timed(timed: TimedNetwork, setting: Setting) -> Setting:
 
 
 def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) -> Calibration:
-    """Fit the table's terms to the networks that were timed, and keep the fit. Raises LatencyError."""
-    timed = table.networks(setting.conditions, role)
-    terms, models = [], {}
-    for network in timed:
-        one = _as_timed(network, setting)
-        # It interpolates layers: once for all networks that were timed alike.
-        if one not in models:
-            models[one] = LatencyModel(table, one.conditions, num_classes=one.num_classes, style=one.style)
-        terms.append(models[one].terms(PlainNet.parse(network.structure)))
-    inferred = table.runtime not in ("", TORCH)
-    calibration = fit(terms, [network.seconds for network in timed], fit_inferred if inferred else None)
+    """Fit the table's terms to the networks that were timed, and keep the fit. Raises LatencyError.
+
+    Where layers were inferred from networks, those that calibrate first say how far off networks are of which no layer was
+    inferred; then layers are inferred from all.
+    """
+    filling, timed = table.networks(setting.conditions, TABLE), table.networks(setting.conditions, role)
+    if table.runtime in ("", TORCH):
+        calibration = fit(_terms(table, setting, timed), _seconds(timed))
+    elif not filling:
+        calibration = fit(_terms(table, setting, timed), _seconds(timed), fit_inferred)
+    else:
+        infer_layers(table, setting)
+        unknown = fit(_terms(table, setting, timed), _seconds(timed), fit_inferred)
+        infer_layers(table, setting, TABLE, role)
+        known = [*filling, *timed]
+        coefficients = fit(_terms(table, setting, known), _seconds(known), fit_inferred).coefficients
+        calibration = replace(unknown, coefficients=coefficients)
     table.add_calibration(setting.conditions, calibration)
     return calibration
+
+
+def _terms(table: LatencyTable, setting: Setting, timed: Sequence[TimedNetwork]) -> list[Sequence[float]]:
+    """The terms of networks, of which one coefficient each is fitted."""
+    # A model interpolates layers: one for all networks that were timed alike.
+    models: dict[Setting, LatencyModel] = {}
+    found: list[Sequence[float]] = []
+    for network in timed:
+        one = _as_timed(network, setting)
+        if one not in models:
+            models[one] = LatencyModel(table, one.conditions, num_classes=one.num_classes, style=one.style)
+        found.append(models[one].terms(PlainNet.parse(network.structure)))
+    return found
+
+
+def _seconds(timed: Sequence[TimedNetwork]) -> list[float]:
+    return [network.seconds for network in timed]
 
 
 def files_of(table: Path) -> Path:
