@@ -10,7 +10,7 @@ from PlainNet.step_table import CALL_WIDTH, ROW_WIDTH, StepTable
 from PlainNet.style import PLAIN
 from ZeroShotProxy.gradient_machine import run
 from ZeroShotProxy.gradient_map import gradient_room
-from ZeroShotProxy.gradient_records import LONGEST_RECORD, TOO_LONG
+from ZeroShotProxy.gradient_layout import LONGEST_RECORD, TOO_LONG
 from ZeroShotProxy.mean_field_machine import FAILURES, first_map, room
 from ZeroShotProxy.mean_field_map import STACK
 from ZeroShotProxy.registry import ProxyFailure
@@ -73,7 +73,7 @@ class GradientGrowth:
 
 def examples() -> tuple:
     """Arguments of `gradient_machine.run` with the types of every call: numba compiles for types."""
-    gradients, records = gradient_room(STACK, 1), np.zeros(2 * LONGEST_RECORD)
+    gradients, records = gradient_room(STACK, 1), np.zeros(3 * LONGEST_RECORD)
     return (
         np.zeros(CALL_WIDTH),
         np.zeros((1, ROW_WIDTH)),

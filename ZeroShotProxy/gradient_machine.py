@@ -6,6 +6,7 @@ gradient needs; then the steps are gone through from the last to the first on a 
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,29 @@ import numpy as np
 from PlainNet.compiling import compiled, kept_on_disk, source_version
 from PlainNet.mean_field import Step
 from ZeroShotProxy import mean_field_machine
+from ZeroShotProxy.gradient_layout import (
+    BEFORE,
+    BETWEEN,
+    FIRST,
+    HEIGHT,
+    KEPT,
+    KIND,
+    NUMBER,
+    OTHER,
+    PAIR_COUNT,
+    PAIRS,
+    PASSED,
+    WIDTH,
+)
 from ZeroShotProxy.gradient_map import (
+    ALONG,
     CHANNELS,
     CONSTANT,
     COUNT,
     FIELDS,
     HEADER,
+    KERNEL,
+    NORMED,
     POSITIVE,
     PROFILE,
     SIZE,
@@ -35,20 +53,9 @@ from ZeroShotProxy.gradient_map import (
     set_one_group,
     sum_over_channels,
 )
-from ZeroShotProxy.gradient_records import (
-    BEFORE,
-    BETWEEN,
-    FIRST,
-    HEIGHT,
-    KIND,
-    NUMBER,
-    OTHER,
-    PAIR_COUNT,
-    PAIRS,
-    WIDTH,
-    forward,
-)
-from ZeroShotProxy.gradient_slopes import smooth_slopes
+from ZeroShotProxy.gradient_records import forward
+from ZeroShotProxy.gradient_slopes import linear_part, smooth_slopes, tilted
+from ZeroShotProxy.gradient_texture import GATE_POWER, HARD_SWISH_POWER, alike_in_pairs
 from ZeroShotProxy.gradient_windows import slide_back
 from ZeroShotProxy.mean_field_kernel import ONE
 from ZeroShotProxy.mean_field_machine import ZERO, view
@@ -67,10 +74,40 @@ def ghost_back(gradient: np.ndarray, record: np.ndarray, second: np.ndarray, wor
         made += second[HEADER + index * FIELDS + CHANNELS]
     if not append_group(second, half - made, 0.0) or not add_gradient(gradient, second, work):
         return False
-    square = sum_over_channels(gradient)
-    factor = slide_back(gradient, int(record[HEIGHT]), int(record[NUMBER + 1]), int(record[NUMBER + 2]), work)
-    set_one_group(gradient, record[WIDTH], square * factor)
+    # Two primary channels in four pairs: those made from them point elsewhere.
+    dense_back(gradient, record, 0.25, 1.0, work)
     return True
+
+
+@compiled
+def dense_back(gradient: np.ndarray, record: np.ndarray, pairs: float, groups: float, work: np.ndarray) -> None:
+    """Through a convolution over all channels, or those of each of `groups` groups.
+
+    pairs: how many of its pairs of outputs have gradients that go along. Two outputs of correlation r have weights whose product is
+    r on average; where their gradients have correlation -ALONG r, what they give to the inputs partly cancels.
+    """
+    outputs = 0.0
+    for index in range(int(gradient[COUNT])):
+        outputs += gradient[HEADER + index * FIELDS + CHANNELS]
+    square = sum_over_channels(gradient) / groups
+    kernel, height = record[NUMBER + 1], record[HEIGHT]
+    reached = min(kernel, height)
+    inputs = record[WIDTH] * reached * reached / groups
+    cancelled = gradient[ALONG] * pairs * outputs / (groups * inputs)
+    if cancelled > 0 and (kernel > 1 or gradient[KERNEL] > 1):
+        cancelled *= shared_pairs(gradient[KERNEL], kernel)
+    factor = slide_back(gradient, int(height), int(kernel), int(record[NUMBER + 2]), work)
+    set_one_group(gradient, record[WIDTH], square * factor * (1 - min(0.5, cancelled)))
+    gradient[ALONG], gradient[KERNEL] = 2 / (inputs + 2), reached
+
+
+@compiled
+def shared_pairs(one: float, other: float) -> float:
+    """Sum over distances of what two windows share at that distance, each as a part of its size."""
+    total = 1.0
+    for distance in range(1, int(min(one, other))):
+        total += 2 * (1 - distance / one) * (1 - distance / other)
+    return total * total
 
 
 @compiled
@@ -113,6 +150,14 @@ def pooled_back(gradient: np.ndarray, height: int, work: np.ndarray) -> None:
         gradient[PROFILE + position] = work[position // ratio]
     gradient[SIZE] = height
     scale_all(gradient, 1.0 / ratio**4)
+    gradient[ALONG] = 0.0
+
+
+@compiled
+def pass_window(gradient: np.ndarray, record: np.ndarray) -> None:
+    """What a window keeps of what is the same at all positions, and of what follows norms."""
+    gradient[CONSTANT] *= record[KEPT]
+    gradient[NORMED] *= record[PASSED]
 
 
 @compiled
@@ -121,10 +166,17 @@ def gate_back(gradient: np.ndarray, upper: np.ndarray, record: np.ndarray) -> No
     copy_gradient(gradient, upper)
     positions = record[HEIGHT] * record[HEIGHT]
     square, constant, share = record[FIRST], record[OTHER], gradient[CONSTANT]
-    alike = positions * positions * constant + positions * (square - constant)
-    scale_all(upper, positions * square * (1 - share) + share * alike)
-    upper[SIZE], upper[CONSTANT], upper[PROFILE] = 1, 1.0, 1.0
-    scale_all(gradient, record[PAIRS])
+    norms, images = record[PASSED], record[KEPT]
+    follows, of_images = gradient[NORMED], images / norms if norms > 0 else 0.0
+    # Gradient and map are both larger where norms are.
+    alone = positions * (square - share * constant) * math.exp(follows)
+    alike = positions * positions * share * constant * math.exp(follows * of_images)
+    scale_all(upper, alone + alike)
+    upper[SIZE], upper[CONSTANT], upper[PROFILE], upper[ALONG] = 1, 1.0, 1.0, 0.0
+    upper[NORMED] = (follows + norms) * of_images
+    power = GATE_POWER * HARD_SWISH_POWER
+    scale_all(gradient, record[PAIRS] * math.exp(power * follows * of_images))
+    gradient[NORMED] += power * images
 
 
 @compiled
@@ -140,6 +192,24 @@ def gathered(chance: float, positive: float) -> float:
 
 
 @compiled
+def follow_profile(gradient: np.ndarray, profile: np.ndarray, power: float) -> float:
+    """Squared slopes are larger where the map's variance is; what that makes of the squared gradient.
+
+    profile: of the variance, of mean 1. power: d log E f'^2 / d log variance.
+    """
+    size = int(gradient[SIZE])
+    total = 0.0
+    for position in range(size):
+        value = gradient[PROFILE + position] * (1 + power * (profile[position] - 1))
+        gradient[PROFILE + position] = value
+        total += value
+    mean = total / size
+    for position in range(PROFILE, PROFILE + size):
+        gradient[position] /= mean
+    return mean * mean
+
+
+@compiled
 def activate_back(gradient: np.ndarray, record: np.ndarray, positive: float, work: np.ndarray) -> bool:
     """Through an activation. positive: how much larger the squared gradient is where a rectifier lets it through."""
     before = sum_over_channels(gradient)
@@ -151,9 +221,16 @@ def activate_back(gradient: np.ndarray, record: np.ndarray, positive: float, wor
     kept = sum_over_channels(gradient) / before
     if int(record[KIND]) == Step.RECTIFY:
         scale_all(gradient, min(positive, 1 / kept))
-        gradient[CONSTANT] *= kept
     else:
-        gradient[CONSTANT] *= smooth_slopes(int(record[NUMBER])) / kept
+        function = int(record[NUMBER])
+        factor, power = tilted(function, gradient[NORMED])
+        if record[HEIGHT] > 1:
+            factor *= follow_profile(gradient, record[PAIRS + 2 * int(record[PAIR_COUNT]) :], power)
+        scale_all(gradient, factor)
+        gradient[NORMED] += power * record[PASSED]
+        kept = smooth_slopes(function) / kept
+    gradient[CONSTANT] *= kept + (1 - kept) * alike_in_pairs(record[OTHER])
+    gradient[ALONG] *= kept * linear_part(int(record[KIND]), int(record[NUMBER]))
     return True
 
 
@@ -169,14 +246,16 @@ def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray
     if kind != Step.COPY and kind != Step.SWAP:
         gradient[POSITIVE] = 1.0
     if kind == Step.DENSE:
-        square = sum_over_channels(gradient) / record[NUMBER + 3]
-        factor = slide_back(gradient, int(record[HEIGHT]), int(record[NUMBER + 1]), int(record[NUMBER + 2]), work)
-        set_one_group(gradient, record[WIDTH], square * factor)
+        pass_window(gradient, record)
+        dense_back(gradient, record, 1.0, record[NUMBER + 3], work)
     elif kind == Step.DEPTHWISE:
+        pass_window(gradient, record)
         scale_all(
             gradient, slide_back(gradient, int(record[HEIGHT]), int(record[NUMBER]), int(record[NUMBER + 1]), work)
         )
+        gradient[ALONG] = 0.0
     elif kind == Step.GHOST:
+        pass_window(gradient, record)
         return top if ghost_back(gradient, record, second, work) else -1
     elif kind == Step.NORMALISE:
         return top if scale_groups(gradient, record[PAIRS:], int(record[PAIR_COUNT]), work) else -1
@@ -199,6 +278,11 @@ def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray
         copy_gradient(gradient, upper)
         gradient[POSITIVE] = gathered(chance, record[FIRST])
         upper[POSITIVE] = gathered(chance, record[OTHER])
+        gradient[NORMED] *= record[PASSED]
+        upper[NORMED] *= record[WIDTH]
+        # The correlation of sums is that of each part as far as it is that of the sum.
+        gradient[ALONG] *= record[KEPT]
+        upper[ALONG] *= 1 - record[KEPT]
         return top + 1
     elif kind == Step.CONCATENATE:
         if not keep_channels(gradient, stack[int(order[top + 1])], record[FIRST]):
@@ -274,7 +358,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     return kept_on_disk(run)
 
 
-_PARTS = ("machine", "map", "records", "slopes", "windows")
+_PARTS = ("layout", "machine", "map", "records", "slopes", "texture", "windows")
 # The files on which machine code depends that calls `log_norms`.
 SOURCES = [Path(__file__).with_name(f"gradient_{part}.py") for part in _PARTS] + mean_field_machine.SOURCES
 run = _kept_on_disk(source_version(*SOURCES))

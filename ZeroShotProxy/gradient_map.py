@@ -1,9 +1,14 @@
 """The gradient with respect to a map of a random network, as a row of numbers, and how such rows are cut and joined.
 
-A row holds how many groups of channels there are, the height of the map, the share of the squared gradient that is constant
-over positions, and how much larger it is where the map is positive than on average. Then, for each group, its channels and
-the mean squared gradient of one element. Then the profile along one axis, whose mean is 1: the squared gradient at a
-position is the product of two of its values.
+A row holds, in its header:
+- COUNT, SIZE: how many groups of channels there are, and the height of the map;
+- CONSTANT: the share of the squared gradient that is the same at all positions of an image;
+- POSITIVE: how much larger it is where the map is positive than on average;
+- NORMED: log of how much larger it is where the squared norm of a position is, E(n q) / E n E q, n that norm;
+- ALONG, KERNEL: gradients of two channels whose maps have correlation r have correlation -ALONG r, since BN takes more from
+  directions in which the map varies more; KERNEL, the window that read the map.
+Then, for each group, its channels and the mean squared gradient of one element. Then the profile along one axis, whose mean is 1:
+the squared gradient at a position is the product of two of its values.
 """
 
 from __future__ import annotations
@@ -14,8 +19,8 @@ import numpy as np
 
 from PlainNet.compiling import compiled
 
-COUNT, SIZE, CONSTANT, POSITIVE = range(4)
-HEADER = 4
+COUNT, SIZE, CONSTANT, POSITIVE, NORMED, ALONG, KERNEL = range(7)
+HEADER = 7
 CHANNELS, SQUARE = 0, 1
 FIELDS = 2
 GROUPS = 64
@@ -31,7 +36,8 @@ def gradient_room(stack: int, resolution: int) -> np.ndarray:
 def first_gradient(gradient: np.ndarray, channels: float, size: int) -> None:
     """Of a random linear function of the pooled map: the same for all channels and positions."""
     gradient[COUNT], gradient[SIZE], gradient[CONSTANT] = 1, size, 1.0
-    gradient[POSITIVE] = 1.0
+    gradient[POSITIVE] = gradient[KERNEL] = 1.0
+    gradient[NORMED] = gradient[ALONG] = 0.0
     gradient[HEADER + CHANNELS], gradient[HEADER + SQUARE] = channels, 1.0
     for position in range(PROFILE, PROFILE + size):
         gradient[position] = 1.0
@@ -159,8 +165,10 @@ def blend(first: np.ndarray, second: np.ndarray) -> None:
     """Header and profile of two gradients together, weighted by their squares, into the first."""
     one, other = sum_over_channels(first), sum_over_channels(second)
     weight = one / (one + other) if one + other > 0 else 0.5
-    for field in (CONSTANT, POSITIVE):
+    kernel = first[KERNEL] if weight * first[ALONG] >= (1 - weight) * second[ALONG] else second[KERNEL]
+    for field in range(CONSTANT, HEADER):
         first[field] = weight * first[field] + (1 - weight) * second[field]
+    first[KERNEL] = kernel
     for position in range(PROFILE, PROFILE + int(first[SIZE])):
         first[position] = weight * first[position] + (1 - weight) * second[position]
 

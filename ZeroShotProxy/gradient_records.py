@@ -7,56 +7,59 @@ import numpy as np
 from PlainNet.compiling import compiled
 from PlainNet.mean_field import Step
 from PlainNet.step_table import CALL_WIDTH, numbers_of
+from ZeroShotProxy.gradient_layout import (
+    BEFORE,
+    BETWEEN,
+    FIRST,
+    HEIGHT,
+    KEPT,
+    KIND,
+    LONGEST_RECORD,
+    NUMBER,
+    OTHER,
+    PAIR_COUNT,
+    PAIRS,
+    PASSED,
+    TOO_LONG,
+    WIDTH,
+)
 from ZeroShotProxy.gradient_slopes import RECTIFIER, forward_slope
-from ZeroShotProxy.mean_field_joins import transfer, width
+from ZeroShotProxy.gradient_texture import LAG, NORM, STEADY, note_texture, write_texture
+from ZeroShotProxy.mean_field_joins import spread, transfer, width
 from ZeroShotProxy.mean_field_machine import ZERO, step
 from ZeroShotProxy.mean_field_map import (
     CHANNELS,
     COUNT,
     DONE,
     FIELDS,
-    GROUPS,
     HEADER,
     MEAN,
     NOT_JOINED,
     OFFSET,
     OVERLAP,
     OVERLAP_LAG,
+    PROFILE,
     SIZE,
     STACK,
     VARIANCE,
 )
 from ZeroShotProxy.mean_field_windows import averaged
 
-# What is written down of a step: kind and numbers, height and width of its map, two figures of its own, where the record before
-# begins, how many pairs follow, then channels and factor of each group. What a kind of step has no use for is not
-# written. FIRST, OTHER: of a convolution, what it does to the gradient through the BN behind it, for its first and other
-# groups; of an activation, FIRST is the chance that it lets a gradient through; of a gate and of maps side by side, see there.
-KIND, NUMBER, HEIGHT, WIDTH, FIRST, OTHER, BEFORE, PAIR_COUNT = 0, 1, 5, 6, 7, 8, 9, 10
-PAIRS = 11
-LONGEST_RECORD = PAIRS + 2 * GROUPS
-# A step that stands between two blocks: the norm is noted.
-BETWEEN = -1.0
-# Records that a network needs more of: the caller comes again with more room.
-TOO_LONG = 100
-LARGEST_OVERLAP = 0.45
-
-
 @compiled
 def dense_excess(overlap: float, inputs: float) -> float:
-    """E of w'w / w'Cw for normal weights w and inputs' covariance C of mean eigenvalue 1, to second order.
+    """E of w'w / w'Cw for normal weights w and inputs' covariance C of mean eigenvalue 1, to second order in C - 1.
 
-    Channels whose weights make a small output are enlarged by BN, and so is their gradient. tr C^2 / (tr C)^2 = overlap.
+    Channels whose weights make a small output are enlarged by BN, and so is their gradient. tr C^2 / (tr C)^2 = overlap, which is
+    1 / inputs where C is 1; E (u'Au)^2 = 2 tr A^2 / (n (n + 2)) for a direction u and A of trace 0.
     """
-    if inputs <= 2:
-        return 1.0
-    return (1 - 2 / inputs) * (1 + 2 * min(overlap, LARGEST_OVERLAP))
+    return 1 + 2 * max(0.0, overlap - 1 / inputs) * inputs / (inputs + 2)
 
 
 @compiled
 def depthwise_excess(overlap: float, lag: float, kernel: int) -> float:
     """The same of a window over one channel, whose taps are alike as far as channels overlap."""
-    return 1 + 2 * min(overlap, LARGEST_OVERLAP) * max(0.0, averaged(lag, kernel) - 1 / (kernel * kernel))
+    taps = float(kernel * kernel)
+    return 1 + 2 * overlap * max(0.0, averaged(lag, kernel) - 1 / taps) * taps / (taps + 2)
 
 
 @compiled
@@ -78,17 +81,20 @@ def write_down(
     """What the gradient needs of the maps before a step; how many pairs it is.
 
     before: the record before it. positive: of each map of the stack, the chance that an element is, where it has just been
-    rectified; 0 elsewhere.
+    rectified, 0 elsewhere; then the part of its variance that is the same at all positions.
     """
     state = stack[int(order[top])]
+    record[OTHER], record[KEPT], record[PASSED] = 0.0, 1.0, 1.0
     if kind == Step.NORMALISE:
         return write_normalisation(record, before, state)
     if kind == Step.RECTIFY or kind == Step.SMOOTH:
         return write_slopes(record, kind, state)
     if kind == Step.ADD:
         record[FIRST], record[OTHER] = positive[int(order[top - 1])], positive[int(order[top])]
+        lower, upper = spread(stack[int(order[top - 1])]), spread(state)
+        record[KEPT] = lower / (lower + upper)
     elif kind == Step.GATE:
-        return write_gate(record, state, stack[int(order[top - 1])])
+        return write_gate(record, state, stack[int(order[top - 1])], positive[STACK + int(order[top - 1])])
     elif kind == Step.CONCATENATE:
         # Channels of the map below.
         record[FIRST] = width(stack[int(order[top - 1])])
@@ -114,7 +120,10 @@ def write_normalisation(record: np.ndarray, before: np.ndarray, state: np.ndarra
 
 @compiled
 def write_slopes(record: np.ndarray, kind: int, state: np.ndarray) -> int:
-    """The same of an activation, and the chance that it lets a gradient through, over all channels."""
+    """The same of an activation, and the chance that it lets a gradient through, over all channels.
+
+    Slopes of others than the rectifier follow the variance at a position: its profile comes behind the pairs.
+    """
     function = RECTIFIER if kind == Step.RECTIFY else int(record[NUMBER])
     chance = channels = 0.0
     count = int(state[COUNT])
@@ -125,19 +134,27 @@ def write_slopes(record: np.ndarray, kind: int, state: np.ndarray) -> int:
         chance += state[base + CHANNELS] * slope
         channels += state[base + CHANNELS]
     record[FIRST] = chance / channels
+    if kind == Step.SMOOTH:
+        size, end = int(state[SIZE]), PAIRS + 2 * count
+        for position in range(size):
+            record[end + position] = state[PROFILE + position]
+        record[HEIGHT] = size
     return count
 
 
 @compiled
-def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray) -> int:
-    """Mean square of the gate; of what it gates, mean square and the part of it that is the same at all positions."""
+def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray, steady: float) -> int:
+    """Mean square of the gate; of what it gates, mean square and the part of it that is the same at all positions.
+
+    steady: that part of the gated map's variance.
+    """
     record[PAIRS] = gate[HEADER + VARIANCE] + gate[HEADER + MEAN] * gate[HEADER + MEAN]
     square = constant = 0.0
     for index in range(int(gated[COUNT])):
         base = HEADER + index * FIELDS
         channels = gated[base + CHANNELS]
         square += channels * (gated[base + MEAN] ** 2 + gated[base + VARIANCE])
-        constant += channels * (gated[base + MEAN] ** 2 + gated[base + OFFSET])
+        constant += channels * (gated[base + MEAN] ** 2 + gated[base + OFFSET] + steady * gated[base + VARIANCE])
     channels = width(gated)
     record[FIRST], record[OTHER] = square / channels, constant / channels
     record[HEIGHT] = gated[SIZE]
@@ -153,6 +170,20 @@ def note_positive(kind: int, record: np.ndarray, order: np.ndarray, top: int, po
         positive[int(order[top])] = record[FIRST]
     elif kind != Step.SWAP and kind != Step.BIAS:
         positive[int(order[top])] = 0.0
+
+
+@compiled
+def has_gates_or_curves(calls: np.ndarray, rows: np.ndarray) -> bool:
+    """Whether any step is an activation other than the rectifier, or a gate.
+
+    In networks without, gradients that are alike at all positions or follow norms are as large as others.
+    """
+    for call in range(0, calls.size, CALL_WIDTH):
+        for part in (call, call + 2):
+            for index in range(int(calls[part]), int(calls[part + 1])):
+                if rows[index, 0] == Step.SMOOTH or rows[index, 0] == Step.GATE:
+                    return True
+    return False
 
 
 @compiled
@@ -190,19 +221,22 @@ def forward(
 ) -> tuple[int, int]:
     """(failure, where the last record begins) of a forward pass that writes down what gradients need.
 
-    positive: room for a number for each map of the stack. records: room for one after the other.
+    positive: room for two numbers for each map of the stack. records: room for one after the other.
     """
     order = stack[STACK + 1]
     for place in range(STACK):
         order[place], positive[place] = place, 0.0
+    for field in (STEADY, NORM, LAG):
+        positive[STACK + field] = 0.0
     transfer(image[0], stack[0])
     records[KIND] = BETWEEN
+    textured = has_gates_or_curves(calls, rows)
     top = used = latest = ZERO
     for call in range(0, calls.size, CALL_WIDTH):
         for layer in range(int(calls[call + 4]) + 1):
             part, into = (call, calls[call + 5]) if layer == 0 else (call + 2, calls[call + 7])
             for index in range(int(calls[part]), int(calls[part + 1])):
-                if used + 2 * LONGEST_RECORD > records.size:
+                if used + 2 * LONGEST_RECORD + int(image[0, SIZE]) > records.size:
                     return TOO_LONG, latest
                 record, kind = records[used:], int(rows[index, 0])
                 numbers = record[NUMBER:]
@@ -211,14 +245,18 @@ def forward(
                 record[KIND], record[BEFORE], record[PAIR_COUNT] = kind, latest, pairs
                 state = stack[int(order[top])]
                 overlap, lag = state[OVERLAP], state[OVERLAP_LAG]
+                if textured:
+                    write_texture(kind, record, stack, order, top, positive[STACK:])
                 failure, top = step(stack, order, top, kind, numbers)
                 if failure:
                     return failure, latest
                 note_positive(kind, record, order, top, positive)
+                if textured:
+                    note_texture(kind, record, stack, order, top, positive[STACK:])
                 if is_convolution(kind):
                     note_excess(kind, record, state, overlap, lag)
                 latest = used
-                used += PAIRS + 2 * pairs
+                used += PAIRS + 2 * pairs + (int(record[HEIGHT]) if kind == Step.SMOOTH else 0)
         if top:
             return NOT_JOINED, latest
         records[used + KIND], records[used + BEFORE] = BETWEEN, latest

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from PlainNet.compiling import compiled
+from PlainNet.mean_field import Step
 from ZeroShotProxy.mean_field_activations import SQRT_2PI, edgeworth_moments, scale_mean
 from ZeroShotProxy.mean_field_kernel import excess
 from ZeroShotProxy.mean_field_map import FOURTH, MEAN, OFFSET, THIRD, VARIANCE
@@ -52,19 +54,42 @@ def mean_slopes(function: int, mean: float, variance: float) -> tuple[float, flo
 
 
 def _table() -> np.ndarray:
-    """For each smooth function behind BN: E f'^2, (E f')^2, and half the second derivative of the first by the variance."""
-    z = np.linspace(-9, 9, _NODES + 1)
-    weight = (z[1] - z[0]) * np.exp(-0.5 * z * z) / SQRT_2PI
+    """For each smooth function behind BN, by norms' relative squares nu.
+
+    E f'^2, (E f')^2, half the second derivative of the first by nu, (E f')^2 over the variance of f, and at 1 the elasticities by
+    nu, d log / d log nu, of E (f - E f)^2, with the mean at nu = 1, and of E f^2.
+    """
     rows = []
     for function in range(3):
-
-        def slopes(variance: float, function: int = function) -> np.ndarray:
-            return _slopes(function, math.sqrt(variance) * z)
-
-        square = (weight * slopes(1.0) ** 2).sum()
-        around = (weight * (slopes(1 + _VARIANCE_STEP) ** 2 + slopes(1 - _VARIANCE_STEP) ** 2)).sum()
-        rows.append((square, (weight * slopes(1.0)).sum() ** 2, (around - 2 * square) / (2 * _VARIANCE_STEP**2)))
+        square, around = _mean(_slopes, function, 1.0), 0.0
+        for side in (-1, 1):
+            around += _mean(_slopes, function, 1 + side * _VARIANCE_STEP)
+        first = (_WEIGHT * _slopes(function, _Z)).sum() ** 2
+        mean = (_WEIGHT * _values(function, _Z)).sum()
+        centred = _elasticity(lambda k, x, mean=mean: _values(k, x) - mean, function)
+        variance = _mean(_values, function, 1.0) - mean * mean
+        curvature = (around - 2 * square) / (2 * _VARIANCE_STEP**2)
+        rows.append((square, first, curvature, first / variance, centred, _elasticity(_values, function)))
     return np.array(rows)
+
+
+def _mean(values: Callable[[int, np.ndarray], np.ndarray], function: int, variance: float) -> float:
+    """E values^2 of a normal number with this variance."""
+    return float((_WEIGHT * values(function, math.sqrt(variance) * _Z) ** 2).sum())
+
+
+def _elasticity(values: Callable[[int, np.ndarray], np.ndarray], function: int) -> float:
+    """d log E values^2 / d log variance at variance 1."""
+    up, down = _mean(values, function, 1 + _VARIANCE_STEP), _mean(values, function, 1 - _VARIANCE_STEP)
+    return math.log(up / down) / math.log((1 + _VARIANCE_STEP) / (1 - _VARIANCE_STEP))
+
+
+def _values(function: int, x: np.ndarray) -> np.ndarray:
+    """A smooth function of many values."""
+    if function == 0:
+        return x * np.clip(x + 3, 0, 6) / 6
+    sigmoid = 1 / (1 + np.exp(-x))
+    return sigmoid if function == 2 else x * sigmoid
 
 
 def _slopes(function: int, x: np.ndarray) -> np.ndarray:
@@ -75,13 +100,45 @@ def _slopes(function: int, x: np.ndarray) -> np.ndarray:
     return sigmoid * (1 - sigmoid) * (1.0 if function == 2 else x) + (0.0 if function == 2 else sigmoid)
 
 
+_Z = np.linspace(-9, 9, _NODES + 1)
+_WEIGHT = (_Z[1] - _Z[0]) * np.exp(-0.5 * _Z * _Z) / SQRT_2PI
 BEHIND_BN = _table()
+# Logarithms of E f'^2 at these logarithms of the variance.
+_LARGEST_LOG, _LOG_STEP = 4.0, 0.25
+_LOG_SLOPES = np.array(
+    [
+        [
+            math.log(_mean(_slopes, function, math.exp(place * _LOG_STEP - _LARGEST_LOG)))
+            for place in range(int(2 * _LARGEST_LOG / _LOG_STEP) + 1)
+        ]
+        for function in range(3)
+    ]
+)
+LINEAR, SPREAD_ELASTICITY, SQUARE_ELASTICITY = 3, 4, 5
+# Of the rectifier's variance behind BN, the part of what is linear: (1 / 2)^2 / (1 / 2 - 1 / 2 pi).
+RECTIFIED_LINEAR = 0.25 / (0.5 - 0.5 / math.pi)
 
 
 @compiled
 def smooth_slopes(function: int) -> float:
     """(E f')^2 of a smooth function behind BN."""
     return BEHIND_BN[function, 1]
+
+
+@compiled
+def linear_part(kind: int, function: int) -> float:
+    """Of an activation's variance behind BN, the part of what is linear."""
+    return RECTIFIED_LINEAR if kind == Step.RECTIFY else BEHIND_BN[function, LINEAR]
+
+
+@compiled
+def tilted(function: int, log_variance: float) -> tuple[float, float]:
+    """E f'^2 at a variance over that at 1, and its elasticity there; between neighbouring values of a table, a power."""
+    place = (min(max(log_variance, -_LARGEST_LOG), _LARGEST_LOG - 1e-9) + _LARGEST_LOG) / _LOG_STEP
+    below = int(place)
+    one, other = _LOG_SLOPES[function, below], _LOG_SLOPES[function, below + 1]
+    level = one + (other - one) * (place - below)
+    return math.exp(level - _LOG_SLOPES[function, int(_LARGEST_LOG / _LOG_STEP)]), (other - one) / _LOG_STEP
 
 
 @compiled
