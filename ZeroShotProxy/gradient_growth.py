@@ -8,9 +8,9 @@ from PlainNet import Network, StructureError, Style
 from PlainNet.compiling import prepare
 from PlainNet.step_table import CALL_WIDTH, ROW_WIDTH, StepTable
 from PlainNet.style import PLAIN
+from ZeroShotProxy.gradient_layout import LONGEST_RECORD, TOO_LONG
 from ZeroShotProxy.gradient_machine import run
 from ZeroShotProxy.gradient_map import gradient_room
-from ZeroShotProxy.gradient_layout import LONGEST_RECORD, TOO_LONG
 from ZeroShotProxy.mean_field_machine import FAILURES, first_map, room
 from ZeroShotProxy.mean_field_map import STACK
 from ZeroShotProxy.registry import ProxyFailure

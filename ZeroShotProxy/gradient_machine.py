@@ -74,8 +74,8 @@ def ghost_back(gradient: np.ndarray, record: np.ndarray, second: np.ndarray, wor
         made += second[HEADER + index * FIELDS + CHANNELS]
     if not append_group(second, half - made, 0.0) or not add_gradient(gradient, second, work):
         return False
-    # Two primary channels in four pairs: those made from them point elsewhere.
-    dense_back(gradient, record, 0.25, 1.0, work)
+    # Half of a channel's gradient is its own, the other comes by the one that is made from it, which points elsewhere.
+    dense_back(gradient, record, 0.5, 1.0, work)
     return True
 
 
@@ -83,7 +83,7 @@ def ghost_back(gradient: np.ndarray, record: np.ndarray, second: np.ndarray, wor
 def dense_back(gradient: np.ndarray, record: np.ndarray, pairs: float, groups: float, work: np.ndarray) -> None:
     """Through a convolution over all channels, or those of each of `groups` groups.
 
-    pairs: how many of its pairs of outputs have gradients that go along. Two outputs of correlation r have weights whose product is
+    pairs: which part of an output's gradient goes along with that of others. Two outputs of correlation r have weights whose product is
     r on average; where their gradients have correlation -ALONG r, what they give to the inputs partly cancels.
     """
     outputs = 0.0

@@ -45,6 +45,7 @@ from ZeroShotProxy.mean_field_map import (
 )
 from ZeroShotProxy.mean_field_windows import averaged
 
+
 @compiled
 def dense_excess(overlap: float, inputs: float) -> float:
     """E of w'w / w'Cw for normal weights w and inputs' covariance C of mean eigenvalue 1, to second order in C - 1.

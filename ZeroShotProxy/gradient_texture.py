@@ -14,8 +14,8 @@ from PlainNet.compiling import compiled
 from PlainNet.mean_field import Smooth, Step
 from ZeroShotProxy.gradient_layout import FIRST, HEIGHT, KEPT, NUMBER, OTHER, PASSED, WIDTH
 from ZeroShotProxy.gradient_slopes import BEHIND_BN, SPREAD_ELASTICITY, SQUARE_ELASTICITY, smooth_slopes
-from ZeroShotProxy.mean_field_kernel import SATURATION
 from ZeroShotProxy.mean_field_joins import spread
+from ZeroShotProxy.mean_field_kernel import ONE, SATURATION
 from ZeroShotProxy.mean_field_map import (
     CHANNELS,
     COUNT,
@@ -35,6 +35,7 @@ STEADY, NORM, LAG = 0, STACK, 2 * STACK
 # Behind squeeze-and-excitation: E sigmoid^2 as a power of the squared norm before it, and that as a power of the pooled map's.
 GATE_POWER = float(BEHIND_BN[Smooth.SIGMOID, SQUARE_ELASTICITY])
 HARD_SWISH_POWER = float(BEHIND_BN[Smooth.HARD_SWISH, SPREAD_ELASTICITY])
+
 
 @compiled
 def window_shares(size: int, out: int, kernel: int, stride: int) -> tuple[float, float]:
@@ -132,9 +133,7 @@ def join_norms(notes: np.ndarray, below: int, row: int, share: float, size: floa
 
 
 @compiled
-def steady_behind(
-    kind: int, function: int, record: np.ndarray, share: float, image: float, state: np.ndarray
-) -> float:
+def steady_behind(kind: int, function: int, record: np.ndarray, share: float, image: float, state: np.ndarray) -> float:
     """The share behind an activation: its linear part keeps it, and of the rest the square.
 
     image: relative variance of the norms of images. Those have different means behind an activation: a rectifier's grow as the
@@ -236,7 +235,7 @@ def note_texture(
         behind, before = window_shares(height, size, int(record[first]), int(record[first + 1]))
         if kind == Step.GHOST:
             # Half of the channels go through a window more.
-            cheap = 0.5 + 0.5 * window_shares(size, size, int(record[NUMBER + 3]), 1)[0]
+            cheap = 0.5 + 0.5 * window_shares(size, size, int(record[NUMBER + 3]), ONE)[0]
             behind, before = behind * cheap, before * cheap
             record[PASSED] *= ghost_norms(notes, row, int(min(record[NUMBER + 3], size)))
         notes[STEADY + row] *= behind
@@ -271,5 +270,5 @@ def ghost_norms(notes: np.ndarray, row: int, kernel: int) -> float:
     """
     kept = averaged(notes[LAG + row], kernel)
     notes[NORM + row] *= 0.25 + 0.75 * kept
-    notes[LAG + row] = 0.5 * notes[LAG + row] + 0.5 * moved(notes[LAG + row], kernel, 1)
+    notes[LAG + row] = 0.5 * notes[LAG + row] + 0.5 * moved(notes[LAG + row], kernel, ONE)
     return 0.5 + 0.5 * kept
