@@ -6,7 +6,6 @@ gradient needs; then the steps are gone through from the last to the first on a 
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ import numpy as np
 from PlainNet.compiling import compiled, kept_on_disk, source_version
 from PlainNet.mean_field import Step
 from ZeroShotProxy import mean_field_machine
+from ZeroShotProxy.gradient_activations import activate_back, gate_back, gathered
+from ZeroShotProxy.gradient_convolutions import dense_back, ghost_back, pass_window
 from ZeroShotProxy.gradient_layout import (
     BEFORE,
     BETWEEN,
@@ -31,11 +32,9 @@ from ZeroShotProxy.gradient_layout import (
 from ZeroShotProxy.gradient_map import (
     ALONG,
     CHANNELS,
-    CONSTANT,
     COUNT,
     FIELDS,
     HEADER,
-    KERNEL,
     NORMED,
     POSITIVE,
     PROFILE,
@@ -50,64 +49,11 @@ from ZeroShotProxy.gradient_map import (
     put_behind,
     scale_all,
     scale_groups,
-    set_one_group,
-    sum_over_channels,
 )
 from ZeroShotProxy.gradient_records import forward
-from ZeroShotProxy.gradient_slopes import linear_part, smooth_slopes, tilted
-from ZeroShotProxy.gradient_texture import GATE_POWER, HARD_SWISH_POWER, alike_in_pairs
 from ZeroShotProxy.gradient_windows import slide_back
-from ZeroShotProxy.mean_field_kernel import ONE
 from ZeroShotProxy.mean_field_machine import ZERO, view
 from ZeroShotProxy.mean_field_map import DONE, STACK, TOO_MANY_GROUPS
-
-
-@compiled
-def ghost_back(gradient: np.ndarray, record: np.ndarray, second: np.ndarray, work: np.ndarray) -> bool:
-    """Through a ghost convolution: the cheap half's gradient joins that of the half that it is made from."""
-    half = float((int(record[NUMBER]) + 1) // 2)
-    if not keep_channels(gradient, second, half):
-        return False
-    scale_all(second, slide_back(second, int(second[SIZE]), int(record[NUMBER + 3]), ONE, work))
-    made = 0.0
-    for index in range(int(second[COUNT])):
-        made += second[HEADER + index * FIELDS + CHANNELS]
-    if not append_group(second, half - made, 0.0) or not add_gradient(gradient, second, work):
-        return False
-    # Half of a channel's gradient is its own, the other comes by the one that is made from it, which points elsewhere.
-    dense_back(gradient, record, 0.5, 1.0, work)
-    return True
-
-
-@compiled
-def dense_back(gradient: np.ndarray, record: np.ndarray, pairs: float, groups: float, work: np.ndarray) -> None:
-    """Through a convolution over all channels, or those of each of `groups` groups.
-
-    pairs: which part of an output's gradient goes along with that of others. Two outputs of correlation r have weights whose product is
-    r on average; where their gradients have correlation -ALONG r, what they give to the inputs partly cancels.
-    """
-    outputs = 0.0
-    for index in range(int(gradient[COUNT])):
-        outputs += gradient[HEADER + index * FIELDS + CHANNELS]
-    square = sum_over_channels(gradient) / groups
-    kernel, height = record[NUMBER + 1], record[HEIGHT]
-    reached = min(kernel, height)
-    inputs = record[WIDTH] * reached * reached / groups
-    cancelled = gradient[ALONG] * pairs * outputs / (groups * inputs)
-    if cancelled > 0 and (kernel > 1 or gradient[KERNEL] > 1):
-        cancelled *= shared_pairs(gradient[KERNEL], kernel)
-    factor = slide_back(gradient, int(height), int(kernel), int(record[NUMBER + 2]), work)
-    set_one_group(gradient, record[WIDTH], square * factor * (1 - min(0.5, cancelled)))
-    gradient[ALONG], gradient[KERNEL] = 2 / (inputs + 2), reached
-
-
-@compiled
-def shared_pairs(one: float, other: float) -> float:
-    """Sum over distances of what two windows share at that distance, each as a part of its size."""
-    total = 1.0
-    for distance in range(1, int(min(one, other))):
-        total += 2 * (1 - distance / one) * (1 - distance / other)
-    return total * total
 
 
 @compiled
@@ -151,87 +97,6 @@ def pooled_back(gradient: np.ndarray, height: int, work: np.ndarray) -> None:
     gradient[SIZE] = height
     scale_all(gradient, 1.0 / ratio**4)
     gradient[ALONG] = 0.0
-
-
-@compiled
-def pass_window(gradient: np.ndarray, record: np.ndarray) -> None:
-    """What a window keeps of what is the same at all positions, and of what follows norms."""
-    gradient[CONSTANT] *= record[KEPT]
-    gradient[NORMED] *= record[PASSED]
-
-
-@compiled
-def gate_back(gradient: np.ndarray, upper: np.ndarray, record: np.ndarray) -> None:
-    """Back through a product: `upper` becomes the gradient of the gate, a sum over positions of gradient times map."""
-    copy_gradient(gradient, upper)
-    positions = record[HEIGHT] * record[HEIGHT]
-    square, constant, share = record[FIRST], record[OTHER], gradient[CONSTANT]
-    norms, images = record[PASSED], record[KEPT]
-    follows, of_images = gradient[NORMED], images / norms if norms > 0 else 0.0
-    # Gradient and map are both larger where norms are.
-    alone = positions * (square - share * constant) * math.exp(follows)
-    alike = positions * positions * share * constant * math.exp(follows * of_images)
-    scale_all(upper, alone + alike)
-    upper[SIZE], upper[CONSTANT], upper[PROFILE], upper[ALONG] = 1, 1.0, 1.0, 0.0
-    upper[NORMED] = (follows + norms) * of_images
-    power = GATE_POWER * HARD_SWISH_POWER
-    scale_all(gradient, record[PAIRS] * math.exp(power * follows * of_images))
-    gradient[NORMED] += power * images
-
-
-@compiled
-def gathered(chance: float, positive: float) -> float:
-    """How much more often a sum is positive where a rectified part of it is: P(sum > 0 | part > 0) / P(sum > 0).
-
-    chance: P(sum > 0). positive: P(part > 0); where the part is 0, the sum is positive by half. A rectifier before the part
-    lets through what comes from there.
-    """
-    if positive <= 0 or chance >= 1:
-        return 1.0
-    return max(1.0, min(1.0, (chance - 0.5 * (1 - positive)) / positive) / chance)
-
-
-@compiled
-def follow_profile(gradient: np.ndarray, profile: np.ndarray, power: float) -> float:
-    """Squared slopes are larger where the map's variance is; what that makes of the squared gradient.
-
-    profile: of the variance, of mean 1. power: d log E f'^2 / d log variance.
-    """
-    size = int(gradient[SIZE])
-    total = 0.0
-    for position in range(size):
-        value = gradient[PROFILE + position] * (1 + power * (profile[position] - 1))
-        gradient[PROFILE + position] = value
-        total += value
-    mean = total / size
-    for position in range(PROFILE, PROFILE + size):
-        gradient[position] /= mean
-    return mean * mean
-
-
-@compiled
-def activate_back(gradient: np.ndarray, record: np.ndarray, positive: float, work: np.ndarray) -> bool:
-    """Through an activation. positive: how much larger the squared gradient is where a rectifier lets it through."""
-    before = sum_over_channels(gradient)
-    if not scale_groups(gradient, record[PAIRS:], int(record[PAIR_COUNT]), work):
-        return False
-    if before <= 0:
-        return True
-    # A constant gradient passes a function's mean slope; its square is what stays constant.
-    kept = sum_over_channels(gradient) / before
-    if int(record[KIND]) == Step.RECTIFY:
-        scale_all(gradient, min(positive, 1 / kept))
-    else:
-        function = int(record[NUMBER])
-        factor, power = tilted(function, gradient[NORMED])
-        if record[HEIGHT] > 1:
-            factor *= follow_profile(gradient, record[PAIRS + 2 * int(record[PAIR_COUNT]) :], power)
-        scale_all(gradient, factor)
-        gradient[NORMED] += power * record[PASSED]
-        kept = smooth_slopes(function) / kept
-    gradient[CONSTANT] *= kept + (1 - kept) * alike_in_pairs(record[OTHER])
-    gradient[ALONG] *= kept * linear_part(int(record[KIND]), int(record[NUMBER]))
-    return True
 
 
 @compiled
@@ -358,7 +223,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     return kept_on_disk(run)
 
 
-_PARTS = ("layout", "machine", "map", "records", "slopes", "texture", "windows")
+_PARTS = ("activations", "convolutions", "layout", "machine", "map", "records", "slopes", "texture", "windows")
 # The files on which machine code depends that calls `log_norms`.
 SOURCES = [Path(__file__).with_name(f"gradient_{part}.py") for part in _PARTS] + mean_field_machine.SOURCES
 run = _kept_on_disk(source_version(*SOURCES))

@@ -5,10 +5,10 @@ A row holds, in its header:
 - CONSTANT: the share of the squared gradient that is the same at all positions of an image;
 - POSITIVE: how much larger it is where the map is positive than on average;
 - NORMED: log of how much larger it is where the squared norm of a position is, E(n q) / E n E q, n that norm;
-- ALONG, KERNEL: gradients of two channels whose maps have correlation r have correlation -ALONG r, since BN takes more from
-  directions in which the map varies more; KERNEL, the window that read the map.
-Then, for each group, its channels and the mean squared gradient of one element. Then the profile along one axis, whose mean is 1:
-the squared gradient at a position is the product of two of its values.
+- ALONG, KERNEL: gradients of two channels whose maps have correlation r have correlation -ALONG r, since BN takes more
+  from directions in which the map varies more; KERNEL, the window that read the map.
+Then, for each group, its channels and the mean squared gradient of one element. Then the profile along one axis, whose
+mean is 1: the squared gradient at a position is the product of two of its values.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ from ZeroShotProxy.mean_field_windows import averaged
 def dense_excess(overlap: float, inputs: float) -> float:
     """E of w'w / w'Cw for normal weights w and inputs' covariance C of mean eigenvalue 1, to second order in C - 1.
 
-    Channels whose weights make a small output are enlarged by BN, and so is their gradient. tr C^2 / (tr C)^2 = overlap, which is
-    1 / inputs where C is 1; E (u'Au)^2 = 2 tr A^2 / (n (n + 2)) for a direction u and A of trace 0.
+    Channels whose weights make a small output are enlarged by BN, and so is their gradient. overlap: tr C^2 / (tr C)^2,
+    which is 1 / inputs where C is 1; E (u'Au)^2 = 2 tr A^2 / (n (n + 2)) for a direction u and A of trace 0.
     """
     return 1 + 2 * max(0.0, overlap - 1 / inputs) * inputs / (inputs + 2)
 

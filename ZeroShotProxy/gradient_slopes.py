@@ -56,8 +56,8 @@ def mean_slopes(function: int, mean: float, variance: float) -> tuple[float, flo
 def _table() -> np.ndarray:
     """For each smooth function behind BN, by norms' relative squares nu.
 
-    E f'^2, (E f')^2, half the second derivative of the first by nu, (E f')^2 over the variance of f, and at 1 the elasticities by
-    nu, d log / d log nu, of E (f - E f)^2, with the mean at nu = 1, and of E f^2.
+    E f'^2, (E f')^2, half the second derivative of the first by nu, (E f')^2 over the variance of f; at nu = 1 the powers
+    d log / d log nu of E (f - m)^2, m the mean there, and of E f^2.
     """
     rows = []
     for function in range(3):

@@ -1,7 +1,7 @@
 """How much of a map is the same at all positions of an image, and what windows leave of what is the same.
 
-docs/gradient_growth.md derives the rules. A gate is worked out from means over positions, and its gradient is a sum over positions:
-both depend on what does not average out.
+docs/gradient_growth.md derives the rules. A gate is worked out from means over positions, and its gradient is a sum over
+positions: both depend on what does not average out.
 """
 
 from __future__ import annotations
@@ -119,9 +119,10 @@ def mix_norms(notes: np.ndarray, row: int, own: float, kernel: int, stride: int)
 
 @compiled
 def join_norms(notes: np.ndarray, below: int, row: int, share: float, size: float) -> tuple[float, float]:
-    """Of two maps that become one, in place of the one below; covariances of either's norm with the joint one, over its variance.
+    """Of two maps that become one, in place of the one below.
 
-    share: that of the one below. Norms of whole images are taken as the same in both maps, all else as independent.
+    Returns covariances of either's norm with the joint one, over its variance. share: that of the one below. Norms of whole
+    images are taken as the same in both maps, all else as independent.
     """
     one, other = notes[NORM + below], notes[NORM + row]
     alike = math.sqrt(of_image(notes, below, size) * of_image(notes, row, size))
@@ -190,8 +191,8 @@ def write_texture(
 ) -> None:
     """Before a step: what a gradient needs to know of what is the same at all positions, and of norms.
 
-    notes: for each map of the stack, the part of its variance that is the same at all positions of an image; the relative variance
-    of the squared norms of positions; their lag variance.
+    notes: for each map of the stack, the part of its variance that is the same at all positions of an image; the relative
+    variance of the squared norms of positions; their lag variance.
     """
     row = int(order[top])
     state = stack[row]
