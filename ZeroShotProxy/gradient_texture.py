@@ -24,6 +24,8 @@ from ZeroShotProxy.mean_field_map import (
     FOURTH,
     HEADER,
     MEAN,
+    OVERLAP,
+    OVERLAP_LAG,
     SIZE,
     STACK,
     VARIANCE,
@@ -171,6 +173,17 @@ def pool_steadily(state: np.ndarray, window: int, share: float) -> None:
 
 
 @compiled
+def pooled_overlap(summed: float) -> float:
+    """Mean squared correlation of two channels' averages over a window.
+
+    summed: that of the channels, times the positions over which they are alike. Averages of P positions have variances of
+    1 / P, and covariances whose squares are the sum over these positions over P^2: correlations do not average out. A
+    channel's own variance is spread as much.
+    """
+    return summed / (1 + summed)
+
+
+@compiled
 def follow_gate(notes: np.ndarray, gated: int, gate: int, size: float) -> None:
     """How norms vary behind a gate, in place: a sigmoid's square is larger in images whose pooled maps are.
 
@@ -208,6 +221,9 @@ def write_texture(
         kernel = int(min(record[NUMBER], size))
         notes[NORM + row] *= averaged(notes[LAG + row], kernel)
         notes[LAG + row] = moved(notes[LAG + row], kernel, int(record[NUMBER + 1]))
+    elif kind == Step.AVERAGE_POOL:
+        window = int(size) // int(record[NUMBER])
+        record[PASSED] = state[OVERLAP] * window * window * averaged(state[OVERLAP_LAG], window)
     elif kind == Step.ADD or kind == Step.CONCATENATE:
         below = int(order[top - 1])
         lower, upper = spread(stack[below]), spread(state)
@@ -259,7 +275,11 @@ def note_texture(
         share = notes[STEADY + row]
         pool_steadily(state, window, share)
         notes[STEADY + row] /= share + (1 - share) / (window * window)
-        notes[NORM + row] *= averaged(notes[LAG + row], window)
+        overlap = pooled_overlap(record[PASSED])
+        state[OVERLAP] = overlap
+        # Pooled channels are nearly Gaussian, and the norm of those that overlap varies by 2 e.
+        norm = notes[NORM + row] * averaged(notes[LAG + row], window)
+        notes[NORM + row] = (1 + norm) * (1 + 2 * overlap) - 1
         notes[LAG + row] = moved(notes[LAG + row], window, window)
 
 
