@@ -32,8 +32,8 @@ def gradient_growth_closed_form(network: Network, context: ScoringContext) -> fl
 def gradient_growth(net: nn.Module, context: ScoringContext) -> float:
     """The same of any classifier by one backward pass, of a random linear function of its outputs.
 
-    Weights are those of a training's start: their scale matters where no BN follows, as in squeeze-and-excitation, whose closed
-    form has standard normal ones.
+    Weights are those of a training's start: their scale matters where BN's epsilon is not small beside a variance, as in
+    squeeze-and-excitation, whose closed form has standard normal ones.
 
     Maps are those between the blocks of a `MasterNet`; of another module, all outputs (batch, channels, height, width) of its
     innermost layers, so that the first map is that behind the first convolution. Raises ProxyFailure where there are none.
