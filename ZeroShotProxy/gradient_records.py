@@ -182,7 +182,8 @@ def has_gates_or_curves(calls: np.ndarray, rows: np.ndarray) -> bool:
     for call in range(0, calls.size, CALL_WIDTH):
         for part in (call, call + 2):
             for index in range(int(calls[part]), int(calls[part + 1])):
-                if rows[index, 0] == Step.SMOOTH or rows[index, 0] == Step.GATE:
+                kind = int(rows[index, 0])
+                if kind == Step.SMOOTH or kind == Step.GATE:
                     return True
     return False
 
