@@ -66,8 +66,11 @@ def _table() -> np.ndarray:
             around += _mean(_slopes, function, 1 + side * _VARIANCE_STEP)
         first = (_WEIGHT * _slopes(function, _Z)).sum() ** 2
         mean = (_WEIGHT * _values(function, _Z)).sum()
-        centred = _elasticity(lambda k, x, mean=mean: _values(k, x) - mean, function)
-        variance = _mean(_values, function, 1.0) - mean * mean
+
+        def from_mean(function: int, x: np.ndarray, mean: float = mean) -> np.ndarray:
+            return _values(function, x) - mean
+
+        variance, centred = _mean(_values, function, 1.0) - mean * mean, _elasticity(from_mean, function)
         curvature = (around - 2 * square) / (2 * _VARIANCE_STEP**2)
         rows.append((square, first, curvature, first / variance, centred, _elasticity(_values, function)))
     return np.array(rows)
