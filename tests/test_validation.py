@@ -24,6 +24,7 @@ from gsnet.models import expected_input
 from gsnet.models.expected import whole_image
 from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
+from gsnet.validation.precision import warn_of_slow_half
 from gsnet.validation.predict import class_names
 from gsnet.validation.report import Row, confusion_figure, text_of
 from Masternet import MasterNet
@@ -400,3 +401,11 @@ def test_a_confusion_matrix_has_counts_that_fit_their_cells(classes, most):
 
 def test_a_confusion_matrix_of_many_classes_is_colours_alone():
     assert not confusion_figure(torch.eye(100), [f"class {i}" for i in range(100)]).axes[0].texts
+
+
+def test_who_asks_for_half_precision_of_an_old_processor_is_told_that_it_is_slow(monkeypatch, caplog):
+    for processor, device, told in (("AVX2", "cpu", True), ("AVX512", "cpu", False), ("AVX2", "cuda:0", False)):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda processor=processor: processor)
+        caplog.clear()
+        warn_of_slow_half(device)
+        assert ("no arithmetic in bfloat16: --fp16 takes longer" in caplog.text) == told

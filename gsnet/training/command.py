@@ -49,6 +49,7 @@ from gsnet.training.starting import say_other_names
 from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
 from gsnet.validation.horovod import horovod_group
+from gsnet.validation.precision import warn_of_slow_half
 from gsnet.validation.processes import place, process_group, told_by_first
 
 _LOG = logging.getLogger(__name__)
@@ -221,6 +222,8 @@ def resumed(trainer: TrainerT, options: Namespace) -> TrainerT:
 def precision(options: Namespace, settings: TrainingSettings, device: str) -> TorchPrecision | ApexPrecision:
     """torch's mixed precision, or that of an installed Apex where one is asked for; says once which of the two."""
     by_torch = TorchPrecision(device, settings.amp, options.apex_loss_scale)
+    if settings.amp:
+        warn_of_slow_half(device)
     if not asks_for_apex(options):
         return by_torch
     found = find_apex()

@@ -17,7 +17,7 @@ from gsnet.data.class_folder import ClassFolder
 from gsnet.data.loaders import WholeImages, without_gaps
 from gsnet.data.sharded import ShardedPictures
 from gsnet.interface.options import InputError
-from gsnet.validation.precision import Precision, autocast, half_type
+from gsnet.validation.precision import Precision, autocast, half_type, warn_of_slow_half
 from gsnet.validation.processes import place, summed
 
 _LOG = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ def validate(
     kind = half_type(device) if precision is Precision.HALF else torch.float32
     if precision is not Precision.SINGLE and half_type(device) is torch.bfloat16:
         _LOG.info("Half precision on a CPU is bfloat16")
+        warn_of_slow_half(device)
     layout = torch.channels_last if channels_last else torch.preserve_format
     network = network.eval().to(device, kind).to(memory_format=layout)
     while True:

@@ -11,6 +11,8 @@ from torch import nn
 from gsnet.interface.apex import find_apex
 
 _LOG = logging.getLogger(__name__)
+# What torch calls the instructions of x86 processors that are older than AVX-512.
+_WITHOUT_BFLOAT16 = ("AVX2", "NO AVX")
 
 
 class Precision(enum.Enum):
@@ -24,6 +26,12 @@ class Precision(enum.Enum):
 def half_type(device: str) -> torch.dtype:
     """The 16-bit format of a device: float16 on a GPU, bfloat16 on a CPU, which has no fast half."""
     return torch.float16 if device.startswith("cuda") else torch.bfloat16
+
+
+def warn_of_slow_half(device: str) -> None:
+    """Say that bfloat16 takes longer than float32 on a processor that has no arithmetic in it."""
+    if device.startswith("cpu") and torch.backends.cpu.get_cpu_capability() in _WITHOUT_BFLOAT16:
+        _LOG.warning("This processor has no arithmetic in bfloat16: --fp16 takes longer than float32 here")
 
 
 def autocast(device: str, enabled: bool) -> torch.autocast:
