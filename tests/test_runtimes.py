@@ -104,6 +104,9 @@ def test_files_that_are_timed_run_the_operators_of_files_that_are_exported(netwo
     # Both names of the mean over all positions, and of one row of numbers.
     same = {"ReduceMean": "GlobalAveragePool", "Flatten": "Reshape"}
     kinds = [Counter(same.get(o.kind, o.kind) for o in one.operations(images, passes=1)) for one in (exported, timed)]
+    for found in kinds:
+        # Without AVX-512, one more is needed behind the other name of the mean.
+        del found["ReorderInput"], found["ReorderOutput"]
     assert kinds[0] == kinds[1] and kinds[0]["Conv"] > 10
 
 

