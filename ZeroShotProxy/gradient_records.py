@@ -82,7 +82,7 @@ def write_down(
     """What the gradient needs of the maps before a step; how many pairs it is.
 
     before: the record before it. positive: of each map of the stack, the chance that an element is, where it has just been
-    rectified, 0 elsewhere; then the part of its variance that is the same at all positions.
+    rectified, 0 elsewhere; then what `gradient_texture.write_texture` notes of it.
     """
     state = stack[int(order[top])]
     record[OTHER], record[KEPT], record[PASSED] = 0.0, 1.0, 1.0
@@ -92,16 +92,23 @@ def write_down(
         return write_slopes(record, kind, state)
     if kind == Step.ADD:
         record[FIRST], record[OTHER] = positive[int(order[top - 1])], positive[int(order[top])]
-        lower, upper = spread(stack[int(order[top - 1])]), spread(state)
-        record[KEPT] = lower / (lower + upper)
+        record[KEPT] = share_of_lower(stack[int(order[top - 1])], state)
     elif kind == Step.GATE:
         return write_gate(record, state, stack[int(order[top - 1])], positive[STACK + int(order[top - 1])])
     elif kind == Step.CONCATENATE:
         # Channels of the map below.
         record[FIRST] = width(stack[int(order[top - 1])])
+        record[KEPT] = share_of_lower(stack[int(order[top - 1])], state)
     elif kind != Step.COPY and kind != Step.SWAP:
         record[HEIGHT], record[WIDTH] = state[SIZE], width(state)
     return 0
+
+
+@compiled
+def share_of_lower(below: np.ndarray, state: np.ndarray) -> float:
+    """Of the variance of two maps that become one, the part that the lower one brings."""
+    lower = spread(below)
+    return lower / (lower + spread(state))
 
 
 @compiled
@@ -223,7 +230,7 @@ def forward(
 ) -> tuple[int, int]:
     """(failure, where the last record begins) of a forward pass that writes down what gradients need.
 
-    positive: room for two numbers for each map of the stack. records: room for one after the other.
+    positive: room for four numbers for each map of the stack. records: room for one after the other.
     """
     order = stack[STACK + 1]
     for place in range(STACK):

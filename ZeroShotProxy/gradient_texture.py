@@ -14,7 +14,7 @@ from PlainNet.compiling import compiled
 from PlainNet.mean_field import Smooth, Step
 from ZeroShotProxy.gradient_layout import FIRST, HEIGHT, KEPT, NUMBER, OTHER, PASSED, WIDTH
 from ZeroShotProxy.gradient_slopes import BEHIND_BN, SPREAD_ELASTICITY, SQUARE_ELASTICITY, smooth_slopes
-from ZeroShotProxy.mean_field_joins import spread
+from ZeroShotProxy.mean_field_joins import spread, width
 from ZeroShotProxy.mean_field_kernel import ONE, SATURATION
 from ZeroShotProxy.mean_field_map import (
     CHANNELS,
@@ -71,23 +71,17 @@ def alike_in_pairs(share: float) -> float:
 @compiled
 def mean_spread(state: np.ndarray) -> float:
     """Mean variance of a channel."""
-    width = total = 0.0
-    for index in range(int(state[COUNT])):
-        base = HEADER + index * FIELDS
-        width += state[base + CHANNELS]
-        total += state[base + CHANNELS] * state[base + VARIANCE]
-    return total / width
+    return spread(state) / width(state)
 
 
 @compiled
 def mean_square_of_means(state: np.ndarray) -> float:
     """Mean over channels of the squared mean."""
-    width = total = 0.0
+    total = 0.0
     for index in range(int(state[COUNT])):
         base = HEADER + index * FIELDS
-        width += state[base + CHANNELS]
         total += state[base + CHANNELS] * state[base + MEAN] * state[base + MEAN]
-    return total / width
+    return total / width(state)
 
 
 @compiled
@@ -226,8 +220,7 @@ def write_texture(
         record[PASSED] = state[OVERLAP] * window * window * averaged(state[OVERLAP_LAG], window)
     elif kind == Step.ADD or kind == Step.CONCATENATE:
         below = int(order[top - 1])
-        lower, upper = spread(stack[below]), spread(state)
-        share = lower / (lower + upper)
+        share = record[KEPT]
         notes[STEADY + below] = share * notes[STEADY + below] + (1 - share) * notes[STEADY + row]
         record[PASSED], record[WIDTH] = join_norms(notes, below, row, share, size)
     elif kind == Step.GATE:

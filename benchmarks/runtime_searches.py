@@ -35,7 +35,6 @@ from gsnet.interface.options import InputError, seconds
 from gsnet.latency.building import (
     TABLE,
     calibrate,
-    infer_layers,
     measure_layers,
     open_at_hand,
     remove_files,
@@ -96,7 +95,6 @@ def model_of(space: str, backend: str, folder: Path) -> tuple[Path, LatencyModel
             else:
                 time_networks(table, networks, setting, role=TABLE, rounds=ROUNDS)
                 settle_networks(table, setting, role=TABLE)
-                infer_layers(table, setting)
             time_networks(table, [next(draw) for _ in range(CALIBRATING)], setting, rounds=ROUNDS)
             settle_networks(table, setting)
             remove_files(table)

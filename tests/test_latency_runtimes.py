@@ -19,7 +19,9 @@ from gsnet.latency.building import (
     MOST_ROUNDS,
     TABLE,
     calibrate,
+    files_of,
     infer_layers,
+    remove_files,
     settle_networks,
     time_networks,
 )
@@ -83,7 +85,12 @@ def test_layers_are_inferred_from_whole_networks(table, networks):
     from scipy.stats import spearmanr
 
     assert infer_layers(table, SETTING) == len(table.layers("fp32", 1))
+    of_forty = set(table.layers("fp32", 1))
     calibration = calibrate(table, SETTING)
+    # Those that calibrate fill the table, too, after the error bar was taken of what is known without them.
+    of_ten = {layer for text in networks[40:50] for layer in SETTING.layers(PlainNet.parse(text), True)}
+    assert of_ten - of_forty and set(table.layers("fp32", 1)) == of_forty | of_ten
+    assert calibrate(table, SETTING) == calibration and calibration.networks == 10
     model = LatencyModel(table, SETTING.conditions, num_classes=10, calibration=calibration)
     predicted = np.array([model.seconds(PlainNet.parse(text)) for text in networks[50:]])
     truth = np.array([seconds_of(text) for text in networks[50:]])
@@ -235,6 +242,7 @@ def test_networks_whose_two_least_times_differ_are_timed_again(tmp_path, monkeyp
     monkeypatch.setattr(building, "timer_of", lambda *_: lambda network: next(seconds[network.text]))
     left = iter([True] * 3)
     with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime", "1.0"), fuses=True) as made:
+        files_of(made.path).mkdir()
         time_networks(made, asked, SETTING, rounds=2, quiet=True)
         assert settle_networks(made, SETTING, more=lambda: next(left, False), quiet=True) > 0
         assert settle_networks(made, SETTING, quiet=True) == 0
@@ -244,6 +252,10 @@ def test_networks_whose_two_least_times_differ_are_timed_again(tmp_path, monkeyp
         assert rounds == {disturbed.text: 4, noisy.text: MOST_ROUNDS, calm.text: 2}
         least = {network.structure: network.seconds for network in made.networks(SETTING.conditions, CALIBRATION)}
         assert least == {disturbed.text: 1.0, noisy.text: pytest.approx(1.1**-19), calm.text: 2}
+        # What was written is there for the rounds of other networks, until all are timed.
+        assert files_of(made.path).is_dir()
+        remove_files(made)
+        assert not files_of(made.path).exists()
 
 
 def test_searches_by_two_tables_are_compared_where_both_winners_take_as_long():

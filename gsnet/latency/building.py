@@ -194,10 +194,13 @@ def infer_layers(table: LatencyTable, setting: Setting, *roles: str) -> int:
     roles: what the networks were timed for, `TABLE` unless given.
     """
     timed = [one for role in roles or (TABLE,) for one in table.networks(setting.conditions, role)]
-    chains = [_as_timed(one, setting).layers(PlainNet.parse(one.structure), table.fuses) for one in timed]
-    found = infer_seconds(chains, [one.seconds for one in timed])
+    found = infer_seconds([_layers_of(one, setting, table) for one in timed], _seconds(timed))
     table.put_layers(setting.conditions.precision, found)
     return len(found)
+
+
+def _layers_of(timed: TimedNetwork, setting: Setting, table: LatencyTable) -> list[Layer]:
+    return _as_timed(timed, setting).layers(PlainNet.parse(timed.structure), table.fuses)
 
 
 def _as_timed(timed: TimedNetwork, setting: Setting) -> Setting:
@@ -217,6 +220,9 @@ def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) ->
     elif not filling:
         calibration = fit(_terms(table, setting, timed), _seconds(timed), fit_inferred)
     else:
+        # What an earlier fit inferred of them.
+        told = {layer for network in timed for layer in _layers_of(network, setting, table)}
+        table.remove_layers(setting.conditions.precision, told)
         infer_layers(table, setting)
         unknown = fit(_terms(table, setting, timed), _seconds(timed), fit_inferred)
         infer_layers(table, setting, TABLE, role)

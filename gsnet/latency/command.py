@@ -51,12 +51,14 @@ def build_table(options: Namespace) -> dict:
         elif layers:
             time_networks(table, layers.networks, setting, role=TABLE, others=layers.others, quiet=options.json)
             settle_networks(table, setting, role=TABLE, quiet=options.json)
-            report["networks"] = infer_layers(table, setting)
+            report["networks"] = len(table.networks(setting.conditions, TABLE))
         if whole:
             time_networks(table, whole.networks, setting, others=whole.others, quiet=options.json)
             settle_networks(table, setting, quiet=options.json)
             fitted = calibrate(table, setting)
             report |= {"coefficients": fitted.coefficients, "spread": fitted.spread, "networks": fitted.networks}
+        elif setting.backend != TORCH:
+            infer_layers(table, setting)
         remove_files(table)
         report["layers"] = len(table.layers(setting.conditions.precision, setting.conditions.batch))
     seen = {"resolution": setting.conditions.resolution, "classes": setting.num_classes}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gsnet.interface.options import InputError
 from gsnet.latency.asked_networks import networks_of_layers, networks_to_calibrate
-from gsnet.latency.building import CALIBRATION, TABLE, calibrate, infer_layers
+from gsnet.latency.building import CALIBRATION, TABLE, calibrate
 from gsnet.latency.bundle import FORMATS, Bundled, import_timings, write_bundle
 from gsnet.latency.device import FP32
 from gsnet.latency.errors import LatencyError
@@ -42,8 +42,8 @@ def import_device(options: Namespace) -> dict:
     with LatencyTable.open(options.latency_table) as table:
         report: dict = {"latency_table": str(options.latency_table), "device": origin.device, "runtime": origin.runtime}
         report |= {"runtime_version": origin.version or None, "conditions": str(setting.conditions)}
-        report["layers"] = infer_layers(table, setting)
         fitted = calibrate(table, setting)
+        report["layers"] = len(table.layers(setting.conditions.precision, setting.conditions.batch))
     return report | {"spread": fitted.spread, "networks": fitted.networks}
 
 

@@ -218,6 +218,14 @@ class LatencyTable:
                 [(precision, *layer, value) for layer, value in seconds.items()],
             )
 
+    def remove_layers(self, precision: str, layers: Iterable[Layer]) -> None:
+        """Forget what is known of layers."""
+        places = " AND ".join(f"{field} = ?" for field in Layer._fields)
+        with self._reporting(), self._connection:
+            self._connection.executemany(
+                f"DELETE FROM layers WHERE precision = ? AND {places}", [(precision, *layer) for layer in layers]
+            )
+
     def add_chain(self, conditions: Conditions, structure: str, rows: Iterable[tuple[Layer, float | None]]) -> None:
         """`add_layers` of a whole network's layers, and the note that it was measured."""
         values = [(conditions.precision, *layer, seconds) for layer, seconds in rows]
