@@ -84,6 +84,10 @@ def _looked_through(shard: Path) -> ShardIndex:
                     told[_key(path)] = _number(content, member, shard)
             _check_end(content, archive.offset, shard)
     except (tarfile.TarError, EOFError) as error:
+        if pictures or told:
+            raise InputError(
+                f"{shard} has no end: it was cut or damaged ({error}), so pack or copy it again"
+            ) from error
         raise InputError(f"{shard} is no tar archive that can be read ({error}): compressed ones are not") from error
     if not pictures:
         raise InputError(f"{shard} has no pictures in it")

@@ -39,7 +39,10 @@ def gradient_growth(settings: SearchSettings) -> Figure:
     if settings.no_BN:
         raise SearchError("--budget_growth is of networks with batch normalisation: leave --no_BN out")
     if settings.use_se:
-        _LOG.warning("growth in closed form is a tenth off with squeeze-and-excitation (docs/gradient_growth.md)")
+        _LOG.warning(
+            "growth in closed form is a tenth off with squeeze-and-excitation, at worst a third: winners near a limit may be "
+            "above it (docs/gradient_growth.md)"
+        )
     closed_form = GradientGrowth(settings.input_image_size, Style(use_se=settings.use_se))
 
     def growth(network: Network) -> float:

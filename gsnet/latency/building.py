@@ -138,7 +138,9 @@ def settle_networks(
     seconds_of = timer_of(setting, files_of(table.path))
     passes = 0
     while left := _unsettled(table, setting, role):
-        with _progress(len(left), 0, "timing again", quiet) as bar:
+        number = 1 + min(left.values())
+        what = f"timing again where times differ by over {AGREEMENT:.0%}, round {number} of at most {MOST_ROUNDS}"
+        with _progress(len(left), 0, what, quiet) as bar:
             for index, (network, rounds) in enumerate(_shuffled(left.items(), passes)):
                 if not more():
                     return len(left) - index

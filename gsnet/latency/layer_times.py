@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gsnet.latency.device import TORCH
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.interpolation import LayerCurve
 from gsnet.latency.layers import Layer
@@ -86,10 +87,10 @@ class LayerTimes:
 
     def _by_bandwidth(self, layer: Layer) -> float:
         if layer.is_convolution or not self._table.fuses:
-            raise LatencyError(
-                f"{self._table.path} holds no layer like {layer} at {self._precision}: measure it with "
-                "--measure_missing, or build a table that covers it"
-            )
+            build = "build a table that covers it, from a network that begins alike"
+            # A runtime's layers are inferred from whole networks: none is measured alone.
+            advice = f"measure it with --measure_missing, or {build}" if self._table.runtime in ("", TORCH) else build
+            raise LatencyError(f"{self._table.path} holds no layer like {layer} at {self._precision}: {advice}")
         if self._seconds_an_element is None:
             speeds = sorted(_elements(one) / seconds for one, seconds in self._measured.items() if one.is_convolution)
             self._seconds_an_element = 1 / speeds[int(_FASTEST * (len(speeds) - 1))]
