@@ -34,6 +34,7 @@ import cv2
 import numpy as np
 import torch
 
+from gsnet.interface.running import run
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Rows, read_rows, save_rows
 from gsnet.detection.checkpoint import load_detector
@@ -47,6 +48,7 @@ from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import ImageResults, SceneSet
 from gsnet.detection.tiles import JOINS, TileSettings, joined, tiles_of
 from gsnet.interface.files import write_text
+from gsnet.interface.options import InputError
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / "aerial_cars.tar"
@@ -111,7 +113,7 @@ def unpacked(folder: Path) -> Path:
     data = folder / "aerial_cars"
     if not (data / "classes.txt").is_file() or (data / "classes.txt").read_text() != "vehicle\n":
         if not ARCHIVE.is_file():
-            sys.exit(f"There is no {ARCHIVE}: set GSNET_DATA to the folder that holds it")
+            raise InputError(f"There is no file {ARCHIVE}: the environment variable GSNET_DATA names its folder")
         with tarfile.open(ARCHIVE) as archive:
             archive.extractall(folder, filter="data")
         for file in (data / "labels").rglob("*.txt"):
@@ -294,4 +296,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from gsnet.interface.running import run
 from benchmarks.pages import replace_section
 from gsnet.runtimes import RuntimesError, Session, Settings, runtime
 from gsnet.runtimes.int8 import to_int8
@@ -136,4 +137,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

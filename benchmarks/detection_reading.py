@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tarfile
 import tempfile
 import time
@@ -26,11 +27,13 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
+from gsnet.interface.running import run
 from gsnet.detection.augmentation import Augmentation
 from gsnet.detection.image_files import read_header
 from gsnet.detection.preprocessing import DEVIATION, MEAN, Placement, Preprocessing, read_picture, scale_of
 from gsnet.detection.sample import Sample, placed
 from gsnet.detection.tiles import Tile
+from gsnet.interface.options import InputError
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / "aerial_cars.tar"
@@ -130,7 +133,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=50)
     options = parser.parse_args()
     if not ARCHIVE.is_file():
-        raise SystemExit(f"There is no {ARCHIVE}: set GSNET_DATA")
+        raise InputError(f"There is no file {ARCHIVE}: the environment variable GSNET_DATA names its folder")
     cv2.setNumThreads(1)
     width, height = options.input
     target, clock = Preprocessing(width, height, keep_ratio=True), Clock()
@@ -143,4 +146,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

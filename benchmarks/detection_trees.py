@@ -25,6 +25,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from gsnet.interface.running import run as run_command
 from gsnet.detection.coco_format import to_coco
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import Scene, SceneSet
@@ -186,4 +187,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ import numpy as np
 import torch
 
 import PlainNet
+from gsnet.interface.running import run
 from benchmarks.pages import replace_section
 from gsnet.detection.detector import Detector
 from gsnet.detection.export import Exported
@@ -140,4 +142,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import shufflenet_v2_x1_5
 
+from gsnet.interface.running import run
 from gsnet.detection.catalogue import structure_of
 from gsnet.detection.counts import macs_of
 from gsnet.detection.detector import Detector
@@ -96,4 +98,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

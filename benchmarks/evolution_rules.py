@@ -14,11 +14,13 @@ import argparse
 import json
 import math
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from gsnet.interface.running import run as run_command
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
 from benchmarks.searches import XX_START
@@ -216,4 +218,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

@@ -10,10 +10,12 @@ one candidate and of twenty. Dask's rows need `requirements-dask.txt`.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
+from gsnet.interface.running import run
 from benchmarks.searches import settings_of
 from gsnet.evolution.dask_executor import DaskCluster
 from gsnet.evolution.executors import WorkerPool
@@ -70,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

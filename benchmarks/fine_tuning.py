@@ -24,8 +24,10 @@ from pathlib import Path
 
 import torch
 
+from gsnet.interface.running import run as run_command
 from benchmarks.pages import replace_section
 from gsnet.commands import evolution_search, train_image_classification
+from gsnet.interface.options import InputError
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = "cifar10_jpeg.tar.gz"
@@ -54,7 +56,7 @@ def unpacked(archive: Path, folder: Path, seeds: int, few: int) -> None:
     if done.is_file():
         return
     if not archive.is_file():
-        sys.exit(f"There is no {archive}: name an archive with cifar10/train/CLASS/IMAGE by --archive")
+        raise InputError(f"There is no file {archive}: name an archive with cifar10/train/CLASS/IMAGE by --archive")
     with tarfile.open(archive) as packed:
         members = [member for member in packed.getmembers() if member.isfile()]
         names: dict[tuple[str, str], list[str]] = {}
@@ -189,4 +191,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

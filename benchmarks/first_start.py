@@ -24,6 +24,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from gsnet.interface.running import run
 from benchmarks.searches import STARTS
 from benchmarks.two_builds import ROOT, build_of
 
@@ -103,4 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

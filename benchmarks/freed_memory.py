@@ -15,6 +15,8 @@ import sys
 import time
 from statistics import median
 
+from gsnet.interface.running import run
+
 WIDE = "SuperConvK3BNRELU(3,32,2,1)SuperGhostShuffleK5(32,128,2,160,2)SuperGhostShuffleK3(128,160,2,240,2)"
 NETWORKS = {
     "zennet_imagenet1k_flops400M_SE_res224": ["--resolution", "224", "--batch", "8"],
@@ -81,4 +83,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from gsnet.interface.running import run
 from benchmarks.latency_predictor import CLASSES, STARTS, networks_of
 from benchmarks.pages import replace_section
 from gsnet.runtimes import Operation, Settings, runtime
@@ -164,4 +165,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from gsnet.interface.running import run
 from benchmarks import gpu_search_paths, gpu_training_paths
 from benchmarks.gpu_machine import Machine, Seen
 from gsnet.interface.files import write_text
@@ -115,4 +116,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

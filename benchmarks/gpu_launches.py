@@ -19,6 +19,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import PlainNet
+from gsnet.interface.running import run
 from benchmarks.zen_monte_carlo_speed import STRUCTURES, plain_zen
 from Masternet import MasterNet
 from PlainNet import Network
@@ -91,4 +92,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -25,6 +25,7 @@ from statistics import fmean, median
 import numpy as np
 from scipy.stats import spearmanr
 
+from gsnet.interface.running import run
 from benchmarks.gradient_passes import BATCHES, KEY, Measured, measured
 from benchmarks.gradient_passes import CASES as PASSES
 from benchmarks.gradient_passes import FILE as PASSES_FILE
@@ -195,4 +196,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

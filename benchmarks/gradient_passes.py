@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from gsnet.interface.running import run
 from benchmarks.saved_rows import Rows, read_rows, save_rows
 from benchmarks.zen_closed_form_networks import CASES as NETWORKS
 from benchmarks.zen_closed_form_networks import sample_networks
@@ -98,4 +99,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

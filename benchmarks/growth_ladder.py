@@ -27,8 +27,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from gsnet.interface.running import run
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Rows, read_rows, save_rows
+from gsnet.interface.options import InputError
 from Masternet import MasterNet
 from PlainNet import parse
 from ZeroShotProxy.gradient_growth import GradientGrowth
@@ -167,7 +169,7 @@ def main() -> int:
     rows = read_rows(options.file, KEY)
     if not options.trained:
         if not archive.is_file():
-            sys.exit(f"There is no {archive}: GSNET_DATA names the folder that holds it")
+            raise InputError(f"There is no file {archive}: the environment variable GSNET_DATA names its folder")
         climb(rows, options.file, archive, options.seeds, options.steps)
     print(found := table(rows, options.steps), sep="\n")
     if options.write:
@@ -176,4 +178,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 
+from gsnet.interface.running import run
 from benchmarks.pages import replace_section
 from benchmarks.training_speed import LR, add_training_options, by_turns, epochs_of, settings_of, trainer
 from gsnet.data import DataSettings
@@ -103,4 +104,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

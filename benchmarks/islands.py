@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import multiprocessing
 import os
+import sys
 import tempfile
 import time
 from contextlib import closing
@@ -22,6 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from gsnet.interface.running import run as run_command
 from benchmarks.searches import STARTS, settings_of
 from gsnet.evolution.runner import without_collector
 from gsnet.evolution.session import RunOptions, Session
@@ -101,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

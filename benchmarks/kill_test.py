@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from gsnet.interface.running import run as run_command
+
 ROOT = Path(__file__).parent.parent
 OUTPUTS = ("history.csv", "best.json", "pareto.csv")
 START = (
@@ -80,4 +82,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -6,11 +6,13 @@ python -m benchmarks.language_speed
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import PlainNet
+from gsnet.interface.running import run
 from PlainNet import Network
 from SearchSpace import load_search_space
 from SearchSpace.mutation import mutate
@@ -66,4 +68,4 @@ def parse_and_count_next(texts: Iterator[str]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

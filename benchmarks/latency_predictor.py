@@ -17,6 +17,7 @@ import argparse
 import csv
 import math
 import os
+import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ import numpy as np
 
 import PlainNet
 import ZenNet
+from gsnet.interface.running import run
 from gsnet.interface.files import written_whole
 from gsnet.latency.building import (
     CALIBRATION,
@@ -290,4 +292,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 import PlainNet
+from gsnet.interface.running import run
 from benchmarks import nas_bench_201, nas_bench_macro
 from Masternet import MasterNet
 from ZeroShotProxy.neural_tangent_kernel import neural_tangent_kernel
@@ -83,4 +84,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -23,9 +23,11 @@ import torch
 from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 
+from gsnet.interface.running import run
 from gsnet.data.data_sets import data_set
 from gsnet.data.pictures import content_of, decoded
 from gsnet.data.settings import DataSettings
+from gsnet.interface.options import InputError
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / "aerial_cars.tar"
@@ -92,7 +94,7 @@ def trainings(folder: Path) -> dict[str, Callable[[int], object]]:
 def main() -> int:
     """Print the table."""
     if not ARCHIVE.is_file():
-        sys.exit(f"There is no {ARCHIVE}: GSNET_DATA names the folder that holds it")
+        raise InputError(f"There is no file {ARCHIVE}: the environment variable GSNET_DATA names its folder")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -110,4 +112,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

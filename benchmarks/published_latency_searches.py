@@ -22,7 +22,9 @@ import time
 from pathlib import Path
 
 import PlainNet
+from gsnet.interface.running import run
 from gsnet.interface.files import write_text, written_whole
+from gsnet.interface.options import InputError
 from ZenNet.catalogue import published
 
 ROOT = Path(__file__).parent.parent
@@ -140,7 +142,7 @@ def main() -> None:
     options = parser.parse_args()
     library = Path(os.environ.get("GSNET_DATA", "../shared/data")) / LIBRARY
     if not library.is_file():
-        sys.exit(f"There is no {library}: GSNET_DATA names the folder with TinyNAS's table of a V100")
+        raise InputError(f"There is no file {library}: the environment variable GSNET_DATA names its folder")
     options.folder.mkdir(parents=True, exist_ok=True)
     table = options.folder / "v100.db"
     if not table.is_file():
@@ -155,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -27,6 +27,7 @@ import numpy as np
 
 import gsnet
 import PlainNet
+from gsnet.interface.running import run
 from benchmarks.fused_graph import times_in_turns
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
@@ -264,4 +265,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

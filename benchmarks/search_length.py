@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
 
+from gsnet.interface.running import run
 from benchmarks.searches import STARTS, settings_of
 from gsnet.evolution.runner import without_collector
 from gsnet.evolution.session import Session
@@ -52,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

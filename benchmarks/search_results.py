@@ -21,6 +21,7 @@ import torch
 
 import PlainNet
 import ZenNet
+from gsnet.interface.running import run as run_command
 from benchmarks.pages import replace_section
 from gsnet.evolution.settings import EVOLUTIONS, FITTING
 from ZeroShotProxy import ScoringSettings, repeated_score
@@ -136,4 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

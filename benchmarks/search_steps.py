@@ -10,6 +10,7 @@ budget not scored.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from gsnet.interface.running import run
 from benchmarks.searches import STARTS, settings_of
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.folder import open_history
@@ -110,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from gsnet.interface.running import run
 from benchmarks.searches import STARTS, settings_of
 from benchmarks.two_builds import compare
 from gsnet.evolution.budgets import first_exceeded
@@ -107,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

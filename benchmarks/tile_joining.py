@@ -10,6 +10,7 @@ of three; the slow ways are run once, up to --slow boxes.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torchvision.ops import batched_nms
 
+from gsnet.interface.running import run
 from gsnet.detection.scene import ImageResults, from_corners
 from gsnet.detection.tiles import Tile, TileSettings, joined
 
@@ -95,4 +97,4 @@ def row(count: int, classes: int, slow: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

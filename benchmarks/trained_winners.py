@@ -24,10 +24,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gsnet.interface.running import run
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
 from benchmarks.trained_winners_table import draw, table
-from gsnet.interface.options import positive_float, positive_int
+from gsnet.interface.options import InputError, positive_float, positive_int
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = "cifar10_jpeg.tar.gz"
@@ -138,7 +139,7 @@ def unpacked(folder: Path, images: int) -> Path:
         return there
     archive = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / ARCHIVE
     if not archive.is_file():
-        sys.exit(f"There is no {archive}: GSNET_DATA names the folder that holds it")
+        raise InputError(f"There is no file {archive}: the environment variable GSNET_DATA names its folder")
     half = folder / f"unpacking_{os.getpid()}"
     with tarfile.open(archive) as packed:
         members = [member for member in packed.getmembers() if member.isfile()]
@@ -243,4 +244,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

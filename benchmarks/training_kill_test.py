@@ -18,6 +18,8 @@ from pathlib import Path
 
 import torch
 
+from gsnet.interface.running import run
+
 ROOT = Path(__file__).parent.parent
 # Everything random that a published training has.
 CHANGES = (
@@ -109,4 +111,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, RandomSampler
 
+from gsnet.interface.running import run as run_command
 from gsnet.data import DataSettings, training_loader, validation_loader
 from gsnet.data.data_sets import data_set
 from gsnet.interface.options import OptionParser, device_name, not_negative, positive_int
@@ -214,4 +215,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command(main))

@@ -16,6 +16,7 @@ from pathlib import Path
 from statistics import median
 
 from gsnet.evolution.settings import SearchSettings
+from gsnet.interface.options import InputError
 
 ROOT = Path(__file__).parent.parent
 # Prints processor seconds of a whole search, its history on disk, and the winner's score. What is compiled or loaded once lies
@@ -45,7 +46,10 @@ print(seconds, repr(score))
 
 @contextmanager
 def build_of(commit: str) -> Iterator[Path]:
-    """A folder with the files of a commit."""
+    """A folder with the files of a commit. Raises InputError where there is no such commit."""
+    command = ["git", "rev-parse", "--quiet", "--verify", "--end-of-options", f"{commit}^{{commit}}"]
+    if subprocess.run(command, cwd=ROOT, capture_output=True).returncode:
+        raise InputError(f"--against {commit}: the history here has no such commit")
     packed = subprocess.run(["git", "archive", commit], cwd=ROOT, check=True, capture_output=True).stdout
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=BytesIO(packed)) as archive:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from gsnet.interface.running import run
 from gsnet.detection.coco_evaluation import MAX_DETECTIONS, evaluate_coco
 from gsnet.detection.coco_format import to_coco, to_coco_results
 from gsnet.detection.scene import ImageResults, Scene, SceneSet
@@ -91,4 +93,4 @@ def by_pycocotools(data: SceneSet, results: list[ImageResults], regions: str = "
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run(main))

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import PlainNet
+from gsnet.interface.running import run as run_command
 from benchmarks.evolution_rules import SEARCHES, difference, mean_and_error
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
@@ -154,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

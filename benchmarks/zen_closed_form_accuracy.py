@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 import PlainNet
+from gsnet.interface.running import run
 from PlainNet import Style
 from ZeroShotProxy.compute_zen_closed_form import ClosedForm
 
@@ -104,4 +105,4 @@ def plot(comparisons: dict[tuple[str, bool], Comparison], folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 import PlainNet
+from gsnet.interface.running import run
 from benchmarks.zen_closed_form_networks import CASES, sample_networks
 from ZeroShotProxy import Needs, Proxy, ScoringSettings, get_proxy, score
 from ZeroShotProxy.compute_zen_score import running_variances
@@ -99,4 +100,4 @@ def write(path: Path, rows: list[dict]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 import PlainNet
+from gsnet.interface.running import run
 from benchmarks.zen_closed_form_networks import CASES, candidates, sample_networks
 from gsnet.evolution.runner import without_collector
 from PlainNet import Network
@@ -79,4 +80,4 @@ def seconds(action: Callable[[Network], float], networks: list[Network]) -> floa
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

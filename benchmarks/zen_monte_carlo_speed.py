@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 import PlainNet
+from gsnet.interface.running import run
 from Masternet import MasterNet
 from PlainNet import Network
 from ZeroShotProxy import ScoringSettings, score
@@ -100,4 +101,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

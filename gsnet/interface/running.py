@@ -32,7 +32,7 @@ _other_errors = sys.excepthook
 sys.excepthook = _interrupted_outside_run
 
 
-def run(main: Callable[[], int], bad_input: tuple[type[Exception], ...] = ()) -> int:
+def run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...] = ()) -> int:
     """Call a script's main; errors of bad input end in one sentence on standard error and status 2.
 
     `InputError`, StructureError, missing files, a full disk and the types of `bad_input` are bad input. 130 after an
@@ -44,13 +44,13 @@ def run(main: Callable[[], int], bad_input: tuple[type[Exception], ...] = ()) ->
         return INTERRUPTED
 
 
-def _run(main: Callable[[], int], bad_input: tuple[type[Exception], ...]) -> int:
+def _run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...]) -> int:
     from PlainNet import StructureError
 
     threading.excepthook = _thread_failed
     expected: tuple[type[Exception], ...] = (InputError, StructureError, *bad_input)
     try:
-        status = main()
+        status = main() or 0
         # Here, where an error can be told in a sentence; Python would do it after the last one.
         sys.stdout.flush()
         return status

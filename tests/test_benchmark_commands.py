@@ -1,0 +1,63 @@
+"""`python -m benchmarks.NAME` under bad input: one sentence, status 2, no traceback, as scripts have it."""
+
+import ast
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def started(path):
+    """The statements that a module runs only where it is started as a program."""
+    last = ast.parse(path.read_text()).body[-1]
+    return last.body if isinstance(last, ast.If) and ast.unparse(last.test) == "__name__ == '__main__'" else []
+
+
+COMMANDS = {path.stem: path for path in sorted(ROOT.glob("benchmarks/*.py")) if "__main__" in path.read_text()}
+
+
+def test_there_are_commands():
+    assert {"kill_test", "proxy_report", "runtime_searches"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_goes_through_what_tells_errors(name):
+    tree = ast.parse(COMMANDS[name].read_text())
+    names = {
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module == "gsnet.interface.running"
+        for alias in node.names
+        if alias.name == "run"
+    }
+    calls = [ast.unparse(statement) for statement in started(COMMANDS[name])]
+    assert len(names) == 1 and len(calls) == 1 and calls[0].startswith(f"sys.exit({names.pop()}(main"), calls
+
+
+# Arguments, and what the sentence names. GSNET_DATA is an empty folder.
+WRONG = {
+    "aerial_cars": (["--save_dir", "out"], "aerial_cars.tar"),
+    "cell_closed_form_accuracy": ([], "GSNET_DATA"),
+    "detection_reading": ([], "GSNET_DATA"),
+    "detector_speed": (["no_such_network"], "no_such_network"),
+    "fine_tuning": (["--archive", "no_such.tar", "--work_dir", "out"], "no_such.tar"),
+    "first_start": (["--against", "no_such_commit"], "no_such_commit"),
+    "growth_ladder": ([], "GSNET_DATA"),
+    "latency_predictor": (["--backend", "no_such_runtime"], "no_such_runtime"),
+    "picture_reading": ([], "GSNET_DATA"),
+    "published_latency_searches": (["--output", "searches.csv"], "GSNET_DATA"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_bad_input(name, tmp_path, warm_python):
+    arguments, told = WRONG[name]
+    own = os.environ | {"PYTHONPATH": str(ROOT), "GSNET_DATA": str(tmp_path)}
+    command = [warm_python, "-m", f"benchmarks.{name}", *arguments]
+    result = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 2 and not result.stdout, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith(f"{name}.py: ") and told in lines[0], result.stderr
