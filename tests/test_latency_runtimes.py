@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from benchmarks import runtime_searches
 from benchmarks.saved_rows import read_rows
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
-from gsnet.latency import asked_networks, building, timed_networks, visited
+from gsnet.latency import asked_networks, building, device_script, timed_networks, visited
 from gsnet.latency.building import (
     CALIBRATION,
     MOST_ROUNDS,
@@ -329,6 +330,91 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
         export.main([*bundle, "--batch_size", "2"])
 
 
+# In the place of ONNX Runtime: some files cannot be loaded, and some not be run.
+RUNTIME = """
+class SessionOptions:
+    pass
+class InferenceSession:
+    def __init__(self, file, *_, **__):
+        self.text = open(file).read()
+        if self.text == "unknown":
+            raise RuntimeError("Fatal error:\\n  Conv is not an operator of this build")
+    def get_inputs(self):
+        return [SessionOptions]
+    def run(self, *_):
+        if self.text == "large":
+            raise MemoryError
+SessionOptions.name = "input"
+"""
+
+
+def a_bundle(folder, networks, contents):
+    """A folder of files with these contents, and the file that times them."""
+    told = times_of(networks)["networks"]
+    listed = told["networks"][: len(contents)]
+    (folder / NETWORKS).write_text(json.dumps({**told, "networks": listed}))
+    (folder / SCRIPT).write_text(Path(device_script.__file__).read_text())
+    (folder / "onnxruntime.py").write_text(RUNTIME)
+    for one, content in zip(listed, contents, strict=True):
+        (folder / one["file"]).write_text(content)
+
+
+def test_networks_that_cannot_run_on_the_device_are_recorded_and_the_others_timed(tmp_path, networks):
+    a_bundle(tmp_path, networks, ("good", "unknown", "large", "good"))
+    quick = ("--seconds", "0.001", "--rounds", "2")
+    ended = on_the_device(tmp_path, *quick)
+    reason = "Fatal error: Conv is not an operator of this build"
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert f"1.onnx cannot run: {reason}\n" in ended.stderr and "2.onnx cannot run: MemoryError\n" in ended.stderr
+    assert ended.stderr.count("cannot run:") == 2, "each is tried once"
+    end = f"2 of 4 networks cannot run on this device, the others are timed: {tmp_path / 'times.json'}\n"
+    assert ended.stderr.endswith(end)
+    found = json.loads((tmp_path / "times.json").read_text())
+    assert found["failed"] == {"1.onnx": reason, "2.onnx": "MemoryError"}
+    assert sorted(one["file"] for one in found["times"]) == ["0.onnx"] * 2 + ["3.onnx"] * 2
+    # Memory may have been short: who starts it again has them tried again, and what was timed stays.
+    (tmp_path / "2.onnx").write_text("good")
+    ended = on_the_device(tmp_path, *quick)
+    assert ended.returncode == 1 and ended.stdout.count(" ms\n") == 2
+    assert list(json.loads((tmp_path / "times.json").read_text())["failed"]) == ["1.onnx"]
+    (tmp_path / "1.onnx").write_text("good")
+    ended = on_the_device(tmp_path, *quick)
+    assert ended.returncode == 0 and ended.stdout.endswith("all timed: " + str(tmp_path / "times.json") + "\n")
+
+
+def test_an_interrupt_on_the_device_says_what_is_kept(tmp_path, networks):
+    a_bundle(tmp_path, networks, ("good", "good"))
+    stop = RUNTIME.replace('self.text == "large"', 'self.text == "stop"').replace("MemoryError", "KeyboardInterrupt")
+    (tmp_path / "onnxruntime.py").write_text(stop)
+    first = on_the_device(tmp_path, "--seconds", "0.001", "--rounds", "1")
+    for file in tmp_path.glob("*.onnx"):
+        file.write_text("stop")
+    ended = on_the_device(tmp_path, "--seconds", "0.001", "--rounds", "2")
+    assert first.returncode == 0 and ended.returncode == 130
+    assert ended.stderr == f"stopped: {tmp_path / 'times.json'} keeps what was timed, and the same command goes on\n"
+    assert len(json.loads((tmp_path / "times.json").read_text())["times"]) == 2
+
+
+def test_networks_that_could_not_run_on_the_device_are_left_out_and_named(tmp_path, networks, capsys):
+    file, path = tmp_path / "times.json", tmp_path / "board.db"
+    times = times_of(networks)
+    times["times"] = [one for one in times["times"] if one["file"] != "3.onnx"]
+    # One that ran before it could not once keeps its times.
+    file.write_text(json.dumps({**times, "failed": {"3.onnx": "no memory", "4.onnx": "no memory"}}))
+    options = ["--import_timings", str(file), "--latency_table", str(path)]
+    assert benchmark_network_latency.main([*options, "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["failed"] == {networks[3]: "no memory"}
+    sentence = f"left out: 1 network that could not run on the device: {networks[3]} (no memory)"
+    assert sentence in told.err
+    assert benchmark_network_latency.main(options) == 0
+    told = capsys.readouterr()
+    assert sentence in told.err and networks[3] not in told.out
+    with LatencyTable.open(path) as made:
+        timed = {one.structure for one in made.networks(SETTING.conditions, TABLE)}
+    assert timed == set(networks[:14]) - {networks[3]}
+
+
 def test_a_table_that_cannot_take_its_name_leaves_nothing(tmp_path):
     (tmp_path / "board.db").mkdir()
     with pytest.raises(IsADirectoryError):
@@ -385,7 +471,7 @@ def test_a_network_of_both_roles_is_timed_once_and_counts_in_both(tmp_path, netw
     both = {**times["networks"]["networks"][0], "role": CALIBRATION}
     times["networks"]["networks"].append(both)
     (tmp_path / "times.json").write_text(json.dumps(times))
-    _, setting = import_timings(tmp_path / "times.json", tmp_path / "board.db", None)
+    setting = import_timings(tmp_path / "times.json", tmp_path / "board.db", None).setting
     with LatencyTable.open(tmp_path / "board.db") as table:
         for role, count in ((TABLE, 14), (CALIBRATION, 7)):
             seconds = {one.structure: one.seconds for one in table.networks(setting.conditions, role)}
@@ -404,15 +490,17 @@ def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):
     file = tmp_path / "benchncnn.txt"
     # A bundle that was made anew holds the files of the one before, which benchncnn times, too.
     before = "1 4             before.param  min =    1.00  max =  9.99  avg =  5.00"
-    file.write_text("\n".join([before, *lines]) + "\n1 4 cut o")
-    origin, setting = import_timings(file, tmp_path / "phone.db", "a phone")
+    failed = [f"failed {name}" for name in ("3.param", "3.param", "before.param")]
+    file.write_text("\n".join([before, *failed, *lines[:3], *lines[4:]]) + "\n1 4 cut o")
+    origin, setting, left_out = import_timings(file, tmp_path / "phone.db", "a phone")
+    assert left_out == {networks[3]: "benchncnn cannot run it"}
     assert origin == Origin("a phone, 4 threads", "ncnn") and setting.conditions == Conditions("fp16", 1, 32)
     with LatencyTable.open(tmp_path / "phone.db") as table:
         seconds = {one.structure: one.seconds for one in table.networks(setting.conditions, TABLE)}
     assert seconds[networks[1]] == pytest.approx(4.25e-3)
     # Of a batch of 8 ncnn takes the images one by one, and benchncnn one.
     (tmp_path / NETWORKS).write_text(json.dumps({**told, "batch": 8}))
-    _, setting = import_timings(file, tmp_path / "phone8.db", "a phone")
+    setting = import_timings(file, tmp_path / "phone8.db", "a phone").setting
     with LatencyTable.open(tmp_path / "phone8.db") as table:
         (of_eight,) = [o for o in table.networks(setting.conditions, TABLE) if o.structure == networks[1]]
     assert setting.conditions.batch == 8 and of_eight.seconds == pytest.approx(34e-3)
@@ -441,13 +529,15 @@ def test_a_bundle_for_ncnn_says_how_benchncnn_is_called(tmp_path, monkeypatch, f
     names = [file.name for file in folder.glob("*.param")]
     assert len(calls) == 5 * len(names) == 10
     assert calls[0].startswith("20 1 0 -1 0 param=") and calls[0].endswith("shape=[16,16,3]")
-    _, setting = import_timings(folder / "benchncnn.txt", tmp_path / "phone.db", "a phone")
+    setting = import_timings(folder / "benchncnn.txt", tmp_path / "phone.db", "a phone").setting
     with LatencyTable.open(tmp_path / "phone.db") as table:
         assert [one.seconds for one in table.networks(setting.conditions, TABLE)] == [1.5e-3]
     (folder / "benchncnn").write_text("#!/bin/sh\nexit 1\n")
     (folder / "benchncnn.txt").unlink()
     failed = subprocess.run(["sh", BENCHNCNN], cwd=folder, check=False, capture_output=True, text=True)
-    assert failed.returncode == 1 and failed.stderr.startswith(f"benchncnn cannot run {min(names)}: ")
+    every = [f"benchncnn cannot run {name}" for name in sorted(names)]
+    end = f"{len(names)} networks cannot run on this device, the others are timed: benchncnn.txt"
+    assert failed.returncode == 1 and failed.stderr.splitlines() == [*every, end]
     timed = on_the_device(folder, "--seconds", "0.001", "--rounds", "1")
     assert timed.stdout.count(".param") == 2, timed.stderr
     with pytest.raises(InputError, match="onnx or ncnn"):

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -25,6 +25,8 @@ from PlainNet import Network, Style
 SCRIPT, GUIDE, BENCHNCNN, BENCHNCNN_TIMES = "time_networks.py", "README.md", "benchncnn.sh", "benchncnn.txt"
 # Format of the files -> the runtime that writes them.
 FORMATS = {"onnx": "onnxruntime", "ncnn": "ncnn"}
+# What begins a line of benchncnn.sh on a network that cannot run.
+_FAILED = "failed"
 # As ncnn's benchmark prints it, in milliseconds.
 _LINE = re.compile(r"^\s*(\S+)\.param\s+min\s*=\s*([0-9.]+)\s+max\s*=")
 _GUIDE = """# Networks to time on a device
@@ -33,7 +35,8 @@ Copy this folder to the device. With Python, numpy and {runtimes}:
 
     python {script}
 
-It times every network in rounds, goes on where it was stopped, and writes times.json. `python {script} --help` has the options.
+It times every network in rounds, goes on where it was stopped, and writes times.json. A network that cannot run is named there
+with the reason, and left out below. `python {script} --help` has the options.
 {ncnn}
 Back on the computer that searches:
 
@@ -51,18 +54,28 @@ its table is of fp16 (`--fp16` in a search). It writes {times}; import it from t
     python benchmark_network_latency.py --import_timings FOLDER/{times} --device_name NAME --latency_table device.db
 """
 _BENCHNCNN = """#!/bin/sh
-# Times every network of this folder by ncnn's benchncnn, and goes on where it was stopped.
+# Times every network of this folder by ncnn's benchncnn, and goes on where it was stopped. The status is 1 if any cannot run.
 threads=${{THREADS:-1}}
+failed=""
 cd "$(dirname "$0")" || exit 1
 [ -x ./benchncnn ] || {{ echo "Build ncnn's benchncnn for this device and put it into this folder" >&2; exit 2; }}
 for round in 1 2 3 4 5; do
     for network in *.param; do
         grep -q "^$round $threads .*$network" {times} 2>/dev/null && continue
-        line=$(./benchncnn 20 "$threads" 0 -1 0 param="$network" shape="[{side},{side},3]" 2>&1 | grep "min =") ||
-            {{ echo "benchncnn cannot run $network: delete it to go on with the others" >&2; exit 1; }}
-        echo "$round $threads $line" | tee -a {times}
+        case "$failed" in *" $network "*) continue ;; esac
+        if line=$(./benchncnn 20 "$threads" 0 -1 0 param="$network" shape="[{side},{side},3]" 2>&1 | grep "min ="); then
+            echo "$round $threads $line" | tee -a {times}
+        else
+            failed="$failed $network "
+            echo "{failed} $network" >> {times}
+            echo "benchncnn cannot run $network" >&2
+        fi
     done
 done
+[ -z "$failed" ] && exit 0
+set -- $failed
+echo "$# networks cannot run on this device, the others are timed: {times}" >&2
+exit 1
 """
 
 
@@ -72,6 +85,14 @@ class Bundled:
 
     role: str
     networks: Sequence[Network]
+
+
+class Imported(NamedTuple):
+    """What a device measured: of what it is, under which conditions, and which networks could not run there, and why."""
+
+    origin: Origin
+    setting: Setting
+    failed: dict[str, str]
 
 
 def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, quiet: bool = False) -> dict[str, Any]:
@@ -98,7 +119,7 @@ def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, qu
     ncnn = ""
     if setting.backend == FORMATS["ncnn"]:
         ncnn = _GUIDE_NCNN.format(benchncnn=BENCHNCNN, side=side, times=BENCHNCNN_TIMES)
-        write_text(folder / BENCHNCNN, _BENCHNCNN.format(side=side, times=BENCHNCNN_TIMES))
+        write_text(folder / BENCHNCNN, _BENCHNCNN.format(side=side, times=BENCHNCNN_TIMES, failed=_FAILED))
     names = [name for name, (_, suffix) in device_script.RUNTIMES.items() if suffix == program.suffixes[0]]
     write_text(folder / GUIDE, _GUIDE.format(runtimes=" or ".join(names), script=SCRIPT, ncnn=ncnn))
     write_text(folder / device_script.NETWORKS, json.dumps({**told, "networks": entries}, indent=1) + "\n")
@@ -106,8 +127,8 @@ def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, qu
     return {"device_bundle": str(folder), "networks": len(entries), "bytes": size, "runtimes": names}
 
 
-def import_timings(file: Path, table: Path, device_name: str | None) -> tuple[Origin, Setting]:
-    """Put what a device measured into a table, made if there is none; returns of what it is and under which conditions.
+def import_timings(file: Path, table: Path, device_name: str | None) -> Imported:
+    """Put what a device measured into a table, made if there is none. Networks that could not run there are left out.
 
     file: what a bundle's script, or ncnn's benchncnn, wrote; the latter beside the bundle's networks.json. Raises LatencyError.
     """
@@ -120,7 +141,7 @@ def import_timings(file: Path, table: Path, device_name: str | None) -> tuple[Or
         ) from error
 
 
-def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) -> tuple[Origin, Setting]:
+def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) -> Imported:
     told, threads = measured["networks"], int(measured["threads"])
     device = f"{device_name or measured['device']}, {threads} thread{'s' if threads > 1 else ''}"
     origin = Origin(device, str(measured["runtime"]), str(measured["version"]))
@@ -131,6 +152,12 @@ def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) ->
     entries: dict[str, list[Mapping[str, Any]]] = {}
     for entry in told["networks"]:
         entries.setdefault(entry["file"], []).append(entry)
+    timed_files = {one["file"] for one in measured["times"]}
+    failed = {
+        str(entries[name][0]["structure"]): str(reason)
+        for name, reason in measured.get("failed", {}).items()
+        if name not in timed_files
+    }
     rounds = []
     for one in measured["times"]:
         seconds = float(one["seconds"])
@@ -144,7 +171,7 @@ def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) ->
     with LatencyTable.open_for(path, origin) as table:
         for timed, number in rounds:
             table.add_network(conditions, timed, number)
-    return origin, setting
+    return Imported(origin, setting, failed)
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -169,8 +196,11 @@ def _read_benchncnn(file: Path, device_name: str | None) -> dict[str, Any]:
     scale = networks["batch"] / 1e3
     # What a bundle held before it was made anew with other networks may still lie there, and was timed too.
     listed = {entry["file"] for entry in networks["networks"]}
-    times, threads = [], set()
+    times, threads, failed = [], set(), {}
     for line in file.read_text(encoding="utf-8").splitlines():
+        word, _, name = line.partition(" ")
+        if word == _FAILED and name in listed:
+            failed[name] = "benchncnn cannot run it"
         number, count, rest = [*line.split(maxsplit=2), "", ""][:3]
         found = _LINE.match(rest)
         if found and number.isdigit() and count.isdigit() and f"{found[1]}.param" in listed:
@@ -186,6 +216,7 @@ def _read_benchncnn(file: Path, device_name: str | None) -> dict[str, Any]:
         "precision": FP16,
         "networks": networks,
         "times": times,
+        "failed": failed,
     }
 
 

@@ -4,7 +4,8 @@
     python time_networks.py --runtime openvino --threads 4 --output openvino.json
 
 Needs numpy and the runtime alone: onnxruntime or openvino for .onnx files, ncnn for .param files. Started again, it goes on
-where it was stopped. The JSON file goes back to the computer that searches:
+where it was stopped. A network that cannot run is written down with the reason, and the others are timed; the exit status is
+then 1. The JSON file goes back to the computer that searches, which leaves such networks out:
 
     python benchmark_network_latency.py --import_timings times.json --latency_table device.db
 """
@@ -25,6 +26,8 @@ import numpy as np
 
 NETWORKS = "networks.json"
 FORMAT = 1
+FAILED, INTERRUPTED = 1, 130
+_LONGEST_REASON = 300
 Run = Callable[[np.ndarray], object]
 
 
@@ -67,7 +70,8 @@ def open_ncnn(file: Path, threads: int) -> Run:
         for image in images:
             extractor = net.create_extractor()
             extractor.input(source, ncnn.Mat(image))
-            extractor.extract(result)
+            if extractor.extract(result)[0]:
+                raise RuntimeError(f"ncnn cannot run {file.name}")
 
     return run
 
@@ -135,8 +139,48 @@ def read_json(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def main() -> None:
-    """Time every network once in each round."""
+def turns_left(result: dict[str, Any], rounds: int) -> list[tuple[str, int]]:
+    """Files that are still to be timed, and in which round."""
+    done = {(one["file"], one["round"]) for one in result["times"]}
+    networks = result["networks"]["networks"]
+    turns = []
+    for number in range(rounds):
+        # A device's speed drifts: rounds spread each network over the whole time, in another order each.
+        order = random.Random(number).sample(networks, len(networks))
+        turns += [(one["file"], number) for one in order if (one["file"], number) not in done]
+    return turns
+
+
+def time_all(result: dict[str, Any], folder: Path, options: argparse.Namespace) -> None:
+    """Time every network once in each round, and keep each time, or why there is none, in the output file."""
+    told = result["networks"]
+    images = np.random.default_rng(0).standard_normal(
+        (told["batch"], 3, told["resolution"], told["resolution"]), dtype=np.float32
+    )
+    # One thread's own time stands still while other programs have the processor.
+    clock = time.process_time if options.threads == 1 else time.perf_counter
+    turns, given_up = turns_left(result, options.rounds), set()
+    for place, (file, number) in enumerate(turns):
+        # One that failed before is tried again, but once: memory may have been short then.
+        if file in given_up:
+            continue
+        try:
+            run = RUNTIMES[options.runtime][0](folder / file, options.threads)
+            seconds = seconds_of(run, images, clock, options.seconds)
+        except Exception as error:  # each runtime has errors of its own
+            given_up.add(file)
+            reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+            result["failed"][file] = reason
+            print(f"{place + 1} of {len(turns)}: {file} cannot run: {reason}", file=sys.stderr, flush=True)
+        else:
+            result["failed"].pop(file, None)
+            result["times"].append({"file": file, "round": number, "seconds": seconds})
+            print(f"{place + 1} of {len(turns)}: {file} {seconds * 1e3:.3f} ms", flush=True)
+        write_whole(options.output, result)
+
+
+def main() -> int:
+    """Time every network once in each round; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     folder = Path(__file__).resolve().parent
     told = read_json(folder / NETWORKS)
@@ -161,25 +205,21 @@ def main() -> None:
     version = getattr(library, "__version__", "")
     about = {"format": FORMAT, "device": options.device_name, "threads": options.threads}
     about.update(runtime=options.runtime, version=version, precision="fp32", networks=told)
-    result = started(options.output, about)
-    done = {(one["file"], one["round"]) for one in result["times"]}
-    turns = []
-    for number in range(options.rounds):
-        # A device's speed drifts: rounds spread each network over the whole time, in another order each.
-        order = random.Random(number).sample(told["networks"], len(told["networks"]))
-        turns += [(one["file"], number) for one in order if (one["file"], number) not in done]
-    shape = (told["batch"], 3, told["resolution"], told["resolution"])
-    images = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-    # One thread's own time stands still while other programs have the processor.
-    clock = time.process_time if options.threads == 1 else time.perf_counter
-    for place, (file, number) in enumerate(turns):
-        run = RUNTIMES[options.runtime][0](folder / file, options.threads)
-        seconds = seconds_of(run, images, clock, options.seconds)
-        result["times"].append({"file": file, "round": number, "seconds": seconds})
-        write_whole(options.output, result)
-        print(f"{place + 1} of {len(turns)}: {file} {seconds * 1e3:.3f} ms", flush=True)
+    result = {"failed": {}, **started(options.output, about)}
+    try:
+        time_all(result, folder, options)
+    except KeyboardInterrupt:
+        print(f"stopped: {options.output} keeps what was timed, and the same command goes on", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        sys.exit(f"{options.output} cannot be written: {error.strerror}")
+    if result["failed"]:
+        count = f"{len(result['failed'])} of {len(told['networks'])} networks cannot run on this device"
+        print(f"{count}, the others are timed: {options.output}", file=sys.stderr)
+        return FAILED
     print(f"all timed: {options.output}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

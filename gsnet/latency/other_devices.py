@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from pathlib import Path
 
-from gsnet.interface.options import InputError
+from gsnet.interface.options import InputError, named_few
 from gsnet.latency.asked_networks import networks_of_layers, networks_to_calibrate
 from gsnet.latency.building import CALIBRATION, TABLE, calibrate
 from gsnet.latency.bundle import FORMATS, Bundled, import_timings, write_bundle
@@ -16,6 +17,7 @@ from gsnet.latency.space import CLASSES, RESOLUTION
 from gsnet.latency.table import Conditions, LatencyTable, Origin
 from PlainNet import Style
 
+_LOG = logging.getLogger(__name__)
 _LIBRARY_PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -38,12 +40,18 @@ def import_device(options: Namespace) -> dict:
     """Make the table of a device of what it measured; returns what was read. Raises LatencyError."""
     if options.latency_table is None:
         raise InputError("--import_timings needs --latency_table FILE: the times are of another device")
-    origin, setting = import_timings(options.import_timings, options.latency_table, options.device_name)
+    origin, setting, failed = import_timings(options.import_timings, options.latency_table, options.device_name)
+    if failed:
+        plural = "networks that" if len(failed) > 1 else "network that"
+        named = named_few([f"{structure} ({reason})" for structure, reason in failed.items()])
+        _LOG.warning("left out: %d %s could not run on the device: %s", len(failed), plural, named)
     with LatencyTable.open(options.latency_table) as table:
         report: dict = {"latency_table": str(options.latency_table), "device": origin.device, "runtime": origin.runtime}
         report |= {"runtime_version": origin.version or None, "conditions": str(setting.conditions)}
         fitted = calibrate(table, setting)
         report["layers"] = len(table.layers(setting.conditions.precision, setting.conditions.batch))
+    # A person has been told of those that are left out.
+    report |= {"failed": failed} if failed and options.json else {}
     return report | {"spread": fitted.spread, "networks": fitted.networks}
 
 
