@@ -14,7 +14,7 @@ from benchmarks import runtime_searches
 from benchmarks.saved_rows import read_rows
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
-from gsnet.latency import asked_networks, building, device_script, timed_networks, visited
+from gsnet.latency import asked_networks, building, bundle, device_script, timed_networks, visited
 from gsnet.latency.building import (
     CALIBRATION,
     MOST_ROUNDS,
@@ -231,6 +231,45 @@ def test_as_many_networks_are_timed_as_asked_for(tmp_path, monkeypatch, networks
             time_networks(made, asked, SETTING, rounds=4, quiet=True)
 
 
+def test_an_interrupt_of_timing_says_what_is_kept_and_how_to_go_on(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("onnxruntime")
+    calls = []
+
+    def seconds_of_four(network):
+        if len(calls) % 5 == 4:
+            calls.append(None)
+            raise KeyboardInterrupt
+        calls.append(network.text)
+        return seconds_of(network.text)
+
+    monkeypatch.setattr(building, "timer_of", lambda *_: seconds_of_four)
+    path = tmp_path / "board.db"
+    options = ["--build_table", "--backend", "onnxruntime", *NEAR, "--networks", "12", "--latency_table", str(path)]
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            benchmark_network_latency.main(options)
+        end = f"stopped: what was measured so far is kept in {path}, and the same command goes on from there"
+        assert capsys.readouterr().err.splitlines()[-1] == end
+    assert len(set(calls) - {None}) == 8, "none twice"
+    with LatencyTable.open(path) as table:
+        assert len(table.rounds(Conditions("fp32", 1, 16), TABLE)) == 8
+
+
+def test_an_interrupt_of_writing_a_bundle_says_what_is_kept(tmp_path, monkeypatch, capsys, few_networks):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bundle, "written", interrupted)
+    folder = tmp_path / "bundle"
+    with pytest.raises(KeyboardInterrupt):
+        export.main(["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"])
+    end = f"stopped: the networks in {folder} are kept, and the same command writes the others"
+    assert capsys.readouterr().err.splitlines()[-1] == end
+
+
 def test_networks_whose_two_least_times_differ_are_timed_again(tmp_path, monkeypatch):
     """One is disturbed in its first rounds, one always; a kill in between costs nothing."""
     asked = [PlainNet.parse(f"SuperConvK3BNRELU(3,{width},1,1)") for width in (8, 16, 24)]
@@ -292,13 +331,13 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
     pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
     folder = tmp_path / "bundle"
-    bundle = ["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"]
-    assert export.main(bundle) == 0
+    options = ["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"]
+    assert export.main(options) == 0
     files = {file.name: file.stat().st_mtime_ns for file in folder.glob("*.onnx")}
     # Rewritten as an export is: as torch has them, units of stride 1 slice their maps and transpose them to shuffle.
     operators = {node.op_type for name in files for node in onnx.load(folder / name).graph.node}
     assert {"Conv", "Concat"} <= operators and not {"Slice", "Transpose"} & operators
-    assert export.main(bundle) == 0
+    assert export.main(options) == 0
     assert files == {file.name: file.stat().st_mtime_ns for file in folder.glob("*.onnx")}
     listed = json.loads((folder / NETWORKS).read_text())["networks"]
     assert {one["file"] for one in listed} == set(files) and {one["role"] for one in listed} == {TABLE, CALIBRATION}
@@ -327,7 +366,7 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
             ["--import_timings", str(folder / "times.json"), "--latency_table", str(tmp_path / "board.db")]
         )
     with pytest.raises(LatencyError, match="bundle for other conditions"):
-        export.main([*bundle, "--batch_size", "2"])
+        export.main([*options, "--batch_size", "2"])
 
 
 # In the place of ONNX Runtime: some files cannot be loaded, and some not be run.

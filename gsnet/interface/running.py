@@ -9,7 +9,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -65,6 +66,16 @@ def _run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...])
         print(f"{Path(sys.argv[0]).name}: {where}{error.strerror or error}", file=sys.stderr)
         _leave_output()
         return BAD_INPUT
+
+
+@contextmanager
+def saying_when_interrupted(what: str) -> Iterator[None]:
+    """Within it an interrupt is told, and goes on: what is kept of long work, and how to go on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        logging.getLogger(__name__).warning("stopped: %s", what)
+        raise
 
 
 def _leave_output() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from gsnet.interface.running import saying_when_interrupted
 from gsnet.interface.options import InputError
 from gsnet.latency.asked_networks import networks_of_layers, networks_to_calibrate
 from gsnet.latency.building import (
@@ -41,7 +42,8 @@ def build_table(options: Namespace) -> dict:
     # Both before anything is timed: what cannot suffice is refused at once.
     layers = networks_of_layers(options, setting, path) if options.build_table else None
     whole = networks_to_calibrate(options, setting, path) if options.calibrate else None
-    with open_at_hand(path, options.device, setting.backend, options.threads) as table:
+    kept = f"what was measured so far is kept in {path}, and the same command goes on from there"
+    with open_at_hand(path, options.device, setting.backend, options.threads) as table, saying_when_interrupted(kept):
         report: dict = {"latency_table": str(path), "device": table.device} | _told_of(table.origin)
         if not layers:
             # Raises LatencyError where there is nothing that could be calibrated.

@@ -6,6 +6,7 @@ import logging
 from argparse import Namespace
 from pathlib import Path
 
+from gsnet.interface.running import saying_when_interrupted
 from gsnet.interface.options import InputError, named_few
 from gsnet.latency.asked_networks import networks_of_layers, networks_to_calibrate
 from gsnet.latency.building import CALIBRATION, TABLE, calibrate
@@ -32,7 +33,9 @@ def write_device_bundle(options: Namespace) -> dict:
     setting = Setting(conditions, options.num_classes or CLASSES, style, backend=FORMATS[options.format])
     layers, whole = networks_of_layers(options, setting), networks_to_calibrate(options, setting)
     parts = (Bundled(TABLE, layers.networks), Bundled(CALIBRATION, whole.networks))
-    report = write_bundle(options.device_bundle, parts, setting, quiet=options.json)
+    folder = options.device_bundle
+    with saying_when_interrupted(f"the networks in {folder} are kept, and the same command writes the others"):
+        report = write_bundle(folder, parts, setting, quiet=options.json)
     return report | {"conditions": str(setting.conditions), "classes": setting.num_classes}
 
 
