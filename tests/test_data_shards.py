@@ -1,7 +1,10 @@
 """Pictures in tar archives are those in folders, and JPEG files that are decoded smaller show the same part."""
 
+import gzip
 import io
 import re
+import shutil
+import subprocess
 import tarfile
 from dataclasses import replace
 
@@ -244,6 +247,40 @@ def test_what_is_no_archive_and_what_is_mixed_is_refused(tree, tmp_path):
         add(archive, "z.jpg", b"")
     with pytest.raises(InputError, match=r"more\.tar is no tar archive that can be read .*compressed"):
         data_set(settings(archives), train=True)
+
+
+@pytest.mark.parametrize(("ending", "command"), [("tar.gz", "gunzip"), ("tgz", "gunzip"), ("tar.XZ", "unxz")])
+def test_compressed_archives_are_refused_with_what_makes_them_plain(tree, tmp_path, ending, command):
+    alone = tmp_path / "alone"
+    for split in ("train", "val"):
+        (alone / split).mkdir(parents=True)
+        (alone / split / f"all of them.{ending}").touch()
+    said = rf"all of them\.{ending} is compressed, .* plain \.tar of it by {command} '.*/all of them\.{ending}'$"
+    for ask in (lambda: data_set(settings(alone), train=True), lambda: training_classes(alone)):
+        with pytest.raises(InputError, match=said):
+            ask()
+    with pytest.raises(InputError, match=rf"val/{said}"):
+        data_set(settings(alone), train=False)
+    # Beside others its pictures would be missing without a word; beside folders of classes it is where these came from.
+    archives = packed(tree, tmp_path / "packed", tell=False)
+    for folder in (archives, tree):
+        (folder / f"train/all of them.{ending}").touch()
+    with pytest.raises(InputError, match=said):
+        data_set(settings(archives), train=True)
+    assert len(data_set(settings(tree), train=True)) == 16
+
+
+@pytest.mark.skipif(not shutil.which("gunzip"), reason="needs gunzip")
+def test_what_is_advised_makes_a_plain_archive(tree, tmp_path):
+    archives = packed(tree, tmp_path / "packed", tell=False)
+    plain = min((archives / "val").glob("*.tar"))
+    zipped = plain.with_suffix(".tgz")
+    zipped.write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    with pytest.raises(InputError) as refused:
+        data_set(settings(archives), train=False)
+    subprocess.run(str(refused.value).rpartition(" by ")[2], shell=True, check=True)
+    assert plain.is_file() and len(data_set(settings(archives), train=False)) == 6
 
 
 @pytest.mark.parametrize("kept", [200, -100])

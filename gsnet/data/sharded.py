@@ -5,6 +5,7 @@ A picture is found by its place, so that order, crops and what follows a kill ar
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +21,38 @@ from gsnet.data.shard_index import ShardIndex, index_of, member_at
 from gsnet.interface.options import InputError, named_few
 
 NAMES = "classes.txt"
+# Endings of compressed archives, and what makes a plain one in the place of each.
+_COMPRESSED = {
+    (".tar.gz", ".tgz"): "gunzip",
+    (".tar.bz2", ".tbz2", ".tbz"): "bunzip2",
+    (".tar.xz", ".txz"): "unxz",
+    (".tar.zst", ".tzst"): "unzstd --rm",
+}
 
 
 def shards_in(split: Path) -> list[Path]:
-    """The archives in a split's folder, by their names. Raises InputError where it has folders of classes too."""
+    """The archives in a split's folder, by their names.
+
+    Raises InputError where it has folders of classes too, and for compressed archives unless there are such folders alone.
+    """
     found = sorted(file for file in split.iterdir() if _is_shard(file))
-    if found and any(entry.is_dir() and not entry.name.startswith(".") for entry in split.iterdir()):
+    folders = any(entry.is_dir() and not entry.name.startswith(".") for entry in split.iterdir())
+    if found and folders:
         raise InputError(f"{split} holds tar archives and folders: leave there what is to be read alone")
+    if not folders:
+        _refuse_compressed(split)
     return found
+
+
+def _refuse_compressed(split: Path) -> None:
+    """Raise InputError for a compressed archive, of which nothing would be read."""
+    for file in sorted(split.iterdir()):
+        for endings, command in _COMPRESSED.items():
+            if file.name.lower().endswith(endings) and not file.name.startswith("."):
+                raise InputError(
+                    f"{file} is compressed, and pictures are read at their places in an archive, which a compressed one "
+                    f"does not have: make a plain .tar of it by {command} {shlex.quote(str(file))}"
+                )
 
 
 def _is_shard(file: Path) -> bool:
