@@ -13,14 +13,14 @@ import pytest
 
 import PlainNet
 import ZenNet
-from gsnet.latency.calibration import fit
+from gsnet.latency.calibration import described, fit
 from gsnet.latency.device import device_identity, processor_name
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.interpolation import LayerCurve, non_negative_least_squares
 from gsnet.latency.layer_times import LayerTimes
 from gsnet.latency.layers import Layer, list_layers
 from gsnet.latency.predictor import LatencyModel, open_model
-from gsnet.latency.table import Conditions, LatencyTable, Origin, TimedNetwork
+from gsnet.latency.table import Calibration, Conditions, LatencyTable, Origin, TimedNetwork
 from gsnet.latency.visited import covering_networks, random_networks
 from gsnet.runtimes.timing import time_calls
 from PlainNet import Style
@@ -140,6 +140,19 @@ def test_calibration_finds_a_slow_depth_wise_library():
     assert np.abs(np.log(terms @ found.coefficients / truth)).max() < 0.1
     with pytest.raises(LatencyError, match="at least 6"):
         fit(terms[:5], truth[:5])
+
+
+def test_a_fit_is_told_to_a_person_in_a_line():
+    ratio = 1.0123456789
+    assert described(Calibration((ratio, ratio, ratio, 0.0, 1.42345678e-05), 0.0532109, 40)) == (
+        "fitted to 40 networks: one takes 1.01 times the table's seconds of its layers and 14.2 us besides; "
+        "others are off by 5.3% (leave-one-out)"
+    )
+    assert described(Calibration((0.98765432, 1.5, 0.7654321, 2.3456e-06, 0.0), 0.1, 6)) == (
+        "fitted to 6 networks: one takes 0.988 times the table's seconds of its dense convolutions, 1.5 times those of "
+        "depth-wise ones, 0.765 times those of what lies between them and 2.35 us a layer; "
+        "others are off by 10.0% (leave-one-out)"
+    )
 
 
 def test_predictions_are_calibrated(table, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -449,6 +450,8 @@ def test_networks_that_could_not_run_on_the_device_are_left_out_and_named(tmp_pa
     assert benchmark_network_latency.main(options) == 0
     told = capsys.readouterr()
     assert sentence in told.err and networks[3] not in told.out
+    *_, line = told.out.splitlines()
+    assert line.startswith("fitted to 6 networks: one takes ") and not re.search(r"\d\.\d{4}", told.out)
     with LatencyTable.open(path) as made:
         timed = {one.structure for one in made.networks(SETTING.conditions, TABLE)}
     assert timed == set(networks[:14]) - {networks[3]}

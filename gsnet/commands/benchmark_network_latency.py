@@ -26,9 +26,11 @@ from gsnet.interface.options import BAD_INPUT, InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.latency import command as latency
+from gsnet.latency.calibration import described
 from gsnet.latency.device import TORCH, device_identity, precision_of
 from gsnet.latency.options import add_table_options, add_timing_options, mode_of
 from gsnet.latency.other_devices import import_device, import_library
+from gsnet.latency.table import Calibration
 from gsnet.models.named import names_of, structure_of
 from gsnet.models.options import add_network_options, network_named, resolution_of, size_and_classes
 from PlainNet import StructureError
@@ -36,6 +38,9 @@ from SearchSpace import SearchSpaceError
 
 if TYPE_CHECKING:
     from torch import nn
+
+# What a report says of a fit.
+FITTED = ("coefficients", "spread", "networks")
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -199,7 +204,10 @@ def show(report: dict, as_json: bool) -> None:
     rows, backends = report.pop("rows", []), report.pop("backends", [])
     operations = [(report["backend"], report.pop("operations", []))] if "backend" in report else []
     operations += [(one["backend"], one.pop("operations", [])) for one in backends]
-    print(", ".join(f"{name} {value}" for name, value in report.items() if value is not None))
+    fitted = Calibration(**{name: report.pop(name) for name in FITTED}) if FITTED[0] in report else None
+    print(", ".join(f"{name} {_plain(value)}" for name, value in report.items() if value is not None))
+    if fitted:
+        print(described(fitted))
     for row in rows:
         print("  " + row["text"])
     if backends:
@@ -207,6 +215,10 @@ def show(report: dict, as_json: bool) -> None:
     for backend, times in operations:
         for one in times:
             print(f"  {backend}  {one['seconds'] * 1e6:10.1f} us  {one['kind']:<40} {one['name']}")
+
+
+def _plain(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def command() -> int:

@@ -35,6 +35,25 @@ def fit(terms: Sequence[Sequence[float]], seconds: Sequence[float], fit_to: Fit 
     return Calibration(tuple(map(float, coefficients)), float(np.sqrt(np.mean(errors**2))), len(times))
 
 
+def described(found: Calibration) -> str:
+    """What was fitted, in a line for a person: what a network takes, and how far off that is."""
+    dense, depthwise, between, layer, network = found.coefficients
+    if dense == depthwise == between:
+        parts = [f"{dense:.3g} times the table's seconds of its layers"]
+    else:
+        parts = [
+            f"{dense:.3g} times the table's seconds of its dense convolutions",
+            f"{depthwise:.3g} times those of depth-wise ones",
+            f"{between:.3g} times those of what lies between them",
+        ]
+    parts += [f"{layer * 1e6:.3g} us a layer"] if layer else []
+    parts += [f"{network * 1e6:.3g} us besides"] if network else []
+    takes = ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
+    return (
+        f"fitted to {found.networks} networks: one takes {takes}; others are off by {found.spread:.1%} (leave-one-out)"
+    )
+
+
 def leave_one_out(rows: np.ndarray, times: np.ndarray, fit_to: Fit | None = None) -> np.ndarray:
     """Logarithm of predicted over measured for every network, fitted to all others."""
     fit_to = fit_to or _fit

@@ -58,7 +58,7 @@ def build_table(options: Namespace) -> dict:
             time_networks(table, whole.networks, setting, others=whole.others, quiet=options.json)
             settle_networks(table, setting, quiet=options.json)
             fitted = calibrate(table, setting)
-            report |= {"coefficients": fitted.coefficients, "spread": fitted.spread, "networks": fitted.networks}
+            report |= asdict(fitted)
         elif setting.backend != TORCH:
             infer_layers(table, setting)
         remove_files(table)

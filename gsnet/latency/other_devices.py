@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
+from dataclasses import asdict
 from pathlib import Path
 
 from gsnet.interface.running import saying_when_interrupted
@@ -55,7 +56,7 @@ def import_device(options: Namespace) -> dict:
         report["layers"] = len(table.layers(setting.conditions.precision, setting.conditions.batch))
     # A person has been told of those that are left out.
     report |= {"failed": failed} if failed and options.json else {}
-    return report | {"spread": fitted.spread, "networks": fitted.networks}
+    return report | asdict(fitted)
 
 
 def import_library(options: Namespace) -> dict:
