@@ -269,6 +269,43 @@ def test_layers_are_measured_where_too_little_is_known_of_them(table):
     assert not times.is_missing(Layer("Regular", 2, 40, 8, 8, 72, 5, 1, 0), 0.2)
 
 
+def dense_seconds(layer):
+    """A device that takes 2 us for a convolution, 0.02 ns for an operation and 0.4 ns for a weight."""
+    weights = layer.in_channels * layer.out_channels * layer.kernel_size**2
+    return 2e-6 + weights * (0.4e-9 + 0.02e-9 * layer.out_height**2)
+
+
+def classifier(classes):
+    return Layer("Linear", 1, 128, 1, 1, classes, 1, 1, 0)
+
+
+def classifier_seconds(classes):
+    return 5e-6 + 128 * classes * 0.42e-9
+
+
+@pytest.mark.parametrize("timed", [[10], [1000], [10, 20], [100, 1000]])
+def test_classifiers_of_more_or_fewer_classes_than_were_timed(table, timed):
+    """One number of classes says nothing of what a class takes: the weights of convolutions do."""
+    dense = [
+        Layer("Regular", 1, width, side, side, 2 * width, kernel, 1, 0)
+        for width in (32, 64, 128, 256)
+        for side in (4, 8, 16)
+        for kernel in (1, 3)
+    ]
+    table.add_layers("fp32", [(layer, dense_seconds(layer)) for layer in dense])
+    table.add_layers("fp32", [(classifier(classes), classifier_seconds(classes)) for classes in timed])
+    times = LayerTimes(table, "fp32", 1)
+    assert times.classes == timed
+    assert times.is_missing(classifier(100_000), 0.2), "a search that may measure does so"
+    found = {classes: times.seconds(classifier(classes)) for classes in (1, 10, 100, 1000, 10_000, 100_000)}
+    assert list(found.values()) == sorted(found.values())
+    for classes, seconds in found.items():
+        # Of what a device does once for a classifier nothing says how much it is; above, its part is small.
+        assert seconds == pytest.approx(classifier_seconds(classes), rel=0.15 if classes >= timed[0] else 1)
+    assert times.spread(classifier(timed[0])) == 0
+    assert 0.5 < times.spread(classifier(100_000)) < 1
+
+
 def test_the_error_bar_is_as_wide_as_errors_are():
     generator = np.random.default_rng(1)
     terms = np.column_stack((generator.uniform(1e-3, 9e-3, (240, 3)), generator.integers(20, 90, 240), np.ones(240)))

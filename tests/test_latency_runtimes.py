@@ -508,6 +508,22 @@ def test_timings_of_a_device_become_its_table(tmp_path, networks, capsys):
     assert not (tmp_path / "new.db").exists(), "a table of a part would be taken for a whole one"
 
 
+def test_a_prediction_grows_with_the_number_of_classes_and_says_whence(tmp_path, networks, capsys):
+    (tmp_path / "times.json").write_text(json.dumps(times_of(networks)))
+    board = ["--latency_table", str(tmp_path / "board.db")]
+    assert benchmark_network_latency.main(["--import_timings", str(tmp_path / "times.json"), *board, "--json"]) == 0
+    capsys.readouterr()
+    predict = ["--predict", "--arch", "PlainNet", "--plainnet_struct", START, "--input_image_size", "32", "--json"]
+    found = []
+    for classes in (10, 1000, 100_000):
+        assert benchmark_network_latency.main([*predict, *board, "--num_classes", str(classes)]) == 0
+        found.append(json.loads(capsys.readouterr().out)["rows"][0])
+    seconds, spreads = ([row[name] for row in found] for name in ("seconds", "spread"))
+    assert seconds[0] < seconds[1] < seconds[2] / 5 and spreads[2] > 0.5
+    assert "classifier" not in found[0]["text"]
+    assert "a classifier of 1000 is worked out from those of 10 classes" in found[1]["text"]
+
+
 def test_a_network_of_both_roles_is_timed_once_and_counts_in_both(tmp_path, networks):
     times = times_of(networks)
     both = {**times["networks"]["networks"][0], "role": CALIBRATION}

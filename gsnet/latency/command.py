@@ -102,6 +102,7 @@ def predict(options: Namespace, network: Network, num_classes: int, style: Style
             seconds, spread = model.predict(network)
             text = f"{conditions}: {seconds * 1e3:.4g} ms, {seconds / batch * 1e3:.4g} ms an image, "
             text += f"+- {spread:.0%}" if calibration else "plain sum of layers, not calibrated"
+            text += f" ({model.beyond_timed})" if model.beyond_timed else ""
             figures = {"batch": batch, "seconds": seconds, "spread": spread, "calibrated": calibration is not None}
             report["rows"].append(figures | {"seconds_per_image": seconds / batch, "text": text})
     return report

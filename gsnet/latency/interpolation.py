@@ -30,12 +30,9 @@ class LayerCurve:
     """
 
     def __init__(self, layers: Sequence[Layer], seconds: Sequence[float]) -> None:
+        self._coefficients = roofline(layers, seconds)
         rooflines = np.array([roofline_terms(layer) for layer in layers])
-        times = np.array(seconds, dtype=np.float64)
-        self._scale = rooflines.max(axis=0)
-        self._scale[self._scale == 0] = 1.0
-        self._coefficients = non_negative_least_squares(rooflines / self._scale / times[:, None], np.ones(len(times)))
-        residuals = np.log(times) - np.log((rooflines / self._scale) @ self._coefficients)
+        residuals = np.log(np.array(seconds, dtype=np.float64)) - np.log(rooflines @ self._coefficients)
         self._offset = float(np.median(residuals))
         self._residuals = residuals - self._offset
         self._points = np.array([_position(layer) for layer in layers])
@@ -46,7 +43,7 @@ class LayerCurve:
 
     def seconds(self, layer: Layer) -> float:
         """The predicted time of a layer."""
-        base = float(np.dot(np.array(roofline_terms(layer)) / self._scale, self._coefficients))
+        base = float(np.dot(np.array(roofline_terms(layer)), self._coefficients))
         return base * math.exp(self._offset + float(np.dot(self._nearness(layer), self._weights)))
 
     def spread(self, layer: Layer) -> float:
@@ -78,6 +75,14 @@ class LayerCurve:
             ((length, noise) for length in _LENGTHS for noise in _NOISES),
             key=lambda pair: _leave_one_out(points, residuals, self._variance, *pair),
         )
+
+
+def roofline(layers: Sequence[Layer], seconds: Sequence[float]) -> np.ndarray:
+    """(5,) seconds of each unit of `roofline_terms`, all of them at least 0, fitted to layers by relative error."""
+    terms, times = np.array([roofline_terms(layer) for layer in layers]), np.array(seconds, dtype=np.float64)
+    scale = terms.max(axis=0)
+    scale[scale == 0] = 1.0
+    return non_negative_least_squares(terms / scale / times[:, None], np.ones(len(times))) / scale
 
 
 def roofline_terms(layer: Layer) -> tuple[float, float, float, float, float]:

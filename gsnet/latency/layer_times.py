@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from gsnet.latency.device import TORCH
 from gsnet.latency.errors import LatencyError
-from gsnet.latency.interpolation import LayerCurve
-from gsnet.latency.layers import Layer
+from gsnet.latency.interpolation import LayerCurve, roofline
+from gsnet.latency.layers import DEPTHWISE, LINEAR, Layer
 from gsnet.latency.table import LatencyTable
 
 # With fewer layers of a kind, kernel and stride than this, a search measures a missing one.
 _FEW = 8
 # The fraction of a table's layers that are slower, an element, than a kernel that only moves elements.
 _FASTEST = 0.99
+# How unsure the time is of weights that a classifier has beyond those that were timed, as a deviation of its logarithm:
+# convolutions tell it, and weights that no cache holds take three times as long as others.
+_UNSURE = 0.8
 # Entries that a memory of worked-out times holds before it starts anew.
 LARGEST_MEMORY = 200_000
 
@@ -35,11 +39,17 @@ class LayerTimes:
         self._curves: dict[tuple, LayerCurve] = {}
         self._cannot_run: set[Layer] = set()
         self._seconds_an_element: float | None = None
+        self._seconds_a_weight: float | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was measured."""
         return not self._measured
+
+    @property
+    def classes(self) -> list[int]:
+        """Numbers of classes of the classifiers that were timed, rising."""
+        return sorted({layer.out_channels for layer in self._groups.get((LINEAR, 1, 1, 0), ())})
 
     def seconds(self, layer: Layer) -> float:
         """Of one layer. Raises LatencyError for a kind of layer that the table does not have."""
@@ -53,7 +63,14 @@ class LayerTimes:
     def spread(self, layer: Layer) -> float:
         """Standard deviation of the logarithm of an interpolated time."""
         curve = self._curve(layer) if layer not in self._measured else None
-        return curve.spread(layer) if curve else 0.0
+        if curve is None:
+            return 0.0
+        nearest = self._nearest_classifier(layer)
+        spread = curve.spread(nearest) if nearest not in self._measured else 0.0
+        if nearest == layer:
+            return spread
+        seconds = self._work_out(layer)
+        return math.hypot(spread, _UNSURE * abs(seconds - self.seconds(nearest)) / seconds)
 
     def is_missing(self, layer: Layer, tolerance: float) -> bool:
         """Whether a layer was not measured and interpolating it is less certain than `tolerance` (`spread`)."""
@@ -61,8 +78,7 @@ class LayerTimes:
             return False
         if tolerance == 0 or len(self._groups.get(_group(layer), ())) < _FEW:
             return True
-        curve = self._curve(layer)
-        return curve is None or curve.spread(layer) > tolerance
+        return self._curve(layer) is None or self.spread(layer) > tolerance
 
     def add(self, measured: Mapping[Layer, float | None]) -> None:
         """Take in what was measured since. What was interpolated before stays as it was."""
@@ -76,7 +92,33 @@ class LayerTimes:
 
     def _work_out(self, layer: Layer) -> float:
         curve = self._curve(layer)
-        return curve.seconds(layer) if curve else self._by_bandwidth(layer)
+        if curve is None:
+            return self._by_bandwidth(layer)
+        nearest = self._nearest_classifier(layer)
+        if nearest == layer:
+            return curve.seconds(layer)
+        # Classifiers of one number of classes do not tell what a weight takes: what varies among them is all proportional.
+        seconds, more = self.seconds(nearest), layer.out_channels - nearest.out_channels
+        # Weights that a smaller one lacks take that part of the time at most.
+        least = seconds * min(1.0, layer.out_channels / nearest.out_channels)
+        return max(seconds + more * layer.in_channels * self._of_a_weight(), least)
+
+    def _nearest_classifier(self, layer: Layer) -> Layer:
+        """The layer itself, unless it is a classifier of more or fewer classes than any that was timed."""
+        classes = self.classes if layer.kind == LINEAR else []
+        if not classes:
+            return layer
+        return layer._replace(out_channels=min(max(layer.out_channels, classes[0]), classes[-1]))
+
+    def _of_a_weight(self) -> float:
+        """Seconds that a weight takes which is used once an image: as in dense convolutions, and as an element that is read."""
+        if self._seconds_a_weight is None:
+            dense = {one: s for one, s in self._measured.items() if one.is_convolution and one.kind != DEPTHWISE}
+            priced = dense or {one: s for one, s in self._measured.items() if one.kind == LINEAR}
+            _, operation, read, _, weight = roofline(list(priced), list(priced.values()))
+            batch = next(iter(priced)).batch
+            self._seconds_a_weight = max(batch * operation + weight, read)
+        return self._seconds_a_weight
 
     def _curve(self, layer: Layer) -> LayerCurve | None:
         group = _group(layer)

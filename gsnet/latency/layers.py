@@ -26,7 +26,7 @@ from PlainNet.ghost_shuffle_block import GhostShuffleBlock
 from PlainNet.style import PLAIN
 
 REGULAR, DEPTHWISE = "Regular", "Depthwise"
-ADD = "Add"
+ADD, LINEAR = "Add", "Linear"
 _ACTIVATIONS = {RELU: "ReLU", HS: "HardSwish", Swish: "SiLU"}
 
 
@@ -126,7 +126,7 @@ def classifier_layers(channels: int, size: int, batch: int, num_classes: int) ->
     """Global average pooling and the linear layer."""
     return [
         Layer("Pool", batch, channels, size, size, channels, 1, 1, 0),
-        Layer("Linear", batch, channels, 1, 1, num_classes, 1, 1, 0),
+        Layer(LINEAR, batch, channels, 1, 1, num_classes, 1, 1, 0),
     ]
 
 

@@ -100,6 +100,17 @@ class LatencyModel:
         fitted = self.calibration.spread if self.calibration else 0.0
         return Prediction(seconds, math.hypot(fitted, interpolation))
 
+    @property
+    def beyond_timed(self) -> str:
+        """A sentence where the number of classes lies beyond the table's classifiers; empty where it does not."""
+        classes = self._times.classes
+        if not classes:
+            return "the table has no classifier, whose weights are left out"
+        if classes[0] <= self._num_classes <= classes[-1]:
+            return ""
+        timed = str(classes[0]) if len(classes) == 1 else f"{classes[0]} to {classes[-1]}"
+        return f"a classifier of {self._num_classes} is worked out from those of {timed} classes and from convolutions' weights"
+
     def layers(self, network: Network) -> list[Layer]:
         """The network's layers in order."""
         return list_layers(
