@@ -15,7 +15,8 @@ from collections.abc import Sequence
 
 from gsnet.interface.running import log_to, run
 from gsnet.training.ignored_options import refuse_ignored
-from gsnet.training.options import parse, parser, retire_distillation
+from gsnet.training.options import parse, parser
+from gsnet.training.retired_options import retire_distillation
 
 
 def main(argv: Sequence[str] | None = None) -> int:
