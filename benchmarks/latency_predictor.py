@@ -42,8 +42,9 @@ from gsnet.latency.building import (
 from gsnet.latency.calibration import fit_few, leave_one_out
 from gsnet.latency.device import TORCH
 from gsnet.latency.predictor import LatencyModel
+from gsnet.latency.records import Conditions, Origin
 from gsnet.latency.setting import Setting
-from gsnet.latency.table import Conditions, LatencyTable, Origin
+from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import random_networks
 from PlainNet import Network, Style
 from SearchSpace import load_search_space

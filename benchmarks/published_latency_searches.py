@@ -107,7 +107,7 @@ def rows_of(options: argparse.Namespace, table: Path) -> list[dict]:
 def like_for_like(options: argparse.Namespace, table: Path) -> list[dict]:
     """Searches whose budget is the published network's own latency by the table; both scores in closed form."""
     from gsnet.latency.predictor import open_model
-    from gsnet.latency.table import Conditions
+    from gsnet.latency.records import Conditions
     from ZeroShotProxy import ScoringSettings, repeated_score
 
     model = open_model(str(table), "table", Conditions("fp16", 64, 224), num_classes=1000)

@@ -44,8 +44,8 @@ from gsnet.latency.building import (
 )
 from gsnet.latency.device import TORCH
 from gsnet.latency.predictor import LatencyModel
+from gsnet.latency.records import Conditions
 from gsnet.latency.setting import Setting
-from gsnet.latency.table import Conditions
 from gsnet.latency.timed_networks import settings_of, written
 from gsnet.latency.visited import covering_networks, drawn_networks, random_networks
 from gsnet.runtimes import runtime

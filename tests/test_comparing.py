@@ -18,7 +18,8 @@ from gsnet.commands import compare as script
 from gsnet.comparing.page import page, plotly_library
 from gsnet.comparing.statistics import correlations, front
 from gsnet.latency.layers import list_layers
-from gsnet.latency.table import LatencyTable, Origin
+from gsnet.latency.records import Origin
+from gsnet.latency.table import LatencyTable
 from PlainNet import parse
 from PlainNet.style import PLAIN
 from ZeroShotProxy import Needs, Proxy

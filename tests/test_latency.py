@@ -20,7 +20,8 @@ from gsnet.latency.interpolation import LayerCurve, non_negative_least_squares
 from gsnet.latency.layer_times import LayerTimes
 from gsnet.latency.layers import Layer, list_layers
 from gsnet.latency.predictor import LatencyModel, open_model
-from gsnet.latency.table import Calibration, Conditions, LatencyTable, Origin, TimedNetwork
+from gsnet.latency.records import Calibration, Conditions, Origin, TimedNetwork
+from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import covering_networks, random_networks
 from gsnet.runtimes.timing import time_calls
 from PlainNet import Style

@@ -13,7 +13,8 @@ import pytest
 import PlainNet
 from gsnet.latency.layers import list_layers
 from gsnet.latency.probe import measure_chain
-from gsnet.latency.table import LatencyTable, Origin
+from gsnet.latency.records import Origin
+from gsnet.latency.table import LatencyTable
 from PlainNet import Style
 
 ROOT = Path(__file__).parent.parent

@@ -33,8 +33,9 @@ from gsnet.latency.errors import LatencyError
 from gsnet.latency.inference import infer_seconds
 from gsnet.latency.layers import DEPTHWISE, list_layers
 from gsnet.latency.predictor import LatencyModel
+from gsnet.latency.records import Conditions, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
-from gsnet.latency.table import Conditions, LatencyTable, Origin, TimedNetwork
+from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import covering_networks, random_networks
 from SearchSpace import load_search_space
 

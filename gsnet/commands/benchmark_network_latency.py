@@ -30,7 +30,7 @@ from gsnet.latency.calibration import described
 from gsnet.latency.device import TORCH, device_identity, precision_of
 from gsnet.latency.options import add_table_options, add_timing_options, mode_of
 from gsnet.latency.other_devices import import_device, import_library
-from gsnet.latency.table import Calibration
+from gsnet.latency.records import Calibration
 from gsnet.models.named import names_of, structure_of
 from gsnet.models.options import add_network_options, network_named, resolution_of, size_and_classes
 from PlainNet import StructureError

@@ -14,7 +14,8 @@ from gsnet.comparing.networks import Contender, Found, View
 from gsnet.interface.options import InputError
 from gsnet.latency.device import device_identity, precision_of
 from gsnet.latency.predictor import LatencyModel
-from gsnet.latency.table import Conditions, LatencyTable
+from gsnet.latency.records import Conditions
+from gsnet.latency.table import LatencyTable
 from gsnet.models.analysis import Analysis, analyze_network
 from gsnet.runtimes import Settings
 from PlainNet import Network, StructureError

@@ -14,7 +14,7 @@ from gsnet.evolution.extensions import Extensions
 from gsnet.evolution.one_thread import one_thread
 from gsnet.evolution.settings import SearchSettings
 from gsnet.latency.device import TORCH, precision_of
-from gsnet.latency.table import Conditions
+from gsnet.latency.records import Conditions
 from PlainNet import Network, Style
 from ZeroShotProxy import Needs, Proxy, ProxyFailure, ScoringSettings, get_proxy
 from ZeroShotProxy.scoring import score

@@ -20,8 +20,9 @@ from gsnet.latency.errors import LatencyError
 from gsnet.latency.inference import infer_seconds
 from gsnet.latency.layers import Layer
 from gsnet.latency.predictor import LatencyModel, Measure
+from gsnet.latency.records import Calibration, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
-from gsnet.latency.table import Calibration, LatencyTable, Origin, TimedNetwork
+from gsnet.latency.table import LatencyTable
 from gsnet.latency.timed_networks import SecondsOf, timer_of
 from gsnet.runtimes import RuntimesError, runtime
 from PlainNet import Network

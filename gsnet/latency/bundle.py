@@ -16,8 +16,9 @@ from gsnet.interface.files import write_text
 from gsnet.latency import device_script
 from gsnet.latency.device import FP16, FP32
 from gsnet.latency.errors import LatencyError
+from gsnet.latency.records import Conditions, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
-from gsnet.latency.table import Conditions, LatencyTable, Origin, TimedNetwork
+from gsnet.latency.table import LatencyTable
 from gsnet.latency.timed_networks import written
 from gsnet.runtimes import runtime
 from PlainNet import Network, Style

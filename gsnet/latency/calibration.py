@@ -9,7 +9,7 @@ import numpy as np
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.interpolation import non_negative_least_squares
 from gsnet.latency.predictor import TERMS
-from gsnet.latency.table import Calibration
+from gsnet.latency.records import Calibration
 
 FEWEST_NETWORKS = 6
 # How strongly coefficients of single terms are drawn towards the overall ratio, in networks.

@@ -24,8 +24,9 @@ from gsnet.latency.building import (
 )
 from gsnet.latency.device import TORCH, default_table, device_identity, precision_of
 from gsnet.latency.predictor import LatencyModel
+from gsnet.latency.records import Conditions, Origin
 from gsnet.latency.space import asked_backend, batch_sizes, setting_of
-from gsnet.latency.table import Conditions, LatencyTable, Origin
+from gsnet.latency.table import LatencyTable
 from PlainNet import Network, Style
 
 if TYPE_CHECKING:

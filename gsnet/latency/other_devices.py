@@ -14,9 +14,10 @@ from gsnet.latency.building import CALIBRATION, TABLE, calibrate
 from gsnet.latency.bundle import FORMATS, Bundled, import_timings, write_bundle
 from gsnet.latency.device import FP32
 from gsnet.latency.errors import LatencyError
+from gsnet.latency.records import Conditions, Origin
 from gsnet.latency.setting import Setting
 from gsnet.latency.space import CLASSES, RESOLUTION
-from gsnet.latency.table import Conditions, LatencyTable, Origin
+from gsnet.latency.table import LatencyTable
 from PlainNet import Style
 
 _LOG = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.layer_times import LARGEST_MEMORY, LayerTimes
 from gsnet.latency.layers import DEPTHWISE, Layer, Listing, classifier_layers, list_layers
-from gsnet.latency.table import Calibration, Conditions, LatencyTable
+from gsnet.latency.records import Calibration, Conditions
+from gsnet.latency.table import LatencyTable
 from PlainNet import Block, Network, Style, SuperBlock
 from PlainNet.block import made
 from PlainNet.style import PLAIN

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gsnet.latency.device import TORCH
 from gsnet.latency.layers import Layer, list_layers
-from gsnet.latency.table import Conditions
+from gsnet.latency.records import Conditions
 from gsnet.runtimes import runtimes_named
 from PlainNet import Network, Style
 from PlainNet.style import PLAIN

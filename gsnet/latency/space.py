@@ -9,8 +9,8 @@ from collections.abc import Callable
 import PlainNet
 from gsnet.interface.options import InputError, positive_int
 from gsnet.latency.device import precision_of
+from gsnet.latency.records import Conditions
 from gsnet.latency.setting import Setting
-from gsnet.latency.table import Conditions
 from gsnet.runtimes import runtimes_named
 from gsnet.runtimes.registry import ALL
 from PlainNet import Network, Style
