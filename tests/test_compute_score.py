@@ -127,6 +127,16 @@ def test_a_table_says_why_there_is_no_score(tmp_path, capsys):
     assert err.count("\n") == 2
 
 
+def test_a_structure_that_is_wrong_costs_the_others_nothing(tmp_path, capsys):
+    (tmp_path / "first.txt").write_text("SuperConvK3BNRELU(3,8)")
+    (tmp_path / "second.txt").write_text(STRUCTURE)
+    (tmp_path / "third.py").write_text("def Network():\n    raise ValueError('no such width')\n")
+    arch = f"{tmp_path}/third.py:Network,{tmp_path}/first.txt,{tmp_path}/second.txt"
+    status, results, err = scored(capsys, "--zero_shot_score", "Params", "--arch", arch, *SMALL)
+    assert (status, [result["score"] for result in results]) == (1, [2354])
+    assert "no such width" in err and "SuperConvK3BNRELU" in err
+
+
 def test_all_proxies_are_meant_by_all():
     assert proxies_named("all") == list_proxies()
     assert proxies_named("Zen, all")[0] == "Zen" and sorted(proxies_named("Zen, all")) == list_proxies()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsnet.interface.running import FAILED, run
-from gsnet.comparing.measuring import Answers
+from gsnet.comparing.measuring import FAILURES, Answers
 from gsnet.evolution.ensemble import refuse_ensembles
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError, add_device_options, device_name, positive_float, positive_int, seed
@@ -204,7 +204,7 @@ def score_all(options: Namespace, proxies: Sequence[str], rows: list[Answers]) -
             candidate = find()
             network = candidate.make()
             row.figures |= {"resolution": candidate.settings.resolution, "classes": candidate.settings.num_classes}
-        except InputError as error:
+        except FAILURES as error:
             if len(several) == 1:
                 raise
             row.failures |= dict.fromkeys(proxies, say_failure(name, proxies, error))

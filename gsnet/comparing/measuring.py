@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 BY_TABLE, BY_SEARCH = "latency_table", "latency_search"
 # Of a network that is timed: at most so many repeats, or until the median's 95 % interval is so near.
 _REPEATS, _PRECISION = 100, 0.02
-_FAILURES = (InputError, StructureError, RuntimeError, OSError, ValueError)
+# What one network of several may fail with, and the others are answered all the same.
+FAILURES = (InputError, StructureError, RuntimeError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def answers_of(contender: Contender, questions: Questions) -> Answers:
     try:
         subject = _Subject(contender.name, contender.find())
         answers.figures |= _costs(subject)
-    except _FAILURES as error:
+    except FAILURES as error:
         answers.error, answers.bad_input = _reason(error), isinstance(error, InputError | StructureError)
         return answers
     if questions.latency_table is not None:
@@ -123,7 +124,7 @@ def answers_of(contender: Contender, questions: Questions) -> Answers:
 def _ask(answers: Answers, name: str, question: Callable[[], float]) -> None:
     try:
         answers.figures[name] = question()
-    except (*_FAILURES, ProxyFailure) as error:
+    except (*FAILURES, ProxyFailure) as error:
         answers.failures[name] = _reason(error)
 
 
