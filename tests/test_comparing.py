@@ -163,6 +163,27 @@ def test_scores_failures_and_a_proxy_of_ones_own():
     assert polars.DataFrame(found)["flops"].to_list() == found["flops"]
 
 
+def test_no_column_holds_the_figures_of_two():
+    def flops(network):
+        return 7.0
+
+    with pytest.raises(gsnet.InputError, match="2 proxies are called <lambda>"):
+        gsnet.compare(STRUCTURE, proxies=[lambda network: 1.0, lambda network: 2.0])
+    with pytest.raises(gsnet.InputError, match="cannot be called flops here"):
+        gsnet.compare(STRUCTURE, proxies=flops)
+    assert gsnet.compare(STRUCTURE, proxies=["Params", "Flops,Params"], num_classes=10)["Params"] == [322]
+
+
+def test_candidates_of_several_searches_are_all_compared(folders):
+    first, second = (gsnet.load(folders / name).pareto for name in ("first", "second"))
+    candidates = [*first, *second]
+    found = gsnet.compare(*candidates, *first, resolution=8, num_classes=10)
+    # Iterations count from 0 in every search.
+    assert len({row.iteration for row in candidates}) < len({(row.iteration, row.structure) for row in candidates})
+    assert set(found["structure"]) == {row.structure for row in candidates}
+    assert len(set(found["arch"])) == len(found["arch"])
+
+
 def test_scores_are_those_of_the_other_command():
     found = gsnet.compare(DEEPER, proxies="NASWOT", resolution=16, num_classes=10, batch_size=4, seed=3, repeats=2)
     alone = [gsnet.score(DEEPER, "NASWOT", resolution=16, num_classes=10, batch_size=4, seed=seed) for seed in (3, 4)]

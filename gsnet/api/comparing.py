@@ -79,4 +79,4 @@ def _each(proxies: ProxyLike | Iterable[ProxyLike]) -> list[ProxyLike]:
     for one in given:
         found += proxies_named(one) if isinstance(one, str) else [one]
     refuse_ensembles(one for one in found if isinstance(one, str))
-    return found
+    return list(dict.fromkeys(found))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from gsnet.interface.options import InputError
 
 COST, LATENCY, SCORE, RESULT, OTHER = "cost", "latency", "score", "result", "other"
 
@@ -40,6 +43,9 @@ RESULTS = (
     Column("epochs", "epochs"),
 )
 SEARCHED = (Column("search_proxy", "searched by"), Column("search_score", "search's score"))
+# What a table says beside its columns of figures.
+BESIDE = ("arch", "structure", "error")
+_TAKEN = (*BESIDE, *(column.key for column in (*COSTS, *MEMORY, *SEEN, *RESULTS, *SEARCHED)))
 
 
 def latency(key: str) -> Column:
@@ -58,3 +64,14 @@ def columns_of(latencies: Iterable[str], proxies: Iterable[tuple[str, bool]], kn
     memory = [column for column in MEMORY if column.key in found]
     trained = [column for column in (*SEARCHED, *RESULTS) if column.key in found]
     return [*COSTS, *memory, *SEEN, *asked, *scores, *trained]
+
+
+def check_proxies(names: Sequence[str]) -> None:
+    """Refuse proxies of which one column would hold two figures. Raises InputError."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise InputError(f"{count} proxies are called {name}: give each function a name of its own")
+        if name in _TAKEN or name.startswith("latency_"):
+            raise InputError(
+                f"A proxy cannot be called {name} here, which is another column: give it a name of its own"
+            )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.comparing import text
-from gsnet.comparing.columns import LATENCY, RESULT, SCORE, Column, columns_of
+from gsnet.comparing.columns import LATENCY, RESULT, SCORE, Column, check_proxies, columns_of
 from gsnet.comparing.measuring import BY_SEARCH, BY_TABLE, Answers, Questions, answers_of, told
 from gsnet.comparing.networks import Contender, Source, contenders
 from gsnet.comparing.results import (
@@ -102,6 +102,7 @@ def compare(sources: Iterable[Source], questions: Questions, progress: Progress 
     entered = contenders(sources, questions.view)
     if not entered:
         raise InputError("Name the networks to compare: folders, names, patterns, structure files or structures")
+    check_proxies([proxy.name for proxy in questions.proxies])
     # Before long work: a latency table that cannot be read ends it here.
     conditions = told(questions)
     rows: list[Answers] = []

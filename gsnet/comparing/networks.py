@@ -60,16 +60,29 @@ class Contender:
 def contenders(sources: Iterable[Source], view: View) -> list[Contender]:
     """The networks of all sources in order, each name once; what stands for no network becomes one that cannot be found."""
     found: dict[str, Contender] = {}
+    of_candidates: dict[str, str] = {}
     for number, source in enumerate(sources, start=1):
+        if isinstance(source, Row):
+            name = _of_candidate(source, of_candidates)
+            found.setdefault(name, Contender(name, partial(_of_text, source.structure, view)))
+            continue
         for contender in _of(source, number, view):
             found.setdefault(contender.name, contender)
     return list(found.values())
 
 
+def _of_candidate(row: Row, known: dict[str, str]) -> str:
+    """What a candidate is called; of another search than one of the same iteration, with a number behind it."""
+    name = f"candidate {row.iteration}"
+    number = 1
+    while known.setdefault(name, row.structure) != row.structure:
+        number += 1
+        name = f"candidate {row.iteration} ({number})"
+    return name
+
+
 def _of(source: Source, number: int, view: View) -> Iterator[Contender]:
-    if isinstance(source, Row):
-        yield Contender(f"candidate {source.iteration}", partial(_of_text, source.structure, view))
-    elif isinstance(source, Network):
+    if isinstance(source, Network):
         yield Contender(f"structure {number}", partial(_of_value, source, view))
     elif not isinstance(source, str | Path):
         yield Contender(f"{type(source).__name__} {number}", partial(_of_module, source, view))
