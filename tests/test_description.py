@@ -113,6 +113,19 @@ def test_exported_files_say_what_they_are(folder, tmp_path, capsys, kind):
     assert told(capsys, analyze_model, "--arch", file)["resolution"] == 24
 
 
+def test_exported_weights_have_no_accuracy_of_others(folder, tmp_path):
+    """Random ones, those of a file that says nothing of itself, and those that see images of another size."""
+    file, other = tmp_path / "a.safetensors", tmp_path / "other.pth"
+    torch.save(load_model(str(folder / "training")).state_dict(), other)
+    own = described(folder / "training").description
+    for options in (("--untrained",), ("--weights", other), ("--input_image_size", 32)):
+        run(export, "--arch", folder / "training", "--format", "safetensors", "--output", file, *options)
+        found = described(file).description
+        assert found.accuracy == {} and own.accuracy
+        assert found.dataset == (None if "--input_image_size" not in options else own.dataset)
+        assert (found.structure, found.search) == (own.structure, own.search)
+
+
 def test_a_search_of_before_is_known_by_its_settings(folder, tmp_path):
     """Without the description, as older versions wrote best.json."""
     best = json.loads((folder / "best.json").read_text())

@@ -36,7 +36,7 @@ from gsnet.interface.script_options import script_parser
 from gsnet.latency.bundle_options import OF_BUNDLES, ONLY_OF_BUNDLES, add_bundle_options
 from gsnet.latency.other_devices import write_device_bundle
 from gsnet.models import expected_input, names_of, source_of
-from gsnet.models.described import HUB_WEIGHTS, checkpoint_in
+from gsnet.models.described import HUB_WEIGHTS, Described, checkpoint_in, checkpoint_of
 from gsnet.models.expected import ExpectedInput, at_side, classes_text
 from gsnet.models.options import add_network_options, network_named, network_of, refuse_ignored_mirror, resolution_of
 from gsnet.validation.int8_options import OF_INT8, add_int8_options, bounds_of, check_int8
@@ -184,7 +184,7 @@ def folder_of(options: Namespace) -> Path | None:
 
 def write(options: Namespace, arch: str) -> dict[str, Any]:
     """Export one network; returns what was written, and for which images. Raises InputError."""
-    from gsnet.models.describing import structure_description, with_input
+    from gsnet.models.describing import of_these_weights, structure_description, with_input
     from gsnet.models.exporting import export, files_of
     from gsnet.models.module_costs import width_of
 
@@ -197,6 +197,8 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
     seen_at = expected if resolution == expected.resolution else at_side(expected, resolution)
     found = source_of(arch, options.weights, options.plainnet_struct)
     told = found.description if found else structure_description(network, arch)
+    if found:
+        told = of_these_weights(told, _are_own(options, found), resolution)
     description = with_input(told, seen_at, classes)
     if folder is not None:
         from gsnet.models.publishing import write_folder
@@ -228,6 +230,13 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
         **seen,
         "text": f"{text}; {normalised}; {classes_text(classes)}",
     }
+
+
+def _are_own(options: Namespace, found: Described) -> bool:
+    """Whether the weights that are exported are those of the file that says what they are of."""
+    if options.untrained:
+        return False
+    return options.weights is None or checkpoint_of(Path(options.weights).expanduser()) == found.weights
 
 
 def write_int8(

@@ -30,6 +30,16 @@ def structure_description(network: nn.Module, arch: str) -> NetworkDescription:
     )
 
 
+def of_these_weights(told: NetworkDescription, own: bool, resolution: int) -> NetworkDescription:
+    """The same without what a training says that was not of these weights, or not of images of this side in pixels.
+
+    own: whether the weights are those that the description goes with.
+    """
+    if not own:
+        return replace(told, dataset=None, accuracy={})
+    return told if resolution == told.resolution else replace(told, accuracy={})
+
+
 def with_input(description: NetworkDescription, expected: ExpectedInput, classes: int) -> NetworkDescription:
     """The same with the images that a network expects, as far as they are known."""
     return replace(
