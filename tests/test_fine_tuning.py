@@ -52,6 +52,15 @@ def trained(tmp_path_factory):
     return train(folder, *network, "--weight_init", "custom", "--bn_eps", 0.01)
 
 
+@pytest.mark.parametrize("option", ["--start_from", "--load_parameters_from"])
+def test_what_weights_say_of_themselves_need_not_be_said_beside_arch(tmp_path, trained, option):
+    structure = tmp_path / "structure.txt"
+    structure.write_text(STRUCTURE)
+    folder = train(tmp_path / "again", "--arch", structure, option, trained / checkpoints.BEST)
+    found = described(folder).description
+    assert (found.resolution, found.bn_eps) == (16, 0.01)
+
+
 def test_a_folder_begins_a_training_of_other_classes(tmp_path, trained, capsys):
     # A rate of nothing: what the training ends with is what it began with.
     folder = train(tmp_path / "three", "--start_from", trained, "--lr", 1e-30, "--wd", 0, classes=3)

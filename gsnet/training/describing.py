@@ -35,8 +35,10 @@ def complete(options: Namespace) -> None:
     if options.arch in BUILT_AS and options.plainnet_struct_txt is not None and described(options.plainnet_struct_txt):
         options.arch, options.plainnet_struct_txt = str(options.plainnet_struct_txt), None
     found, weights = described(options.arch), None
-    if found is None and (file := starting_file(options)):
-        found, weights = described(file), str(file)
+    file = starting_file(options) or options.load_parameters_from
+    of_weights = None if file is None else described(file)
+    if found is None and of_weights is not None:
+        found, weights = of_weights, str(file)
     if found is None:
         options.input_image_size = options.input_image_size or RESOLUTION
         options.unit = options.unit or SEARCHED
@@ -44,11 +46,11 @@ def complete(options: Namespace) -> None:
     options.input_image_size = resolution_of(options.arch, options.input_image_size, weights) or RESOLUTION
     options.unit = options.unit or found.description.unit
     options.use_se = options.use_se or found.description.use_se
-    if weights is not None:
-        # --arch, which says nothing of itself, would build it with the usual ones.
+    if of_weights is not None and (weights is not None or of_weights.file != found.file):
+        # --arch would build it with its own, or with the usual ones.
         for name in ("bn_momentum", "bn_eps"):
             if getattr(options, name) is None:
-                setattr(options, name, getattr(found.description, name))
+                setattr(options, name, getattr(of_weights.description, name))
 
 
 def describe(
