@@ -9,8 +9,11 @@ from torch import nn
 
 from gsnet.commands import train_image_classification
 from gsnet.commands import ts_train_image_classification as script
+from gsnet.data.settings import IMAGENET_MEAN, IMAGENET_STD
+from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.models import load_model
+from gsnet.training import distillation_command
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise, projection
 from gsnet.training.features import map_shapes, stage_features
 from gsnet.training.losses import soft_cross_entropy, teacher_feature_loss, teacher_logit_loss
@@ -221,6 +224,31 @@ def test_a_run_with_a_teacher_from_a_file(tmp_path, capsys):
     assert len(list((tmp_path / "folders").iterdir())) == 2
     files = {file.name for file in (tmp_path / "a").iterdir()}
     assert {"latest-params_rank0.pth", "ts_train_image_classification.done", "runs", "curves.png"} <= files
+
+
+def test_a_teacher_s_checkpoint_says_how_images_reach_it(tmp_path, monkeypatch):
+    made = []
+
+    class Noted(Distillation):
+        def __init__(self, *given):
+            super().__init__(*given)
+            made.append(self)
+
+    monkeypatch.setattr(distillation_command, "Distillation", Noted)
+    structure = STRUCTURE.replace("24", "32")
+    values = {"structure": structure, "resolution": 24, "classes": 10, "bn_eps": 0.01, "bn_momentum": 0.1}
+    told = NetworkDescription(**values, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.5))
+    file = tmp_path / "teacher.pth"
+    torch.save({"state_dict": network(structure).state_dict(), "description": told.to_dict()}, file)
+    weights = ["--teacher_load_parameters_from", file, "--dry_run"]
+    assert script.main(arguments(tmp_path / "none", *BOTH, *weights)) == 0
+    (task,) = made
+    assert task.settings.teacher_side == 24
+    assert {layer.eps for layer in task.teacher.modules() if isinstance(layer, nn.BatchNorm2d)} == {0.01}
+    # What is 0.5 of a pixel is 0 to this teacher, whatever constants the student's images have.
+    mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+    grey = (torch.full((1, 3, 2, 2), 0.5) - mean) / std
+    assert task.prepare(grey).abs().max() < 1e-6
 
 
 def test_a_teacher_that_sees_larger_images(tmp_path):

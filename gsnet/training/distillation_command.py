@@ -13,7 +13,8 @@ from gsnet.data import DataSettings
 from gsnet.data.class_folder import training_classes
 from gsnet.data.settings import DEVICE
 from gsnet.interface.options import InputError
-from gsnet.models import described, expected_input
+from gsnet.models import Described, described, expected_input
+from gsnet.models.expected import of_description
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise
 from gsnet.training.networks import build_teacher
 from gsnet.training.settings import TrainingSettings
@@ -33,8 +34,14 @@ def _teacher_side(options: Namespace) -> int:
     """As told, else what the teacher says of itself, else as the student sees."""
     if options.teacher_input_image_size is not None:
         return options.teacher_input_image_size
-    found = described(options.teacher_arch)
+    found = _said_by_teacher(options)
     return found.description.resolution if found else training_side(options)
+
+
+def _said_by_teacher(options: Namespace) -> Described | None:
+    """What the teacher's weights say of themselves, else --teacher_arch."""
+    file = options.teacher_load_parameters_from
+    return (None if file is None else described(file)) or described(options.teacher_arch)
 
 
 def distillation(
@@ -63,10 +70,6 @@ def distillation(
     if how.logit_weight:
         _check_names(options, data)
     teacher = build_teacher(options, classes)
-    prepare = None
-    if options.teacher_pretrained:
-        expected = expected_input(options.teacher_arch)
-        prepare = Renormalise(data.normalisation, (expected.mean, expected.std))
     cache = None
     if options.teacher_cache and not options.dry_run:
         cache = TeacherCache(
@@ -79,7 +82,21 @@ def distillation(
             ),
             data.rank,
         )
-    return Distillation(network, teacher, how, prepare, cache)
+    return Distillation(network, teacher, how, _preparation(options, data), cache)
+
+
+def _preparation(options: Namespace, data: DataSettings) -> Renormalise | None:
+    """Images as the teacher's weights expect them, where these are published or say it themselves."""
+    file = options.teacher_load_parameters_from
+    if options.teacher_pretrained:
+        expected = expected_input(options.teacher_arch)
+    elif file is not None and (found := described(file)):
+        expected = of_description(found.description)
+    else:
+        return None
+    if expected.assumed and file is not None:
+        return None
+    return Renormalise(data.normalisation, (expected.mean, expected.std))
 
 
 def _check_names(options: Namespace, data: DataSettings) -> None:
@@ -101,9 +118,9 @@ def teacher_classes(options: Namespace, classes: int) -> int:
     """Width of the teacher's logits: as told, else of its published weights, else the student's."""
     if options.teacher_num_classes is not None:
         return options.teacher_num_classes
-    if options.teacher_pretrained or described(options.teacher_arch):
-        return expected_input(options.teacher_arch).classes
-    return classes
+    if found := _said_by_teacher(options):
+        return found.description.classes
+    return expected_input(options.teacher_arch).classes if options.teacher_pretrained else classes
 
 
 def _what_decides_logits(options: Namespace, settings: TrainingSettings, data: DataSettings) -> dict[str, object]:

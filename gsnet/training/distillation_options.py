@@ -19,7 +19,10 @@ def add_distillation_options(parser: OptionParser) -> None:
     )
     weights.add_argument("--teacher_untrained", action="store_true", help="with random weights, for a dry run")
     group.add_argument(
-        "--teacher_input_image_size", type=positive_int, metavar="PIXELS", help="side that it sees (default: student's)"
+        "--teacher_input_image_size",
+        type=positive_int,
+        metavar="PIXELS",
+        help="side that it sees (default: its own, else student's)",
     )
     group.add_argument("--teacher_num_classes", type=positive_int, metavar="N", help="width of its logits")
     group.add_argument("--teacher_plainnet_struct", metavar="TEXT", help="structure of a teacher by class")

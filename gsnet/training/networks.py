@@ -58,6 +58,8 @@ def build_teacher(options: Namespace, classes: int) -> nn.Module:
     if file := options.teacher_load_parameters_from:
         file = file.expanduser()
         load_into(teacher, read_state(file, teacher.state_dict()), f"{file} as {options.teacher_arch}")
+        if found := described(file):
+            set_batch_norm(teacher, found.description.bn_momentum, found.description.bn_eps)
     return teacher
 
 
