@@ -280,9 +280,12 @@ def test_from_python_it_finds_what_the_script_finds(scenes, checkpoint, tmp_path
     name = found.names[0]
     chosen = detector(image, tile=96, classes=[name])
     assert set(chosen.names) == {name} and json.loads(json.dumps(chosen.as_dicts()))[0]["name"] == name
-    for wrong in (np.zeros((4, 4)), np.zeros((4, 4, 3))):
+    for wrong in (np.zeros((4, 4)), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), [[[0, 0, 0]]], None):
         with pytest.raises(gsnet.InputError, match="uint8"):
             detector(wrong)
+    for whole in ({}, {"tile": 0}):
+        with pytest.raises(gsnet.InputError, match=r"overlap 0\.5 is of tiles"):
+            detector(image, overlap=0.5, **whole)
     with pytest.raises(gsnet.InputError, match="zeppelin"):
         detector(image, classes="zeppelin")
 

@@ -127,6 +127,8 @@ class Detector:
         """
         pixels = _pixels(image)
         settings = self._finder.tiles(tile)
+        if overlap is not None and settings is None:
+            raise InputError(f"overlap {overlap} is of tiles, and this image is looked at as one: give tile, too")
         if settings is not None and overlap is not None:
             settings = replace(settings, overlap=overlap)
         found = self._finder.find_in(pixels) if settings is None else self._finder.find_in_tiles(pixels, settings)
@@ -140,7 +142,10 @@ class Detector:
 def _pixels(image: str | Path | np.ndarray | Image) -> np.ndarray:
     if isinstance(image, str | Path):
         return read_image(Path(image).expanduser())
+    if not isinstance(image, np.ndarray) and not hasattr(image, "convert"):
+        kind = type(image).__name__
+        raise InputError(f"an image is a file, an array (H, W, 3) uint8 of RGB or a picture of Pillow's, not a {kind}")
     pixels = image if isinstance(image, np.ndarray) else np.asarray(image.convert("RGB"))
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         raise InputError(f"an image is an array (H, W, 3) uint8 of RGB, not {pixels.shape} {pixels.dtype}")
     return pixels
