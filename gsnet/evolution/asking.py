@@ -11,6 +11,7 @@ from gsnet.evolution.scorer import Scored
 from gsnet.evolution.search import OpenRound
 from gsnet.evolution.session import Session
 from gsnet.interface.options import InputError
+from gsnet.interface.values import plain, wrong_limit
 from PlainNet import Network
 
 Score = float | Sequence[float]
@@ -100,6 +101,9 @@ class Asking:
         settings = self._session.settings
         if settings.measures_latency and latency is None and score is not None:
             raise InputError("This search watches latency: tell it too, as latency=SECONDS an image")
+        latency = plain(latency)
+        if latency is not None and (wrong := wrong_limit(latency)):
+            raise InputError(f"latency {wrong}, of seconds an image")
         if latency is not None and latency > (settings.budget_latency or math.inf):
             return Scored(None, "latency", latency, seconds)
         if score is None:
