@@ -11,6 +11,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy
 import pandas
 import polars
 import pytest
@@ -235,6 +236,18 @@ def test_what_is_told_is_checked_and_failures_are_rows():
         search.ask()
 
 
+def test_a_told_latency_is_a_time():
+    """Nothing is larger than what is no number: such a network would be within any budget."""
+    with gsnet.Search(START, **SMALL | {"proxy": None, "round_size": 8, "budgets": {"latency": 0.1}}) as search:
+        slow, fast = search.ask(2)
+        for wrong in (float("nan"), -1.0, "1ms"):
+            with pytest.raises(gsnet.InputError, match=r"latency is .*: it must be a number above 0"):
+                search.tell(slow, 1.0, latency=wrong)
+        search.tell(slow, 1.0, latency=0.2)
+        search.tell(fast, 1.0, latency=numpy.float32(0.05))
+        assert {slow, fast}.isdisjoint(search.waiting)
+
+
 def test_random_numbers_of_a_told_candidate_are_those_of_a_run():
     options = SMALL | {"proxy": "Random", "iterations": 40, "round_size": 8}
     with gsnet.Search(START, **options) as search:
@@ -445,6 +458,8 @@ def test_blocks_and_proxies_of_a_file_reach_the_workers(tmp_path, registries):
         ({"tls": ("a",)}, "tls is .*: it must be the paths"),
         ({"space": "nowhere.py"}, "nowhere.py does not exist"),
         ({"space": None}, "space"),
+        ({"objectives": mean_width}, "objectives mean_width: score must be among them"),
+        ({"proxy": "Ensemble", "ensemble": [mean_width]}, "ensemble has .*: it is of names"),
     ],
 )
 def test_what_is_wrong_is_said_at_once(options, complaint):
@@ -459,6 +474,50 @@ def test_what_is_wrong_with_one_network_is_said_too(name):
     if name != "batch_size":
         with pytest.raises(gsnet.InputError, match=f"{name} is -1"):
             gsnet.analyze(START, **{name: -1})
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    """As loops over seeds and sizes give them."""
+    whole, real = {"seed": 3, "iterations": 30, "resolution": 16}, {"gamma": 0.5}
+    own = {name: numpy.int64(value) for name, value in whole.items()} | {"gamma": numpy.float32(0.5)}
+    budgets = {"params": numpy.int32(50_000), "mine": (mean_width, numpy.float32(64))}
+    named = {"budgets": {"params": 50_000, "mine": (mean_width, 64)}}
+    found = gsnet.search(START, **SMALL | own | {"budgets": budgets}, save_dir=tmp_path)
+    assert untimed(found) == untimed(gsnet.search(START, **SMALL | whole | real | named))
+    # The same search again is not made twice.
+    assert found.settings == gsnet.load(tmp_path).settings
+    one, other = (gsnet.score(START, "Zen", seed=kind(1), resolution=kind(8)) for kind in (int, numpy.int64))
+    assert one == other
+    assert gsnet.analyze(START, resolution=numpy.int16(8)).flops == gsnet.analyze(START, resolution=8).flops
+    assert gsnet.compare(START, resolution=numpy.int64(8), seed=numpy.int64(1))["resolution"] == [8]
+
+
+def test_one_thing_is_as_good_as_a_list_of_it():
+    file = ROOT / "PlainNet/SuperResKXKX.py"
+    options = {"proxy": "ZenClosedForm", "iterations": 30, "population_size": 8, "resolution": 16}
+    for given in (file, str(file)):
+        one, several = (gsnet.search(**options, blocks=blocks) for blocks in (given, [given]))
+        assert untimed(one) == untimed(several)
+    both = SMALL | {"proxy": "Ensemble", "iterations": 30}
+    one, several = (gsnet.search(START, **both, ensemble=names) for names in ("Params,Flops", ["Params", "Flops"]))
+    assert untimed(one) == untimed(several)
+
+
+def test_a_candidate_is_its_network_and_other_things_are_none():
+    best = gsnet.search(START, **SMALL | {"iterations": 30}).best
+    assert gsnet.parse(best) == best.network
+    assert gsnet.analyze(best, resolution=32, num_classes=10).parameters == best.parameters
+    assert gsnet.score(best, "ZenClosedForm", resolution=32) == best.score
+    for wrong in (5, None, [best]):
+        for function in (gsnet.parse, gsnet.analyze, gsnet.score):
+            with pytest.raises(gsnet.InputError, match="is no network"):
+                function(wrong)
+
+
+def test_what_is_wrong_with_a_comparison_is_said_before_it():
+    for wrong in ({"resolution": 0}, {"num_classes": -1}, {"gamma": 0}, {"seed": "x"}):
+        with pytest.raises(gsnet.InputError, match=f"{next(iter(wrong))} is"):
+            gsnet.compare(START, **wrong)
 
 
 def test_unknown_keywords_name_the_nearest():

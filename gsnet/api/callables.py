@@ -7,12 +7,14 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gsnet.evolution.functions import Figure
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.settings import IN_BYTES, KNOWN_FIGURES, OBJECTIVES
 from gsnet.interface.options import InputError, count, positive_int, seconds, size_in_bytes
+from gsnet.interface.values import plain
 from ZeroShotProxy import PROXY_FILES, Needs, Proxy, get_proxy, users_proxies
 
 ProxyLike = str | Proxy | Callable[..., float]
@@ -66,6 +68,11 @@ def proxy_of(source: ProxyLike, gets_module: bool = False) -> Proxy:
     return Proxy(name, compute, Needs.MODULE if module else Needs.VALUE)
 
 
+def several(given: Any) -> tuple:
+    """What may be one thing or several of its kind: a text, a path, a module or a function is one."""
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str | Path) else (given,)
+
+
 def name_of(function: Callable) -> str:
     """How a function is called in settings and tables."""
     return getattr(inspect.unwrap(function), "__name__", type(function).__name__)
@@ -82,7 +89,7 @@ def split_budgets(budgets: Mapping[str, Budget]) -> tuple[dict[str, float], dict
         if isinstance(budget, tuple):
             if len(budget) != 2 or not callable(budget[0]):
                 raise InputError(f"The budget {name} is {budget!r}: a budget of one's own is (function, limit)")
-            figures[_own(name)], limits[name] = budget
+            figures[_own(name)], limits[name] = budget[0], plain(budget[1])
         elif name in KNOWN_FIGURES:
             limits[name] = _limit(name, budget)
         elif name in BUDGETS:
@@ -97,7 +104,7 @@ def split_budgets(budgets: Mapping[str, Budget]) -> tuple[dict[str, float], dict
 def _limit(name: str, limit: float | str) -> float:
     """The number that a limit is or, such as "1M" or "250us", says. Raises InputError."""
     if not isinstance(limit, str):
-        return limit
+        return plain(limit)
     kinds = {"layers": positive_int, "latency": seconds, **dict.fromkeys(IN_BYTES, size_in_bytes)}
     kind = kinds.get(name, count)
     try:
@@ -107,7 +114,7 @@ def _limit(name: str, limit: float | str) -> float:
 
 
 def split_objectives(
-    objectives: str | Sequence[str | Figure] | Mapping[str, Figure | None],
+    objectives: str | Figure | Sequence[str | Figure] | Mapping[str, Figure | None],
 ) -> tuple[tuple[str, ...], dict[str, Figure]]:
     """The names of objectives, and the functions among them. Raises InputError."""
     items: Iterable[tuple[str, Figure | None]]
@@ -116,7 +123,7 @@ def split_objectives(
     elif isinstance(objectives, Mapping):
         items = objectives.items()
     else:
-        items = [(o, None) if isinstance(o, str) else (name_of(o), o) for o in objectives]
+        items = [(o, None) if isinstance(o, str) else (name_of(o), o) for o in several(objectives)]
     named = dict(items)
     return tuple(named), {_own(name): figure for name, figure in named.items() if figure is not None}
 

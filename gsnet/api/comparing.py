@@ -14,7 +14,7 @@ from gsnet.comparing.networks import View
 from gsnet.evolution.ensemble import refuse_ensembles
 from gsnet.evolution.recorded import Row
 from gsnet.interface.options import InputError, device_name
-from gsnet.interface.values import check_counts
+from gsnet.interface.values import check_counts, check_scoring, plain
 from gsnet.runtimes import runtimes_named
 from PlainNet import Network
 from ZeroShotProxy import proxies_named
@@ -53,7 +53,13 @@ def compare(
     The result is a table that pandas and polars take, with `to_html(path)`, `to_csv(path)`, `correlations`, `searches` and
     `trainings`. What fails for one network is told in its column `error`. Raises InputError, UnknownProxyError.
     """
+    resolution, num_classes, gamma, seed = plain(resolution), plain(num_classes), plain(gamma), plain(seed)
+    batch_size, repeats = plain(batch_size), plain(repeats)
+    latency_batch_size, threads = plain(latency_batch_size), plain(threads)
     check_counts(batch_size=batch_size, repeats=repeats, latency_batch_size=latency_batch_size, threads=threads)
+    own = {"resolution": resolution, "num_classes": num_classes}
+    check_counts(**{name: value for name, value in own.items() if value is not None})
+    check_scoring(gamma, seed)
     table = None if latency_table is None else Path(latency_table).expanduser()
     if table is not None and not table.is_file():
         raise InputError(f"There is no file {table}: latency_table is one of benchmark_network_latency.py")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import PlainNet
 from gsnet.api.callables import ProxyLike, proxy_of
+from gsnet.evolution.recorded import Row
 from gsnet.interface.options import InputError, device_name
-from gsnet.interface.values import check_counts, wrong_limit
+from gsnet.interface.values import check_counts, check_scoring, plain
 from gsnet.models.analysis import Analysis, analyze_network
 from gsnet.models.described import Described, described
 from gsnet.models.options import CLASSES, RESOLUTION
@@ -21,13 +22,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def parse(structure: str | Path | Network) -> Network:
+def parse(structure: str | Path | Network | Row) -> Network:
     """The network of a structure string, or of a Path: a structure file, results folder, checkpoint or exported file.
 
-    Raises StructureError, InputError or OSError.
+    A candidate of a search, such as `result.best`, is its network. Raises StructureError, InputError or OSError.
     """
     if isinstance(structure, Network):
         return structure
+    if isinstance(structure, Row):
+        return structure.network
+    if not isinstance(structure, str | Path):
+        raise InputError(f"{structure!r} is no network: give a structure, a Path, a network or a candidate of a search")
     if found := _told(structure):
         if found.description.structure is None:
             raise InputError(f"{found.file} is of {found.description.arch}, which has no structure")
@@ -36,7 +41,7 @@ def parse(structure: str | Path | Network) -> Network:
 
 
 def analyze(
-    network: str | Path | Network,
+    network: str | Path | Network | Row,
     *,
     resolution: int | None = None,
     num_classes: int | None = None,
@@ -55,7 +60,7 @@ def analyze(
 
 
 def score(
-    network: str | Path | Network | nn.Module,
+    network: str | Path | Network | Row | nn.Module,
     proxy: ProxyLike = "Zen",
     *,
     resolution: int | None = None,
@@ -78,11 +83,9 @@ def score(
     Raises ProxyFailure where the network cannot be scored, UnknownProxyError, StructureError, InputError.
     """
     resolution, num_classes = _size_and_classes(network, resolution, num_classes)
+    batch_size, gamma, seed = plain(batch_size), plain(gamma), plain(seed)
     check_counts(batch_size=batch_size)
-    if wrong := wrong_limit(gamma):
-        raise InputError(f"gamma {wrong}")
-    if not isinstance(seed, int):
-        raise InputError(f"seed is {seed!r}: it must be a whole number")
+    check_scoring(gamma, seed)
     settings = ScoringSettings(
         resolution=resolution,
         batch_size=batch_size,
@@ -92,7 +95,8 @@ def score(
         keep_links=keep_links,
         style=_style(network, use_se, no_BN),
     )
-    value = parse(network) if isinstance(network, str | Path | Network) else network
+    # A module has these; torch need not be there to tell.
+    value: Network | nn.Module = network if hasattr(network, "modules") else parse(network)  # type: ignore[assignment, arg-type]
     return score_by(value, proxy_of(proxy, gets_module=not isinstance(value, Network)), settings, seed)
 
 
@@ -110,7 +114,7 @@ def _style(network: object, use_se: bool, no_BN: bool, no_reslink: bool = False)
 
 
 def _size_and_classes(network: object, resolution: int | None, classes: int | None) -> tuple[int, int]:
-    found = _told(network)
+    found, resolution, classes = _told(network), plain(resolution), plain(classes)
     own = (found.description.resolution, found.description.classes) if found else (RESOLUTION, CLASSES)
     resolution, classes = own[0] if resolution is None else resolution, own[1] if classes is None else classes
     check_counts(resolution=resolution, num_classes=classes)

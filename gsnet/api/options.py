@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, TypedDict
 
 import PlainNet
-from gsnet.api.callables import BUDGETS, Budget, ProxyLike, merged, proxy_of, split_budgets, split_objectives
+from gsnet.api.callables import BUDGETS, Budget, ProxyLike, merged, proxy_of, several, split_budgets, split_objectives
 from gsnet.evolution.ensemble import ENSEMBLE
 from gsnet.evolution.executors import TlsFiles
 from gsnet.evolution.figures import figure_settings
@@ -23,7 +23,7 @@ from gsnet.evolution.session import RunOptions
 from gsnet.evolution.settings import TOLD, SearchSettings, SettingError
 from gsnet.interface import plugins
 from gsnet.interface.options import InputError, device_name
-from gsnet.interface.values import check_counts, wrong_count
+from gsnet.interface.values import check_counts, plain, wrong_count
 from gsnet.tracking import known_kinds
 from PlainNet import Network
 from SearchSpace import HasListing, Listing, load_block_types, load_search_space, space_name
@@ -101,12 +101,12 @@ class SearchOptions(TypedDict, total=False):
     """
 
     space: str | Path | HasListing | Listing | None
-    blocks: Sequence[str | Path | ModuleType]
+    blocks: str | Path | ModuleType | Sequence[str | Path | ModuleType]
     proxy: ProxyLike | None
-    ensemble: Sequence[str]
+    ensemble: str | Sequence[str]
     budgets: Mapping[str, Budget]
     min_width: int | None
-    objectives: str | Sequence[str | Figure] | Mapping[str, Figure | None]
+    objectives: str | Figure | Sequence[str | Figure] | Mapping[str, Figure | None]
     iterations: int
     population_size: int
     round_size: int
@@ -160,6 +160,7 @@ def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> P
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise TypeError(f"A search has no option {name!r}{f'; did you mean {near[0]}?' if near else ''}")
+    options = {name: plain(value) for name, value in options.items()}
     folder = options.get("save_dir")
     run = RunOptions(
         resume=options.get("resume", False),
@@ -208,7 +209,7 @@ def _tls(files: Sequence[str] | None) -> TlsFiles | None:
 
 
 def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> tuple[SearchSettings, Functions]:
-    space, blocks = options.get("space"), options.get("blocks", ())
+    space, blocks = options.get("space"), several(options.get("blocks") or ())
     known, own, limits = split_budgets(options.get("budgets", {}))
     objectives, more = split_objectives(options.get("objectives", ("score",)))
     figures = merged(own, more)
@@ -259,7 +260,7 @@ def _with_islands(settings: SearchSettings, given: dict[str, Any], value_only: b
 def _proxies(options: Mapping[str, Any], objectives: tuple[str, ...]) -> tuple[str, tuple[str, ...], tuple[Proxy, ...]]:
     """The score's name, the names of the proxies that it is made of, and those that only this search knows."""
     proxy = options.get("proxy")
-    members = options.get("ensemble", ())
+    members = _members(options.get("ensemble", ()))
     if proxy == ENSEMBLE or members:
         name = proxy if isinstance(proxy, str) else str(proxy)
         return name, ensemble_from(",".join(members), name, objectives), ()
@@ -267,6 +268,14 @@ def _proxies(options: Mapping[str, Any], objectives: tuple[str, ...]) -> tuple[s
         return TOLD, (), ()
     found = proxy_of(proxy)
     return found.name, (found.name,), () if isinstance(proxy, str) else (found,)
+
+
+def _members(given: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of an ensemble's proxies, in a sequence or with commas between them. Raises InputError."""
+    members = tuple(given.split(",")) if isinstance(given, str) else tuple(given)
+    if wrong := next((each for each in members if not isinstance(each, str)), None):
+        raise InputError(f"ensemble has {wrong!r}: it is of names, so give a function one by load_plugin")
+    return members
 
 
 def _are_value_only(names: Sequence[str], given: Sequence[Proxy]) -> bool:
@@ -284,6 +293,8 @@ def starting_text(start: Start | Iterable[Start] | None) -> str | None:
         return None
     if isinstance(start, str | Path | Network | Row):
         return _text(start)
+    if not isinstance(start, Iterable):
+        raise InputError(f"start is {start!r}: it must be a structure, a network, a Path, or several of these")
     texts = [_text(one) for one in start]
     if not texts:
         raise InputError("start is empty: leave it out to begin with random networks")

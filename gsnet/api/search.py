@@ -42,7 +42,8 @@ def search(
     `Running`, which says how far the search is and can stop it. progress: show a progress bar.
 
     A Ctrl-C ends the search after the round under way, and raises KeyboardInterrupt. Raises InputError where an option is
-    wrong, SearchFailed where nothing can be found, and whatever a function of yours raises.
+    wrong, ValueError where a name, a file or a structure is, SearchFailed where nothing can be found, and whatever a function
+    of yours raises.
     """
     with Search(start, **options) as opened:
         return opened.run(callback, progress=progress)

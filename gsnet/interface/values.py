@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
+from typing import Any
 
 from gsnet.interface.options import InputError
+
+
+def plain(value: Any) -> Any:
+    """A number of numpy's as Python's, which JSON can hold; anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return value
+    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def wrong_count(value: object, least: int = 1) -> str | None:
@@ -26,3 +35,11 @@ def check_counts(**values: object) -> None:
     for name, value in values.items():
         if wrong := wrong_count(value):
             raise InputError(f"{name} {wrong}")
+
+
+def check_scoring(gamma: object, seed: object) -> None:
+    """The size of Zen's perturbation, and the seed of weights and images. Raises InputError."""
+    if wrong := wrong_limit(gamma):
+        raise InputError(f"gamma {wrong}")
+    if not isinstance(seed, int):
+        raise InputError(f"seed is {seed!r}: it must be a whole number")
