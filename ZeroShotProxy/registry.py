@@ -165,6 +165,10 @@ def users_proxies() -> tuple[Proxy, ...]:
 
 def finite(score: float) -> float:
     """The score, or ProxyFailure where it is not a finite number."""
-    if not math.isfinite(score):
+    try:
+        number = float(score)
+    except (TypeError, ValueError) as error:
+        raise ProxyFailure(f"the score is {score!r:.60}, which is no number") from error
+    if not math.isfinite(number):
         raise ProxyFailure(f"the score is {score}")
-    return float(score)
+    return number

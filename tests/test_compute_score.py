@@ -137,6 +137,16 @@ def test_a_structure_that_is_wrong_costs_the_others_nothing(tmp_path, capsys):
     assert "no such width" in err and "SuperConvK3BNRELU" in err
 
 
+def test_a_proxy_that_returns_no_number_fails(tmp_path, capsys, registries):
+    (tmp_path / "mine.py").write_text(
+        "from ZeroShotProxy import Needs, proxy\n\n\n"
+        "@proxy('Forgetful', needs=Needs.VALUE)\ndef forgetful(network, context):\n    len(network.blocks)\n"
+    )
+    chosen = ("--plugin", str(tmp_path / "mine.py"), "--zero_shot_score", "Forgetful")
+    status, results, err = scored(capsys, *chosen, "--plainnet_struct", STRUCTURE)
+    assert (status, results) == (1, []) and "the score is None, which is no number" in err
+
+
 def test_all_proxies_are_meant_by_all():
     assert proxies_named("all") == list_proxies()
     assert proxies_named("Zen, all")[0] == "Zen" and sorted(proxies_named("Zen, all")) == list_proxies()

@@ -41,7 +41,7 @@ class WithoutContext:
 
     def __call__(self, network: Any, context: Any) -> float:
         del context
-        return float(self.function(network))
+        return self.function(network)
 
 
 def proxy_of(source: ProxyLike, gets_module: bool = False) -> Proxy:
