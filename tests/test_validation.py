@@ -18,10 +18,11 @@ from torch import nn
 from torch.utils.data import TensorDataset
 from torchvision.models import ResNet18_Weights, resnet18
 
-from gsnet.commands import train_image_classification, ts_train_image_classification, val, val_cifar
+from gsnet.commands import export, train_image_classification, ts_train_image_classification, val, val_cifar
 from gsnet.interface.options import InputError
-from gsnet.models import expected_input
+from gsnet.models import expected_input, load_model
 from gsnet.models.expected import whole_image
+from gsnet.training.tasks import Classification
 from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
 from gsnet.validation.precision import warn_of_slow_half
@@ -293,6 +294,34 @@ def test_bad_input(script, arguments, message):
     with pytest.raises(InputError, match=message) as caught:
         script.main([*arguments, "--workers", "0"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("output", "found"), [("(x.mean((2, 3)), x)", "a tuple"), ("x", r"a tensor \(.*, 3, 8, 8\)")])
+def test_a_class_without_logits_is_told_in_a_sentence(colours, tmp_path, output, found):
+    """Before, a map of 8 x 8 was exported as eight classes, and a pair ended in a traceback."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        f"from torch import nn\n\nclass Mine(nn.Module):\n    def forward(self, x):\n        return {output}\n"
+    )
+    arch = ("--arch", f"{file}:Mine", "--untrained", "--input_image_size", "8")
+    data = ("--dataset", "image_folder", "--data_dir", str(colours / "data"), "--workers", "0")
+    for script, more in ((val, data), (val, ("--flip", *data)), (export, ("--output", str(tmp_path / "mine.onnx")))):
+        with pytest.raises(InputError, match=f"gives {found} for a batch of images, and no logits"):
+            script.main([*arch, *more])
+    task = Classification(load_model(arch[1], num_classes=3))
+    with pytest.raises(InputError, match=f"gives {found} for a batch of images, and no logits"):
+        task(torch.zeros(2, 3, 8, 8), torch.zeros(2, 3))
+
+
+def test_figures_that_are_no_numbers_are_null_in_json(colours, tmp_path, capsys):
+    file = tmp_path / "mine.py"
+    forward = "        return x.mean((2, 3)) * float('nan')\n"
+    file.write_text(f"from torch import nn\n\nclass Mine(nn.Module):\n    def forward(self, x):\n{forward}")
+    arch = ("--arch", f"{file}:Mine", "--untrained", "--input_image_size", "8", "--json")
+    assert val.main([*arch, "--dataset", "image_folder", "--data_dir", str(colours / "data"), "--workers", "0"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out, parse_constant=pytest.fail)["loss"] is None
+    assert "no finite numbers" in printed.err
 
 
 def test_more_labels_than_logits():

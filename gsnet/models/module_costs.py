@@ -66,9 +66,17 @@ def analyze_module(module: nn.Module, arch: str, resolution: int) -> Analysis:
 
 
 def width_of(network: nn.Module, resolution: int) -> int:
-    """How many logits a network on the CPU gives; it is put into evaluation mode."""
+    """How many logits a network on the CPU gives; it is put into evaluation mode. Raises InputError where it gives none."""
     with torch.inference_mode():
-        return int(network.eval()(torch.zeros(1, 3, resolution, resolution)).shape[-1])
+        return as_logits(network.eval()(torch.zeros(1, 3, resolution, resolution))).shape[1]
+
+
+def as_logits(output: object) -> Tensor:
+    """What a classifier gives: logits (N, classes). Raises InputError for anything else, as of a class of the user's."""
+    if isinstance(output, Tensor) and output.ndim == 2:
+        return output
+    found = f"a tensor {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    raise InputError(f"The network gives {found} for a batch of images, and no logits (images, classes)")
 
 
 def _parts(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:

@@ -11,6 +11,7 @@ from typing import Self
 from torch import Tensor, nn
 
 from gsnet.interface.result_files import BEST_CHECKPOINT
+from gsnet.models.module_costs import as_logits
 from gsnet.training.losses import soft_cross_entropy
 
 # Epoch, step, and the first of the step's images.
@@ -55,5 +56,5 @@ class Classification(nn.Module):
 
     def forward(self, images: Tensor, targets: Tensor, *guidance: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) and targets (N, classes) to the mean loss and logits (N, classes)."""
-        logits = self.network(images)
+        logits = as_logits(self.network(images))
         return self.label_loss(logits.float(), targets, self.class_weights), logits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from gsnet.data.class_folder import ClassFolder
 from gsnet.data.loaders import WholeImages, without_gaps
 from gsnet.data.sharded import ShardedPictures
 from gsnet.interface.options import InputError
+from gsnet.models.module_costs import as_logits
 from gsnet.validation.precision import Precision, autocast, half_type, warn_of_slow_half
 from gsnet.validation.processes import place, summed
 
@@ -122,7 +124,7 @@ def _pass(
             # Broken images were all that it held.
             continue
         labels = labels.to(device)
-        logits = network(prepared(images.to(device), resolution, kind, layout)).float()
+        logits = as_logits(network(prepared(images.to(device), resolution, kind, layout))).float()
         classes = logits.shape[1]
         if int(labels.max()) >= classes:
             raise InputError(f"The data set has label {int(labels.max())}, but the network only {classes} classes")
@@ -143,6 +145,8 @@ def _pass(
     count, hits, hits5, loss = (float(value) for value in sums)
     table = summed(confusion.to(device)).cpu().reshape(classes, classes)
     speed = count / (time.perf_counter() - begin)
+    if not math.isfinite(loss):
+        _LOG.warning("Some outputs are no finite numbers, so that there is no loss, and top-1 says little")
     figures = (loss / count, 100 * hits / count, 100 * hits5 / count)
     return Result(int(count), *figures, speed, batches.batch_size or 1, table)
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from gsnet.models.module_costs import as_logits
+
 
 class Mirrored(nn.Module):
     """A classifier whose probabilities are the mean of those of the image and of its mirror image.
@@ -20,5 +22,5 @@ class Mirrored(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         both = (self.network(images), self.network(images.flip(-1)))
-        one, other = (logits.float().log_softmax(1) for logits in both)
+        one, other = (as_logits(logits).float().log_softmax(1) for logits in both)
         return torch.logaddexp(one, other) - math.log(2)

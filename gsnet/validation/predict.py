@@ -14,6 +14,7 @@ from gsnet.data.data_sets import TRAINING, VALIDATION
 from gsnet.data.pictures import read_picture
 from gsnet.data.sharded import shard_classes, shards_in
 from gsnet.models import ExpectedInput
+from gsnet.models.module_costs import as_logits
 from gsnet.validation.images import transform
 from gsnet.validation.measure import prepared
 
@@ -71,7 +72,8 @@ def predict(
     found, classes = {}, 0
     for file in files:
         image = prepare(read_picture(file.expanduser()))[None].to(device)
-        logits = network(prepared(image, expected.resolution, torch.float32, torch.preserve_format))[0].float()
+        images = prepared(image, expected.resolution, torch.float32, torch.preserve_format)
+        logits = as_logits(network(images))[0].float()
         classes = len(logits)
         names = names_of(classes)
         best = logits.softmax(0).topk(min(5, classes))
