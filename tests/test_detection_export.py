@@ -291,6 +291,8 @@ def test_what_a_file_must_say(tmp_path, files, capsys):
         (("--weights", "none.pth"), "There is no file none.pth"),
         (("--weights", "detector.pth", "--arch", "resnet18"), "holds a detector, which says itself what it is of"),
         (("--weights", "detector.pth", "--use_se"), "--use_se is of the networks of --arch"),
+        (("--weights", "detector.pth", "--unit", "searched"), "--unit is of the networks of --arch"),
+        (("--weights", "detector.pth", "--license", "mit"), "--license is of the networks of --arch"),
         (("--weights", "detector.pth", "--format", "torchscript"), "detectors are written as onnx or openvino or ncnn"),
         (("--weights", "detector.pth", "--format", "ncnn", "--dynamic"), "--dynamic is of onnx and openvino"),
         (("--weights", "detector.pth", "--format", "openvino", "--nms"), "--nms is of onnx"),

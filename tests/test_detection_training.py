@@ -220,11 +220,15 @@ def test_start_weights_of_a_classifier_and_of_a_detector(tmp_path, scenes):
     trained = load_detector(one / checkpoints.BEST)
     for (key, value), old in zip(trained.detector.backbone.named_parameters(), classifier.parameters(), strict=False):
         torch.testing.assert_close(value, old, rtol=1e-4, atol=1e-6, msg=key)
-    # A detector of other classes: all but the last layers of the head.
+    # A detector of other classes, by its training's folder: all but the last layers of the head.
+    folder = tmp_path / "other"
+    folder.mkdir()
     state = torch.load(one / checkpoints.BEST, weights_only=True)
     other = Detector(DetectorSettings(TINY, ("a", "b"), neck_channels=16, head_channels=16))
-    torch.save(state | {"state_dict": other.state_dict(), "detector": other.settings.to_dict()}, tmp_path / "other.pth")
-    assert script.main(arguments(two, scenes, *kept, "--start_weights", tmp_path / "other.pth")) == 0
+    torch.save(
+        state | {"state_dict": other.state_dict(), "detector": other.settings.to_dict()}, folder / checkpoints.BEST
+    )
+    assert script.main(arguments(two, scenes, *kept, "--start_weights", folder)) == 0
     neck = load_detector(two / checkpoints.BEST).detector.neck
     for value, old in zip(neck.parameters(), other.neck.parameters(), strict=True):
         torch.testing.assert_close(value, old, rtol=1e-4, atol=1e-6)
@@ -240,6 +244,9 @@ def test_start_weights_of_a_classifier_and_of_a_detector(tmp_path, scenes):
         (("--arch", "no_such_net"), "also takes gsnet_detector"),
         (("--data_dir", "nowhere"), "There is no data set nowhere"),
         (("--start_weights", "nothing.pth"), "There is no file nothing.pth"),
+        (("--rotation", "-3"), "rotation -3.0 is not an angle from 0 to 180 degrees"),
+        (("--tiny_radius", "-1"), "--tiny_radius starts at 0"),
+        (("--ignored_share", "7"), "--ignored_share lies from 0 to 1"),
         (("--warmup_steps", "1000"), "--warmup_steps 1000"),
         (("--tap_strides", "8,32"), "without a gap"),
         (("--neck_channels", "20"), "multiple of 16"),

@@ -55,7 +55,17 @@ _SUFFIXES = {
 # Files that --arch takes and that hold no detector.
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
 # What describes a classifier.
-_OF_NETWORKS = ("fp16", "top1_loss", "folder", "weights_url", "untrained", "plainnet_struct", "use_se", "num_classes")
+_OF_NETWORKS = (
+    "fp16",
+    "top1_loss",
+    "folder",
+    "weights_url",
+    "untrained",
+    "plainnet_struct",
+    "use_se",
+    "unit",
+    "num_classes",
+)
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -266,7 +276,8 @@ def export_one_detector(options: Namespace) -> dict[str, Any]:
     """Export the detector whose checkpoint --weights names; returns what was written. Raises InputError, ExportError."""
     if options.weights is None:
         raise InputError("Name what to export: a network by --arch, or a detector's checkpoint by --weights")
-    _refuse(options, _OF_NETWORKS, "is of the networks of --arch; a detector's checkpoint says itself what it is of")
+    given = (*_OF_NETWORKS, *(("license",) if options.license != UNKNOWN_LICENCE else ()))
+    _refuse(options, given, "is of the networks of --arch; a detector's checkpoint says itself what it is of")
     return export_detector(options, options.output or Path(f"detector{_SUFFIXES[options.format]}"))
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from gsnet.detection.overlap import iof_matrix, iou_matrix
 from gsnet.detection.targets import Targets
+from gsnet.interface.options import InputError
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class AssignmentSettings:
     default an object that holds no prior takes one that lies in another object, or none.
 
     ignored_share: a background prior whose box lies by more than this share in an ignored region is left out of the loss.
+    Raises InputError for values that mean nothing.
     """
 
     top: int = 13
@@ -32,6 +34,10 @@ class AssignmentSettings:
     tiny_radius: float = 0.0
     tiny_stride: int = 16
     ignored_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.tiny_radius < 0 or not 0 <= self.ignored_share <= 1:
+            raise InputError("--tiny_radius starts at 0, --ignored_share lies from 0 to 1")
 
 
 @dataclass(frozen=True)

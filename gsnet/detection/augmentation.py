@@ -61,6 +61,8 @@ class Augmentation:
         for name in ("translate", "flip", "mosaic", "copy_paste", "minimal_share", "cast", "grey", "blur"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} {getattr(self, name)} is not between 0 and 1")
+        if not 0 <= self.rotation <= 180:
+            raise InputError(f"rotation {self.rotation} is not an angle from 0 to 180 degrees")
         if not (0 <= self.hue <= 180 and self.gamma >= 0):
             raise InputError(f"hue {self.hue} is an angle from 0 to 180 degrees, gamma {self.gamma} starts at 0")
 

@@ -29,6 +29,7 @@ from gsnet.detection.task import DetectionTask
 from gsnet.detection.training import DetectionStepper, DetectionTrainer
 from gsnet.detection.windows import Windows
 from gsnet.interface.options import InputError, named_few
+from gsnet.models.described import checkpoint_of
 from gsnet.training.command import kept_options, placed, precision, resumed, run_training
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.settings import TrainingSettings
@@ -203,6 +204,7 @@ def start(network: Detector, file: Path) -> None:
 
     Of a detector with other classes everything but the last layer of its head is taken. Raises InputError.
     """
+    file = checkpoint_of(file.expanduser())
     if not file.is_file():
         raise InputError(
             f"There is no file {file}: --start_weights takes a checkpoint of a classifier or of a detector"

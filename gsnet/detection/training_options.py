@@ -100,7 +100,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
         "--start_weights",
         type=Path,
         metavar="FILE",
-        help="begin with a classifier's weights, or with a detector's of other classes",
+        help="begin with the weights of a classifier, or of a detector of other classes: a checkpoint or a training's folder",
     )
 
 
