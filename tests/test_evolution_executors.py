@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from gsnet.evolution import scorer
 from gsnet.evolution.executors import WorkerPool
 from gsnet.evolution.jobs import ChunkSize, Job, in_chunks
 from gsnet.evolution.scorer import Scored
@@ -206,3 +208,25 @@ def test_no_scheduler_is_one_sentence(tmp_path):
     result = search(tmp_path, "--scheduler", f"tcp://127.0.0.1:{free_port()}")
     assert (result.returncode, "No Dask scheduler answers" in result.stderr) == (2, True)
     assert "Traceback" not in result.stderr
+
+
+class OfTwo(Exception):  # noqa: N818
+    """An error of a user's that pickle cannot make again."""
+
+    def __init__(self, what, where):
+        super().__init__(f"{what} in {where}")
+
+
+def test_an_error_that_no_other_process_can_read_is_told_all_the_same(monkeypatch):
+    """It was taken for the death of a worker, three times for each candidate."""
+
+    class Failing:
+        def all(self, candidates):
+            raise OfTwo("no width", "mine.py")
+
+    monkeypatch.setattr(scorer, "_worker_scorer", lambda settings, extensions: Failing())
+    with pytest.raises(RuntimeError, match=r"OfTwo: no width in mine\.py") as told:
+        scorer.score_texts(None, None, [])
+    assert str(pickle.loads(pickle.dumps(told.value))) == "OfTwo: no width in mine.py"
+    kept = ValueError("x")
+    assert scorer.travelling(kept) is kept

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from gsnet.evolution.extensions import NO_EXTENSIONS, Extensions
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.island import Island
+from gsnet.evolution.scorer import travelling
 from gsnet.evolution.settings import SearchSettings
 
 
@@ -173,7 +174,7 @@ def serve(connection: Connection, settings: SearchSettings, functions: Functions
                 continue
             answer = ticket, True, getattr(islands[island], method)(*arguments)
         except Exception as error:
-            answer = ticket, False, error
+            answer = ticket, False, travelling(error)
         try:
             connection.send(answer)
         except (TypeError, AttributeError, pickle.PicklingError):

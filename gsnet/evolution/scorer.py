@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -124,4 +125,16 @@ def score_texts(
 ) -> list[Scored]:
     """Score (structure, seed) pairs in whatever process this is: what travels is text in, figures out."""
     scorer = _worker_scorer(settings, extensions)
-    return scorer.all((PlainNet.parse(structure), seed) for structure, seed in candidates)
+    try:
+        return scorer.all((PlainNet.parse(structure), seed) for structure, seed in candidates)
+    except Exception as error:
+        raise travelling(error) from error
+
+
+def travelling(error: Exception) -> Exception:
+    """An error as another process can read it. One that it cannot would look there like the death of a worker."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
