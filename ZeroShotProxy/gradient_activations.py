@@ -20,8 +20,9 @@ from ZeroShotProxy.gradient_map import (
     scale_groups,
     sum_over_channels,
 )
+from ZeroShotProxy.gradient_norms import GATE_POWER, HARD_SWISH_POWER
 from ZeroShotProxy.gradient_slopes import linear_part, smooth_slopes, tilted
-from ZeroShotProxy.gradient_texture import GATE_POWER, HARD_SWISH_POWER, alike_in_pairs
+from ZeroShotProxy.gradient_steady import alike_in_pairs
 
 
 @compiled
@@ -49,8 +50,9 @@ def follow_profile(gradient: np.ndarray, profile: np.ndarray, power: float) -> f
         gradient[PROFILE + position] = value
         total += value
     mean = total / size
+    inverse = 1 / mean
     for position in range(PROFILE, PROFILE + size):
-        gradient[position] /= mean
+        gradient[position] *= inverse
     return mean * mean
 
 
@@ -74,7 +76,8 @@ def activate_back(gradient: np.ndarray, record: np.ndarray, positive: float, wor
         scale_all(gradient, factor)
         gradient[NORMED] += power * record[PASSED]
         kept = smooth_slopes(function) / kept
-    gradient[CONSTANT] *= kept + (1 - kept) * alike_in_pairs(record[OTHER])
+    if gradient[CONSTANT] > 0:
+        gradient[CONSTANT] *= kept + (1 - kept) * alike_in_pairs(record[OTHER])
     gradient[ALONG] *= kept * linear_part(int(record[KIND]), int(record[NUMBER]))
     return True
 

@@ -188,7 +188,7 @@ def log_norms(
     for place in range(STACK):
         order[place] = place
     block, top, chance = norms.size, ZERO, 1.0
-    first_gradient(gradients[0], records[at + WIDTH], int(records[at + HEIGHT]))
+    first_gradient(gradients[0], records[at + WIDTH], int(records[at + HEIGHT]), records[at + FIRST])
     while True:
         record = records[at:]
         at = int(record[BEFORE])
@@ -223,7 +223,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     return kept_on_disk(run)
 
 
-_PARTS = ("activations", "convolutions", "layout", "machine", "map", "records", "slopes", "texture", "windows")
+_PARTS = ("activations", "convolutions", "layout", "machine", "map", "norms", "records", "slopes", "steady", "windows")
 # The files on which machine code depends that calls `log_norms`.
 SOURCES = [Path(__file__).with_name(f"gradient_{part}.py") for part in _PARTS] + mean_field_machine.SOURCES
 run = _kept_on_disk(source_version(*SOURCES))

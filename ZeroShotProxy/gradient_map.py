@@ -2,7 +2,7 @@
 
 A row holds, in its header:
 - COUNT, SIZE: how many groups of channels there are, and the height of the map;
-- CONSTANT: the share of the squared gradient that is the same at all positions of an image;
+- CONSTANT: the share of the squared gradient that is the same at all positions of an image, where that is followed;
 - POSITIVE: how much larger it is where the map is positive than on average;
 - NORMED: log of how much larger it is where the squared norm of a position is, E(n q) / E n E q, n that norm;
 - ALONG, KERNEL: gradients of two channels whose maps have correlation r have correlation -ALONG r, since BN takes more
@@ -33,9 +33,12 @@ def gradient_room(stack: int, resolution: int) -> np.ndarray:
 
 
 @compiled
-def first_gradient(gradient: np.ndarray, channels: float, size: int) -> None:
-    """Of a random linear function of the pooled map: the same for all channels and positions."""
-    gradient[COUNT], gradient[SIZE], gradient[CONSTANT] = 1, size, 1.0
+def first_gradient(gradient: np.ndarray, channels: float, size: int, constant: float) -> None:
+    """Of a random linear function of the pooled map: the same for all channels and positions.
+
+    constant: 1, or 0 where what is the same at all positions is not followed.
+    """
+    gradient[COUNT], gradient[SIZE], gradient[CONSTANT] = 1, size, constant
     gradient[POSITIVE] = gradient[KERNEL] = 1.0
     gradient[NORMED] = gradient[ALONG] = 0.0
     gradient[HEADER + CHANNELS], gradient[HEADER + SQUARE] = channels, 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from PlainNet.compiling import compiled
+from PlainNet.compiling import compiled, unfolded
 from PlainNet.mean_field import Step
 from PlainNet.step_table import CALL_WIDTH, numbers_of
 from ZeroShotProxy.gradient_layout import (
@@ -23,8 +23,9 @@ from ZeroShotProxy.gradient_layout import (
     TOO_LONG,
     WIDTH,
 )
+from ZeroShotProxy.gradient_norms import LAG, NORM, note_norms, write_norms
 from ZeroShotProxy.gradient_slopes import RECTIFIER, forward_slope
-from ZeroShotProxy.gradient_texture import LAG, NORM, STEADY, note_texture, write_texture
+from ZeroShotProxy.gradient_steady import STEADY, note_steady, write_steady
 from ZeroShotProxy.mean_field_joins import spread, transfer, width
 from ZeroShotProxy.mean_field_machine import ZERO, step
 from ZeroShotProxy.mean_field_map import (
@@ -69,7 +70,7 @@ def is_convolution(kind: int) -> bool:
     return kind == Step.DENSE or kind == Step.DEPTHWISE or kind == Step.GHOST
 
 
-@compiled
+@unfolded
 def write_down(
     record: np.ndarray,
     kind: int,
@@ -82,7 +83,7 @@ def write_down(
     """What the gradient needs of the maps before a step; how many pairs it is.
 
     before: the record before it. positive: of each map of the stack, the chance that an element is, where it has just been
-    rectified, 0 elsewhere; then what `gradient_texture.write_texture` notes of it.
+    rectified, 0 elsewhere; then what `gradient_norms` and `gradient_steady` note of it.
     """
     state = stack[int(order[top])]
     record[OTHER], record[KEPT], record[PASSED] = 0.0, 1.0, 1.0
@@ -94,7 +95,7 @@ def write_down(
         record[FIRST], record[OTHER] = positive[int(order[top - 1])], positive[int(order[top])]
         record[KEPT] = share_of_lower(stack[int(order[top - 1])], state)
     elif kind == Step.GATE:
-        return write_gate(record, state, stack[int(order[top - 1])], positive[STACK + int(order[top - 1])])
+        return write_gate(record, state, stack[int(order[top - 1])], positive[STACK + STEADY + int(order[top - 1])])
     elif kind == Step.CONCATENATE:
         # Channels of the map below.
         record[FIRST] = width(stack[int(order[top - 1])])
@@ -104,14 +105,14 @@ def write_down(
     return 0
 
 
-@compiled
+@unfolded
 def share_of_lower(below: np.ndarray, state: np.ndarray) -> float:
     """Of the variance of two maps that become one, the part that the lower one brings."""
     lower = spread(below)
     return lower / (lower + spread(state))
 
 
-@compiled
+@unfolded
 def write_normalisation(record: np.ndarray, before: np.ndarray, state: np.ndarray) -> int:
     """What BN multiplies the squared gradient of each group of channels by."""
     first = other = 1.0
@@ -126,7 +127,7 @@ def write_normalisation(record: np.ndarray, before: np.ndarray, state: np.ndarra
     return count
 
 
-@compiled
+@unfolded
 def write_slopes(record: np.ndarray, kind: int, state: np.ndarray) -> int:
     """The same of an activation, and the chance that it lets a gradient through, over all channels.
 
@@ -150,7 +151,7 @@ def write_slopes(record: np.ndarray, kind: int, state: np.ndarray) -> int:
     return count
 
 
-@compiled
+@unfolded
 def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray, steady: float) -> int:
     """Mean square of the gate; of what it gates, mean square and the part of it that is the same at all positions.
 
@@ -169,7 +170,7 @@ def write_gate(record: np.ndarray, gate: np.ndarray, gated: np.ndarray, steady: 
     return 1
 
 
-@compiled
+@unfolded
 def note_positive(kind: int, record: np.ndarray, order: np.ndarray, top: int, positive: np.ndarray) -> None:
     """After a step: the chance that an element of the top map is positive, right behind a rectifier or a copy of that."""
     if kind == Step.COPY:
@@ -181,21 +182,24 @@ def note_positive(kind: int, record: np.ndarray, order: np.ndarray, top: int, po
 
 
 @compiled
-def has_gates_or_curves(calls: np.ndarray, rows: np.ndarray) -> bool:
-    """Whether any step is an activation other than the rectifier, or a gate.
+def what_is_followed(calls: np.ndarray, rows: np.ndarray) -> tuple[bool, bool]:
+    """Whether norms are, and what is the same at all positions.
 
-    In networks without, gradients that are alike at all positions or follow norms are as large as others.
+    Slopes of gates and of activations other than the rectifier follow norms; gates and pooled maps depend on what is the same
+    at all positions. Otherwise gradients are as large without either.
     """
+    curved = pooled = gated = False
     for call in range(0, calls.size, CALL_WIDTH):
         for part in (call, call + 2):
             for index in range(int(calls[part]), int(calls[part + 1])):
                 kind = int(rows[index, 0])
-                if kind == Step.SMOOTH or kind == Step.GATE:
-                    return True
-    return False
+                curved |= kind == Step.SMOOTH
+                pooled |= kind == Step.AVERAGE_POOL
+                gated |= kind == Step.GATE
+    return curved or gated, gated or (curved and pooled)
 
 
-@compiled
+@unfolded
 def note_excess(kind: int, record: np.ndarray, state: np.ndarray, overlap: float, lag: float) -> None:
     """After a convolution: what it does to the gradient through the BN behind it.
 
@@ -235,11 +239,11 @@ def forward(
     order = stack[STACK + 1]
     for place in range(STACK):
         order[place], positive[place] = place, 0.0
-    for field in (STEADY, NORM, LAG):
-        positive[STACK + field] = 0.0
+    notes = positive[STACK:]
+    notes[NORM] = notes[LAG] = notes[STEADY] = 0.0
     transfer(image[0], stack[0])
     records[KIND] = BETWEEN
-    textured = has_gates_or_curves(calls, rows)
+    norms, steady = what_is_followed(calls, rows)
     top = used = latest = ZERO
     for call in range(0, calls.size, CALL_WIDTH):
         for layer in range(int(calls[call + 4]) + 1):
@@ -254,14 +258,18 @@ def forward(
                 record[KIND], record[BEFORE], record[PAIR_COUNT] = kind, latest, pairs
                 state = stack[int(order[top])]
                 overlap, lag = state[OVERLAP], state[OVERLAP_LAG]
-                if textured:
-                    write_texture(kind, record, stack, order, top, positive[STACK:])
+                if norms:
+                    write_norms(kind, record, stack, order, top, notes)
+                if steady:
+                    write_steady(kind, record, stack, order, top, notes)
                 failure, top = step(stack, order, top, kind, numbers)
                 if failure:
                     return failure, latest
                 note_positive(kind, record, order, top, positive)
-                if textured:
-                    note_texture(kind, record, stack, order, top, positive[STACK:])
+                if norms:
+                    note_norms(kind, record, stack, order, top, notes)
+                if steady:
+                    note_steady(kind, record, stack, order, top, notes)
                 if is_convolution(kind):
                     note_excess(kind, record, state, overlap, lag)
                 latest = used
@@ -271,7 +279,8 @@ def forward(
         records[used + KIND], records[used + BEFORE] = BETWEEN, latest
         latest = used
         used += PAIRS
-    # The last map, where the gradient starts.
+    # The last map, where the gradient starts, the same at all positions.
     last = stack[int(order[0])]
     records[latest + HEIGHT], records[latest + WIDTH] = last[SIZE], width(last)
+    records[latest + FIRST] = 1.0 if steady else 0.0
     return DONE, latest
