@@ -4,9 +4,11 @@ import csv
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 
 import gsnet
 import ZenNet
@@ -124,6 +126,22 @@ def test_exported_weights_have_no_accuracy_of_others(folder, tmp_path):
         assert found.accuracy == {} and own.accuracy
         assert found.dataset == (None if "--input_image_size" not in options else own.dataset)
         assert (found.structure, found.search) == (own.structure, own.search)
+
+
+def test_a_file_in_int8_has_no_accuracy_of_its_network(folder, tmp_path, capsys):
+    """What a network got right in float32 its integers may not; it is another file of the same network."""
+    for library in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    file, pictures = tmp_path / "a.onnx", tmp_path / "pictures"
+    pictures.mkdir()
+    for number, noise in enumerate(np.random.default_rng(0).integers(0, 256, (2, 24, 24, 3), dtype=np.uint8)):
+        Image.fromarray(noise).save(pictures / f"{number}.png")
+    int8 = ("--int8", "--calibration", pictures, "--output_error", 10)
+    written = told(capsys, export, "--arch", folder / "training", "--output", file, *int8)
+    own, found = described(folder / "training").description, described(file).description
+    assert own.accuracy and found.accuracy == {}
+    assert (found.structure, found.dataset) == (own.structure, own.dataset)
+    assert written["arch"] == str(folder / "training")
 
 
 def test_a_search_of_before_is_known_by_its_settings(folder, tmp_path):
