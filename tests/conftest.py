@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,12 +33,16 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A command like `python` whose processes have torch in memory from the start: for tests that start many of them."""
+    """A command like `python` whose processes have torch in memory from the start: for tests that start many of them.
+
+    Functions of tests that are no fixtures find it by the environment, as WARM_PYTHON.
+    """
     spec = importlib.util.spec_from_file_location("warm_python", _HERE / "warm_python.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     with module.WarmPython(tmp_path_factory.mktemp("warm")) as python:
+        os.environ["WARM_PYTHON"] = str(python.command)
         yield python.command
 
 

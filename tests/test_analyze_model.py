@@ -1,18 +1,19 @@
 """analyze_model.py: golden totals, JSON, the comparison with ptflops, refusals."""
 
 import json
+import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("warm_python")
 ROOT = Path(__file__).parent.parent
 STRUCTURES = {c["id"]: c for c in json.loads((ROOT / "tests/golden/structures.json").read_text())["structures"]}
 
 
 def analyze(*options):
-    command = [sys.executable, "analyze_model.py", *map(str, options)]
+    command = [os.environ["WARM_PYTHON"], "analyze_model.py", *map(str, options)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

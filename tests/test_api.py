@@ -369,9 +369,9 @@ def test_several_structures_are_candidates_themselves_and_then_parents(tmp_path)
         gsnet.search(starts, **SMALL, budgets={"params": 1})
 
 
-def test_a_search_starts_from_the_front_of_another(tmp_path):
+def test_a_search_starts_from_the_front_of_another(tmp_path, warm_python):
     front = gsnet.search(START, **SMALL, save_dir=tmp_path / "first").pareto
-    command = [sys.executable, "evolution_search.py", "--zero_shot_score", "ZenClosedForm", "--origin"]
+    command = [str(warm_python), "evolution_search.py", "--zero_shot_score", "ZenClosedForm", "--origin"]
     command += ["--search_space", "ghostshuffle", "--start_from", str(tmp_path / "first"), "--population_size", "32"]
     command += ["--evolution_max_iter", "300", "--save_dir", str(tmp_path / "second")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

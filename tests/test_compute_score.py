@@ -2,9 +2,9 @@
 
 import csv
 import json
+import os
 import statistics
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import PlainNet
 from gsnet.commands import compute_score
 from ZeroShotProxy import ScoringSettings, UnknownProxyError, list_proxies, proxies_named, score
 
+pytestmark = pytest.mark.usefixtures("warm_python")
 ROOT = Path(__file__).parent.parent
 STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)"
 SMALL = ("--input_image_size", "16", "--batch_size", "4", "--num_classes", "10")
@@ -20,7 +21,7 @@ SMALL = ("--input_image_size", "16", "--batch_size", "4", "--num_classes", "10")
 
 def run(*arguments):
     """Run the script; the completed process."""
-    command = [sys.executable, ROOT / "compute_score.py", *arguments]
+    command = [os.environ["WARM_PYTHON"], ROOT / "compute_score.py", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
 
 

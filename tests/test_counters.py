@@ -3,7 +3,6 @@
 import csv
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -69,9 +68,9 @@ def test_a_block_without_a_rule_is_named():
         list(PlainNet.operations.of_block(Strange(), 3, 8, PLAIN))
 
 
-def test_the_command_explains():
+def test_the_command_explains(warm_python):
     options = ["--plainnet_struct", "SuperConvK3BNRELU(3,16,1,1)SuperResK3K3(16,32,2,16,1)", "--input_image_size", "32"]
-    command = [sys.executable, "analyze_model.py", *options, "--num_classes", "10", "--explain"]
+    command = [str(warm_python), "analyze_model.py", *options, "--num_classes", "10", "--explain"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()

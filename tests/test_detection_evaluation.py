@@ -1,6 +1,7 @@
 """Both protocols: the official toolkit's figures, pycocotools' figures, and an independent plain version on random cases."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -225,13 +226,13 @@ def test_results_in_cocos_form(case):
 
 
 def run_script(folder, *more, annotations="annotations", results="results"):
-    command = [sys.executable, str(ROOT / "val_detection.py"), "--evaluate_results", str(folder / results)]
+    command = [os.environ["WARM_PYTHON"], str(ROOT / "val_detection.py"), "--evaluate_results", str(folder / results)]
     command += ["--annotations", str(folder / annotations), *map(str, more)]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
 @pytest.fixture
-def files(case, tmp_path):
+def files(case, tmp_path, warm_python):
     (tmp_path / "sizes.json").write_text(json.dumps(dict.fromkeys(OFFICIAL["annotation_files"], SIZE)))
     return tmp_path
 

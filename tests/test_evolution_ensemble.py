@@ -4,10 +4,10 @@ import contextlib
 import csv
 import json
 import math
+import os
 import random
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from gsnet.evolution.settings import SearchSettings
 from ZeroShotProxy import list_proxies
 from ZeroShotProxy.compute_te_nas_score import rank_combine
 
+pytestmark = pytest.mark.usefixtures("warm_python")
 ROOT = Path(__file__).parent.parent
 INITIAL = (
     "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,1,8,1)SuperGhostShuffleK3(16,32,2,16,1)"
@@ -110,7 +111,7 @@ def test_an_empty_population_has_no_best():
 
 
 def search(folder, *options, proxy="Ensemble", iterations=120):
-    command = [sys.executable, "evolution_search.py", "--zero_shot_score", proxy, "--save_dir", str(folder)]
+    command = [os.environ["WARM_PYTHON"], "evolution_search.py", "--zero_shot_score", proxy, "--save_dir", str(folder)]
     command += ["--evolution_max_iter", str(iterations), "--population_size", "16", "--fix_initialize", "--origin"]
     command += ["--search_space", "SearchSpace/search_space_ghostshuffle.py", "--plainnet_struct", INITIAL]
     command += map(str, options)

@@ -22,6 +22,7 @@ from gsnet.evolution.survival import select
 from PlainNet import Style
 from SearchSpace.random_numbers import candidate_seed
 
+pytestmark = pytest.mark.usefixtures("warm_python")
 ROOT = Path(__file__).parent.parent
 STRUCTURES = json.loads((ROOT / "tests/golden/structures.json").read_text())["structures"]
 INIT = {case["id"]: case["string"] for case in STRUCTURES}
@@ -31,7 +32,7 @@ BOTH = ["--fix_initialize", "--origin"]
 
 
 def search(folder, *options, proxy="Params", iterations=300, root=ROOT, **environment):
-    command = [sys.executable, "evolution_search.py", "--zero_shot_score", proxy, "--save_dir", str(folder)]
+    command = [os.environ["WARM_PYTHON"], "evolution_search.py", "--zero_shot_score", proxy, "--save_dir", str(folder)]
     command += ["--evolution_max_iter", str(iterations), "--population_size", "32", *map(str, options)]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, env=os.environ | environment, check=False)
 
@@ -151,7 +152,7 @@ def test_report_remakes_every_output(tmp_path):
     before = {name: (tmp_path / name).read_bytes() for name in names}
     for name in (*names, "search.png", "pareto.png"):
         (tmp_path / name).unlink()
-    command = [sys.executable, "evolution_search.py", "--report", str(tmp_path), "--json"]
+    command = [os.environ["WARM_PYTHON"], "evolution_search.py", "--report", str(tmp_path), "--json"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == json.loads(before["best.json"])
     assert {name: (tmp_path / name).read_bytes() for name in names} == before

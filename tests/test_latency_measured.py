@@ -5,7 +5,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,13 +16,14 @@ from gsnet.latency.records import Origin
 from gsnet.latency.table import LatencyTable
 from PlainNet import Style
 
+pytestmark = pytest.mark.usefixtures("warm_python")
 ROOT = Path(__file__).parent.parent
 STRUCTURE = "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)"
 SPACE = ["--search_space", "SearchSpace/search_space_ghostshuffle.py", "--plainnet_struct", STRUCTURE]
 
 
 def script(name, *options, **environment):
-    command = [sys.executable, name, *map(str, options)]
+    command = [os.environ["WARM_PYTHON"], name, *map(str, options)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment, check=False)
 
 

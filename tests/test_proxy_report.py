@@ -5,7 +5,6 @@ import math
 import os
 import random
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -258,11 +257,11 @@ def test_tables_are_read_again_as_they_were_written(tmp_path):
     assert read_searches(tmp_path / "absent") == []
 
 
-def test_the_report_from_end_to_end(tmp_path):
+def test_the_report_from_end_to_end(tmp_path, warm_python):
     data_file(nas_bench_201.FILE)
     data_file(nas_bench_macro.FILE)
     command = [
-        sys.executable,
+        str(warm_python),
         "-m",
         "benchmarks.proxy_report",
         "--samples",

@@ -4,7 +4,6 @@ import http.server
 import json
 import math
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -280,9 +279,9 @@ def test_conversion_to_safetensors(cache, checkpoint):
         convert.convert(SMALL)
 
 
-def test_conversion_of_an_unknown_network_is_bad_input():
+def test_conversion_of_an_unknown_network_is_bad_input(warm_python):
     result = subprocess.run(
-        [sys.executable, "-m", "gsnet", "convert", "zennet_cifar10_model_size5M_res32"],
+        [str(warm_python), "-m", "gsnet", "convert", "zennet_cifar10_model_size5M_res32"],
         cwd=ROOT,
         capture_output=True,
         text=True,
