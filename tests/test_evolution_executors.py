@@ -230,5 +230,6 @@ def test_an_error_that_no_other_process_can_read_is_told_all_the_same(monkeypatc
     with pytest.raises((RuntimeError, OfTwo), match=r"no width in mine\.py") as told:
         scorer.score_texts(None, None, [])
     assert str(pickle.loads(pickle.dumps(told.value))).endswith("no width in mine.py")
+    assert told.value.__cause__ is not told.value
     kept = ValueError("x")
     assert scorer.travelling(kept) is kept

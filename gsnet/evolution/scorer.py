@@ -128,7 +128,11 @@ def score_texts(
     try:
         return scorer.all((PlainNet.parse(structure), seed) for structure, seed in candidates)
     except Exception as error:
-        raise travelling(error) from error
+        told = travelling(error)
+        if told is error:
+            # Not as its own cause, which Dask's pickle would follow for ever.
+            raise
+        raise told from error
 
 
 def travelling(error: Exception) -> Exception:
