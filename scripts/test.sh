@@ -16,6 +16,7 @@ cd "$ROOT"
 }
 # One thread for each of the two processes: sums of floats depend on the number of threads.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-# In the order of names: by number of tests, files of a few long ones would come last and leave one process waiting.
+# In the order of names, the longest file first: by number of tests, files of a few long ones would come last and leave one
+# process waiting.
 # A process that ended is not replaced: with whole files as portions, pytest-xdist would then wait for ever at its end.
 exec "$PYTHON" -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 "$@"

@@ -31,6 +31,11 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The file that takes longest comes first: of two processes that share the files, none waits for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_scripts.py")
+
+
 @pytest.fixture(scope="session")
 def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A command like `python` whose processes have torch in memory from the start: for tests that start many of them.
