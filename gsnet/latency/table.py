@@ -92,7 +92,7 @@ class LatencyTable:
         if not path.is_file():
             raise LatencyError(
                 f"There is no latency table {path}: make it with benchmark_network_latency.py --build_table, "
-                "or from a TinyNAS library with --import_tinynas"
+                "from what a device bundle measured with --import_timings, or from a TinyNAS library with --import_tinynas"
             )
         try:
             connection = sqlite3.connect(path)
