@@ -355,6 +355,9 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
     assert (after["device"], after["runtime"], after["threads"]) == ("a board", "onnxruntime", 1)
     other = on_the_device(folder, *quick, "--threads", "2")
     assert other.returncode == 1 and "was written for threads 1" in other.stderr
+    for option in ("--rounds", "--threads"):
+        other = on_the_device(folder, option, "0")
+        assert other.returncode == 2 and other.stderr.endswith(f"argument {option}: 0 is not at least 1\n")
     (folder / NETWORKS).write_text(json.dumps({**json.loads((folder / NETWORKS).read_text()), "networks": listed[:1]}))
     other = on_the_device(folder, *quick)
     assert other.stderr.endswith("times.json was written for other networks: give another --output\n")

@@ -179,6 +179,14 @@ def time_all(result: dict[str, Any], folder: Path, options: argparse.Namespace) 
         write_whole(options.output, result)
 
 
+def at_least_one(text: str) -> int:
+    """A whole number above 0, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
 def main() -> int:
     """Time every network once in each round; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -186,8 +194,10 @@ def main() -> int:
     told = read_json(folder / NETWORKS)
     names = [name for name, (_, suffix) in RUNTIMES.items() if suffix == told["suffix"]]
     parser.add_argument("--runtime", choices=names, default=names[0], help="what runs them (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="of the processor (default: 1)")
-    parser.add_argument("--rounds", type=int, default=5, help="each network's turns; the least counts (default: 5)")
+    parser.add_argument("--threads", type=at_least_one, default=1, help="of the processor (default: 1)")
+    parser.add_argument(
+        "--rounds", type=at_least_one, default=5, help="each network's turns; the least counts (default: 5)"
+    )
     parser.add_argument("--seconds", type=float, default=0.15, help="of a turn, about (default: 0.15)")
     parser.add_argument(
         "--device_name", default=device_name(), help="as the table calls this device (default: %(default)s)"
