@@ -95,7 +95,11 @@ def _parse_line(number: int, line: str) -> Network:
 
 def read_structure_file(path: str | Path) -> Network:
     """The network in a text file; the structure may span lines. Raises StructureError or OSError."""
-    return parse(read_structure_text(path))
+    text = read_structure_text(path)
+    try:
+        return parse(text)
+    except StructureError as error:
+        raise StructureError(f"{path}: {error.reason}", error.text, error.position) from error
 
 
 def read_structure_text(path: str | Path, largest: int = 1 << 24) -> str:

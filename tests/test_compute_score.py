@@ -11,6 +11,7 @@ import pytest
 
 import PlainNet
 from gsnet.commands import compute_score
+from gsnet.interface.options import InputError
 from ZeroShotProxy import ScoringSettings, UnknownProxyError, list_proxies, proxies_named, score
 
 pytestmark = pytest.mark.usefixtures("warm_python")
@@ -136,6 +137,16 @@ def test_a_structure_that_is_wrong_costs_the_others_nothing(tmp_path, capsys):
     status, results, err = scored(capsys, "--zero_shot_score", "Params", "--arch", arch, *SMALL)
     assert (status, [result["score"] for result in results]) == (1, [2354])
     assert "no such width" in err and "SuperConvK3BNRELU" in err
+
+
+@pytest.mark.parametrize("option", ["--plainnet_struct_txt", "--arch"])
+def test_a_refusal_names_the_file_and_leaves_an_older_table(tmp_path, option):
+    networks, table = tmp_path / "networks.txt", tmp_path / "scores.csv"
+    networks.write_text(f"{STRUCTURE}\nSuperConvK3BNRELU(3,8)\n")
+    table.write_text("what was scored before")
+    with pytest.raises((InputError, PlainNet.StructureError), match=r"networks\.txt"):
+        compute_score.main(["--zero_shot_score", "Params", option, str(networks), *SMALL, "--csv", str(table)])
+    assert table.read_text() == "what was scored before"
 
 
 def test_a_proxy_that_returns_no_number_fails(tmp_path, capsys, registries):

@@ -194,9 +194,14 @@ def chosen_proxies(options: Namespace) -> list[str]:
     return chosen
 
 
-def score_all(options: Namespace, proxies: Sequence[str], rows: list[Answers]) -> int:
+def score_all(
+    options: Namespace,
+    proxies: Sequence[str],
+    several: Sequence[tuple[str, Callable[[], Candidate]]],
+    rows: list[Answers],
+) -> int:
     """Score every network by every proxy, print each result and add each network's to `rows`; returns the exit status."""
-    status, several = 0, attempts(options)
+    status = 0
     for name, find in several:
         row = Answers(name)
         rows.append(row)
@@ -253,12 +258,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     proxies = chosen_proxies(options)
     if options.csv is not None:
         check_writable(options.csv)
+    several = attempts(options)
     rows: list[Answers] = []
     try:
-        return score_all(options, proxies, rows)
+        return score_all(options, proxies, several, rows)
     finally:
-        # After an interrupt too: what was scored until then.
-        write_csv(options.csv, table_of(rows, proxies, options.repeat_times))
+        # After an interrupt too: what was scored until then. A refusal before any leaves an older table as it is.
+        if any(row.figures or row.failures for row in rows):
+            write_csv(options.csv, table_of(rows, proxies, options.repeat_times))
 
 
 def command() -> int:
