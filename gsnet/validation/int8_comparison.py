@@ -79,10 +79,10 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def check_loss(rows: Sequence[Measured], lost: float, allowed: float, what: str, kind: str) -> None:
-    """Raise ExportError, with the table in its sentence, where int8 costs more than is allowed. what: is lost, and its unit."""
+    """Raise ExportError, with the table below its sentence, where int8 costs more than allowed. what: is lost, and unit."""
     if not lost <= allowed:
         raise ExportError(
-            f"{table(rows)}\nint8 costs {lost:.3g} {what}, {allowed:g} are allowed: nothing is kept as {kind}"
+            f"int8 costs {lost:.3g} {what}, {allowed:g} are allowed: nothing is kept as {kind}\n{table(rows)}"
         )
 
 
