@@ -528,6 +528,18 @@ def test_a_prediction_grows_with_the_number_of_classes_and_says_whence(tmp_path,
     assert "a classifier of 1000 is worked out from those of 10 classes" in found[1]["text"]
 
 
+def test_a_prediction_for_another_size_says_what_the_table_was_calibrated_for(tmp_path, networks, capsys):
+    (tmp_path / "times.json").write_text(json.dumps(times_of(networks)))
+    board = ["--latency_table", str(tmp_path / "board.db")]
+    assert benchmark_network_latency.main(["--import_timings", str(tmp_path / "times.json"), *board, "--json"]) == 0
+    predict = ["--predict", "--arch", "PlainNet", "--plainnet_struct", START, "--num_classes", "10", "--json"]
+    capsys.readouterr()
+    assert benchmark_network_latency.main([*predict, *board, "--input_image_size", "64"]) == 0
+    row = json.loads(capsys.readouterr().out)["rows"][0]
+    assert not row["calibrated"]
+    assert "how far off is not known: the table is calibrated for batch 1, 32 pixels" in row["text"]
+
+
 def test_a_network_of_both_roles_is_timed_once_and_counts_in_both(tmp_path, networks):
     times = times_of(networks)
     both = {**times["networks"]["networks"][0], "role": CALIBRATION}

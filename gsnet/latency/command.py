@@ -102,11 +102,19 @@ def predict(options: Namespace, network: Network, num_classes: int, style: Style
             )
             seconds, spread = model.predict(network)
             text = f"{conditions}: {seconds * 1e3:.4g} ms, {seconds / batch * 1e3:.4g} ms an image, "
-            text += f"+- {spread:.0%}" if calibration else "plain sum of layers, not calibrated"
+            text += (
+                f"+- {spread:.0%}" if calibration else f"a sum of layers, how far off is not known: {_known_for(table)}"
+            )
             text += f" ({model.beyond_timed})" if model.beyond_timed else ""
             figures = {"batch": batch, "seconds": seconds, "spread": spread, "calibrated": calibration is not None}
             report["rows"].append(figures | {"seconds_per_image": seconds / batch, "text": text})
     return report
+
+
+def _known_for(table: LatencyTable) -> str:
+    """What whole networks were timed for, by which a table is calibrated."""
+    known = [str(conditions) for conditions in table.calibrated()]
+    return f"the table is calibrated for {' and '.join(known)}" if known else "the table is not calibrated"
 
 
 def _told_of(origin: Origin) -> dict[str, str | None]:

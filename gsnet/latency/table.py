@@ -248,6 +248,12 @@ class LatencyTable:
         fit = json.loads(row[0])
         return Calibration(tuple(fit["coefficients"]), fit["spread"], fit["networks"])
 
+    def calibrated(self) -> list[Conditions]:
+        """Under which conditions something was fitted."""
+        query = "SELECT precision, batch, resolution FROM calibrations ORDER BY resolution, batch, precision"
+        with self._reporting():
+            return [Conditions(*row) for row in self._connection.execute(query)]
+
     def add_calibration(self, conditions: Conditions, calibration: Calibration) -> None:
         """Keep a fit."""
         with self._reporting(), self._connection:
