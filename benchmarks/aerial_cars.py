@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -35,6 +34,7 @@ import numpy as np
 import torch
 
 from gsnet.interface.running import run
+from benchmarks.data_folder import data_file
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Rows, read_rows, save_rows
 from gsnet.detection.checkpoint import load_detector
@@ -48,10 +48,9 @@ from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import ImageResults, SceneSet
 from gsnet.detection.tiles import JOINS, TileSettings, joined, tiles_of
 from gsnet.interface.files import write_text
-from gsnet.interface.options import InputError
 
 ROOT = Path(__file__).parent.parent
-ARCHIVE = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / "aerial_cars.tar"
+ARCHIVE = "aerial_cars.tar"
 STRUCTURE = (
     "SuperConvK3BNRELU(3,16,2,1)SuperGhostShuffleK3(16,32,2,24,1)SuperGhostShuffleK3(32,64,2,48,2)"
     "SuperGhostShuffleK3(64,96,2,64,2)SuperGhostShuffleK3(96,128,2,96,1)"
@@ -112,9 +111,7 @@ def unpacked(folder: Path) -> Path:
     """The photographs with one class, in YOLO's folders."""
     data = folder / "aerial_cars"
     if not (data / "classes.txt").is_file() or (data / "classes.txt").read_text() != "vehicle\n":
-        if not ARCHIVE.is_file():
-            raise InputError(f"There is no file {ARCHIVE}: the environment variable GSNET_DATA names its folder")
-        with tarfile.open(ARCHIVE) as archive:
+        with tarfile.open(data_file(ARCHIVE)) as archive:
             archive.extractall(folder, filter="data")
         for file in (data / "labels").rglob("*.txt"):
             rows = [["0", *line.split()[1:]] for line in file.read_text().splitlines() if line.strip()]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import nas_bench_201, nas_bench_macro
+from benchmarks.data_folder import data_folder
 from benchmarks.report_benchmarks import SETTINGS, Benchmark, NasBench201, NasBenchMacro
 from benchmarks.structure_table import StructureTable
 from gsnet.interface.options import InputError
@@ -29,7 +29,7 @@ def open_benchmarks(files: Sequence[Path] | None, settings: ScoringSettings = SE
             if not path.is_file():
                 raise InputError(f"There is no file {path}")
         return [_KNOWN[p.name](p) if p.name in _KNOWN else StructureTable(p, settings) for p in files]
-    folder = Path(os.environ.get("GSNET_DATA", Path(__file__).parent.parent.parent / "shared" / "data"))
+    folder = data_folder()
     present = [folder / name for name in _KNOWN if (folder / name).is_file()]
     for name in _KNOWN:
         if folder / name not in present:

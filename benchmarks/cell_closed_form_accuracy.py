@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 import random
 import sys
 import time
@@ -27,6 +26,7 @@ from scipy.stats import spearmanr
 from gsnet.interface.running import run
 from benchmarks import score_tables
 from benchmarks.cell_closed_form import CellScores, cell_scores
+from benchmarks.data_folder import data_file
 from benchmarks.nas_bench_201 import (
     DATA_SETS,
     FILE,
@@ -44,7 +44,7 @@ from benchmarks.report_benchmarks import DISCONNECTED, GROWTH, GROWTH_BATCH, SET
 from benchmarks.report_output import markdown
 from benchmarks.score_tables import ScoreTable
 from gsnet.evolution.ensemble import log_rank_sums
-from gsnet.interface.options import InputError, OptionParser, positive_int
+from gsnet.interface.options import OptionParser, positive_int
 from ZeroShotProxy import ScoringSettings, Weights, score
 from ZeroShotProxy.network_state import normalise_by_batch, set_kaiming_weights
 
@@ -199,9 +199,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the tables, and write them where that is asked for."""
     options = parse_options(argv)
     torch.set_num_threads(1)
-    path = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / FILE
-    if not path.is_file():
-        raise InputError(f"There is no file {path}: the environment variable GSNET_DATA names its folder")
+    path = data_file(FILE)
     rows = read_table(path)
     cells = [parse_cell(row.cell) for row in rows]
     begun = time.process_time()

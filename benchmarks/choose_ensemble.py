@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
@@ -25,6 +24,7 @@ from scipy.stats import spearmanr
 
 from gsnet.interface.running import run
 from benchmarks import nas_bench_macro, score_tables
+from benchmarks.data_folder import data_file
 from benchmarks.nas_bench_201 import FILE
 from benchmarks.pages import replace_section
 from benchmarks.report_benchmarks import MODULE_PROXIES
@@ -32,7 +32,7 @@ from benchmarks.report_output import markdown
 from benchmarks.report_winners import LENGTHS, ORACLE, RANDOM
 from benchmarks.scored_networks import LOG_SYNFLOW, NASWOT, Networks, read_cells, read_macro, with_naswot
 from gsnet.evolution.ensemble import log_rank_sums
-from gsnet.interface.options import InputError, OptionParser, positive_int
+from gsnet.interface.options import OptionParser, positive_int
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/ensemble_choice.md"
@@ -196,11 +196,8 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Choose, report, and write where that is asked for."""
     options = parse_options(argv)
-    data = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data"))
-    for name in (FILE, nas_bench_macro.FILE):
-        if not (data / name).is_file():
-            raise InputError(f"There is no file {data / name}: the environment variable GSNET_DATA names its folder")
-    cells, macro = read_cells(data / FILE, options.scores), read_macro(data / nas_bench_macro.FILE, options.scores)
+    cells_file, macro_file = data_file(FILE), data_file(nas_bench_macro.FILE)
+    cells, macro = read_cells(cells_file, options.scores), read_macro(macro_file, options.scores)
     table, chosen = choice_table(cells, options.seeds)
     tables = {"choice": table}
     compared = [
@@ -211,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sections = [f"**{d}**\n\n{winners_table(cells, compared, options.seeds, d)}" for d in cells.accuracies]
     tables["winners"] = "\n\n".join(sections)
     tables["macro"] = macro_table(macro, compared, options.seeds)
-    sample = with_naswot(data / nas_bench_macro.FILE, options.scores, macro, more_than=LENGTHS[1])
+    sample = with_naswot(macro_file, options.scores, macro, more_than=LENGTHS[1])
     if sample:
         tables["macro"] += f"\n\n**{len(sample.growth):,} networks, of which NASWOT is known**\n\n"
         tables["macro"] += macro_table(sample, compared, options.seeds)

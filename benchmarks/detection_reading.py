@@ -13,7 +13,6 @@ median over images; warps and colours are random and the same for the first two.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import tarfile
@@ -28,15 +27,14 @@ import cv2
 import numpy as np
 
 from gsnet.interface.running import run
+from benchmarks.data_folder import data_file
 from gsnet.detection.augmentation import Augmentation
 from gsnet.detection.image_files import read_header
 from gsnet.detection.preprocessing import DEVIATION, MEAN, Placement, Preprocessing, read_picture, scale_of
 from gsnet.detection.sample import Sample, placed
 from gsnet.detection.tiles import Tile
-from gsnet.interface.options import InputError
 
-ROOT = Path(__file__).parent.parent
-ARCHIVE = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / "aerial_cars.tar"
+ARCHIVE = "aerial_cars.tar"
 PARTS = ("read", "warp", "colours", "normalise")
 BOXES = np.random.default_rng(0).uniform(0, 1000, (30, 2)).repeat(2, axis=1)[:, [0, 2, 1, 3]] + [0, 0, 27, 27]
 Result = TypeVar("Result")
@@ -120,7 +118,7 @@ def table(clock: Clock) -> str:
 
 def files(folder: Path, count: int) -> list[Path]:
     """Images of 1920 x 1080 pixels."""
-    with tarfile.open(ARCHIVE) as archive:
+    with tarfile.open(data_file(ARCHIVE)) as archive:
         archive.extractall(folder, filter="data")
     found = [f for f in sorted(folder.rglob("*.jpg")) if read_header(f).stored == (1920, 1080)]
     return found[:count]
@@ -132,8 +130,6 @@ def main() -> None:
     parser.add_argument("--input", type=int, nargs=2, default=[640, 384], metavar="PIXELS")
     parser.add_argument("--images", type=int, default=50)
     options = parser.parse_args()
-    if not ARCHIVE.is_file():
-        raise InputError(f"There is no file {ARCHIVE}: the environment variable GSNET_DATA names its folder")
     cv2.setNumThreads(1)
     width, height = options.input
     target, clock = Preprocessing(width, height, keep_ratio=True), Clock()

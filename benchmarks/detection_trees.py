@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import cv2
 import numpy as np
 
 from gsnet.interface.running import run as run_command
+from benchmarks.data_folder import data_folder
 from gsnet.detection.coco_format import to_coco
 from gsnet.detection.preprocessing import read_image
 from gsnet.detection.scene import Scene, SceneSet
@@ -33,7 +33,7 @@ from gsnet.detection.voc_format import read_voc
 from gsnet.interface.files import write_text
 
 ROOT = Path(__file__).parent.parent
-DATA = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / "deepforest_aerial"
+DATA = data_folder() / "deepforest_aerial"
 YELLOWSTONE = "2019_YELL_2_541000_4977000_image_crop"
 # Pixels from training tile to training tile.
 STEPS = {YELLOWSTONE: 100, "OSBS_029": 25, "SOAP_061": 25}

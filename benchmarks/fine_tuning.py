@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import random
 import statistics
 import sys
@@ -25,6 +24,7 @@ from pathlib import Path
 import torch
 
 from gsnet.interface.running import run as run_command
+from benchmarks.data_folder import data_folder
 from benchmarks.pages import replace_section
 from gsnet.commands import evolution_search, train_image_classification
 from gsnet.interface.options import InputError
@@ -179,8 +179,7 @@ def main() -> None:
     parser.add_argument("--work_dir", type=Path, default=ROOT / "save_dir/fine_tuning")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    data = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data"))
-    unpacked(options.archive or data / ARCHIVE, options.work_dir, options.seeds, options.few)
+    unpacked(options.archive or data_folder() / ARCHIVE, options.work_dir, options.seeds, options.few)
     network = found(options.work_dir / "search")
     more = ("--arch", network, "--weight_init", "custom", "--batch_size", 64, "--lr", 0.1, "--epochs", EPOCHS_BEFORE)
     log = train(options.work_dir / "seven_classes", options.work_dir / "seven", 7, *more)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +25,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from gsnet.interface.running import run
+from benchmarks.data_folder import data_folder
 from benchmarks.gradient_passes import BATCHES, KEY, Measured, measured
 from benchmarks.gradient_passes import CASES as PASSES
 from benchmarks.gradient_passes import FILE as PASSES_FILE
@@ -186,7 +186,7 @@ def main() -> int:
     options = parser.parse_args()
     tables = {"accuracy": accuracy_table(options.networks)}
     if not options.accuracy:
-        cells = cells_table(Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")))
+        cells = cells_table(data_folder())
         tables |= {"cells": cells, "cost": cost_table(20), "search": search_table(12_000)}
     print(*tables.values(), sep="\n\n", flush=True)
     if options.write:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import io
 import math
-import os
 import sys
 import tarfile
 from collections.abc import Sequence
@@ -28,9 +27,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from gsnet.interface.running import run
+from benchmarks.data_folder import data_file
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Rows, read_rows, save_rows
-from gsnet.interface.options import InputError
 from Masternet import MasterNet
 from PlainNet import parse
 from ZeroShotProxy.gradient_growth import GradientGrowth
@@ -165,12 +164,9 @@ def main() -> int:
     parser.add_argument("--trained", action="store_true", help="train nothing, and show what was trained so far")
     parser.add_argument("--write", action="store_true", help="put the table into docs/gradient_growth.md")
     options = parser.parse_args()
-    archive = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / SAMPLE
     rows = read_rows(options.file, KEY)
     if not options.trained:
-        if not archive.is_file():
-            raise InputError(f"There is no file {archive}: the environment variable GSNET_DATA names its folder")
-        climb(rows, options.file, archive, options.seeds, options.steps)
+        climb(rows, options.file, data_file(SAMPLE), options.seeds, options.steps)
     print(found := table(rows, options.steps), sep="\n")
     if options.write:
         replace_section(PAGE, "ladder", found)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import os
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ import numpy as np
 import PlainNet
 import ZenNet
 from gsnet.interface.running import run
+from benchmarks.data_folder import data_folder
 from gsnet.interface.files import written_whole
 from gsnet.latency.building import (
     CALIBRATION,
@@ -286,7 +286,7 @@ def main() -> None:
                 return
             if table.networks(setting.conditions, HELD_OUT):
                 rows.append(report_held_out(table, setting))
-    library = Path(os.environ.get("GSNET_DATA", "../shared/data")) / V100
+    library = data_folder() / V100
     if library.is_file() and options.backend == TORCH:
         rows += report_published(library, path.parent)
     write(rows, options.output)

@@ -24,13 +24,12 @@ from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from gsnet.interface.running import run
+from benchmarks.data_folder import data_file
 from gsnet.data.data_sets import data_set
 from gsnet.data.pictures import content_of, decoded
 from gsnet.data.settings import DataSettings
-from gsnet.interface.options import InputError
 
-ROOT = Path(__file__).parent.parent
-ARCHIVE = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / "aerial_cars.tar"
+ARCHIVE = "aerial_cars.tar"
 SIZES = {"500 x 375": (500, 375), "2,000 x 1,500": (2000, 1500)}
 PICTURES, PASSES = 32, 5
 
@@ -41,7 +40,7 @@ def write_pictures(folder: Path, size: tuple[int, int]) -> list[Path]:
     classes.mkdir(parents=True)
     packed = folder.with_name(f"{folder.name}_packed") / "train"
     packed.mkdir(parents=True)
-    with tarfile.open(ARCHIVE) as photographs:
+    with tarfile.open(data_file(ARCHIVE)) as photographs:
         members = [member for member in photographs if member.name.lower().endswith(".jpg")][:PICTURES]
         for place, member in enumerate(members):
             content = photographs.extractfile(member)
@@ -93,8 +92,6 @@ def trainings(folder: Path) -> dict[str, Callable[[int], object]]:
 
 def main() -> int:
     """Print the table."""
-    if not ARCHIVE.is_file():
-        raise InputError(f"There is no file {ARCHIVE}: the environment variable GSNET_DATA names its folder")
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as temporary:

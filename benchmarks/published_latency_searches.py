@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import os
 import subprocess
 import sys
 import time
@@ -23,8 +22,8 @@ from pathlib import Path
 
 import PlainNet
 from gsnet.interface.running import run
+from benchmarks.data_folder import data_file
 from gsnet.interface.files import write_text, written_whole
-from gsnet.interface.options import InputError
 from ZenNet.catalogue import published
 
 ROOT = Path(__file__).parent.parent
@@ -140,9 +139,7 @@ def main() -> None:
     parser.add_argument("--like_for_like", action="store_true", help="budgets by the table, of the published networks")
     parser.add_argument("--output", type=Path, help="CSV file")
     options = parser.parse_args()
-    library = Path(os.environ.get("GSNET_DATA", "../shared/data")) / LIBRARY
-    if not library.is_file():
-        raise InputError(f"There is no file {library}: the environment variable GSNET_DATA names its folder")
+    library = data_file(LIBRARY)
     options.folder.mkdir(parents=True, exist_ok=True)
     table = options.folder / "v100.db"
     if not table.is_file():

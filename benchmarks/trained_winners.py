@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gsnet.interface.running import run
+from benchmarks.data_folder import data_file
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
 from benchmarks.trained_winners_table import draw, table
-from gsnet.interface.options import InputError, positive_float, positive_int
+from gsnet.interface.options import positive_float, positive_int
 
 ROOT = Path(__file__).parent.parent
 ARCHIVE = "cifar10_jpeg.tar.gz"
@@ -137,9 +138,7 @@ def unpacked(folder: Path, images: int) -> Path:
     there = folder / f"cifar10_{images}"
     if there.is_dir():
         return there
-    archive = Path(os.environ.get("GSNET_DATA", ROOT.parent / "shared/data")) / ARCHIVE
-    if not archive.is_file():
-        raise InputError(f"There is no file {archive}: the environment variable GSNET_DATA names its folder")
+    archive = data_file(ARCHIVE)
     half = folder / f"unpacking_{os.getpid()}"
     with tarfile.open(archive) as packed:
         members = [member for member in packed.getmembers() if member.isfile()]

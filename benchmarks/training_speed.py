@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import tarfile
@@ -32,6 +31,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, RandomSampler
 
 from gsnet.interface.running import run as run_command
+from benchmarks.data_folder import data_folder
 from gsnet.data import DataSettings, training_loader, validation_loader
 from gsnet.data.data_sets import data_set
 from gsnet.interface.options import OptionParser, device_name, not_negative, positive_int
@@ -43,8 +43,7 @@ from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
 from Masternet import MasterNet
 
-ROOT = Path(__file__).parent.parent
-ARCHIVE = Path(os.environ.get("GSNET_DATA", ROOT / ".." / "shared" / "data")) / "cifar10_jpeg_2000_1000.tar.gz"
+ARCHIVE = data_folder() / "cifar10_jpeg_2000_1000.tar.gz"
 STRUCTURE = (
     "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperResK3K3(32,64,2,32,1)"
     "SuperResK3K3(64,64,2,32,1)SuperConvK1BNRELU(64,128,1,1)"

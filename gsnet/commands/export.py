@@ -218,8 +218,8 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
         texts = {KEY: description.to_json()}
         if options.int8:
             # What the network got right in float32 is not what its int8 file gets right.
-            told = replace(description, accuracy={})
-            return {"arch": arch} | write_int8(options, network, file, replace(seen_at, classes=classes), told)
+            of_int8 = replace(description, accuracy={})
+            return {"arch": arch} | write_int8(options, network, file, replace(seen_at, classes=classes), of_int8)
         side = (resolution, resolution)
         difference = export(
             network, file, options.format, side, metadata=texts, half=options.fp16, fuse=not options.no_fuse

@@ -69,7 +69,7 @@ class LayerTimes:
         spread = curve.spread(nearest) if nearest not in self._measured else 0.0
         if nearest == layer:
             return spread
-        seconds = self._work_out(layer)
+        seconds = self.seconds(layer)
         return math.hypot(spread, _UNSURE * abs(seconds - self.seconds(nearest)) / seconds)
 
     def is_missing(self, layer: Layer, tolerance: float) -> bool:

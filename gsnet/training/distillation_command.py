@@ -87,15 +87,16 @@ def distillation(
 
 def _preparation(options: Namespace, data: DataSettings) -> Renormalise | None:
     """Images as the teacher's weights expect them, where these are published or say it themselves."""
-    file = options.teacher_load_parameters_from
     if options.teacher_pretrained:
         expected = expected_input(options.teacher_arch)
-    elif file is not None and (found := described(file)):
-        expected = of_description(found.description)
     else:
-        return None
-    if expected.assumed and file is not None:
-        return None
+        file = options.teacher_load_parameters_from
+        found = None if file is None else described(file)
+        if found is None:
+            return None
+        expected = of_description(found.description)
+        if expected.assumed:
+            return None
     return Renormalise(data.normalisation, (expected.mean, expected.std))
 
 
