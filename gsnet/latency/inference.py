@@ -89,12 +89,13 @@ def _class(layer: Layer) -> str:
 
 def _posterior(layers: Sequence[Layer], shares: np.ndarray, left: np.ndarray) -> np.ndarray:
     """The mean of g for every layer. shares: (networks, layers), how much of a network's time each is; left: (networks,)."""
-    of_networks = [shares @ part @ shares.T for part in _parts(layers)]
+    # Part by part, as each is (layers, layers); a part is symmetric, so that this is all that the mean needs of it.
+    between = [shares @ part for part in _parts(layers)]
+    of_networks = [one @ shares.T for one in between]
     deviations, noise = _most_probable(of_networks, left)
     weights = np.linalg.solve(_sum(of_networks, deviations, noise), left)
-    of_layers = shares.T @ weights
     return sum(
-        (np.exp(2 * one) * (part @ of_layers) for one, part in zip(deviations, _parts(layers), strict=True)),
+        (np.exp(2 * deviation) * (weights @ one) for deviation, one in zip(deviations, between, strict=True)),
         np.zeros(len(layers)),
     )
 
