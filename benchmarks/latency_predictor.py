@@ -18,6 +18,7 @@ import csv
 import math
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ import ZenNet
 from gsnet.interface.running import run
 from benchmarks.data_folder import data_folder
 from gsnet.interface.files import written_whole
+from gsnet.interface.options import positive_int
 from gsnet.latency.building import (
     CALIBRATION,
     ROUNDS,
@@ -55,8 +57,8 @@ MAX_LAYERS = 25
 # Networks of one space for the table, for calibration and held out; and their seeds.
 COUNTS = {TABLE: 40, CALIBRATION: 14, HELD_OUT: 20}
 SEEDS = {TABLE: 1, CALIBRATION: 2, HELD_OUT: 3}
-# The same for runtimes, whose networks for the table and for calibration are one draw.
-OF_A_RUNTIME = {TABLE: slice(0, 30), CALIBRATION: slice(30, 40), HELD_OUT: slice(0, 20)}
+# The same for runtimes, whose networks for calibration and, behind them, for the table are one draw.
+OF_A_RUNTIME = {TABLE: 50, CALIBRATION: 10, HELD_OUT: 20}
 SEEDS_OF_A_RUNTIME = {TABLE: 2, CALIBRATION: 2, HELD_OUT: 3}
 BUDGET_FLOPS = {32: 4e8, 224: 6e8}
 BUDGET_PARAMETERS = {32: 5e6, 224: 1e7}
@@ -118,10 +120,14 @@ class Row:
     agreement_90: float = math.nan
 
 
-def networks_of(resolution: int, kind: str, backend: str = TORCH) -> list[Network]:
-    """Networks of all spaces in turns, of a kind of COUNTS; no two kinds share one."""
+def networks_of(
+    resolution: int, kind: str, backend: str = TORCH, counts: Mapping[str, int] | None = None
+) -> list[Network]:
+    """Networks of all spaces in turns, of a kind of COUNTS; no two kinds share one. counts: a space, in place of the usual."""
     found = []
-    part = slice(COUNTS[kind]) if backend == TORCH else OF_A_RUNTIME[kind]
+    counts = counts or (COUNTS if backend == TORCH else OF_A_RUNTIME)
+    before = counts[CALIBRATION] if kind == TABLE and backend != TORCH else 0
+    part = slice(before, before + counts[kind])
     seed = SEEDS[kind] if backend == TORCH else SEEDS_OF_A_RUNTIME[kind]
     most = math.inf if backend == TORCH else BUDGET_PARAMETERS[resolution]
     for name, start in STARTS[resolution].items():
@@ -136,18 +142,19 @@ def networks_of(resolution: int, kind: str, backend: str = TORCH) -> list[Networ
     return [network for together in zip(*found, strict=True) for network in together]
 
 
-def measure(table: LatencyTable, setting: Setting, end: float) -> int:
-    """Measure until `end`; returns how much is left."""
+def measure(table: LatencyTable, setting: Setting, end: float, counts: Mapping[str, int]) -> int:
+    """Measure until `end`; returns how much is left. counts: networks of a space."""
     resolution, backend = setting.conditions.resolution, setting.backend
     left, roles = 0, [CALIBRATION, HELD_OUT]
     if backend == TORCH:
-        left = measure_layers(table, networks_of(resolution, TABLE), setting, more=lambda: time.monotonic() < end)
+        networks = networks_of(resolution, TABLE, counts=counts)
+        left = measure_layers(table, networks, setting, more=lambda: time.monotonic() < end)
     else:
         roles.append(TABLE)
     # All kinds in the same rounds: none has the computer to itself at a better hour.
     for number in range(1, ROUNDS + 1):
         for role in roles:
-            networks = networks_of(resolution, role, backend)
+            networks = networks_of(resolution, role, backend, counts)
             left += time_networks(
                 table, networks, setting, role=role, rounds=number, more=lambda: time.monotonic() < end
             )
@@ -262,6 +269,9 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="measurements so far (default: save_dir/latency_predictor.db)")
     parser.add_argument("--backend", default=TORCH, help="runtime whose latencies are predicted (default: torch)")
     parser.add_argument("--settings", default="32:1,32:8,224:1,224:8", help="pixels:batch, ...")
+    parser.add_argument(
+        "--networks", type=positive_int, metavar="N", help="of each space for the table (default: 40; 50)"
+    )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="measure for so long")
     parser.add_argument("--report", action="store_true", help="measure nothing")
     parser.add_argument("--output", type=Path, help="CSV file")
@@ -271,6 +281,8 @@ def main() -> None:
 
     torch.set_num_threads(1)
     end = time.monotonic() + options.seconds
+    counts = dict(COUNTS if options.backend == TORCH else OF_A_RUNTIME)
+    counts[TABLE] = options.networks or counts[TABLE]
     name = "latency_predictor" if options.backend == TORCH else f"latency_predictor_{options.backend}"
     path = options.table or Path(f"save_dir/{name}.db")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -280,7 +292,7 @@ def main() -> None:
     rows = []
     with open_at_hand(path, "cpu", options.backend) as table:
         for setting in settings:
-            left = 0 if options.report else measure(table, setting, end)
+            left = 0 if options.report else measure(table, setting, end, counts)
             if left:
                 print(f"{setting.conditions}: {left} measurements are left")
                 return

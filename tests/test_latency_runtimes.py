@@ -1,8 +1,10 @@
 """Latency tables of runtimes: layers inferred from whole networks, a table of ONNX Runtime, and a device without torch."""
 
 import json
+import math
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ from benchmarks import runtime_searches
 from benchmarks.saved_rows import read_rows
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
-from gsnet.latency import asked_networks, building, bundle, device_script, timed_networks, visited
+from gsnet.latency import asked_networks, building, bundle, device_script, inference, timed_networks, visited
 from gsnet.latency.building import (
     CALIBRATION,
     MOST_ROUNDS,
@@ -30,8 +32,9 @@ from gsnet.latency.building import (
 from gsnet.latency.bundle import BENCHNCNN, SCRIPT, import_timings
 from gsnet.latency.device_script import NETWORKS
 from gsnet.latency.errors import LatencyError
-from gsnet.latency.inference import infer_seconds
-from gsnet.latency.layers import DEPTHWISE, list_layers
+from gsnet.latency.inferred_layers import roofline_parts
+from gsnet.latency.layer_times import LayerTimes
+from gsnet.latency.layers import DEPTHWISE, Layer, list_layers
 from gsnet.latency.predictor import LatencyModel
 from gsnet.latency.records import Conditions, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
@@ -100,7 +103,45 @@ def test_layers_are_inferred_from_whole_networks(table, networks):
     assert np.median(np.abs(predicted / truth - 1)) < 0.05
     assert spearmanr(predicted, truth).statistic > 0.97
     with pytest.raises(LatencyError, match="time at least 12"):
-        infer_seconds([list_layers(PlainNet.parse(START), batch=1, resolution=32, num_classes=10)], [1.0])
+        inference.infer_layers([list_layers(PlainNet.parse(START), batch=1, resolution=32, num_classes=10)], [1.0])
+
+
+def likeness(one, other, deviations):
+    """The covariance of two layers as the fit's page defines it, in plain Python."""
+    kind = [{"Depthwise": "Depthwise"}.get(a.kind, "dense") if a.is_convolution else a.kind for a in (one, other)]
+    if kind[0] != kind[1]:
+        return 0.0
+    group = all(getattr(one, name) == getattr(other, name) for name in ("kind", "kernel_size", "stride", "fused"))
+    blocks = [[width % of == 0 for of in (16, 8) for width in (a.in_channels, a.out_channels)] for a in (one, other)]
+    shares = (1, group, group and blocks[0] == blocks[1])
+    sizes = [[c if c < 4 else math.ceil(c / 16) * 16 for c in (a.in_channels, a.out_channels)] for a in (one, other)]
+    apart = (math.log2(a / b) ** 2 for a, b in zip([*sizes[0], one.height], [*sizes[1], other.height], strict=True))
+    squared = sum(apart)
+    near = [math.exp(-squared / 2 / length**2) for length in (0.7, 1.5, 3.0)]
+    parts = [1, group, *(close * share for close in near for share in shares)]
+    return sum(math.exp(2 * deviation) * part for deviation, part in zip(deviations, parts, strict=True))
+
+
+def test_layers_of_no_network_are_told_by_all_networks_also_when_the_file_is_read_again(table, networks):
+    infer_layers(table, SETTING)
+    inferred = table.inferred(SETTING.conditions)
+    found = json.loads(inferred.to_json())
+    new = {layer for text in networks[50:] for layer in SETTING.layers(PlainNet.parse(text), True)}
+    new = sorted(layer for layer in new - set(table.layers("fp32", 1)) if inferred.tells(layer))
+    assert len(new) > 50
+    times = LayerTimes(table, "fp32", 1, inferred)
+    for layer in new[::5]:
+        more = sum(row[-1] * likeness(layer, Layer(*row[:-1]), found["deviations"]) for row in found["layers"])
+        roofline = sum(found["coefficients"][name] * value for name, value in roofline_parts(layer).items())
+        expected = max(roofline, found["floor"]) * max(1 + more, 0.05)
+        assert inferred.seconds(layer) == pytest.approx(expected, rel=1e-9)
+        assert times.seconds(layer) == inferred.seconds(layer)
+    # What no network has a kernel like is not told, and a table that was made before says what its layers say.
+    assert not inferred.tells(new[0]._replace(kernel_size=9))
+    with sqlite3.connect(table.path) as file:
+        file.execute("DROP TABLE inferred")
+    assert table.inferred(SETTING.conditions) is None
+    assert LayerTimes(table, "fp32", 1).seconds(new[0]) == pytest.approx(inferred.seconds(new[0]), rel=0.5)
 
 
 def test_a_table_says_its_runtime_and_is_refused_for_another(table, tmp_path):

@@ -14,10 +14,10 @@ from typing import TypeVar
 from tqdm import tqdm
 
 import PlainNet
+from gsnet.latency import inference
 from gsnet.latency.calibration import fit, fit_inferred
 from gsnet.latency.device import TORCH, device_identity
 from gsnet.latency.errors import LatencyError
-from gsnet.latency.inference import infer_seconds
 from gsnet.latency.layers import Layer
 from gsnet.latency.predictor import LatencyModel, Measure
 from gsnet.latency.records import Calibration, Origin, TimedNetwork
@@ -197,9 +197,9 @@ def infer_layers(table: LatencyTable, setting: Setting, *roles: str) -> int:
     roles: what the networks were timed for, `TABLE` unless given.
     """
     timed = [one for role in roles or (TABLE,) for one in table.networks(setting.conditions, role)]
-    found = infer_seconds([_layers_of(one, setting, table) for one in timed], _seconds(timed))
-    table.put_layers(setting.conditions.precision, found)
-    return len(found)
+    found = inference.infer_layers([_layers_of(one, setting, table) for one in timed], _seconds(timed))
+    table.put_inferred(setting.conditions, found)
+    return len(found.layers)
 
 
 def _layers_of(timed: TimedNetwork, setting: Setting, table: LatencyTable) -> list[Layer]:

@@ -14,23 +14,29 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from gsnet.latency.errors import LatencyError
-from gsnet.latency.interpolation import CHANNEL_BLOCK, in_blocks, non_negative_least_squares, roofline_terms
-from gsnet.latency.layers import DEPTHWISE, Layer
+from gsnet.latency.inferred_layers import (
+    LENGTHS,
+    InferredLayers,
+    layer_class,
+    layer_group,
+    positions,
+    roofline_parts,
+    whole_blocks,
+)
+from gsnet.latency.interpolation import non_negative_least_squares
+from gsnet.latency.layers import Layer
 
 FEWEST_NETWORKS = 12
-_LENGTHS = (0.7, 1.5, 3.0)
 # Logarithms of standard deviations: where the search for them starts, its steps, its bounds, and what it is drawn to.
 _START, _START_NOISE = -4.0, -3.5
 _STEPS = (-1.5, -0.7, -0.3, 0.3, 0.7, 1.5)
 _BOUNDS, _NOISE_BOUNDS = (-8.0, 1.0), (-5.0, 0.0)
 _DRAWN_TO, _DRAWN = -3.0, 0.02
 _SWEEPS = 6
-# A layer takes at least this part of its roofline.
-_LEAST = 0.05
 
 
-def infer_seconds(networks: Sequence[Sequence[Layer]], seconds: Sequence[float]) -> dict[Layer, float]:
-    """Seconds of every layer of networks (their layers in any order) that take so long as a whole.
+def infer_layers(networks: Sequence[Sequence[Layer]], seconds: Sequence[float]) -> InferredLayers:
+    """Seconds of the layers of networks (in any order) that take so long as a whole, and of others like them.
 
     Raises LatencyError for fewer than 12 networks.
     """
@@ -40,79 +46,59 @@ def infer_seconds(networks: Sequence[Sequence[Layer]], seconds: Sequence[float])
         )
     times = np.array(seconds, dtype=np.float64)
     layers = sorted({layer for network in networks for layer in network})
-    base, sums = _rooflines(networks, layers, times)
+    coefficients, base, sums = _rooflines(networks, layers, times)
     place = {layer: index for index, layer in enumerate(layers)}
     shares = np.zeros((len(networks), len(layers)))
     for row, network in enumerate(networks):
         for layer in network:
             shares[row, place[layer]] += base[place[layer]] / times[row]
-    weights = _posterior(layers, shares, 1.0 - sums / times)
-    return {
-        layer: float(base[index] * max(1.0 + weights[index], _LEAST))
-        for layer, index in place.items()
-        if base[index] > 0
-    }
+    pulls, deviations = _posterior(layers, shares, 1.0 - sums / times)
+    return InferredLayers(coefficients, float(base.min()), layers, pulls.tolist(), deviations.tolist())
 
 
 def _rooflines(
     networks: Sequence[Sequence[Layer]], layers: Sequence[Layer], times: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Each layer's roofline, and for each network their sum with what it takes besides."""
-    columns = sorted({key for layer in layers for key in _terms(layer)})
+) -> tuple[Mapping[str, float], np.ndarray, np.ndarray]:
+    """Coefficients of `roofline_parts`, each layer's roofline, and for each network their sum with what it takes besides."""
+    columns = sorted({key for layer in layers for key in roofline_parts(layer)})
     rows = np.zeros((len(networks), len(columns) + 1))
     rows[:, -1] = 1.0
     place = {key: column for column, key in enumerate(columns)}
     for row, network in enumerate(networks):
         for layer in network:
-            for key, value in _terms(layer).items():
+            for key, value in roofline_parts(layer).items():
                 rows[row, place[key]] += value
     relative = rows / times[:, None]
     scale = np.array([np.median(column[column > 0]) if column.any() else 1.0 for column in relative.T])
-    coefficients = non_negative_least_squares(relative / scale, np.ones(len(times))) / scale
-    base = np.array([sum(coefficients[place[key]] * value for key, value in _terms(layer).items()) for layer in layers])
-    return np.maximum(base, base[base > 0].min() if base.any() else 0.0), rows @ coefficients
-
-
-def _terms(layer: Layer) -> Mapping[str, float]:
-    """What a layer's roofline is made of, by the coefficients that it shares with others."""
-    one, operations, read, written, weights = roofline_terms(layer)
-    kind = _class(layer)
-    if not layer.is_convolution:
-        return {"other": one, f"{kind} elements": read + written, "dense weights": weights}
-    terms = {kind: one, f"{kind} operations": operations, f"{kind} elements": read + written}
-    return terms if kind == DEPTHWISE else {**terms, "dense weights": weights}
-
-
-def _class(layer: Layer) -> str:
-    return "dense" if layer.is_convolution and layer.kind != DEPTHWISE else layer.kind
-
-
-def _posterior(layers: Sequence[Layer], shares: np.ndarray, left: np.ndarray) -> np.ndarray:
-    """The mean of g for every layer. shares: (networks, layers), how much of a network's time each is; left: (networks,)."""
-    # Part by part, as each is (layers, layers); a part is symmetric, so that this is all that the mean needs of it.
-    between = [shares @ part for part in _parts(layers)]
-    of_networks = [one @ shares.T for one in between]
-    deviations, noise = _most_probable(of_networks, left)
-    weights = np.linalg.solve(_sum(of_networks, deviations, noise), left)
-    return sum(
-        (np.exp(2 * deviation) * (weights @ one) for deviation, one in zip(deviations, between, strict=True)),
-        np.zeros(len(layers)),
+    found = non_negative_least_squares(relative / scale, np.ones(len(times))) / scale
+    coefficients = {key: float(found[column]) for key, column in place.items()}
+    base = np.array(
+        [sum(coefficients[key] * value for key, value in roofline_parts(layer).items()) for layer in layers]
     )
+    return coefficients, np.maximum(base, base[base > 0].min() if base.any() else 0.0), rows @ found
+
+
+def _posterior(layers: Sequence[Layer], shares: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What networks' times say of each layer, and the deviations of g's parts.
+
+    shares: (networks, layers), how much of a network's time each is; left: (networks,), what rooflines leave of the times.
+    """
+    of_networks = [shares @ part @ shares.T for part in _parts(layers)]
+    deviations, noise = _most_probable(of_networks, left)
+    return shares.T @ np.linalg.solve(_sum(of_networks, deviations, noise), left), deviations
 
 
 def _parts(layers: Sequence[Layer]) -> Iterator[np.ndarray]:
     """Covariances of g between all layers, (layers, layers) each, one for each part of it."""
-    classes = _same([_class(layer) for layer in layers])
-    groups = _same([(layer.kind, layer.kernel_size, layer.stride, layer.fused) for layer in layers])
-    alike = groups * _same([_whole_blocks(layer) for layer in layers])
+    classes = _same([layer_class(layer) for layer in layers])
+    groups = _same([layer_group(layer) for layer in layers])
+    alike = groups * _same([whole_blocks(layer) for layer in layers])
     yield classes
     yield groups
-    points = np.log2(
-        [[_width(layer.in_channels), _width(layer.out_channels), layer.height] for layer in layers], dtype=np.float64
-    )
+    points = positions(layers)
     norms = (points**2).sum(axis=1)
     squares = np.maximum(norms[:, None] + norms[None] - 2.0 * (points @ points.T), 0.0)
-    for length in _LENGTHS:
+    for length in LENGTHS:
         near = np.exp(squares * (-0.5 / length**2))
         for same in (classes, groups, alike):
             yield same * near
@@ -122,16 +108,6 @@ def _same(keys: Sequence[object]) -> np.ndarray:
     numbers: dict[object, int] = {}
     found = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
     return (found[:, None] == found[None]).astype(np.float64)
-
-
-def _width(channels: int) -> int:
-    return channels if channels < CHANNEL_BLOCK // 4 else in_blocks(channels)
-
-
-def _whole_blocks(layer: Layer) -> tuple[bool, ...]:
-    """Whether widths are whole blocks, and halves of them: kernels leave the fast way where they are not."""
-    widths = (layer.in_channels, layer.out_channels)
-    return tuple(width % block == 0 for block in (CHANNEL_BLOCK, CHANNEL_BLOCK // 2) for width in widths)
 
 
 def _sum(parts: Sequence[np.ndarray], deviations: np.ndarray, noise: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from gsnet.latency.device import TORCH
 from gsnet.latency.errors import LatencyError
+from gsnet.latency.inferred_layers import InferredLayers
 from gsnet.latency.interpolation import LayerCurve, roofline
 from gsnet.latency.layers import DEPTHWISE, LINEAR, Layer
 from gsnet.latency.table import LatencyTable
@@ -26,11 +27,11 @@ class LayerTimes:
     """Seconds of layers at one batch size and precision: measured where the table has them, else interpolated.
 
     A table that was imported holds convolutions alone; what lies between them is then taken to move its elements as fast
-    as the table's fastest layers do.
+    as the table's fastest layers do. inferred: where layers were inferred from networks, what tells those of no network.
     """
 
-    def __init__(self, table: LatencyTable, precision: str, batch: int) -> None:
-        self._table, self._precision = table, precision
+    def __init__(self, table: LatencyTable, precision: str, batch: int, inferred: InferredLayers | None = None) -> None:
+        self._table, self._precision, self._inferred = table, precision, inferred
         self._measured = table.layers(precision, batch)
         self._worked_out: dict[Layer, float] = {}
         self._groups: dict[tuple, list[Layer]] = {}
@@ -91,12 +92,13 @@ class LayerTimes:
             self._curves.pop(_group(layer), None)
 
     def _work_out(self, layer: Layer) -> float:
-        curve = self._curve(layer)
-        if curve is None:
+        inferred = self._inferred is not None and self._inferred.tells(layer)
+        of_its_kind = self._inferred if inferred else self._curve(layer)
+        if of_its_kind is None:
             return self._by_bandwidth(layer)
         nearest = self._nearest_classifier(layer)
         if nearest == layer:
-            return curve.seconds(layer)
+            return of_its_kind.seconds(layer)
         # Classifiers of one number of classes do not tell what a weight takes: what varies among them is all proportional.
         seconds, more = self.seconds(nearest), layer.out_channels - nearest.out_channels
         # Weights that a smaller one lacks take that part of the time at most.

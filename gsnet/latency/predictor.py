@@ -59,7 +59,7 @@ class LatencyModel:
         self._fuses = table.fuses
         self._style = style
         self._num_classes = num_classes
-        self._times = LayerTimes(table, conditions.precision, conditions.batch)
+        self._times = LayerTimes(table, conditions.precision, conditions.batch, table.inferred(conditions))
         if self._times.is_empty and measure is None:
             raise LatencyError(_nothing_measured(table, conditions.precision, conditions.batch))
         self._measure, self._tolerance = measure, tolerance

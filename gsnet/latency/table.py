@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from gsnet.latency.device import BF16, FP16, FP32, TORCH
 from gsnet.latency.errors import LatencyError
+from gsnet.latency.inferred_layers import InferredLayers
 from gsnet.latency.layers import Layer
 from gsnet.latency.records import Calibration, Conditions, Origin, TimedNetwork
 from gsnet.latency.tinynas import read_tinynas
@@ -33,6 +34,12 @@ CREATE TABLE networks (
     PRIMARY KEY (precision, batch, resolution, role, structure, num_classes, use_se, round)
 ) WITHOUT ROWID;
 CREATE TABLE calibrations (
+    precision TEXT, batch INTEGER, resolution INTEGER, fit TEXT NOT NULL, PRIMARY KEY (precision, batch, resolution)
+) WITHOUT ROWID;
+"""
+# Tables of before have none: their layers say all that was inferred.
+_INFERRED = """
+CREATE TABLE IF NOT EXISTS inferred (
     precision TEXT, batch INTEGER, resolution INTEGER, fit TEXT NOT NULL, PRIMARY KEY (precision, batch, resolution)
 ) WITHOUT ROWID;
 """
@@ -162,14 +169,25 @@ class LatencyTable:
             self._insert_layers(values)
         return len(values)
 
-    def put_layers(self, precision: str, seconds: Mapping[Layer, float]) -> None:
-        """Put layers in, in place of what was known of them."""
+    def put_inferred(self, conditions: Conditions, inferred: InferredLayers) -> None:
+        """Put inferred layers in, in place of what was known of them, with what tells others under these conditions."""
         places = ",".join("?" * (len(Layer._fields) + 2))
+        rows = [(conditions.precision, *layer, inferred.seconds(layer)) for layer in inferred.layers]
         with self._reporting(), self._connection:
-            self._connection.executemany(
-                f"INSERT OR REPLACE INTO layers VALUES ({places}, 1)",
-                [(precision, *layer, value) for layer, value in seconds.items()],
+            self._connection.execute(_INFERRED)
+            self._connection.executemany(f"INSERT OR REPLACE INTO layers VALUES ({places}, 1)", rows)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO inferred VALUES (?, ?, ?, ?)", (*conditions, inferred.to_json())
             )
+
+    def inferred(self, conditions: Conditions) -> InferredLayers | None:
+        """What was inferred from whole networks under these conditions."""
+        query = "SELECT fit FROM inferred WHERE precision = ? AND batch = ? AND resolution = ?"
+        with self._reporting():
+            if not self._connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'inferred'").fetchone():
+                return None
+            row = self._connection.execute(query, conditions).fetchone()
+        return InferredLayers.from_json(row[0]) if row else None
 
     def remove_layers(self, precision: str, layers: Iterable[Layer]) -> None:
         """Forget what is known of layers."""

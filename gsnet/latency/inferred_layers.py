@@ -1,0 +1,142 @@
+"""Seconds of the layers of a runtime that were inferred from whole networks, and of all other layers of such kinds.
+
+A layer takes its roofline times 1 + g. g is the mean of a Gaussian process, and so a sum over the layers of the networks, of
+how much each is like this one times what the networks' times say of it (Rasmussen and Williams 2006, equation 2.25): a
+layer that no network has is worked out just as those that some have. `gsnet.latency.inference` fits it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from gsnet.latency.interpolation import CHANNEL_BLOCK, in_blocks, roofline_terms
+from gsnet.latency.layers import DEPTHWISE, Layer
+
+# Over how much of the logarithm of a width or height layers stay alike.
+LENGTHS = (0.7, 1.5, 3.0)
+# A layer takes at least this part of its roofline.
+_LEAST = 0.05
+
+
+class InferredLayers:
+    """What an inference found, as a function of layers.
+
+    coefficients: of `roofline_parts`, and floor: the least roofline, in seconds; layers: of the networks; pulls: what the
+    networks' times say of each; deviations: logarithms of the standard deviations of g's parts, in the order of
+    `gsnet.latency.inference`.
+    """
+
+    def __init__(
+        self,
+        coefficients: Mapping[str, float],
+        floor: float,
+        layers: Sequence[Layer],
+        pulls: Sequence[float],
+        deviations: Sequence[float],
+    ) -> None:
+        self.layers = tuple(layers)
+        self._coefficients, self._floor = dict(coefficients), floor
+        self._pulls, self._deviations = tuple(pulls), tuple(deviations)
+        classes: dict[str, list[int]] = {}
+        for index, layer in enumerate(self.layers):
+            classes.setdefault(layer_class(layer), []).append(index)
+        self._classes = {name: self._of_class(members) for name, members in classes.items()}
+
+    def tells(self, layer: Layer) -> bool:
+        """Whether some network has a layer of this kind, kernel and stride."""
+        of_class = self._classes.get(layer_class(layer))
+        return of_class is not None and of_class.has_group(layer)
+
+    def seconds(self, layer: Layer) -> float:
+        """Of one layer that this `tells`."""
+        roofline = sum(self._coefficients.get(name, 0.0) * value for name, value in roofline_parts(layer).items())
+        return max(roofline, self._floor) * max(1.0 + self._classes[layer_class(layer)].more(layer), _LEAST)
+
+    def to_json(self) -> str:
+        """What `from_json` makes the same of."""
+        layers = [[*layer, pull] for layer, pull in zip(self.layers, self._pulls, strict=True)]
+        content = {"coefficients": self._coefficients, "floor": self._floor, "deviations": self._deviations}
+        return json.dumps(content | {"layers": layers})
+
+    @classmethod
+    def from_json(cls, text: str) -> InferredLayers:
+        """What `to_json` wrote."""
+        content = json.loads(text)
+        layers, pulls = [Layer(*row[:-1]) for row in content["layers"]], [row[-1] for row in content["layers"]]
+        return cls(content["coefficients"], content["floor"], layers, pulls, content["deviations"])
+
+    def _of_class(self, members: Sequence[int]) -> _Class:
+        return _Class([self.layers[i] for i in members], [self._pulls[i] for i in members], self._deviations)
+
+
+class _Class:
+    """All layers of one class, those of a group one after the other, and in it those alike in blocks of channels."""
+
+    def __init__(self, layers: Sequence[Layer], pulls: Sequence[float], deviations: Sequence[float]) -> None:
+        order = sorted(range(len(layers)), key=lambda i: (layer_group(layers[i]), whole_blocks(layers[i])))
+        self._points = positions([layers[i] for i in order])
+        self._squared = (self._points**2).sum(axis=1)
+        self._pulls = np.array([pulls[i] for i in order])
+        self._variances = np.exp(2.0 * np.array(deviations))
+        self._groups: dict[object, slice] = {}
+        for place, i in enumerate(order):
+            for key in (layer_group(layers[i]), (layer_group(layers[i]), whole_blocks(layers[i]))):
+                self._groups[key] = slice(self._groups.get(key, slice(place, place)).start, place + 1)
+        self._everywhere = float(self._variances[0] * self._pulls.sum())
+        self._scales = -0.5 / np.array(LENGTHS)[:, None] ** 2
+
+    def has_group(self, layer: Layer) -> bool:
+        """Whether there is a layer of its group."""
+        return layer_group(layer) in self._groups
+
+    def more(self, layer: Layer) -> float:
+        """g of a layer of this class."""
+        position = positions([layer])[0]
+        squares = np.maximum(self._squared + position @ position - 2.0 * (self._points @ position), 0.0)
+        near = np.exp(squares * self._scales)
+        group = layer_group(layer)
+        in_group, alike = self._groups[group], self._groups.get((group, whole_blocks(layer)), slice(0))
+        # The order of the parts in `gsnet.latency.inference`: two without a length, then three for each length.
+        found = self._everywhere + float(self._variances[1] * self._pulls[in_group].sum())
+        for part, members in enumerate((slice(None), in_group, alike)):
+            found += float(self._variances[2 + part :: 3] @ (near[:, members] @ self._pulls[members]))
+        return found
+
+
+def roofline_parts(layer: Layer) -> Mapping[str, float]:
+    """What a layer's roofline is made of, by the coefficients that it shares with others."""
+    one, operations, read, written, weights = roofline_terms(layer)
+    name = layer_class(layer)
+    if not layer.is_convolution:
+        return {"other": one, f"{name} elements": read + written, "dense weights": weights}
+    parts = {name: one, f"{name} operations": operations, f"{name} elements": read + written}
+    return parts if name == DEPTHWISE else {**parts, "dense weights": weights}
+
+
+def layer_class(layer: Layer) -> str:
+    """Dense convolutions, depth-wise ones, or each other kind."""
+    return "dense" if layer.is_convolution and layer.kind != DEPTHWISE else layer.kind
+
+
+def layer_group(layer: Layer) -> tuple[str, int, int, int]:
+    """Within a class: what runs by one kernel."""
+    return layer.kind, layer.kernel_size, layer.stride, layer.fused
+
+
+def whole_blocks(layer: Layer) -> tuple[bool, ...]:
+    """Whether widths are whole blocks, and halves of them: kernels leave the fast way where they are not."""
+    widths = (layer.in_channels, layer.out_channels)
+    return tuple(width % block == 0 for block in (CHANNEL_BLOCK, CHANNEL_BLOCK // 2) for width in widths)
+
+
+def positions(layers: Sequence[Layer]) -> np.ndarray:
+    """(layers, 3): logarithms of widths, in whole blocks, and of the map's height."""
+    sizes = [(_width(layer.in_channels), _width(layer.out_channels), layer.height) for layer in layers]
+    return np.log2(np.array(sizes, dtype=np.float64))
+
+
+def _width(channels: int) -> int:
+    return channels if channels < CHANNEL_BLOCK // 4 else in_blocks(channels)
