@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import gsnet
 import PlainNet
 from gsnet.evolution.archive import COSTS, Archive
 from gsnet.evolution.budgets import CostModel, first_exceeded, make_budgets
@@ -35,6 +36,14 @@ def search(folder, *options, proxy="Params", iterations=300, root=ROOT, **enviro
     command = [os.environ["WARM_PYTHON"], "evolution_search.py", "--zero_shot_score", proxy, "--save_dir", str(folder)]
     command += ["--evolution_max_iter", str(iterations), "--population_size", "32", *map(str, options)]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, env=os.environ | environment, check=False)
+
+
+@pytest.mark.parametrize("size", [1, 4, 10])
+def test_a_small_population_has_children(size):
+    result = gsnet.search(INIT["init_XX_cifar"], space="XXBL", proxy="Params", iterations=120, population_size=size)
+    parents = result.history["parent"]
+    assert sum(parent is not None for parent in parents) > 60
+    assert len({parent for parent in parents if parent is not None}) > 2
 
 
 def test_outputs_and_the_winner(tmp_path):
