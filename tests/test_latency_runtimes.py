@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import gsnet
 import PlainNet
 from benchmarks import runtime_searches
 from benchmarks.saved_rows import read_rows
@@ -544,6 +545,21 @@ def test_a_prediction_grows_with_the_number_of_classes_and_says_whence(tmp_path,
     assert seconds[0] < seconds[1] < seconds[2] / 5 and spreads[2] > 0.5
     assert "classifier" not in found[0]["text"]
     assert "a classifier of 1000 is worked out from those of 10 classes" in found[1]["text"]
+
+
+def test_a_search_says_whence_it_has_the_latency_of_other_classifiers(tmp_path, networks):
+    layers = {layer for text in networks[:20] for layer in SETTING.layers(PlainNet.parse(text), True)}
+    path = tmp_path / "board.db"
+    with LatencyTable.create(path, Origin("a board", "onnxruntime", "1.0"), fuses=True) as made:
+        made.add_layers("fp32", [(layer, seconds_of_a_layer(layer)) for layer in layers])
+    told = {}
+    for classes in (10, 100):
+        options = {"space": "XXBL", "proxy": "Params", "budgets": {"latency": 1.0}, "iterations": 3}
+        save_dir = tmp_path / str(classes)
+        gsnet.search(START, **options, num_classes=classes, latency_table=path, save_dir=save_dir)
+        told[classes] = (save_dir / "evolution_search.log").read_text()
+    assert "classifier" not in told[10]
+    assert f"latencies of {path}: a classifier of 100 is worked out from those of 10 classes" in told[100]
 
 
 def test_a_prediction_for_another_size_says_what_the_table_was_calibrated_for(tmp_path, networks, capsys):
