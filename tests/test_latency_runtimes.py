@@ -586,6 +586,12 @@ def test_a_network_of_both_roles_is_timed_once_and_counts_in_both(tmp_path, netw
             assert len(seconds) == count and seconds[networks[0]] == pytest.approx(seconds_of(networks[0]))
 
 
+def test_a_network_of_both_roles_has_one_turn_a_round():
+    listed = [{"file": name, "role": role} for name, role in (("a", TABLE), ("b", TABLE), ("a", CALIBRATION))]
+    result = {"networks": {"networks": listed}, "times": [{"file": "b", "round": 1, "seconds": 1.0}]}
+    assert sorted(device_script.turns_left(result, 2)) == [("a", 0), ("a", 1), ("b", 0)]
+
+
 def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):
     made = times_of(networks)["networks"]
     listed = [{**one, "file": one["file"].replace(".onnx", ".param")} for one in made["networks"]]
