@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import random
 import shutil
@@ -9,11 +10,13 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import gsnet
 import PlainNet
+from gsnet.evolution import progress
 from gsnet.evolution.archive import COSTS, Archive
 from gsnet.evolution.budgets import CostModel, first_exceeded, make_budgets
 from gsnet.evolution.history import Row
@@ -44,6 +47,21 @@ def test_a_small_population_has_children(size):
     parents = result.history["parent"]
     assert sum(parent is not None for parent in parents) > 60
     assert len({parent for parent in parents if parent is not None}) > 2
+
+
+def test_a_search_whose_scoring_is_slow_says_how_far_it_is(monkeypatch, caplog):
+    now = [100.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    options = {"space": "XXBL", "proxy": "Params", "iterations": 20, "population_size": 8}
+    with gsnet.Search(INIT["init_XX_cifar"], **options) as opened, caplog.at_level(logging.INFO):
+        search = opened._session.search
+        with progress.Reporter(search, logging.getLogger("any"), bar=False) as reporter:
+            for _ in range(6):
+                search.advance_round()
+                now[0] += 4.0
+                reporter.advanced(1)
+            told = [record.getMessage() for record in caplog.records if record.message.startswith("loop_count")]
+    assert [text.partition("/")[0] for text in told] == ["loop_count=3", "loop_count=6"]
 
 
 def test_outputs_and_the_winner(tmp_path):
