@@ -146,7 +146,11 @@ class MaxPool(SameWidth):
     stride: int
 
     def output_size(self, size: int) -> int:
-        return max(1, window_output(size, self.kernel_size, self.stride, (self.kernel_size - 1) // 2))
+        """As of every block. Raises StructureError for a map that the window does not fit in."""
+        padding = (self.kernel_size - 1) // 2
+        if size + 2 * padding < self.kernel_size:
+            raise StructureError(f"{self} cannot read a map of {size} x {size}: its window is larger")
+        return window_output(size, self.kernel_size, self.stride, padding)
 
     def cost(self, size: int, style: Style = PLAIN) -> Cost:
         return NO_COST

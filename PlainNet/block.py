@@ -6,6 +6,7 @@ Nothing here imports torch; a module is built by `Block.module`, which imports i
 from __future__ import annotations
 
 from dataclasses import fields
+from itertools import count
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypeVar
 
 from PlainNet.costs import Cost, Figures
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 BlockT = TypeVar("BlockT", bound="Block")
 LARGEST_INTEGER = 10**9
+# Of classes that are not the package's, in the order in which they are met.
+_numbers = count(1)
 
 
 class Arguments(Protocol):
@@ -94,6 +97,15 @@ class Block:
         """The integers of the structure string, in order."""
         values = self.__dict__
         return tuple([values[name] for name in _argument_names(type(self))])
+
+    @lazy
+    def key(self) -> str:
+        """What is remembered of blocks goes by this: the text, and which classes of a user's the block is made of.
+
+        A name of one's own may be given to another class at any time.
+        """
+        numbers = _numbers_within(self)
+        return f"{self.text} {numbers}" if numbers else self.text
 
     def __str__(self) -> str:
         return self.text
@@ -180,6 +192,28 @@ def _plain_fields(block_class: type[Block]) -> tuple[str, ...]:
 @remembered(None)
 def _place_of_in_channels(block_class: type[Block]) -> int:
     return _argument_names(block_class).index("in_channels")
+
+
+def _numbers_within(block: Block) -> str:
+    """The numbers of the classes of a user's that a block, and those inside it, are of; empty where all are the package's."""
+    kind = type(block)
+    numbers = _number_of(kind)
+    if not _holds_others(kind):
+        return numbers
+    values = [getattr(block, name) for name in _argument_names(kind)]
+    inside = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+    return " ".join(filter(None, (numbers, *(_numbers_within(one) for one in inside if isinstance(one, Block)))))
+
+
+@remembered(None)
+def _number_of(kind: type[Block]) -> str:
+    return "" if kind.__module__.startswith(f"{__package__}.") else f"{next(_numbers)}"
+
+
+@remembered(None)
+def _holds_others(kind: type[Block]) -> bool:
+    """Whether a class has other fields than numbers."""
+    return any(field.type not in (int, "int") for field in fields(kind))  # type: ignore[arg-type]
 
 
 @remembered(None)

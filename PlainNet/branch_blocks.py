@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from PlainNet import mean_field
 from PlainNet.block import Arguments, Block
-from PlainNet.composite_blocks import Sequential
+from PlainNet.composite_blocks import SIZES, Sequential, fit_together
 from PlainNet.costs import Cost
 from PlainNet.errors import StructureError
 from PlainNet.lazy import lazy
@@ -52,6 +52,8 @@ class BranchBlock(Block):
             branch.validate()
             if branch.in_channels != first.in_channels or branch.stride != first.stride:
                 raise StructureError(f"{type(self).__name__}: {branch} and {first} differ in input width or stride")
+        if not fit_together(tuple(branch.output_size(size) for branch in self.branches) for size in SIZES):
+            raise StructureError(f"{self}: its branches give maps of different sizes")
 
     def with_in_channels(self, channels: int) -> Self:
         return replace(self, branches=tuple(branch.with_in_channels(channels) for branch in self.branches))

@@ -31,8 +31,8 @@ class Classifier(nn.Module):
     num_classes: width of the logits; 0 for no linear layer, so that the network gives what it would read. global_pool: "avg",
     or "" for no pooling, which goes with num_classes 0. drop_rate: dropout in front of the linear layer. drop_path_rate:
     probability that the last residual body is left out for a sample in training; earlier ones grow from 0 linearly (Huang et
-    al. 2016, from 0 as in timm). Images are (N, in_chans, H, W). Raises ValueError, and StructureError where there is no
-    residual link that drop_path_rate could act on.
+    al. 2016, from 0 as in timm, so that one alone always stays). Images are (N, in_chans, H, W). Raises ValueError, and
+    StructureError where there is no residual link that drop_path_rate could act on.
     """
 
     def __init__(

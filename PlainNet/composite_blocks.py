@@ -5,6 +5,7 @@ Source: residual links He et al. 2016.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
@@ -19,7 +20,7 @@ from PlainNet.chain import (
     first_mismatch,
     mismatch_reason,
 )
-from PlainNet.costs import Cost, Figures, convolution_cost, joined_figures
+from PlainNet.costs import Cost, Figures, convolution_cost, joined_figures, window_output
 from PlainNet.errors import StructureError
 from PlainNet.lazy import lazy
 from PlainNet.mean_field import Steps
@@ -27,6 +28,14 @@ from PlainNet.style import PLAIN, Style
 
 if TYPE_CHECKING:
     from torch import nn
+
+# Heights of maps at which those that are joined are compared.
+SIZES = 1024, 1023
+
+
+def fit_together(sizes_at: Iterable[tuple[int, ...]]) -> bool:
+    """Whether maps that are joined have the same size at one of `SIZES` at least; a window of 2 has at even ones alone."""
+    return any(len(set(sizes)) == 1 for sizes in sizes_at)
 
 
 def validate_chain(blocks: tuple[Block, ...]) -> None:
@@ -150,6 +159,14 @@ class ResBlock(UnitBlock):
     def has_projection(self) -> bool:
         """Whether the shortcut is a projection."""
         return self.stride > 1 or self.in_channels != self.out_channels
+
+    def validate(self) -> None:
+        super().validate()
+        # Maps of one pixel would be added to all pixels of the others.
+        if not fit_together(
+            (chain_output_size(self.body, size), window_output(size, 1, self.stride, 0)) for size in SIZES
+        ):
+            raise StructureError(f"{self}: its body gives a map of another size than its shortcut")
 
     @lazy
     def _known_figures(self) -> dict[tuple[int, Style], Figures]:

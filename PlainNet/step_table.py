@@ -68,7 +68,7 @@ class StepTable:
 
         Raises StructureError where the block has no mean-field rule.
         """
-        call = self.calls[block.text] = self.template_call(block) or self._literal_call(block)
+        call = self.calls[block.key] = self.template_call(block) or self._literal_call(block)
         return call
 
     @property

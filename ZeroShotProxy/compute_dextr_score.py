@@ -55,10 +55,10 @@ def inverse_condition_number(channels: Tensor) -> float:
 
 def extrinsic_curvature(network: nn.Module, context: ScoringContext) -> float:
     """Curvature of the logits' path where a random circle of images begins. Raises ProxyFailure where they stand still."""
-    side = context.settings.resolution
+    side, channels = context.settings.resolution, context.channels
     device = context.settings.device
-    directions = torch.randn(3 * side * side, 2, generator=context.generator, device=device)
-    cosine, sine = torch.linalg.qr(directions).Q.T.reshape(2, 1, 3, side, side)
+    directions = torch.randn(channels * side * side, 2, generator=context.generator, device=device)
+    cosine, sine = torch.linalg.qr(directions).Q.T.reshape(2, 1, channels, side, side)
     angle = torch.zeros((), device=device, requires_grad=True)
     with _TwiceDifferentiable():
         logits = network(cosine * angle.cos() + sine * angle.sin())[0, :_MOST_LOGITS]

@@ -15,8 +15,10 @@ from ZeroShotProxy.scoring import ScoringContext
 
 @proxy("GradNorm", needs=Needs.GRADIENT)
 def gradient_norm_score(network: nn.Module, context: ScoringContext) -> float:
-    """L2 norm of the cross-entropy gradient over all parameters (Abdelfattah et al. 2021, section 3). Larger is better.
+    """L2 norm of the cross-entropy gradient over all parameters at once. Larger is better.
 
+    As in the code of Zen-NAS. Abdelfattah et al. (2021, section 3), who proposed it, add up the norms of the layers, which is
+    another order.
     Standard normal images, uniformly random labels, BN in training mode. Raises ProxyFailure where BN has a single value per
     channel, and where no parameter reaches the loss.
     """

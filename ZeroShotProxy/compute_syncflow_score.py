@@ -35,7 +35,7 @@ def syncflow_score(network: nn.Module, context: ScoringContext) -> float:
     comparable. The score grows exponentially with depth; ProxyFailure says so where it leaves float64, and Syncflow-log does
     not.
     """
-    flow, exponent = synaptic_flow(network, context.settings.resolution)
+    flow, exponent = synaptic_flow(network, context.settings.resolution, context.channels)
     try:
         return math.ldexp(flow, exponent)
     except OverflowError:
@@ -50,14 +50,14 @@ def log_syncflow_score(network: nn.Module, context: ScoringContext) -> float:
     grows large, which changes no digit of the result. A module that is not such a chain is limited to the range of float64
     and raises ProxyFailure beyond it.
     """
-    flow, exponent = synaptic_flow(network, context.settings.resolution)
+    flow, exponent = synaptic_flow(network, context.settings.resolution, context.channels)
     if flow == 0:
         raise ProxyFailure("nothing flows from the image to the logits")
     return math.log(flow) + exponent * math.log(2)
 
 
-def synaptic_flow(network: nn.Module, resolution: int) -> tuple[float, int]:
-    """Syncflow as (m, e) with the value m * 2 ** e, for an image of ones, (1, 3, resolution, resolution).
+def synaptic_flow(network: nn.Module, resolution: int, channels: int = 3) -> tuple[float, int]:
+    """Syncflow as (m, e) with the value m * 2 ** e, for an image of ones, (1, channels, resolution, resolution).
 
     The network itself is not changed: absolute float64 copies of its tensors stand in for them. Raises ProxyFailure where a
     value leaves float64 or no weight reaches the logits.
@@ -66,7 +66,7 @@ def synaptic_flow(network: nn.Module, resolution: int) -> tuple[float, int]:
     tensors |= {name: _as_double(tensor) for name, tensor in network.named_buffers()}
     weights = [tensors[name].requires_grad_() for name in flow_weights(network)]
     device = next(network.parameters()).device
-    image = torch.ones(1, 3, resolution, resolution, dtype=torch.float64, device=device)
+    image = torch.ones(1, channels, resolution, resolution, dtype=torch.float64, device=device)
     with _evaluation(network), _WithoutNormalisation(), _rescaled_chain(network) as exponents:
         logits = functional_call(network, tensors, (image,))
     if not logits.requires_grad:

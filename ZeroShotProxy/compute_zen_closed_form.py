@@ -40,7 +40,7 @@ class Beginnings:
         recent, older = self._recent, self._older
         count = 0
         for block in blocks:
-            key = beginning[0], block.text
+            key = beginning[0], block.key
             longer = recent.get(key)
             if longer is None:
                 longer = older.get(key)
@@ -58,7 +58,7 @@ class Beginnings:
         number, count, recent = beginning[0], self._count, self._recent
         for row, block in enumerate(blocks):
             count += 1
-            recent[number, block.text] = count, maps, row
+            recent[number, block.key] = count, maps, row
             number = count
         self._count = count
 
@@ -121,7 +121,7 @@ class ClosedForm:
         known, call = self._table.calls, self._table.call
         try:
             # Of a bytearray, which may be written to: for a read-only array the machine would be compiled a second time.
-            return np.frombuffer(bytearray().join([known.get(block.text) or call(block) for block in blocks]))
+            return np.frombuffer(bytearray().join([known.get(block.key) or call(block) for block in blocks]))
         except StructureError as error:
             raise ProxyFailure(str(error)) from None
 

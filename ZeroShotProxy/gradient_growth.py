@@ -53,7 +53,7 @@ class GradientGrowth:
         known, call = self._table.calls, self._table.call
         try:
             # Of a bytearray, which may be written to: for a read-only array the machine would be compiled a second time.
-            calls = np.frombuffer(bytearray().join([known.get(b.text) or call(b) for b in network.blocks]))
+            calls = np.frombuffer(bytearray().join([known.get(b.key) or call(b) for b in network.blocks]))
         except StructureError as error:
             raise ProxyFailure(str(error)) from None
         channels = network.blocks[0].in_channels

@@ -49,14 +49,16 @@ def _with_links(style: Style, keep: bool) -> Style:
 class ScoringContext:
     """What a proxy may use beside the network: settings, the style it is built in, and random numbers of its own.
 
-    few_launches: whether all weights are drawn at once and both passes of Zen made as one. On a GPU, where a launch costs more
-    than most layers, they are; on a CPU random numbers come layer by layer, as they always did, and its caches hold one pass.
+    channels: of the images. few_launches: whether all weights are drawn at once and both passes of Zen made as one. On a GPU,
+    where a launch costs more than most layers, they are; on a CPU random numbers come layer by layer, as they always did, and
+    its caches hold one pass.
     """
 
     settings: ScoringSettings
     style: Style
     seed: int
     few_launches: bool = False
+    channels: int = 3
 
     @cached_property
     def generator(self) -> torch.Generator:
@@ -66,11 +68,11 @@ class ScoringContext:
         return torch.Generator(self.settings.device).manual_seed(self.seed)
 
     def random_images(self) -> Tensor:
-        """Standard normal images, (batch, 3, resolution, resolution)."""
+        """Standard normal images, (batch, channels, resolution, resolution)."""
         import torch
 
         side = self.settings.resolution
-        shape = (self.settings.batch_size, 3, side, side)
+        shape = (self.settings.batch_size, self.channels, side, side)
         return torch.randn(shape, generator=self.generator, device=self.settings.device)
 
     def random_labels(self, num_classes: int) -> Tensor:
@@ -98,7 +100,9 @@ def score(network: Network | nn.Module, proxy: str | Proxy, settings: ScoringSet
     """
     chosen = get_proxy(proxy) if isinstance(proxy, str) else proxy
     few_launches = not settings.device.startswith("cpu")
-    context = ScoringContext(settings, settings.style_for(chosen), seed, few_launches)
+    # A module that does not say it is taken for one of colour images.
+    channels = network.in_channels if isinstance(network, Network) else getattr(network, "in_chans", 3)
+    context = ScoringContext(settings, settings.style_for(chosen), seed, few_launches, channels)
     if chosen.needs is Needs.VALUE:
         if not isinstance(network, Network):
             raise ProxyFailure(f"{chosen.name} scores structure strings, not torch modules")

@@ -25,8 +25,10 @@ from typing import Any
 import numpy as np
 
 from gsnet.interface.running import run
+from benchmarks.comma_lists import values_of
 from benchmarks.latency_predictor import CLASSES, STARTS, networks_of
 from benchmarks.pages import replace_section
+from gsnet.interface.options import positive_int
 from gsnet.runtimes import Operation, Settings, runtime
 from gsnet.runtimes.onnx_file import write_onnx
 from Masternet import MasterNet
@@ -140,13 +142,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spaces", default=",".join(STARTS[32]), help="default: %(default)s")
     parser.add_argument("--resolutions", default="32,224", help="default: %(default)s")
-    parser.add_argument("--networks", type=int, default=10, help="of each space and resolution (default: %(default)s)")
+    parser.add_argument(
+        "--networks", type=positive_int, default=10, help="of each space and resolution (default: %(default)s)"
+    )
     parser.add_argument("--operations", action="store_true", help="print what ONNX Runtime's kernels take, too")
     parser.add_argument("--write", action="store_true", help="put the table into docs/runtimes.md")
     options = parser.parse_args(argv)
     rows = []
-    for resolution in map(int, options.resolutions.split(",")):
-        for space in options.spaces.split(","):
+    spaces_asked = values_of("--spaces", options.spaces, str, STARTS[32])
+    for resolution in values_of("--resolutions", options.resolutions, positive_int, STARTS):
+        for space in spaces_asked:
             row = Row(space, resolution)
             spaces = list(STARTS[resolution])
             found = networks_of(resolution, _KIND)[spaces.index(space) :: len(spaces)]

@@ -27,6 +27,7 @@ import numpy as np
 import PlainNet
 import ZenNet
 from gsnet.interface.running import run
+from benchmarks.comma_lists import values_of
 from benchmarks.data_folder import data_folder
 from gsnet.interface.files import written_whole
 from gsnet.interface.options import positive_int
@@ -263,6 +264,16 @@ def _written(value: float | str) -> str:
     return "" if math.isnan(value) else f"{value:.4g}"
 
 
+def _pixels_and_batch(text: str) -> tuple[int, int]:
+    pixels, colon, batch = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is not PIXELS:BATCH, such as 32:8")
+    resolution = positive_int(pixels)
+    if resolution not in STARTS:
+        raise argparse.ArgumentTypeError(f"there are networks of {' and '.join(map(str, STARTS))} pixels, not {text}")
+    return resolution, positive_int(batch)
+
+
 def main() -> None:
     """Measure what is missing, then report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -276,6 +287,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="measure nothing")
     parser.add_argument("--output", type=Path, help="CSV file")
     options = parser.parse_args()
+    pairs = values_of("--settings", options.settings, _pixels_and_batch)
 
     import torch
 
@@ -286,7 +298,6 @@ def main() -> None:
     name = "latency_predictor" if options.backend == TORCH else f"latency_predictor_{options.backend}"
     path = options.table or Path(f"save_dir/{name}.db")
     path.parent.mkdir(parents=True, exist_ok=True)
-    pairs = [tuple(map(int, pair.split(":"))) for pair in options.settings.split(",")]
     conditions = [Conditions("fp32", batch, resolution) for resolution, batch in pairs]
     settings = [Setting(one, CLASSES, backend=options.backend) for one in conditions]
     rows = []

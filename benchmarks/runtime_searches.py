@@ -28,11 +28,12 @@ import numpy as np
 import gsnet
 import PlainNet
 from gsnet.interface.running import run
+from benchmarks.comma_lists import values_of
 from benchmarks.fused_graph import times_in_turns
 from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
 from benchmarks.searches import ROOT, STARTS
-from gsnet.interface.options import InputError, seconds
+from gsnet.interface.options import InputError, not_negative, positive_int, seconds
 from gsnet.latency.building import (
     TABLE,
     calibrate,
@@ -238,14 +239,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--spaces", default=",".join(STARTS), help="default: %(default)s")
     parser.add_argument("--seeds", default="0,1,2", help="default: %(default)s")
     parser.add_argument("--budget", type=seconds, default=1e-3, help="seconds in ONNX Runtime (default: %(default)s)")
-    parser.add_argument("--iterations", type=int, default=10_000, help="of each search (default: %(default)s)")
-    parser.add_argument("--population_size", type=int, default=256, help="default: %(default)s")
-    parser.add_argument("--trials", type=int, default=5, help="searches by torch, at most (default: %(default)s)")
+    parser.add_argument("--iterations", type=positive_int, default=10_000, help="of each search (default: %(default)s)")
+    parser.add_argument("--population_size", type=positive_int, default=256, help="default: %(default)s")
+    parser.add_argument(
+        "--trials", type=positive_int, default=5, help="searches by torch, at most (default: %(default)s)"
+    )
     parser.add_argument("--folder", type=Path, default=ROOT / "save_dir/runtime_searches", help="tables and winners")
     parser.add_argument("--output", type=Path, default=SAVED, help="CSV file (default: docs/runtime_searches.csv)")
     parser.add_argument("--report", action="store_true", help="search nothing")
     parser.add_argument("--no_page", action="store_true", help="print the table only")
     options = parser.parse_args(argv)
+    seeds, spaces = (
+        values_of("--seeds", options.seeds, not_negative),
+        values_of("--spaces", options.spaces, str, STARTS),
+    )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     rows = read_rows(options.output, KEY)
     if not options.report:
@@ -254,9 +261,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         torch.set_num_threads(1)
         options.folder.mkdir(parents=True, exist_ok=True)
         # All spaces before the second seed: a run that ends early has a little of each.
-        for seed in map(int, options.seeds.split(",")):
-            for space in options.spaces.split(","):
-                Cell(options, space, seed, rows).run()
+        for number in seeds:
+            for space in spaces:
+                Cell(options, space, number, rows).run()
     table = table_of(rows)
     print(table)
     if not options.no_page:

@@ -224,8 +224,11 @@ def test_what_is_told_is_checked_and_failures_are_rows():
         search.tell(networks[1], float("nan"))
         with pytest.raises(gsnet.InputError, match="once each"):
             search.tell(networks[0], 1.0)
+        for wrong in ("a", numpy.ones(2), ["a"]):
+            with pytest.raises(gsnet.InputError, match="it must be a number"):
+                search.tell(networks[2], wrong)
         for number, network in enumerate(networks[2:]):
-            search.tell(network, number, seconds=2.5)
+            search.tell(network, number, seconds=numpy.float32(2.5))
         table = pandas.DataFrame(search.result().history)
         rows = {row["structure"]: row for row in table[table.outcome != "duplicate"].to_dict("records")}
         assert rows[str(networks[0])]["reason"] == "no memory"
@@ -445,6 +448,14 @@ def test_blocks_and_proxies_of_a_file_reach_the_workers(tmp_path, registries):
         ({"proxy": 3}, "a name or a function"),
         ({"proxy": "Ensemble", "ensemble": ["Params"]}, "at least two proxies"),
         ({"resume": True}, "resume needs a save_dir"),
+        (
+            {"resume": True, "overwrite": True, "save_dir": "kept"},
+            "overwrite=True and resume=True contradict each other",
+        ),
+        ({"proxy": "Params", "verify_top": 2, "save_dir": "kept"}, "^verify_top re-scores by Monte-Carlo Zen"),
+        ({"blocks": "PlainNet/SuperResKXKX.py"}, "blocks do nothing where a start is mutated within a space"),
+        ({"tls": ("a", "b", "c")}, "tls is for a scheduler"),
+        ({"scheduler": "tcp://nowhere:1", "workers": 2}, "leave workers out"),
         ({"log": "csv"}, "log needs a save_dir"),
         ({"log": ["csv", "wandbb"]}, "log: 'wandbb' is none of csv, tensorboard, wandb, mlflow"),
         ({"verify_top": -1}, "verify_top is -1"),

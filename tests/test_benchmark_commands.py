@@ -52,12 +52,34 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_bad_input(name, tmp_path, warm_python):
-    arguments, told = WRONG[name]
-    own = os.environ | {"PYTHONPATH": str(ROOT), "GSNET_DATA": str(tmp_path)}
-    command = [warm_python, "-m", f"benchmarks.{name}", *arguments]
-    result = subprocess.run(command, cwd=tmp_path, env=own, capture_output=True, text=True, timeout=120, check=False)
+# Values with commas between them.
+WRONG_LISTS = [
+    ("fused_graph", "--resolutions", "32,x"),
+    ("fused_graph", "--resolutions", "32,64"),
+    ("fused_graph", "--spaces", "XXBL,no_such_space"),
+    ("latency_predictor", "--settings", "32"),
+    ("latency_predictor", "--settings", "32:x"),
+    ("latency_predictor", "--settings", "32:1,64:1"),
+    ("runtime_searches", "--seeds", "0,,1"),
+    ("runtime_searches", "--spaces", ""),
+]
+
+
+def check_one_sentence(name, arguments, told, folder, python):
+    own = os.environ | {"PYTHONPATH": str(ROOT), "GSNET_DATA": str(folder)}
+    command = [python, "-m", f"benchmarks.{name}", *arguments]
+    result = subprocess.run(command, cwd=folder, env=own, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 2 and not result.stdout, result.stderr
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith(f"{name}.py: ") and told in lines[0], result.stderr
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_bad_input(name, tmp_path, warm_python):
+    check_one_sentence(name, *WRONG[name], tmp_path, warm_python)
+
+
+@pytest.mark.parametrize(("name", "option", "text"), WRONG_LISTS)
+def test_bad_lists(name, option, text, tmp_path, warm_python):
+    check_one_sentence(name, [option, text], f"{option} {text}: ", tmp_path, warm_python)
+    assert not list(tmp_path.iterdir()), "nothing was begun"

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +57,17 @@ def outputs(folder):
         write_history(folder / "history.csv", reader)
         found = digest(reader)
         return (folder / "history.csv").read_bytes(), alike(found.front), alike([found.best]), found.outcomes
+
+
+def test_few_rows_of_slow_scoring_are_on_disk_after_a_second(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(history, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with closing(History.create(tmp_path, SETTINGS)) as written:
+        for iteration in range(3):
+            now[0] += 1.0
+            written.append([Row(iteration, None, 0, "scored", "", 1.0, 1, 1, 1, 1, 1, None, 1.0, START)])
+            with closing(sqlite3.connect(tmp_path / "search.db")) as other:
+                assert other.execute("SELECT count(*) FROM proposals").fetchone() == (iteration + 1,)
 
 
 def alike(rows):

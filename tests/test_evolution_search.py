@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import random
 import shutil
@@ -9,10 +10,13 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import gsnet
 import PlainNet
+from gsnet.evolution import progress
 from gsnet.evolution.archive import COSTS, Archive
 from gsnet.evolution.budgets import CostModel, first_exceeded, make_budgets
 from gsnet.evolution.history import Row
@@ -35,6 +39,29 @@ def search(folder, *options, proxy="Params", iterations=300, root=ROOT, **enviro
     command = [os.environ["WARM_PYTHON"], "evolution_search.py", "--zero_shot_score", proxy, "--save_dir", str(folder)]
     command += ["--evolution_max_iter", str(iterations), "--population_size", "32", *map(str, options)]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, env=os.environ | environment, check=False)
+
+
+@pytest.mark.parametrize("size", [1, 4, 10])
+def test_a_small_population_has_children(size):
+    result = gsnet.search(INIT["init_XX_cifar"], space="XXBL", proxy="Params", iterations=120, population_size=size)
+    parents = result.history["parent"]
+    assert sum(parent is not None for parent in parents) > 60
+    assert len({parent for parent in parents if parent is not None}) > 2
+
+
+def test_a_search_whose_scoring_is_slow_says_how_far_it_is(monkeypatch, caplog):
+    now = [100.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    options = {"space": "XXBL", "proxy": "Params", "iterations": 20, "population_size": 8}
+    with gsnet.Search(INIT["init_XX_cifar"], **options) as opened, caplog.at_level(logging.INFO):
+        search = opened._session.search
+        with progress.Reporter(search, logging.getLogger("any"), bar=False) as reporter:
+            for _ in range(6):
+                search.advance_round()
+                now[0] += 4.0
+                reporter.advanced(1)
+            told = [record.getMessage() for record in caplog.records if record.message.startswith("loop_count")]
+    assert [text.partition("/")[0] for text in told] == ["loop_count=3", "loop_count=6"]
 
 
 def test_outputs_and_the_winner(tmp_path):

@@ -24,7 +24,10 @@ from gsnet.latency.records import Calibration, Conditions, Origin, TimedNetwork
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import covering_networks, random_networks
 from gsnet.runtimes.timing import time_calls
-from PlainNet import Style
+from PlainNet import DEPLOYED, Style
+from PlainNet.map_graph import COPY, MapGraph
+from PlainNet.map_rules import lay
+from PlainNet.operations import operations
 from SearchSpace import load_search_space
 
 ROOT = Path(__file__).parent.parent
@@ -87,6 +90,39 @@ def test_convolutions_listed_cost_what_the_network_costs(name, fuses):
         if x.is_convolution or x.kind == "Linear"
     )
     assert flops == network.cost(224, 10, style).flops
+
+
+@pytest.mark.parametrize("style", [Style(use_se=True), DEPLOYED], ids=["searched", "deployed"])
+def test_both_units_are_listed_as_they_are_built(style):
+    network = PlainNet.parse("SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,3)")
+    layers = [layer.kind for layer in list_layers(network, batch=1, resolution=16, num_classes=10, style=style)]
+    kinds = {"relu": "ReLU", "hard_swish": "HardSwish", "sigmoid": "Sigmoid", "norm": "BN", "linear": "Linear"}
+    run = [kinds[one.kind] for one in operations(network, 16, 10, style) if one.kind in kinds]
+    assert sorted(kind for kind in layers if kind in kinds.values()) == sorted(run)
+    graph = MapGraph(8, 16)
+    lay(network.blocks[1], graph, graph.image, style)
+    # A shuffle is three copies there.
+    assert layers.count("Shuffle") == sum(operator.kind == COPY for operator in graph.operators) / 3
+
+
+@pytest.mark.parametrize("fuses", [False, True])
+@pytest.mark.parametrize(
+    "structure",
+    [
+        "ConvKX(3,8,3,1)BN(8)RELU(8)ConvKX(8,8,3,2)BN(8)",
+        "SuperConvK3BNRELU(3,8,1,1)RELU(32)ConvDW(8,3,1)HS(5)",
+        "ConvKX(3,8,3,1)ResBlock(RELU(8))BN(8)SuperResK3K3(8,16,2,8,4)",
+        "ConvKX(3,4,3,2)Flatten(4)Linear(1024,8,1)",
+    ],
+)
+def test_a_prediction_is_the_sum_of_the_networks_layers(tmp_path, structure, fuses):
+    network = PlainNet.parse(structure)
+    layers = list_layers(network, batch=1, resolution=32, num_classes=10, fuses=fuses)
+    with LatencyTable.create(tmp_path / "any.db", Origin("any", ""), fuses=fuses) as made:
+        seconds = {layer: 1.0 + place for place, layer in enumerate(dict.fromkeys(layers))}
+        made.add_layers("fp32", seconds.items())
+        model = LatencyModel(made, Conditions("fp32", 1, 32), num_classes=10)
+    assert model.seconds(network) == pytest.approx(sum(seconds[layer] for layer in layers))
 
 
 def test_a_sum_over_measured_layers(table):
@@ -171,7 +207,7 @@ def test_rounds_count_by_the_undisturbed_one(table):
     for number, seconds in enumerate((3.0, 1.0, 2.0)):
         table.add_network(CONDITIONS, TimedNetwork(str(NETWORK), 10, False, "calibration", seconds), number)
     assert [one.seconds for one in table.networks(CONDITIONS, "calibration")] == [1.0]
-    assert table.rounds(CONDITIONS, "calibration") == {(n, str(NETWORK)) for n in range(3)}
+    assert table.rounds(CONDITIONS, "calibration", 10, False) == {(n, str(NETWORK)) for n in range(3)}
 
 
 def test_one_sentence_for_what_cannot_be_had(table, tmp_path):

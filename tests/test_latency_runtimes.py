@@ -7,11 +7,13 @@ import re
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import gsnet
 import PlainNet
 from benchmarks import runtime_searches
 from benchmarks.saved_rows import read_rows
@@ -40,6 +42,7 @@ from gsnet.latency.records import Conditions, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import covering_networks, random_networks
+from PlainNet import Style
 from SearchSpace import load_search_space
 
 START = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperConvK1BNRELU(32,64,1,1)"
@@ -264,14 +267,30 @@ def test_as_many_networks_are_timed_as_asked_for(tmp_path, monkeypatch, networks
     with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime", "1.0"), fuses=True) as made:
         time = {"rounds": 3, "others": others, "quiet": True}
         assert time_networks(made, asked, SETTING, more=lambda: next(left, False), **time) > 0
-        before = len(made.rounds(SETTING.conditions, CALIBRATION))
+        before = len(made.rounds(SETTING.conditions, CALIBRATION, 10, False))
         assert time_networks(made, asked, SETTING, **time) == 0
-        assert made.rounds(SETTING.conditions, CALIBRATION) == {(n, text) for n in range(3) for text in running}
+        assert made.rounds(SETTING.conditions, CALIBRATION, 10, False) == {
+            (n, text) for n in range(3) for text in running
+        }
         # In each run one that cannot run is tried in vain once; the second run times two others once more.
         assert 0 < before < 18 and len(calls) == 18 + 2 * len(broken) + 2
         assert caplog.text.count("Another network is timed in its place") == 2 * len(broken)
         with pytest.raises(LatencyError, match="cannot run"):
             time_networks(made, asked, SETTING, rounds=4, quiet=True)
+
+
+def test_networks_are_timed_for_each_number_of_classes_and_with_squeeze_and_excitation(tmp_path, monkeypatch, networks):
+    asked = [PlainNet.parse(text) for text in networks[:3]]
+    calls = []
+    monkeypatch.setattr(building, "timer_of", lambda *_: lambda network: calls.append(network.text) or 1e-3)
+    with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime", "1.0"), fuses=True) as made:
+        for setting in (SETTING, replace(SETTING, num_classes=1000), replace(SETTING, style=Style(use_se=True))):
+            calls.clear()
+            for _ in range(2):
+                assert time_networks(made, asked, setting, rounds=2, quiet=True) == 0
+            assert sorted(calls) == sorted([network.text for network in asked] * 2)
+        timed = {(one.num_classes, one.use_se) for one in made.networks(SETTING.conditions, CALIBRATION)}
+        assert timed == {(10, False), (1000, False), (10, True)}
 
 
 def test_an_interrupt_of_timing_says_what_is_kept_and_how_to_go_on(tmp_path, monkeypatch, capsys):
@@ -295,7 +314,7 @@ def test_an_interrupt_of_timing_says_what_is_kept_and_how_to_go_on(tmp_path, mon
         assert capsys.readouterr().err.splitlines()[-1] == end
     assert len(set(calls) - {None}) == 8, "none twice"
     with LatencyTable.open(path) as table:
-        assert len(table.rounds(Conditions("fp32", 1, 16), TABLE)) == 8
+        assert len(table.rounds(Conditions("fp32", 1, 16), TABLE, 10, False)) == 8
 
 
 def test_an_interrupt_of_writing_a_bundle_says_what_is_kept(tmp_path, monkeypatch, capsys, few_networks):
@@ -569,6 +588,21 @@ def test_a_prediction_grows_with_the_number_of_classes_and_says_whence(tmp_path,
     assert "a classifier of 1000 is worked out from those of 10 classes" in found[1]["text"]
 
 
+def test_a_search_says_whence_it_has_the_latency_of_other_classifiers(tmp_path, networks):
+    layers = {layer for text in networks[:20] for layer in SETTING.layers(PlainNet.parse(text), True)}
+    path = tmp_path / "board.db"
+    with LatencyTable.create(path, Origin("a board", "onnxruntime", "1.0"), fuses=True) as made:
+        made.add_layers("fp32", [(layer, seconds_of_a_layer(layer)) for layer in layers])
+    told = {}
+    for classes in (10, 100):
+        options = {"space": "XXBL", "proxy": "Params", "budgets": {"latency": 1.0}, "iterations": 3}
+        save_dir = tmp_path / str(classes)
+        gsnet.search(START, **options, num_classes=classes, latency_table=path, save_dir=save_dir)
+        told[classes] = (save_dir / "evolution_search.log").read_text()
+    assert "classifier" not in told[10]
+    assert f"latencies of {path}: a classifier of 100 is worked out from those of 10 classes" in told[100]
+
+
 def test_a_prediction_for_another_size_says_what_the_table_was_calibrated_for(tmp_path, networks, capsys):
     (tmp_path / "times.json").write_text(json.dumps(times_of(networks)))
     board = ["--latency_table", str(tmp_path / "board.db")]
@@ -591,6 +625,12 @@ def test_a_network_of_both_roles_is_timed_once_and_counts_in_both(tmp_path, netw
         for role, count in ((TABLE, 14), (CALIBRATION, 7)):
             seconds = {one.structure: one.seconds for one in table.networks(setting.conditions, role)}
             assert len(seconds) == count and seconds[networks[0]] == pytest.approx(seconds_of(networks[0]))
+
+
+def test_a_network_of_both_roles_has_one_turn_a_round():
+    listed = [{"file": name, "role": role} for name, role in (("a", TABLE), ("b", TABLE), ("a", CALIBRATION))]
+    result = {"networks": {"networks": listed}, "times": [{"file": "b", "round": 1, "seconds": 1.0}]}
+    assert sorted(device_script.turns_left(result, 2)) == [("a", 0), ("a", 1), ("b", 0)]
 
 
 def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):

@@ -213,3 +213,23 @@ def test_import_needs_no_torch():
     script = "import sys, PlainNet; PlainNet.parse('ConvKX(3,8,3,1)').cost(32, 10); print('torch' in sys.modules)"
     root = Path(__file__).parent.parent
     assert subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "ResBlock(MaxPool(8,2,1))",
+        "ResBlock(ConvKX(8,8,3,1)AdaptiveAvgPool(8,1))",
+        "ResBlockProj(ConvKX(8,16,3,2)AdaptiveAvgPool(16,4))",
+        "MultiSumBlock(ConvKX(8,8,3,1);AdaptiveAvgPool(8,1))",
+        "MultiCatBlock(ConvKX(8,8,3,1);MaxPool(8,4,1))",
+    ],
+)
+def test_maps_that_never_have_one_size_are_not_joined(block):
+    with pytest.raises(PlainNet.StructureError, match=r"another size than its shortcut|maps of different sizes"):
+        PlainNet.parse(f"ConvKX(3,8,3,1){block}")
+
+
+def test_pooling_by_two_is_joined_where_maps_are_even():
+    branches = "MultiSumBlock(MaxPool(8,2,2);ConvKX(8,8,3,2))"
+    assert PlainNet.parse(f"ConvKX(3,8,3,1)ResBlock(MaxPool(8,2,2)ConvKX(8,8,3,1)){branches}").output_size(16) == 4

@@ -157,3 +157,14 @@ def test_the_perturbation_proxy_keeps_links():
     network = PlainNet.parse(STRUCTURE)
     kept = ScoringSettings(batch_size=4, keep_links=True)
     assert score(network, "Perturbation", ScoringSettings(batch_size=4)) == score(network, "Perturbation", kept)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("proxy", MODULE_PROXIES)
+def test_images_have_the_channels_that_the_structure_reads(proxy, channels):
+    network = PlainNet.parse(STRUCTURE).with_in_channels(channels)
+    settings = ScoringSettings(resolution=16, batch_size=4)
+    found = score(network, proxy, settings)
+    # A module that says what it reads gets such images too.
+    module = MasterNet(num_classes=10, plainnet_struct=network, no_reslink=not get_proxy(proxy).keeps_links)
+    assert score(module, proxy, settings) == pytest.approx(found, rel=1e-3)

@@ -198,6 +198,26 @@ def test_each_number_and_choice_mistyped(script, capsys, monkeypatch, tmp_path):
             assert name in err
 
 
+@pytest.mark.parametrize("script", ["analyze_model", "benchmark_network_latency"])
+def test_a_structure_that_cannot_read_such_an_image(script, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    # Pooling whose window is larger than its map, and a sum of two maps of different sizes.
+    for structure in ("SuperConvK3BNRELU(3,8,2,1)MaxPool(8,2,2)", "SuperConvK3BNRELU(3,8,1,1)ResBlock(MaxPool(8,2,2))"):
+        size = "1" if "Res" not in structure else "5"
+        given = [
+            "--arch",
+            "PlainNet",
+            "--plainnet_struct",
+            structure,
+            "--input_image_size",
+            size,
+            "--num_classes",
+            "10",
+        ]
+        status, _, err = run_script(script, given, capsys, monkeypatch)
+        assert status == 2 and "Traceback" not in err and len(err.strip().splitlines()) == 1, (structure, err)
+
+
 def make_bad(folder):
     """Paths that are not what anybody expects, by what is wrong with them."""
     folder.mkdir()

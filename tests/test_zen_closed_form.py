@@ -5,6 +5,7 @@ import math
 import random
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -16,6 +17,7 @@ from PlainNet import Network, Style
 from PlainNet.basic_blocks import RELU, MaxPool
 from PlainNet.block import PLAIN
 from PlainNet.mean_field import COPY
+from PlainNet.super_blocks import SuperBlock, conv_bn_relu
 from SearchSpace import load_search_space
 from SearchSpace.mutation import mutate
 from ZeroShotProxy import ProxyFailure, ScoringSettings, score
@@ -200,3 +202,33 @@ def test_a_block_that_leaves_two_maps_is_a_failure():
     network = Network.trusted((TwoMaps(3), RELU(3)))
     with pytest.raises(ProxyFailure, match="more than one map"):
         ClosedForm(8).parts(network)
+
+
+def with_kernel(size):
+    """A block as one writes it in a notebook, the name of which is given to another one a moment later."""
+
+    @dataclass(frozen=True)
+    class SuperMine(SuperBlock):
+        in_channels: int
+        out_channels: int
+        stride: int
+        sub_layers: int
+
+        def layer(self, in_channels, stride, first, style):
+            return conv_bn_relu(in_channels, self.out_channels, size, stride, style)
+
+    return SuperMine
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("inside", ["SuperMine(16,16,1,2)", "ResBlock(SuperMine(16,16,1,2))"])
+def test_a_name_that_is_given_to_another_block_has_that_ones_score(inside):
+    networks = {}
+    for size in (3, 7):
+        PlainNet.register(with_kernel(size))
+        networks[size] = PlainNet.parse(f"{STEM}{inside}SuperConvK1BNRELU(16,32,1,1)SuperConvK1BNRELU(32,32,1,1)")
+    for name in ("ZenClosedForm", "GradientGrowthClosedForm"):
+        # In turns, as two of them are compared.
+        found = [score(networks[size], name, ScoringSettings(resolution=16)) for size in (3, 7, 3)]
+        assert found[0] == found[2] != found[1]
+    assert score(networks[7], "ZenClosedForm", ScoringSettings(resolution=16)) == ClosedForm(16).score(networks[7])

@@ -1,23 +1,29 @@
-"""The keywords of a search, and what they mean in the terms of `gsnet.evolution`."""
+"""What the keywords of a search mean in the terms of `gsnet.evolution`."""
 
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypedDict
+from typing import Any
 
 import PlainNet
-from gsnet.api.callables import BUDGETS, Budget, ProxyLike, merged, proxy_of, several, split_budgets, split_objectives
+from gsnet.api.callables import merged, proxy_of, several, split_budgets, split_objectives
+from gsnet.api.keywords import FLAGS, SETTINGS, SearchOptions, Start
 from gsnet.evolution.ensemble import ENSEMBLE
 from gsnet.evolution.executors import TlsFiles
 from gsnet.evolution.figures import figure_settings
 from gsnet.evolution.folder import rule_of
-from gsnet.evolution.functions import Figure, Functions
-from gsnet.evolution.options import ROUND_SIZE_OF_MODULE_PROXIES, ensemble_from, latency_source, migration_of
+from gsnet.evolution.functions import Functions
+from gsnet.evolution.latency_source import latency_source
+from gsnet.evolution.options import (
+    ROUND_SIZE_OF_MODULE_PROXIES,
+    check_verified,
+    ensemble_from,
+    migration_of,
+)
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.session import RunOptions
 from gsnet.evolution.settings import TOLD, SearchSettings, SettingError
@@ -26,120 +32,8 @@ from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, plain, wrong_count
 from gsnet.tracking import known_kinds
 from PlainNet import Network
-from SearchSpace import HasListing, Listing, load_block_types, load_search_space, space_name
+from SearchSpace import load_block_types, load_search_space, space_name
 from ZeroShotProxy import Needs, Proxy, get_proxy
-
-Start = str | Path | Network | Row
-# Keyword -> setting, where nothing but the name differs.
-_SETTINGS = {
-    "iterations": "evolution_max_iter",
-    "resolution": "input_image_size",
-    **{
-        name: name
-        for name in (
-            *(
-                "population_size",
-                "round_size",
-                "islands",
-                "migration",
-                "seed",
-                "batch_size",
-                "num_classes",
-                "gamma",
-                "use_se",
-                "no_BN",
-                "keep_links",
-            ),
-            *("latency_batch_size", "latency_resolution", "latency_source", "latency_backend", "measure_missing"),
-            *("fp16", "origin"),
-            *("evolution", "memory_precision", "min_width"),
-        )
-    },
-}
-_FLAGS = {setting: f"budgets[{name!r}]" for name, setting in BUDGETS.items()} | {
-    **{setting: name for name, setting in _SETTINGS.items()},
-    "resume": "resume=True",
-    "overwrite": "overwrite=True",
-    "search_space": "space",
-    "search_space_list": "blocks",
-    "zero_shot_score": "proxy",
-    "plainnet_struct": "start",
-    "fix_initialize": "start",
-}
-
-
-class SearchOptions(TypedDict, total=False):
-    """What a search may be told, beside the structures to start from. Everything has the default of `gsnet evolution_search`.
-
-    space: name, file or module of a search space, or its `gen_search_space(block_list, block_id)`.
-    blocks: files or modules of blocks, in place of a space or for random networks within one.
-    proxy: name of a proxy, or a function of a network, or of an `nn.Module` if its argument is annotated so.
-    ensemble: with proxy="Ensemble", the proxies whose log ranks add up, where they are not those of docs/ensemble_choice.md.
-    budgets: upper limits of "params", "flops", "mac", "layers", "latency" (seconds an image), "growth" (of the gradient,
-        docs/gradient_growth.md), "peak_memory" and "weights" (bytes at memory_precision, docs/memory.md), as numbers or as
-        texts with units ("1M", "0.4G", "250us", "256KiB"), and under any other name (function of a network, limit).
-    min_width: least output width and bottleneck of every block.
-    objectives: survive by these rather than by the score alone: "score" and costs by name, and functions of a network, of
-        which less is better, as they are or {name: function}.
-    iterations, population_size: proposals, survivors. round_size: candidates drawn from one population.
-    islands: populations that exchange their best now and then, which `workers` or a scheduler have live in several processes;
-        migration: proposals of an island between two exchanges.
-    seed: same seed and options, same history.
-    origin: mutate within the space (the default where there is one) rather than by width ratio over its block types.
-    evolution: "fitting" changes some properties of a block within the budgets, "published" replaces whole blocks; the
-        default is "fitting", or what the search in save_dir began with.
-    resolution, num_classes, batch_size, gamma, use_se, no_BN, keep_links: what is scored; see `gsnet.score`.
-    latency_batch_size, latency_resolution, latency_source, latency_backend, latency_table, measure_missing, fp16: how
-        latency is looked at, by which runtime.
-    memory_precision: "fp32", "fp16" or "int8", of maps and weights in bytes.
-    device: torch's name of where networks are scored and timed.
-    workers: processes that score, or that islands live in. scheduler: address of a Dask scheduler in their place; tls: paths of
-        its certificate authority, of our certificate and of our key.
-    save_dir: results folder, as the command makes it; without one nothing is written. resume: continue what it holds.
-        overwrite: discard that. log: where its curves go, of "csv", "tensorboard", "wandb" and "mlflow"; tensorboard: to the
-        second. verify_top: re-score so many of the best by Monte-Carlo Zen at the end.
-    """
-
-    space: str | Path | HasListing | Listing | None
-    blocks: str | Path | ModuleType | Sequence[str | Path | ModuleType]
-    proxy: ProxyLike | None
-    ensemble: str | Sequence[str]
-    budgets: Mapping[str, Budget]
-    min_width: int | None
-    objectives: str | Figure | Sequence[str | Figure] | Mapping[str, Figure | None]
-    iterations: int
-    population_size: int
-    round_size: int
-    islands: int
-    migration: int
-    seed: int
-    origin: bool
-    evolution: str
-    resolution: int
-    num_classes: int
-    batch_size: int
-    gamma: float
-    use_se: bool
-    no_BN: bool
-    keep_links: bool | None
-    latency_batch_size: int
-    latency_resolution: int | None
-    latency_source: str | None
-    latency_backend: str | None
-    latency_table: str | Path | None
-    measure_missing: bool
-    fp16: bool
-    memory_precision: str
-    device: str | None
-    workers: int
-    scheduler: str | None
-    tls: tuple[str, str, str] | None
-    save_dir: str | Path | None
-    resume: bool
-    overwrite: bool
-    log: str | Sequence[str]
-    tensorboard: bool
-    verify_top: int
 
 
 @dataclass(frozen=True)
@@ -172,13 +66,15 @@ def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> P
     )
     _check_run(run, folder)
     path, overwrite = Path(folder).expanduser() if folder else None, options.get("overwrite", False)
+    if overwrite and run.resume:
+        raise InputError("overwrite=True and resume=True contradict each other: use one of them")
     settings, functions = _settings(start, {"evolution": rule_of(path, overwrite)} | dict(options))
+    check_verified(run.verify_top, settings.zero_shot_score)
+    if settings.fix_initialize and settings.origin and options.get("blocks"):
+        raise InputError(
+            "blocks do nothing where a start is mutated within a space: leave them out, or say origin=False"
+        )
     return Plan(settings, functions, run, path, overwrite)
-
-
-def in_words_of_python(text: str) -> str:
-    """A sentence about flags and settings with the keywords of a search in their place."""
-    return re.sub(r"--(\w+)", lambda flag: _FLAGS.get(flag[1], flag[1]), text)
 
 
 def _check_run(run: RunOptions, folder: object) -> None:
@@ -188,6 +84,10 @@ def _check_run(run: RunOptions, folder: object) -> None:
     for name in ("resume", "log", "verify_top"):
         if getattr(run, name) and not folder:
             raise InputError(f"{name} needs a save_dir")
+    if run.scheduler is None and run.tls:
+        raise InputError("tls is for a scheduler: name one")
+    if run.scheduler is not None and run.workers > 1:
+        raise InputError("A scheduler has workers of its own: leave workers out")
 
 
 def _log(names: str | Sequence[str], tensorboard: bool) -> tuple[str, ...]:
@@ -230,14 +130,14 @@ def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any])
         "plugins": plugins.recorded(),
         **known,
     }
-    values |= {setting: options[name] for name, setting in _SETTINGS.items() if name in options}
+    values |= {setting: options[name] for name, setting in SETTINGS.items() if name in options}
     islands: dict[str, Any] = {name: values.pop(name) for name in ("islands", "migration") if name in values}
     try:
         settings = SearchSettings(**values)
         if islands:
             settings = _with_islands(settings, islands, _are_value_only(proxies, given))
     except SettingError as error:
-        raise SettingError(_FLAGS.get(error.name, error.name), error.wrong) from None
+        raise SettingError(FLAGS.get(error.name, error.name), error.wrong) from None
     table = options.get("latency_table")
     settings = replace(settings, **latency_source(settings, Path(table) if table else None))
     functions = Functions(

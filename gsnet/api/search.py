@@ -11,7 +11,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, Unpack
 
-from gsnet.api.options import Plan, SearchOptions, Start, in_words_of_python, plan
+from gsnet.api.keywords import SearchOptions, Start, in_words_of_python
+from gsnet.api.options import Plan, plan
 from gsnet.evolution.asking import Asking, Score
 from gsnet.evolution.curves import tracking_of
 from gsnet.evolution.folder import LOG, clear, is_done

@@ -101,7 +101,7 @@ class Asking:
         settings = self._session.settings
         if settings.measures_latency and latency is None and score is not None:
             raise InputError("This search watches latency: tell it too, as latency=SECONDS an image")
-        latency = plain(latency)
+        latency, seconds = plain(latency), float(seconds)
         if latency is not None and (wrong := wrong_limit(latency)):
             raise InputError(f"latency {wrong}, of seconds an image")
         if latency is not None and latency > (settings.budget_latency or math.inf):
@@ -109,7 +109,11 @@ class Asking:
         if score is None:
             return Scored(None, reason or "it was told to have no score", latency, seconds)
         proxies = scoring_proxies(settings)
-        scores = tuple(float(s) for s in score) if isinstance(score, Sequence) else (float(score),)
+        try:
+            told = score if isinstance(score, Sequence) and not isinstance(score, str) else (score,)
+            scores = tuple(float(s) for s in told)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            raise InputError(f"the score is {score!r}: it must be a number, of an ensemble several") from None
         if len(scores) != len(proxies):
             raise InputError(f"{len(scores)} scores were told, but this search ranks by {', '.join(proxies)}")
         if not all(math.isfinite(s) for s in scores):

@@ -161,10 +161,11 @@ class History(HistoryReader):
     def append(self, rows: list[Row]) -> None:
         """Record a whole round; it is safe on disk at the latest a second later."""
         self._pending += rows
-        if len(self._pending) >= _ROWS_TOGETHER:
+        # However few they are: where scoring is slow, a handful of rows is the work of minutes.
+        if time.monotonic() - self._last_commit > _SECONDS_BETWEEN_COMMITS:
+            self.commit()
+        elif len(self._pending) >= _ROWS_TOGETHER:
             self._insert()
-            if time.monotonic() - self._last_commit > _SECONDS_BETWEEN_COMMITS:
-                self.commit()
 
     def extend(self, packed: Packed) -> None:
         """Record proposals, each of which is a whole round; they are safe as those of `append`."""

@@ -6,7 +6,6 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import PlainNet
 from gsnet.evolution.again import options_of_search
@@ -15,8 +14,8 @@ from gsnet.evolution.ensemble import DEFAULT_MEMBERS, ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.evolution.figures import figure_settings
 from gsnet.evolution.folder import rule_of
 from gsnet.evolution.jobs import TLS_OPTIONS, TlsFiles
+from gsnet.evolution.latency_source import latency_source
 from gsnet.evolution.result import load
-from gsnet.evolution.scorer import latency_conditions
 from gsnet.evolution.session import RunOptions
 from gsnet.evolution.settings import (
     DEFAULT_ITERATIONS,
@@ -40,10 +39,6 @@ from gsnet.interface.options import (
     seed,
 )
 from gsnet.interface.script_options import script_parser
-from gsnet.latency.building import open_at_hand
-from gsnet.latency.device import TORCH, default_table, device_identity, precision_of
-from gsnet.latency.setting import runtime_named
-from gsnet.latency.table import LatencyTable, is_calibrated
 from gsnet.tracking import add_log
 from SearchSpace import list_spaces, space_file
 from ZeroShotProxy import Needs, get_proxy, list_proxies
@@ -233,44 +228,6 @@ def starting_text(options: Namespace) -> str | None:
     return "\n".join(row.structure for row in front[: options.population_size])
 
 
-def latency_source(settings: SearchSettings, table: Path | None) -> dict[str, Any]:
-    """Source, table and its precision for a search that watches latency. Raises InputError and LatencyError."""
-    source = settings.latency_source
-    if not settings.watches_latency:
-        if source or table or settings.latency_backend or settings.measure_missing:
-            raise InputError(
-                "--latency_source, --latency_backend, --latency_table and --measure_missing go with --budget_latency or "
-                "--objectives score,latency"
-            )
-        return {}
-    if source == "measure" and (table or settings.measure_missing):
-        raise InputError("--latency_source measure times candidates: it has no --latency_table and --measure_missing")
-    backend = runtime_named(settings.latency_backend)
-    if settings.measure_missing and backend not in (None, TORCH):
-        raise InputError(f"--measure_missing times single layers in torch: build a table of {backend}")
-    identity = device_identity(settings.device)
-    path = table or default_table(identity, backend or TORCH)
-    anyway = table or settings.measure_missing
-    if source == "measure" or not (source or anyway or is_calibrated(path, latency_conditions(settings))):
-        return {"latency_source": "measure", "latency_backend": _recorded(backend)}
-    if settings.measure_missing:
-        open_at_hand(path, settings.device).close()
-    with LatencyTable.open(path) as opened:
-        opened.check_runtime(backend)
-        own = opened.device == identity
-        precision = precision_of(settings.device, settings.fp16) if own else opened.precision(settings.fp16)
-        conditions = latency_conditions(settings)._replace(precision=precision)
-        source = source or ("predict" if opened.calibration(conditions) else "table")
-        backend = _recorded(opened.runtime)
-    found = {"latency_table": str(path.resolve()), "latency_backend": backend, "latency_precision": precision}
-    return {"latency_source": source, **found}
-
-
-def _recorded(backend: str | None) -> str | None:
-    """A runtime as settings hold it: torch has been the only one, and stands in none."""
-    return backend if backend and backend != TORCH else None
-
-
 def ensemble_from(text: str, zero_shot_score: str, objectives: tuple[str, ...]) -> tuple[str, ...]:
     """The members of an ensemble; none where a single proxy scores. Raises InputError and UnknownProxyError."""
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
@@ -288,13 +245,18 @@ def ensemble_from(text: str, zero_shot_score: str, objectives: tuple[str, ...]) 
     return names
 
 
+def check_verified(verify_top: int, zero_shot_score: str) -> None:
+    """Raise InputError where the best were scored by something else than what they would be re-scored by."""
+    if verify_top and not zero_shot_score.startswith("Zen"):
+        raise InputError("--verify_top re-scores by Monte-Carlo Zen: it goes with ZenClosedForm and Zen")
+
+
 def run_options(options: Namespace) -> RunOptions:
     """How the search runs."""
     tls = (options.tls_ca_file, options.tls_cert, options.tls_key)
     if any(tls) and not all(tls):
         raise InputError("--tls_ca_file, --tls_cert and --tls_key belong together")
-    if options.verify_top and not options.zero_shot_score.startswith("Zen"):
-        raise InputError("--verify_top re-scores by Monte-Carlo Zen: it goes with ZenClosedForm and Zen")
+    check_verified(options.verify_top, options.zero_shot_score)
     return RunOptions(
         resume=options.resume,
         workers=options.workers,

@@ -17,6 +17,8 @@ from gsnet.tracking import Tracking
 
 _ITERATIONS_BETWEEN_LOGS = 1_000
 _SECONDS_BETWEEN_LOGS = 1.0
+# Where scoring is slow, something is said after so long, however few iterations there were.
+_LONGEST_SILENCE = 10.0
 
 
 class Reporter:
@@ -37,7 +39,8 @@ class Reporter:
             smoothing=0.05,
         )
         self._curves = Curves(search, tracking or Tracking())
-        self._begun, self._logged_at = time.monotonic(), 0.0
+        self._begun = self._seen_at = time.monotonic()
+        self._logged_at = 0.0
         self._since_log = 0
 
     def __enter__(self) -> Self:
@@ -49,12 +52,13 @@ class Reporter:
     def advanced(self, iterations: int) -> None:
         """So many more iterations are done."""
         self._since_log += iterations
-        if self._since_log < _ITERATIONS_BETWEEN_LOGS:
+        now = time.monotonic()
+        if self._since_log < _ITERATIONS_BETWEEN_LOGS and now - self._seen_at < _LONGEST_SILENCE:
             return
         self._bar.update(self._since_log)
-        self._since_log = 0
-        if time.monotonic() - self._logged_at >= _SECONDS_BETWEEN_LOGS:
-            self._logged_at = time.monotonic()
+        self._since_log, self._seen_at = 0, now
+        if now - self._logged_at >= _SECONDS_BETWEEN_LOGS:
+            self._logged_at = now
             self.log_progress()
             self._curves.add()
 

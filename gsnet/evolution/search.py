@@ -28,7 +28,7 @@ from PlainNet import Network, StructureError
 from SearchSpace.least_width import narrowest, narrowest_block
 from SearchSpace.random_numbers import CandidateRandom
 
-# While the population is this small, candidates come from the start rather than from parents.
+# While the population is this small and has room, candidates come from the start rather than from parents.
 FIRST_CANDIDATES = 10
 _PROPOSALS_BEFORE_GIVING_UP = 5_000
 
@@ -67,6 +67,8 @@ class Search:
     ) -> None:
         self.settings = settings
         self._end = settings.evolution_max_iter
+        # A population that never has more members than this would never have children.
+        self._most_young = min(FIRST_CANDIDATES, settings.population_size - 1)
         self._turns = turns
         self.progress = Progress()
         self.population: AnyPopulation = loop.population if loop else make_population(settings)
@@ -179,7 +181,7 @@ class Search:
 
     def _is_young(self) -> bool:
         """Whether candidates come from the start; not for ever where that has fewer neighbours than are wanted."""
-        return len(self.population) <= FIRST_CANDIDATES and not self._starts_are_known
+        return len(self.population) <= self._most_young and not self._starts_are_known
 
     def _admit(self, proposal: Proposal) -> NetworkCosts | Row:
         """The candidate's costs if it is to be scored, otherwise the row that says why not."""

@@ -120,6 +120,8 @@ class Session:
         """Say in a log how the rounds are run. callback: whether a function is called after each of them."""
         why = self._why_in_python or ("a function is called after every round" if callback else "")
         log.info("%s", f"the loop runs in Python: {why}" if why else "the loop of this search runs as machine code")
+        if self.settings.latency_table and (beyond := latency_model(self.settings).beyond_timed):
+            log.warning("latencies of %s: %s", self.settings.latency_table, beyond)
         if self.settings.islands > 1:
             words = "%d islands, which exchange their best every %d proposals of each"
             log.info(words, self.settings.islands, self.settings.migration)

@@ -107,7 +107,7 @@ def time_networks(
     others: are timed in place of networks that cannot run, so that no fewer are. Raises LatencyError or RuntimesError for a
     network that cannot run when there is none left. Files of networks stay for further rounds: `remove_files` ends them.
     """
-    done = table.rounds(setting.conditions, role)
+    done = table.rounds(setting.conditions, role, setting.num_classes, setting.style.use_se)
     turns = [(number, network) for number in range(rounds) for network in _shuffled(networks, number)]
     waiting = [(number, network) for number, network in turns if (number, network.text) not in done]
     timer = _Replacing(timer_of(setting, files_of(table.path)), others)

@@ -142,12 +142,13 @@ def read_json(file: Path) -> dict[str, Any]:
 def turns_left(result: dict[str, Any], rounds: int) -> list[tuple[str, int]]:
     """Files that are still to be timed, and in which round."""
     done = {(one["file"], one["round"]) for one in result["times"]}
-    networks = result["networks"]["networks"]
+    # A network that was drawn twice, for the table and to calibrate it, is one file.
+    files = list(dict.fromkeys(one["file"] for one in result["networks"]["networks"]))
     turns = []
     for number in range(rounds):
         # A device's speed drifts: rounds spread each network over the whole time, in another order each.
-        order = random.Random(number).sample(networks, len(networks))
-        turns += [(one["file"], number) for one in order if (one["file"], number) not in done]
+        order = random.Random(number).sample(files, len(files))
+        turns += [(file, number) for file in order if (file, number) not in done]
     return turns
 
 
@@ -224,7 +225,8 @@ def main() -> int:
     except OSError as error:
         sys.exit(f"{options.output} cannot be written: {error.strerror}")
     if result["failed"]:
-        count = f"{len(result['failed'])} of {len(told['networks'])} networks cannot run on this device"
+        files = {one["file"] for one in told["networks"]}
+        count = f"{len(result['failed'])} of {len(files)} networks cannot run on this device"
         print(f"{count}, the others are timed: {options.output}", file=sys.stderr)
         return FAILED
     print(f"all timed: {options.output}")

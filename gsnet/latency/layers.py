@@ -28,6 +28,8 @@ from PlainNet.style import PLAIN
 REGULAR, DEPTHWISE = "Regular", "Depthwise"
 ADD, LINEAR = "Add", "Linear"
 _ACTIVATIONS = {RELU: "ReLU", HS: "HardSwish", Swish: "SiLU"}
+# As `Style` names them.
+_OF_STYLES = {"relu": "ReLU", "hard_swish": "HardSwish"}
 
 
 class Layer(NamedTuple):
@@ -182,7 +184,7 @@ def _(block: SE, listing: Listing, channels: int, size: int) -> tuple[int, int]:
     squeezed, style = block.squeezed_channels, listing.style
     listing.add("Pool", channels, size)
     for before, after, activation in (
-        (channels, squeezed, "ReLU" if style.se_activation == "relu" else "HardSwish"),
+        (channels, squeezed, _OF_STYLES[style.se_activation]),
         (squeezed, channels, "Sigmoid"),
     ):
         listing.add(REGULAR, before, 1, after)
@@ -223,8 +225,10 @@ def _(block: Sequential, listing: Listing, channels: int, size: int) -> tuple[in
 
 @layers_of.register
 def _(block: ResBlock, listing: Listing, channels: int, size: int) -> tuple[int, int]:
+    before = len(listing.layers)
     out, out_size = listing.chain(block.body, channels, size)
-    last = len(listing.layers) - 1
+    # A body without a layer of its own has none that could add the link.
+    last = len(listing.layers) - 1 if len(listing.layers) > before else -1
     if block.has_projection:
         listing.add(REGULAR, channels, size, out, 1, block.stride)
         if not listing.style.no_BN:
@@ -241,10 +245,10 @@ def _(block: GhostShuffleBlock, listing: Listing, channels: int, size: int) -> t
         listing.add("Split", channels, size, branch)
         listing.add("Split", channels, size, branch)
     half, out_size = listing.chain(block.projection(listing.style), branch, size)
-    listing.add_folded("ReLU", half, out_size)
+    listing.add_folded(_OF_STYLES[listing.style.projection_activation], half, out_size)
     listing.chain(block.body, branch, size)
     listing.add("Concatenate", 2 * half, out_size)
-    if block.stride in block.shuffled_strides:
+    if block.shuffles(listing.style):
         listing.add("Shuffle", 2 * half, out_size)
     return 2 * half, out_size
 

@@ -43,7 +43,7 @@ def measure_latency(
         use_se=style.use_se,
         se_activation=style.se_activation,
     )
-    images = torch.randn(batch_size, 3, resolution, resolution)
+    images = torch.randn(batch_size, network.in_channels, resolution, resolution)
     if backend != TORCH:
         settings = Settings(precision=precision_of(device, half_precision), device=device)
         session = runtime(backend).make_to_time(model.eval(), (resolution, resolution), batch_size, settings)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.layer_times import LARGEST_MEMORY, LayerTimes
-from gsnet.latency.layers import DEPTHWISE, Layer, Listing, classifier_layers, list_layers
+from gsnet.latency.layers import DEPTHWISE, REGULAR, Layer, Listing, classifier_layers, list_layers
 from gsnet.latency.records import Calibration, Conditions
 from gsnet.latency.table import LatencyTable
 from PlainNet import Block, Network, Style, SuperBlock
@@ -64,23 +64,25 @@ class LatencyModel:
             raise LatencyError(_nothing_measured(table, conditions.precision, conditions.batch))
         self._measure, self._tolerance = measure, tolerance
         self._coefficients = calibration.coefficients if calibration else UNCALIBRATED
-        self._blocks: dict[tuple[str, int], tuple[float, int]] = {}
-        self._units: dict[tuple, tuple[Terms, int]] = {}
+        self._blocks: dict[tuple, tuple[float, int, bool]] = {}
+        self._units: dict[tuple, tuple[Terms, int, bool]] = {}
         self._classifiers: dict[tuple[int, int], float] = {}
 
     def seconds(self, network: Network) -> float:
         """Seconds for one batch. Raises LatencyError."""
-        size = self.conditions.resolution
-        total = self._coefficients[-1]
-        blocks = self._blocks
+        size, channels = self.conditions.resolution, network.in_channels
+        total, blocks = self._coefficients[-1], self._blocks
+        # Whether a convolution comes right before, in which a library may fold what follows.
+        behind = False
         for block in network.blocks:
-            known = blocks.get((block.text, size))
+            known = blocks.get((block.text, channels, size, behind))
             if known is None:
                 self._complete(network)
-                known = self._block(block, size)
+                known = self._block(block, channels, size, behind)
             total += known[0]
-            size = known[1]
-        end = (network.out_channels, size)
+            _, size, behind = known
+            channels = channels if block.any_width else block.out_channels
+        end = (channels, size)
         classifier = self._classifiers.get(end)
         if classifier is None:
             self._complete(network)
@@ -136,36 +138,47 @@ class LatencyModel:
         if missing:
             self._times.add(self._measure(chain, missing))
 
-    def _block(self, block: Block, size: int) -> tuple[float, int]:
+    def _block(self, block: Block, channels: int, size: int, behind: bool) -> tuple[float, int, bool]:
+        """Seconds of a block, the size of its output, and whether it ends with a convolution."""
         if len(self._blocks) > LARGEST_MEMORY:
             self._blocks.clear()
             self._units.clear()
-        terms, out = self._first(block, size)
+        terms, out, ends = self._first(block, channels, size, behind)
         seconds = self._weigh(terms)
         if isinstance(block, SuperBlock) and block.sub_layers > 1:
             later = made(type(block), (*block.later_layer(), 1))
-            seconds += (block.sub_layers - 1) * self._weigh(self._unit(later, False, out)[0])
-        self._blocks[block.text, size] = seconds, out
-        return seconds, out
+            second, _, last = self._unit(later, False, later.in_channels, out, ends)
+            seconds += self._weigh(second)
+            if block.sub_layers > 2:
+                more, _, last = self._unit(later, False, later.in_channels, out, last)
+                seconds += (block.sub_layers - 2) * self._weigh(more)
+            ends = last
+        self._blocks[block.text, channels, size, behind] = seconds, out, ends
+        return seconds, out, ends
 
-    def _first(self, block: Block, size: int) -> tuple[Terms, int]:
+    def _first(self, block: Block, channels: int, size: int, behind: bool) -> tuple[Terms, int, bool]:
         if isinstance(block, SuperBlock) and block.sub_layers > 1:
             block = made(type(block), (*block.arguments[:-1], 1))
-        return self._unit(block, True, size)
+        return self._unit(block, True, channels, size, behind)
 
-    def _unit(self, block: Block, first: bool, size: int) -> tuple[Terms, int]:
-        """Terms of a block, or of the one layer of a super-block taken as a first or as a later one; size of its output."""
-        key = (block.text, first, size)
+    def _unit(self, block: Block, first: bool, channels: int, size: int, behind: bool) -> tuple[Terms, int, bool]:
+        """`_block` in terms, or of the one layer of a super-block taken as a first or as a later one."""
+        key = (block.text, first, channels, size, behind)
         known = self._units.get(key)
         if known is None:
             listing = Listing(self.conditions.batch, self._style, self._fuses)
+            if behind:
+                listing.add(REGULAR, channels, size)
+            before = len(listing.layers)
             inside = (
                 block.layer(block.in_channels, block.stride, first, self._style)
                 if isinstance(block, SuperBlock)
                 else (block,)
             )
-            _, out = listing.chain(inside, block.in_channels, size)
-            known = self._units[key] = self._terms_of(listing.layers), out
+            _, out = listing.chain(inside, channels, size)
+            # Without folding nothing depends on what comes before.
+            ends = self._fuses and bool(listing.layers) and listing.layers[-1].is_convolution
+            known = self._units[key] = self._terms_of(listing.layers[before:]), out, ends
         return known
 
     def _terms_of(self, layers: Sequence[Layer]) -> Terms:

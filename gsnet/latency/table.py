@@ -239,13 +239,14 @@ class LatencyTable:
                 found.setdefault(TimedNetwork(text, classes, bool(se), role, 0.0), []).append(seconds)
         return found
 
-    def rounds(self, conditions: Conditions, role: str) -> set[tuple[int, str]]:
-        """Which network was timed in which round."""
+    def rounds(self, conditions: Conditions, role: str, num_classes: int, use_se: bool) -> set[tuple[int, str]]:
+        """Which network was timed in which round, as a classifier of so many classes."""
         query = (
-            "SELECT round, structure FROM networks WHERE precision = ? AND batch = ? AND resolution = ? AND role = ?"
+            "SELECT round, structure FROM networks WHERE precision = ? AND batch = ? AND resolution = ? AND role = ? "
+            "AND num_classes = ? AND use_se = ?"
         )
         with self._reporting():
-            return set(self._connection.execute(query, (*conditions, role)))
+            return set(self._connection.execute(query, (*conditions, role, num_classes, int(use_se))))
 
     def add_network(self, conditions: Conditions, timed: TimedNetwork, number: int = 0) -> None:
         """Put a whole network's time in the round `number` in."""

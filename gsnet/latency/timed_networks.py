@@ -87,7 +87,7 @@ def _by_runtime(setting: Setting, program: Runtime, settings: Settings, folder: 
     from gsnet.latency.measurement import process_clock, time_for
 
     batch, side = setting.conditions.batch, setting.conditions.resolution
-    images = np.random.default_rng(0).standard_normal((batch, 3, side, side), dtype=np.float32)
+    images = np.random.default_rng(0).standard_normal((batch, network.in_channels, side, side), dtype=np.float32)
     try:
         session = program.load(written(network, setting, program, folder), settings)
         return time_for(session.ready(images), process_clock(setting.device, setting.threads), _SECONDS_A_TURN)
@@ -103,7 +103,7 @@ def _by_torch(setting: Setting, network: Network) -> float:
 
     dtype = dtype_of(setting.device, setting.conditions.precision != FP32)
     size = setting.conditions.resolution
-    images = torch.randn(setting.conditions.batch, 3, size, size).to(setting.device, dtype)
+    images = torch.randn(setting.conditions.batch, network.in_channels, size, size).to(setting.device, dtype)
     model = module_of(network, setting).to(setting.device, dtype)
     try:
         with torch.inference_mode():

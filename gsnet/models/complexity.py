@@ -8,6 +8,7 @@ import torch
 from ptflops import get_model_complexity_info
 from torch import nn
 
+from gsnet.models.module_costs import output_of
 from Masternet import MasterNet
 from PlainNet import Cost, Network, Style
 
@@ -28,14 +29,15 @@ class Comparison:
 
 def compare_with_ptflops(network: Network, num_classes: int, resolution: int, style: Style) -> Comparison:
     """ptflops' count of the built module, and how much of it lies in layers and terms that budgets leave out."""
-    return compare_module_with_ptflops(
-        MasterNet(num_classes=num_classes, plainnet_struct=network, style=style), resolution
-    )
+    model = MasterNet(num_classes=num_classes, plainnet_struct=network, style=style)
+    return compare_module_with_ptflops(model, resolution, network.in_channels)
 
 
-def compare_module_with_ptflops(model: nn.Module, resolution: int) -> Comparison:
-    """The same of any module, which is put into evaluation mode."""
-    model, image = model.eval(), (3, resolution, resolution)
+def compare_module_with_ptflops(model: nn.Module, resolution: int, channels: int = 3) -> Comparison:
+    """The same of any module, which is put into evaluation mode. Raises InputError where it cannot run on such an image."""
+    # ptflops prints an error of the network's, and counts nothing.
+    output_of(model, resolution, channels=channels)
+    image = (channels, resolution, resolution)
 
     def count(*ignored: type[nn.Module]) -> tuple[int, int]:
         return get_model_complexity_info(

@@ -51,11 +51,8 @@ def analyze_module(module: nn.Module, arch: str, resolution: int) -> Analysis:
     for name, part in _parts(module):
         handles += _watched(f"{name} {type(part).__name__}", part, meter, rows)
     try:
-        with torch.inference_mode(), meter.counter:
-            output = module.eval()(torch.zeros(1, 3, resolution, resolution))
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{arch} cannot run on an image of {resolution} x {resolution} pixels ({reason})") from error
+        with meter.counter:
+            output = output_of(module, resolution, arch)
     finally:
         for handle in handles:
             handle.remove()
@@ -65,10 +62,24 @@ def analyze_module(module: nn.Module, arch: str, resolution: int) -> Analysis:
     return Analysis(None, (*rows.values(), *rest), total, None, resolution, _shape(output)[-1], arch)
 
 
+def output_of(network: nn.Module, resolution: int, name: str = "The network", channels: int = 3) -> object:
+    """What a network on the CPU gives for an image, (1, channels, resolution, resolution); it is put into evaluation mode.
+
+    Raises InputError where it cannot run on such an image.
+    """
+    try:
+        with torch.inference_mode():
+            return network.eval()(torch.zeros(1, channels, resolution, resolution))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"{name} cannot run on an image of {channels} channels and {resolution} x {resolution} pixels ({reason})"
+        ) from error
+
+
 def width_of(network: nn.Module, resolution: int) -> int:
-    """How many logits a network on the CPU gives; it is put into evaluation mode. Raises InputError where it gives none."""
-    with torch.inference_mode():
-        return as_logits(network.eval()(torch.zeros(1, 3, resolution, resolution))).shape[1]
+    """How many logits a network on the CPU gives; see `output_of`. Raises InputError where it gives none."""
+    return as_logits(output_of(network, resolution)).shape[1]
 
 
 def as_logits(output: object) -> Tensor:
