@@ -150,7 +150,6 @@ class Plan:
     functions: Functions
     run: RunOptions
     folder: Path | None
-    overwrite: bool
 
 
 def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> Plan:
@@ -164,6 +163,7 @@ def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> P
     folder = options.get("save_dir")
     run = RunOptions(
         resume=options.get("resume", False),
+        overwrite=options.get("overwrite", False),
         workers=options.get("workers", 1),
         scheduler=options.get("scheduler"),
         tls=_tls(options.get("tls")),
@@ -171,9 +171,9 @@ def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> P
         verify_top=options.get("verify_top", 0),
     )
     _check_run(run, folder)
-    path, overwrite = Path(folder).expanduser() if folder else None, options.get("overwrite", False)
-    settings, functions = _settings(start, {"evolution": rule_of(path, overwrite)} | dict(options))
-    return Plan(settings, functions, run, path, overwrite)
+    path = Path(folder).expanduser() if folder else None
+    settings, functions = _settings(start, {"evolution": rule_of(path, run.overwrite)} | dict(options))
+    return Plan(settings, functions, run, path)
 
 
 def in_words_of_python(text: str) -> str:
@@ -183,6 +183,8 @@ def in_words_of_python(text: str) -> str:
 
 def _check_run(run: RunOptions, folder: object) -> None:
     check_counts(workers=run.workers)
+    if run.overwrite and run.resume:
+        raise InputError("overwrite and resume contradict each other: use one of them")
     if wrong := wrong_count(run.verify_top, least=0):
         raise InputError(f"verify_top {wrong}")
     for name in ("resume", "log", "verify_top"):

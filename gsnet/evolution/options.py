@@ -297,6 +297,7 @@ def run_options(options: Namespace) -> RunOptions:
         raise InputError("--verify_top re-scores by Monte-Carlo Zen: it goes with ZenClosedForm and Zen")
     return RunOptions(
         resume=options.resume,
+        overwrite=options.overwrite,
         workers=options.workers,
         scheduler=options.scheduler,
         tls=TlsFiles(*tls) if all(tls) else None,
