@@ -15,7 +15,6 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -37,6 +36,7 @@ from gsnet.interface.options import (
     positive_int,
     seed,
 )
+from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 from gsnet.runtimes import runtime_names, runtimes_named
 from PlainNet import UNITS
@@ -50,9 +50,9 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument("networks", nargs="+", metavar="NETWORK", help="folder, file, name, pattern or structure")
     _add_questions(parser)
     output = parser.add_argument_group("output")
-    output.add_argument("--csv", type=Path, metavar="FILE", help="the table; latencies in seconds an image")
+    output.add_argument("--csv", type=new_file, metavar="FILE", help="the table; latencies in seconds an image")
     output.add_argument(
-        "--html", type=Path, metavar="FILE", help="one page with interactive figures; needs no connection"
+        "--html", type=new_file, metavar="FILE", help="one page with interactive figures; needs no connection"
     )
     output.add_argument("--json", action="store_true", help="one JSON object on standard output, nothing else there")
     options = parser.parse_args(argv)
@@ -99,7 +99,7 @@ def _add_questions(parser: OptionParser) -> None:
         metavar="NAME,NAME",
         help=f"what runs networks: of {', '.join(runtime_names())}, or all that are installed (default: torch)",
     )
-    latency.add_argument("--latency_table", type=Path, metavar="FILE", help="predict it from this table of a device")
+    latency.add_argument("--latency_table", type=path, metavar="FILE", help="predict it from this table of a device")
     latency.add_argument("--latency_batch_size", type=positive_int, default=1, metavar="N", help="images at once")
     latency.add_argument(
         "--fp16", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a processor"

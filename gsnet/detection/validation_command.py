@@ -6,7 +6,6 @@ import argparse
 import json
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 from gsnet.interface.running import log_to
 from gsnet.detection.coco_format import REGIONS
@@ -28,6 +27,7 @@ from gsnet.interface.options import (
     positive_int,
     single,
 )
+from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 
 
@@ -36,14 +36,14 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     parser = script_parser(description, argv)
     parser.alternatives += [("evaluate_results", "weights"), ("data_dir", "predict"), ("gpu", "device")]
     files = parser.add_argument_group("score result files, without a model")
-    files.add_argument("--evaluate_results", type=Path, metavar="FOLDER", help="official result files, or COCO's JSON")
-    files.add_argument("--annotations", type=Path, metavar="PATH", help="VisDrone's annotation files, or COCO's JSON")
-    files.add_argument("--images", type=Path, metavar="FOLDER", help="images, of which only the sizes are read")
-    files.add_argument("--image_sizes", type=Path, metavar="FILE.json", help='instead: {"stem": [width, height]}')
+    files.add_argument("--evaluate_results", type=path, metavar="FOLDER", help="official result files, or COCO's JSON")
+    files.add_argument("--annotations", type=path, metavar="PATH", help="VisDrone's annotation files, or COCO's JSON")
+    files.add_argument("--images", type=path, metavar="FOLDER", help="images, of which only the sizes are read")
+    files.add_argument("--image_sizes", type=path, metavar="FILE.json", help='instead: {"stem": [width, height]}')
     model = parser.add_argument_group("model")
     model.add_argument(
         "--weights",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="checkpoint, training's folder, or exported file (.onnx, .xml, .param)",
     )
@@ -61,7 +61,7 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
         "--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image or of a tile"
     )
     data = parser.add_argument_group("data")
-    data.add_argument("--data_dir", type=Path, metavar="PATH", help="data set to evaluate on")
+    data.add_argument("--data_dir", type=path, metavar="PATH", help="data set to evaluate on")
     data.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
     data.add_argument("--split", choices=SPLITS, help="which of several splits (default: val, or the only one)")
     data.add_argument("--classes", type=names, metavar="NAME,…", help="these classes alone (default: all)")
@@ -96,12 +96,12 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     output.add_argument("--regions", choices=REGIONS, default="discard", help=regions)
     output.add_argument(
         "--html",
-        type=Path,
+        type=new_file,
         metavar="FILE",
         help="one page: curves, confusions, kinds of errors, counts, the worst images",
     )
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    output.add_argument("--save_dir", type=Path, metavar="FOLDER", help="result files and pictures go here")
+    output.add_argument("--save_dir", type=path, metavar="FOLDER", help="result files and pictures go here")
     output.add_argument("--draw", type=not_negative, default=0, metavar="N", help="draw the detections of N images")
     output.add_argument(
         "--save_as",
