@@ -12,6 +12,7 @@ at as it is meant to be, at its own resolution, unless --input_image_size says o
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -24,7 +25,6 @@ from gsnet.comparing.measuring import Answers, Questions
 from gsnet.comparing.networks import View
 from gsnet.comparing.page import plotly_library
 from gsnet.evolution.ensemble import refuse_ensembles
-from gsnet.interface.files import check_writable
 from gsnet.interface.options import (
     BAD_INPUT,
     InputError,
@@ -107,6 +107,9 @@ def _add_questions(parser: OptionParser) -> None:
     latency.add_argument("--threads", type=positive_int, default=1, metavar="N", help="of the processor")
 
 
+_LOG = logging.getLogger(__name__)
+
+
 def questions_of(options: Namespace) -> Questions:
     """What the options ask of every network. Raises InputError, UnknownProxyError."""
     chosen = proxies_named(options.zero_shot_score) if options.zero_shot_score else []
@@ -135,10 +138,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_options(argv)
     log_to(quiet=options.json)
     questions = questions_of(options)
-    # Before long work, whether its results can be written.
-    for file in (options.csv, options.html):
-        if file is not None:
-            check_writable(file)
     if options.html is not None:
         plotly_library()
     try:
@@ -171,8 +170,10 @@ def tell(found: Comparison, options: Namespace) -> None:
     print(json.dumps(found.to_dict(), allow_nan=False) if options.json else found)
     if options.csv is not None:
         found.to_csv(options.csv)
+        _LOG.info("%s: the table", options.csv)
     if options.html is not None:
         found.to_html(options.html)
+        _LOG.info("%s: a page for a browser", options.html)
 
 
 def command() -> int:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from gsnet.interface.running import FAILED, run
 from gsnet.comparing.measuring import FAILURES, Answers
 from gsnet.evolution.ensemble import refuse_ensembles
-from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError, add_device_options, device_name, positive_float, positive_int, seed
 from gsnet.interface.path_options import new_file, path, structure
 from gsnet.interface.rows import write_csv
@@ -259,8 +258,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Score every network; a network that cannot be scored is reported, and the others are scored all the same."""
     options = parse_options(argv)
     proxies = chosen_proxies(options)
-    if options.csv is not None:
-        check_writable(options.csv)
     several = attempts(options)
     rows: list[Answers] = []
     try:

@@ -16,7 +16,6 @@ from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
 from gsnet.detection.score_limits import ScoreLimits, score_limits
 from gsnet.detection.tiles import JOINS
-from gsnet.interface.files import check_writable
 from gsnet.interface.options import (
     InputError,
     OptionParser,
@@ -165,11 +164,23 @@ def parse(description: str, argv: Sequence[str] | None) -> Namespace:
             described.refuse_ignored(options, f"with --save_as {GEOJSON}", ("frames", "track", "skip_broken"))
         if options.predict is None and not options.draw:
             described.refuse_ignored(options, "without --draw", ("draw_threshold",))
+        elif least := _unreachable(options):
+            raise InputError(
+                f"--draw_threshold {least:g} is below --score_threshold {options.score_threshold:g}, under which nothing is "
+                "found: lower that one, too"
+            )
         if options.tile == 0:
             described.refuse_ignored(options, "with --tile 0", ("overlap", "no_whole", "tile_join", "max_joined"))
     if options.protocol == "visdrone":
         described.refuse_ignored(options, "with --protocol visdrone, which has its own rule", ("regions",))
     return options
+
+
+def _unreachable(options: Namespace) -> float | None:
+    """A score to draw from, of those that were given, that no detection has; None where there is none."""
+    limits = options.draw_threshold
+    given = [*limits.by_class.values(), *([limits.usual] if limits.usual != ScoreLimits.usual else [])]
+    return next((limit for limit in given if limit < options.score_threshold), None)
 
 
 def report(options: Namespace) -> int:
@@ -178,8 +189,6 @@ def report(options: Namespace) -> int:
     ways = [name for name in ("evaluate_results", "weights") if getattr(options, name) is not None]
     if len(ways) != 1:
         raise InputError("Give either --evaluate_results, to score files, or --weights, to run a model")
-    if options.html is not None:
-        check_writable(options.html)
     if options.evaluate_results is not None:
         data, results = read_files(options)
         figures = evaluated(data, results, options.protocol, options.regions)

@@ -10,7 +10,11 @@ def add_distillation_options(parser: OptionParser) -> None:
     """Add the teacher, and how its word counts."""
     parser.alternatives.append(("teacher_plainnet_struct", "teacher_plainnet_struct_txt"))
     group = parser.add_argument_group("teacher")
-    group.add_argument("--teacher_arch", required=True, metavar="NAME", help="any network that --arch takes")
+    group.add_argument(
+        "--teacher_arch",
+        metavar="NAME",
+        help="any network that --arch takes (default: what the file of --teacher_load_parameters_from says it is)",
+    )
     weights = group.add_mutually_exclusive_group(required=True)
     weights.add_argument("--teacher_pretrained", action="store_true", help="with published weights")
     weights.add_argument(
