@@ -177,10 +177,10 @@ def parse(description: str, argv: Sequence[str] | None) -> Namespace:
 
 
 def _unreachable(options: Namespace) -> float | None:
-    """A score to draw from, of those that were given, that no detection has; None where there is none."""
+    """A score to draw from, of those that were given, that no detection has; None where there is none. 0 stands for all."""
     limits = options.draw_threshold
     given = [*limits.by_class.values(), *([limits.usual] if limits.usual != ScoreLimits.usual else [])]
-    return next((limit for limit in given if limit < options.score_threshold), None)
+    return next((limit for limit in given if 0 < limit < options.score_threshold), None)
 
 
 def report(options: Namespace) -> int:
