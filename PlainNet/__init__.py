@@ -99,7 +99,24 @@ def read_structure_file(path: str | Path) -> Network:
     try:
         return parse(text)
     except StructureError as error:
+        if several := _structures_in(text):
+            raise StructureError(
+                f"{path} holds {several} structures, one a line, and one is wanted here: compare FILE, and compute_score and "
+                "evolution_search with --plainnet_struct_txt FILE, take several"
+            ) from None
         raise StructureError(f"{path}: {error.reason}", error.text, error.position) from error
+
+
+def _structures_in(text: str) -> int:
+    """How many structures the lines of a text are; 0 where it is something else."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+    try:
+        found = [parse(line) for line in lines]
+    except StructureError:
+        return 0
+    # The lines of one structure begin with the channels of the line before.
+    begin_alike = len({network.blocks[0].in_channels for network in found}) == 1
+    return len(found) if len(found) > 1 and begin_alike else 0
 
 
 def read_structure_text(path: str | Path, largest: int = 1 << 24) -> str:
@@ -111,7 +128,8 @@ def read_structure_text(path: str | Path, largest: int = 1 << 24) -> str:
     if file.stat().st_size > largest:
         raise StructureError(f"{file} has {file.stat().st_size:,} bytes and is no structure file: name another")
     try:
-        text = file.read_text(encoding="utf-8").strip()
+        # Editors of Windows begin a file with a byte order mark.
+        text = file.read_text(encoding="utf-8-sig").strip()
     except UnicodeDecodeError:
         raise StructureError(f"{file} is not a text file: a file with a structure string was expected") from None
     if not text:

@@ -54,6 +54,11 @@ def test_ptflops_agrees_but_for_what_it_counts_in_addition(identity, options):
         ([], "Give one of --plainnet_struct"),
         (["--plainnet_struct", "ConvKX(3,8,3)"], "takes 4 numbers"),
         (["--plainnet_struct_txt", "absent.txt"], "absent.txt"),
+        (
+            ["--plainnet_struct", "best_structure.txt"],
+            "best_structure.txt is a file, and the structure itself was expected",
+        ),
+        (["--arch", "resnet188"], "did you mean resnet18 or resnet18d"),
         (["--plainnet_struct", "ConvKX(3,8,3,1)", "--arch", "resnet18"], "has a structure of its own"),
         (["--arch", "zennet_cifar10_model_size1M"], "did you mean zennet_cifar10_model_size1M_res32"),
         (["--plainnet_struct", "ConvKX(3,8,3,1)", "--input_image_siz", "3"], "did you mean --input_image_size"),

@@ -132,6 +132,17 @@ def test_a_callback_sees_every_round_and_may_stop(tmp_path):
     assert untimed(gsnet.search(START, **options, save_dir=tmp_path)) == untimed(resumed)
     with pytest.raises(gsnet.SearchError, match=r"another search: seed was 0 and is now 1.*overwrite=True"):
         gsnet.search(START, **options, seed=1, save_dir=tmp_path)
+    # Nor does one that cannot begin.
+    for wrong in (
+        {"budgets": {"layers": 1}},
+        {"start": "SuperConvK3BNRELU(3,8"},
+        {"resume": True},
+        {"islands": 2, "workers": 3},
+        {"scheduler": "127.0.0.1:1"},
+    ):
+        with pytest.raises((gsnet.InputError, ValueError)):
+            gsnet.search(**{"start": START} | options | wrong, save_dir=tmp_path, overwrite=True)
+    assert untimed(gsnet.load(tmp_path)) == untimed(resumed)
 
 
 def test_an_interrupt_loses_nothing(tmp_path):

@@ -94,6 +94,8 @@ def test_whatever_can_be_named_is_compared(tmp_path, capsys, folders):
     table = tmp_path / "new/table.csv"
     status, printed = run(capsys, *sources, "--csv", table, "--json")
     assert status == 0
+    assert f"{table}: the table" in run(capsys, STRUCTURE, "--csv", table)[1].err
+    run(capsys, *sources, "--csv", table, "--json")
     rows = {row["arch"]: row for row in json.loads(printed.out)["networks"]}
     named = [
         f"{several}, 1",

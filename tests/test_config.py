@@ -147,6 +147,23 @@ def test_the_command_line_counts_more(text, by_hand, wanted):
     assert {name: found[name] for name in wanted} == wanted
 
 
+def test_a_file_as_editors_of_windows_write_it():
+    Path("windows.toml").write_bytes(b"\xef\xbb\xbfzero_shot_score = 'Params'\r\n")
+    assert parse_options(["--config", "windows.toml"], "").zero_shot_score == "Params"
+
+
+def test_the_home_folder_is_found_where_no_shell_looks_for_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = parse_options(
+        [
+            *toml("zero_shot_score = 'Zen'\nfix_initialize = true\nsave_dir = '~/mine'"),
+            "--plainnet_struct_txt=~/start.txt",
+        ],
+        "",
+    )
+    assert (found.save_dir, found.plainnet_struct_txt) == (tmp_path / "mine", tmp_path / "start.txt")
+
+
 def test_a_device_by_hand_is_another_than_the_files():
     given = [*toml("zero_shot_score = 'Zen'\ndevice = 'cuda:3'\nno_reslink = true"), "--gpu", "0", "--keep_reslink"]
     found = parse_options(given, "")

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from gsnet.data import DataSettings, data_set, training_loader, validation_loader
+from gsnet.data.pictures import read_picture
 from gsnet.data.skipping import BrokenImages
 from gsnet.data.transforms import Lighting, training_transform, validation_transform
 from gsnet.interface.options import InputError
@@ -205,6 +206,15 @@ def test_a_class_that_training_does_not_know_is_named(tmp_path):
         data_set(settings, train=False)
 
 
+def test_files_that_are_not_read_are_named(tree, caplog):
+    assert len(data_set(replace(FAKE, dataset="image_folder", data_dir=tree), train=True)) == 12
+    assert caplog.text == ""
+    for name in ("cat/moving.gif", "dog/x.HEIC", "dog/.DS_Store", "Thumbs.db", "loose.png"):
+        (tree / "train" / name).touch()
+    assert len(data_set(replace(FAKE, dataset="image_folder", data_dir=tree), train=True)) == 12
+    assert "train: files that are not read: cat/moving.gif, dog/x.HEIC, loose.png (jpg, " in caplog.text
+
+
 def test_an_empty_class_folder_is_named(tmp_path):
     settings = tree_of(tmp_path, "train/a", "val/a")
     (tmp_path / "train/cats").mkdir()
@@ -225,6 +235,11 @@ def test_a_broken_picture_is_named(tmp_path, workers):
         assert re.match(rf"\S*val/a/{name} is no picture that can be read", str(error.value)), str(error.value)
         assert "\n" not in str(error.value)
         (tmp_path / "val/a" / name).unlink()
+
+
+def test_a_folder_in_the_place_of_a_picture_is_named(tmp_path):
+    with pytest.raises(InputError, match="is a folder, and a picture was expected"):
+        read_picture(tmp_path)
 
 
 def test_pictures_are_turned_as_viewers_show_them(tmp_path):

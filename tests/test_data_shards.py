@@ -250,7 +250,7 @@ def test_what_is_no_archive_and_what_is_mixed_is_refused(tree, tmp_path):
 
 
 @pytest.mark.parametrize(("ending", "command"), [("tar.gz", "gunzip"), ("tgz", "gunzip"), ("tar.XZ", "unxz")])
-def test_compressed_archives_are_refused_with_what_makes_them_plain(tree, tmp_path, ending, command):
+def test_compressed_archives_are_refused_with_what_makes_them_plain(tree, tmp_path, ending, command, caplog):
     alone = tmp_path / "alone"
     for split in ("train", "val"):
         (alone / split).mkdir(parents=True)
@@ -268,6 +268,7 @@ def test_compressed_archives_are_refused_with_what_makes_them_plain(tree, tmp_pa
     with pytest.raises(InputError, match=said):
         data_set(settings(archives), train=True)
     assert len(data_set(settings(tree), train=True)) == 16
+    assert f"train: files that are not read: all of them.{ending} (" in caplog.text
 
 
 @pytest.mark.skipif(not shutil.which("gunzip"), reason="needs gunzip")

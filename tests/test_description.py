@@ -176,6 +176,8 @@ def test_errors_are_one_sentence(folder, tmp_path):
             command.main(["--arch", str(tmp_path / "nothing")])
     with pytest.raises(InputError, match="holds no results"):
         val.main(["--arch", str(tmp_path)])
+    with pytest.raises(InputError, match=r"best\.json is a part of the results folder .*: name the folder"):
+        analyze_model.main(["--arch", str(folder / "best.json")])
     torch.save({"state_dict": {"weight": torch.zeros(1)}}, tmp_path / "others.pth")
     for option in ("--arch", "--weights"):
         with pytest.raises(InputError, match="does not say what it is of: name"):

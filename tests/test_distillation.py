@@ -13,7 +13,7 @@ from gsnet.data.settings import IMAGENET_MEAN, IMAGENET_STD
 from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.models import load_model
-from gsnet.training import distillation_command
+from gsnet.training import command, distillation_command
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise, projection
 from gsnet.training.features import map_shapes, stage_features
 from gsnet.training.losses import soft_cross_entropy, teacher_feature_loss, teacher_logit_loss
@@ -242,7 +242,11 @@ def test_a_teacher_s_checkpoint_says_how_images_reach_it(tmp_path, monkeypatch):
     torch.save({"state_dict": network(structure).state_dict(), "description": told.to_dict()}, file)
     weights = ["--teacher_load_parameters_from", file, "--dry_run"]
     assert script.main(arguments(tmp_path / "none", *BOTH, *weights)) == 0
-    (task,) = made
+    # Without --teacher_arch it is the network that the file names.
+    assert script.main(arguments(tmp_path / "none", *BOTH, *weights, teacher=[])) == 0
+    task, named = made
+    assert named.settings == task.settings
+    assert all(torch.equal(value, named.teacher.state_dict()[key]) for key, value in task.teacher.state_dict().items())
     assert task.settings.teacher_side == 24
     assert {layer.eps for layer in task.teacher.modules() if isinstance(layer, nn.BatchNorm2d)} == {0.01}
     # What is 0.5 of a pixel is 0 to this teacher, whatever constants the student's images have.
@@ -266,9 +270,23 @@ def test_a_teacher_that_sees_larger_images(tmp_path):
         (["--teacher_untrained", *BOTH[:-1], "64"], "no map at the down-sampling ratio 64"),
     ],
 )
-def test_errors_are_one_sentence(tmp_path, more, message):
+def test_errors_are_one_sentence(tmp_path, more, message, monkeypatch):
+    """And come before any picture is looked at."""
+    looked_at = []
+    monkeypatch.setattr(command, "check_images", lambda *_: looked_at.append(1))
     with pytest.raises(InputError, match=message):
         script.main(arguments(tmp_path, *more))
+    assert not looked_at
+
+
+def test_a_teacher_that_nobody_names(tmp_path):
+    with pytest.raises(InputError, match="--teacher_arch is required"):
+        script.main(arguments(tmp_path, *BOTH, "--teacher_untrained", teacher=[]))
+    torch.save({"state_dict": network().state_dict()}, tmp_path / "weights.pth")
+    for name, message in (("weights.pth", "name its network with --teacher_arch"), ("none.pth", "There is no file")):
+        weights = ["--teacher_load_parameters_from", tmp_path / name]
+        with pytest.raises(InputError, match=message):
+            script.main(arguments(tmp_path, *BOTH, *weights, teacher=[]))
 
 
 def test_a_teacher_needs_weights(tmp_path, capsys):

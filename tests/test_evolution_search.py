@@ -1,6 +1,7 @@
 """The search: determinism, outcomes, outputs, refusals, resumption."""
 
 import csv
+import fcntl
 import json
 import logging
 import os
@@ -153,6 +154,23 @@ def test_an_existing_result_is_never_overwritten_unasked(tmp_path):
     assert (tmp_path / "best.json").read_bytes() == before
     assert search(tmp_path, *BOTH, *GHOST, "--seed", 9, "--overwrite", iterations=50).returncode == 0
     assert (tmp_path / "best.json").read_bytes() != before
+    assert (tmp_path / "evolution_search.log").read_text().count("loop_count=50/50") == 1
+
+
+def test_what_is_to_be_overwritten_stays_where_the_new_search_cannot_begin(tmp_path):
+    assert search(tmp_path, *BOTH, *GHOST, iterations=50).returncode == 0
+    names = ("best.json", "best_structure.txt", "history.csv", "config.json", "evolution_search.log")
+    before = {name: (tmp_path / name).read_bytes() for name in names}
+    refused = search(tmp_path, *BOTH, *GHOST, "--overwrite", "--max_layers", 1, iterations=50)
+    assert (refused.returncode, "--max_layers allows 1" in refused.stderr) == (2, True), refused.stderr
+    lock = (tmp_path / "search.lock").open("a")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    refused = search(tmp_path, *BOTH, *GHOST, "--overwrite", iterations=50)
+    assert (refused.returncode, "is writing to" in refused.stderr) == (2, True), refused.stderr
+    lock.close()
+    assert all((tmp_path / name).read_bytes().startswith(content) for name, content in before.items())
+    with sqlite3.connect(tmp_path / "search.db") as database:
+        assert database.execute("SELECT COUNT(*) FROM proposals").fetchone() == (50,)
 
 
 def test_a_longer_search_continues_a_finished_one(tmp_path):

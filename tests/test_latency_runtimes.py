@@ -414,18 +414,22 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
     assert after["times"][: len(listed)] == before["times"] and len(after["times"]) == 2 * len(listed)
     assert (after["device"], after["runtime"], after["threads"]) == ("a board", "onnxruntime", 1)
     other = on_the_device(folder, *quick, "--threads", "2")
-    assert other.returncode == 1 and "was written for threads 1" in other.stderr
+    assert other.returncode == 2 and "was written for threads 1" in other.stderr
     for option in ("--rounds", "--threads"):
         other = on_the_device(folder, option, "0")
         assert other.returncode == 2 and other.stderr.endswith(f"argument {option}: 0 is not at least 1\n")
+    for text in ("-1", "nan"):
+        other = on_the_device(folder, "--seconds", text)
+        assert other.returncode == 2 and other.stderr.endswith(f"argument --seconds: {text} is not above 0\n")
     (folder / NETWORKS).write_text(json.dumps({**json.loads((folder / NETWORKS).read_text()), "networks": listed[:1]}))
     other = on_the_device(folder, *quick)
     assert other.stderr.endswith("times.json was written for other networks: give another --output\n")
     (folder / "times.json").write_text("{")
-    assert "times.json cannot be read" in on_the_device(folder, *quick).stderr
+    other = on_the_device(folder, *quick)
+    assert other.returncode == 2 and "times.json cannot be read" in other.stderr
     (folder / "times.json").write_text(json.dumps(after))
     other = on_the_device(folder, "--runtime", "openvino")
-    assert other.returncode == 1 and other.stderr.endswith("install openvino, or give --runtime onnxruntime\n")
+    assert other.returncode == 2 and other.stderr.endswith("install openvino, or give --runtime onnxruntime\n")
     with pytest.raises(LatencyError, match="time at least 12"):
         benchmark_network_latency.main(
             ["--import_timings", str(folder / "times.json"), "--latency_table", str(tmp_path / "board.db")]

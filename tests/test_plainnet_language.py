@@ -104,6 +104,19 @@ def test_white_space_labels_and_files(tmp_path):
     path = tmp_path / "structure.txt"
     path.write_text(spread)
     assert PlainNet.read_structure_file(path) == PlainNet.parse(text)
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n")
+    assert PlainNet.read_structure_file(path) == PlainNet.parse(text)
+
+
+def test_a_file_of_several_structures_names_who_takes_them(tmp_path):
+    text = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)"
+    path = tmp_path / "structures.txt"
+    path.write_text(f"# the two best\n{text}\n\n{text}\n")
+    with pytest.raises(PlainNet.StructureError, match=r"holds 2 structures, one a line.*--plainnet_struct_txt FILE"):
+        PlainNet.read_structure_file(path)
+    path.write_text(f"{text}\nSuperResK3K3(17,16,2,8,1)")
+    with pytest.raises(PlainNet.StructureError, match="expects 17 channels"):
+        PlainNet.read_structure_file(path)
 
 
 def test_label_of_a_branching_block_is_kept():

@@ -17,9 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from gsnet.interface.options import OptionParser
+from gsnet.interface.options import OptionParser, names
+from gsnet.interface.path_options import new_file, structure
+from gsnet.interface.path_options import path as any_path
 
 ROOT = Path(__file__).parent.parent
+_PATHS = (any_path, new_file, structure)
 SCRIPTS = sorted(path.stem for path in ROOT.glob("*.py") if path.stem != "Masternet")
 STRUCTURE = "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,16,2,8,1)"
 # Good values of options by name, given to every script that has the option; those of files and folders are made by `good`.
@@ -189,8 +192,8 @@ def test_each_option_mistyped(script, capsys, monkeypatch, tmp_path):
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_each_number_and_choice_mistyped(script, capsys, monkeypatch, tmp_path):
     for name, action in options_of(script).items():
-        # Any word is the name of a class.
-        free = action.type in (None, str, Path) or getattr(action.type, "__name__", "") == "names"
+        # Any word is the name of a class, of a file, and the beginning of a structure.
+        free = action.type in (None, str, names, *_PATHS)
         if action.nargs != 0 and (action.choices or not free):
             given = good(script, tmp_path) | {name: "twelve"}
             status, out, err = run_script(script, arguments_of(given), capsys, monkeypatch)
@@ -202,20 +205,33 @@ def test_each_number_and_choice_mistyped(script, capsys, monkeypatch, tmp_path):
 def test_a_structure_that_cannot_read_such_an_image(script, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     # Pooling whose window is larger than its map, and a sum of two maps of different sizes.
-    for structure in ("SuperConvK3BNRELU(3,8,2,1)MaxPool(8,2,2)", "SuperConvK3BNRELU(3,8,1,1)ResBlock(MaxPool(8,2,2))"):
-        size = "1" if "Res" not in structure else "5"
+    for text in ("SuperConvK3BNRELU(3,8,2,1)MaxPool(8,2,2)", "SuperConvK3BNRELU(3,8,1,1)ResBlock(MaxPool(8,2,2))"):
+        size = "1" if "Res" not in text else "5"
         given = [
             "--arch",
             "PlainNet",
             "--plainnet_struct",
-            structure,
+            text,
             "--input_image_size",
             size,
             "--num_classes",
             "10",
         ]
         status, _, err = run_script(script, given, capsys, monkeypatch)
-        assert status == 2 and "Traceback" not in err and len(err.strip().splitlines()) == 1, (structure, err)
+        assert status == 2 and "Traceback" not in err and len(err.strip().splitlines()) == 1, (text, err)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_paths_that_are_empty_and_files_that_cannot_be_written(script, capsys, monkeypatch, tmp_path):
+    """Refused before any work is done for them: a shell's variable that is not set, a folder in the place of a file."""
+    for name, action in options_of(script).items():
+        cases = {any_path: [""], new_file: ["", str(tmp_path)]}.get(action.type, [])
+        for wrong in cases:
+            given = good(script, tmp_path) | {name: wrong}
+            status, out, err = run_script(script, arguments_of(given), capsys, monkeypatch)
+            assert_one_sentence(status, out, err, (script, name))
+            said = f"argument {name}: {wrong or 'an empty text is no path'}"
+            assert said in err and ".part" not in err, (name, wrong, err)
 
 
 def make_bad(folder):

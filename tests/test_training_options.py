@@ -5,6 +5,7 @@ import shlex
 import pytest
 
 from gsnet.commands import train_image_classification, ts_train_image_classification
+from gsnet.interface.options import InputError
 from gsnet.training.distillation_options import add_distillation_options
 from gsnet.training.options import parse, parser
 from gsnet.training.retired_options import retire_distillation
@@ -53,6 +54,15 @@ def test_all_of_the_script_with_one(caplog):
     found = parse(options, [word for word in PUBLISHED if word != "--teacher_pretrained"])
     assert found.ts_clip == 2.0 and found.teacher_input_image_size == 320 and found.ts_proj_no_bn
     assert warned_of(caplog) >= WITHOUT_EFFECT and not {*WITHOUT_TEACHER} & warned_of(caplog)
+
+
+def test_a_folder_without_classes_is_named(tmp_path):
+    given = ["--arch", "PlainNet", "--dataset", "image_folder", "--save_dir", str(tmp_path / "results")]
+    with pytest.raises(InputError, match="name the folder whose train/ counts them with --data_dir"):
+        train_image_classification.main(given)
+    for folder in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(InputError, match=f"^{folder} has no train/CLASS/IMAGE"):
+            train_image_classification.main([*given, "--data_dir", str(folder)])
 
 
 @pytest.mark.parametrize("script", [train_image_classification, ts_train_image_classification])

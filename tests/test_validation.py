@@ -278,6 +278,7 @@ def test_cells_of_a_table_stand_apart():
     ("script", "arguments", "message"),
     [
         (val, ["--arch", "resnet18", "--data_dir", "absent"], "There is no folder absent"),
+        (val, ["--arch", ".", "--data_dir", "absent"], r"\. holds no results"),
         (val_cifar, ["--arch", "resnet18"], "does not say which data set: give --dataset"),
         (val_cifar, ["--arch", "resnet18", "--dataset", "cifar10", "--data_dir", "absent"], "holds neither"),
         (val, ["--arch", "nothing*", "--dataset", "fake"], "No network's name matches"),

@@ -44,7 +44,6 @@ class Plan:
     functions: Functions
     run: RunOptions
     folder: Path | None
-    overwrite: bool
 
 
 def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> Plan:
@@ -58,6 +57,7 @@ def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> P
     folder = options.get("save_dir")
     run = RunOptions(
         resume=options.get("resume", False),
+        overwrite=options.get("overwrite", False),
         workers=options.get("workers", 1),
         scheduler=options.get("scheduler"),
         tls=_tls(options.get("tls")),
@@ -65,20 +65,20 @@ def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> P
         verify_top=options.get("verify_top", 0),
     )
     _check_run(run, folder)
-    path, overwrite = Path(folder).expanduser() if folder else None, options.get("overwrite", False)
-    if overwrite and run.resume:
-        raise InputError("overwrite=True and resume=True contradict each other: use one of them")
-    settings, functions = _settings(start, {"evolution": rule_of(path, overwrite)} | dict(options))
+    path = Path(folder).expanduser() if folder else None
+    settings, functions = _settings(start, {"evolution": rule_of(path, run.overwrite)} | dict(options))
     check_verified(run.verify_top, settings.zero_shot_score)
     if settings.fix_initialize and settings.origin and options.get("blocks"):
         raise InputError(
             "blocks do nothing where a start is mutated within a space: leave them out, or say origin=False"
         )
-    return Plan(settings, functions, run, path, overwrite)
+    return Plan(settings, functions, run, path)
 
 
 def _check_run(run: RunOptions, folder: object) -> None:
     check_counts(workers=run.workers)
+    if run.overwrite and run.resume:
+        raise InputError("overwrite=True and resume=True contradict each other: use one of them")
     if wrong := wrong_count(run.verify_top, least=0):
         raise InputError(f"verify_top {wrong}")
     for name in ("resume", "log", "verify_top"):

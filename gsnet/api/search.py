@@ -15,7 +15,7 @@ from gsnet.api.keywords import SearchOptions, Start, in_words_of_python
 from gsnet.api.options import Plan, plan
 from gsnet.evolution.asking import Asking, Score
 from gsnet.evolution.curves import tracking_of
-from gsnet.evolution.folder import LOG, clear, is_done
+from gsnet.evolution.folder import LOG, is_done
 from gsnet.evolution.progress import Reporter
 from gsnet.evolution.result import SearchResult
 from gsnet.evolution.runner import run_rounds, stop_requested, without_collector
@@ -221,9 +221,7 @@ class Search:
 def _open(plan: Plan) -> Session:
     """The search of a plan. What its folder holds of this very search is not made again. Raises SearchError."""
     folder, run = plan.folder, plan.run
-    if folder and plan.overwrite:
-        clear(folder)
-    elif folder and not run.resume and is_done(plan.settings, folder):
+    if folder and not (run.resume or run.overwrite) and is_done(plan.settings, folder):
         if plan.functions.of_the_program:
             raise SearchError(
                 f"{folder} holds a finished search, and functions are told apart by their names alone: --resume takes its "

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import PlainNet
 from gsnet.interface.running import run
 from gsnet.interface.options import BAD_INPUT, InputError, positive_int
+from gsnet.interface.path_options import path, structure
 from gsnet.interface.rows import add_csv_option, write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.models.analysis import Analysis, analyze_network, summary
@@ -44,8 +45,8 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser = script_parser(__doc__ or "", argv)
     parser.alternatives.append(("plainnet_struct", "plainnet_struct_txt"))
     network = parser.add_argument_group("network")
-    network.add_argument("--plainnet_struct", metavar="TEXT", help="structure string")
-    network.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="file with a structure string")
+    network.add_argument("--plainnet_struct", type=structure, metavar="TEXT", help="structure string")
+    network.add_argument("--plainnet_struct_txt", type=path, metavar="FILE", help="file with a structure string")
     network.add_argument(
         "--arch",
         default=BUILT_AS[0],

@@ -12,10 +12,10 @@ at as it is meant to be, at its own resolution, unless --input_image_size says o
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -25,7 +25,6 @@ from gsnet.comparing.measuring import Answers, Questions
 from gsnet.comparing.networks import View
 from gsnet.comparing.page import plotly_library
 from gsnet.evolution.ensemble import refuse_ensembles
-from gsnet.interface.files import check_writable
 from gsnet.interface.options import (
     BAD_INPUT,
     InputError,
@@ -37,6 +36,7 @@ from gsnet.interface.options import (
     positive_int,
     seed,
 )
+from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 from gsnet.runtimes import runtime_names, runtimes_named
 from PlainNet import UNITS
@@ -50,9 +50,9 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument("networks", nargs="+", metavar="NETWORK", help="folder, file, name, pattern or structure")
     _add_questions(parser)
     output = parser.add_argument_group("output")
-    output.add_argument("--csv", type=Path, metavar="FILE", help="the table; latencies in seconds an image")
+    output.add_argument("--csv", type=new_file, metavar="FILE", help="the table; latencies in seconds an image")
     output.add_argument(
-        "--html", type=Path, metavar="FILE", help="one page with interactive figures; needs no connection"
+        "--html", type=new_file, metavar="FILE", help="one page with interactive figures; needs no connection"
     )
     output.add_argument("--json", action="store_true", help="one JSON object on standard output, nothing else there")
     options = parser.parse_args(argv)
@@ -99,12 +99,15 @@ def _add_questions(parser: OptionParser) -> None:
         metavar="NAME,NAME",
         help=f"what runs networks: of {', '.join(runtime_names())}, or all that are installed (default: torch)",
     )
-    latency.add_argument("--latency_table", type=Path, metavar="FILE", help="predict it from this table of a device")
+    latency.add_argument("--latency_table", type=path, metavar="FILE", help="predict it from this table of a device")
     latency.add_argument("--latency_batch_size", type=positive_int, default=1, metavar="N", help="images at once")
     latency.add_argument(
         "--fp16", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a processor"
     )
     latency.add_argument("--threads", type=positive_int, default=1, metavar="N", help="of the processor")
+
+
+_LOG = logging.getLogger(__name__)
 
 
 def questions_of(options: Namespace) -> Questions:
@@ -135,10 +138,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_options(argv)
     log_to(quiet=options.json)
     questions = questions_of(options)
-    # Before long work, whether its results can be written.
-    for file in (options.csv, options.html):
-        if file is not None:
-            check_writable(file)
     if options.html is not None:
         plotly_library()
     try:
@@ -171,8 +170,10 @@ def tell(found: Comparison, options: Namespace) -> None:
     print(json.dumps(found.to_dict(), allow_nan=False) if options.json else found)
     if options.csv is not None:
         found.to_csv(options.csv)
+        _LOG.info("%s: the table", options.csv)
     if options.html is not None:
         found.to_html(options.html)
+        _LOG.info("%s: a page for a browser", options.html)
 
 
 def command() -> int:

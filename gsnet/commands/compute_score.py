@@ -17,14 +17,13 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsnet.interface.running import FAILED, run
 from gsnet.comparing.measuring import FAILURES, Answers
 from gsnet.evolution.ensemble import refuse_ensembles
-from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError, add_device_options, device_name, positive_float, positive_int, seed
+from gsnet.interface.path_options import new_file, path, structure
 from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.models.described import described
@@ -69,8 +68,8 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     add_device_options(proxy)
 
     network = parser.add_argument_group("network")
-    network.add_argument("--plainnet_struct", metavar="TEXT", help="structure string")
-    network.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="file with a structure string a line")
+    network.add_argument("--plainnet_struct", type=structure, metavar="TEXT", help="structure string")
+    network.add_argument("--plainnet_struct_txt", type=path, metavar="FILE", help="file with a structure string a line")
     network.add_argument(
         "--arch",
         default=BUILT_AS[0],
@@ -92,7 +91,10 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         "--json", action="store_true", help="one JSON object a network, and a proxy, on standard output"
     )
     output.add_argument(
-        "--csv", type=Path, metavar="FILE", help="table: a row a network, a column a proxy, and why there is no score"
+        "--csv",
+        type=new_file,
+        metavar="FILE",
+        help="table: a row a network, a column a proxy, and why there is no score",
     )
     return parser.parse_args(argv)
 
@@ -256,8 +258,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Score every network; a network that cannot be scored is reported, and the others are scored all the same."""
     options = parse_options(argv)
     proxies = chosen_proxies(options)
-    if options.csv is not None:
-        check_writable(options.csv)
     several = attempts(options)
     rows: list[Answers] = []
     try:

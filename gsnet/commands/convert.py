@@ -14,6 +14,7 @@ from pathlib import Path
 
 from gsnet.interface.running import log_to, run
 from gsnet.interface.files import written_whole
+from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 from ZenNet.catalogue import published
 from ZenNet.files import WeightsError, find_weights
@@ -54,9 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Convert one checkpoint; returns the exit status."""
     parser = script_parser(__doc__ or "", argv)
     parser.add_argument("name", help="a published network")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="its checkpoint, instead of the cached one")
+    parser.add_argument("--weights", type=path, metavar="FILE", help="its checkpoint, instead of the cached one")
     parser.add_argument("--weights_url", metavar="URL", help="base address of a mirror")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="the new file")
+    parser.add_argument("--output", type=new_file, metavar="FILE", help="the new file")
     options = parser.parse_args(argv)
     if options.weights:
         parser.refuse_ignored(options, "beside --weights", ("weights_url",))

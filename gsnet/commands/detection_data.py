@@ -12,7 +12,6 @@ import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from gsnet.interface.running import run
 from gsnet.detection.coco_format import REGIONS, to_coco
@@ -23,6 +22,7 @@ from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
 from gsnet.detection.visdrone_format import sanity
 from gsnet.interface.files import write_text
 from gsnet.interface.options import OptionParser, add_skip_broken, not_negative, positive_int
+from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 
 _NAME = "gsnet detection-data"
@@ -86,7 +86,7 @@ def parser(task: str, argv: Sequence[str]) -> OptionParser:
     parser.prog = f"{_NAME} {task}"
     if task == "synthetic":
         parser.add_argument(
-            "--output", type=Path, required=True, metavar="FOLDER", help="gets images/ and annotations/"
+            "--output", type=path, required=True, metavar="FOLDER", help="gets images/ and annotations/"
         )
         parser.add_argument("--images", type=positive_int, default=8, metavar="N", help="scenes")
         parser.add_argument("--width", type=positive_int, default=320, metavar="PIXELS", help="of a scene")
@@ -96,17 +96,17 @@ def parser(task: str, argv: Sequence[str]) -> OptionParser:
         parser.add_argument("--classes", type=positive_int, default=10, metavar="N", help="the first N classes")
         parser.add_argument("--seed", type=not_negative, default=0, metavar="N", help="decides everything")
         return parser
-    parser.add_argument("--data_dir", type=Path, required=True, metavar="PATH", help="a data set")
+    parser.add_argument("--data_dir", type=path, required=True, metavar="PATH", help="a data set")
     parser.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
     parser.add_argument("--split", choices=SPLITS, help="which of several splits (default: train, or the only one)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     if task == "convert":
-        parser.add_argument("--output", type=Path, required=True, metavar="FILE.json", help="the COCO file")
+        parser.add_argument("--output", type=new_file, required=True, metavar="FILE.json", help="the COCO file")
         help_text = "ignored regions: only under a key of their own, one crowd a class, or drop the boxes in them"
         parser.add_argument("--regions", choices=REGIONS, default="discard", help=help_text)
         add_skip_broken(parser)
         return parser
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="picture of the figures")
+    parser.add_argument("--plot", type=new_file, metavar="FILE.png", help="picture of the figures")
     return parser
 
 

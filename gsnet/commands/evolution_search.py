@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gsnet.interface.running import FAILED, log_to, run
 from gsnet.evolution import runner
-from gsnet.evolution.folder import LOG, clear, is_done
+from gsnet.evolution.folder import LOG, is_done
 from gsnet.evolution.latency_words import latency_lines
 from gsnet.evolution.options import parse_options, run_options, settings_from
 from gsnet.evolution.search import SearchFailed
@@ -43,8 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 0
     folder.mkdir(parents=True, exist_ok=True)
-    if options.overwrite:
-        clear(folder)
     log_to(folder / LOG, quiet=options.json)
     try:
         summary = runner.run_search(settings, folder, run_options(options), sys.argv)

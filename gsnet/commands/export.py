@@ -32,6 +32,7 @@ from gsnet.detection.export_command import (
 )
 from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.interface.options import InputError, positive_int
+from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 from gsnet.latency.bundle_options import OF_BUNDLES, ONLY_OF_BUNDLES, add_bundle_options
 from gsnet.latency.other_devices import write_device_bundle
@@ -84,10 +85,10 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         action="store_true",
         help="the graph as torch has it, and not rewritten to run faster where it is deployed",
     )
-    output.add_argument("--output", type=Path, metavar="FILE", help="new file (default: the network's name)")
+    output.add_argument("--output", type=new_file, metavar="FILE", help="new file (default: the network's name)")
     output.add_argument(
         "--folder",
-        type=Path,
+        type=path,
         metavar="FOLDER",
         help="with --format safetensors: weights, config.json and model card, as timm's local-dir: and hf-hub: read them",
     )

@@ -28,8 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     refuse_ignored(described, options)
     refuse_ignored_by_teacher(described, options)
     from gsnet.training.command import exit_status, train
-    from gsnet.training.distillation_command import distillation, largest_side
+    from gsnet.training.distillation_command import complete_teacher, distillation, largest_side
 
+    complete_teacher(options)
     return exit_status(
         lambda: train(options, "ts_train_image_classification", build_task=distillation, side=largest_side)
     )

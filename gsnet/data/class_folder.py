@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from torchvision.transforms import v2
 from gsnet.data.pictures import Decoder, content_of, decode, decoded
 from gsnet.data.sharded import shard_classes, shards_in
 from gsnet.interface.options import InputError, named_few
+
+_LOG = logging.getLogger(__name__)
+_KINDS = ", ".join(suffix.removeprefix(".") for suffix in IMG_EXTENSIONS)
 
 
 def training_classes(folder: Path) -> list[str] | None:
@@ -34,7 +38,8 @@ def training_classes(folder: Path) -> list[str] | None:
 class ClassFolder(datasets.ImageFolder):
     """Pictures in FOLDER/CLASS/IMAGE, labels by the place of the class in `names`; by default in the order of the alphabet.
 
-    A class of `names` that the folder lacks, or that has no pictures, is a class without pictures. Raises InputError where
+    A class of `names` that the folder lacks, or that has no pictures, is a class without pictures. Files that are not read, in
+    the folders of classes or beside them, are named in the log, hidden ones aside. Raises InputError where
     the folder has a class that `names` lacks, where without `names` a class is empty, and where there is no picture at all.
     named_by: in the sentence about such a class, what has these names; by default the training folder beside this one. decoder:
     from a file's bytes to a picture.
@@ -49,9 +54,10 @@ class ClassFolder(datasets.ImageFolder):
         decoder: Decoder = decoded,
     ) -> None:
         self.names, self.decoder = names, decoder
+        self._passed_over: list[str] = []
         self.named_by = named_by or f"the training folder {folder.parent / 'train'}"
         try:
-            super().__init__(folder, transform, loader=self._read, allow_empty=True)
+            super().__init__(folder, transform, loader=self._read, is_valid_file=self._is_picture, allow_empty=True)
         except FileNotFoundError as error:
             raise InputError(
                 f"{folder} has no CLASS/IMAGE below it: one folder of pictures a class is expected"
@@ -59,8 +65,12 @@ class ClassFolder(datasets.ImageFolder):
         filled = {label for _, label in self.samples}
         empty = [name for name, label in self.class_to_idx.items() if label not in filled]
         if not self.samples or (empty and names is None):
-            kinds = ", ".join(suffix.removeprefix(".") for suffix in IMG_EXTENSIONS)
-            raise InputError(f"{folder} has no pictures in {named_few(empty)}: {kinds} are read")
+            raise InputError(f"{folder} has no pictures in {named_few(empty)}: {_KINDS} are read")
+        self._passed_over += [entry.name for entry in folder.iterdir() if entry.is_file() and not _is_hidden(entry)]
+        if self._passed_over:
+            _LOG.warning(
+                "%s: files that are not read: %s (%s are)", folder, named_few(sorted(self._passed_over)), _KINDS
+            )
 
     def picture(self, place: int) -> Image.Image:
         """The picture at a place, unchanged. Raises BrokenImageError."""
@@ -69,6 +79,13 @@ class ClassFolder(datasets.ImageFolder):
     def look_at(self, place: int) -> None:
         """Decode all of the picture at a place. Raises BrokenImageError."""
         decode(self.picture(place))
+
+    def _is_picture(self, file: str) -> bool:
+        if file.lower().endswith(IMG_EXTENSIONS):
+            return True
+        if not _is_hidden(path := Path(file)):
+            self._passed_over.append(str(path.relative_to(self.root)))
+        return False
 
     def _read(self, file: str) -> Image.Image:
         return self.decoder(content_of(Path(file)), Path(file))
@@ -84,6 +101,11 @@ class ClassFolder(datasets.ImageFolder):
                 "rename the folder, or take it away"
             )
         return list(self.names), {name: label for label, name in enumerate(self.names)}
+
+
+def _is_hidden(file: Path) -> bool:
+    """Whether it is one of those that systems leave in every folder."""
+    return file.name.startswith(".") or file.name in ("Thumbs.db", "desktop.ini")
 
 
 def folder_of_network(folder: Path, transform: v2.Transform | None, names: Sequence[str]) -> ClassFolder:

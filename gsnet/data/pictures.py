@@ -35,6 +35,8 @@ def content_of(file: Path) -> bytes:
         return file.read_bytes()
     except FileNotFoundError as error:
         raise BrokenImageError(f"There is no file {file}", file, "not there") from error
+    except IsADirectoryError as error:
+        raise BrokenImageError(f"{file} is a folder, and a picture was expected", file, "a folder") from error
     except OSError as error:
         raise _broken(file, error) from error
 

@@ -13,6 +13,7 @@ from gsnet.detection.priors import clipped, decode, priors
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.targets import Detections
 from gsnet.interface.options import InputError
+from gsnet.interface.values import plain, wrong_count, wrong_number
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,14 @@ class PostprocessSettings:
     candidates: int = 5000
 
     def __post_init__(self) -> None:
+        for name, value in (("score_threshold", self.score_threshold), ("nms_threshold", self.iou_threshold)):
+            if wrong := wrong_number(value):
+                raise InputError(f"--{name} {wrong}")
+        for name, number in (("max_detections", self.max_detections), ("candidates", self.candidates)):
+            if wrong := wrong_count(plain(number)):
+                raise InputError(f"--{name} {wrong}")
         if not 0 <= self.score_threshold < 1 or not 0 <= self.iou_threshold <= 1:
             raise InputError("--score_threshold and --nms_threshold lie between 0 and 1")
-        if min(self.max_detections, self.candidates) < 1:
-            raise InputError("--max_detections starts at 1")
 
 
 # What makes detections of predictions for images of a size (height, width).

@@ -10,7 +10,8 @@ import numpy as np
 
 from gsnet.detection.classes import labels_of
 from gsnet.detection.scene import ImageResults
-from gsnet.interface.options import share
+from gsnet.interface.options import InputError, share
+from gsnet.interface.values import wrong_number
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,14 @@ class ScoreLimits:
 
     usual: float = 0.3
     by_class: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raises InputError for what is no number from 0 to 1."""
+        for name, value in (("score_threshold", self.usual), *self.by_class.items()):
+            if wrong := wrong_number(value):
+                raise InputError(f"{name} {wrong}")
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} is {value!r}: a score lies between 0 and 1")
 
     def __str__(self) -> str:
         return ",".join([f"{self.usual:g}", *(f"{name}={value:g}" for name, value in self.by_class.items())])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from gsnet.data.settings import NONE, RAM
 from gsnet.detection.catalogue import GSNET_DETECTOR
@@ -23,6 +22,7 @@ from gsnet.interface.options import (
     single,
     size_in_bytes,
 )
+from gsnet.interface.path_options import path
 from gsnet.interface.script_options import script_parser
 from gsnet.training.ignored_options import refuse_ignored_by_machine, refuse_ignored_by_optimiser
 from gsnet.training.options import add_machine, add_run
@@ -98,17 +98,17 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--no_auxiliary", action="store_true", help="without the assignment guidance module")
     group.add_argument(
         "--start_weights",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="begin with the weights of a classifier, or of a detector of other classes: a checkpoint or a training's folder",
     )
 
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--data_dir", type=Path, required=True, metavar="PATH", help="training images and annotations")
+    group.add_argument("--data_dir", type=path, required=True, metavar="PATH", help="training images and annotations")
     group.add_argument(
         "--val_dir",
-        type=Path,
+        type=path,
         metavar="PATH",
         help="validation data (default: the validation split of --data_dir, or else the training data)",
     )

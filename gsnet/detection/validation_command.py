@@ -6,7 +6,6 @@ import argparse
 import json
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 from gsnet.interface.running import log_to
 from gsnet.detection.coco_format import REGIONS
@@ -17,7 +16,6 @@ from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
 from gsnet.detection.score_limits import ScoreLimits, score_limits
 from gsnet.detection.tiles import JOINS
-from gsnet.interface.files import check_writable
 from gsnet.interface.options import (
     InputError,
     OptionParser,
@@ -28,6 +26,7 @@ from gsnet.interface.options import (
     positive_int,
     single,
 )
+from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 
 
@@ -36,14 +35,14 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     parser = script_parser(description, argv)
     parser.alternatives += [("evaluate_results", "weights"), ("data_dir", "predict"), ("gpu", "device")]
     files = parser.add_argument_group("score result files, without a model")
-    files.add_argument("--evaluate_results", type=Path, metavar="FOLDER", help="official result files, or COCO's JSON")
-    files.add_argument("--annotations", type=Path, metavar="PATH", help="VisDrone's annotation files, or COCO's JSON")
-    files.add_argument("--images", type=Path, metavar="FOLDER", help="images, of which only the sizes are read")
-    files.add_argument("--image_sizes", type=Path, metavar="FILE.json", help='instead: {"stem": [width, height]}')
+    files.add_argument("--evaluate_results", type=path, metavar="FOLDER", help="official result files, or COCO's JSON")
+    files.add_argument("--annotations", type=path, metavar="PATH", help="VisDrone's annotation files, or COCO's JSON")
+    files.add_argument("--images", type=path, metavar="FOLDER", help="images, of which only the sizes are read")
+    files.add_argument("--image_sizes", type=path, metavar="FILE.json", help='instead: {"stem": [width, height]}')
     model = parser.add_argument_group("model")
     model.add_argument(
         "--weights",
-        type=Path,
+        type=path,
         metavar="FILE",
         help="checkpoint, training's folder, or exported file (.onnx, .xml, .param)",
     )
@@ -61,7 +60,7 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
         "--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image or of a tile"
     )
     data = parser.add_argument_group("data")
-    data.add_argument("--data_dir", type=Path, metavar="PATH", help="data set to evaluate on")
+    data.add_argument("--data_dir", type=path, metavar="PATH", help="data set to evaluate on")
     data.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
     data.add_argument("--split", choices=SPLITS, help="which of several splits (default: val, or the only one)")
     data.add_argument("--classes", type=names, metavar="NAME,…", help="these classes alone (default: all)")
@@ -96,12 +95,12 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     output.add_argument("--regions", choices=REGIONS, default="discard", help=regions)
     output.add_argument(
         "--html",
-        type=Path,
+        type=new_file,
         metavar="FILE",
         help="one page: curves, confusions, kinds of errors, counts, the worst images",
     )
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    output.add_argument("--save_dir", type=Path, metavar="FOLDER", help="result files and pictures go here")
+    output.add_argument("--save_dir", type=path, metavar="FOLDER", help="result files and pictures go here")
     output.add_argument("--draw", type=not_negative, default=0, metavar="N", help="draw the detections of N images")
     output.add_argument(
         "--save_as",
@@ -165,11 +164,23 @@ def parse(description: str, argv: Sequence[str] | None) -> Namespace:
             described.refuse_ignored(options, f"with --save_as {GEOJSON}", ("frames", "track", "skip_broken"))
         if options.predict is None and not options.draw:
             described.refuse_ignored(options, "without --draw", ("draw_threshold",))
+        elif least := _unreachable(options):
+            raise InputError(
+                f"--draw_threshold {least:g} is below --score_threshold {options.score_threshold:g}, under which nothing is "
+                "found: lower that one, too"
+            )
         if options.tile == 0:
             described.refuse_ignored(options, "with --tile 0", ("overlap", "no_whole", "tile_join", "max_joined"))
     if options.protocol == "visdrone":
         described.refuse_ignored(options, "with --protocol visdrone, which has its own rule", ("regions",))
     return options
+
+
+def _unreachable(options: Namespace) -> float | None:
+    """A score to draw from, of those that were given, that no detection has; None where there is none. 0 stands for all."""
+    limits = options.draw_threshold
+    given = [*limits.by_class.values(), *([limits.usual] if limits.usual != ScoreLimits.usual else [])]
+    return next((limit for limit in given if 0 < limit < options.score_threshold), None)
 
 
 def report(options: Namespace) -> int:
@@ -178,8 +189,6 @@ def report(options: Namespace) -> int:
     ways = [name for name in ("evaluate_results", "weights") if getattr(options, name) is not None]
     if len(ways) != 1:
         raise InputError("Give either --evaluate_results, to score files, or --weights, to run a model")
-    if options.html is not None:
-        check_writable(options.html)
     if options.evaluate_results is not None:
         data, results = read_files(options)
         figures = evaluated(data, results, options.protocol, options.regions)

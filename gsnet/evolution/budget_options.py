@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from pathlib import Path
 
 from gsnet.evolution.settings import IN_BYTES, LATENCY_SOURCES
 from gsnet.interface.options import OptionParser, count, positive_float, positive_int, seconds, size_in_bytes
+from gsnet.interface.path_options import path
 from PlainNet.memory import PRECISIONS
 
 
@@ -50,7 +50,7 @@ def add_budget_options(parser: OptionParser) -> None:
     budgets.add_argument("--latency_backend", metavar="NAME",
                          help="the runtime that latencies are of, as in benchmark_network_latency.py --backend "
                          "(default: that of --latency_table, else torch)")  # fmt: skip
-    budgets.add_argument("--latency_table", type=Path, metavar="FILE",
+    budgets.add_argument("--latency_table", type=path, metavar="FILE",
                          help="table of another device, or elsewhere than in the cache")  # fmt: skip
     budgets.add_argument("--measure_missing", action="store_true",
                          help="measure layers of which the table knows too little, once, and keep them in it")  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gsnet.evolution.database import lock
 from gsnet.evolution.history import DATABASE, History
 from gsnet.evolution.packed_files import NETWORKS, RECORDS
 from gsnet.evolution.recorded import HistoryReader
@@ -61,7 +62,15 @@ def is_done(settings: SearchSettings, folder: Path) -> bool:
     return True
 
 
-def clear(folder: Path) -> None:
+def start_anew(settings: SearchSettings, folder: Path) -> History:
+    """A new history in place of the search that a folder holds. Raises SearchError where another process is writing there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with lock(folder):
+        _clear(folder)
+    return History.create(folder, settings)
+
+
+def _clear(folder: Path) -> None:
     """Remove what a search wrote into a folder; other files stay."""
     names = (
         BEST_STRUCTURE,
@@ -75,8 +84,11 @@ def clear(folder: Path) -> None:
         CURVES,
         TRACKED,
     )
-    for name in (*names, LOG, RECORDS, NETWORKS, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
+    for name in (*names, RECORDS, NETWORKS, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
         (folder / name).unlink(missing_ok=True)
+    # Its file stays, as whoever starts the search has opened it.
+    if (folder / LOG).exists():
+        (folder / LOG).write_bytes(b"")
 
 
 def open_history(settings: SearchSettings, folder: Path | None, resume: bool) -> History:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from pathlib import Path
 
 import PlainNet
 from gsnet.evolution.again import options_of_search
@@ -38,6 +37,7 @@ from gsnet.interface.options import (
     positive_int,
     seed,
 )
+from gsnet.interface.path_options import path, structure
 from gsnet.interface.script_options import script_parser
 from gsnet.tracking import add_log
 from SearchSpace import list_spaces, space_file
@@ -94,11 +94,11 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
                         + "; the front is in pareto.csv")  # fmt: skip
 
     network = parser.add_argument_group("networks")
-    network.add_argument("--plainnet_struct", metavar="TEXT", help="structure to start from")
+    network.add_argument("--plainnet_struct", type=structure, metavar="TEXT", help="structure to start from")
     network.add_argument(
-        "--plainnet_struct_txt", type=Path, metavar="FILE", help="file with that structure, or with several, one a line"
+        "--plainnet_struct_txt", type=path, metavar="FILE", help="file with that structure, or with several, one a line"
     )
-    network.add_argument("--start_from", type=Path, metavar="FOLDER",
+    network.add_argument("--start_from", type=path, metavar="FOLDER",
                          help="start from the Pareto front of another search's results (implies --fix_initialize)")  # fmt: skip
     network.add_argument("--num_classes", type=positive_int, default=10, metavar="N", help="classes")
     network.add_argument(
@@ -131,11 +131,11 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
     scoring.add_argument("--tls_key", metavar="FILE", help="our key")
 
     results = parser.add_argument_group("results")
-    results.add_argument("--save_dir", type=Path, metavar="FOLDER", help="results folder")
+    results.add_argument("--save_dir", type=path, metavar="FOLDER", help="results folder")
     results.add_argument("--resume", action="store_true", help="continue the search in --save_dir")
     results.add_argument("--overwrite", action="store_true", help="discard what --save_dir holds")
     results.add_argument(
-        "--report", type=Path, metavar="FOLDER", help="only re-make a folder's outputs from its database"
+        "--report", type=path, metavar="FOLDER", help="only re-make a folder's outputs from its database"
     )
     results.add_argument("--verify_top", type=positive_int, default=0, metavar="N",
                          help="re-score the N best by Monte-Carlo Zen at the end (verified.csv)")  # fmt: skip
@@ -259,6 +259,7 @@ def run_options(options: Namespace) -> RunOptions:
     check_verified(options.verify_top, options.zero_shot_score)
     return RunOptions(
         resume=options.resume,
+        overwrite=options.overwrite,
         workers=options.workers,
         scheduler=options.scheduler,
         tls=TlsFiles(*tls) if all(tls) else None,

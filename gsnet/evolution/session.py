@@ -14,7 +14,7 @@ from gsnet.evolution.ensemble import scoring_proxies
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.extensions import Extensions
 from gsnet.evolution.figures import known_figures
-from gsnet.evolution.folder import open_history
+from gsnet.evolution.folder import open_history, start_anew
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.history import History
 from gsnet.evolution.island_places import Here, Places, Processes
@@ -41,12 +41,14 @@ COMPILED = {"ZenClosedForm", "PerturbationClosedForm"}
 class RunOptions:
     """How a search runs; nothing here changes its result.
 
+    resume: go on with the search that the folder holds; overwrite: discard it, once this one can begin.
     workers: processes on this machine that score, or that islands live in. scheduler: address of a Dask scheduler in their
     place, with tls files. log: trackers that curves go to (`gsnet.tracking`). verify_top: how many of the best are re-scored by
     Monte-Carlo Zen at the end. quiet: no progress bar.
     """
 
     resume: bool = False
+    overwrite: bool = False
     workers: int = 1
     scheduler: str | None = None
     tls: TlsFiles | None = None
@@ -96,16 +98,21 @@ class Session:
         self._places: Places | None = None
         self._refuse_islands_nowhere(options)
         self._why_in_python = why_in_python(settings, self._proposer, functions, in_process)
-        self.history = open_history(settings, folder, options.resume)
+        # What is to be discarded stays until nothing refuses to begin any more.
+        new = options.overwrite and folder is not None
+        self.history = History.create(None, settings) if new else open_history(settings, folder, options.resume)
         try:
             if settings.islands > 1:
                 self._places = make_places(settings, options, functions)
             else:
                 given = functions.proxies
                 self._executor = make_executor(settings, options.workers, options.scheduler, options.tls, given)
+            self.search: AnySearch = self._replayed()
+            if folder and options.overwrite:
+                self.history = start_anew(settings, folder)
+                self.search = self._replayed()
             if folder:
                 write_config(folder, settings, options.recorded(), list(arguments))
-            self.search: AnySearch = self._replayed()
         except BaseException:
             self.close()
             raise

@@ -48,7 +48,7 @@ def read_config(source: str, records: Records) -> Config:
     if file.suffix not in (".toml", ".json"):
         raise InputError(f"--config {source} is neither a TOML file (.toml) nor a results folder or its {CONFIG}")
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         found = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
     except UnicodeDecodeError as error:
         raise InputError(f"{file} is not a text file: {error.reason}") from error

@@ -25,7 +25,8 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)
         raise
     finally:
         temporary.unlink(missing_ok=True)

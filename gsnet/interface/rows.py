@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.interface.files import written_whole
+from gsnet.interface.path_options import new_file
 
 _FIRST, _LAST = "arch", "error"
 
@@ -18,7 +19,7 @@ def add_csv_option(group: _ActionsContainer) -> None:
     """--csv, which every script has that takes several networks."""
     group.add_argument(
         "--csv",
-        type=Path,
+        type=new_file,
         metavar="FILE",
         help="table with a row a network: its figures, or the error; written anew after each",
     )

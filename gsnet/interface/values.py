@@ -30,6 +30,13 @@ def wrong_limit(value: object) -> str | None:
     return f"is {value!r}: it must be a number above 0"
 
 
+def wrong_number(value: object) -> str | None:
+    """What is wrong with it as a number; None where nothing is."""
+    if isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value):
+        return None
+    return f"is {value!r}: it must be a number"
+
+
 def check_counts(**values: object) -> None:
     """Raises InputError for the first that is no whole number of at least 1."""
     for name, value in values.items():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from gsnet.interface.options import positive_int
+from gsnet.interface.path_options import path
 from gsnet.latency.options import add_space_options
 
 # What says which networks are measured, and what only a bundle has.
@@ -17,7 +17,7 @@ OF_BUNDLES = ("device_bundle", *ONLY_OF_BUNDLES, *_SHARED)
 
 def add_bundle_options(group: argparse._ArgumentGroup) -> None:
     """Which networks a device times."""
-    group.add_argument("--device_bundle", type=Path, metavar="FOLDER",
+    group.add_argument("--device_bundle", type=path, metavar="FOLDER",
                        help="write the networks of a latency table and one Python file that times them, with --format "
                        "onnx or ncnn; benchmark_network_latency.py --import_timings makes the table")  # fmt: skip
     add_space_options(group)

@@ -20,13 +20,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 NETWORKS = "networks.json"
 FORMAT = 1
-FAILED, INTERRUPTED = 1, 130
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _LONGEST_REASON = 300
 Run = Callable[[np.ndarray], object]
 
@@ -126,7 +126,7 @@ def started(output: Path, told: dict[str, Any]) -> dict[str, Any]:
         if before.get(key) != value:
             # The list of networks is pages long.
             which = "other networks" if key == "networks" else f"{key} {before.get(key)!r}, and this is {value!r}"
-            sys.exit(f"{output} was written for {which}: give another --output")
+            refuse(f"{output} was written for {which}: give another --output")
     return before
 
 
@@ -135,7 +135,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        sys.exit(f"{file} cannot be read: {error}")
+        refuse(f"{file} cannot be read: {error}")
     return found if isinstance(found, dict) else {}
 
 
@@ -180,6 +180,20 @@ def time_all(result: dict[str, Any], folder: Path, options: argparse.Namespace) 
         write_whole(options.output, result)
 
 
+def refuse(message: str) -> NoReturn:
+    """End with a sentence and the status of bad input, which that of networks that fail is not."""
+    print(message, file=sys.stderr)
+    sys.exit(BAD_INPUT)
+
+
+def above_zero(text: str) -> float:
+    """A number above 0, for argparse."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
 def at_least_one(text: str) -> int:
     """A whole number above 0, for argparse."""
     number = int(text)
@@ -199,7 +213,7 @@ def main() -> int:
     parser.add_argument(
         "--rounds", type=at_least_one, default=5, help="each network's turns; the least counts (default: 5)"
     )
-    parser.add_argument("--seconds", type=float, default=0.15, help="of a turn, about (default: 0.15)")
+    parser.add_argument("--seconds", type=above_zero, default=0.15, help="of a turn, about (default: 0.15)")
     parser.add_argument(
         "--device_name", default=device_name(), help="as the table calls this device (default: %(default)s)"
     )
@@ -212,7 +226,7 @@ def main() -> int:
         library = __import__(options.runtime)
     except ImportError as error:
         others = ", ".join(name for name in names if name != options.runtime)
-        sys.exit(f"{error}: install {options.runtime}" + (f", or give --runtime {others}" if others else ""))
+        refuse(f"{error}: install {options.runtime}" + (f", or give --runtime {others}" if others else ""))
     version = getattr(library, "__version__", "")
     about = {"format": FORMAT, "device": options.device_name, "threads": options.threads}
     about.update(runtime=options.runtime, version=version, precision="fp32", networks=told)
@@ -223,7 +237,7 @@ def main() -> int:
         print(f"stopped: {options.output} keeps what was timed, and the same command goes on", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
-        sys.exit(f"{options.output} cannot be written: {error.strerror}")
+        refuse(f"{options.output} cannot be written: {error.strerror}")
     if result["failed"]:
         files = {one["file"] for one in told["networks"]}
         count = f"{len(result['failed'])} of {len(files)} networks cannot run on this device"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 from gsnet.interface.options import OptionParser, add_device_options, count, names, positive_float, positive_int, seed
+from gsnet.interface.path_options import new_file, path
 from gsnet.interface.rows import add_csv_option
 from gsnet.runtimes import runtime_names
 
@@ -36,14 +36,16 @@ def add_timing_options(parser: OptionParser) -> None:
     timing.add_argument("--precision", type=positive_float, default=0.02, metavar="X",
                         help="stop when half the median's 95 %% interval is below this part of it")  # fmt: skip
     add_csv_option(timing)
-    timing.add_argument("--export_onnx", type=Path, metavar="FILE", help="write the network for another device, too")
+    timing.add_argument(
+        "--export_onnx", type=new_file, metavar="FILE", help="write the network for another device, too"
+    )
 
 
 def add_table_options(parser: OptionParser) -> None:
     """Latency tables: building, importing, predicting."""
     tables = parser.add_argument_group("latency tables")
     tables.add_argument(
-        "--latency_table", type=Path, metavar="FILE", help="table (default: this device's, in the cache)"
+        "--latency_table", type=path, metavar="FILE", help="table (default: this device's, in the cache)"
     )
     tables.add_argument(
         "--build_table",
@@ -52,8 +54,8 @@ def add_table_options(parser: OptionParser) -> None:
     )
     tables.add_argument("--calibrate", action="store_true", help="time whole networks and fit the table's sums to them")
     add_space_options(tables)
-    tables.add_argument("--import_tinynas", type=Path, metavar="FILE", help="TinyNAS library to take into the table")
-    tables.add_argument("--import_timings", type=Path, metavar="FILE",
+    tables.add_argument("--import_tinynas", type=path, metavar="FILE", help="TinyNAS library to take into the table")
+    tables.add_argument("--import_timings", type=path, metavar="FILE",
                         help="what a device bundle (gsnet export --device_bundle) measured: that device's table")  # fmt: skip
     tables.add_argument("--device_name", metavar="NAME",
                         help="device of that library or bundle (default: the file's name, what the bundle found)")  # fmt: skip

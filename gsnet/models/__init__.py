@@ -186,7 +186,7 @@ def _build(
 
 
 def _nearest(arch: str) -> str:
-    near = difflib.get_close_matches(arch, list_models(), n=3, cutoff=0.6)
+    near = difflib.get_close_matches(arch, dict.fromkeys(list_models()), n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(near)}?"
     names = "a name of ZenNet, torchvision or timm"

@@ -19,6 +19,8 @@ from PlainNet import DEPLOYED, UNITS, Network, StructureError, Style
 # What a structure string is built as.
 BUILT_AS = ("Masternet.py:MasterNet", "PlainNet")
 SEARCHED = "searched"
+# Of files that lie in a results folder beside the weights.
+_BESIDE = (".json", ".db", ".csv", ".png", ".log", ".bin")
 # Of files that --arch takes.
 _SUFFIXES = (".txt", ".pth", ".pt", ".tar", ".onnx", ".safetensors")
 
@@ -51,6 +53,8 @@ def fault_of_path(arch: str) -> str | None:
     if path.is_file():
         if path.suffix in (".txt", ".py") or described(path) is not None:
             return None
+        if path.suffix in _BESIDE and is_result(path.parent):
+            return f"{path} is a part of the results folder {path.parent}: name the folder"
         return f"{path} does not say what it is of: name the network with --arch, and it with --weights"
     if "/" not in arch or is_several(arch) or ".py:" in arch:
         return None

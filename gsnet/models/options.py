@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsnet.interface.options import InputError, OptionParser, positive_int
+from gsnet.interface.path_options import structure
 from gsnet.models import described, expected_input, known_input, load_model
 from gsnet.models.named import fault_of_path
 from PlainNet import UNITS
@@ -35,7 +36,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--weights_url", metavar="URL", help="base address of a mirror of ZenNet's weights")
     group.add_argument("--untrained", action="store_true", help="with random weights, for a dry run")
-    group.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch PlainNet")
+    group.add_argument("--plainnet_struct", type=structure, metavar="TEXT", help="structure string for --arch PlainNet")
     group.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
     group.add_argument("--unit", choices=tuple(UNITS), help="GhostShuffle units of structures (default: searched)")
     group.add_argument("--num_classes", type=positive_int, metavar="N", help="width of the logits")

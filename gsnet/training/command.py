@@ -169,10 +169,6 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     pictures = training.dataset.images  # type: ignore[attr-defined]
     check_classes(pictures, data.fake_classes)
     images = training.sampler.images  # type: ignore[attr-defined]
-    looked_at = ([] if options.evaluate_only else pictures_of(training)) + pictures_of(validation)
-    check_images(broken, looked_at, options.workers_per_gpu)
-    if options.dataloader_testing:
-        _report_reading(training, validation)
     settings = training_settings(options, images, data)
     torch.manual_seed(options.seed)
     network = build_network(options, settings.classes)
@@ -191,7 +187,13 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     trainer = Trainer(stepper, settings, training, validation, options.save_dir, kept_options(options), description)
     if seen.kind.folders or seen.data_dir:
         trainer.data_dir = seen.folder.resolve()
-    return resumed(trainer, options)
+    trainer = resumed(trainer, options)
+    # Last, as it takes time: what the options say wrong has been refused by now.
+    looked_at = ([] if options.evaluate_only else pictures_of(training)) + pictures_of(validation)
+    check_images(broken, looked_at, options.workers_per_gpu)
+    if options.dataloader_testing:
+        _report_reading(training, validation)
+    return trainer
 
 
 def placed(task: Task, options: Namespace, device: str) -> Task:

@@ -14,6 +14,7 @@ from gsnet.data.class_folder import training_classes
 from gsnet.data.settings import DEVICE
 from gsnet.interface.options import InputError
 from gsnet.models import Described, described, expected_input
+from gsnet.models.described import checkpoint_of
 from gsnet.models.expected import of_description
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise
 from gsnet.training.networks import build_teacher
@@ -23,6 +24,18 @@ from gsnet.training.teacher_cache import TeacherCache
 
 # Settings of data that change no image: images in memory are the same, and those of a device are not.
 _SAME_IMAGES = frozenset(("workers", "download", "cache", "cache_memory"))
+
+
+def complete_teacher(options: Namespace) -> None:
+    """Name the network of --teacher_arch by its file where it says itself what it is. Raises InputError."""
+    if options.teacher_arch is not None:
+        return
+    file = checkpoint_of(options.teacher_load_parameters_from)
+    if not file.is_file():
+        raise InputError(f"There is no file {file}: --teacher_load_parameters_from takes a checkpoint")
+    if described(file) is None:
+        raise InputError(f"{file} does not say what it is of: name its network with --teacher_arch")
+    options.teacher_load_parameters_from, options.teacher_arch = file, str(file)
 
 
 def largest_side(options: Namespace) -> int:

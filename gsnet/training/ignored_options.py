@@ -74,6 +74,8 @@ def refuse_ignored_by_optimiser(parser: OptionParser, options: Namespace) -> Non
 def refuse_ignored_by_teacher(parser: OptionParser, options: Namespace) -> None:
     """What a distillation without one of its two losses would not read. Raises InputError."""
     _refuse_two(options, "teacher_plainnet_struct", "teacher_plainnet_struct_txt")
+    if options.teacher_arch is None and options.teacher_load_parameters_from is None:
+        raise InputError("--teacher_arch is required: it names the teacher, as --arch does the student")
     if not options.teacher_feature_weight:
         maps = ("target_downsample_ratio", "ts_proj_no_bn", "ts_proj_no_relu", "ts_clip")
         parser.refuse_ignored(options, "without --teacher_feature_weight above 0", maps)

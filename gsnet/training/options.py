@@ -25,6 +25,7 @@ from gsnet.interface.options import (
     size_in_bytes,
     true_or_false,
 )
+from gsnet.interface.path_options import path, structure
 from gsnet.interface.script_options import script_parser
 from gsnet.tracking import add_log
 from gsnet.training.augmentation_options import add_augmentation
@@ -99,8 +100,10 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         help="results folder of a search, structure file, checkpoint, FILE.py:Class or published name",
     )
-    group.add_argument("--plainnet_struct", metavar="TEXT", help="structure string for --arch Masternet.py:MasterNet")
-    group.add_argument("--plainnet_struct_txt", type=Path, metavar="FILE", help="the same, in a file")
+    group.add_argument(
+        "--plainnet_struct", type=structure, metavar="TEXT", help="structure string for --arch Masternet.py:MasterNet"
+    )
+    group.add_argument("--plainnet_struct_txt", type=path, metavar="FILE", help="the same, in a file")
     group.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
     group.add_argument("--unit", choices=tuple(UNITS), help="GhostShuffle units of structures (default: searched)")
     group.add_argument("--num_classes", type=positive_int, metavar="N", help="classes (default: the data set's)")
@@ -111,7 +114,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
         help="begin with the weights of a training, a checkpoint or a published network, which need not be named again; "
         "of other classes the classifier starts anew",
     )
-    group.add_argument("--load_parameters_from", type=Path, metavar="FILE", help="begin with a checkpoint's weights")
+    group.add_argument("--load_parameters_from", type=path, metavar="FILE", help="begin with a checkpoint's weights")
     group.add_argument(
         "--weight_init", default="None", metavar="NAME", help="custom, xavier, MSRAPrelu, stupid, 01, zero"
     )
@@ -121,7 +124,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--dataset", type=data_set_name, required=True, metavar="NAME", help=", ".join(DATASETS))
-    group.add_argument("--data_dir", type=Path, metavar="FOLDER", help="its folder (default: below ~/data)")
+    group.add_argument("--data_dir", type=path, metavar="FOLDER", help="its folder (default: below ~/data)")
     group.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
     group.add_argument("--fake_images", type=positive_int, default=256, metavar="N", help="images of --dataset fake")
     group.add_argument(
@@ -241,9 +244,9 @@ def add_machine(group: argparse._ArgumentGroup) -> None:
 
 def add_run(group: argparse._ArgumentGroup) -> None:
     """Options of the results folder, of resuming and of trying out, which every training has."""
-    group.add_argument("--save_dir", type=Path, required=True, metavar="FOLDER", help="results folder")
+    group.add_argument("--save_dir", type=path, required=True, metavar="FOLDER", help="results folder")
     group.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of everything random")
-    group.add_argument("--resume", type=Path, metavar="FILE", help="go on from a checkpoint")
+    group.add_argument("--resume", type=path, metavar="FILE", help="go on from a checkpoint")
     group.add_argument("--auto_resume", action="store_true", help="go on from the folder's latest checkpoint, if any")
     group.add_argument("--evaluate_only", action="store_true", help="validate and write nothing")
     group.add_argument("--dry_run", action="store_true", help="two batches, and how long all would take")

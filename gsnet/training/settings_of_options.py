@@ -114,6 +114,11 @@ def _classes(options: Namespace) -> int:
     classes = options.num_classes or (kind.classes if kind else 1)
     if not classes:
         classes = len(training_classes(Path(options.data_dir).expanduser()) or ()) if options.data_dir else 0
+    if not classes and options.data_dir:
+        raise InputError(
+            f"{options.data_dir} has no train/CLASS/IMAGE, whose folders say how many classes there are: name another "
+            "folder with --data_dir"
+        )
     if not classes:
         raise InputError(
             f"--dataset {options.dataset} can have any number of classes: name the folder whose train/ counts them with "

@@ -19,7 +19,7 @@ from gsnet.interface.options import InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.models import Described, ExpectedInput, expected_input, names_of, source_of
 from gsnet.models.expected import at_side, centre_crop, whole_image
-from gsnet.models.named import is_several
+from gsnet.models.named import fault_of_path, is_several
 from gsnet.models.options import network_named, network_of, resolution_of
 from gsnet.validation.images import test_images
 from gsnet.validation.measure import validate
@@ -173,6 +173,8 @@ def _network(options: Namespace, arch: str, dataset: str, expected: ExpectedInpu
 
 
 def _figures(options: Namespace, arch: str, device: str) -> dict:
+    if fault := fault_of_path(arch):
+        raise InputError(fault)
     dataset = dataset_of(options, arch)
     expected = _expected(options, arch, dataset)
     # The data set first: a missing folder shows at once, a download of weights takes minutes.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from pathlib import Path
 
 from gsnet.interface.options import InputError, positive_float
+from gsnet.interface.path_options import path
 
 # The tools that make other runtimes' files of int8 are programs apart, which pip does not install.
 INT8_FORMATS = ("onnx", "openvino")
@@ -33,7 +33,7 @@ def add_int8_options(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--int8", action="store_true", help="integers of 8 bits, as onnx or openvino; needs --calibration"
     )
-    group.add_argument("--calibration", type=Path, metavar="FOLDER",
+    group.add_argument("--calibration", type=path, metavar="FOLDER",
                        help="with --int8: pictures, or a folder a class, or of a detector a data set: half decide scales, "
                        "the others compare")  # fmt: skip
     group.add_argument("--top1_loss", type=positive_float, metavar="POINTS",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Sequence
-from pathlib import Path
 
 from gsnet.data.settings import is_never_fetched
 from gsnet.interface.options import (
@@ -15,6 +14,7 @@ from gsnet.interface.options import (
     positive_int,
     reading_processes,
 )
+from gsnet.interface.path_options import new_file, path
 from gsnet.interface.rows import add_csv_option
 from gsnet.interface.script_options import script_parser
 from gsnet.models.options import add_network_options, refuse_ignored_mirror
@@ -60,9 +60,11 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
     add_csv_option(output)
-    output.add_argument("--predict", type=Path, nargs="+", metavar="IMAGE", help="classify these pictures instead")
+    output.add_argument("--predict", type=path, nargs="+", metavar="IMAGE", help="classify these pictures instead")
     output.add_argument("--per_class", action="store_true", help="top-1 of each class")
-    output.add_argument("--confusion", type=Path, metavar="FILE.png", help="picture of true against predicted classes")
+    output.add_argument(
+        "--confusion", type=new_file, metavar="FILE.png", help="picture of true against predicted classes"
+    )
     return parser
 
 
