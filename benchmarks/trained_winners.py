@@ -16,6 +16,7 @@ import argparse
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -160,12 +161,14 @@ def chosen(members: Sequence[tarfile.TarInfo], images_a_class: int) -> Iterator[
         yield member
 
 
-def finished(rows: Rows, name: str, runner: Runner, work_dir: Path, seeds: int) -> Iterator[Row]:
+def finished(
+    rows: Rows, name: str, runner: Runner, work_dir: Path, seeds: int, candidates: Sequence[str] = tuple(CANDIDATES)
+) -> Iterator[Row]:
     """Search and train what the rows lack, all candidates of a seed before the next seed; adds rows and yields each."""
     scale = TABLES[name]
     data = unpacked(work_dir, scale.images)
     for seed in range(seeds):
-        for candidate in CANDIDATES:
+        for candidate in candidates:
             key = (name, candidate, str(seed))
             if key in rows:
                 continue
@@ -214,6 +217,13 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", choices=tuple(TABLES), default="small", help="default: %(default)s")
     parser.add_argument("--seeds", type=positive_int, default=3, metavar="N", help="0 to N - 1 (default: %(default)s)")
+    parser.add_argument(
+        "--candidate",
+        choices=tuple(CANDIDATES),
+        action="append",
+        metavar="NAME",
+        help=f"one of: {'; '.join(CANDIDATES)}; may be repeated (default: all of them)",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="default: %(default)s")
     parser.add_argument(
         "--minutes", type=positive_float, metavar="N", help="stop after this time; the next run goes on"
@@ -225,15 +235,22 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _end(number: int, frame: object) -> None:
+    """Told to end: the search or training that runs is ended too (Runner), instead of going on alone."""
+    raise SystemExit(128 + number)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Search, train, write."""
     options = parse_options(argv)
+    signal.signal(signal.SIGTERM, _end)
     rows = read_rows(options.file, KEY)
     if not options.show:
         options.work_dir.mkdir(parents=True, exist_ok=True)
         runner = Runner(options.minutes, options.device)
         try:
-            for done in finished(rows, options.table, runner, options.work_dir, options.seeds):
+            candidates = options.candidate or tuple(CANDIDATES)
+            for done in finished(rows, options.table, runner, options.work_dir, options.seeds, candidates):
                 print(*done.values(), flush=True)
                 write(rows, options.table, options.file, options.page)
         except OutOfTimeError:

@@ -1,7 +1,14 @@
 """The benchmark of trained winners: what its table says, and which images it takes."""
 
+import os
+import signal
+import subprocess
+import sys
 import tarfile
+import time
 from pathlib import Path
+
+import pytest
 
 from benchmarks.saved_rows import read_rows, save_rows
 from benchmarks.trained_winners import CANDIDATES, KEY, TABLES, chosen, described
@@ -58,3 +65,28 @@ def test_the_page_says_what_the_kept_rows_are():
         mine = [row for key, row in rows.items() if key[0] == name]
         if mine:
             assert "\n".join((described(name), "", *table(mine))) in page
+
+
+def test_candidates_are_chosen_by_name_and_a_run_that_is_told_to_end_ends_what_it_started(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.trained_winners", "--seeds", "1", "--candidate", "Flops"]
+    command += ["--work_dir", str(tmp_path), "--file", str(tmp_path / "rows.csv"), "--page", str(tmp_path / "page.md")]
+    small_archive(tmp_path / "data")
+    environment = os.environ | {"GSNET_DATA": str(tmp_path / "data")}
+    with subprocess.Popen(command, cwd=DOCS.parent, env=environment, stderr=subprocess.DEVNULL) as started:
+        lock = tmp_path / "small/Flops_0/search/search.lock"
+        while not lock.is_file() or not lock.read_text():
+            assert started.poll() is None
+            time.sleep(0.1)
+        search = int(lock.read_text())
+        started.terminate()
+    assert started.returncode == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(search, 0)
+
+
+def small_archive(folder: Path) -> None:
+    """An archive of the layout of CIFAR-10's, of pictures that no test reads."""
+    folder.mkdir()
+    with tarfile.open(folder / "cifar10_jpeg.tar.gz", "w:gz") as archive:
+        for part in ("train", "test"):
+            archive.addfile(tarfile.TarInfo(f"cifar10/{part}/cat/0.jpg"))
