@@ -31,7 +31,7 @@ from benchmarks.report_benchmarks import MODULE_PROXIES
 from benchmarks.report_output import markdown
 from benchmarks.report_winners import LENGTHS, ORACLE, RANDOM
 from benchmarks.scored_networks import LOG_SYNFLOW, NASWOT, Networks, read_cells, read_macro, with_naswot
-from gsnet.evolution.ensemble import log_rank_sums
+from gsnet.evolution.ensemble import DEFAULT_MEMBERS, log_rank_sums
 from gsnet.interface.options import OptionParser, positive_int
 
 ROOT = Path(__file__).parent.parent
@@ -202,6 +202,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     cells, macro = read_cells(cells_file, options.scores), read_macro(macro_file, options.scores)
     table, chosen = choice_table(cells, options.seeds)
     tables = {"choice": table}
+    # What `Ensemble` joins, however the rule chooses by now.
+    default = Choice(DEFAULT_MEMBERS, 3.5)
+    if default not in chosen and set(default.members) <= set(cells.scores):
+        chosen.append(default)
     compared = [
         *chosen,
         *(Choice(c.members, math.inf) for c in chosen if c.limit < math.inf),
