@@ -75,7 +75,7 @@ class MemoryModel:
         peak = weights = vectors = 0
         follows_convolution = False
         for block in network.blocks:
-            part = self._known[channels, size].get(block.text) or self._count(block, channels, size)
+            part = self._known[channels, size].get(block.key) or self._count(block, channels, size)
             if follows_convolution and part.begins_with_norm:
                 return self._whole(network)
             follows_convolution = part.ends_with_convolution
@@ -90,7 +90,7 @@ class MemoryModel:
         known = self._known[channels, size]
         if len(known) > _LARGEST_CACHE:
             known.clear()
-        part = known[block.text] = _part_of(block, channels, size, self._style)
+        part = known[block.key] = _part_of(block, channels, size, self._style)
         return part
 
     def _whole(self, network: Network) -> Memory:

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -162,7 +162,7 @@ def chosen(members: Sequence[tarfile.TarInfo], images_a_class: int) -> Iterator[
 
 
 def finished(
-    rows: Rows, name: str, runner: Runner, work_dir: Path, seeds: int, candidates: Sequence[str] = tuple(CANDIDATES)
+    rows: Rows, name: str, runner: Runner, work_dir: Path, seeds: int, candidates: Iterable[str]
 ) -> Iterator[Row]:
     """Search and train what the rows lack, all candidates of a seed before the next seed; adds rows and yields each."""
     scale = TABLES[name]
@@ -249,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.work_dir.mkdir(parents=True, exist_ok=True)
         runner = Runner(options.minutes, options.device)
         try:
-            candidates = options.candidate or tuple(CANDIDATES)
+            candidates = options.candidate or CANDIDATES
             for done in finished(rows, options.table, runner, options.work_dir, options.seeds, candidates):
                 print(*done.values(), flush=True)
                 write(rows, options.table, options.file, options.page)

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 import PlainNet
+from gsnet.evolution.budgets import CostModel
 from PlainNet import Network, Style
 from PlainNet.basic_blocks import RELU, MaxPool
 from PlainNet.block import PLAIN
 from PlainNet.mean_field import COPY
+from PlainNet.memory import MemoryModel
 from PlainNet.super_blocks import SuperBlock, conv_bn_relu
 from SearchSpace import load_search_space
 from SearchSpace.mutation import mutate
@@ -232,3 +234,8 @@ def test_a_name_that_is_given_to_another_block_has_that_ones_score(inside):
         found = [score(networks[size], name, ScoringSettings(resolution=16)) for size in (3, 7, 3)]
         assert found[0] == found[2] != found[1]
     assert score(networks[7], "ZenClosedForm", ScoringSettings(resolution=16)) == ClosedForm(16).score(networks[7])
+    # What counts many networks, and remembers their blocks.
+    costs, memory = CostModel(16, 10), MemoryModel(16, 10)
+    for network in networks.values():
+        assert costs.costs(network).parameters == network.cost(16, 10).parameters
+        assert memory.memory(network) == MemoryModel(16, 10).memory(network)

@@ -59,7 +59,7 @@ class CostModel:
         known = self._known[size]
         parameters = flops = memory_access = peak = 0
         for block in network.blocks:
-            figures = known.get(block.text) or self._count(block, size)
+            figures = known.get(block.key) or self._count(block, size)
             parameters += figures[0]
             flops += figures[1]
             memory_access += figures[2]
@@ -91,7 +91,7 @@ class CostModel:
             figures = count(np.frombuffer(bytearray(call)), self._table.rows, block.in_channels, size)
         if not figures[4]:
             figures = block.figures(size, self.style)
-        known[block.text] = figures
+        known[block.key] = figures
         return figures
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from gsnet.latency.device import TORCH
 from gsnet.latency.errors import LatencyError
-from gsnet.latency.inferred_layers import InferredLayers
+from gsnet.latency.inferred_layers import InferredLayers, layer_group
 from gsnet.latency.interpolation import LayerCurve, roofline
 from gsnet.latency.layers import DEPTHWISE, LINEAR, Layer
 from gsnet.latency.table import LatencyTable
@@ -36,7 +36,7 @@ class LayerTimes:
         self._worked_out: dict[Layer, float] = {}
         self._groups: dict[tuple, list[Layer]] = {}
         for layer in self._measured:
-            self._groups.setdefault(_group(layer), []).append(layer)
+            self._groups.setdefault(layer_group(layer), []).append(layer)
         self._curves: dict[tuple, LayerCurve] = {}
         self._cannot_run: set[Layer] = set()
         self._seconds_an_element: float | None = None
@@ -77,7 +77,7 @@ class LayerTimes:
         """Whether a layer was not measured and interpolating it is less certain than `tolerance` (`spread`)."""
         if layer in self._measured or layer in self._worked_out or layer in self._cannot_run:
             return False
-        if tolerance == 0 or len(self._groups.get(_group(layer), ())) < _FEW:
+        if tolerance == 0 or len(self._groups.get(layer_group(layer), ())) < _FEW:
             return True
         return self._curve(layer) is None or self.spread(layer) > tolerance
 
@@ -88,8 +88,8 @@ class LayerTimes:
                 self._cannot_run.add(layer)
                 continue
             self._measured[layer] = seconds
-            self._groups.setdefault(_group(layer), []).append(layer)
-            self._curves.pop(_group(layer), None)
+            self._groups.setdefault(layer_group(layer), []).append(layer)
+            self._curves.pop(layer_group(layer), None)
 
     def _work_out(self, layer: Layer) -> float:
         inferred = self._inferred is not None and self._inferred.tells(layer)
@@ -123,7 +123,7 @@ class LayerTimes:
         return self._seconds_a_weight
 
     def _curve(self, layer: Layer) -> LayerCurve | None:
-        group = _group(layer)
+        group = layer_group(layer)
         layers = self._groups.get(group)
         if layers and group not in self._curves:
             self._curves[group] = LayerCurve(layers, [self._measured[one] for one in layers])
@@ -139,10 +139,6 @@ class LayerTimes:
             speeds = sorted(_elements(one) / seconds for one, seconds in self._measured.items() if one.is_convolution)
             self._seconds_an_element = 1 / speeds[int(_FASTEST * (len(speeds) - 1))]
         return _elements(layer) * self._seconds_an_element
-
-
-def _group(layer: Layer) -> tuple:
-    return layer.kind, layer.kernel_size, layer.stride, layer.fused
 
 
 def _elements(layer: Layer) -> int:

@@ -75,7 +75,7 @@ class LatencyModel:
         # Whether a convolution comes right before, in which a library may fold what follows.
         behind = False
         for block in network.blocks:
-            known = blocks.get((block.text, channels, size, behind))
+            known = blocks.get((block.key, channels, size, behind))
             if known is None:
                 self._complete(network)
                 known = self._block(block, channels, size, behind)
@@ -153,7 +153,7 @@ class LatencyModel:
                 more, _, last = self._unit(later, False, later.in_channels, out, last)
                 seconds += (block.sub_layers - 2) * self._weigh(more)
             ends = last
-        self._blocks[block.text, channels, size, behind] = seconds, out, ends
+        self._blocks[block.key, channels, size, behind] = seconds, out, ends
         return seconds, out, ends
 
     def _first(self, block: Block, channels: int, size: int, behind: bool) -> tuple[Terms, int, bool]:
@@ -163,7 +163,7 @@ class LatencyModel:
 
     def _unit(self, block: Block, first: bool, channels: int, size: int, behind: bool) -> tuple[Terms, int, bool]:
         """`_block` in terms, or of the one layer of a super-block taken as a first or as a later one."""
-        key = (block.text, first, channels, size, behind)
+        key = (block.key, first, channels, size, behind)
         known = self._units.get(key)
         if known is None:
             listing = Listing(self.conditions.batch, self._style, self._fuses)
