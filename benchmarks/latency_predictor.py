@@ -38,6 +38,7 @@ from gsnet.latency.building import (
     calibrate,
     measure_layers,
     open_at_hand,
+    profile_networks,
     remove_files,
     settle_networks,
     time_networks,
@@ -161,6 +162,8 @@ def measure(table: LatencyTable, setting: Setting, end: float, counts: Mapping[s
             )
     for role in roles:
         left += settle_networks(table, setting, role=role, more=lambda: time.monotonic() < end)
+    for role in (CALIBRATION, TABLE):
+        left += profile_networks(table, setting, role=role, more=lambda: time.monotonic() < end)
     if not left:
         remove_files(table)
     return left

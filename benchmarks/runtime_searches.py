@@ -39,6 +39,7 @@ from gsnet.latency.building import (
     calibrate,
     measure_layers,
     open_at_hand,
+    profile_networks,
     remove_files,
     settle_networks,
     time_networks,
@@ -97,8 +98,10 @@ def model_of(space: str, backend: str, folder: Path) -> tuple[Path, LatencyModel
             else:
                 time_networks(table, networks, setting, role=TABLE, rounds=ROUNDS)
                 settle_networks(table, setting, role=TABLE)
+                profile_networks(table, setting, role=TABLE)
             time_networks(table, [next(draw) for _ in range(CALIBRATING)], setting, rounds=ROUNDS)
             settle_networks(table, setting)
+            profile_networks(table, setting)
             remove_files(table)
             calibration = calibrate(table, setting)
             log.info("%s by %s: error bar %.1f %%", space, backend, 100 * calibration.spread)

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import math
 import re
 import signal
 from collections import Counter
@@ -93,6 +94,35 @@ def test_every_convolution_of_the_module_is_timed_once(name, network, sessions):
     found = [one for one in operations if re.fullmatch(CONVOLUTIONS[name], one.kind)]
     convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in network.modules())
     assert len(found) == convolutions + (name == "ncnn")
+
+
+def in_blocks(shape):
+    """A shape as all processors have it."""
+    widths = [math.ceil(width / 16) for width in (shape.in_channels, shape.out_channels)]
+    return *widths, shape.in_height, shape.out_height, shape.kernel_size, shape.groups > 1
+
+
+@pytest.mark.parametrize("name", ("onnxruntime", "openvino", "ncnn"))
+def test_every_convolution_says_of_which_shape_it_is(name, network, sessions):
+    shapes = []
+
+    def note(module, given, made):
+        # Behind global pooling ncnn has matrix products, and a convolution of one position may be one in any runtime.
+        if given[0].shape[-1] > 1:
+            sizes = given[0].shape[1], given[0].shape[2], made.shape[1], made.shape[2]
+            shapes.append(runtimes.ConvolutionShape(*sizes, module.kernel_size[0], module.groups))
+
+    hooks = [one.register_forward_hook(note) for one in network.modules() if isinstance(one, torch.nn.Conv2d)]
+    network(torch.zeros(1, 3, *SIZE))
+    for hook in hooks:
+        hook.remove()
+    images = np.zeros((1, 3, *SIZE), np.float32)
+    operations = sessions(name).operations(images, passes=1)
+    told = [one.convolution for one in operations if one.convolution is not None and one.convolution.in_height > 1]
+    # ONNX Runtime makes maps as wide as its blocks of 8 or 16 channels, by the processor.
+    seen = in_blocks if name == "onnxruntime" else lambda shape: shape
+    assert Counter(map(seen, told)) == Counter(map(seen, shapes))
+    assert runtimes.runtime(name).tells_operations
 
 
 def test_files_that_are_timed_run_the_operators_of_files_that_are_exported(network, sessions, tmp_path):

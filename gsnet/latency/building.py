@@ -6,7 +6,7 @@ import logging
 import random
 import shutil
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,10 +20,11 @@ from gsnet.latency.device import TORCH, device_identity
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.layers import Layer
 from gsnet.latency.predictor import LatencyModel, Measure
-from gsnet.latency.records import Calibration, Origin, TimedNetwork
+from gsnet.latency.profiled import Share, convolution_shares
+from gsnet.latency.records import Calibration, Conditions, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
-from gsnet.latency.timed_networks import SecondsOf, timer_of
+from gsnet.latency.timed_networks import SecondsOf, profiler_of, timer_of
 from gsnet.runtimes import RuntimesError, runtime
 from PlainNet import Network
 
@@ -41,7 +42,8 @@ def open_at_hand(path: Path, device: str, backend: str = TORCH, threads: int = 1
     """The table of what is at hand, made if there is none. Raises LatencyError for one of another device or runtime."""
     program = runtime(backend)
     program.require(writing=False)
-    return LatencyTable.open_for(path, Origin(device_identity(device, threads), backend, program.version()))
+    origin = Origin(device_identity(device, threads), backend, program.version())
+    return LatencyTable.open_for(path, origin, rewrites=program.multiple is not None)
 
 
 def measure_missing(table: Path, device: str, precision: str, threads: int = 1) -> Measure:
@@ -152,6 +154,36 @@ def settle_networks(
     return 0
 
 
+def profile_networks(
+    table: LatencyTable,
+    setting: Setting,
+    *,
+    role: str = CALIBRATION,
+    more: Callable[[], bool] = lambda: True,
+    quiet: bool = False,
+) -> int:
+    """Ask the runtime how the time of each timed network is divided among its operations, while `more()`; returns how many
+    are left. Of a runtime that does not tell, none are. Raises LatencyError or RuntimesError.
+    """
+    program = runtime(setting.backend)
+    if not program.tells_operations:
+        return 0
+    done = table.profiles(setting.conditions, role)
+    timed = [one for one in table.networks(setting.conditions, role) if _as_timed(one, setting) == setting]
+    waiting = [one for one in timed if one._replace(seconds=0.0) not in done]
+    operations_of = profiler_of(setting, files_of(table.path))
+    with _progress(len(timed), len(timed) - len(waiting), "profiling networks", quiet) as bar:
+        for index, network in enumerate(waiting):
+            if not more():
+                return len(waiting) - index
+            operations = operations_of(PlainNet.parse(network.structure), network.seconds)
+            table.add_profile(
+                setting.conditions, network, convolution_shares(_layers_of(network, setting, table), operations)
+            )
+            bar.update()
+    return 0
+
+
 def _unsettled(table: LatencyTable, setting: Setting, role: str) -> dict[TimedNetwork, int]:
     """Networks of this setting that are to be timed again, with the number of their next round."""
     found = {}
@@ -197,13 +229,26 @@ def infer_layers(table: LatencyTable, setting: Setting, *roles: str) -> int:
     roles: what the networks were timed for, `TABLE` unless given.
     """
     timed = [one for role in roles or (TABLE,) for one in table.networks(setting.conditions, role)]
-    found = inference.infer_layers([_layers_of(one, setting, table) for one in timed], _seconds(timed))
+    told = _told(table, setting.conditions, timed)
+    found = inference.infer_layers([_layers_of(one, setting, table) for one in timed], _seconds(timed), told)
     table.put_inferred(setting.conditions, found)
     return len(found.layers)
 
 
+def _told(table: LatencyTable, conditions: Conditions, timed: Iterable[TimedNetwork]) -> dict[Layer, list[float]]:
+    """Seconds of layers, as often as a runtime's profiles of these networks tell them."""
+    profiles: dict[str, Mapping[TimedNetwork, list[Share]]] = {}
+    found: dict[Layer, list[float]] = {}
+    for network in timed:
+        if network.role not in profiles:
+            profiles[network.role] = table.profiles(conditions, network.role)
+        for layer, part in profiles[network.role].get(network._replace(seconds=0.0), ()):
+            found.setdefault(layer, []).append(part * network.seconds)
+    return found
+
+
 def _layers_of(timed: TimedNetwork, setting: Setting, table: LatencyTable) -> list[Layer]:
-    return _as_timed(timed, setting).layers(PlainNet.parse(timed.structure), table.fuses)
+    return _as_timed(timed, setting).layers(PlainNet.parse(timed.structure), table.fuses, table.rewrites)
 
 
 def _as_timed(timed: TimedNetwork, setting: Setting) -> Setting:

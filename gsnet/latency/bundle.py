@@ -169,7 +169,9 @@ def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) ->
             timed = TimedNetwork(str(entry["structure"]), *shape, str(entry["role"]), seconds)
             rounds.append((timed, int(one["round"])))
     # Only now, so that a file that is not what it should be leaves no table, or an older one as it was.
-    with LatencyTable.open_for(path, origin) as table:
+    # The files were written as its exports are.
+    rewrites = runtime(setting.backend).multiple is not None
+    with LatencyTable.open_for(path, origin, rewrites=rewrites) as table:
         for timed, number in rounds:
             table.add_network(conditions, timed, number)
     return Imported(origin, setting, failed)

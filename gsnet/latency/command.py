@@ -18,6 +18,7 @@ from gsnet.latency.building import (
     measure_layers,
     measure_missing,
     open_at_hand,
+    profile_networks,
     remove_files,
     settle_networks,
     time_networks,
@@ -54,10 +55,12 @@ def build_table(options: Namespace) -> dict:
         elif layers:
             time_networks(table, layers.networks, setting, role=TABLE, others=layers.others, quiet=options.json)
             settle_networks(table, setting, role=TABLE, quiet=options.json)
+            profile_networks(table, setting, role=TABLE, quiet=options.json)
             report["networks"] = len(table.networks(setting.conditions, TABLE))
         if whole:
             time_networks(table, whole.networks, setting, others=whole.others, quiet=options.json)
             settle_networks(table, setting, quiet=options.json)
+            profile_networks(table, setting, quiet=options.json)
             fitted = calibrate(table, setting)
             report |= asdict(fitted)
         elif setting.backend != TORCH:

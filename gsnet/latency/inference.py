@@ -5,11 +5,17 @@ a process is Gaussian with it: Rasmussen and Williams 2006, section 9.8): each l
 networks first, times 1 + g, and g varies smoothly with the layer's widths and height. Layers of one class (dense, depth-wise,
 each other kind) share a part of g, those of one kernel and stride another, and those whose widths fill whole blocks of
 channels alike a third. How much each part counts is what makes the networks' times most probable.
+
+Where the runtime tells the times of its operations (`gsnet.latency.profiled`), the process is conditioned on those, too: on
+single layers beside sums of layers, each kind of time with a noise of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,31 +34,40 @@ from gsnet.latency.layers import Layer
 
 FEWEST_NETWORKS = 12
 # Logarithms of standard deviations: where the search for them starts, its steps, its bounds, and what it is drawn to.
-_START, _START_NOISE = -4.0, -3.5
+_START, _START_NOISE, _START_TOLD_NOISE = -4.0, -3.5, -2.5
 _STEPS = (-1.5, -0.7, -0.3, 0.3, 0.7, 1.5)
 _BOUNDS, _NOISE_BOUNDS = (-8.0, 1.0), (-5.0, 0.0)
 _DRAWN_TO, _DRAWN = -3.0, 0.02
 _SWEEPS = 6
+# Deviations are found by so many of the layers that were told: all of them take minutes, and say the same.
+_TOLD_FOR_TUNING = 400
+# What a clock adds to the time of an operation, in seconds.
+_CLOCK = 1e-6
 
 
-def infer_layers(networks: Sequence[Sequence[Layer]], seconds: Sequence[float]) -> InferredLayers:
+def infer_layers(
+    networks: Sequence[Sequence[Layer]],
+    seconds: Sequence[float],
+    told: Mapping[Layer, Sequence[float]] = MappingProxyType({}),
+) -> InferredLayers:
     """Seconds of the layers of networks (in any order) that take so long as a whole, and of others like them.
 
-    Raises LatencyError for fewer than 12 networks.
+    told: seconds of layers that the runtime told, each as often as it did. Raises LatencyError for fewer than 12 networks.
     """
     if len(networks) < FEWEST_NETWORKS:
         raise LatencyError(
             f"{len(networks)} timed networks say too little of their layers: time at least {FEWEST_NETWORKS}"
         )
     times = np.array(seconds, dtype=np.float64)
-    layers = sorted({layer for network in networks for layer in network})
+    layers = sorted({layer for network in networks for layer in network} | set(told))
     coefficients, base, sums = _rooflines(networks, layers, times)
     place = {layer: index for index, layer in enumerate(layers)}
     shares = np.zeros((len(networks), len(layers)))
     for row, network in enumerate(networks):
         for layer in network:
             shares[row, place[layer]] += base[place[layer]] / times[row]
-    pulls, deviations = _posterior(layers, shares, 1.0 - sums / times)
+    single = _told_layers(layers, base, told)
+    pulls, deviations = _posterior(layers, _Sums(shares, 1.0 - sums / times), single)
     return InferredLayers(coefficients, float(base.min()), layers, pulls.tolist(), deviations.tolist())
 
 
@@ -78,14 +93,56 @@ def _rooflines(
     return coefficients, np.maximum(base, base[base > 0].min() if base.any() else 0.0), rows @ found
 
 
-def _posterior(layers: Sequence[Layer], shares: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What networks' times say of each layer, and the deviations of g's parts.
-
-    shares: (networks, layers), how much of a network's time each is; left: (networks,), what rooflines leave of the times.
+class _Sums(NamedTuple):
+    """Times of whole networks. shares: (networks, layers), how much of each is which layer by rooflines; left: (networks,),
+    what rooflines leave of it, relative.
     """
-    of_networks = [shares @ part @ shares.T for part in _parts(layers)]
-    deviations, noise = _most_probable(of_networks, left)
-    return shares.T @ np.linalg.solve(_sum(of_networks, deviations, noise), left), deviations
+
+    shares: np.ndarray
+    left: np.ndarray
+
+
+class _Single(NamedTuple):
+    """Times of single layers. places: which layers; shares: by rooflines; left: what those leave; clock: its variance."""
+
+    places: np.ndarray
+    shares: np.ndarray
+    left: np.ndarray
+    clock: np.ndarray
+
+    def some(self, most: int) -> _Single:
+        """At most so many of them, evenly."""
+        chosen = np.unique(np.linspace(0, len(self.left) - 1, min(most, len(self.left))).astype(int))
+        return _Single(*(values[chosen] for values in self))
+
+
+def _told_layers(layers: Sequence[Layer], base: np.ndarray, told: Mapping[Layer, Sequence[float]]) -> _Single:
+    place = {layer: index for index, layer in enumerate(layers)}
+    places = np.array(sorted(place[layer] for layer in told), dtype=int)
+    means = np.array([fmean(told[layers[index]]) for index in places])
+    shares = base[places] / means
+    return _Single(places, shares, 1.0 - shares, (_CLOCK / means) ** 2)
+
+
+def _posterior(layers: Sequence[Layer], sums: _Sums, single: _Single) -> tuple[np.ndarray, np.ndarray]:
+    """What the times of networks, and of single layers, say of each layer, and the deviations of g's parts."""
+    few = single.some(_TOLD_FOR_TUNING)
+    deviations, noises = _most_probable([_of_times(part, sums, few) for part in _parts(layers)], sums, few)
+    total = _noise(noises, sums, single)
+    for part, one in zip(_parts(layers), deviations, strict=True):
+        total += np.exp(2 * one) * _of_times(part, sums, single)
+    solved = np.linalg.solve(total, np.concatenate((sums.left, single.left)))
+    pulls = sums.shares.T @ solved[: len(sums.left)]
+    pulls[single.places] += single.shares * solved[len(sums.left) :]
+    return pulls, deviations
+
+
+def _of_times(part: np.ndarray, sums: _Sums, single: _Single) -> np.ndarray:
+    """(times, times): covariances of the times of networks and behind them of single layers, from (layers, layers)."""
+    of_sums = sums.shares @ part
+    between = of_sums[:, single.places] * single.shares
+    of_single = part[np.ix_(single.places, single.places)] * np.outer(single.shares, single.shares)
+    return np.block([[of_sums @ sums.shares.T, between], [between.T, of_single]])
 
 
 def _parts(layers: Sequence[Layer]) -> Iterator[np.ndarray]:
@@ -110,34 +167,39 @@ def _same(keys: Sequence[object]) -> np.ndarray:
     return (found[:, None] == found[None]).astype(np.float64)
 
 
-def _sum(parts: Sequence[np.ndarray], deviations: np.ndarray, noise: float) -> np.ndarray:
-    total = np.exp(2 * noise) * np.eye(len(parts[0]))
-    for part, one in zip(parts, deviations, strict=True):
-        total += np.exp(2 * one) * part
-    return total
+def _noise(noises: np.ndarray, sums: _Sums, single: _Single) -> np.ndarray:
+    """(times, times): the variance that times have by themselves."""
+    of_sums, of_single = np.exp(2 * noises)
+    return np.diag(np.concatenate((np.full(len(sums.left), of_sums), of_single + single.clock)))
 
 
-def _most_probable(parts: Sequence[np.ndarray], left: np.ndarray) -> tuple[np.ndarray, float]:
-    """Logarithms of the parts' standard deviations and of the networks' noise, by the likelihood of what is left."""
-    values = np.array([*[_START] * len(parts), _START_NOISE])
-    least = _unlikelihood(parts, left, values)
+def _most_probable(parts: Sequence[np.ndarray], sums: _Sums, single: _Single) -> tuple[np.ndarray, np.ndarray]:
+    """Logarithms of the standard deviations of g's parts and of both kinds of times, by the likelihood of what is left."""
+    values = np.array([*[_START] * len(parts), _START_NOISE, _START_TOLD_NOISE])
+    # Without layers that were told their noise is nowhere.
+    moved = len(values) - (not len(single.left))
+    least = _unlikelihood(parts, sums, single, values)
     for _ in range(_SWEEPS):
         before = least
-        for index in range(len(values)):
-            bounds = _NOISE_BOUNDS if index == len(parts) else _BOUNDS
+        for index in range(moved):
+            bounds = _BOUNDS if index < len(parts) else _NOISE_BOUNDS
             for step in _STEPS:
                 tried = values.copy()
                 tried[index] = np.clip(values[index] + step, *bounds)
-                if (found := _unlikelihood(parts, left, tried)) < least:
+                if (found := _unlikelihood(parts, sums, single, tried)) < least:
                     least, values = found, tried
         if before - least < 1e-2:
             break
-    return values[:-1], float(values[-1])
+    return values[: len(parts)], values[len(parts) :]
 
 
-def _unlikelihood(parts: Sequence[np.ndarray], left: np.ndarray, values: np.ndarray) -> float:
+def _unlikelihood(parts: Sequence[np.ndarray], sums: _Sums, single: _Single, values: np.ndarray) -> float:
     """Negative logarithm of the marginal likelihood (Rasmussen and Williams 2006, equation 2.30), with a weak prior."""
-    root = np.linalg.cholesky(_sum(parts, values[:-1], values[-1]))
-    solved = np.linalg.solve(root, left)
-    prior = _DRAWN * float(np.sum((values[:-1] - _DRAWN_TO) ** 2))
+    deviations = values[: len(parts)]
+    total = _noise(values[len(parts) :], sums, single)
+    for part, one in zip(parts, deviations, strict=True):
+        total += np.exp(2 * one) * part
+    root = np.linalg.cholesky(total)
+    solved = np.linalg.solve(root, np.concatenate((sums.left, single.left)))
+    prior = _DRAWN * float(np.sum((deviations - _DRAWN_TO) ** 2))
     return float(0.5 * solved @ solved + np.log(np.diag(root)).sum()) + prior

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gsnet.latency.interpolation import CHANNEL_BLOCK, in_blocks, roofline_terms
-from gsnet.latency.layers import DEPTHWISE, Layer
+from gsnet.latency.layers import DEPTHWISE, WRITTEN_ANEW, Layer
 
 # Over how much of the logarithm of a width or height layers stay alike.
 LENGTHS = (0.7, 1.5, 3.0)
@@ -113,12 +113,13 @@ def roofline_parts(layer: Layer) -> Mapping[str, float]:
     if not layer.is_convolution:
         return {"other": one, f"{name} elements": read + written, "dense weights": weights}
     parts = {name: one, f"{name} operations": operations, f"{name} elements": read + written}
-    return parts if name == DEPTHWISE else {**parts, "dense weights": weights}
+    return parts if layer.kind == DEPTHWISE else {**parts, "dense weights": weights}
 
 
 def layer_class(layer: Layer) -> str:
-    """Dense convolutions, depth-wise ones, or each other kind."""
-    return "dense" if layer.is_convolution and layer.kind != DEPTHWISE else layer.kind
+    """Dense convolutions, depth-wise ones, either of them where it is written anew, or each other kind."""
+    name = "dense" if layer.is_convolution and layer.kind != DEPTHWISE else layer.kind
+    return f"{name} written anew" if layer.fused == WRITTEN_ANEW else name
 
 
 def layer_group(layer: Layer) -> tuple[str, int, int, int]:
@@ -134,9 +135,10 @@ def whole_blocks(layer: Layer) -> tuple[bool, ...]:
 
 def positions(layers: Sequence[Layer]) -> np.ndarray:
     """(layers, 3): logarithms of widths, in whole blocks, and of the map's height."""
-    sizes = [(_width(layer.in_channels), _width(layer.out_channels), layer.height) for layer in layers]
+    sizes = [(blocked_width(layer.in_channels), blocked_width(layer.out_channels), layer.height) for layer in layers]
     return np.log2(np.array(sizes, dtype=np.float64))
 
 
-def _width(channels: int) -> int:
+def blocked_width(channels: int) -> int:
+    """A width as kernels have it: whole blocks of channels, but for images."""
     return channels if channels < CHANNEL_BLOCK // 4 else in_blocks(channels)

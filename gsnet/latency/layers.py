@@ -32,8 +32,12 @@ _ACTIVATIONS = {RELU: "ReLU", HS: "HardSwish", Swish: "SiLU"}
 _OF_STYLES = {"relu": "ReLU", "hard_swish": "HardSwish"}
 
 
+# What `Layer.fused` says of a convolution.
+ADDS_LINK, WRITTEN_ANEW = 1, 2
+
+
 class Layer(NamedTuple):
-    """One layer on one map. fused: 1 where the convolution also adds a residual link.
+    """One layer on one map. fused: 1 where the convolution also adds a residual link, 2 where an export writes it anew.
 
     kind: "Regular" or "Depthwise" convolutions and "Grouped2" to "Grouped32"; "BN", "ReLU", "HardSwish", "SiLU",
     "Sigmoid", "Add", "Scale" (squeeze-and-excitation's product), "Concatenate", "Split", "Shuffle", "Pool" (global average),
@@ -76,12 +80,17 @@ class Layer(NamedTuple):
 
 
 class Listing:
-    """Collects layers. fuses: the device's library folds normalisation, activations and residual sums."""
+    """Collects layers. fuses: the device's library folds normalisation, activations and residual sums.
 
-    def __init__(self, batch: int, style: Style, fuses: bool) -> None:
+    rewrites: what is exported for it has units that split, join and shuffle channels written anew (`gsnet.runtimes.fusing`):
+    their convolutions are wider, or several, and take another time than equal ones elsewhere.
+    """
+
+    def __init__(self, batch: int, style: Style, fuses: bool, rewrites: bool = False) -> None:
         self.batch = batch
         self.style = style
         self.fuses = fuses
+        self.rewrites = rewrites
         self.layers: list[Layer] = []
 
     def add(
@@ -99,9 +108,17 @@ class Listing:
     def add_sum(self, channels: int, size: int, last: int) -> None:
         """The sum of a residual link, after a body whose last layer stands at index `last`."""
         if self.fuses and last >= 0 and self.layers[last].is_convolution:
-            self.layers[last] = self.layers[last]._replace(fused=1)
+            self.layers[last] = self.layers[last]._replace(fused=ADDS_LINK)
         else:
             self.add(ADD, channels, size)
+
+    def mark_rewritten(self, start: int) -> None:
+        """The layers from index `start` on are those of a unit that is written anew, if any is."""
+        if self.rewrites:
+            made = self.layers[start:]
+            self.layers[start:] = [
+                one._replace(fused=WRITTEN_ANEW) if one.is_convolution and not one.fused else one for one in made
+            ]
 
     def chain(self, blocks: Iterable[Block], channels: int, size: int) -> tuple[int, int]:
         """List blocks one after the other; returns channels and size of the last map."""
@@ -111,13 +128,20 @@ class Listing:
 
 
 def list_layers(
-    network: Network, *, batch: int, resolution: int, num_classes: int | None, style: Style = PLAIN, fuses: bool = False
+    network: Network,
+    *,
+    batch: int,
+    resolution: int,
+    num_classes: int | None,
+    style: Style = PLAIN,
+    fuses: bool = False,
+    rewrites: bool = False,
 ) -> list[Layer]:
     """The layers of a network in order, with pooling and classifier unless num_classes is None.
 
     Raises LatencyError for a block without a rule.
     """
-    listing = Listing(batch, style, fuses)
+    listing = Listing(batch, style, fuses, rewrites)
     channels, size = listing.chain(network.blocks, network.in_channels, resolution)
     if num_classes is not None:
         listing.layers += classifier_layers(channels, size, batch, num_classes)
@@ -239,7 +263,7 @@ def _(block: ResBlock, listing: Listing, channels: int, size: int) -> tuple[int,
 
 @layers_of.register
 def _(block: GhostShuffleBlock, listing: Listing, channels: int, size: int) -> tuple[int, int]:
-    branch = channels
+    branch, start = channels, len(listing.layers)
     if block.stride == 1:
         branch = channels // 2
         listing.add("Split", channels, size, branch)
@@ -247,6 +271,7 @@ def _(block: GhostShuffleBlock, listing: Listing, channels: int, size: int) -> t
     half, out_size = listing.chain(block.projection(listing.style), branch, size)
     listing.add_folded(_OF_STYLES[listing.style.projection_activation], half, out_size)
     listing.chain(block.body, branch, size)
+    listing.mark_rewritten(start)
     listing.add("Concatenate", 2 * half, out_size)
     if block.shuffles(listing.style):
         listing.add("Shuffle", 2 * half, out_size)

@@ -56,7 +56,7 @@ class LatencyModel:
     ) -> None:
         self.conditions = conditions
         self.calibration = calibration
-        self._fuses = table.fuses
+        self._fuses, self._rewrites = table.fuses, table.rewrites
         self._style = style
         self._num_classes = num_classes
         self._times = LayerTimes(table, conditions.precision, conditions.batch, table.inferred(conditions))
@@ -123,6 +123,7 @@ class LatencyModel:
             num_classes=self._num_classes,
             style=self._style,
             fuses=self._fuses,
+            rewrites=self._rewrites,
         )
 
     def terms(self, network: Network) -> tuple[float, ...]:
@@ -166,7 +167,7 @@ class LatencyModel:
         key = (block.key, first, channels, size, behind)
         known = self._units.get(key)
         if known is None:
-            listing = Listing(self.conditions.batch, self._style, self._fuses)
+            listing = Listing(self.conditions.batch, self._style, self._fuses, self._rewrites)
             if behind:
                 listing.add(REGULAR, channels, size)
             before = len(listing.layers)

@@ -26,11 +26,16 @@ class Setting:
     backend: str = TORCH
     threads: int = 1
 
-    def layers(self, network: Network, fuses: bool = False) -> list[Layer]:
-        """A network's layers."""
-        batch, resolution = self.conditions.batch, self.conditions.resolution
+    def layers(self, network: Network, fuses: bool = False, rewrites: bool = False) -> list[Layer]:
+        """A network's layers; see `Listing`."""
         return list_layers(
-            network, batch=batch, resolution=resolution, num_classes=self.num_classes, style=self.style, fuses=fuses
+            network,
+            batch=self.conditions.batch,
+            resolution=self.conditions.resolution,
+            num_classes=self.num_classes,
+            style=self.style,
+            fuses=fuses,
+            rewrites=rewrites,
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +13,19 @@ from typing import TYPE_CHECKING
 from gsnet.latency.device import FP32, TORCH
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.setting import Setting
-from gsnet.runtimes import Runtime, Settings, runtime
+from gsnet.runtimes import Operation, Runtime, Settings, runtime
 from PlainNet import Network
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
 _SECONDS_A_TURN = 0.15
+# Passes of a profile: as many as a turn has, within bounds.
+_FEWEST_PASSES, _MOST_PASSES = 10, 200
 SecondsOf = Callable[[Network], float]
+# Of a network and the seconds that it takes.
+OperationsOf = Callable[[Network, float], list[Operation]]
 
 
 def timer_of(setting: Setting, folder: Path) -> SecondsOf:
@@ -30,16 +36,24 @@ def timer_of(setting: Setting, folder: Path) -> SecondsOf:
     """
     if setting.backend == TORCH:
         return partial(_by_torch, setting)
+    return partial(_by_runtime, setting, _with_files(setting, folder), folder)
+
+
+def profiler_of(setting: Setting, folder: Path) -> OperationsOf:
+    """What asks a runtime for the times of a network's operations; folder and errors as of `timer_of`."""
+    return partial(_operations, setting, _with_files(setting, folder), folder)
+
+
+def _with_files(setting: Setting, folder: Path) -> Runtime:
     program = runtime(setting.backend)
     program.require(writing=True)
-    settings = settings_of(setting)
-    program.check(settings)
+    program.check(settings_of(setting))
     if not program.suffixes:
         raise LatencyError(
             f"{program.name} has no files, and a table's networks are loaded from files: use another --backend"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    return partial(_by_runtime, setting, program, settings, folder)
+    return program
 
 
 def settings_of(setting: Setting) -> Settings:
@@ -81,16 +95,35 @@ def written(network: Network, setting: Setting, program: Runtime, folder: Path) 
     return file
 
 
-def _by_runtime(setting: Setting, program: Runtime, settings: Settings, folder: Path, network: Network) -> float:
-    import numpy as np
-
+def _by_runtime(setting: Setting, program: Runtime, folder: Path, network: Network) -> float:
     from gsnet.latency.measurement import process_clock, time_for
 
-    batch, side = setting.conditions.batch, setting.conditions.resolution
-    images = np.random.default_rng(0).standard_normal((batch, network.in_channels, side, side), dtype=np.float32)
+    with _telling(setting, program, network):
+        session = program.load(written(network, setting, program, folder), settings_of(setting))
+        clock = process_clock(setting.device, setting.threads)
+        return time_for(session.ready(_images(network, setting)), clock, _SECONDS_A_TURN)
+
+
+def _operations(setting: Setting, program: Runtime, folder: Path, network: Network, seconds: float) -> list[Operation]:
+    passes = min(max(round(_SECONDS_A_TURN / seconds), _FEWEST_PASSES), _MOST_PASSES)
+    with _telling(setting, program, network):
+        session = program.load(written(network, setting, program, folder), settings_of(setting))
+        return session.operations(_images(network, setting), passes)
+
+
+def _images(network: Network, setting: Setting) -> np.ndarray:
+    import numpy as np
+
+    side = setting.conditions.resolution
+    shape = (setting.conditions.batch, network.in_channels, side, side)
+    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+
+
+@contextmanager
+def _telling(setting: Setting, program: Runtime, network: Network) -> Iterator[None]:
+    """What a library says that cannot run a network as LatencyError."""
     try:
-        session = program.load(written(network, setting, program, folder), settings)
-        return time_for(session.ready(images), process_clock(setting.device, setting.threads), _SECONDS_A_TURN)
+        yield
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
         raise LatencyError(f"{program.name} cannot run {network} at {setting.conditions}: {reason}") from error

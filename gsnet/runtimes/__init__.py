@@ -7,10 +7,11 @@ arrays, time it, ask for the times of its operations, compare its outputs with t
 Importing this room needs neither torch nor any of these programs.
 """
 
-from gsnet.runtimes.contract import Operation, Runtime, RuntimesError, Session, Settings
+from gsnet.runtimes.contract import ConvolutionShape, Operation, Runtime, RuntimesError, Session, Settings
 from gsnet.runtimes.registry import register, runtime, runtime_names, runtimes_named
 
 __all__ = [
+    "ConvolutionShape",
     "Operation",
     "Runtime",
     "RuntimesError",

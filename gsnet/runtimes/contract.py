@@ -45,12 +45,28 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class ConvolutionShape:
+    """What a convolution of a runtime's own graph reads, writes and looks at; maps and windows are square."""
+
+    in_channels: int
+    in_height: int
+    out_channels: int
+    out_height: int
+    kernel_size: int
+    groups: int
+
+
+@dataclass(frozen=True)
 class Operation:
-    """One operation of one pass: its name in the runtime's own graph, its kind, and seconds (the median over passes)."""
+    """One operation of one pass: its name in the runtime's own graph, its kind, and seconds (the median over passes).
+
+    convolution: of which shape, where it is one and the runtime says so.
+    """
 
     name: str
     kind: str
     seconds: float
+    convolution: ConvolutionShape | None = None
 
 
 class Session(abc.ABC):
@@ -95,7 +111,8 @@ class Runtime(abc.ABC):
     name: as users type it. needs, writes_with: modules that running, and writing files, import, with what pip calls them.
     suffixes: of the files that it writes and loads, the first being the one that is named. compared: whether its outputs are
     compared with torch's before it is timed. multiple: of which the widths of a rewritten network are (`rewritten`); None where
-    rewriting does not make it faster.
+    rewriting does not make it faster. tells_operations: whether sessions give times of single operations, and of which
+    convolutions they are.
     """
 
     name: ClassVar[str]
@@ -107,6 +124,7 @@ class Runtime(abc.ABC):
     channels_last: ClassVar[bool] = False
     compared: ClassVar[bool] = True
     multiple: ClassVar[int | None] = None
+    tells_operations: ClassVar[bool] = False
 
     @abc.abstractmethod
     def write(

@@ -7,6 +7,7 @@ import json
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,6 +20,7 @@ from gsnet.runtimes.contract import (
     FP32,
     NO_TEXTS,
     OWN,
+    ConvolutionShape,
     Operation,
     Runtime,
     RuntimesError,
@@ -32,6 +34,8 @@ from gsnet.runtimes.eager import Torch
 _AS_IT_IS = 1
 # Passes before the clock is read: the first ones take memory.
 _WARM_UP = 2
+# With one channel a group the second.
+_CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise")
 # Begins the line behind the layers, where ncnn does not look, with what the file holds beside the network, as JSON.
 _TEXTS = "# gsnet "
 
@@ -55,6 +59,7 @@ class NcnnSession(Session):
             raise RuntimesError(f"ncnn cannot read {file} and {file.with_suffix('.bin').name}")
         self._net = net
         self.texts = _texts_of(file)
+        self._parameters = _parameters_of(file)
         (self._input,), (self._output,) = net.input_names(), net.output_names()
 
     def run(self, images: np.ndarray) -> np.ndarray:
@@ -71,6 +76,7 @@ class NcnnSession(Session):
     def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
         """Times of the layers for the first image, each computed from those before it that are kept."""
         layers = self._net.layers()
+        shapes = self._convolutions(layers, images[0])
         times: dict[int, list[float]] = {place: [] for place, layer in enumerate(layers) if layer.bottoms}
         # Without this ncnn frees a blob once it has been read, and would compute it again.
         self._net.opt.lightmode = False
@@ -81,7 +87,26 @@ class NcnnSession(Session):
                     found += [seconds[place]] * (number >= _WARM_UP)
         finally:
             self._net.opt.lightmode = True
-        return [Operation(layers[place].name, layers[place].type, median(found)) for place, found in times.items()]
+        return [
+            Operation(layers[place].name, layers[place].type, median(found), shapes.get(layers[place].name))
+            for place, found in times.items()
+        ]
+
+    def _convolutions(self, layers: Sequence[Any], image: np.ndarray) -> dict[str, ConvolutionShape]:
+        """Of each convolution by its name: what the file says of it, and the maps that it reads and writes."""
+        extractor = self._net.create_extractor()
+        extractor.input(self._input, self._ncnn.Mat(image))
+        maps = {}
+        for layer in layers:
+            for top in layer.tops:
+                maps[top] = extractor.extract(top)[1]
+        found = {}
+        for layer in layers:
+            if layer.type in _CONVOLUTIONS and maps[layer.bottoms[0]].dims == 3:
+                said = self._parameters[layer.name]
+                read, written = maps[layer.bottoms[0]], maps[layer.tops[0]]
+                found[layer.name] = ConvolutionShape(read.c, read.h, written.c, written.h, said[1], said.get(7, 1))
+        return found
 
     def _one_by_one(self, layers: list[Any], image: np.ndarray) -> list[float]:
         extractor = self._net.create_extractor()
@@ -103,6 +128,7 @@ class Ncnn(Runtime):
     writes_with = {"pnnx": "pnnx"}  # noqa: RUF012
     suffixes = (".param", ".bin")
     precisions = (FP32, BF16)
+    tells_operations = True
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
@@ -132,6 +158,18 @@ class Ncnn(Runtime):
 def _texts_of(file: Path) -> dict[str, str]:
     last = file.read_text(encoding="utf-8").rstrip().rpartition("\n")[2]
     return json.loads(last.removeprefix(_TEXTS)) if last.startswith(_TEXTS) else {}
+
+
+def _parameters_of(file: Path) -> dict[str, dict[int, int]]:
+    """Whole numbers that a file gives its layers, by the layer's name and ncnn's number of the parameter."""
+    found = {}
+    for line in file.read_text(encoding="utf-8").splitlines()[2:]:
+        words = line.split()
+        if len(words) < 4 or line.startswith("#"):
+            continue
+        pairs = (word.split("=") for word in words[4 + int(words[2]) + int(words[3]) :])
+        found[words[1]] = {int(key): int(value) for key, value in pairs if value.lstrip("-").isdigit()}
+    return found
 
 
 def _pnnx() -> Path:

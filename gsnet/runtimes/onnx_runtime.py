@@ -14,7 +14,19 @@ import numpy as np
 from torch import nn
 
 from gsnet.runtimes import onnx_file
-from gsnet.runtimes.contract import FP32, NO_TEXTS, Operation, Runtime, Session, Settings, Texts
+from gsnet.runtimes.contract import (
+    FP32,
+    NO_TEXTS,
+    ConvolutionShape,
+    Operation,
+    Runtime,
+    Session,
+    Settings,
+    Texts,
+)
+
+# Alone, and with the activation behind it.
+_CONVOLUTIONS = ("Conv", "FusedConv")
 
 
 class OnnxRuntimeSession(Session):
@@ -46,13 +58,16 @@ class OnnxRuntimeSession(Session):
                 session.run(None, {self._input: images})
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
         times: dict[str, list[float]] = {}
-        kinds: dict[str, str] = {}
+        told: dict[str, Mapping[str, Any]] = {}
         for event in events:
             if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
                 name = event["name"].removesuffix("_kernel_time")
                 times.setdefault(name, []).append(event["dur"] / 1e6)
-                kinds[name] = event["args"]["op_name"]
-        return [Operation(name, kinds[name], median(found)) for name, found in times.items()]
+                told[name] = event["args"]
+        return [
+            Operation(name, told[name]["op_name"], median(found), _convolution(told[name]))
+            for name, found in times.items()
+        ]
 
     def _open(self, profile: str | None = None) -> Any:
         import onnxruntime
@@ -68,6 +83,17 @@ class OnnxRuntimeSession(Session):
         return onnxruntime.InferenceSession(self._model, options, providers=["CPUExecutionProvider"])
 
 
+def _convolution(told: Mapping[str, Any]) -> ConvolutionShape | None:
+    """Of the arguments of an event of the profile, whose shapes are those of the graph, also where maps lie in blocks."""
+    if told["op_name"] not in _CONVOLUTIONS:
+        return None
+    shapes = [next(iter(one.values())) for one in (*told["input_type_shape"][:2], *told["output_type_shape"][:1])]
+    if [len(shape) for shape in shapes] != [4, 4, 4]:
+        return None
+    (_, channels, height, _), (out, of_a_group, kernel, _), (_, _, out_height, _) = shapes
+    return ConvolutionShape(channels, height, out, out_height, kernel, channels // of_a_group)
+
+
 class OnnxRuntime(Runtime):
     """ONNX files, input "images"."""
 
@@ -76,6 +102,7 @@ class OnnxRuntime(Runtime):
     writes_with = onnx_file.WRITES_WITH
     suffixes = (".onnx",)
     precisions = (FP32,)
+    tells_operations = True
     multiple = 16
 
     def write(

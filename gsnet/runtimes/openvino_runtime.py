@@ -22,6 +22,7 @@ from gsnet.runtimes.contract import (
     FP32,
     NO_TEXTS,
     OWN,
+    ConvolutionShape,
     Operation,
     Runtime,
     RuntimesError,
@@ -32,6 +33,8 @@ from gsnet.runtimes.contract import (
 
 _TYPES = {FP32: "f32", BF16: "bf16", FP16: "f16"}
 _NOT_RUN = "NOT_RUN"
+_GROUPED = "GroupConvolution"
+_CONVOLUTIONS = ("Convolution", _GROUPED)
 # What another process does with a file, as its first argument.
 _TRIAL = "import sys, openvino; openvino.Core().compile_model(sys.argv[1], 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})"
 
@@ -96,7 +99,8 @@ class OpenVinoSession(Session):
                 if node.status.name != _NOT_RUN:
                     times.setdefault(node.node_name, []).append(node.real_time.total_seconds())
                     kinds[node.node_name] = f"{node.node_type}:{node.exec_type}"
-        return [Operation(name, kinds[name], median(found)) for name, found in times.items()]
+        shapes = {node.get_friendly_name(): _convolution(node) for node in self._model.get_ops()}
+        return [Operation(name, kinds[name], median(found), shapes.get(name)) for name, found in times.items()]
 
     def _request(self, images: int) -> Any:
         if images not in self._requests:
@@ -114,6 +118,21 @@ class OpenVinoSession(Session):
         if self._settings.precision != OWN:
             wanted["INFERENCE_PRECISION_HINT"] = _TYPES[self._settings.precision]
         return self._core.compile_model(self._model, "CPU", wanted)
+
+
+def _convolution(node: Any) -> ConvolutionShape | None:
+    kind = node.get_type_name()
+    if kind not in _CONVOLUTIONS:
+        return None
+    shapes = [one.get_partial_shape() for one in (node.input(0), node.input(1), node.output(0))]
+    if any(shape.is_dynamic for shape in shapes):
+        return None
+    images, weights, maps = (tuple(shape.to_shape()) for shape in shapes)
+    groups = weights[0] if kind == _GROUPED else 1
+    # Square maps and windows alone.
+    if len(images) != 4 or images[2] != images[3] or weights[-1] != weights[-2]:
+        return None
+    return ConvolutionShape(images[1], images[2], maps[1], maps[2], weights[-1], groups)
 
 
 def _fix(model: Any, images: int) -> None:
@@ -161,6 +180,7 @@ class OpenVino(Runtime):
     writes_with = onnx_file.WRITES_WITH
     suffixes = (".xml", ".bin")
     precisions = (FP32, BF16, FP16)
+    tells_operations = True
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS

@@ -1,0 +1,165 @@
+"""The SQLite file of a device's latencies: what it is of, its making, its opening, and its errors."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from gsnet.latency.device import TORCH
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.records import Origin
+
+_VERSION = "1"
+LAYER_KEY = "kind, batch, in_channels, height, width, out_channels, kernel_size, stride, fused"
+_SCHEMA = f"""
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE layers (
+    precision TEXT, kind TEXT, batch INTEGER, in_channels INTEGER, height INTEGER, width INTEGER, out_channels INTEGER,
+    kernel_size INTEGER, stride INTEGER, fused INTEGER, seconds REAL, samples INTEGER NOT NULL,
+    PRIMARY KEY (precision, {LAYER_KEY})
+) WITHOUT ROWID;
+CREATE TABLE chains (
+    precision TEXT, batch INTEGER, resolution INTEGER, structure TEXT, PRIMARY KEY (precision, batch, resolution, structure)
+) WITHOUT ROWID;
+CREATE TABLE networks (
+    precision TEXT, batch INTEGER, resolution INTEGER, structure TEXT, num_classes INTEGER, use_se INTEGER, role TEXT,
+    round INTEGER, seconds REAL NOT NULL,
+    PRIMARY KEY (precision, batch, resolution, role, structure, num_classes, use_se, round)
+) WITHOUT ROWID;
+CREATE TABLE calibrations (
+    precision TEXT, batch INTEGER, resolution INTEGER, fit TEXT NOT NULL, PRIMARY KEY (precision, batch, resolution)
+) WITHOUT ROWID;
+"""
+# Tables of before have none of these: their layers say all that was inferred, and networks were timed as a whole alone.
+LATER_SCHEMA = """
+CREATE TABLE IF NOT EXISTS inferred (
+    precision TEXT, batch INTEGER, resolution INTEGER, fit TEXT NOT NULL, PRIMARY KEY (precision, batch, resolution)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS profiles (
+    precision TEXT, batch INTEGER, resolution INTEGER, structure TEXT, num_classes INTEGER, use_se INTEGER, role TEXT,
+    shares TEXT NOT NULL,
+    PRIMARY KEY (precision, batch, resolution, role, structure, num_classes, use_se)
+) WITHOUT ROWID;
+"""
+
+
+class TableFile:
+    """A table's file, and which device and runtime it is of."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self.connection = connection
+        with self.reporting():
+            meta = dict(connection.execute("SELECT key, value FROM meta"))
+        if meta.get("version") != _VERSION:
+            raise LatencyError(f"{path} is no latency table of this program (version {meta.get('version', 'unknown')})")
+        # Older tables of devices at hand are all of torch.
+        before = "" if meta["fuses"] == "1" else TORCH
+        self.origin = Origin(meta["device"], meta.get("runtime", before), meta.get("runtime_version", ""))
+        self.fuses = meta["fuses"] == "1"
+        # Older tables list what an export writes anew as if it were not.
+        self.rewrites = meta.get("rewrites") == "1"
+
+    @property
+    def device(self) -> str:
+        """The device's name, with its threads."""
+        return self.origin.device
+
+    @property
+    def runtime(self) -> str:
+        """What ran the networks; "" where that is not known."""
+        return self.origin.runtime
+
+    @classmethod
+    def create(cls, path: Path, origin: Origin, *, fuses: bool, rewrites: bool = False) -> Self:
+        """A new, empty table. fuses: the runtime folds normalisation, activations and sums into convolutions.
+
+        rewrites: networks are written anew for it; see `gsnet.latency.layers.Listing`.
+
+        Raises LatencyError where the file cannot be written.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        part.unlink(missing_ok=True)
+        try:
+            with sqlite3.connect(part) as connection:
+                connection.executescript(_SCHEMA)
+                meta = {"version": _VERSION, "device": origin.device, "fuses": str(int(fuses))}
+                meta |= {"rewrites": str(int(rewrites))}
+                meta |= {"runtime": origin.runtime, "runtime_version": origin.version}
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            connection.close()
+            part.replace(path)
+        except sqlite3.Error as error:
+            raise LatencyError(f"{path} cannot be written: {error}. Is the disk full?") from error
+        finally:
+            part.unlink(missing_ok=True)
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The table that a file holds. Raises LatencyError."""
+        if not path.is_file():
+            raise LatencyError(
+                f"There is no latency table {path}: make it with benchmark_network_latency.py --build_table, "
+                "from what a device bundle measured with --import_timings, or from a TinyNAS library with --import_tinynas"
+            )
+        try:
+            connection = sqlite3.connect(path)
+            # A commit after every chain or network, each without waiting for the disk.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            return cls(path, connection)
+        except sqlite3.Error as error:
+            raise LatencyError(f"{path} is no latency table: {error}") from error
+
+    @classmethod
+    def open_for(cls, path: Path, origin: Origin, *, rewrites: bool = False) -> Self:
+        """The table of a device and runtime that are at hand, made if there is none. Raises LatencyError for one of others."""
+        if not path.is_file():
+            return cls.create(path, origin, fuses=origin.runtime != TORCH, rewrites=rewrites)
+        table = cls.open(path)
+        # Older tables do not say torch's version.
+        if table.origin._replace(version=table.origin.version or origin.version) != origin:
+            table.close()
+            raise LatencyError(
+                f"{path} holds latencies of {table.origin}, and this is {origin}: nothing measured here belongs into it, "
+                "give another --latency_table"
+            )
+        return table
+
+    def check_runtime(self, name: str | None) -> None:
+        """Raise LatencyError where another runtime's latencies are asked for."""
+        if name is not None and name != self.runtime:
+            of = self.runtime or "a runtime that it does not name"
+            raise LatencyError(
+                f"{self.path} holds latencies of {of}, not of {name}: give the table that benchmark_network_latency.py "
+                f"--build_table --backend {name} makes"
+            )
+
+    def has(self, name: str) -> bool:
+        """Whether the file has a table of LATER_SCHEMA."""
+        with self.reporting():
+            found = self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+        return found is not None
+
+    def close(self) -> None:
+        """Release the file."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Errors of the file as LatencyError, with its name."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LatencyError(f"{self.path}: {error}") from error

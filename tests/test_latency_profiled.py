@@ -1,0 +1,156 @@
+"""Latencies of layers that a runtime's own times of its operations tell, beside those of whole networks."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import PlainNet
+from gsnet import runtimes
+from gsnet.latency import building
+from gsnet.latency.building import CALIBRATION, TABLE, profile_networks, remove_files, time_networks
+from gsnet.latency.inference import infer_layers
+from gsnet.latency.layers import WRITTEN_ANEW, Layer, list_layers
+from gsnet.latency.profiled import convolution_shares
+from gsnet.latency.records import Conditions, Origin, TimedNetwork
+from gsnet.latency.setting import Setting
+from gsnet.latency.table import LatencyTable
+from gsnet.latency.visited import random_networks
+from gsnet.runtimes import ConvolutionShape, Operation
+from SearchSpace import load_search_space
+
+START = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperConvK1BNRELU(32,64,1,1)"
+SHUFFLED = "SuperConvK3BNRELU(3,16,2,1)SuperGhostShuffleK3(16,16,2,16,1)SuperConvK1BNRELU(16,64,1,1)"
+SETTING = Setting(Conditions("fp32", 1, 32), 10, backend="onnxruntime")
+
+
+def layers_of(text, rewrites=False):
+    return list_layers(PlainNet.parse(text), batch=1, resolution=32, num_classes=10, fuses=True, rewrites=rewrites)
+
+
+def operation(seconds, *shape):
+    return Operation("name", "Conv", seconds, ConvolutionShape(*shape) if shape else None)
+
+
+def dense(channels, height, out, kernel=1, fused=0):
+    return Layer("Regular", 1, channels, height, height, out, kernel, 1, fused)
+
+
+def test_operations_are_layers_of_their_shape():
+    wide, narrow, depthwise = dense(16, 8, 32), dense(3, 32, 16, 3), Layer("Depthwise", 1, 24, 8, 8, 24, 3, 2, 0)
+    told = [
+        operation(4.0, 16, 8, 32, 8, 1, 1),
+        operation(1.0),
+        # Padded to whole blocks of 16 channels, with as many groups.
+        operation(2.0, 32, 8, 32, 4, 3, 32),
+        operation(3.0, 3, 32, 16, 32, 3, 1),
+    ]
+    shares = {share.layer: share.part for share in convolution_shares([narrow, depthwise, wide], told)}
+    assert shares == pytest.approx({narrow: 0.3, depthwise: 0.2, wide: 0.4})
+    assert convolution_shares([wide], []) == []
+
+
+def test_layers_that_cannot_be_told_apart_share_what_they_take_and_others_are_left_out():
+    eight, sixteen = dense(8, 8, 32), dense(16, 8, 32)
+    padded = [operation(seconds, 16, 8, 32, 8, 1, 1) for seconds in (1.0, 3.0)]
+    assert convolution_shares([eight, sixteen], padded) == [(eight, 0.5), (sixteen, 0.5)]
+    # As they are told apart where the runtime has both widths.
+    exact = [operation(1.0, 8, 8, 32, 8, 1, 1), operation(3.0, 16, 8, 32, 8, 1, 1)]
+    assert sorted(convolution_shares([eight, sixteen], exact)) == [(eight, 0.25), (sixteen, 0.75)]
+    # More operations than layers, and fewer.
+    assert convolution_shares([eight, sixteen], [*padded, padded[0]]) == []
+    assert convolution_shares([eight, eight], padded[:1]) == []
+    assert convolution_shares([eight, dense(16, 8, 32, fused=WRITTEN_ANEW)], padded) == []
+
+
+def test_convolutions_of_units_that_are_written_anew_are_marked_and_others_are_not():
+    plain, marked = layers_of(SHUFFLED), layers_of(SHUFFLED, rewrites=True)
+    assert [layer._replace(fused=0) for layer in marked] == plain
+    anew = [layer for layer in marked if layer.fused]
+    convolutions = [layer for layer in plain if layer.is_convolution]
+    # All but the first and the last one.
+    assert [layer._replace(fused=0) for layer in anew] == convolutions[1:-1]
+    assert layers_of(START) == layers_of(START, rewrites=True)
+
+
+def seconds_of_a_layer(layer):
+    """A device on which windows of 5 and 7 are far slower than their operations."""
+    if not layer.is_convolution:
+        return 1e-6
+    slower = {1: 1.0, 3: 1.0, 5: 2.5, 7: 4.0}[layer.kernel_size]
+    blocks = math.ceil(layer.in_channels / 16) * math.ceil(layer.out_channels / 16)
+    return 3e-6 + slower * blocks * layer.kernel_size**2 * layer.out_height**2 * 1e-8
+
+
+def test_what_a_runtime_tells_of_layers_is_taken_from_it():
+    space = load_search_space("XXBL")
+    networks = random_networks(space, PlainNet.parse(START), 80, 5, lambda one: one.cost(32, 10).flops < 4e7)
+    lists = [layers_of(network.text) for network in networks]
+    seconds = [sum(map(seconds_of_a_layer, layers)) for layers in lists]
+    told = {}
+    for layers in lists[:16]:
+        for layer in layers:
+            if layer.is_convolution:
+                told[layer] = [seconds_of_a_layer(layer)]
+    others = {layer for layers in lists[16:] for layer in layers if layer.is_convolution and layer not in told}
+    of_sums, of_both = infer_layers(lists[:16], seconds[:16]), infer_layers(lists[:16], seconds[:16], told)
+
+    def error(inferred, layers):
+        known = [layer for layer in layers if inferred.tells(layer)]
+        return np.median([abs(math.log(inferred.seconds(one) / seconds_of_a_layer(one))) for one in known])
+
+    assert error(of_both, told) < 0.05
+    assert error(of_both, others) < 0.7 * error(of_sums, others)
+
+
+def test_profiles_are_kept_and_asked_for_once(tmp_path, monkeypatch):
+    texts = [START, SHUFFLED]
+    asked = []
+
+    def operations_of(network, seconds):
+        asked.append(network.text)
+        return [operation(3.0, 3, 32, 16, 16, 3, 1), operation(1.0)]
+
+    monkeypatch.setattr(building, "profiler_of", lambda setting, folder: operations_of)
+    with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime"), fuses=True, rewrites=True) as table:
+        for text in texts:
+            table.add_network(SETTING.conditions, TimedNetwork(text, 10, False, TABLE, 2e-3))
+        assert table.profiles(SETTING.conditions, TABLE) == {}
+        left = iter([True, False])
+        assert profile_networks(table, SETTING, role=TABLE, more=lambda: next(left), quiet=True) == 1
+        assert profile_networks(table, SETTING, role=TABLE, quiet=True) == 0
+        assert profile_networks(table, SETTING, role=CALIBRATION, quiet=True) == 0
+        assert sorted(asked) == sorted(texts)
+    with LatencyTable.open(tmp_path / "t.db") as table:
+        kept = table.profiles(SETTING.conditions, TABLE)
+        # The stem of one of them is an operation of that shape; the other's halves no map.
+        stem = dense(3, 32, 16, 3)._replace(stride=2)
+        assert {one.structure: shares for one, shares in kept.items()} == {START: [], SHUFFLED: [(stem, 0.75)]}
+        assert building._told(table, SETTING.conditions, table.networks(SETTING.conditions, TABLE)) == {stem: [1.5e-3]}
+
+
+def test_a_runtime_that_does_not_tell_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.setattr(building, "runtime", lambda name: SimpleNamespace(tells_operations=False))
+    with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime"), fuses=True) as table:
+        table.add_network(SETTING.conditions, TimedNetwork(START, 10, False, TABLE, 2e-3))
+        assert profile_networks(table, SETTING, role=TABLE, quiet=True) == 0
+        assert table.profiles(SETTING.conditions, TABLE) == {}
+
+
+def test_a_runtime_tells_what_its_layers_take(tmp_path):
+    if missing := runtimes.runtime("onnxruntime").missing(writing=True):
+        pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
+    with building.open_at_hand(tmp_path / "t.db", "cpu", "onnxruntime") as table:
+        assert table.rewrites
+        networks = [PlainNet.parse(text) for text in (START, SHUFFLED)]
+        time_networks(table, networks, SETTING, role=TABLE, rounds=1, quiet=True)
+        assert profile_networks(table, SETTING, role=TABLE, quiet=True) == 0
+        remove_files(table)
+        shares = {one.structure: found for one, found in table.profiles(SETTING.conditions, TABLE).items()}
+    # Of the second those outside its unit; the last one reads the unit's halves in blocks of 16 channels each.
+    outside = [one for one in layers_of(SHUFFLED, rewrites=True) if one.is_convolution and one.fused != WRITTEN_ANEW]
+    expected = {START: [one for one in layers_of(START) if one.is_convolution], SHUFFLED: outside[:1]}
+    for text, layers in expected.items():
+        assert sorted(share.layer for share in shares[text]) == sorted(layers)
+        assert 0 < sum(share.part for share in shares[text]) <= 1
