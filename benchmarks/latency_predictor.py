@@ -31,22 +31,12 @@ from benchmarks.comma_lists import values_of
 from benchmarks.data_folder import data_folder
 from gsnet.interface.files import written_whole
 from gsnet.interface.options import positive_int
-from gsnet.latency.building import (
-    CALIBRATION,
-    ROUNDS,
-    TABLE,
-    calibrate,
-    measure_layers,
-    open_at_hand,
-    profile_networks,
-    remove_files,
-    settle_networks,
-    time_networks,
-)
+from gsnet.latency.building import calibrate, measure_layers, open_at_hand
 from gsnet.latency.calibration import fit_few, leave_one_out
 from gsnet.latency.device import TORCH
 from gsnet.latency.predictor import LatencyModel
-from gsnet.latency.records import Conditions, Origin
+from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin
+from gsnet.latency.rounds import ROUNDS, profile_networks, remove_files, settle_networks, time_networks
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import random_networks

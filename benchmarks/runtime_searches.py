@@ -34,19 +34,11 @@ from benchmarks.pages import replace_section
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
 from benchmarks.searches import ROOT, STARTS
 from gsnet.interface.options import InputError, not_negative, positive_int, seconds
-from gsnet.latency.building import (
-    TABLE,
-    calibrate,
-    measure_layers,
-    open_at_hand,
-    profile_networks,
-    remove_files,
-    settle_networks,
-    time_networks,
-)
+from gsnet.latency.building import calibrate, measure_layers, open_at_hand
 from gsnet.latency.device import TORCH
 from gsnet.latency.predictor import LatencyModel
-from gsnet.latency.records import Conditions
+from gsnet.latency.records import TABLE, Conditions
+from gsnet.latency.rounds import profile_networks, remove_files, settle_networks, time_networks
 from gsnet.latency.setting import Setting
 from gsnet.latency.timed_networks import settings_of, written
 from gsnet.latency.visited import covering_networks, drawn_networks, random_networks

@@ -8,12 +8,12 @@ import pytest
 
 import PlainNet
 from gsnet import runtimes
-from gsnet.latency import building
-from gsnet.latency.building import CALIBRATION, TABLE, profile_networks, remove_files, time_networks
+from gsnet.latency import building, rounds
 from gsnet.latency.inference import infer_layers
 from gsnet.latency.layers import WRITTEN_ANEW, Layer, list_layers
 from gsnet.latency.profiled import convolution_shares
-from gsnet.latency.records import Conditions, Origin, TimedNetwork
+from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin, TimedNetwork
+from gsnet.latency.rounds import profile_networks, remove_files, time_networks
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import random_networks
@@ -112,7 +112,7 @@ def test_profiles_are_kept_and_asked_for_once(tmp_path, monkeypatch):
         asked.append(network.text)
         return [operation(3.0, 3, 32, 16, 16, 3, 1), operation(1.0)]
 
-    monkeypatch.setattr(building, "profiler_of", lambda setting, folder: operations_of)
+    monkeypatch.setattr(rounds, "profiler_of", lambda setting, folder: operations_of)
     with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime"), fuses=True, rewrites=True) as table:
         for text in texts:
             table.add_network(SETTING.conditions, TimedNetwork(text, 10, False, TABLE, 2e-3))
@@ -130,8 +130,13 @@ def test_profiles_are_kept_and_asked_for_once(tmp_path, monkeypatch):
         assert building._told(table, SETTING.conditions, table.networks(SETTING.conditions, TABLE)) == {stem: [1.5e-3]}
 
 
-def test_a_runtime_that_does_not_tell_is_not_asked(tmp_path, monkeypatch):
-    monkeypatch.setattr(building, "runtime", lambda name: SimpleNamespace(tells_operations=False))
+@pytest.mark.parametrize(("tells", "multiple"), ((False, None), (True, 16)))
+def test_a_runtime_that_does_not_tell_is_not_asked_and_an_older_table_stays_as_it_is(
+    tmp_path, monkeypatch, tells, multiple
+):
+    program = SimpleNamespace(tells_operations=tells, multiple=multiple)
+    monkeypatch.setattr(rounds, "runtime", lambda name: program)
+    monkeypatch.setattr(rounds, "profiler_of", None)
     with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime"), fuses=True) as table:
         table.add_network(SETTING.conditions, TimedNetwork(START, 10, False, TABLE, 2e-3))
         assert profile_networks(table, SETTING, role=TABLE, quiet=True) == 0

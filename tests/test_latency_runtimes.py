@@ -19,18 +19,8 @@ from benchmarks import runtime_searches
 from benchmarks.saved_rows import read_rows
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
-from gsnet.latency import asked_networks, building, bundle, device_script, inference, timed_networks, visited
-from gsnet.latency.building import (
-    CALIBRATION,
-    MOST_ROUNDS,
-    TABLE,
-    calibrate,
-    files_of,
-    infer_layers,
-    remove_files,
-    settle_networks,
-    time_networks,
-)
+from gsnet.latency import asked_networks, bundle, device_script, inference, rounds, timed_networks, visited
+from gsnet.latency.building import calibrate, infer_layers
 from gsnet.latency.bundle import BENCHNCNN, SCRIPT, import_timings
 from gsnet.latency.device_script import NETWORKS
 from gsnet.latency.errors import LatencyError
@@ -38,7 +28,8 @@ from gsnet.latency.inferred_layers import roofline_parts
 from gsnet.latency.layer_times import LayerTimes
 from gsnet.latency.layers import DEPTHWISE, Layer, list_layers
 from gsnet.latency.predictor import LatencyModel
-from gsnet.latency.records import Conditions, Origin, TimedNetwork
+from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin, TimedNetwork
+from gsnet.latency.rounds import MOST_ROUNDS, files_of, remove_files, settle_networks, time_networks
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import covering_networks, random_networks
@@ -231,7 +222,7 @@ def test_a_table_of_onnx_runtime_is_built_and_searched_by(tmp_path, monkeypatch,
 
 def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch):
     """Three block types bring one network each to the 12 that infer layers, and none to the 6 that calibrate."""
-    monkeypatch.setattr(building, "timer_of", lambda *_: pytest.fail("timed before it was refused"))
+    monkeypatch.setattr(rounds, "timer_of", lambda *_: pytest.fail("timed before it was refused"))
     monkeypatch.setattr(visited, "_MOST_IN_VAIN", 3)
     path = tmp_path / "few.db"
     build = ["--build_table", "--calibrate", "--backend", "onnxruntime", *NEAR, "--latency_table", str(path)]
@@ -261,7 +252,7 @@ def test_as_many_networks_are_timed_as_asked_for(tmp_path, monkeypatch, networks
             raise LatencyError(f"onnxruntime cannot run {network}")
         return seconds_of(network.text)
 
-    monkeypatch.setattr(building, "timer_of", lambda *_: seconds_of_running)
+    monkeypatch.setattr(rounds, "timer_of", lambda *_: seconds_of_running)
     running = {network.text for network in (*asked, *others)} - broken
     left = iter([True] * 8)
     with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime", "1.0"), fuses=True) as made:
@@ -282,7 +273,7 @@ def test_as_many_networks_are_timed_as_asked_for(tmp_path, monkeypatch, networks
 def test_networks_are_timed_for_each_number_of_classes_and_with_squeeze_and_excitation(tmp_path, monkeypatch, networks):
     asked = [PlainNet.parse(text) for text in networks[:3]]
     calls = []
-    monkeypatch.setattr(building, "timer_of", lambda *_: lambda network: calls.append(network.text) or 1e-3)
+    monkeypatch.setattr(rounds, "timer_of", lambda *_: lambda network: calls.append(network.text) or 1e-3)
     with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime", "1.0"), fuses=True) as made:
         for setting in (SETTING, replace(SETTING, num_classes=1000), replace(SETTING, style=Style(use_se=True))):
             calls.clear()
@@ -304,7 +295,7 @@ def test_an_interrupt_of_timing_says_what_is_kept_and_how_to_go_on(tmp_path, mon
         calls.append(network.text)
         return seconds_of(network.text)
 
-    monkeypatch.setattr(building, "timer_of", lambda *_: seconds_of_four)
+    monkeypatch.setattr(rounds, "timer_of", lambda *_: seconds_of_four)
     path = tmp_path / "board.db"
     options = ["--build_table", "--backend", "onnxruntime", *NEAR, "--networks", "12", "--latency_table", str(path)]
     for _ in range(2):
@@ -341,17 +332,17 @@ def test_networks_whose_two_least_times_differ_are_timed_again(tmp_path, monkeyp
         noisy.text: (1.1**-n for n in range(99)),
         calm.text: iter([2, 2.03]),
     }
-    monkeypatch.setattr(building, "timer_of", lambda *_: lambda network: next(seconds[network.text]))
+    monkeypatch.setattr(rounds, "timer_of", lambda *_: lambda network: next(seconds[network.text]))
     left = iter([True] * 3)
     with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime", "1.0"), fuses=True) as made:
         files_of(made.path).mkdir()
         time_networks(made, asked, SETTING, rounds=2, quiet=True)
         assert settle_networks(made, SETTING, more=lambda: next(left, False), quiet=True) > 0
         assert settle_networks(made, SETTING, quiet=True) == 0
-        rounds = {
+        times_of = {
             network.structure: len(times) for network, times in made.timings(SETTING.conditions, CALIBRATION).items()
         }
-        assert rounds == {disturbed.text: 4, noisy.text: MOST_ROUNDS, calm.text: 2}
+        assert times_of == {disturbed.text: 4, noisy.text: MOST_ROUNDS, calm.text: 2}
         least = {network.structure: network.seconds for network in made.networks(SETTING.conditions, CALIBRATION)}
         assert least == {disturbed.text: 1.0, noisy.text: pytest.approx(1.1**-19), calm.text: 2}
         # What was written is there for the rounds of other networks, until all are timed.

@@ -9,10 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 from gsnet.interface.options import InputError
-from gsnet.latency.building import CALIBRATION, TABLE
 from gsnet.latency.calibration import FEWEST_NETWORKS as FEWEST_TO_CALIBRATE
 from gsnet.latency.device import TORCH
 from gsnet.latency.inference import FEWEST_NETWORKS as FEWEST_TO_INFER
+from gsnet.latency.records import CALIBRATION, TABLE
 from gsnet.latency.setting import Setting
 from gsnet.latency.space import admitting, space_of
 from gsnet.latency.table import LatencyTable

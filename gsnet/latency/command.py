@@ -11,21 +11,11 @@ from typing import TYPE_CHECKING
 from gsnet.interface.running import saying_when_interrupted
 from gsnet.interface.options import InputError
 from gsnet.latency.asked_networks import networks_of_layers, networks_to_calibrate
-from gsnet.latency.building import (
-    TABLE,
-    calibrate,
-    infer_layers,
-    measure_layers,
-    measure_missing,
-    open_at_hand,
-    profile_networks,
-    remove_files,
-    settle_networks,
-    time_networks,
-)
+from gsnet.latency.building import calibrate, infer_layers, measure_layers, measure_missing, open_at_hand
 from gsnet.latency.device import TORCH, default_table, device_identity, precision_of
 from gsnet.latency.predictor import LatencyModel
-from gsnet.latency.records import Conditions, Origin
+from gsnet.latency.records import TABLE, Conditions, Origin
+from gsnet.latency.rounds import profile_networks, remove_files, settle_networks, time_networks
 from gsnet.latency.space import asked_backend, batch_sizes, setting_of
 from gsnet.latency.table import LatencyTable
 from PlainNet import Network, Style

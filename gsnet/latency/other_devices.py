@@ -10,11 +10,11 @@ from pathlib import Path
 from gsnet.interface.running import saying_when_interrupted
 from gsnet.interface.options import InputError, named_few
 from gsnet.latency.asked_networks import networks_of_layers, networks_to_calibrate
-from gsnet.latency.building import CALIBRATION, TABLE, calibrate
+from gsnet.latency.building import calibrate
 from gsnet.latency.bundle import FORMATS, Bundled, import_timings, write_bundle
 from gsnet.latency.device import FP32
 from gsnet.latency.errors import LatencyError
-from gsnet.latency.records import Conditions, Origin
+from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin
 from gsnet.latency.setting import Setting
 from gsnet.latency.space import CLASSES, RESOLUTION
 from gsnet.latency.table import LatencyTable

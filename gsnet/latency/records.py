@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from gsnet.latency.device import TORCH
 
+# What whole networks are timed for: to infer layers from, or to be fitted.
+TABLE, CALIBRATION = "table", "calibration"
+
 
 class Origin(NamedTuple):
     """What a table's latencies are of. device: with its threads, see `device_identity`; version: of the runtime.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gsnet.latency.device import TORCH
 from gsnet.latency.layers import Layer, list_layers
-from gsnet.latency.records import Conditions
+from gsnet.latency.records import Conditions, TimedNetwork
 from gsnet.runtimes import runtimes_named
 from PlainNet import Network, Style
 from PlainNet.style import PLAIN
@@ -25,6 +25,10 @@ class Setting:
     device: str = "cpu"
     backend: str = TORCH
     threads: int = 1
+
+    def of(self, timed: TimedNetwork) -> Setting:
+        """This setting with the classes and the style that a network was timed with."""
+        return replace(self, num_classes=timed.num_classes, style=replace(self.style, use_se=timed.use_se))
 
     def layers(self, network: Network, fuses: bool = False, rewrites: bool = False) -> list[Layer]:
         """A network's layers; see `Listing`."""
