@@ -30,7 +30,8 @@ def layers_of(text, rewrites=False):
 
 
 def operation(seconds, *shape):
-    return Operation("name", "Conv", seconds, ConvolutionShape(*shape) if shape else None)
+    # Disturbed in most passes.
+    return Operation("name", "Conv", 7.0, seconds, ConvolutionShape(*shape) if shape else None)
 
 
 def dense(channels, height, out, kernel=1, fused=0):

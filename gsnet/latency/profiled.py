@@ -2,7 +2,7 @@
 
 A runtime folds, pads and reorders layers and names them as it likes, so that an operation is known by its shape alone.
 Its times come from another session than the network's own, and profiling slows that one down: what is taken from them is
-which part of a pass each operation takes.
+which part of a pass each operation takes, each in its quickest pass.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ def convolution_shares(layers: Sequence[Layer], operations: Sequence[Operation])
     network has more or less often than the runtime's graph, or that a unit written anew has, is left out: which operations
     are which of its layers is not known.
     """
-    total = sum(operation.seconds for operation in operations)
+    seconds = [one.seconds if one.least_seconds is None else one.least_seconds for one in operations]
+    total = sum(seconds)
     if not total:
         return []
     convolutions = [layer for layer in layers if layer.is_convolution]
-    parts = [(one.convolution, one.seconds / total) for one in operations if one.convolution is not None]
+    parts = [
+        (one.convolution, least / total) for one, least in zip(operations, seconds, strict=True) if one.convolution
+    ]
     found: list[Share] = []
     for as_seen in (lambda shape: shape, _in_blocks):
         matched = list(_matched(convolutions, parts, as_seen))

@@ -6,9 +6,10 @@ import abc
 import importlib
 import importlib.util
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -60,13 +61,20 @@ class ConvolutionShape:
 class Operation:
     """One operation of one pass: its name in the runtime's own graph, its kind, and seconds (the median over passes).
 
-    convolution: of which shape, where it is one and the runtime says so.
+    least_seconds: of the pass in which it was quickest, that is, least disturbed by other programs; None where that is not
+    known. convolution: of which shape, where it is one and the runtime says so.
     """
 
     name: str
     kind: str
     seconds: float
+    least_seconds: float | None = None
     convolution: ConvolutionShape | None = None
+
+    @classmethod
+    def of(cls, name: str, kind: str, times: Sequence[float], convolution: ConvolutionShape | None = None) -> Operation:
+        """One whose seconds in every pass are known."""
+        return cls(name, kind, median(times), min(times), convolution)
 
 
 class Session(abc.ABC):

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from typing import ClassVar
 
 import numpy as np
@@ -64,7 +63,7 @@ class TorchSession(Session):
                 [(e.name, e.self_cpu_time_total / 1e6) for e in profile.events() if e.name.startswith("aten::")]
             )
         return [
-            Operation(f"{place}", name.removeprefix("aten::"), median(one[place][1] for one in times))
+            Operation.of(f"{place}", name.removeprefix("aten::"), [one[place][1] for one in times])
             for place, (name, _) in enumerate(times[0])
         ]
 

@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -88,7 +87,7 @@ class NcnnSession(Session):
         finally:
             self._net.opt.lightmode = True
         return [
-            Operation(layers[place].name, layers[place].type, median(found), shapes.get(layers[place].name))
+            Operation.of(layers[place].name, layers[place].type, found, shapes.get(layers[place].name))
             for place, found in times.items()
         ]
 

@@ -6,7 +6,6 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from statistics import median
 from types import MappingProxyType
 from typing import Any
 
@@ -65,8 +64,7 @@ class OnnxRuntimeSession(Session):
                 times.setdefault(name, []).append(event["dur"] / 1e6)
                 told[name] = event["args"]
         return [
-            Operation(name, told[name]["op_name"], median(found), _convolution(told[name]))
-            for name, found in times.items()
+            Operation.of(name, told[name]["op_name"], found, _convolution(told[name])) for name, found in times.items()
         ]
 
     def _open(self, profile: str | None = None) -> Any:

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -100,7 +99,7 @@ class OpenVinoSession(Session):
                     times.setdefault(node.node_name, []).append(node.real_time.total_seconds())
                     kinds[node.node_name] = f"{node.node_type}:{node.exec_type}"
         shapes = {node.get_friendly_name(): _convolution(node) for node in self._model.get_ops()}
-        return [Operation(name, kinds[name], median(found), shapes.get(name)) for name, found in times.items()]
+        return [Operation.of(name, kinds[name], found, shapes.get(name)) for name, found in times.items()]
 
     def _request(self, images: int) -> Any:
         if images not in self._requests:
