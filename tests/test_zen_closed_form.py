@@ -131,7 +131,7 @@ def test_same_network_same_score_whatever_came_before():
     assert used.score(network) == fresh
 
 
-# Resolution, and mean and deviation of the Zen-Score over 30 draws of weights: `score(network, "Zen", ScoringSettings(resolution, 64), seed)`.
+# Resolution, and mean and deviation of the Zen-Score by forward passes, over 30 seeds and 64 images each.
 FEW_CHANNELS = {
     "SuperConvK1BNRELU(1,5,2,1)SuperGhostShuffleK7(5,2,2,8,3)": (5, -1.37, 0.48),
     "SuperConvK3BNRELU(3,2,9,1)SuperResIDWE4K7(2,2,5,8,2)": (9, -0.80, 0.52),
