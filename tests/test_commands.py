@@ -55,7 +55,10 @@ def test_what_it_does_not_know_is_one_sentence(argv, told, capsys):
     ("argv", "told"),
     [
         (["analyze_model", "my/search"], "my/search follows no option; did you mean --arch my/search?"),
-        (["val", "--arch", "resnet18", "data"], "data follows no option; did you mean --weights data or --data_dir data?"),
+        (
+            ["val", "--arch", "resnet18", "data"],
+            "data follows no option; did you mean --weights data or --data_dir data?",
+        ),
         (["analyze_model", "--use_se", "True"], "True follows no option: every value stands behind the option"),
         (["evolution_search", "x"], "x follows no option: every value stands behind the option that it is for."),
     ],

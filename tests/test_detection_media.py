@@ -22,6 +22,7 @@ from gsnet.detection.prediction import PredictionSettings
 from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.targets import Detections
+from gsnet.interface.options import InputError
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 SIDE = 64
@@ -89,6 +90,24 @@ def script(finder, tmp_path, monkeypatch, capsys):
         )
 
     return predict
+
+
+def test_what_a_folder_has_besides_is_said_in_one_line(tmp_path, caplog):
+    """Hidden files are no pictures: macOS leaves one beside each on other file systems."""
+    for name in ("b.jpg", "a.mp4", "._b.jpg", ".DS_Store", "Thumbs.db"):
+        (tmp_path / name).touch()
+    known = [str(tmp_path / "a.mp4"), str(tmp_path / "b.jpg")]
+    assert [medium.source for medium in media_of([str(tmp_path)])] == known and caplog.text == ""
+    for name in ("c.heic", "d.HEIC", "e.avif", "README"):
+        (tmp_path / name).touch()
+    (tmp_path / "more.jpg").mkdir()
+    assert [medium.source for medium in media_of([str(tmp_path)])] == known
+    said = "passed over: 4 files (.heic 2, without a suffix 1, .avif 1) and 1 folder"
+    assert [record.getMessage() for record in caplog.records] == [f"{tmp_path}: {said}"]
+    for name in ("a.mp4", "b.jpg"):
+        (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=r"has neither images nor videos, but 4 files \(\.heic 2, "):
+        media_of([str(tmp_path)])
 
 
 def test_a_camera_and_a_stream_are_looked_at_as_videos_are(script, tmp_path, monkeypatch):

@@ -71,9 +71,7 @@ def check_loss(loss: float, epoch: int, latest: Path) -> None:
     if math.isfinite(loss):
         return
     kept = f"the last good state is in {latest}" if latest.exists() else "no epoch was finished, nothing is kept"
-    raise TrainingFailed(
-        f"The loss is no longer a number in epoch {epoch + 1}: lower --lr or use --grad_norm; {kept}"
-    )
+    raise TrainingFailed(f"The loss is no longer a number in epoch {epoch + 1}: lower --lr or use --grad_norm; {kept}")
 
 
 def has_no_progress(
