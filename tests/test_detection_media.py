@@ -16,7 +16,7 @@ from gsnet.api.detecting import Detector
 from gsnet.commands import val_detection
 from gsnet.detection import prediction, validation
 from gsnet.detection.inference import Finder
-from gsnet.detection.media import media_of
+from gsnet.detection.media import Medium, media_of
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.prediction import PredictionSettings
 from gsnet.detection.preprocessing import Preprocessing
@@ -135,6 +135,16 @@ def test_a_camera_and_a_stream_are_looked_at_as_videos_are(script, tmp_path, mon
     assert done.status == 2 and "Camera 7 cannot be opened" in done.err.splitlines()[-1]
 
 
+class EveryObject:
+    """Follows objects without the library: the number of one is its place."""
+
+    def __init__(self, rate):
+        assert rate > 0
+
+    def update(self, found, sure):
+        return found.chosen(sure), np.arange(sure.sum()) + 1
+
+
 @pytest.mark.parametrize(("ended_by", "kept"), [(KeyboardInterrupt, ["coco.json", "flight.mp4"]), (RuntimeError, [])])
 def test_an_interrupt_keeps_what_was_written_and_an_error_no_half(finder, tmp_path, monkeypatch, ended_by, kept):
     film(tmp_path / "flight.avi")
@@ -147,13 +157,18 @@ def test_an_interrupt_keeps_what_was_written_and_an_error_no_half(finder, tmp_pa
         return find(image)
 
     monkeypatch.setattr(finder, "find_in", ended)
+    monkeypatch.setattr(prediction, "require_tracker", lambda: None)
+    monkeypatch.setattr(prediction, "Tracks", EveryObject)
     out = tmp_path / "out"
     with pytest.raises(ended_by):
         prediction.predict_media(
-            finder, media_of([str(tmp_path / "flight.avi")]), PredictionSettings(out, save_as=("coco",))
+            finder, media_of([str(tmp_path / "flight.avi")]), PredictionSettings(out, save_as=("coco",), track=True)
         )
-    assert sorted(file.name for file in out.iterdir()) == [*kept, "results"]
+    assert sorted(file.name for file in out.iterdir()) == [*kept, "mot", "results"]
+    assert [file.name for file in (out / "mot").iterdir()] == ["flight.txt"] * bool(kept)
     if kept:
+        followed = np.loadtxt(out / "mot/flight.txt", delimiter=",")
+        assert followed[:, :2].tolist() == [[frame, number] for frame in (1, 2, 3) for number in (1, 2)]
         assert cv2.VideoCapture(str(out / "flight.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 3
         coco = json.loads((out / "coco.json").read_text())
         assert len(coco["images"]) == 3 and len(coco["annotations"]) == 6
@@ -172,6 +187,17 @@ def server(tmp_path, monkeypatch):
         yield folder, f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
         thread.join()
+
+
+def test_names_of_results_tell_addresses_and_frames_apart(finder, tmp_path, monkeypatch):
+    media = [Medium(f"http://h/cam.jpg?id={number}", moving=False) for number in (1, 2)]
+    monkeypatch.setattr(prediction, "read_picture", lambda medium: picture())
+    prediction.predict_media(finder, media, PredictionSettings(tmp_path / "out"))
+    assert sorted(file.name for file in (tmp_path / "out/results").iterdir()) == ["cam.txt", "cam_2.txt"]
+    film(tmp_path / "flight.avi")
+    Image.fromarray(picture()).save(tmp_path / "flight_0000002.png")
+    with pytest.raises(InputError, match=r"flight_0000002\.png would be called as those of a frame of .*flight\.avi"):
+        prediction.predict_media(finder, media_of([str(tmp_path)]), PredictionSettings(tmp_path / "other"))
 
 
 def test_addresses_of_pictures_and_videos(script, server, tmp_path):
