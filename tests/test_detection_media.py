@@ -189,6 +189,25 @@ def server(tmp_path, monkeypatch):
         thread.join()
 
 
+def test_nothing_of_a_data_set_is_replaced(script, finder, tmp_path, capsys):
+    """Neither its pictures by drawn ones, nor its labels by what is found."""
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    for folder in (images, labels):
+        folder.mkdir()
+    Image.fromarray(picture()).save(images / "a.png")
+    (labels / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "classes.txt").write_text("car\nperson\n")
+    before = {file: file.read_bytes() for folder in (images, labels) for file in folder.iterdir()}
+    done = script(images, out=".", options=("--save_as", "yolo"))
+    assert done.status == 2 and "labels/a.txt: choose another --save_dir, or take those away" in done.err
+    options = ["--weights", "w", "--data_dir", tmp_path, "--save_dir", images, "--workers", "0", "--draw", "1"]
+    assert run(lambda: val_detection.main([*map(str, options)])) == 2
+    assert "images/a.png: choose another --save_dir" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in before} == before
+    done = script(images, out="out", options=("--save_as", "yolo"))
+    assert done.status == 0 and (tmp_path / "out/labels/a.txt").is_file()
+
+
 def test_names_of_results_tell_addresses_and_frames_apart(finder, tmp_path, monkeypatch):
     media = [Medium(f"http://h/cam.jpg?id={number}", moving=False) for number in (1, 2)]
     monkeypatch.setattr(prediction, "read_picture", lambda medium: picture())

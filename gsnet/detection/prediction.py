@@ -21,12 +21,13 @@ from gsnet.detection.drawing import drawn, write_png
 from gsnet.detection.image_check import report_broken
 from gsnet.detection.inference import Finder
 from gsnet.detection.media import Film, Medium, opened, read_picture, written
-from gsnet.detection.prediction_files import COCO, WRITERS, CocoFile
+from gsnet.detection.prediction_files import COCO, LABELS, WRITERS, CocoFile
 from gsnet.detection.scene import ImageResults, result_names
 from gsnet.detection.score_limits import ScoreLimits
 from gsnet.detection.tiles import TileSettings
 from gsnet.detection.tracks import Tracks, mot_rows, require_tracker
 from gsnet.detection.visdrone_format import write_results
+from gsnet.detection.yolo_format import label_file
 from gsnet.interface.files import kept_at_interrupt
 from gsnet.interface.options import InputError
 
@@ -76,7 +77,7 @@ def predict_media(finder: Finder, media: Sequence[Medium], settings: PredictionS
             raise InputError("--track follows objects through videos and streams: there is none")
     settings.results.mkdir(parents=True, exist_ok=True)
     names = dict(zip(media, result_names(_paths(media)), strict=True))
-    _check_places(media, names, settings.folder)
+    _check_places(media, names, settings)
     counts: dict[str, int] = {}
     unreadable: list[BrokenImageError] = []
     with ExitStack() as stack:
@@ -159,15 +160,21 @@ def _paths(media: Sequence[Medium]) -> list[Path]:
     return paths
 
 
-def _check_places(media: Sequence[Medium], names: dict[Medium, str], folder: Path) -> None:
-    """Raise InputError where a drawn picture or video would take the place of one that was given, or results of a picture
-    that of those of a video's frame."""
+def _check_places(media: Sequence[Medium], names: dict[Medium, str], settings: PredictionSettings) -> None:
+    """Raise InputError where a drawn picture or video would take the place of one that was given, labels that of what
+    somebody has said of a picture, or results of a picture that of those of a video's frame."""
+    folder = settings.folder
     videos = {names[medium]: medium for medium in media if medium.moving}
     given = {medium.path.resolve() for medium in media if not medium.address}
     for medium, name in names.items():
         drawn_file = folder / f"{name}{'.mp4' if medium.moving else '.png'}"
         if drawn_file.resolve() in given:
             raise InputError(f"What is drawn of {medium} would replace {drawn_file}: choose another --save_dir")
+        labels = folder / LABELS / f"{name}.txt"
+        if "yolo" in settings.save_as and labels.is_file() and labels.resolve() == label_file(medium.path).resolve():
+            raise InputError(
+                f"Labels of what is found in {medium} would replace {labels}: choose another --save_dir, or take those away"
+            )
         of_frame = _FRAME.fullmatch(name)
         if not medium.moving and of_frame and of_frame[1] in videos:
             raise InputError(
