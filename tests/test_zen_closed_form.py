@@ -148,6 +148,12 @@ def test_one_or_two_channels_on_a_map_of_one_pixel_have_a_score_too(structure):
     assert ClosedForm(resolution).score(PlainNet.parse(structure)) == pytest.approx(mean, abs=2 * deviation)
 
 
+def test_the_number_of_an_activation_that_stands_first_is_a_note():
+    noted, alike = (PlainNet.parse(f"RELU({note}){XXBL}") for note in (7, 3))
+    assert ClosedForm(32).score(noted) == ClosedForm(32).score(alike)
+    assert GradientGrowth(32).growth(noted) == GradientGrowth(32).growth(alike)
+
+
 def test_scores_are_the_same_where_nothing_is_compiled():
     structures = [XXBL, *FEW_CHANNELS]
     code = (
