@@ -90,6 +90,7 @@ def growing(limit):
 
 
 DEEP = {"max_layers": 120, "budget_model_size": None, "budget_flops": None, "budget_mac": None}
+OTHERS = {"search_space_list": ("PlainNet/SuperGhostShuffle.py",), "evolution_max_iter": 800}
 LISTED = {"search_space": None, "search_space_list": ("PlainNet/SuperResKXKX.py", "PlainNet/SuperResK1KXK1.py")}
 
 
@@ -99,6 +100,9 @@ LISTED = {"search_space": None, "search_space_list": ("PlainNet/SuperResKXKX.py"
         *(settings_of(space, rule) for space in STARTS for rule in (FITTING, PUBLISHED)),
         settings_of(origin=False, fix_initialize=False, evolution=PUBLISHED, plainnet_struct=None, **LISTED),
         settings_of(origin=False, fix_initialize=False, plainnet_struct=None, **LISTED),
+        # The first candidates have blocks that no later one is drawn from.
+        settings_of(origin=False, **OTHERS),
+        settings_of(fix_initialize=False, plainnet_struct=None, **OTHERS),
         settings_of("ghostshuffle", use_se=True, zero_shot_score="PerturbationClosedForm", input_image_size=48),
         settings_of("XXBL", evolution_max_iter=800, **growing(3.0)),
         settings_of(
