@@ -6,6 +6,7 @@ import argparse
 import itertools
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
@@ -98,9 +99,10 @@ class OptionParser(argparse.ArgumentParser):
         """What is wrong with a value that no option takes, and which of those that are not given might."""
         given = {argument.split("=")[0] for argument in arguments}
         free = [name for name in _NAMING if name in self._option_string_actions and name not in given]
-        if not free or _WORDS_OF_SWITCHES.fullmatch(value):
-            return f"{value} follows no option: every value stands behind the option that it is for"
-        return f"{value} follows no option; did you mean {' or '.join(f'{name} {value}' for name in free)}?"
+        shown = shlex.quote(value)
+        if not free or not value.strip() or _WORDS_OF_SWITCHES.fullmatch(value):
+            return f"{shown} follows no option: every value stands behind the option that it is for"
+        return f"{shown} follows no option; did you mean {' or '.join(f'{name} {shown}' for name in free)}?"
 
 
 def _differ(value: object, default: object) -> bool:
