@@ -115,7 +115,7 @@ def _structures_in(text: str) -> int:
     except StructureError:
         return 0
     # The lines of one structure begin with the channels of the line before.
-    begin_alike = len({network.blocks[0].in_channels for network in found}) == 1
+    begin_alike = len({network.in_channels for network in found}) == 1
     return len(found) if len(found) > 1 and begin_alike else 0
 
 

@@ -57,7 +57,8 @@ class Block:
     # Only annotated, never assigned here: a value would become the default of the dataclass field of that name.
     in_channels: int
     out_channels: int
-    # Activations act on whatever width arrives: the number in their string is a note, and is not checked.
+    # Activations act on whatever width arrives: the number in their string is a note, and is not checked. So do brackets
+    # that hold nothing else.
     any_width: ClassVar[bool] = False
 
     if TYPE_CHECKING:

@@ -32,7 +32,17 @@ class BranchBlock(Block):
 
     @property
     def in_channels(self) -> int:  # type: ignore[override]
-        return self.branches[0].in_channels
+        return self._first.in_channels
+
+    @property
+    def _first(self) -> Block:
+        """The first branch that has a width of its own, if there is one."""
+        return next((branch for branch in self.branches if not branch.any_width), self.branches[0])
+
+    @property
+    def branch_widths(self) -> tuple[int, ...]:
+        """What each branch gives; one that has no width of its own gives what it reads."""
+        return tuple(self.in_channels if branch.any_width else branch.out_channels for branch in self.branches)
 
     @property
     def stride(self) -> int:  # type: ignore[override]
@@ -47,10 +57,12 @@ class BranchBlock(Block):
     def validate(self) -> None:
         if not self.branches:
             raise StructureError(f"{type(self).__name__} holds no branch")
-        first = self.branches[0]
         for branch in self.branches:
             branch.validate()
-            if branch.in_channels != first.in_channels or branch.stride != first.stride:
+        first = self._first
+        for branch in self.branches:
+            wrong_width = not branch.any_width and branch.in_channels != first.in_channels
+            if wrong_width or branch.stride != first.stride:
                 raise StructureError(f"{type(self).__name__}: {branch} and {first} differ in input width or stride")
         if not fit_together(tuple(branch.output_size(size) for branch in self.branches) for size in SIZES):
             raise StructureError(f"{self}: its branches give maps of different sizes")
@@ -80,14 +92,19 @@ class BranchBlock(Block):
 class MultiSumBlock(BranchBlock):
     """Sum of branches. Structure string: MultiSumBlock([label|] branch; branch...)."""
 
+    @lazy
+    def any_width(self) -> bool:  # type: ignore[override]
+        """Whether no branch has a width, as activations alone."""
+        return all(branch.any_width for branch in self.branches)
+
     @property
     def out_channels(self) -> int:  # type: ignore[override]
-        return self.branches[0].out_channels
+        return self.branch_widths[0]
 
     def validate(self) -> None:
         super().validate()
-        for branch in self.branches:
-            if branch.out_channels != self.out_channels:
+        for branch, width in zip(self.branches, self.branch_widths, strict=True):
+            if width != self.out_channels:
                 raise StructureError(f"MultiSumBlock: {branch} and {self.branches[0]} differ in output width")
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
@@ -101,11 +118,14 @@ class MultiSumBlock(BranchBlock):
 
 @dataclass(frozen=True)
 class MultiCatBlock(BranchBlock):
-    """Concatenation of branches over channels. Structure string: MultiCatBlock([label|] branch; branch...)."""
+    """Concatenation of branches over channels. Structure string: MultiCatBlock([label|] branch; branch...).
+
+    It has a width whatever it holds: of activations alone, that which they note.
+    """
 
     @property
     def out_channels(self) -> int:  # type: ignore[override]
-        return sum(branch.out_channels for branch in self.branches)
+        return sum(self.branch_widths)
 
     def mean_field(self, style: Style = PLAIN) -> Steps:
         return self._branch_steps(style) + mean_field.CONCATENATE * (len(self.branches) - 1)

@@ -85,6 +85,8 @@ def uncounted_view() -> Any:
     A function that hands arrays on counts references to them, by instructions that wait for other processors. Whoever calls the
     compiled code holds the arrays anyway.
     """
+    if not compiles():
+        return lambda arrays: arrays
     try:
         from numba import types
         from numba.core import cgutils

@@ -110,6 +110,11 @@ class BodyBlock(Block):
 class Sequential(BodyBlock):
     """Blocks one after the other. Structure string: Sequential(blocks)."""
 
+    @lazy
+    def any_width(self) -> bool:  # type: ignore[override]
+        """Whether it holds nothing that has a width, as activations alone."""
+        return all(block.any_width for block in self.body)
+
     @classmethod
     def read(cls, reader: Arguments) -> Self:
         return cls(reader.blocks())
@@ -138,6 +143,8 @@ class UnitBlock(BodyBlock):
     def read(cls, reader: Arguments) -> Self:
         stated = reader.leading_integers(at_most=2)
         unit = cls(reader.blocks())
+        if unit.any_width and stated and stated[0] != unit.in_channels:
+            unit = unit.with_in_channels(stated[0])
         for name, value, actual in zip(("in_channels", "stride"), stated, (unit._widths[0], unit.stride), strict=False):
             if value != actual:
                 raise StructureError(f"{cls.__name__} states {name} {value}, but its body has {actual}: {unit.text}")
@@ -159,6 +166,11 @@ class ResBlock(UnitBlock):
     def has_projection(self) -> bool:
         """Whether the shortcut is a projection."""
         return self.stride > 1 or self.in_channels != self.out_channels
+
+    @lazy
+    def any_width(self) -> bool:  # type: ignore[override]
+        """Whether neither body nor shortcut has a width, as with activations alone."""
+        return not self.has_projection and all(block.any_width for block in self.body)
 
     def validate(self) -> None:
         super().validate()

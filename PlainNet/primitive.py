@@ -11,17 +11,18 @@ from PlainNet.style import PLAIN, Style
 
 
 class Primitive(Block):
-    """Base of the layers that define their own costs; what they cost at a map size is remembered."""
+    """Base of the layers that define their own costs; what they cost at a map size, in the latest style, is remembered."""
 
     @lazy
-    def _known_figures(self) -> dict[int, Figures]:
+    def _known_figures(self) -> dict[int, tuple[Style, Figures]]:
         return {}
 
     def figures(self, size: int, style: Style = PLAIN) -> Figures:
         known = self._known_figures.get(size)
-        if known is None:
-            known = self._known_figures[size] = (*self.cost(size, style), self.output_size(size))
-        return known
+        # The same object, for to compare what is in it takes as long as to count most layers.
+        if known is None or known[0] is not style:
+            known = self._known_figures[size] = style, (*self.cost(size, style), self.output_size(size))
+        return known[1]
 
 
 class SameWidth(Primitive):

@@ -21,8 +21,8 @@ def narrowest(block: Block) -> int:
 
 
 def narrowest_block(network: Network) -> Block:
-    """The block with the smallest width, the first of several."""
-    return min((block for block in network.blocks if not block.any_width), key=narrowest)
+    """The block with the smallest width, the first of several; the first one where none has a width of its own."""
+    return min((block for block in network.blocks if not block.any_width), key=narrowest, default=network.blocks[0])
 
 
 def least_drawn(width: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from PlainNet import Block, Network
 from PlainNet.network import SPLIT_THRESHOLD
+from SearchSpace.variation import fit_behind, read_what_comes
 
 SampleBlock = Callable[[Sequence[Block], int, random.Random], Block]
 
@@ -25,17 +26,13 @@ def mutate(network: Network, sample_block: SampleBlock, generator: random.Random
         if index in replaced:
             continue
         replaced.append(index)
-        block = sample_block(blocks, index, generator)
-        if index and (channels := blocks[index - 1].out_channels) != block.in_channels:
-            block = block.with_in_channels(channels)
-        blocks[index] = block
+        blocks[index] = sample_block(blocks, index, generator)
+        read_what_comes(blocks, index)
     # Only what follows a replaced block may read another width than before. From the back, so that splitting moves no index
     # that is still to come.
     for index in sorted(replaced, reverse=True):
-        block = blocks[index]
-        if index + 1 < len(blocks) and blocks[index + 1].in_channels != block.out_channels:
-            blocks[index + 1] = blocks[index + 1].with_in_channels(block.out_channels)
-        parts = block.split(SPLIT_THRESHOLD)
+        fit_behind(blocks, index)
+        parts = blocks[index].split(SPLIT_THRESHOLD)
         if len(parts) > 1:
             blocks[index : index + 1] = parts
     return Network.trusted(tuple(blocks))

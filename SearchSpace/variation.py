@@ -10,15 +10,48 @@ from PlainNet.network import SPLIT_THRESHOLD
 
 
 def put(blocks: list[Block], index: int, block: Block) -> None:
-    """Put a block in the place of another: it reads what the one before it gives, the next one reads what it gives.
+    """Put a block in the place of another: it reads what the one before it gives, those behind it read what it gives.
 
     Raises StructureError if a block cannot take its new width.
     """
-    if index and blocks[index - 1].out_channels != block.in_channels:
-        block = block.with_in_channels(blocks[index - 1].out_channels)
     blocks[index] = block
-    if index + 1 < len(blocks) and blocks[index + 1].in_channels != block.out_channels:
-        blocks[index + 1] = blocks[index + 1].with_in_channels(block.out_channels)
+    read_what_comes(blocks, index)
+    fit_behind(blocks, index)
+
+
+def width_before(blocks: Sequence[Block], index: int) -> int | None:
+    """Channels that come to a place; None where activations alone stand before it, or nothing."""
+    while index:
+        index -= 1
+        if not blocks[index].any_width:
+            return blocks[index].out_channels
+    return None
+
+
+def read_what_comes(blocks: list[Block], index: int) -> None:
+    """Have a block read what comes to it, in place. Raises StructureError if it cannot."""
+    block, channels = blocks[index], width_before(blocks, index)
+    if channels is not None and channels != block.in_channels and not block.any_width:
+        blocks[index] = block.with_in_channels(channels)
+
+
+def fit_behind(blocks: list[Block], index: int) -> None:
+    """Have those behind a block read what it gives, in place: normalisation and the like hand another width on.
+
+    Raises StructureError if a block cannot take its new width.
+    """
+    changed = blocks[index]
+    channels = width_before(blocks, index) if changed.any_width else changed.out_channels
+    if channels is None:
+        return
+    for place in range(index + 1, len(blocks)):
+        block = blocks[place]
+        if block.any_width:
+            continue
+        if block.in_channels == channels:
+            return
+        block = blocks[place] = block.with_in_channels(channels)
+        channels = block.out_channels
 
 
 def split_deep(blocks: list[Block]) -> None:

@@ -99,7 +99,9 @@ class ClosedForm:
         """Its two terms: log sum |f(x) - f(x')|, and the sum over BN layers of log sqrt(running variance)."""
         blocks = network.blocks
         shared = max(0, len(blocks) - SELDOM_SHARED)
-        images = self._images.get(blocks[0].in_channels) or self._no_block(blocks[0].in_channels)
+        # The number of an activation that stands first is a note.
+        channels = network.in_channels if blocks[0].any_width else blocks[0].in_channels
+        images = self._images.get(channels) or self._no_block(channels)
         beginning, first = self._beginnings.longest(images, blocks[:shared])
         _, maps, row = beginning
         calls = self._calls(blocks[first:])

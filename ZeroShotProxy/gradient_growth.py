@@ -56,7 +56,7 @@ class GradientGrowth:
             calls = np.frombuffer(bytearray().join([known.get(b.key) or call(b) for b in network.blocks]))
         except StructureError as error:
             raise ProxyFailure(str(error)) from None
-        channels = network.blocks[0].in_channels
+        channels = network.in_channels
         image = self._images.get(channels)
         if image is None:
             image = self._images[channels] = first_map(self.resolution, GAMMA, channels)

@@ -9,7 +9,7 @@ import numpy as np
 
 from PlainNet.compiling import compiled
 from PlainNet.mean_field import Step
-from ZeroShotProxy.mean_field_activations import SQRT_2PI, edgeworth_moments, scale_mean
+from ZeroShotProxy.mean_field_activations import SQRT_2PI, edgeworth_moments, kurtosis_of, scale_mean
 from ZeroShotProxy.mean_field_kernel import excess
 from ZeroShotProxy.mean_field_map import FOURTH, MEAN, OFFSET, THIRD, VARIANCE
 
@@ -163,5 +163,5 @@ def forward_slope(state: np.ndarray, base: int, function: int) -> float:
     if state[base + MEAN] != 0 or abs(variance - 1) > 1e-9:
         return mean_slopes(function, state[base + MEAN], variance)[0]
     # Norms that vary from position to position make some variances larger and others smaller.
-    kurtosis = excess(state) * (1 + state[base + FOURTH] / (3 * variance * variance))
+    kurtosis = excess(state) * kurtosis_of(state[base + FOURTH] / (3 * variance * variance))
     return BEHIND_BN[function, 0] + BEHIND_BN[function, 2] * 8 * (1 - scale_mean(kurtosis))

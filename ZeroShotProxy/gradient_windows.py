@@ -30,7 +30,8 @@ def spread_windows(gradient: np.ndarray, height: int, kernel: int, stride: int, 
         for place in range(whole, height):
             gradient[PROFILE + place] = sum_of_one(work, place, kernel)
     else:
-        for index in range(height + 2 * kernel + stride):
+        # As far as the last window reaches, whatever the stride: the padding that is seen behind the map is no wider.
+        for index in range(height + 2 * padding):
             work[index] = 0.0
         for place in range(size):
             value = gradient[PROFILE + place]

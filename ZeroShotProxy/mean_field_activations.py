@@ -20,6 +20,9 @@ HERMITE_TERMS = 40
 # Third and fourth central moments of max(z, 0), z standard normal.
 HALF_NORMAL_THIRD = 1 / SQRT_2PI**3 * 2 + 2 / SQRT_2PI - 1.5 / SQRT_2PI
 HALF_NORMAL_FOURTH = 1.5 - 8 / SQRT_2PI**2 + 3 / SQRT_2PI**2 - 3 / SQRT_2PI**4
+# Cumulants of one or two channels come to less than 0, of which there is no root. With this the variance behind a rectifier is
+# positive whatever channels share, and networks as they are searched have more.
+LEAST_KURTOSIS = 0.1
 # Relative change of the variance by which second differences are taken.
 VARIANCE_STEP = 0.25
 # Columns of `moments`.
@@ -41,7 +44,8 @@ def rectified(state: np.ndarray, base: int, kurtosis: float) -> tuple[float, flo
     a = state[base + MEAN] / scale
     skewness, excess = state[base + THIRD] / (variance * scale), state[base + FOURTH] / (variance * variance)
     if a == 0 and skewness == 0:
-        return rectified_centred(state, base, scale_mean(kurtosis * (1 + excess / 3)), 1 + excess / 3)
+        own = kurtosis_of(excess / 3)
+        return rectified_centred(state, base, scale_mean(kurtosis * own), own)
     moment = edgeworth_moments(a, skewness, excess)
     shrink = scale_mean(kurtosis)
     density, mass = gaussian(a)
@@ -106,6 +110,12 @@ def rectified_centred(state: np.ndarray, base: int, shrink: float, own: float) -
     state[base + THIRD] = HALF_NORMAL_THIRD * variance * scale
     state[base + FOURTH] = (HALF_NORMAL_FOURTH * own - 3 * spread * spread) * variance * variance
     return 0.25 / spread, steepness
+
+
+@compiled
+def kurtosis_of(third_of_excess: float) -> float:
+    """Kurtosis over 3, at least `LEAST_KURTOSIS`."""
+    return max(1 + third_of_excess, LEAST_KURTOSIS)
 
 
 @compiled
@@ -240,7 +250,7 @@ def smoothed(state: np.ndarray, base: int, kurtosis: float, function: int) -> tu
         # The end of the row is room to work.
         table = state[state.size - SPARE :]
         moments(function, state[base + MEAN], variance, table)
-    fluctuation = 8 * (1 - scale_mean(kurtosis * (1 + state[base + FOURTH] / (3 * variance * variance))))
+    fluctuation = 8 * (1 - scale_mean(kurtosis * kurtosis_of(state[base + FOURTH] / (3 * variance * variance))))
     mean = table[FIRST] + table[FIRST_CURVATURE] * fluctuation
     spread = table[SECOND] + table[SECOND_CURVATURE] * fluctuation - mean * mean
     rho = state[base + COVARIANCE] / variance

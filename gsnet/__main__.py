@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name = arguments[0].replace("-", "_")
     if name not in COMMANDS:
-        print(f"gsnet: {_unknown(arguments[0], name)}. See gsnet --help", file=sys.stderr)
+        print(f"gsnet: {_unknown(arguments[0], name)} See gsnet --help", file=sys.stderr)
         return BAD_INPUT
     sys.argv = [f"gsnet {arguments[0]}", *arguments[1:]]
     return importlib.import_module(f"gsnet.commands.{name}").command()
@@ -70,7 +70,7 @@ def version_line() -> str:
 def _unknown(given: str, name: str) -> str:
     kind = "option" if given.startswith("-") else "command"
     near = difflib.get_close_matches(name, COMMANDS, n=1)
-    return f"there is no {kind} {given}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"there is no {kind} {given}" + (f"; did you mean {near[0]}?" if near else ".")
 
 
 if __name__ == "__main__":

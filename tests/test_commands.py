@@ -42,13 +42,31 @@ def test_dashes_do_as_well_as_underscores(name, capsys):
     ("argv", "told"),
     [
         (["evolution-serach"], "gsnet: there is no command evolution-serach; did you mean evolution_search?"),
-        (["fly"], "gsnet: there is no command fly"),
-        (["--verbose"], "gsnet: there is no option --verbose"),
+        (["fly"], "gsnet: there is no command fly."),
+        (["--verbose"], "gsnet: there is no option --verbose."),
     ],
 )
 def test_what_it_does_not_know_is_one_sentence(argv, told, capsys):
     assert main(argv) == 2
-    assert capsys.readouterr().err == f"{told}. See gsnet --help\n"
+    assert capsys.readouterr().err == f"{told} See gsnet --help\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["analyze_model", "my/search"], "my/search follows no option; did you mean --arch my/search?"),
+        (
+            ["val", "--arch", "resnet18", "data"],
+            "data follows no option; did you mean --weights data or --data_dir data?",
+        ),
+        (["analyze_model", "--use_se", "True"], "True follows no option: every value stands behind the option"),
+        (["evolution_search", "x"], "x follows no option: every value stands behind the option that it is for."),
+    ],
+)
+def test_a_value_without_its_option_is_told_which_it_may_be(argv, told, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(argv)
+    assert end.value.code == 2 and told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

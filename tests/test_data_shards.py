@@ -271,6 +271,29 @@ def test_compressed_archives_are_refused_with_what_makes_them_plain(tree, tmp_pa
     assert f"train: files that are not read: all of them.{ending} (" in caplog.text
 
 
+@pytest.mark.parametrize("tell", [True, False])
+def test_members_that_are_not_read_are_counted_by_suffix(tree, tmp_path, caplog, tell):
+    """What belongs to a picture's sample aside; also where what an archive holds is remembered."""
+    archives = packed(tree, tmp_path / "packed", tell)
+    whole = data_set(settings(archives), train=True)
+    assert caplog.text == ""
+    with tarfile.open(archives / "train/900.tar", "w") as archive:
+        for name in ("cat/new.jpg", "cat/new.txt", "cat/x.HEIC", "cat/y.heic", "dog/z.gif", "dog/._z.jpg", "Thumbs.db"):
+            key = name if not tell else name.replace("cat/", "").replace("dog/", "")
+            content = next(tree.rglob("*.jpg")).read_bytes()
+            add(archive, key, content)
+        if tell:
+            add(archive, "new.cls", b"0")
+    for _ in range(2):
+        caplog.clear()
+        assert len(data_set(settings(archives), train=True)) == len(whole) + 1
+        assert "train: passed over in archives: 3 files (.heic 2, .gif 1); jpg, " in caplog.text
+    with tarfile.open(archives / "train/901.tar", "w") as archive:
+        add(archive, "cat/only.heic", b"")
+    with pytest.raises(InputError, match=r"has no pictures in it, but 1 file \(\.heic 1\)"):
+        data_set(settings(archives), train=True)
+
+
 @pytest.mark.skipif(not shutil.which("gunzip"), reason="needs gunzip")
 def test_what_is_advised_makes_a_plain_archive(tree, tmp_path):
     archives = packed(tree, tmp_path / "packed", tell=False)

@@ -168,7 +168,7 @@ def test_what_is_given_wins_and_is_said(folder, caplog, capsys):
     assert "--unit deployed as given, where it says unit searched" in caplog.text
 
 
-def test_errors_are_one_sentence(folder, tmp_path):
+def test_errors_are_one_sentence(folder, tmp_path, capsys):
     with pytest.raises(InputError, match=r"has no weights; one was trained in .*training"):
         val.main(["--arch", str(folder), "--dataset", "fake"])
     for command in (val, analyze_model, compute_score):
@@ -187,6 +187,9 @@ def test_errors_are_one_sentence(folder, tmp_path):
         load_model("PlainNet", plainnet_struct=other, weights=str(folder / "training"))
     with pytest.raises(InputError, match="have 10 classes, not 5"):
         val.main(["--arch", str(folder / "training"), "--num_classes", "5"])
+    assert "the classifier starts anew" not in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"has no weights; one was trained in .*training"):
+        val.main(["--arch", str(folder), "--dataset", "fake", "--num_classes", "5"])
     torch.save({"description": DESCRIPTION.to_dict() | {"new": 1}}, tmp_path / "later.pth")
     with pytest.raises(InputError, match=r"later\.pth: .* of a later version"):
         described(tmp_path / "later.pth")

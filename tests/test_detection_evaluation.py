@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from benchmarks.visdrone_evaluation import by_pycocotools, synthetic_set
+from gsnet.commands import val_detection
 from gsnet.detection.coco_evaluation import coco_figures, evaluate_coco, evaluate_json
-from gsnet.detection.coco_format import to_coco, to_coco_results
+from gsnet.detection.coco_format import read_coco, to_coco, to_coco_results
 from gsnet.detection.report import as_text, evaluated
 from gsnet.detection.scene import ImageResults
 from gsnet.detection.visdrone_evaluation import evaluate_visdrone, outside_regions, region_integral, round_half_away
@@ -303,3 +306,29 @@ def test_stray_and_empty_files_are_let_pass(files):
     done = run_script(files, "--image_sizes", files / "sizes.json")
     assert done.returncode == 0 and "no image of the ground truth has the name: z" in done.stderr
     assert "VisDrone's official protocol" in done.stdout and "COCO's protocol" in done.stdout
+
+
+def test_sizes_of_objects_are_those_of_their_outlines_where_a_file_tells_them(tmp_path, capsys):
+    """As COCO's own files do, and pycocotools: a box of 100 x 100 may hold a small object."""
+    boxes, areas = [[10, 10, 100, 100], [200, 200, 100, 100], [400, 10, 60, 60]], [500.5, 9_900.25, 3_600]
+    shared = [{"image_id": 1, "category_id": 1, "bbox": box} for box in boxes]
+    truth = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 640, "height": 480}],
+        "categories": [{"id": 1, "name": "car"}],
+        "annotations": [row | {"id": n, "area": areas[n - 1], "iscrowd": 0} for n, row in enumerate(shared, start=1)],
+    }
+    files = tmp_path / "truth.json", tmp_path / "found.json"
+    for file, content in zip(files, (truth, [shared[0] | {"score": 0.9}, shared[2] | {"score": 0.8}]), strict=True):
+        file.write_text(json.dumps(content))
+    command = ["--evaluate_results", str(files[1]), "--annotations", str(files[0]), "--protocol", "coco", "--json"]
+    assert val_detection.main(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    official = COCO(str(files[0]))
+    reference = COCOeval(official, official.loadRes(str(files[1])), "bbox")
+    reference.evaluate()
+    reference.accumulate()
+    for place, size in enumerate(("small", "medium", "large"), start=1):
+        precision = reference.eval["precision"][..., place, -1]
+        assert found[f"AP_{size}"] == pytest.approx(100 * precision[precision > -1].mean()), size
+    assert [found[f"AP_{size}"] for size in ("small", "medium", "large")] == pytest.approx([100, 100, 0])
+    assert [row["area"] for row in to_coco(read_coco(files[0]))["annotations"]] == areas

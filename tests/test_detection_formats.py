@@ -160,6 +160,16 @@ def test_results_name_images_by_number_or_text(tmp_path):
     assert [len(results) for results in found] == [0, 1] and found[1].labels.tolist() == [1]
 
 
+@pytest.mark.parametrize("score", [None, "0.5", float("nan"), float("inf")])
+def test_scores_that_are_no_numbers_are_refused(tmp_path, score):
+    file = INPUTS / "coco_string_id_images_only.json"
+    rows = text(
+        tmp_path / "f.json", json.dumps([{"image_id": 2, "category_id": 7, "bbox": [1, 2, 3, 4], "score": score}])
+    )
+    with pytest.raises(InputError, match="entry 0: a result has image_id, category_id, bbox and score, a number"):
+        read_coco_results(rows, read_coco(file), json.loads(file.read_text()))
+
+
 def test_paths_of_another_machine(tmp_path):
     first = picture(tmp_path / "images" / "a.jpg")
     shutil.copy(INPUTS / "coco_windows_path.json", tmp_path)
@@ -220,6 +230,31 @@ def test_difficult_objects_are_ignored_and_no_objects_are_a_background(tmp_path,
     text(annotations / "r.xml", (INPUTS / "voc_difficult.xml").read_text().replace("p.jpg", "C:\\old\\name.jpg"))
     picture(images / "r.png")
     assert [scene.name for scene in read_data_set(tmp_path).scenes] == ["p", "q", "r"]
+
+
+DAMAGED = {
+    "p.csv": (b"image_path,xmin,ymin,xmax,ymax,label\np\xe9.jpg,1,2,3,4,t\n", "is no text file in UTF-8"),
+    "q.csv": (b"image_path,xmin,ymin,xmax,ymax,label\np.jpg,nan,2,3,4,t\n", "a line has image_path, xmin"),
+    "r.xml": (b'<?xml version="1.0" encoding="nobodys"?><a/>', "is no Pascal VOC annotation"),
+    "s.xml": (b"<a><object><bndbox><xmin>inf</xmin></bndbox></object></a>", "is no Pascal VOC annotation"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_annotations_that_cannot_be_read_are_named(tmp_path, name):
+    picture(tmp_path / "p.jpg")
+    content, message = DAMAGED[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name[0]}\\.{name[2:]}:? {message}"):
+        read_data_set(tmp_path)
+
+
+def test_uavdts_text_in_another_encoding_is_named(tmp_path):
+    picture(tmp_path / "UAV-benchmark-M/S1/img000001.jpg")
+    file = text(tmp_path / "UAV-benchmark-MOTD_v1.0/GT/S1_gt_whole.txt", "")
+    file.write_bytes(b"1,1,1,1,2,2,1,1,1\n\xe9")
+    with pytest.raises(InputError, match=r"S1_gt_whole\.txt is no text file in UTF-8"):
+        read_data_set(tmp_path)
 
 
 # YOLO
@@ -452,6 +487,10 @@ def test_one_file_a_sequence(tmp_path, frames):
         text(file, line)
         with pytest.raises(InputError, match=message):
             read_data_set(tmp_path)
+    text(file, "1,0,5,5,10,10,1,4,0,0")
+    picture(tmp_path / frames / "uav1" / "1.jpg")
+    with pytest.raises(InputError, match=r"0000001\.jpg and 1\.jpg are both frame 1: keep one of them"):
+        read_data_set(tmp_path)
 
 
 def test_a_video_file_taken_for_an_image_says_what_it_is(tmp_path):

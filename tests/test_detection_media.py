@@ -16,12 +16,13 @@ from gsnet.api.detecting import Detector
 from gsnet.commands import val_detection
 from gsnet.detection import prediction, validation
 from gsnet.detection.inference import Finder
-from gsnet.detection.media import media_of
+from gsnet.detection.media import Medium, media_of
 from gsnet.detection.postprocess import PostprocessSettings
 from gsnet.detection.prediction import PredictionSettings
 from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.targets import Detections
+from gsnet.interface.options import InputError
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 SIDE = 64
@@ -91,6 +92,24 @@ def script(finder, tmp_path, monkeypatch, capsys):
     return predict
 
 
+def test_what_a_folder_has_besides_is_said_in_one_line(tmp_path, caplog):
+    """Hidden files are no pictures: macOS leaves one beside each on other file systems."""
+    for name in ("b.jpg", "a.mp4", "._b.jpg", ".DS_Store", "Thumbs.db"):
+        (tmp_path / name).touch()
+    known = [str(tmp_path / "a.mp4"), str(tmp_path / "b.jpg")]
+    assert [medium.source for medium in media_of([str(tmp_path)])] == known and caplog.text == ""
+    for name in ("c.heic", "d.HEIC", "e.avif", "README"):
+        (tmp_path / name).touch()
+    (tmp_path / "more.jpg").mkdir()
+    assert [medium.source for medium in media_of([str(tmp_path)])] == known
+    said = "passed over: 4 files (.heic 2, without a suffix 1, .avif 1) and 1 folder"
+    assert [record.getMessage() for record in caplog.records] == [f"{tmp_path}: {said}"]
+    for name in ("a.mp4", "b.jpg"):
+        (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=r"has neither images nor videos, but 4 files \(\.heic 2, "):
+        media_of([str(tmp_path)])
+
+
 def test_a_camera_and_a_stream_are_looked_at_as_videos_are(script, tmp_path, monkeypatch):
     film(tmp_path / "flight.avi")
     device = cv2.VideoCapture
@@ -116,6 +135,16 @@ def test_a_camera_and_a_stream_are_looked_at_as_videos_are(script, tmp_path, mon
     assert done.status == 2 and "Camera 7 cannot be opened" in done.err.splitlines()[-1]
 
 
+class EveryObject:
+    """Follows objects without the library: the number of one is its place."""
+
+    def __init__(self, rate):
+        assert rate > 0
+
+    def update(self, found, sure):
+        return found.chosen(sure), np.arange(sure.sum()) + 1
+
+
 @pytest.mark.parametrize(("ended_by", "kept"), [(KeyboardInterrupt, ["coco.json", "flight.mp4"]), (RuntimeError, [])])
 def test_an_interrupt_keeps_what_was_written_and_an_error_no_half(finder, tmp_path, monkeypatch, ended_by, kept):
     film(tmp_path / "flight.avi")
@@ -128,13 +157,18 @@ def test_an_interrupt_keeps_what_was_written_and_an_error_no_half(finder, tmp_pa
         return find(image)
 
     monkeypatch.setattr(finder, "find_in", ended)
+    monkeypatch.setattr(prediction, "require_tracker", lambda: None)
+    monkeypatch.setattr(prediction, "Tracks", EveryObject)
     out = tmp_path / "out"
     with pytest.raises(ended_by):
         prediction.predict_media(
-            finder, media_of([str(tmp_path / "flight.avi")]), PredictionSettings(out, save_as=("coco",))
+            finder, media_of([str(tmp_path / "flight.avi")]), PredictionSettings(out, save_as=("coco",), track=True)
         )
-    assert sorted(file.name for file in out.iterdir()) == [*kept, "results"]
+    assert sorted(file.name for file in out.iterdir()) == [*kept, "mot", "results"]
+    assert [file.name for file in (out / "mot").iterdir()] == ["flight.txt"] * bool(kept)
     if kept:
+        followed = np.loadtxt(out / "mot/flight.txt", delimiter=",")
+        assert followed[:, :2].tolist() == [[frame, number] for frame in (1, 2, 3) for number in (1, 2)]
         assert cv2.VideoCapture(str(out / "flight.mp4")).get(cv2.CAP_PROP_FRAME_COUNT) == 3
         coco = json.loads((out / "coco.json").read_text())
         assert len(coco["images"]) == 3 and len(coco["annotations"]) == 6
@@ -153,6 +187,36 @@ def server(tmp_path, monkeypatch):
         yield folder, f"http://127.0.0.1:{running.server_port}"
         running.shutdown()
         thread.join()
+
+
+def test_nothing_of_a_data_set_is_replaced(script, finder, tmp_path, capsys):
+    """Neither its pictures by drawn ones, nor its labels by what is found."""
+    images, labels = tmp_path / "images", tmp_path / "labels"
+    for folder in (images, labels):
+        folder.mkdir()
+    Image.fromarray(picture()).save(images / "a.png")
+    (labels / "a.txt").write_text("0 0.5 0.5 0.1 0.1\n")
+    (tmp_path / "classes.txt").write_text("car\nperson\n")
+    before = {file: file.read_bytes() for folder in (images, labels) for file in folder.iterdir()}
+    done = script(images, out=".", options=("--save_as", "yolo"))
+    assert done.status == 2 and "labels/a.txt: choose another --save_dir, or take those away" in done.err
+    options = ["--weights", "w", "--data_dir", tmp_path, "--save_dir", images, "--workers", "0", "--draw", "1"]
+    assert run(lambda: val_detection.main([*map(str, options)])) == 2
+    assert "images/a.png: choose another --save_dir" in capsys.readouterr().err
+    assert {file: file.read_bytes() for file in before} == before
+    done = script(images, out="out", options=("--save_as", "yolo"))
+    assert done.status == 0 and (tmp_path / "out/labels/a.txt").is_file()
+
+
+def test_names_of_results_tell_addresses_and_frames_apart(finder, tmp_path, monkeypatch):
+    media = [Medium(f"http://h/cam.jpg?id={number}", moving=False) for number in (1, 2)]
+    monkeypatch.setattr(prediction, "read_picture", lambda medium: picture())
+    prediction.predict_media(finder, media, PredictionSettings(tmp_path / "out"))
+    assert sorted(file.name for file in (tmp_path / "out/results").iterdir()) == ["cam.txt", "cam_2.txt"]
+    film(tmp_path / "flight.avi")
+    Image.fromarray(picture()).save(tmp_path / "flight_0000002.png")
+    with pytest.raises(InputError, match=r"flight_0000002\.png would be called as those of a frame of .*flight\.avi"):
+        prediction.predict_media(finder, media_of([str(tmp_path)]), PredictionSettings(tmp_path / "other"))
 
 
 def test_addresses_of_pictures_and_videos(script, server, tmp_path):

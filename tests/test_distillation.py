@@ -226,6 +226,21 @@ def test_a_run_with_a_teacher_from_a_file(tmp_path, capsys):
     assert {"latest-params_rank0.pth", "ts_train_image_classification.done", "runs", "curves.png"} <= files
 
 
+def test_a_teacher_whose_code_has_changed_is_asked_anew(tmp_path):
+    """Its name and its weights are the same: what was kept is of another network."""
+    code = (
+        "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self, num_classes):\n        super().__init__("
+        "nn.Conv2d(3, 4, 3, 2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, num_classes))\n"
+    )
+    file, cache = tmp_path / "mine.py", tmp_path / "cache"
+    teacher = ["--teacher_arch", f"{file}:Net", "--teacher_untrained"]
+    options = ["--teacher_logit_weight", "1", "--teacher_cache", cache, "--fake_images", 64]
+    for number, changed in enumerate((code, code, code.replace("nn.ReLU()", "nn.Hardswish()"))):
+        file.write_text(changed)
+        assert script.main(arguments(tmp_path / str(number), *options, teacher=teacher)) == 0
+        assert len(list(cache.iterdir())) == (2 if number == 2 else 1)
+
+
 def test_a_teacher_s_checkpoint_says_how_images_reach_it(tmp_path, monkeypatch):
     made = []
 

@@ -3,11 +3,13 @@
 GSNET_PROPOSALS=20000 pytest tests/test_evolution_arrays.py compares as many proposals in each space; it takes some minutes.
 """
 
+import math
 import os
 import re
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from numba import typeof
 
@@ -16,14 +18,19 @@ import PlainNet
 from gsnet.evolution import array_arrays, array_compiling, array_loop, packed_text, pareto_front
 from gsnet.evolution.array_choice import make_loop, why_in_python
 from gsnet.evolution.array_codes import Codes, SpaceTables
+from gsnet.evolution.array_layout import Plan
+from gsnet.evolution.array_population import ArrayPopulation
+from gsnet.evolution.budgets import CostModel
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.figures import known_figures
 from gsnet.evolution.functions import NO_FUNCTIONS
 from gsnet.evolution.history import DETERMINISTIC_COLUMNS, History
+from gsnet.evolution.population import Member, Population
 from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.recorded import SCORED, Row
 from gsnet.evolution.search import Search
 from gsnet.evolution.settings import FITTING, PUBLISHED, SearchSettings
+from PlainNet.super_blocks import SuperConvK3BNRELU
 
 PROPOSALS = int(os.environ.get("GSNET_PROPOSALS", "2000"))
 XX = (
@@ -83,6 +90,7 @@ def growing(limit):
 
 
 DEEP = {"max_layers": 120, "budget_model_size": None, "budget_flops": None, "budget_mac": None}
+OTHERS = {"search_space_list": ("PlainNet/SuperGhostShuffle.py",), "evolution_max_iter": 800}
 LISTED = {"search_space": None, "search_space_list": ("PlainNet/SuperResKXKX.py", "PlainNet/SuperResK1KXK1.py")}
 
 
@@ -92,6 +100,9 @@ LISTED = {"search_space": None, "search_space_list": ("PlainNet/SuperResKXKX.py"
         *(settings_of(space, rule) for space in STARTS for rule in (FITTING, PUBLISHED)),
         settings_of(origin=False, fix_initialize=False, evolution=PUBLISHED, plainnet_struct=None, **LISTED),
         settings_of(origin=False, fix_initialize=False, plainnet_struct=None, **LISTED),
+        # The first candidates have blocks that no later one is drawn from.
+        settings_of(origin=False, **OTHERS),
+        settings_of(fix_initialize=False, plainnet_struct=None, **OTHERS),
         settings_of("ghostshuffle", use_se=True, zero_shot_score="PerturbationClosedForm", input_image_size=48),
         settings_of("XXBL", evolution_max_iter=800, **growing(3.0)),
         settings_of(
@@ -188,6 +199,40 @@ def test_a_space_or_processes_of_ones_own_say_so(tmp_path):
     settings = settings_of()
     assert "many at a time" in why_in_python(settings, make_proposer(settings), NO_FUNCTIONS, in_process=False)
     assert why_in_python(settings, make_proposer(settings), NO_FUNCTIONS, in_process=True) == ""
+
+
+def small_arrays(capacity=2):
+    plan = Plan(0, 0, 1, capacity, 32, 10, math.inf, np.full(3, math.inf), math.inf, np.uint64(0))
+    return array_arrays.Arrays(plan, 1)
+
+
+def test_of_equal_scores_the_oldest_goes_wherever_it_comes_from():
+    """Members of other islands may be older than those who are here."""
+    codes, costs = Codes([SuperConvK3BNRELU]), CostModel(32, 10, PlainNet.Style())
+    populations = Population(2), ArrayPopulation(2, small_arrays(), codes, costs)
+    added = ((7, 1.0), (9, 2.0), (3, 1.0), (5, 1.5), (4, 1.5), (2, 2.0))
+    for (iteration, score), kept in zip(added, ({7}, {7, 9}, {7, 9}, {5, 9}, {5, 9}, {2, 9}), strict=True):
+        network = PlainNet.parse(f"SuperConvK3BNRELU(3,{8 * iteration},1,1)")
+        for population in populations:
+            population.add(Member(score, iteration, network))
+            assert {member.iteration for member in population.members} == kept
+
+
+def test_the_table_of_networks_that_were_tried_is_never_full():
+    """However many rows a history has, where a search is resumed that is to be a short one."""
+    arrays = small_arrays()
+    arrays.make_room_for_tried(100_000)
+    assert arrays.room.tried.size > 100_000
+
+
+def test_what_a_record_has_no_room_for_is_pythons():
+    wide = STARTS["IDW_fixfc"].replace("(64,128,1,1)", "(64,70000,1,1)")
+    unlimited = {"budget_model_size": None, "budget_flops": None, "budget_mac": None}
+    settings = settings_of("IDW_fixfc", plainnet_struct=wide, evolution_max_iter=60, **unlimited)
+    rows, best, _, _ = searched(replace(settings, zero_shot_score="Params"), True)
+    structures = [row[PLACES.index(Row._fields.index("structure"))] for row in rows]
+    # The head of this space is kept as it is.
+    assert all(text.endswith(",70000,1,1)") for text in structures) and best.network.blocks[-1].out_channels == 70000
 
 
 def test_a_callback_sees_every_round_and_changes_nothing(tmp_path):

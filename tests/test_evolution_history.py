@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import gsnet
-from gsnet.evolution import history
+from gsnet.evolution import database, history
 from gsnet.evolution.digest import digest
 from gsnet.evolution.history import History
 from gsnet.evolution.packed_files import NETWORKS, RECORDS
 from gsnet.evolution.recorded import HistoryReader, Row
 from gsnet.evolution.report import write_history
 from gsnet.evolution.session import RunOptions, Session
-from gsnet.evolution.settings import SearchSettings
+from gsnet.evolution.settings import SearchError, SearchSettings
 from SearchSpace.random_numbers import candidate_seed, candidate_seeds
 
 START = (
@@ -90,6 +90,41 @@ def few_rows(monkeypatch):
 def rows_of(folder):
     with closing(HistoryReader.read(folder)) as reader:
         return alike(reader.rows())
+
+
+def database_of_later(path):
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT)")
+        database.execute("INSERT INTO meta VALUES ('schema_version', '99')")
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: path.write_bytes(b"no database at all " * 100), "file is not a database"),
+        (database_of_later, "has schema version 99"),
+        (lambda path: sqlite3.connect(path).execute("CREATE TABLE meta (key, value)"), "it has no schema_version"),
+    ],
+)
+def test_a_folder_is_free_again_when_its_history_could_not_be_opened(tmp_path, write, message):
+    """Also while the error is held, as a notebook holds it: somebody else would be said to be writing there."""
+    path = tmp_path / history.DATABASE
+    write(path)
+    with pytest.raises(SearchError, match=message) as held:
+        History.open(tmp_path)
+    for file in tmp_path.glob(f"{history.DATABASE}*"):
+        file.unlink()
+    History.create(tmp_path, SETTINGS).close()
+    assert held.value.__traceback__ is not None
+
+
+def test_what_cannot_be_locked_is_not_said_to_be_in_use(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(database.fcntl, "flock", refuse)
+    with pytest.raises(SearchError, match=r"search\.lock cannot be locked \(Operation not supported\)"):
+        History.create(tmp_path, SETTINGS)
 
 
 def test_records_say_what_rows_do(tmp_path, rows_alone, few_rows):

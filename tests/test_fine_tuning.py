@@ -243,6 +243,19 @@ def test_the_best_epochs_are_kept(tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["best-params_epoch2.pth", "best-params_epoch4.pth"]
 
 
+def test_checkpoints_are_kept_where_a_file_has_one_name_alone(tmp_path, monkeypatch):
+    """As on FAT, and on cloud drives."""
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(checkpoints.os, "link", refuse)
+    for epoch in range(3):
+        checkpoints.save_latest(tmp_path, {"epoch": epoch})
+    kept = {file.name: torch.load(file, weights_only=True)["epoch"] for file in tmp_path.iterdir()}
+    assert kept == {checkpoints.LATEST: 2, checkpoints.BACKUP: 1}
+
+
 def test_a_training_ends_without_progress_and_goes_on_with_more_patience(tmp_path, capsys):
     # A rate of nothing, and no statistics: every epoch validates to the same figure, so that the first one is the best.
     network = ("--arch", "PlainNet", "--plainnet_struct", "SuperConvK1BNRELU(3,4,2,1)", "--input_image_size", 8)

@@ -26,6 +26,8 @@ from benchmarks.saved_rows import read_rows
 from PlainNet import Style
 from ZeroShotProxy import ProxyFailure, ScoringSettings, Weights, get_proxy, score
 from ZeroShotProxy.gradient_growth import GradientGrowth
+from ZeroShotProxy.gradient_map import PROFILE, SIZE, gradient_room
+from ZeroShotProxy.gradient_windows import spread_windows
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests/golden/nasbench201_gradient_growth.csv.gz"
@@ -77,6 +79,15 @@ def test_norms_are_those_that_were_worked_out_step_by_step():
         norms = form.log_norms(PlainNet.parse(row["structure"]))
         assert norms == pytest.approx(row["norms"], rel=1e-10, abs=1e-10), row["structure"]
     assert len(rows) > 100 and len(forms) == 15
+
+
+def test_a_stride_far_beyond_the_map_stays_within_its_room():
+    """In Python, where an array has an end: machine code writes behind it, and the process is aborted."""
+    gradient, work = gradient_room(0, 8)[:2]
+    gradient[SIZE] = gradient[PROFILE] = 1
+    # The one window sees two of eight positions, beside one of the padding.
+    assert spread_windows.py_func(gradient, 8, 3, 1000, work) == (2 / 8) ** 2
+    assert gradient[PROFILE : PROFILE + 8].tolist() == [4, 4, 0, 0, 0, 0, 0, 0]
 
 
 def test_the_page_shows_the_ladder_that_was_trained():

@@ -1,6 +1,7 @@
 """Costs of random networks against the built modules."""
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import PlainNet
 from Masternet import MasterNet
 from PlainNet import Style
+from PlainNet.costs import Cost
+from PlainNet.primitive import SameWidth
+from PlainNet.style import PLAIN
 from SearchSpace import load_search_space
 from SearchSpace.mutation import mutate
 
@@ -67,3 +71,19 @@ def test_costs_of_20_random_networks_equal_the_modules(space_name):
                 with FlopCounterMode(display=False) as counter:
                     module(torch.zeros(1, 3, 33, 33))
                 assert 2 * network.cost(33, 10, style).flops == counter.get_total_flops()
+
+
+def test_a_layer_of_ones_own_costs_what_each_style_makes_of_it():
+    """Also when it was counted in another style before."""
+
+    @dataclass(frozen=True)
+    class Scale(SameWidth):
+        channels: int
+        stride = 1
+
+        def cost(self, size, style=PLAIN):
+            return Cost(parameters=self.channels if style.no_BN else 2 * self.channels)
+
+    layer = Scale(8)
+    counted = [layer.figures(16, style)[0] for style in (Style(), Style(no_BN=True), Style(), Style(no_BN=True))]
+    assert counted == [16, 8, 16, 8]

@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import PlainNet
-from PlainNet import StructureError, Style, SuperBlock, smart_round
+from Masternet import MasterNet
+from PlainNet import Network, StructureError, Style, SuperBlock, smart_round
 
 GOLDEN = Path(__file__).parent / "golden"
 LANGUAGE = json.loads((GOLDEN / "language.json").read_text())
@@ -125,6 +127,31 @@ def test_label_of_a_branching_block_is_kept():
 
 
 @pytest.mark.parametrize(
+    ("between", "channels"),
+    [
+        ("RELU(7)", 16),
+        ("ResBlock(RELU(7))", 16),
+        ("ResBlock(16,1,RELU(7))", 16),
+        ("ResBlock(ResBlock(HS(7))RELU(5))", 16),
+        ("Sequential(RELU(7)HS(9))", 16),
+        ("MultiSumBlock(RELU(7);Sequential(HS(5)RELU(6)))", 16),
+        ("MultiSumBlock(RELU(7);ConvKX(16,16,3,1))", 16),
+        ("MultiCatBlock(RELU(7);ConvKX(16,8,3,1))", 24),
+    ],
+)
+def test_brackets_of_activations_pass_on_what_they_get(between, channels):
+    """The number of an activation is a note wherever it stands: as the network that is built does."""
+    network = PlainNet.parse(f"ConvKX(3,16,3,1){between}ConvKX({channels},8,3,1)")
+    classifier = MasterNet(plainnet_struct=network, num_classes=10).eval()
+    assert classifier(torch.zeros(1, 3, 16, 16)).shape == (1, 10)
+    assert network.cost(16, 10).parameters == sum(weights.numel() for weights in classifier.parameters())
+    assert [row.output_shape[0] for row in network.report(16)] == [16, channels, 8]
+    assert PlainNet.parse(network.text) == network
+    wider = Network(network.with_in_channels(5).blocks)
+    assert wider.in_channels == 5 and wider.out_channels == 8
+
+
+@pytest.mark.parametrize(
     ("text", "position", "words"),
     [
         ("", 0, "empty"),
@@ -144,6 +171,9 @@ def test_label_of_a_branching_block_is_kept():
         ("ResBlock(8,2,ConvKX(8,8,3,1)BN(8))", 0, "states stride 2, but its body has 1"),
         ("ConvKX(3,8,3,1)ResBlock(ConvKX(8,8,3,1)BN(9))", 39, "BN(9) expects 9 channels, but ConvKX(8,8,3,1)"),
         ("MultiSumBlock(ConvKX(8,8,3,1);ConvKX(8,9,3,1))", 0, "differ in output width"),
+        ("MultiSumBlock(RELU(7);ConvKX(8,9,3,1))", 0, "differ in output width"),
+        ("ConvKX(3,8,3,1)ResBlockProj(RELU(7))", 15, "ResBlockProj(7,1,RELU(7)) expects 7 channels"),
+        ("ConvKX(3,8,3,1)MultiCatBlock(RELU(7);RELU(7))", 15, "expects 7 channels"),
         ("GhostShuffleBlock(GhostConv(8,8,1,2))", 0, "needs a ConvDW"),
         ("SuperGhostShuffleK3(8,7,2,8,1)", 0, "out_channels must be even"),
         ("Linear(8,10,2)", 0, "bias must be 0 or 1"),

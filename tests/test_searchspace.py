@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import PlainNet
+from PlainNet import Network
 from PlainNet.SuperResKXKX import SuperResK5K5
 from SearchSpace import (
     SearchSpaceError,
@@ -21,6 +22,7 @@ from SearchSpace import (
 from SearchSpace.candidates import channel_candidates, sub_layer_candidates
 from SearchSpace.mutation import mutate
 from SearchSpace.random_numbers import CandidateRandom, candidate_seed, further_numbers
+from SearchSpace.variation import crossed, put
 
 ROOT = Path(__file__).parent.parent
 LANGUAGE = json.loads((ROOT / "tests/golden/language.json").read_text())
@@ -84,6 +86,29 @@ def test_a_thousand_mutations_stay_valid(name):
         assert network.in_channels == 3
         if network.cost(32, 10).parameters > 30e6 or network.layers > 60:
             network = PlainNet.parse(INIT[SPACES[name]])
+
+
+BETWEEN = ["BN(16)", "RELU(7)", "BN(16)RELU(7)", "SE(16)MaxPool(16,3,1)", "ResBlock(RELU(7)BN(16))", "ResBlock(HS(7))"]
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+@pytest.mark.parametrize("name", SPACES)
+def test_what_hands_a_width_on_reads_and_gives_another_one(name, between):
+    """Normalisation, pooling and the like between super-blocks: those behind them were left with the width before."""
+    space, generator = space_of(name), random.Random(3)
+    kind = type(PlainNet.parse(PROBES[name]).blocks[1]).__name__
+    start = PlainNet.parse(f"SuperConvK3BNRELU(3,16,1,1){between}{kind}(16,32,2,16,1)HS(9){kind}(32,32,2,16,1)")
+    mate = PlainNet.parse(f"SuperConvK3BNRELU(3,24,1,1){kind}(24,24,2,16,1)RELU(5){kind}(24,40,2,16,1)")
+    neighbours = space.neighbours
+    for _ in range(60):
+        child = mutate(start, space.sample_block, generator, 2)
+        joined = crossed(start.blocks, mate.blocks, generator)
+        changed = list(start.blocks)
+        index = generator.randrange(len(changed))
+        put(changed, index, neighbours.changed(changed, index, 18, generator))
+        for blocks in (child.blocks, joined, changed):
+            # As a whole network is checked.
+            assert PlainNet.parse(str(Network(tuple(blocks)))).in_channels == 3
 
 
 @pytest.mark.parametrize("files", [["SuperResKXKX", "SuperResK1KXK1"], ["SuperResIDWEXKX"], ["SuperGhostShuffle"]])

@@ -11,6 +11,7 @@ from torchvision import datasets
 from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes
 from torchvision.transforms import v2
 
+from gsnet.data.passed_over import is_hidden
 from gsnet.data.pictures import Decoder, content_of, decode, decoded
 from gsnet.data.sharded import shard_classes, shards_in
 from gsnet.interface.options import InputError, named_few
@@ -66,7 +67,7 @@ class ClassFolder(datasets.ImageFolder):
         empty = [name for name, label in self.class_to_idx.items() if label not in filled]
         if not self.samples or (empty and names is None):
             raise InputError(f"{folder} has no pictures in {named_few(empty)}: {_KINDS} are read")
-        self._passed_over += [entry.name for entry in folder.iterdir() if entry.is_file() and not _is_hidden(entry)]
+        self._passed_over += [entry.name for entry in folder.iterdir() if entry.is_file() and not is_hidden(entry)]
         if self._passed_over:
             _LOG.warning(
                 "%s: files that are not read: %s (%s are)", folder, named_few(sorted(self._passed_over)), _KINDS
@@ -83,7 +84,7 @@ class ClassFolder(datasets.ImageFolder):
     def _is_picture(self, file: str) -> bool:
         if file.lower().endswith(IMG_EXTENSIONS):
             return True
-        if not _is_hidden(path := Path(file)):
+        if not is_hidden(path := Path(file)):
             self._passed_over.append(str(path.relative_to(self.root)))
         return False
 
@@ -101,11 +102,6 @@ class ClassFolder(datasets.ImageFolder):
                 "rename the folder, or take it away"
             )
         return list(self.names), {name: label for label, name in enumerate(self.names)}
-
-
-def _is_hidden(file: Path) -> bool:
-    """Whether it is one of those that systems leave in every folder."""
-    return file.name.startswith(".") or file.name in ("Thumbs.db", "desktop.ini")
 
 
 def folder_of_network(folder: Path, transform: v2.Transform | None, names: Sequence[str]) -> ClassFolder:

@@ -11,20 +11,21 @@ import logging
 import os
 import tarfile
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from gsnet.data.passed_over import in_words, suffixes_of
 from gsnet.interface.files import written_whole
 from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
 _LABEL = ".cls"
-_FORMAT = 2
+_FORMAT = 3
 # No data set has so many; larger numbers are something else, and would make as many classes.
 _MOST_CLASSES = 1_000_000
 # Archives end in blocks of zeros, which fill up the last record: of 10 KB as tar writes them, seldom of more than this.
@@ -37,12 +38,14 @@ class ShardIndex:
 
     first, size: of each picture's bytes in the archive, (pictures,). folders: names of the folders that pictures lie in, where
     these are their classes; none where labels are told. labels: numbers that KEY.cls tell or places in `folders`, (pictures,).
+    passed_over: how many members of each suffix are not read, those aside that belong to a picture's sample.
     """
 
     first: np.ndarray
     size: np.ndarray
     labels: np.ndarray
     folders: tuple[str, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.first)
@@ -68,6 +71,7 @@ def member_at(shard: Path, first: int) -> str:
 
 def _looked_through(shard: Path) -> ShardIndex:
     pictures: list[tuple[PurePosixPath, int, int]] = []
+    others: list[PurePosixPath] = []
     told: dict[str, int] = {}
     try:
         with tarfile.open(shard, "r:") as archive, shard.open("rb") as content:
@@ -82,6 +86,8 @@ def _looked_through(shard: Path) -> ShardIndex:
                     if _key(path) in told:
                         raise InputError(f"{shard} has {_key(path)}{_LABEL} twice: each sample needs a KEY of its own")
                     told[_key(path)] = _number(content, member, shard)
+                else:
+                    others.append(path)
             _check_end(content, archive.offset, shard)
     except (tarfile.TarError, EOFError) as error:
         if pictures or told:
@@ -89,11 +95,13 @@ def _looked_through(shard: Path) -> ShardIndex:
                 f"{shard} has no end: it was cut or damaged ({error}), so pack or copy it again"
             ) from error
         raise InputError(f"{shard} is no tar archive that can be read ({error}): compressed ones are not") from error
+    samples = {_key(path) for path, *_ in pictures}
+    passed_over = suffixes_of(path for path in others if _key(path) not in samples)
     if not pictures:
-        raise InputError(f"{shard} has no pictures in it")
+        raise InputError(f"{shard} has no pictures in it" + (f", but {in_words(passed_over)}" if passed_over else ""))
     places = np.array([place for _, *place in pictures], dtype=np.int64)
     labels, folders = _classes(shard, [path for path, *_ in pictures], told)
-    return ShardIndex(places[:, 0], places[:, 1], np.array(labels, dtype=np.int64), folders)
+    return ShardIndex(places[:, 0], places[:, 1], np.array(labels, dtype=np.int64), folders, passed_over)
 
 
 def _check_stored(member: tarfile.TarInfo, shard: Path) -> None:
@@ -176,7 +184,9 @@ def _remembered(kept: Path, stamp: str) -> ShardIndex | None:
         with np.load(kept, allow_pickle=False) as found:
             if str(found["stamp"]) != stamp:
                 return None
-            return ShardIndex(found["first"], found["size"], found["labels"], tuple(found["folders"].tolist()))
+            passed_over = dict(zip(found["suffixes"].tolist(), found["passed_over"].tolist(), strict=True))
+            folders = tuple(found["folders"].tolist())
+            return ShardIndex(found["first"], found["size"], found["labels"], folders, passed_over)
     # Not there, or left by a computer that lost its power.
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
@@ -187,6 +197,9 @@ def _remember(kept: Path, stamp: str, index: ShardIndex) -> None:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(kept, "wb") as file:
             folders = np.array(index.folders, dtype=np.str_)
-            np.savez(file, stamp=stamp, first=index.first, size=index.size, labels=index.labels, folders=folders)
+            suffixes = np.array(list(index.passed_over), dtype=np.str_)
+            passed_over = np.array(list(index.passed_over.values()), dtype=np.int64)
+            members = {"first": index.first, "size": index.size, "labels": index.labels, "passed_over": passed_over}
+            np.savez(file, stamp=stamp, folders=folders, suffixes=suffixes, **members)  # type: ignore[arg-type]
     except OSError as error:
         _LOG.info("What %s holds is looked up again next time: %s", kept, error)

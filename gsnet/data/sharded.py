@@ -5,7 +5,9 @@ A picture is found by its place, so that order, crops and what follows a kill ar
 
 from __future__ import annotations
 
+import logging
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +16,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from torch.utils.data import Dataset
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from gsnet.data.broken import BrokenImageError
+from gsnet.data.passed_over import in_words
 from gsnet.data.pictures import Decoder, decode, decoded
 from gsnet.data.shard_index import ShardIndex, index_of, member_at
 from gsnet.interface.options import InputError, named_few
 
+_LOG = logging.getLogger(__name__)
 NAMES = "classes.txt"
 # Endings of compressed archives, and what makes a plain one in the place of each.
 _COMPRESSED = {
@@ -82,6 +87,9 @@ class ShardedPictures(Dataset[tuple[Any, int]]):
     ) -> None:
         self.shards, self.transform, self.decoder = shards_in(split), transform, decoder
         indices = [index_of(shard) for shard in self.shards]
+        if passed_over := sum((Counter(index.passed_over) for index in indices), Counter()):
+            kinds = ", ".join(suffix.removeprefix(".") for suffix in IMG_EXTENSIONS)
+            _LOG.warning("%s: passed over in archives: %s; %s are read", split, in_words(passed_over), kinds)
         self.root, self.classes = split, list(names) if names is not None else _names(indices, split)
         # Numbers that archives tell are those of a network, whatever classes there are; folders count by names.
         self.names = names if any(index.folders for index in indices) else self.classes

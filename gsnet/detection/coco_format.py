@@ -6,6 +6,7 @@ additional key `ignored_regions`, [{"image_id": 1, "bbox": [x, y, w, h]}].
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -47,7 +48,8 @@ def read_coco(file: Path, images: Path | Sequence[Path] | None = None) -> SceneS
 
     images: the folder that the file names are relative to, or several, of which the first that has the image counts; without
     any, no image is looked for. Images are told apart by their paths. An image without width or height in the file is asked
-    itself. iscrowd becomes an ignored object, `ignored_regions` become regions. Raises InputError, which names file, entry
+    itself. iscrowd becomes an ignored object, `ignored_regions` become regions; an area that is another than the box's is kept,
+    by which sizes of objects are told apart. Raises InputError, which names file, entry
     and rule.
     """
     lists = read_entries(file)
@@ -149,9 +151,21 @@ def _scene(name: str, image: Path | None, width: int, height: int, rows: list[di
         labels=np.array([row["label"] for row in rows], dtype=np.int64),
         ignored=np.array([row["iscrowd"] for row in rows], dtype=bool),
         regions=np.array(regions, dtype=np.float64).reshape(-1, 4),
+        areas=_areas(rows),
         truncation=_extra(rows, "truncation"),
         occlusion=_extra(rows, "occlusion"),
     )
+
+
+def _areas(rows: list[dict]) -> np.ndarray | None:
+    """What the file says of objects' areas, in COCO that of their outlines; None where they are those of the boxes."""
+    of_boxes = [row["bbox"][2] * row["bbox"][3] for row in rows]
+    told = [row.get("area") for row in rows]
+    found = [
+        float(area) if isinstance(area, int | float) and 0 < area < math.inf else of_box
+        for area, of_box in zip(told, of_boxes, strict=True)
+    ]
+    return None if found == of_boxes else np.array(found)
 
 
 def _extra(rows: list[dict], key: str) -> np.ndarray | None:
@@ -201,19 +215,22 @@ def _outside(scene: Scene, dropped: Counter[str]) -> Scene:
 def _annotations(scene: Scene, category_ids: Sequence[int], crowded: bool) -> list[dict[str, Any]]:
     truncation = np.zeros(len(scene.boxes)) if scene.truncation is None else scene.truncation
     occlusion = np.zeros(len(scene.boxes)) if scene.occlusion is None else scene.occlusion
+    boxes = _plain(scene.boxes)
+    areas = [box[2] * box[3] for box in boxes] if scene.areas is None else scene.areas.tolist()
     rows = [
-        _annotation(box, category_ids[label], ignored) | {"truncation": int(cut), "occlusion": int(hidden)}
-        for box, label, ignored, cut, hidden in zip(
-            _plain(scene.boxes), scene.labels, scene.ignored, truncation, occlusion, strict=True
+        _annotation(box, category_ids[label], ignored, area) | {"truncation": int(cut), "occlusion": int(hidden)}
+        for box, label, ignored, area, cut, hidden in zip(
+            boxes, scene.labels, scene.ignored, areas, truncation, occlusion, strict=True
         )
     ]
     if crowded:
-        rows += [_annotation(box, category, True) for box in _plain(scene.regions) for category in category_ids]
+        regions = [(box, box[2] * box[3]) for box in _plain(scene.regions)]
+        rows += [_annotation(box, category, True, area) for box, area in regions for category in category_ids]
     return rows
 
 
-def _annotation(box: list[float], category: int, crowd: bool) -> dict[str, Any]:
-    return {"category_id": category, "bbox": box, "area": box[2] * box[3], "iscrowd": int(crowd)}
+def _annotation(box: list[float], category: int, crowd: bool, area: float) -> dict[str, Any]:
+    return {"category_id": category, "bbox": box, "area": area, "iscrowd": int(crowd)}
 
 
 def _plain(boxes: np.ndarray) -> list[list[float]]:
@@ -247,12 +264,13 @@ def read_coco_results(file: Path, data: SceneSet, content: dict[str, Any]) -> li
     rows: list[list[tuple]] = [[] for _ in data.scenes]
     for number, entry in enumerate(entries):
         place = f"entry {number}"
-        if not isinstance(entry, dict) or not isinstance(entry.get("score"), (int, float)):
-            raise InputError(f"{file}: {place}: a result has image_id, category_id, bbox and score")
+        score = entry.get("score") if isinstance(entry, dict) else None
+        if not isinstance(score, int | float) or not math.isfinite(score):
+            raise InputError(f"{file}: {place}: a result has image_id, category_id, bbox and score, a number")
         image, label = images.place(entry.get("image_id")), categories.place(entry.get("category_id"))
         if image is None or label is None:
             raise InputError(f"{file}: {place}: its image or its category is not in the ground truth")
-        rows[image].append((box_of(file, place, entry), entry["score"], label))
+        rows[image].append((box_of(file, place, entry), score, label))
     return [_results(found) for found in rows]
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gsnet.detection.image_files import is_image
+from gsnet.detection.text_files import text_of
 from gsnet.interface.options import InputError
 
 Value = str | list[str] | dict[str, str]
@@ -66,7 +67,7 @@ def read_data_yaml(file: Path) -> DataYaml:
     label."""
     if file.suffix.lower() == DARKNET_SUFFIX:
         return _read_darknet(file)
-    values = parsed(_text(file))
+    values = parsed(text_of(file))
     splits = {}
     for split in SPLITS:
         value = values.get(split) or (values.get("valid") if split == "val" else None)
@@ -83,23 +84,16 @@ def read_data_yaml(file: Path) -> DataYaml:
 
 
 def _read_darknet(file: Path) -> DataYaml:
-    rows = (line.partition("#")[0].partition("=") for line in _text(file).splitlines())
+    rows = (line.partition("#")[0].partition("=") for line in text_of(file).splitlines())
     values = {key.strip(): value.strip() for key, sign, value in rows if sign and value.strip()}
     keys = {"train": "train", "val": "valid", "test": "test"}
     found = DataYaml(file, (), {split: [values[key]] for split, key in keys.items() if key in values})
     return found.with_listed_names(values["names"]) if "names" in values else found
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text file") from error
-
-
 def names_in(file: Path) -> list[str]:
     """The classes of a file, one a line. Raises InputError where it is no text."""
-    return [line.strip() for line in _text(file).splitlines() if line.strip()]
+    return [line.strip() for line in text_of(file).splitlines() if line.strip()]
 
 
 def _names(file: Path, value: Value | None) -> tuple[str, ...]:

@@ -201,12 +201,14 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
 def images_by_frame(folder: Path) -> dict[int, Path]:
     """The frames of a video, images called by their number as in 0000001.jpg or img000001.jpg, in their order.
 
-    Raises InputError where there are none, and where one has no number.
+    Raises InputError where there are none, where one has no number, and where two have one.
     """
-    found = {}
+    found: dict[int, Path] = {}
     for stem, image in images_by_stem(folder).items():
         digits = stem[len(stem.rstrip("0123456789")) :]
         if not digits:
             raise InputError(f"Frames are called by their number, as in 0000001.jpg; this one is not: {image}")
-        found[int(digits)] = image
+        other = found.setdefault(int(digits), image)
+        if other is not image:
+            raise InputError(f"{other} and {image.name} are both frame {int(digits)}: keep one of them")
     return dict(sorted(found.items()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,18 +21,21 @@ from gsnet.detection.drawing import drawn, write_png
 from gsnet.detection.image_check import report_broken
 from gsnet.detection.inference import Finder
 from gsnet.detection.media import Film, Medium, opened, read_picture, written
-from gsnet.detection.prediction_files import COCO, WRITERS, CocoFile
+from gsnet.detection.prediction_files import COCO, LABELS, WRITERS, CocoFile
 from gsnet.detection.scene import ImageResults, result_names
 from gsnet.detection.score_limits import ScoreLimits
 from gsnet.detection.tiles import TileSettings
 from gsnet.detection.tracks import Tracks, mot_rows, require_tracker
 from gsnet.detection.visdrone_format import write_results
-from gsnet.interface.files import written_whole
+from gsnet.detection.yolo_format import label_file
+from gsnet.interface.files import kept_at_interrupt
 from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
 # Frames after which a log, where no bar is seen, says how far a video is.
 _FRAMES_OF_A_LINE = 250
+# How results of a video's frames are called.
+_FRAME = re.compile(r"(.+)_\d{7,}")
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ def predict_media(finder: Finder, media: Sequence[Medium], settings: PredictionS
         if not any(medium.moving for medium in media):
             raise InputError("--track follows objects through videos and streams: there is none")
     settings.results.mkdir(parents=True, exist_ok=True)
-    names = dict(zip(media, result_names([medium.path for medium in media]), strict=True))
-    _check_places(media, names, settings.folder)
+    names = dict(zip(media, result_names(_paths(media)), strict=True))
+    _check_places(media, names, settings)
     counts: dict[str, int] = {}
     unreadable: list[BrokenImageError] = []
     with ExitStack() as stack:
@@ -142,13 +147,40 @@ class _Looking:
         return kept
 
 
-def _check_places(media: Sequence[Medium], names: dict[Medium, str], folder: Path) -> None:
-    """Raise InputError where a drawn picture or video would take the place of one that was given."""
+def _paths(media: Sequence[Medium]) -> list[Path]:
+    """The path of each; of addresses that differ in what they ask for alone, all but the first have a number."""
+    found: Counter[Path] = Counter()
+    paths = []
+    for medium in media:
+        path = medium.path
+        found[path] += 1
+        if found[path] > 1 and medium.address:
+            path = path.with_name(f"{path.stem}_{found[path]}{path.suffix}")
+        paths.append(path)
+    return paths
+
+
+def _check_places(media: Sequence[Medium], names: dict[Medium, str], settings: PredictionSettings) -> None:
+    """Raise InputError where a drawn picture or video would take the place of one that was given, labels that of what
+    somebody has said of a picture, or results of a picture that of those of a video's frame."""
+    folder = settings.folder
+    videos = {names[medium]: medium for medium in media if medium.moving}
     given = {medium.path.resolve() for medium in media if not medium.address}
     for medium, name in names.items():
         drawn_file = folder / f"{name}{'.mp4' if medium.moving else '.png'}"
         if drawn_file.resolve() in given:
             raise InputError(f"What is drawn of {medium} would replace {drawn_file}: choose another --save_dir")
+        labels = folder / LABELS / f"{name}.txt"
+        if "yolo" in settings.save_as and labels.is_file() and labels.resolve() == label_file(medium.path).resolve():
+            raise InputError(
+                f"Labels of what is found in {medium} would replace {labels}: choose another --save_dir, or take those away"
+            )
+        of_frame = _FRAME.fullmatch(name)
+        if not medium.moving and of_frame and of_frame[1] in videos:
+            raise InputError(
+                f"Results of {medium} would be called as those of a frame of {videos[of_frame[1]]}: look at one after the "
+                "other, with another --save_dir"
+            )
 
 
 def _predict_video(medium: Medium, name: str, looking: _Looking) -> int:
@@ -188,7 +220,7 @@ def _followed(
     """What follows objects, writes mot/NAME.txt and draws a frame with their numbers."""
     folder = looking.settings.folder / "mot"
     folder.mkdir(exist_ok=True)
-    rows = stack.enter_context(written_whole(folder / f"{name}.txt"))
+    rows = stack.enter_context(kept_at_interrupt(folder / f"{name}.txt"))
     tracks = Tracks(film.rate)
 
     def show(number: int, image: np.ndarray, found: ImageResults) -> np.ndarray:

@@ -15,6 +15,8 @@ from gsnet.interface.files import write_text, written_whole
 
 # An image, its detections by falling score, the names of classes, a folder, and the image's name in it.
 Writer = Callable[[np.ndarray, ImageResults, Sequence[str], Path, str], None]
+# Where labels of pictures go.
+LABELS = "labels"
 
 
 def write_json(image: np.ndarray, found: ImageResults, class_names: Sequence[str], folder: Path, name: str) -> None:
@@ -35,7 +37,7 @@ def write_yolo(image: np.ndarray, found: ImageResults, class_names: Sequence[str
         " ".join([str(label), *(f"{share:.6f}" for share in row), f"{score:.6f}"]) + "\n"
         for label, row, score in zip(found.labels.tolist(), shares.tolist(), found.scores.tolist(), strict=True)
     ]
-    write_text(_inside(folder, "labels") / f"{name}.txt", "".join(lines))
+    write_text(_inside(folder, LABELS) / f"{name}.txt", "".join(lines))
 
 
 def write_crops(image: np.ndarray, found: ImageResults, class_names: Sequence[str], folder: Path, name: str) -> None:

@@ -30,8 +30,8 @@ class Scene:
 
     name: how result files call the image, see `result_names`. boxes (M, 4), labels (M,) int64 from 0; ignored (M,) bool:
     objects of which neither finding nor missing counts, in their own class; regions (K, 4): areas in which nothing of any class
-    counts; others (L, 4): objects of no class of the set. truncation and occlusion (M,) int64, and lines (M,), the line of
-    each box in its file, where the format has them.
+    counts; others (L, 4): objects of no class of the set. truncation and occlusion (M,) int64, areas (M,) in pixels, and lines
+    (M,), the line of each box in its file, where the format has them; areas that are those of the boxes are not told.
     """
 
     name: str
@@ -46,10 +46,11 @@ class Scene:
     truncation: np.ndarray | None = None
     occlusion: np.ndarray | None = None
     lines: np.ndarray | None = None
+    areas: np.ndarray | None = None
 
     def chosen(self, keep: np.ndarray, boxes: np.ndarray | None = None) -> Scene:
         """The scene with the objects of `keep` (bool or indices) only, their boxes replaced where `boxes` (M, 4) is given."""
-        rows = {name: getattr(self, name) for name in ("truncation", "occlusion", "lines")}
+        rows = {name: getattr(self, name) for name in ("truncation", "occlusion", "lines", "areas")}
         rows = {name: None if values is None else values[keep] for name, values in rows.items()}
         boxes = self.boxes if boxes is None else boxes
         return replace(self, boxes=boxes[keep], labels=self.labels[keep], ignored=self.ignored[keep], **rows)

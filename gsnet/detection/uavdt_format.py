@@ -11,6 +11,7 @@ import numpy as np
 from gsnet.data.broken import BrokenImageError
 from gsnet.detection.image_files import images_by_frame, read_header
 from gsnet.detection.scene import Scene, SceneSet, built
+from gsnet.detection.text_files import text_of
 from gsnet.detection.visdrone_format import FormatError
 from gsnet.detection.yolo_format import numbers_of
 from gsnet.interface.options import InputError
@@ -65,7 +66,7 @@ def _sequence(folder: Path, objects: Path, ignored: Path) -> tuple[tuple[Scene, 
 
 def _by_frame(file: Path, columns: int) -> dict[int, list[list[float]]]:
     found: dict[int, list[list[float]]] = defaultdict(list)
-    for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(text_of(file).splitlines(), start=1):
         fields = line.strip().rstrip(",").split(",")
         if fields == [""]:
             continue

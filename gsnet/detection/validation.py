@@ -72,6 +72,7 @@ def finder_of(options: Namespace) -> Finder:
 def _evaluate(options: Namespace, finder: Finder, tiles: TileSettings | None) -> dict[str, Any]:
     options.draw_threshold.of(finder.settings.classes)
     data = _data(options, finder.settings.classes)
+    _check_drawn(data, options)
     results = dict(_found(options, finder, data, tiles))
     say_limits(finder, options, tiles)
     ordered = [results[scene.name] for scene in data.scenes]
@@ -89,6 +90,15 @@ def _evaluate(options: Namespace, finder: Finder, tiles: TileSettings | None) ->
 
         write_page(options.html, str(options.weights), figures, data, ordered, options.regions)
     return figures | {"milliseconds_per_image": finder.seconds.milliseconds_per_image()}
+
+
+def _check_drawn(data: SceneSet, options: Namespace) -> None:
+    """Raise InputError where a drawn picture would take the place of one of the data set."""
+    given = {scene.image.resolve() for scene in data.scenes if scene.image is not None}
+    for scene in data.scenes[: options.draw]:
+        place = options.save_dir / f"{scene.name}.png"
+        if place.resolve() in given:
+            raise InputError(f"What is drawn of {scene.image} would replace {place}: choose another --save_dir")
 
 
 def _data(options: Namespace, classes: tuple[str, ...]) -> SceneSet:

@@ -15,6 +15,7 @@ import numpy as np
 
 from gsnet.detection.image_files import ROUNDING, images_by_stem, read_header
 from gsnet.detection.scene import ImageResults, Scene, SceneSet, built
+from gsnet.detection.text_files import text_of
 from gsnet.interface.files import write_text
 from gsnet.interface.options import InputError
 
@@ -45,12 +46,8 @@ def read_rows(file: Path, columns: Sequence[str] = COLUMNS) -> tuple[np.ndarray,
     A byte order mark, blank lines, a trailing comma, spaces and columns beyond the last are let pass. Raises
     FormatError for a line of fewer columns or with something that is no number, InputError where the file is no text.
     """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text file") from error
     rows, lines = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text_of(file).splitlines(), start=1):
         line = line.strip().rstrip(",").rstrip()
         if line:
             rows.append(_row(file, number, line.split(","), columns))
@@ -141,7 +138,7 @@ def scene_of(
 
 def _as_video(file: Path) -> bool:
     """Whether every line of a file has the ten columns of VisDrone-VID."""
-    lines = [line.strip().rstrip(",") for line in file.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.strip().rstrip(",") for line in text_of(file).splitlines()]
     return all(line.count(",") == 9 for line in lines if line)
 
 

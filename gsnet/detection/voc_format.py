@@ -7,9 +7,11 @@ be found nor to be missed.
 from __future__ import annotations
 
 import csv
+import io
 import json
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
@@ -18,7 +20,10 @@ import numpy as np
 
 from gsnet.detection.image_files import images_by_stem, read_header
 from gsnet.detection.scene import Scene, SceneSet, built, from_corners
+from gsnet.detection.text_files import text_of
 from gsnet.interface.options import InputError
+
+_SIDES = "xmin", "ymin", "xmax", "ymax"
 
 
 @dataclass(frozen=True)
@@ -97,24 +102,36 @@ def _voc_xml(file: Path) -> tuple[str, _Annotated]:
         named = PurePosixPath((root.findtext("filename") or file.name).strip().replace("\\", "/")).stem
         size = (int(root.findtext("size/width") or 0), int(root.findtext("size/height") or 0))
         return named, _Annotated([_voc_object(entry) for entry in root.iter("object")], size)
-    except (ElementTree.ParseError, TypeError, ValueError) as error:
+    # LookupError: of an encoding that nobody knows.
+    except (ElementTree.ParseError, TypeError, ValueError, LookupError) as error:
         raise InputError(f"{file} is no Pascal VOC annotation ({error})") from error
 
 
 def _voc_object(entry: ElementTree.Element) -> _Object:
-    box = [float(entry.findtext(f"bndbox/{side}") or "missing") for side in ("xmin", "ymin", "xmax", "ymax")]
+    box = _finite(entry.findtext(f"bndbox/{side}") or "missing" for side in _SIDES)
     return _Object(entry.findtext("name") or "", box, (entry.findtext("difficult") or "0").strip() == "1")
 
 
 def _deepforest_csv(file: Path) -> list[tuple[str, _Object]]:
     found = []
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        for row in csv.DictReader(stream):
-            try:
-                box = [float(row[side]) for side in ("xmin", "ymin", "xmax", "ymax")]
-                found.append((Path(row["image_path"]).stem, _Object(row["label"], box)))
-            except (KeyError, TypeError, ValueError):
-                raise InputError(
-                    f"{file}: a line has image_path, xmin, ymin, xmax, ymax and label: {json.dumps(row)}"
-                ) from None
+    try:
+        rows = list(csv.DictReader(io.StringIO(text_of(file), newline="")))
+    except csv.Error as error:
+        raise InputError(f"{file} is no CSV file ({error})") from error
+    for row in rows:
+        try:
+            box = _finite(row[side] for side in _SIDES)
+            found.append((Path(row["image_path"]).stem, _Object(row["label"], box)))
+        except (KeyError, TypeError, ValueError):
+            raise InputError(
+                f"{file}: a line has image_path, xmin, ymin, xmax, ymax and label: {json.dumps(row)}"
+            ) from None
+    return found
+
+
+def _finite(texts: Iterable[str]) -> list[float]:
+    """Texts as numbers. Raises ValueError where one is none, or not finite."""
+    found = [float(text) for text in texts]
+    if not all(map(math.isfinite, found)):
+        raise ValueError("a side of a box is no finite number")
     return found

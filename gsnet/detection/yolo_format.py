@@ -17,6 +17,7 @@ from gsnet.detection.classes import distinct_names
 from gsnet.detection.data_yaml import DESCRIPTION_SUFFIXES, DataYaml, find_data_yaml, listed, names_in, read_data_yaml
 from gsnet.detection.image_files import images_in, is_image, read_header
 from gsnet.detection.scene import Scene, SceneSet, built, result_names
+from gsnet.detection.text_files import text_of
 from gsnet.detection.visdrone_format import FormatError
 from gsnet.interface.options import InputError
 
@@ -149,10 +150,7 @@ def _scene(name: str, file: Path, image: Path, keypoints: bool) -> Scene:
 
 
 def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig") if file.is_file() else ""
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file} is no text file") from error
+    return text_of(file) if file.is_file() else ""
 
 
 def _row(file: Path, number: int, fields: list[str], keypoints: bool) -> list[float]:

@@ -73,8 +73,11 @@ class Arrays:
     def make_room_for_tried(self, rows: int = _ROWS) -> None:
         """Have room for the networks that the next rows may have, with some to spare."""
         tried = self.room.tried
-        if 4 * (self.state[TRIED] + rows) > 3 * tried.size:
-            more = np.zeros(4 * tried.size, dtype=np.uint64)
+        size = tried.size
+        while 4 * (self.state[TRIED] + rows) > 3 * size:
+            size *= 4
+        if size > tried.size:
+            more = np.zeros(size, dtype=np.uint64)
             move_hashes(tried, more)
             self.room = self.room._replace(tried=more)
 

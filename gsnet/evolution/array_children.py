@@ -9,10 +9,17 @@ import numpy as np
 
 from gsnet.evolution.array_layout import (
     BLOCK_WIDTH,
+    BOTTLENECK,
     DEPTH,
     FITTING_RULE,
+    FOR_SEARCH,
+    INTO,
+    LARGEST_STRIDE,
+    LARGEST_VALUE,
+    OUT,
     PUBLISHED_RULE,
     SCORED,
+    STRIDE,
     TOO_LONG,
     WHY,
     Members,
@@ -49,6 +56,18 @@ def copy_blocks(source: np.ndarray, target: np.ndarray, count: int) -> None:
     for index in range(count):
         for field in range(BLOCK_WIDTH):
             target[index, field] = source[index, field]
+
+
+@compiled
+def is_recordable(blocks: np.ndarray, count: int) -> bool:
+    """Whether the blocks fit into a record: it has 16 bits for a width, and 8 for a stride."""
+    for index in range(count):
+        into, out = blocks[index, INTO], blocks[index, OUT]
+        if max(into, out, blocks[index, BOTTLENECK], blocks[index, DEPTH]) >= LARGEST_VALUE:
+            return False
+        if blocks[index, STRIDE] > LARGEST_STRIDE:
+            return False
+    return True
 
 
 @compiled
@@ -145,5 +164,8 @@ def propose(
         count = published_child(plan, space, room, count, state)
     if count > members.blocks.shape[1]:
         state[WHY] = TOO_LONG
+        return parent, -1
+    if not is_recordable(room.child, count):
+        state[WHY] = FOR_SEARCH
         return parent, -1
     return parent, count

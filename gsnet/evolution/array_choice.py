@@ -25,7 +25,7 @@ from gsnet.evolution.proposals import Proposer, smallest_drawn
 from gsnet.evolution.rules import Fitting, Published
 from gsnet.evolution.scorer import scoring_settings
 from gsnet.evolution.settings import GROWTH, SearchSettings
-from PlainNet import Network, Style
+from PlainNet import Style
 from PlainNet.compiling import compiles
 from PlainNet.step_table import StepTable
 from PlainNet.super_blocks import SuperConvK1BNRELU, SuperConvK3BNRELU
@@ -59,7 +59,7 @@ def why_in_python(settings: SearchSettings, proposer: Proposer, functions: Funct
     drawing = drawing_of(proposer)
     if drawing is None:
         return "the search space is a function of its own"
-    if own := [kind.__name__ for kind in _types(drawing, proposer.starts) if not is_plain(kind)]:
+    if own := [kind.__name__ for kind in _types(drawing, proposer) if not is_plain(kind)]:
         return f"{own[0]} is no super-block of the package"
     return ""
 
@@ -103,7 +103,7 @@ def make_loop(settings: SearchSettings, proposer: Proposer, figures: Mapping[str
     if drawing is None:
         raise ValueError("the search space is a function of its own")
     scoring = scoring_settings(settings)
-    codes = Codes(_types(drawing, proposer.starts))
+    codes = Codes(_types(drawing, proposer))
     limits = (settings.budget_model_size, settings.budget_flops, settings.budget_mac)
     plan = Plan(
         rule=drawing.rule,
@@ -128,7 +128,8 @@ def make_loop(settings: SearchSettings, proposer: Proposer, figures: Mapping[str
     return ArrayLoop(plan, codes, tables, proposer.costs, score, gradients, figures.get(GROWTH))
 
 
-def _types(drawing: Drawing, starts: tuple[Network, ...]) -> list:
-    """All types of blocks that networks of a search may have."""
-    of_starts = [type(block) for network in starts for block in network.blocks]
-    return [*drawing.neighbours.block_types, *of_starts, SuperConvK3BNRELU, SuperConvK1BNRELU]
+def _types(drawing: Drawing, proposer: Proposer) -> list:
+    """All types of blocks that networks of a search may have: later candidates are drawn from others than the first."""
+    of_starts = [type(block) for network in proposer.starts for block in network.blocks]
+    drawn = (*drawing.neighbours.block_types, *proposer.block_types)
+    return [*drawn, *of_starts, SuperConvK3BNRELU, SuperConvK1BNRELU]

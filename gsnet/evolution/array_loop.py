@@ -175,7 +175,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
         members: Members, state: np.ndarray, capacity: int, blocks: np.ndarray, count: int, score: float, iteration: int
     ) -> None:
         """Let a network take part that was scored elsewhere, if it is not the worst."""
-        place = place_of_newcomer(members, state, capacity, score)
+        place = place_of_newcomer(members, state, capacity, score, iteration)
         if version and place >= 0:
             write_member(members, state, blocks, count, score, iteration, place)
 

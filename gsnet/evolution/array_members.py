@@ -63,13 +63,18 @@ def sift_down(members: Members, size: int) -> None:
 
 
 @compiled
-def place_of_newcomer(members: Members, state: np.ndarray, capacity: int, score: float) -> int:
-    """Where a newcomer stands: at the end, or in the place of the worst member; -1 where it would be the worst itself."""
+def place_of_newcomer(members: Members, state: np.ndarray, capacity: int, score: float, iteration: int) -> int:
+    """Where a newcomer stands: at the end, or in the place of the worst member; -1 where it would be the worst itself.
+
+    One from another island may be older than those who are here, and then goes before one with the same score.
+    """
     count = state[MEMBERS]
     if count < capacity:
         return count
     worst = members.worst[0]
-    return -1 if score < members.scores[worst] else worst
+    if score != members.scores[worst]:
+        return -1 if score < members.scores[worst] else worst
+    return -1 if iteration < members.iterations[worst] else worst
 
 
 @compiled
@@ -132,7 +137,7 @@ def enter(
 
     Those of the others are in `room.kept`; they are copied as long as the pool has room.
     """
-    place = place_of_newcomer(members, state, capacity, score)
+    place = place_of_newcomer(members, state, capacity, score, iteration)
     if place < 0:
         return
     # Held before the worst member gives its own up, which may be the parent.

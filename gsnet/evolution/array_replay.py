@@ -118,7 +118,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
             if score > room.best_score[0]:
                 room.best_score[0], state[BEST_COUNT], state[BEST_ITERATION] = score, count, rows.iterations[row]
                 copy_blocks(child, room.best, count)
-            entering = place_of_newcomer(members, state, capacity, score)
+            entering = place_of_newcomer(members, state, capacity, score, rows.iterations[row])
             if entering >= 0:
                 write_member(members, state, child, count, score, rows.iterations[row], entering)
             row += 1

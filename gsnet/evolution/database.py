@@ -32,18 +32,27 @@ CREATE TABLE proposals (
     figures TEXT NOT NULL DEFAULT ''
 );
 """
+# Schema version -> what makes the next one of it.
+MIGRATIONS = {
+    version: f"ALTER TABLE proposals ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"
+    for version, name in (("1", "scores"), ("2", "figures"))
+}
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that writes. Raises SearchError."""
     with reporting(path):
         connection = sqlite3.connect(path, isolation_level="DEFERRED", check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        # The log is folded into the database only here, at the end, and where it is large: meanwhile any beginning of it is a
-        # sound history, wherever a crash may have torn it.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            # The log is folded into the database only here, at the end, and where it is large: meanwhile any beginning of it
+            # is a sound history, wherever a crash may have torn it.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
@@ -56,10 +65,14 @@ def lock(folder: Path) -> IO[str]:
         raise SearchError(f"{folder} cannot be written: {error.strerror}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except OSError as error:
         file.seek(0)
         owner = file.read().strip() or "unknown"
         file.close()
+        if not isinstance(error, BlockingIOError):
+            raise SearchError(
+                f"{path} cannot be locked ({error.strerror}): choose a --save_dir on a disk of this computer"
+            ) from error
         message = f"Another search (process {owner}) is writing to {folder}: wait for it or choose another --save_dir"
         raise SearchError(message) from None
     file.truncate(0)

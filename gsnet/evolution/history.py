@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from gsnet.evolution.database import SCHEMA, connect, lock
+from gsnet.evolution.database import MIGRATIONS, SCHEMA, connect, lock
 from gsnet.evolution.packed import Packed
 from gsnet.evolution.packed_files import Kept, RecordReader, RecordWriter
 from gsnet.evolution.recorded import (
@@ -47,11 +47,6 @@ _SECONDS_BETWEEN_COMMITS = 0.9
 # How large the log of the database becomes before it is folded into it, in bytes.
 _LARGEST_LOG = 256_000_000
 _ROWS_TOGETHER = 64
-# Schema version -> what makes the next one of it.
-_MIGRATIONS = {
-    version: f"ALTER TABLE proposals ADD COLUMN {name} TEXT NOT NULL DEFAULT ''"
-    for version, name in (("1", "scores"), ("2", "figures"))
-}
 
 
 class History(HistoryReader):
@@ -64,7 +59,12 @@ class History(HistoryReader):
         self._folder = folder
         self._lock = lock(folder) if folder else None
         path = folder / DATABASE if folder else IN_MEMORY
-        super().__init__(path, connect(path))
+        with contextlib.ExitStack() as failed:
+            # Whoever has caught the error still has the file, and with it the lock.
+            if self._lock:
+                failed.callback(self._lock.close)
+            super().__init__(path, connect(path))
+            failed.pop_all()
         self._pending: list[Row] = []
         self._writer: RecordWriter | None = None
         self._failed = False
@@ -74,7 +74,7 @@ class History(HistoryReader):
     def create(cls, folder: Path | None, settings: SearchSettings) -> History:
         """A new, empty history in a folder that has none, or in memory. Raises SearchError."""
         history = cls(folder)
-        with reporting(history.path):
+        with history._closed_by_errors(), reporting(history.path):
             history._connection.executescript(SCHEMA)
             meta = {"schema_version": str(SCHEMA_VERSION), "settings": settings.to_json(), "finished": "0"}
             meta["random_numbers"] = RANDOM_NUMBERS
@@ -88,17 +88,29 @@ class History(HistoryReader):
         if not (folder / DATABASE).is_file():
             raise SearchError(f"{folder} holds no {DATABASE}: there is nothing to continue or report")
         history = cls(folder)
-        version = history._meta("schema_version")
-        while version in _MIGRATIONS:
-            with reporting(history.path):
-                history._connection.execute(_MIGRATIONS[version])
-            version = str(int(version) + 1)
-            history._set_meta("schema_version", version)
-        if version not in (str(SCHEMA_VERSION), str(WITH_RECORDS), str(WITH_FIGURES)):
-            history.close()
-            raise SearchError(f"{history.path} has schema version {version}, this program reads up to {WITH_FIGURES}")
-        history._take_up_records()
+        with history._closed_by_errors():
+            history._bring_up_to_date()
+            history._take_up_records()
         return history
+
+    @contextlib.contextmanager
+    def _closed_by_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _bring_up_to_date(self) -> None:
+        """Have the columns that this program writes. Raises SearchError where a later one has made the history."""
+        version = self._meta("schema_version")
+        while version in MIGRATIONS:
+            with reporting(self.path):
+                self._connection.execute(MIGRATIONS[version])
+            version = str(int(version) + 1)
+            self._set_meta("schema_version", version)
+        if version not in (str(SCHEMA_VERSION), str(WITH_RECORDS), str(WITH_FIGURES)):
+            raise SearchError(f"{self.path} has schema version {version}, this program reads up to {WITH_FIGURES}")
 
     @property
     def settings(self) -> SearchSettings:

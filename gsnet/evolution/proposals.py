@@ -38,7 +38,8 @@ class Proposer:
 
     first: while there are few parents. rule: of evolution, for all later ones. impartial: the rule while nothing new comes.
     costs: counts what candidates cost. starts: the structures to start from, none where a search starts from random networks.
-    given: how many of the first iterations propose these themselves, whatever the population.
+    given: how many of the first iterations propose these themselves, whatever the population. block_types: those that
+    candidates are drawn from, the first ones or later ones.
     """
 
     first: First
@@ -47,6 +48,7 @@ class Proposer:
     costs: CostModel
     starts: tuple[Network, ...] = ()
     given: int = 0
+    block_types: tuple[type[SuperBlock], ...] = ()
 
 
 def make_proposer(settings: SearchSettings, functions: Functions = NO_FUNCTIONS) -> Proposer:
@@ -68,12 +70,13 @@ def make_proposer(settings: SearchSettings, functions: Functions = NO_FUNCTIONS)
         space = space.at_least(settings.min_width)
     costs = cost_model(settings)
     rules = _rules(settings, space, types, costs)
+    every = (*types, *(space.block_types if space else ()))
     if not settings.fix_initialize or space is None:
-        return Proposer(_random_networks(types, smallest_drawn(settings)), *rules, costs)
+        return Proposer(_random_networks(types, smallest_drawn(settings)), *rules, costs, block_types=every)
     starts = starting_structures(settings)
     fitting = within_budgets(settings, starts)
     given = len(starts) if len(starts) > 1 else 0
-    return Proposer(_first(starts[:given], fitting), *rules, costs, starts, given)
+    return Proposer(_first(starts[:given], fitting), *rules, costs, starts, given, every)
 
 
 def starting_structures(settings: SearchSettings) -> tuple[Network, ...]:

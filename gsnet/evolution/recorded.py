@@ -107,10 +107,13 @@ class HistoryReader:
         with reporting(path):
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, check_same_thread=False)
         reader = cls(path, connection)
-        version = reader._meta("schema_version")
-        if not version.isdecimal() or int(version) > WITH_FIGURES:
+        try:
+            version = reader._meta("schema_version")
+            if not version.isdecimal() or int(version) > WITH_FIGURES:
+                raise SearchError(f"{path} has schema version {version}, this program reads up to {WITH_FIGURES}")
+        except BaseException:
             reader.close()
-            raise SearchError(f"{path} has schema version {version}, this program reads up to {WITH_FIGURES}")
+            raise
         return reader
 
     @cached_property

@@ -32,6 +32,19 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def kept_at_interrupt(path: Path) -> Iterator[IO]:
+    """`written_whole` of a text that is of use as far as it goes: an interrupt ends it, and is raised again."""
+    interrupted: KeyboardInterrupt | None = None
+    with written_whole(path) as file:
+        try:
+            yield file
+        except KeyboardInterrupt as interrupt:
+            interrupted = interrupt
+    if interrupted is not None:
+        raise interrupted
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
     with written_whole(path) as file:

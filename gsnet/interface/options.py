@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
@@ -13,6 +15,9 @@ from gsnet.interface import quantities
 from gsnet.interface.suggestions import option_meant
 
 BAD_INPUT = 2
+# Options whose values other programs take without them, and what is none of these.
+_NAMING = "--arch", "--weights", "--data_dir"
+_WORDS_OF_SWITCHES = re.compile(r"[\d.,e+-]+|true|false|yes|no|on|off", re.IGNORECASE)
 # Of torch, whose seeds are signed.
 _LEAST_SEED = -(2**63)
 
@@ -50,8 +55,10 @@ class OptionParser(argparse.ArgumentParser):
             if argument.startswith("--") and argument.split("=")[0] not in self._option_string_actions:
                 self.error(self._unknown(argument))
         known, unknown = self.parse_known_args(arguments, namespace)
-        if unknown:
+        if unknown and unknown[0].startswith("-"):
             self.error(self._unknown(unknown[0]))
+        if unknown:
+            self.error(self._of_no_option(unknown[0], arguments))
         return known
 
     def leave_out(self, options: argparse.Namespace, mode: str, ignored: Iterable[str]) -> None:
@@ -87,6 +94,15 @@ class OptionParser(argparse.ArgumentParser):
         meant = option_meant(argument.split("=")[0], options)
         hint = f"; did you mean {meant}?" if meant else ""
         return f"there is no option {argument}{hint}"
+
+    def _of_no_option(self, value: str, arguments: Sequence[str]) -> str:
+        """What is wrong with a value that no option takes, and which of those that are not given might."""
+        given = {argument.split("=")[0] for argument in arguments}
+        free = [name for name in _NAMING if name in self._option_string_actions and name not in given]
+        shown = shlex.quote(value)
+        if not free or not value.strip() or _WORDS_OF_SWITCHES.fullmatch(value):
+            return f"{shown} follows no option: every value stands behind the option that it is for"
+        return f"{shown} follows no option; did you mean {' or '.join(f'{name} {shown}' for name in free)}?"
 
 
 def _differ(value: object, default: object) -> bool:

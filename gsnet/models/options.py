@@ -95,6 +95,9 @@ def network_of(options: argparse.Namespace, arch: str, num_classes: int | None) 
     if options.untrained and options.weights is not None:
         raise InputError("--untrained and --weights contradict each other: use one of them")
     takes_published_weights = not options.untrained and options.weights is None
+    if takes_published_weights and (found := described(arch)) and found.weights:
+        # Before it is loaded, which would say that the classifier starts anew.
+        _check_classes(arch, num_classes, "weights")
     network = load_model(
         arch,
         num_classes=num_classes,
@@ -105,11 +108,15 @@ def network_of(options: argparse.Namespace, arch: str, num_classes: int | None) 
         use_se=options.use_se,
         unit=options.unit,
     )
+    if takes_published_weights:
+        _check_classes(arch, num_classes, "published weights")
+    return network
+
+
+def _check_classes(arch: str, num_classes: int | None, kind: str) -> None:
     own = expected_input(arch).classes
-    if takes_published_weights and num_classes not in (None, own):
-        kind = "weights" if described(arch) else "published weights"
+    if num_classes not in (None, own):
         raise InputError(
             f"The {kind} of {arch} have {own} classes, not {num_classes}: "
             "give a checkpoint with --weights FILE, or --untrained"
         )
-    return network

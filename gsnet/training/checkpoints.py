@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,17 @@ def save_latest(folder: Path, state: dict[str, Any]) -> None:
     if latest.is_file():
         second_name = latest.with_name(f".{latest.name}.link")
         second_name.unlink(missing_ok=True)
-        os.link(latest, second_name)
+        _give_second_name(latest, second_name)
         second_name.replace(folder / BACKUP)
     save(latest, state)
+
+
+def _give_second_name(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except OSError:
+        # FAT and mounted cloud drives know one name a file. Its time says which training it is of.
+        shutil.copy2(file, name)
 
 
 def save(file: Path, state: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from gsnet.interface.options import InputError
 from gsnet.models import Described, described, expected_input
 from gsnet.models.described import checkpoint_of
 from gsnet.models.expected import of_description
+from gsnet.models.named import BUILT_AS
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise
 from gsnet.training.networks import build_teacher
 from gsnet.training.settings import TrainingSettings
@@ -137,6 +138,13 @@ def teacher_classes(options: Namespace, classes: int) -> int:
     return expected_input(options.teacher_arch).classes if options.teacher_pretrained else classes
 
 
+def _file_of(arch: str) -> Path | None:
+    """The file with a class of the user's, or with a structure, that a name is of; None where it is of none."""
+    named, _, _ = arch.rpartition(".py:")
+    file = Path(f"{named}.py" if named else arch).expanduser()
+    return file if arch not in BUILT_AS and file.is_file() else None
+
+
 def _what_decides_logits(options: Namespace, settings: TrainingSettings, data: DataSettings) -> dict[str, object]:
     values: dict[str, object] = {
         "data": {name: str(value) for name, value in asdict(data).items() if name not in _SAME_IMAGES},
@@ -152,5 +160,7 @@ def _what_decides_logits(options: Namespace, settings: TrainingSettings, data: D
     files: dict[str, Path | None] = {name: getattr(options, name) for name in names}
     if found := described(options.teacher_arch):
         files["teacher_arch"] = found.weights
+    elif code := _file_of(options.teacher_arch):
+        files["teacher_file"] = code
     hashes = {n: hashlib.sha256(f.expanduser().read_bytes()).hexdigest() for n, f in files.items() if f is not None}
     return values | hashes

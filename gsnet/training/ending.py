@@ -1,18 +1,20 @@
-"""What ends a training before its last epoch: SIGTERM, the time that it was given, or no progress any more."""
+"""What ends a training before its last epoch: SIGTERM, the time that it was given, no progress any more, a lost number."""
 
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 
 from gsnet.interface.words import duration
-from gsnet.training.settings import OutOfTime, Terminated
+from gsnet.training.settings import OutOfTime, Terminated, TrainingFailed
 from gsnet.validation.processes import Vote, summed
 
 _LOG = logging.getLogger(__name__)
@@ -62,6 +64,14 @@ class Ending:
         raise OutOfTime(
             f"The time is over (--time_limit, {limit}) at epoch {epoch + 1}: --auto_resume goes on from here"
         )
+
+
+def check_loss(loss: float, epoch: int, latest: Path) -> None:
+    """Raise TrainingFailed where a loss is no longer a number. epoch: from 0. latest: where the latest checkpoint would be."""
+    if math.isfinite(loss):
+        return
+    kept = f"the last good state is in {latest}" if latest.exists() else "no epoch was finished, nothing is kept"
+    raise TrainingFailed(f"The loss is no longer a number in epoch {epoch + 1}: lower --lr or use --grad_norm; {kept}")
 
 
 def has_no_progress(

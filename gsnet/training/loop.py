@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import sys
 import time
 from collections.abc import Iterator
@@ -21,9 +20,9 @@ from gsnet.interface.words import duration
 from gsnet.tracking import TrackedRun
 from gsnet.training import checkpoints, curves, record
 from gsnet.training.describing import validated
-from gsnet.training.ending import Ending, has_no_progress, say_no_progress
+from gsnet.training.ending import Ending, check_loss, has_no_progress, say_no_progress
 from gsnet.training.evaluation import Accuracy, evaluate
-from gsnet.training.settings import TrainingFailed, TrainingSettings
+from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
 from gsnet.validation.processes import place, summed
 
@@ -197,14 +196,7 @@ class Trainer:
 
     def check(self, loss: float) -> None:
         """Raise TrainingFailed where a loss is no longer a number."""
-        if not math.isfinite(loss):
-            latest = self.folder / checkpoints.LATEST
-            kept = (
-                f"the last good state is in {latest}" if latest.exists() else "no epoch was finished, nothing is kept"
-            )
-            raise TrainingFailed(
-                f"The loss is no longer a number in epoch {self.epoch + 1}: lower --lr or use --grad_norm; {kept}"
-            )
+        check_loss(loss, self.epoch, self.folder / checkpoints.LATEST)
 
     def _end_epoch(self, speed: float) -> None:
         total = self._total()
