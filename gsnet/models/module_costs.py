@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gsnet.interface.options import InputError
 from gsnet.models.analysis import Analysis
-from PlainNet import BlockReport, Cost
+from PlainNet import BlockReport, Cost, user_files
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 _Handle = torch.utils.hooks.RemovableHandle
@@ -59,7 +59,9 @@ def analyze_module(module: nn.Module, arch: str, resolution: int) -> Analysis:
     parameters = sum(p.numel() for p in module.parameters())
     total = Cost(parameters, *meter.sums(), meter.peak)
     rest = _rest(total, list(rows.values()), _shape(output))
-    return Analysis(None, (*rows.values(), *rest), total, None, resolution, _shape(output)[-1], arch)
+    # The first number is classes, or channels of a map.
+    classes = next(iter(_shape(output)), 0)
+    return Analysis(None, (*rows.values(), *rest), total, None, resolution, classes, arch)
 
 
 def output_of(network: nn.Module, resolution: int, name: str = "The network", channels: int = 3) -> object:
@@ -68,7 +70,7 @@ def output_of(network: nn.Module, resolution: int, name: str = "The network", ch
     Raises InputError where it cannot run on such an image.
     """
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), user_files.told():
             return network.eval()(torch.zeros(1, channels, resolution, resolution))
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).strip().split("\n")[0]
@@ -124,6 +126,6 @@ def _rest(total: Cost, rows: list[BlockReport], shape: tuple[int, int, int]) -> 
 
 def _shape(output: object) -> tuple[int, int, int]:
     """The shape of an output without the batch; of several, the first's."""
-    while isinstance(output, list | tuple) and output:
-        output = output[0]
+    while isinstance(output, list | tuple | dict) and output:
+        output = next(iter(output.values())) if isinstance(output, dict) else output[0]
     return cast("tuple[int, int, int]", tuple(output.shape[1:]) if isinstance(output, Tensor) else ())
