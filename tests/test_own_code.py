@@ -11,7 +11,7 @@ import gsnet
 import PlainNet
 from gsnet.interface.running import run
 from gsnet import runtimes
-from gsnet.commands import analyze_model, compute_score, train_image_classification, val
+from gsnet.commands import analyze_model, compute_score, train_image_classification, ts_train_image_classification, val
 from gsnet.interface.options import InputError
 from gsnet.models.module_costs import analyze_module
 from gsnet.models.own import class_network
@@ -279,3 +279,26 @@ def test_what_a_reader_of_ones_own_gives_is_looked_at(
     assert run(lambda: train_image_classification.main([*options, "--plugin", str(own)])) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py: ")]
     assert len(said) == 1 and re.search(told, said[0])
+
+
+@pytest.mark.parametrize(
+    ("who", "old", "new", "told"),
+    [
+        ("The network", "num_classes, 3)", "4, 3)", "gives logits of 4 classes, but 10 are asked for"),
+        ("The teacher", "num_classes, 3)", "4, 3)", "gives logits of 4 classes, but 10 are asked for"),
+        ("The teacher", ".mean((2, 3))", "", r"gives a tensor (8, 10, 6, 6) for a batch of images, and no logits (images, classes)"),
+        ("The teacher", "return ", "return None, ", "gives a tuple for a batch of images, and no logits (images, classes)"),
+    ],
+)  # fmt: skip
+def test_logits_of_ones_own_network_are_those_that_are_asked_for(who, old, new, told, tmp_path, registries):
+    arch = f"{written(tmp_path, NETWORK, old, new)}:Own"
+    (tmp_path / "small.txt").write_text("SuperConvK3BNRELU(3,8,2,1)")
+    options = ["--dataset", "fake", "--fake_images", "16", "--input_image_size", "8", "--epochs", "1", "--warmup", "0"]
+    options += ["--batch_size", "8", "--workers", "0", "--save_dir", str(tmp_path / "made")]
+    main = train_image_classification.main
+    if who == "The teacher":
+        main = ts_train_image_classification.main
+        options += ["--teacher_arch", arch, "--teacher_untrained", "--teacher_logit_weight", "1"]
+        arch = str(tmp_path / "small.txt")
+    with pytest.raises(InputError, match=f"^{re.escape(f'{who} {told}')}$"):
+        main(["--arch", arch, *options])

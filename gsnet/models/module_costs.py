@@ -84,12 +84,17 @@ def width_of(network: nn.Module, resolution: int) -> int:
     return as_logits(output_of(network, resolution)).shape[1]
 
 
-def as_logits(output: object) -> Tensor:
-    """What a classifier gives: logits (N, classes). Raises InputError for anything else, as of a class of the user's."""
-    if isinstance(output, Tensor) and output.ndim == 2:
-        return output
-    found = f"a tensor {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-    raise InputError(f"The network gives {found} for a batch of images, and no logits (images, classes)")
+def as_logits(output: object, classes: int | None = None, who: str = "The network") -> Tensor:
+    """What a classifier gives: logits (N, classes). Raises InputError for anything else, as of a class of the user's.
+
+    classes: how many they are to be of, where that is known; who: the sentence's subject.
+    """
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        found = f"a tensor {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise InputError(f"{who} gives {found} for a batch of images, and no logits (images, classes)")
+    if classes is not None and output.shape[1] != classes:
+        raise InputError(f"{who} gives logits of {output.shape[1]} classes, but {classes} are asked for")
+    return output
 
 
 def _parts(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
