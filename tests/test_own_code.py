@@ -286,8 +286,8 @@ def test_what_a_reader_of_ones_own_gives_is_looked_at(
     [
         ("The network", "num_classes, 3)", "4, 3)", "gives logits of 4 classes, but 10 are asked for"),
         ("The teacher", "num_classes, 3)", "4, 3)", "gives logits of 4 classes, but 10 are asked for"),
-        ("The teacher", ".mean((2, 3))", "", r"gives a tensor (8, 10, 6, 6) for a batch of images, and no logits (images, classes)"),
-        ("The teacher", "return ", "return None, ", "gives a tuple for a batch of images, and no logits (images, classes)"),
+        ("The teacher", ".mean((2, 3))", "", "gives a tensor (8, 10, 6, 6) for a batch of images, and no logits"),
+        ("The teacher", "return ", "return None, ", "gives a tuple for a batch of images, and no logits"),
     ],
 )  # fmt: skip
 def test_logits_of_ones_own_network_are_those_that_are_asked_for(who, old, new, told, tmp_path, registries):
@@ -300,5 +300,5 @@ def test_logits_of_ones_own_network_are_those_that_are_asked_for(who, old, new, 
         main = ts_train_image_classification.main
         options += ["--teacher_arch", arch, "--teacher_untrained", "--teacher_logit_weight", "1"]
         arch = str(tmp_path / "small.txt")
-    with pytest.raises(InputError, match=f"^{re.escape(f'{who} {told}')}$"):
+    with pytest.raises(InputError, match=f"^{re.escape(f'{who} {told}')}"):
         main(["--arch", arch, *options])
