@@ -28,6 +28,7 @@ from PlainNet import (
     user_files,
 )
 from PlainNet.block import Block, smart_round
+from PlainNet.class_checks import check_class
 from PlainNet.costs import NO_COST, Cost
 from PlainNet.errors import StructureError
 from PlainNet.network import BlockReport, Network
@@ -58,6 +59,7 @@ __all__ = [
     "register",
     "registered_blocks",
     "smart_round",
+    "unregistered_blocks",
     "users_blocks",
 ]
 
@@ -146,17 +148,22 @@ def register(source: ModuleType | type[Block]) -> tuple[type[Block], ...]:
     """Add a block, or those of a module's `register_netblocks_dict`, to the language; returns the classes.
 
     A name of one's own may be given to another class at any time, as one does in a notebook. Raises StructureError for a name
-    that the package has.
+    that the package has, and for what cannot be a block.
     """
     if isinstance(source, type):
         added = {source.__name__: source}
     else:
         known = registered_blocks()
         returned = source.register_netblocks_dict(dict(known))
+        if not isinstance(returned, dict):
+            raise StructureError(
+                f"register_netblocks_dict must return the dictionary of blocks that it gets and yours, not {returned!r:.80}"
+            )
         added = {name: block for name, block in returned.items() if known.get(name) is not block}
     for name in added:
         if name in _all_netblocks_dict_ and name not in _users:
             raise StructureError(f"The package has a block {name} already: give yours another name")
+        check_class(name, added[name])
     _users.update(added)
     _all_netblocks_dict_.update(added)
     return tuple(added.values())
@@ -174,8 +181,16 @@ def load_module(name: str) -> ModuleType:
 
 def _with_blocks(module: ModuleType) -> ModuleType:
     if hasattr(module, "register_netblocks_dict"):
-        register(module)
+        with user_files.told():
+            register(module)
     return module
+
+
+def unregistered_blocks(module: ModuleType) -> tuple[type[Block], ...]:
+    """The blocks that a module defines, where it has registered none of them."""
+    of_it = [one for one in vars(module).values() if isinstance(one, type) and one.__module__ == module.__name__]
+    blocks = tuple(one for one in of_it if issubclass(one, Block))
+    return () if set(blocks) & set(_all_netblocks_dict_.values()) else blocks
 
 
 def users_blocks() -> tuple[type[Block], ...]:

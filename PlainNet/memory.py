@@ -17,7 +17,7 @@ from PlainNet.map_graph import Map, MapGraph
 from PlainNet.map_rules import lay_chain, lay_head
 from PlainNet.network import Network
 from PlainNet.style import PLAIN, Style
-from PlainNet.super_blocks import SuperBlock
+from PlainNet.super_blocks import SuperBlock, layer_of
 
 # Bytes of an element of a map or a kernel, and of one of a vector: integer arithmetic adds biases of 32 bits.
 _BYTES = MappingProxyType({"fp32": (4, 4), "fp16": (2, 2), "int8": (1, 4)})
@@ -141,7 +141,7 @@ def _layer_part(
 ) -> _Part:
     """Of the one layer of a super-block with these arguments, taken as a first or as a later one."""
     block = made(kind, (*arguments, 1))
-    return _chain_part(block.layer(block.in_channels, block.stride, first, style), channels, size, style)
+    return _chain_part(layer_of(block, block.in_channels, block.stride, first, style), channels, size, style)
 
 
 def _chain_part(blocks: Iterable[Block], channels: int, size: int, style: Style) -> _Part:

@@ -16,6 +16,7 @@ from PlainNet.chain import chain_figures, chain_mean_field, chain_output_size
 from PlainNet.composite_blocks import ResBlock, ResBlockProj
 from PlainNet.convolutions import ConvDW, ConvKX, GhostConv
 from PlainNet.costs import Cost, Figures
+from PlainNet.layer_checks import checked_layer, is_of_the_package
 from PlainNet.lazy import remembered
 from PlainNet.style import PLAIN, Style
 
@@ -114,10 +115,17 @@ class SuperBlock(Block):
         return self._changed(sub_layers=max(1, round(self.sub_layers * deeper)), **changes)
 
 
+def layer_of(block: SuperBlock, in_channels: int, stride: int, first: bool, style: Style) -> Blocks:
+    """`block.layer(...)`. Raises StructureError where a class of a user's fails in it, or gives another layer than it names."""
+    if is_of_the_package(type(block)):
+        return block.layer(in_channels, stride, first, style)
+    return checked_layer(block, lambda: block.layer(in_channels, stride, first, style), in_channels, stride)
+
+
 @lru_cache(maxsize=4_000)
 def _distinct_layers(block: SuperBlock, style: Style) -> tuple[Blocks, Blocks]:
-    first = block.layer(block.in_channels, block.stride, True, style)
-    later = block.layer(block.out_channels, 1, False, style) if block.sub_layers > 1 else ()
+    first = layer_of(block, block.in_channels, block.stride, True, style)
+    later = layer_of(block, block.out_channels, 1, False, style) if block.sub_layers > 1 else ()
     return first, later
 
 
@@ -133,14 +141,14 @@ def _layer_figures(
 ) -> Figures:
     """Costs of the one layer of a super-block with these arguments, taken as a first or as a later one."""
     block = made(block_class, (*arguments, 1))
-    return chain_figures(block.layer(block.in_channels, block.stride, first, style), size, style)
+    return chain_figures(layer_of(block, block.in_channels, block.stride, first, style), size, style)
 
 
 @remembered(20_000)
 def layer_mean_field(block_class: type[SuperBlock], arguments: tuple[int, ...], first: bool, style: Style) -> Steps:
     """Mean-field steps of the one layer of a super-block with these arguments, taken as a first or as a later one."""
     block = made(block_class, (*arguments, 1))
-    return chain_mean_field(block.layer(block.in_channels, block.stride, first, style), style)
+    return chain_mean_field(layer_of(block, block.in_channels, block.stride, first, style), style)
 
 
 # A search meets the same pieces again and again: each is made once, and remembers what it costs.

@@ -5,20 +5,27 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import io
+import re
 import sys
 import tokenize
 import traceback
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, TypeVar
 
+from PlainNet.errors import StructureError
+
 ROOT = Path(__file__).parent.parent
 # Folders whose files are parts of packages, under whose names they are imported.
 _PACKAGES = ("PlainNet", "SearchSpace", "ZeroShotProxy")
 _PREFIX = "gsnet_user_file_"
+_FRAME = re.compile(r'File "(.+?)", line (\d+), in (\S+)')
+# The files that were run, as tracebacks name them.
+_run_here: set[str] = set()
 Made = TypeVar("Made")
 
 
@@ -61,6 +68,7 @@ def load(path: Path) -> ModuleType:
         return imported(f"{resolved.parent.name}.{resolved.stem}")
     if resolved.suffix != ".py":
         raise UserFileError(f"{path} is not a Python file")
+    _run_here.add(str(resolved))
     if module := _imported(resolved):
         return module
     name = f"{_PREFIX}{resolved.stem}_{zlib.crc32(str(resolved).encode()):08x}"
@@ -73,7 +81,50 @@ def imported(name: str) -> ModuleType:
     if spec is None:
         there = f"; is {name}.py meant?" if Path(f"{name}.py").is_file() else ": is its package installed?"
         raise UserFileError(f"There is no module {name}{there}")
+    # What the package imports by itself is none of a user's, whoever asks for it.
+    if spec.origin and name not in sys.modules:
+        _run_here.add(spec.origin)
     return _told(lambda: importlib.import_module(name), Path(spec.origin or name))
+
+
+def is_a_users(module: ModuleType | None) -> bool:
+    """Whether a module is of a file that was run here."""
+    return getattr(module, "__file__", None) in _run_here
+
+
+def place_of(error: BaseException) -> str | None:
+    """Where in a user's file an error came about, as "FILE, line N, in FUNCTION"; None where none of them was running.
+
+    Of several places the innermost. Also of an error of another process, which has its traceback as text.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [(frame.filename, frame.lineno, frame.name) for frame in frames]
+    places += _FRAME.findall(f"{error.__cause__}\n{error}")
+    found = [place for place in places if place[0] in _run_here]
+    return "{}, line {}, in {}".format(*found[-1]) if found else None
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """What an error of a user's code is, with its place, in a line; None where none of their code was running."""
+    place = place_of(error)
+    # Another process's error begins with its traceback, and ends with what it is.
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+    said = lines[-1] if _FRAME.search(str(error)) else f"{type(error).__name__}: {lines[0]}"
+    return None if place is None else f"{place}: {said}"
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Within it an error of a user's code is a UserFileError, one sentence with its place; others come out as they are."""
+    try:
+        yield
+    except (UserFileError, StructureError):
+        raise
+    except Exception as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
+        raise UserFileError(sentence) from error
 
 
 def source_of(path: Path) -> str:

@@ -6,6 +6,7 @@ import difflib
 import enum
 import fnmatch
 import importlib
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,10 +120,20 @@ def proxy(
 
 
 def add(made: Proxy) -> None:
-    """Register a proxy. Raises ValueError for a name of the package."""
+    """Register a proxy. Raises ValueError for a name of the package, and for what cannot be called as one."""
     own = getattr(made.compute, "__module__", "") == f"{__package__}.{PROXY_FILES.get(made.name)}"
     if made.name in (*PROXY_FILES, *_OTHER_NAMES) and not own:
         raise ValueError(f"The package has a proxy {made.name} already: give yours another name")
+    for option, wanted in (("needs", Needs), ("weights", Weights)):
+        if not isinstance(given := getattr(made, option), wanted):
+            there = " or ".join(f"{wanted.__name__}.{one.name}" for one in wanted)
+            raise ValueError(f"{option} of the proxy {made.name} must be {there}, not {given!r}")
+    try:
+        inspect.signature(made.compute).bind(None, None)
+    except TypeError:
+        raise ValueError(
+            f"The proxy {made.name} must take a network and a context: def score(network, context)"
+        ) from None
     _registered[made.name] = made
 
 

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from PlainNet import Network, Style
+from PlainNet import Network, StructureError, Style, user_files
 from PlainNet.style import PLAIN
 from ZeroShotProxy.registry import Needs, Proxy, ProxyFailure, Weights, finite, get_proxy
 
@@ -96,8 +96,21 @@ def score(network: Network | nn.Module, proxy: str | Proxy, settings: ScoringSet
     """The proxy's score of a network value or of any torch classifier.
 
     A module is given back as it came: weights, buffers, gradients, mode, dtype and hooks. Raises ProxyFailure with the
-    reason when the network cannot be scored.
+    reason when the network cannot be scored, as one by which a user's file fails; a program's own function fails as it does.
     """
+    try:
+        return _score(network, proxy, settings, seed)
+    except (ProxyFailure, StructureError):
+        raise
+    except Exception as error:
+        # Written out, as a context manager takes a tenth of what a closed form does.
+        sentence = user_files.sentence_of(error)
+        if sentence is None:
+            raise
+        raise ProxyFailure(sentence) from error
+
+
+def _score(network: Network | nn.Module, proxy: str | Proxy, settings: ScoringSettings, seed: int) -> float:
     chosen = get_proxy(proxy) if isinstance(proxy, str) else proxy
     few_launches = not settings.device.startswith("cpu")
     # A module that does not say it is taken for one of colour images.
@@ -137,10 +150,10 @@ def _score_module(network: Network | nn.Module, proxy: Proxy, context: ScoringCo
         torch.cuda.empty_cache()
         raise ProxyFailure(f"not enough memory on {context.settings.device} at this batch size") from None
     except RuntimeError as error:
-        raise ProxyFailure(f"{type(error).__name__}: {error}") from error
+        raise ProxyFailure(user_files.sentence_of(error) or f"{type(error).__name__}: {error}") from error
     except ValueError as error:
         # torch's own refusal of BN in training mode with a single value per channel
-        raise ProxyFailure(str(error)) from error
+        raise ProxyFailure(user_files.sentence_of(error) or str(error)) from error
 
 
 def build(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module:

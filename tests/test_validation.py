@@ -359,6 +359,18 @@ def test_pictures_are_classified_with_the_classes_of_the_networks_name(colours, 
     assert {guess["name"].split()[0] for guess in json.loads(capsys.readouterr().out)[str(picture)]} == {"class"}
 
 
+def test_of_a_folder_all_pictures_are_classified(colours, capsys, tmp_path):
+    network = ["--arch", "zennet_cifar100_model_size05M_res32", "--untrained", "--predict"]
+    folder = tmp_path / "red"
+    shutil.copytree(colours / "data/val/red", folder)
+    (folder / "notes.txt").write_text("no picture")
+    assert val_cifar.main([*network, str(folder), str(folder / "0.png"), "--json"]) == 0
+    pictures = [str(folder / f"{i}.png") for i in range(len(list(folder.glob("*.png"))))]
+    assert list(json.loads(capsys.readouterr().out)) == [*pictures, "input"]
+    with pytest.raises(InputError, match=r"has no pictures \(\.jpg, .*: name them, or the folder that they lie in"):
+        val_cifar.main([*network, str(tmp_path)])
+
+
 def test_a_network_that_names_its_classes_counts_by_them(tmp_path, capsys):
     """Pictures of blue and red, for a network that learnt green and red: to count blue as 0 would be a wrong figure."""
     for name, classes in {"learnt": ("green", "red"), "others": ("blue", "red"), "one": ("red",)}.items():

@@ -96,8 +96,8 @@ def split_budgets(budgets: Mapping[str, Budget]) -> tuple[dict[str, float], dict
             known[BUDGETS[name]] = _limit(name, budget)
         else:
             near = difflib.get_close_matches(name, (*BUDGETS, *KNOWN_FIGURES), n=1)
-            hint = f"; did you mean {near[0]}?" if near else f" among {', '.join((*BUDGETS, *KNOWN_FIGURES))}"
-            raise InputError(f"There is no budget {name!r}{hint}. One of your own is {name}=(function, limit)")
+            hint = f"; did you mean {near[0]}?" if near else f" among {', '.join((*BUDGETS, *KNOWN_FIGURES))}."
+            raise InputError(f"There is no budget {name!r}{hint} One of your own is {name}=(function, limit)")
     return known, figures, limits
 
 

@@ -10,6 +10,7 @@ from torchvision import datasets
 from torchvision.transforms import v2
 
 from gsnet.data.class_folder import ClassFolder, folder_of_network, training_classes
+from gsnet.data.own_reader import OwnImages
 from gsnet.data.pictures import decoded, decoded_later
 from gsnet.data.settings import DataSettings
 from gsnet.data.sharded import ShardedPictures, shards_in
@@ -42,7 +43,7 @@ def data_set(
     if transform is None:
         transform = training_transform(settings) if train else validation_transform(settings)
     if settings.kind.read is not None:
-        return settings.kind.read(settings, train, transform)
+        return OwnImages(settings.dataset, settings.kind.read, (settings, train, transform), settings.kind.classes)
     if settings.dataset == "fake":
         return _noise(settings, train, transform)
     folder, splits = settings.folder, TRAINING if train else VALIDATION

@@ -6,6 +6,7 @@ import logging
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -102,13 +103,30 @@ def training_sets(options: Namespace) -> tuple[SceneSet, SceneSet]:
             options.data_dir,
         )
         (data,) = checked([data], options.skip_broken, thorough=options.skip_broken > 0)
+        _check_objects(options.data_dir, data)
         return data, data
     truth = read(where, "val")
     if options.classes is not None:
         truth = of_classes(truth, [name for name in options.classes if name in truth.class_names], where)
     truth = aligned(truth, data, where)
     data, truth = checked([data, truth], options.skip_broken, thorough=options.skip_broken > 0)
+    _check_objects(options.data_dir, data)
     return data, truth
+
+
+def _check_objects(path: Path, data: SceneSet) -> None:
+    """Say of which classes there is nothing to learn. Raises InputError where there is nothing at all."""
+    labels = (
+        np.concatenate([scene.labels[~scene.ignored] for scene in data.scenes]) if data.scenes else np.zeros(0, int)
+    )
+    counts = np.bincount(labels, minlength=len(data.class_names))
+    lacking = [name for name, count in zip(data.class_names, counts, strict=True) if not count]
+    if len(lacking) == len(data.class_names):
+        raise InputError(
+            f"{path}: none of the {len(data)} images to train on has an object of {named_few(lacking)}: nothing can be learnt"
+        )
+    if lacking:
+        _LOG.warning("%s: no image to train on has an object of %s: nothing is learnt of it", path, named_few(lacking))
 
 
 def _say_what_is_missing(path: Path, data: SceneSet) -> None:

@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from gsnet.evolution.digest import digest, figures_of, final_score, front_costs, front_figures, front_in_objectives
+from gsnet.evolution.digest import digest, figures_of, final_score, front_costs, front_in_objectives
 from gsnet.evolution.latency_words import judged
 from gsnet.evolution.packed import Packed
 from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row, rows_of
@@ -162,9 +162,8 @@ def _latency(best: Row, history: HistoryReader) -> dict:
 
 def _write_front(path: Path, front: Iterable[Row], settings: SearchSettings) -> None:
     columns = ("iteration", "score", *front_costs(settings))
-    figures = front_figures(settings)
     with written_whole(path) as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow((*columns, *figures, "structure"))
+        table.writerow((*columns, *settings.figures, "structure"))
         for row in front:
-            table.writerow([*(getattr(row, c) for c in columns), *figures_of(row, figures), row.structure])
+            table.writerow([*(getattr(row, c) for c in columns), *figures_of(row, settings.figures), row.structure])

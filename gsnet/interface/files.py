@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +15,22 @@ from typing import IO
 def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
     """A file under a temporary name, flushed to disk and renamed when the block ends without error.
 
-    Raises OSError, with the file's name where it would have none (a full disk).
+    What a link leads to is written. A device, a pipe and /dev/stdout are written to: a new file in their place would be the end
+    of them. Raises OSError, with the file's name where it would have none (a full disk).
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if _is_a_stream(path):
+        with _written_to(path, mode) as stream:
+            yield stream
+        return
+    target = path.resolve() if path.is_symlink() else path
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     encoding = None if "b" in mode else "utf-8"
     try:
         with temporary.open(mode, encoding=encoding, newline=None if "b" in mode else "") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(target)
     except OSError as error:
         if error.filename in (None, str(temporary)):
             error.filename = str(path)
@@ -45,6 +52,27 @@ def kept_at_interrupt(path: Path) -> Iterator[IO]:
         raise interrupted
 
 
+def _is_a_stream(path: Path) -> bool:
+    """Whether a path is of something that is no file on a disk, or that a process has opened."""
+    folder = os.path.realpath(path.parent)
+    return path.exists() and (folder == "/dev" or folder.startswith("/proc/") or not (path.is_file() or path.is_dir()))
+
+
+@contextmanager
+def _written_to(path: Path, mode: str) -> Iterator[IO]:
+    encoding = None if "b" in mode else "utf-8"
+    # Where this process has it open, too, both write at one place, one behind the other.
+    opened = next((number for number in (1, 2) if os.path.samestat(path.stat(), os.fstat(number))), None)
+    sys.stdout.flush()
+    try:
+        descriptor = os.open(path, os.O_WRONLY) if opened is None else os.dup(opened)
+        with os.fdopen(descriptor, mode, encoding=encoding) as stream:
+            yield stream
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole."""
     with written_whole(path) as file:
@@ -56,5 +84,5 @@ def check_writable(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "this is a folder, and a file is to be written", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path.parent, os.W_OK):
+    if not os.access(path if _is_a_stream(path) else path.parent, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))

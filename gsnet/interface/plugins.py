@@ -63,6 +63,11 @@ def load(source: str | Path) -> ModuleType:
         raise InputError(str(error)) from error
     except PlainNet.StructureError as error:
         raise InputError(f"The plugin {name} cannot be used: {error}") from error
+    if forgotten := PlainNet.unregistered_blocks(module):
+        names = ", ".join(block.__name__ for block in forgotten)
+        _LOG.warning(
+            "%s defines %s, but registers no block: give it register_netblocks_dict(netblocks_dict)", name, names
+        )
     _loaded.asked_for[module.__name__] = Plugin(name, _digest(module), module)
     return module
 

@@ -36,8 +36,8 @@ sys.excepthook = _interrupted_outside_run
 def run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...] = ()) -> int:
     """Call a script's main; errors of bad input end in one sentence on standard error and status 2.
 
-    `InputError`, StructureError, missing files, a full disk and the types of `bad_input` are bad input. 130 after an
-    interrupt, 141 where nobody reads the output any more (`| head`).
+    `InputError`, StructureError, missing files, a full disk, the types of `bad_input` and whatever a user's own file raises are
+    bad input. 130 after an interrupt, 141 where nobody reads the output any more (`| head`).
     """
     try:
         return _run(main, bad_input)
@@ -46,7 +46,7 @@ def run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...] =
 
 
 def _run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...]) -> int:
-    from PlainNet import StructureError
+    from PlainNet import StructureError, user_files
 
     threading.excepthook = _thread_failed
     expected: tuple[type[Exception], ...] = (InputError, StructureError, *bad_input)
@@ -65,6 +65,13 @@ def _run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...])
         where = f"{error.filename}: " if error.filename else ""
         print(f"{Path(sys.argv[0]).name}: {where}{error.strerror or error}", file=sys.stderr)
         _leave_output()
+        return BAD_INPUT
+    except Exception as error:
+        # Of what a user wrote, file and line are the answer; of the package's own faults, the traceback is.
+        sentence = user_files.sentence_of(error)
+        if sentence is None:
+            raise
+        print(f"{Path(sys.argv[0]).name}: {sentence}", file=sys.stderr)
         return BAD_INPUT
 
 

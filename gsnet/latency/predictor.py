@@ -19,6 +19,7 @@ from gsnet.latency.table import LatencyTable
 from PlainNet import Block, Network, Style, SuperBlock
 from PlainNet.block import made
 from PlainNet.style import PLAIN
+from PlainNet.super_blocks import layer_of
 
 TERMS = ("dense", "depthwise", "between", "layers", "network")
 UNCALIBRATED = (1.0, 1.0, 1.0, 0.0, 0.0)
@@ -172,7 +173,7 @@ class LatencyModel:
                 listing.add(REGULAR, channels, size)
             before = len(listing.layers)
             inside = (
-                block.layer(block.in_channels, block.stride, first, self._style)
+                layer_of(block, block.in_channels, block.stride, first, self._style)
                 if isinstance(block, SuperBlock)
                 else (block,)
             )

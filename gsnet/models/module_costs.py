@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gsnet.interface.options import InputError
 from gsnet.models.analysis import Analysis
-from PlainNet import BlockReport, Cost
+from PlainNet import BlockReport, Cost, user_files
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 _Handle = torch.utils.hooks.RemovableHandle
@@ -59,7 +59,9 @@ def analyze_module(module: nn.Module, arch: str, resolution: int) -> Analysis:
     parameters = sum(p.numel() for p in module.parameters())
     total = Cost(parameters, *meter.sums(), meter.peak)
     rest = _rest(total, list(rows.values()), _shape(output))
-    return Analysis(None, (*rows.values(), *rest), total, None, resolution, _shape(output)[-1], arch)
+    # The first number is classes, or channels of a map.
+    classes = next(iter(_shape(output)), 0)
+    return Analysis(None, (*rows.values(), *rest), total, None, resolution, classes, arch)
 
 
 def output_of(network: nn.Module, resolution: int, name: str = "The network", channels: int = 3) -> object:
@@ -68,7 +70,7 @@ def output_of(network: nn.Module, resolution: int, name: str = "The network", ch
     Raises InputError where it cannot run on such an image.
     """
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), user_files.told():
             return network.eval()(torch.zeros(1, channels, resolution, resolution))
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).strip().split("\n")[0]
@@ -82,12 +84,17 @@ def width_of(network: nn.Module, resolution: int) -> int:
     return as_logits(output_of(network, resolution)).shape[1]
 
 
-def as_logits(output: object) -> Tensor:
-    """What a classifier gives: logits (N, classes). Raises InputError for anything else, as of a class of the user's."""
-    if isinstance(output, Tensor) and output.ndim == 2:
-        return output
-    found = f"a tensor {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
-    raise InputError(f"The network gives {found} for a batch of images, and no logits (images, classes)")
+def as_logits(output: object, classes: int | None = None, who: str = "The network") -> Tensor:
+    """What a classifier gives: logits (N, classes). Raises InputError for anything else, as of a class of the user's.
+
+    classes: how many they are to be of, where that is known; who: the sentence's subject.
+    """
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        found = f"a tensor {tuple(output.shape)}" if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise InputError(f"{who} gives {found} for a batch of images, and no logits (images, classes)")
+    if classes is not None and output.shape[1] != classes:
+        raise InputError(f"{who} gives logits of {output.shape[1]} classes, but {classes} are asked for")
+    return output
 
 
 def _parts(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -124,6 +131,6 @@ def _rest(total: Cost, rows: list[BlockReport], shape: tuple[int, int, int]) -> 
 
 def _shape(output: object) -> tuple[int, int, int]:
     """The shape of an output without the batch; of several, the first's."""
-    while isinstance(output, list | tuple) and output:
-        output = output[0]
+    while isinstance(output, list | tuple | dict) and output:
+        output = next(iter(output.values())) if isinstance(output, dict) else output[0]
     return cast("tuple[int, int, int]", tuple(output.shape[1:]) if isinstance(output, Tensor) else ())

@@ -98,9 +98,15 @@ def class_network(arch: str, num_classes: int | None, structure: str | None, sty
     if num_classes is None and "num_classes" in known:
         default = known["num_classes"].default
         options["num_classes"] = 1000 if default is inspect.Parameter.empty else default
-    network = constructor(**{key: value for key, value in options.items() if key in known})
+    try:
+        with PlainNet.user_files.told():
+            network = constructor(**{key: value for key, value in options.items() if key in known})
+    except PlainNet.UserFileError as error:
+        raise InputError(f"{arch} cannot be made: {error}") from error
     if not isinstance(network, nn.Module):
         raise InputError(f"{arch} gives a {type(network).__name__}, not a torch.nn.Module")
+    if type(network).forward is nn.Module.forward:
+        raise InputError(f"{arch} has no forward(self, images), which gives an image's logits")
     return network
 
 

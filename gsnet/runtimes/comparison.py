@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from gsnet.runtimes.contract import RuntimesError, Session, Settings
+from gsnet.runtimes.contract import Runtime, RuntimesError, Session, Settings
 from gsnet.runtimes.registry import runtime
+from PlainNet import UserFileError, user_files
 
 _BATCHES = (1, 3)
 # Relative to the largest output, by what is computed in. float32 differs by the order of sums; a float16 has 11 bits of
@@ -28,6 +29,16 @@ def checked_session(
     library does.
     """
     program = runtime(name)
+    try:
+        with user_files.told():
+            return _checked(program, network, size, settings, file)
+    except UserFileError as error:
+        raise RuntimesError(f"{name} fails: {error}") from error
+
+
+def _checked(
+    program: Runtime, network: nn.Module, size: tuple[int, int], settings: Settings, file: Path | None
+) -> tuple[Session, float | None]:
     if file is not None and file.suffix in program.suffixes:
         session = program.load(file, settings)
     else:
@@ -38,7 +49,7 @@ def checked_session(
     # What a runtime chooses by itself has the 8 bits of a bfloat16, or more.
     if not difference <= TOLERANCES.get(session.precision, TOLERANCES["bf16"]):
         raise RuntimesError(
-            f"{name} computes other outputs in {session.precision}, off by {difference:.2g} of the largest"
+            f"{program.name} computes other outputs in {session.precision}, off by {difference:.2g} of the largest"
         )
     return session, difference
 
@@ -60,10 +71,18 @@ def compare(
     worst = 0.0
     for batch in batches:
         images = torch.randn(batch, 3, *size, generator=generator)
-        expected, found = network(images).numpy(), run(images.numpy())
+        expected, found = network(images).numpy(), _array(run(images.numpy()), batch)
         for group in groups:
             largest = max(float(np.abs(expected[..., group]).max()), 1e-12)
             difference = float(np.abs(found[..., group] - expected[..., group]).max()) / largest
             # A comparison with NaN is false in max(), and would hide it.
             worst = float("nan") if np.isnan(difference) else max(worst, difference)
     return worst
+
+
+def _array(output: object, images: int) -> np.ndarray:
+    """An output for so many images. Raises RuntimesError for what is none."""
+    if isinstance(output, np.ndarray) and output.ndim > 1 and len(output) == images:
+        return output
+    shown = f"one of shape {output.shape}" if isinstance(output, np.ndarray) else f"a {type(output).__name__}"
+    raise RuntimesError(f"A session must give an array with a row for each of the {images} images, and gives {shown}")

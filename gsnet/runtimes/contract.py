@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import importlib
 import importlib.util
+import inspect
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from gsnet.interface.options import InputError
 from gsnet.runtimes.timing import REPEATS, LatencyFigures, time_calls
+from PlainNet import UserFileError, user_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,6 +115,15 @@ class Session(abc.ABC):
         raise RuntimesError(f"{type(self).__name__} gives no times of single operations")
 
 
+def takes(function: Callable[..., object], arguments: int, *names: str) -> bool:
+    """Whether a function can be called with so many arguments, and with these by name."""
+    try:
+        inspect.signature(function).bind(*[None] * arguments, **dict.fromkeys(names))
+    except TypeError:
+        return False
+    return True
+
+
 class Runtime(abc.ABC):
     """A program that runs networks. A runtime of one's own is a file with a subclass, given to `gsnet.runtimes.register`.
 
@@ -175,10 +186,19 @@ class Runtime(abc.ABC):
         """A session of a file. Raises RuntimesError."""
         self.check(settings)
         self.require(writing=False)
+        expected: tuple[type[Exception], ...] = (*self.failures(), UserFileError)
         try:
-            return self.open(file, settings)
-        except self.failures() as error:
+            with user_files.told():
+                session = self.open(file, settings)
+        except expected as error:
             raise RuntimesError(f"{self.name} cannot run {file}: {' '.join(str(error).split())}") from error
+        if not isinstance(session, Session):
+            raise RuntimesError(
+                f"{self.name} must open a gsnet.runtimes.Session, not {session!r:.80}: see to what open() returns"
+            )
+        if not takes(session.run, 1):
+            raise RuntimesError(f"{type(session).__name__} must define run(self, images)")
+        return session
 
     def make(self, network: nn.Module, size: tuple[int, int], settings: Settings = Settings()) -> Session:
         """A session of a network in evaluation mode, by a file that is gone afterwards. Raises RuntimesError."""

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from gsnet.runtimes.contract import Runtime, RuntimesError
+from gsnet.runtimes.contract import Runtime, RuntimesError, takes
 
 # Name -> module of this package and its class, imported when it is asked for.
 _OURS = MappingProxyType(
@@ -28,7 +28,25 @@ ALL = "all"
 
 
 def register(made: Runtime) -> Runtime:
-    """Make a runtime of one's own known by its name. Raises ValueError for a name of the package."""
+    """Make a runtime of one's own known by its name.
+
+    Raises ValueError for a name of the package, and for what says too little of itself to be used.
+    """
+    if not isinstance(made, Runtime):
+        meant = f": {made.__name__}() is meant" if isinstance(made, type) else ""
+        raise ValueError(f"A runtime must be an object of a subclass of gsnet.runtimes.Runtime, not {made!r}{meant}")
+    if not getattr(made, "name", None):
+        raise ValueError(f'{type(made).__name__} has no name, by which users ask for it: name = "mine"')
+    if not takes(made.write, 4, "half", "texts"):
+        raise ValueError(f"{type(made).__name__} must define write(self, network, file, size, output, *, half, texts)")
+    if not takes(made.open, 2):
+        raise ValueError(f"{type(made).__name__} must define open(self, file, settings)")
+    by_files = type(made).make is Runtime.make
+    if not isinstance(made.suffixes, tuple) or (by_files and not made.suffixes):
+        raise ValueError(
+            f'{type(made).__name__} must have suffixes, a tuple with that of its files: suffixes = (".onnx",), '
+            f"not {made.suffixes!r}"
+        )
     if made.name in _OURS:
         raise ValueError(f"{made.name} is a runtime of the package: give yours another name")
     _registered[made.name] = made

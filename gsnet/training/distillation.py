@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_CHECKPOINT
+from gsnet.models.module_costs import as_logits
 from gsnet.training.features import StageFeatures, map_shapes, stage_features
 from gsnet.training.initialisers import initialise_normal
 from gsnet.training.losses import teacher_feature_loss, teacher_logit_loss
@@ -115,10 +116,12 @@ class Distillation(Classification):
         """Images, targets and the teacher's guidance to the mean loss and the student's logits."""
         s = self.settings
         teacher_logits, *teacher_maps = guidance
-        maps, logits = self.student(resized(images, s.student_side))
+        maps, output = self.student(resized(images, s.student_side))
+        logits = as_logits(output, targets.shape[1], "The student")
         loss = self.label_loss(logits.float(), targets, self.class_weights)
         if s.logit_weight:
-            loss = loss + s.logit_weight * teacher_logit_loss(logits.float(), teacher_logits.float(), s.temperature)
+            wanted = as_logits(teacher_logits, targets.shape[1], "The teacher")
+            loss = loss + s.logit_weight * teacher_logit_loss(logits.float(), wanted.float(), s.temperature)
         for projection, own, teacher in zip(self.projections, maps, teacher_maps, strict=False):
             loss = loss + s.feature_weight * teacher_feature_loss(projection(own).float(), teacher.float(), s.clip)
         return loss, logits

@@ -130,6 +130,10 @@ def _classes(options: Namespace) -> int:
 def check_classes(images: object, classes: int) -> None:
     """Say where a data set has other classes than the network. Raises InputError where it has more."""
     names = getattr(images, "classes", None)
+    if classes == 1:
+        _LOG.warning(
+            "There is one class alone, so that every answer is right and nothing is learnt: give it others beside it"
+        )
     if names is not None and len(names) > classes:
         raise InputError(f"The data set has {len(names)} classes, the network {classes}: raise --num_classes")
     if names is not None and len(names) < classes:

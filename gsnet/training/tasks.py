@@ -56,5 +56,5 @@ class Classification(nn.Module):
 
     def forward(self, images: Tensor, targets: Tensor, *guidance: Tensor) -> tuple[Tensor, Tensor]:
         """Images (N, 3, H, W) and targets (N, classes) to the mean loss and logits (N, classes)."""
-        logits = as_logits(self.network(images))
+        logits = as_logits(self.network(images), targets.shape[1])
         return self.label_loss(logits.float(), targets, self.class_weights), logits

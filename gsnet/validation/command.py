@@ -25,7 +25,7 @@ from gsnet.validation.images import test_images
 from gsnet.validation.measure import validate
 from gsnet.validation.mirrored import Mirrored
 from gsnet.validation.precision import Precision, mixed
-from gsnet.validation.predict import class_names, predict
+from gsnet.validation.predict import class_names, pictures_in, predict
 from gsnet.validation.processes import process_group
 from gsnet.validation.report import Row, draw_confusion, status_of, text_of
 
@@ -133,12 +133,13 @@ def _row(options: Namespace, name: str, device: str) -> Row:
 
 def predict_all(options: Namespace) -> str:
     """The report of --predict: five classes a picture, as lines or as one JSON object."""
+    pictures = pictures_in(options.predict)
     dataset = dataset_of(options, options.arch)
     expected = _expected(options, options.arch, dataset)
     network = _network(options, options.arch, dataset, expected)
     device = device_name(options.gpu, options.device)
     found, classes = predict(
-        network, options.predict, expected, device, lambda classes: _names(options, options.arch, dataset, classes)
+        network, pictures, expected, device, lambda classes: _names(options, options.arch, dataset, classes)
     )
     expected = replace(expected, classes=classes)
     if options.json:

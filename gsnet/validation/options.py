@@ -60,7 +60,9 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
     add_csv_option(output)
-    output.add_argument("--predict", type=path, nargs="+", metavar="IMAGE", help="classify these pictures instead")
+    output.add_argument(
+        "--predict", type=path, nargs="+", metavar="IMAGE", help="classify these, or a folder's, instead"
+    )
     output.add_argument("--per_class", action="store_true", help="top-1 of each class")
     output.add_argument(
         "--confusion", type=new_file, metavar="FILE.png", help="picture of true against predicted classes"
