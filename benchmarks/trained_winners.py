@@ -49,6 +49,11 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "Ensemble of Flops, NASWOT, Syncflow-log": (
         *("--zero_shot_score", "Ensemble", "--ensemble", "Flops,NASWOT,Syncflow-log"),
     ),
+    # What the rule of docs/ensemble_choice.md chooses on NAS-Bench-201 by our own scores of all cells.
+    "Ensemble of ZenClosedForm, MeCo-Rectified, NASWOT, growth up to 3.5": (
+        *("--zero_shot_score", "Ensemble", "--ensemble", "ZenClosedForm,MeCo-Rectified,NASWOT"),
+        *("--budget_growth", "3.5"),
+    ),
     "PerturbationClosedForm": ("--zero_shot_score", "PerturbationClosedForm"),
 }
 PARAMETERS, LAYERS, PROPOSALS = 300_000, 14, 6_000
