@@ -13,6 +13,7 @@ from gsnet.interface.running import run
 from gsnet import runtimes
 from gsnet.commands import analyze_model, compute_score, train_image_classification, ts_train_image_classification, val
 from gsnet.evolution.search import SearchFailed
+from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.models.module_costs import analyze_module
 from gsnet.models.own import class_network
@@ -347,3 +348,25 @@ def test_functions_that_give_no_number_are_told_with_the_reason(wrong, told):
 def test_what_is_no_path_is_not_loaded():
     with pytest.raises(InputError, match="path is 3: it must be that of a results folder"):
         gsnet.load(3)
+
+
+def test_a_network_of_a_block_of_ones_own_asks_for_its_file(tmp_path, registries):
+    described = NetworkDescription(structure=MOBILE, resolution=32, classes=10)
+    text = described.to_json()
+    with pytest.raises(
+        InputError, match=r"if the block is of a file of your own, name it: --plugin FILE\.py\): No block"
+    ):
+        NetworkDescription.from_json(text)
+    gsnet.load_plugin(written(tmp_path, BLOCK))
+    assert NetworkDescription.from_json(text) == described
+
+
+def test_failures_of_a_plugins_proxy_are_the_same_in_scoring_processes(tmp_path, registries):
+    body = 'if "K5" in str(network): raise KeyError("odd")\n    return 1.0 + len(str(network))'
+    gsnet.load_plugin(written(tmp_path, PROXY, PROXY.partition('better."""\n    ')[2], body))
+    start = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,8,2,8,1)"
+    options = {"space": "XXBL", "proxy": "Width", "iterations": 40, "population_size": 8, "round_size": 8}
+    alone, several = (gsnet.search(start, **options, workers=workers) for workers in (1, 2))
+    assert "failed" in alone.history["outcome"]
+    for column in ("structure", "outcome", "reason", "score"):
+        assert alone.history[column] == several.history[column]
