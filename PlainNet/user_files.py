@@ -166,6 +166,7 @@ def _spec_of(name: str) -> ModuleSpec | None:
 def _run(name: str, path: Path, source: str) -> ModuleType:
     module = ModuleType(name)
     module.__file__ = str(path)
+    _run_here.add(str(path))
     # Before it runs: dataclasses look their module up there.
     sys.modules[name] = module
     try:

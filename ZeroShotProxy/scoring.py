@@ -154,6 +154,23 @@ def _score_module(network: Network | nn.Module, proxy: Proxy, context: ScoringCo
     except ValueError as error:
         # torch's own refusal of BN in training mode with a single value per channel
         raise ProxyFailure(user_files.sentence_of(error) or str(error)) from error
+    except (AttributeError, TypeError, LookupError) as error:
+        if isinstance(network, Network) or (output := _other_output(network, context)) is None:
+            raise
+        raise ProxyFailure(
+            f"the network gives {output} for a batch of images, and no logits (images, classes)"
+        ) from error
+
+
+def _other_output(network: nn.Module, context: ScoringContext) -> str | None:
+    """What a module gives for images in place of logits; None where these are what it gives."""
+    import torch
+
+    from ZeroShotProxy.network_state import untouched
+
+    with torch.no_grad(), untouched(network):
+        output = network.to(context.settings.device)(context.random_images())
+    return None if isinstance(output, torch.Tensor) else f"a {type(output).__name__}"
 
 
 def build(network: Network, proxy: Proxy, context: ScoringContext) -> nn.Module:

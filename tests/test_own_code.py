@@ -12,6 +12,8 @@ import PlainNet
 from gsnet.interface.running import run
 from gsnet import runtimes
 from gsnet.commands import analyze_model, compute_score, train_image_classification, ts_train_image_classification, val
+from gsnet.evolution.search import SearchFailed
+from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.models.module_costs import analyze_module
 from gsnet.models.own import class_network
@@ -302,3 +304,69 @@ def test_logits_of_ones_own_network_are_those_that_are_asked_for(who, old, new, 
         arch = str(tmp_path / "small.txt")
     with pytest.raises(InputError, match=f"^{re.escape(f'{who} {told}')}"):
         main(["--arch", arch, *options])
+
+
+TUPLES = torch.nn.Sequential(
+    torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+)
+
+
+class Pair(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.one = TUPLES
+
+    def forward(self, images):
+        return self.one(images), self.one(images)
+
+
+@pytest.mark.parametrize("proxy", ["GradNorm", "Syncflow", "TE-NAS-NTK", "ZiCo", "Jacov", "WRCor", "Dextr", "VKDNW"])
+def test_a_module_without_logits_is_a_reason_and_no_traceback(proxy):
+    with pytest.raises(ProxyFailure, match=r"the network gives a tuple for a batch of images, and no logits"):
+        gsnet.score(Pair(), proxy, resolution=8, batch_size=2)
+    found = gsnet.compare(Pair(), "SuperConvK3BNRELU(3,8,2,1)", proxies=proxy, resolution=8, num_classes=4)
+    assert [bool(reason) for reason in found["error"]] == [True, False]
+
+
+def fails_after_start(network):
+    return "wide"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"proxy": fails_after_start}, "failed; of the failed 1 for this reason: the score is 'wide', which is no number"),
+        ({"budgets": {"mine": (fails_after_start, 3)}}, "mine of a network is 'wide', which is no number"),
+        ({"callback": 3}, "callback is 3: it must be a function"),
+    ],
+)  # fmt: skip
+def test_functions_that_give_no_number_are_told_with_the_reason(wrong, told):
+    with pytest.raises((gsnet.SearchError, SearchFailed, InputError), match=told):
+        gsnet.search("SuperConvK3BNRELU(3,8,1,1)", space="XXBL", **{"proxy": "Flops", "iterations": 10} | wrong)
+
+
+def test_what_is_no_path_is_not_loaded():
+    with pytest.raises(InputError, match="path is 3: it must be that of a results folder"):
+        gsnet.load(3)
+
+
+def test_a_network_of_a_block_of_ones_own_asks_for_its_file(tmp_path, registries):
+    described = NetworkDescription(structure=MOBILE, resolution=32, classes=10)
+    text = described.to_json()
+    with pytest.raises(
+        InputError, match=r"if the block is of a file of your own, name it: --plugin FILE\.py\): No block"
+    ):
+        NetworkDescription.from_json(text)
+    gsnet.load_plugin(written(tmp_path, BLOCK))
+    assert NetworkDescription.from_json(text) == described
+
+
+def test_failures_of_a_plugins_proxy_are_the_same_in_scoring_processes(tmp_path, registries):
+    body = 'if "K5" in str(network): raise KeyError("odd")\n    return 1.0 + len(str(network))'
+    gsnet.load_plugin(written(tmp_path, PROXY, PROXY.partition('better."""\n    ')[2], body))
+    start = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,8,2,8,1)"
+    options = {"space": "XXBL", "proxy": "Width", "iterations": 40, "population_size": 8, "round_size": 8}
+    alone, several = (gsnet.search(start, **options, workers=workers) for workers in (1, 2))
+    assert "failed" in alone.history["outcome"]
+    for column in ("structure", "outcome", "reason", "score"):
+        assert alone.history[column] == several.history[column]

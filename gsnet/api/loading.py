@@ -54,6 +54,8 @@ def load(path: str | Path) -> SearchResult | LoadedNetwork:
     checkpoint, an ONNX, safetensors or TorchScript file: a `LoadedNetwork`. Raises InputError, of
     searches its kind SearchError.
     """
+    if not isinstance(path, str | Path):
+        raise InputError(f"path is {path!r:.60}: it must be that of a results folder, a checkpoint or an exported file")
     given = Path(path).expanduser()
     searched = given.is_dir() or not (given.suffix or given.exists())
     if given.name == DATABASE or (searched and checkpoint_in(given) is None):

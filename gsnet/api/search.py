@@ -75,6 +75,8 @@ class Search:
         """Score candidates by the proxy to the last iteration, or until the callback stops; see `gsnet.search`."""
         with self._lock:
             self._check_open()
+            if callback is not None and not callable(callback):
+                raise InputError(f"callback is {callback!r}: it must be a function of the search's progress")
             if self._plan.settings.zero_shot_score == TOLD:
                 raise InputError("This search has no proxy: name one, or ask for networks and tell their scores")
             if self._asking.under_way:

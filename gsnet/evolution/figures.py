@@ -31,6 +31,14 @@ def figure_settings(
     return tuple(name for name in KNOWN_FIGURES if name in dict(given) or name in objectives), given
 
 
+def figure_number(name: str, value: object) -> float:
+    """What a function says of a network, as a number. Raises SearchError for what is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise SearchError(f"{name} of a network is {value!r:.60}, which is no number") from None
+
+
 def gradient_growth(settings: SearchSettings) -> Figure:
     """Growth of the gradient in the network as it is trained, residual links included. Raises SearchError."""
     from ZeroShotProxy import ProxyFailure

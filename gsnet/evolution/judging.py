@@ -104,6 +104,11 @@ class Failures:
         """A failed proposal."""
         (self._unscored if row.structure else self._unsound).add(row.reason)
 
+    def commonest(self) -> str:
+        """Why most failed, in words; empty where none did."""
+        reasons = self._unscored if self._unscored.count else self._unsound
+        return f"of the failed {reasons.commonest()}" if reasons.count else ""
+
     def verdict(self, proposals: int, scored: int) -> str:
         """Why it is pointless to go on after so many proposals, of which so many were scored; empty where it is not."""
         failed, unsound = self._unscored.count, self._unsound.count

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from gsnet.evolution.array_search import ArrayLoop
 from gsnet.evolution.budgets import Budget, NetworkCosts, first_exceeded
 from gsnet.evolution.ensemble import EnsemblePopulation
+from gsnet.evolution.figures import figure_number
 from gsnet.evolution.functions import NO_FIGURES, Figure
 from gsnet.evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, Row
 from gsnet.evolution.jobs import CandidateExecutor, Job
@@ -212,7 +213,7 @@ class Search:
 
     def _judge_figures(self, proposal: Proposal, network: Network, costs: NetworkCosts) -> NetworkCosts | Row:
         """The costs with what the user's functions say, or the row of a candidate that this keeps out."""
-        values = {name: float(figure(network)) for name, figure in self._figures.items()}
+        values = {name: figure_number(name, figure(network)) for name, figure in self._figures.items()}
         wrong = {name: value for name, value in values.items() if not math.isfinite(value)}
         costs = costs if wrong else costs._replace(figures=json.dumps(values))
         known = None if math.isnan(costs.latency) else costs.latency
@@ -299,4 +300,4 @@ class Search:
         """The sentence for a search in which no candidate was scored."""
         nearest = nearest_refusals(self._smallest, self._budgets, self._latency, self._limits)
         seen = f"No candidate was scored in {self.progress.next_iteration:,} iterations: {self.progress.describe()}"
-        return f"{seen}; {nearest}" if nearest else seen
+        return "; ".join(filter(None, (seen, self._failures.commonest(), nearest)))

@@ -138,7 +138,10 @@ class NetworkDescription:
         try:
             found.normalised_structure()
         except StructureError as error:
-            raise InputError(f"A description of a network has no sound structure: {error}") from error
+            # What was made with a plugin is read with it.
+            missing = error.reason.startswith("No block is called")
+            hint = " (if the block is of a file of your own, name it: --plugin FILE.py)" if missing else ""
+            raise InputError(f"A description of a network has no sound structure{hint}: {error}") from error
         return found
 
     @classmethod

@@ -22,7 +22,8 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
         with _written_to(path, mode) as stream:
             yield stream
         return
-    target = path.resolve() if path.is_symlink() else path
+    # Not Path.resolve, which raises for links in a circle: what leads nowhere is replaced.
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     encoding = None if "b" in mode else "utf-8"
     try:

@@ -37,7 +37,16 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
         shown = action.help or ""
         if action.default in (None, False, argparse.SUPPRESS, [], (), "") or "default" in shown:
             return shown
-        return f"{shown} (default: %(default)s)"
+        return f"{shown} (default: {_as_typed(action).replace('%', '%%')})"
+
+
+def _as_typed(action: argparse.Action) -> str:
+    """An option's default as one would type it."""
+    value = action.default
+    if isinstance(value, tuple | list):
+        return (" " if action.nargs else ",").join(map(str, value))
+    # Counts, whose types take such units.
+    return f"{value / 1e6:g}M" if isinstance(value, float) and value >= 1e6 and value % 1e5 == 0 else str(value)
 
 
 class OptionParser(argparse.ArgumentParser):
