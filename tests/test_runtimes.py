@@ -122,7 +122,8 @@ def test_every_convolution_says_of_which_shape_it_is(name, network, sessions):
     # ONNX Runtime makes maps as wide as its blocks of 8 or 16 channels, by the processor.
     seen = in_blocks if name == "onnxruntime" else lambda shape: shape
     assert Counter(map(seen, told)) == Counter(map(seen, shapes))
-    assert runtimes.runtime(name).tells_operations
+    # ncnn's are timed one by one, which tells a table less than nothing.
+    assert runtimes.runtime(name).tells_operations == (name != "ncnn")
 
 
 def test_files_that_are_timed_run_the_operators_of_files_that_are_exported(network, sessions, tmp_path):
