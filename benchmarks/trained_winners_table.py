@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
+from textwrap import fill
 
 import matplotlib
 
@@ -14,6 +15,8 @@ from matplotlib import pyplot as plt
 
 from benchmarks.saved_rows import Row
 
+# Letters in a line of a candidate's name in the picture.
+_LABEL_WIDTH = 36
 # What a proxy has to beat: chance, and the cost that everybody knows.
 BASELINES = ("Random", "Flops")
 
@@ -75,7 +78,8 @@ def draw(file: Path, rows: Sequence[Row], title: str) -> None:
     for place, name in enumerate(names):
         axis.plot(found[name], [place] * len(found[name]), "o", color="tab:blue", alpha=0.7)
         axis.plot([fmean(found[name])], [place], "|", color="black", markersize=18)
-    axis.set(xlabel="test accuracy (%)", title=title, yticks=range(len(names)), yticklabels=names)
+    labels = [fill(name, _LABEL_WIDTH) for name in names]
+    axis.set(xlabel="test accuracy (%)", title=title, yticks=range(len(names)), yticklabels=labels)
     axis.grid(axis="x", alpha=0.3)
     figure.savefig(file, dpi=100)
     plt.close(figure)
