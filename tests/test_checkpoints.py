@@ -154,6 +154,7 @@ def test_a_network_whose_own_keys_begin_like_a_wrapper_is_left_as_it_is(tmp_path
     (tmp_path / "mine.py").write_text(
         "from torch import nn\nclass Mine(nn.Module):\n    def __init__(self, num_classes):\n"
         f"        super().__init__()\n        self.{prefix} = nn.Linear(2, num_classes)\n"
+        f"    def forward(self, images):\n        return self.{prefix}(images.mean(dim=(2, 3)))\n"
     )
     weights = {f"{prefix}.weight": torch.ones(3, 2), f"{prefix}.bias": torch.zeros(3)}
     arch = f"{tmp_path}/mine.py:Mine"

@@ -65,7 +65,7 @@ def test_what_is_no_block_is_said_when_its_file_is_loaded(old, new, told, tmp_pa
         ("return residual(body, style) if", "return RELU(wide) if wide or", "must return a tuple of blocks"),
         ("self.out_channels, 1, 1, style)", "self.out_channels + 1, 1, 1, style)", "give 16, but reads 8 and gives 17"),
         ("depthwise_bn(wide, 3", "depthwise_bn(wide // 2, 3", "blocks that do not fit: ConvDW(24,3,2) expects 24 channels"),
-        ("self.bottleneck_channels", "self.bottleneck_channels / 2", "out_channels must be a whole number"),
+        ("self.bottleneck_channels", "self.bottleneck_channels / 2", "channels must be a whole number"),
         ("3, stride, style)", "3, 1, style)", "smaller by its stride, 2, but its blocks make 256 pixels to 256"),
     ],
 )  # fmt: skip
