@@ -127,9 +127,7 @@ class Ncnn(Runtime):
     writes_with = {"pnnx": "pnnx"}  # noqa: RUF012
     suffixes = (".param", ".bin")
     precisions = (FP32, BF16)
-    # Its layers are timed one by one here, in a pass that keeps every map: by those times the latency table of
-    # benchmarks.latency_predictor is off by 11 % at 32 pixels and 9 % at 224, by whole networks alone by 6 and 4 %.
-    tells_operations = False
+    tells_operations = True
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
