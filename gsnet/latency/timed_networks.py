@@ -105,6 +105,9 @@ def _by_runtime(setting: Setting, program: Runtime, folder: Path, network: Netwo
 
 
 def _operations(setting: Setting, program: Runtime, folder: Path, network: Network, seconds: float) -> list[Operation]:
+    from gsnet.runtimes.memory import keep_freed_memory
+
+    keep_freed_memory()
     passes = min(max(round(_SECONDS_A_TURN / seconds), _FEWEST_PASSES), _MOST_PASSES)
     with _telling(setting, program, network):
         session = program.load(written(network, setting, program, folder), settings_of(setting))

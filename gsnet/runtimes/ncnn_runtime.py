@@ -79,9 +79,11 @@ class NcnnSession(Session):
         times: dict[int, list[float]] = {place: [] for place, layer in enumerate(layers) if layer.bottoms}
         # Without this ncnn frees a blob once it has been read, and would compute it again.
         self._net.opt.lightmode = False
+        # Out of its own pool of memory it would copy every blob that is asked for, on the layer's time.
+        pool = self._ncnn.UnlockedPoolAllocator()
         try:
             for number in range(_WARM_UP + passes):
-                seconds = self._one_by_one(layers, images[0])
+                seconds = self._one_by_one(layers, images[0], pool)
                 for place, found in times.items():
                     found += [seconds[place]] * (number >= _WARM_UP)
         finally:
@@ -107,8 +109,9 @@ class NcnnSession(Session):
                 found[layer.name] = ConvolutionShape(read.c, read.h, written.c, written.h, said[1], said.get(7, 1))
         return found
 
-    def _one_by_one(self, layers: list[Any], image: np.ndarray) -> list[float]:
+    def _one_by_one(self, layers: list[Any], image: np.ndarray, pool: Any) -> list[float]:
         extractor = self._net.create_extractor()
+        extractor.set_blob_allocator(pool)
         extractor.input(self._input, self._ncnn.Mat(image))
         seconds = []
         for layer in layers:
@@ -127,8 +130,8 @@ class Ncnn(Runtime):
     writes_with = {"pnnx": "pnnx"}  # noqa: RUF012
     suffixes = (".param", ".bin")
     precisions = (FP32, BF16)
-    # Its layers are timed one by one here, in a pass that keeps every map: by those times the latency table of
-    # benchmarks.latency_predictor is off by 11 % at 32 pixels and 9 % at 224, by whole networks alone by 6 and 4 %.
+    # Its layers are timed one by one, in a pass that keeps every map: by those times a latency table was off by 7 % at 224 pixels
+    # (benchmarks.latency_predictor), by whole networks alone by 4 %.
     tells_operations = False
 
     def write(
