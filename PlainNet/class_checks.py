@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 
 from PlainNet.block import Block
 from PlainNet.errors import StructureError
 from PlainNet.super_blocks import SuperBlock
+from PlainNet.user_files import takes
 
 _OF_A_SUPER_BLOCK = ("in_channels", "out_channels", "stride", "sub_layers")
 
@@ -50,13 +49,5 @@ def _check_super_block(kind: type[SuperBlock]) -> None:
         )
     if given[-1] != "sub_layers":
         raise StructureError(f"The block {name} must have sub_layers as its last field, not {given[-1]}")
-    if kind.layer is SuperBlock.layer or not _takes(kind.layer, 5):
+    if kind.layer is SuperBlock.layer or not takes(kind.layer, 5):
         raise StructureError(f"The block {name} must define layer(self, in_channels, stride, first, style)")
-
-
-def _takes(function: Callable[..., object], arguments: int) -> bool:
-    try:
-        inspect.signature(function).bind(*[None] * arguments)
-    except TypeError:
-        return False
-    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import io
 import re
 import sys
@@ -111,6 +112,15 @@ def sentence_of(error: BaseException) -> str | None:
     lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     said = lines[-1] if _FRAME.search(str(error)) else f"{type(error).__name__}: {lines[0]}"
     return None if place is None else f"{place}: {said}"
+
+
+def takes(function: Callable[..., object], arguments: int, *names: str) -> bool:
+    """Whether a function can be called with so many arguments, and with these by name."""
+    try:
+        inspect.signature(function).bind(*[None] * arguments, **dict.fromkeys(names))
+    except TypeError:
+        return False
+    return True
 
 
 @contextmanager

@@ -6,11 +6,12 @@ import difflib
 import enum
 import fnmatch
 import importlib
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from PlainNet.user_files import takes
 
 
 class Needs(enum.Enum):
@@ -128,12 +129,8 @@ def add(made: Proxy) -> None:
         if not isinstance(given := getattr(made, option), wanted):
             there = " or ".join(f"{wanted.__name__}.{one.name}" for one in wanted)
             raise ValueError(f"{option} of the proxy {made.name} must be {there}, not {given!r}")
-    try:
-        inspect.signature(made.compute).bind(None, None)
-    except TypeError:
-        raise ValueError(
-            f"The proxy {made.name} must take a network and a context: def score(network, context)"
-        ) from None
+    if not takes(made.compute, 2):
+        raise ValueError(f"The proxy {made.name} must take a network and a context: def score(network, context)")
     _registered[made.name] = made
 
 

@@ -26,7 +26,7 @@ from gsnet.training.tasks import Classification
 from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
 from gsnet.validation.precision import warn_of_slow_half
-from gsnet.validation.predict import class_names
+from gsnet.validation.predict import class_names, predict
 from gsnet.validation.report import Row, confusion_figure, text_of
 from Masternet import MasterNet
 
@@ -364,11 +364,28 @@ def test_of_a_folder_all_pictures_are_classified(colours, capsys, tmp_path):
     folder = tmp_path / "red"
     shutil.copytree(colours / "data/val/red", folder)
     (folder / "notes.txt").write_text("no picture")
+    # As macOS leaves beside every picture on disks of others.
+    (folder / "._0.png").write_text("no picture")
     assert val_cifar.main([*network, str(folder), str(folder / "0.png"), "--json"]) == 0
-    pictures = [str(folder / f"{i}.png") for i in range(len(list(folder.glob("*.png"))))]
-    assert list(json.loads(capsys.readouterr().out)) == [*pictures, "input"]
-    with pytest.raises(InputError, match=r"has no pictures \(\.jpg, .*: name them, or the folder that they lie in"):
+    pictures = [str(folder / f"{i}.png") for i in range(len(list(folder.glob("[0-9]*.png"))))]
+    said = capsys.readouterr()
+    assert list(json.loads(said.out)) == [*pictures, "input"]
+    assert f"{folder}: passed over: 1 file (.txt 1)" in said.err
+    with pytest.raises(InputError, match=r"has no pictures \(jpg, .*\), but .*folder"):
         val_cifar.main([*network, str(tmp_path)])
+
+
+def test_pictures_are_classified_without_what_gradients_need(colours):
+    picture = colours / "data/val/red/0.png"
+    seen = []
+
+    class Network(nn.Module):
+        def forward(self, images):
+            seen.append(torch.is_inference_mode_enabled())
+            return images.mean(dim=(2, 3))
+
+    predict(Network(), [picture], whole_image(8, 3))
+    assert seen == [True]
 
 
 def test_a_network_that_names_its_classes_counts_by_them(tmp_path, capsys):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from operator import index
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from gsnet.interface.options import InputError
+from PlainNet.user_files import takes
 
 
 class OwnImages(Dataset[tuple[Tensor, int]]):
@@ -23,10 +23,8 @@ class OwnImages(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, name: str, read: Callable[..., Any], arguments: tuple[object, ...], classes: int) -> None:
         self._name, self._most = name, classes
-        try:
-            inspect.signature(read).bind(*arguments)
-        except TypeError:
-            raise InputError(f"The reader of {name} must take read(settings, train, transform)") from None
+        if not takes(read, len(arguments)):
+            raise InputError(f"The reader of {name} must take read(settings, train, transform)")
         self._images = read(*arguments)
         if not (hasattr(self._images, "__len__") and hasattr(self._images, "__getitem__")):
             shown = f"{self._images!r:.80}"

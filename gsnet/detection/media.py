@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +14,11 @@ import cv2
 import numpy as np
 
 from gsnet.data.broken import BrokenImageError
-from gsnet.data.passed_over import in_words, is_hidden, suffixes_of
+from gsnet.data.passed_over import files_in
 from gsnet.detection.image_files import IMAGE_SUFFIXES
 from gsnet.detection.preprocessing import decoded_image, read_image
 from gsnet.interface.options import InputError
-from gsnet.interface.words import counted
 
-_LOG = logging.getLogger(__name__)
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 _OF_PICTURES = ("http", "https")
 _SECONDS = 30
@@ -90,7 +87,7 @@ def _of_file(file: Path) -> Medium:
 def _files(path: Path) -> list[Path]:
     known = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
     if path.is_dir():
-        return _files_in(path, known)
+        return files_in(path, known, "neither images nor videos")
     if not path.is_file():
         raise InputError(
             f"There is no file {path}: --predict takes images, folders, videos, patterns, addresses and numbers of cameras"
@@ -98,21 +95,6 @@ def _files(path: Path) -> list[Path]:
     if path.suffix.lower() not in known:
         raise InputError(f"{path} is neither an image nor a video by its suffix")
     return [path]
-
-
-def _files_in(folder: Path, known: Sequence[str]) -> list[Path]:
-    """The images and videos of a folder; the log says what else is in it. Raises InputError where there are none."""
-    entries = [entry for entry in sorted(folder.iterdir()) if not is_hidden(entry)]
-    inside = [entry for entry in entries if entry.suffix.lower() in known and not entry.is_dir()]
-    others = suffixes_of(entry for entry in entries if entry.suffix.lower() not in known and entry.is_file())
-    folders = sum(entry.is_dir() for entry in entries)
-    passed_over = [in_words(others)] * bool(others) + [counted(folders, "folder")] * bool(folders)
-    if not inside:
-        found = f", but {' and '.join(passed_over)}" if passed_over else ""
-        raise InputError(f"{folder} has neither images nor videos{found}")
-    if passed_over:
-        _LOG.warning("%s: passed over: %s", folder, " and ".join(passed_over))
-    return inside
 
 
 def _matches(path: Path) -> list[Path]:

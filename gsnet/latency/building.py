@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from gsnet.latency.calibration import fit, fit_inferred
 from gsnet.latency.device import TORCH, device_identity
 from gsnet.latency.layers import Layer
 from gsnet.latency.predictor import LatencyModel, Measure
-from gsnet.latency.profiled import Share
 from gsnet.latency.progress import progress
 from gsnet.latency.records import CALIBRATION, TABLE, Calibration, Conditions, Origin, TimedNetwork
 from gsnet.latency.rounds import layers_of
@@ -88,14 +88,12 @@ def infer_layers(table: LatencyTable, setting: Setting, *roles: str) -> int:
     return len(found.layers)
 
 
-def _told(table: LatencyTable, conditions: Conditions, timed: Iterable[TimedNetwork]) -> dict[Layer, list[float]]:
+def _told(table: LatencyTable, conditions: Conditions, timed: Sequence[TimedNetwork]) -> dict[Layer, list[float]]:
     """Seconds of layers, as often as a runtime's profiles of these networks tell them."""
-    profiles: dict[str, Mapping[TimedNetwork, list[Share]]] = {}
+    profiles = ChainMap(*(table.profiles(conditions, role) for role in {network.role for network in timed}))
     found: dict[Layer, list[float]] = {}
     for network in timed:
-        if network.role not in profiles:
-            profiles[network.role] = table.profiles(conditions, network.role)
-        for layer, part in profiles[network.role].get(network._replace(seconds=0.0), ()):
+        for layer, part in profiles.get(network._replace(seconds=0.0), ()):
             found.setdefault(layer, []).append(part * network.seconds)
     return found
 

@@ -168,9 +168,9 @@ def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) ->
             shape = setting.num_classes, style.use_se
             timed = TimedNetwork(str(entry["structure"]), *shape, str(entry["role"]), seconds)
             rounds.append((timed, int(one["round"])))
-    # Only now, so that a file that is not what it should be leaves no table, or an older one as it was.
-    # The files were written as its exports are.
+    # The files were written as the runtime's exports are.
     rewrites = runtime(setting.backend).multiple is not None
+    # Only now, so that a file that is not what it should be leaves no table, or an older one as it was.
     with LatencyTable.open_for(path, origin, rewrites=rewrites) as table:
         for timed, number in rounds:
             table.add_network(conditions, timed, number)

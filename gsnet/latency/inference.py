@@ -12,7 +12,7 @@ single layers beside sums of layers, each kind of time with a noise of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
 from types import MappingProxyType
 from typing import NamedTuple
@@ -128,10 +128,11 @@ def _told_layers(layers: Sequence[Layer], base: np.ndarray, told: Mapping[Layer,
 def _posterior(layers: Sequence[Layer], sums: _Sums, single: _Single) -> tuple[np.ndarray, np.ndarray]:
     """What the times of networks, and of single layers, say of each layer, and the deviations of g's parts."""
     few = single.some(_TOLD_FOR_TUNING)
-    deviations, noises = _most_probable([_of_times(part, sums, few) for part in _parts(layers)], sums, few)
-    total = _noise(noises, sums, single)
-    for part, one in zip(_parts(layers), deviations, strict=True):
-        total += np.exp(2 * one) * _of_times(part, sums, single)
+    of_few = [_of_times(part, sums, few) for part in _parts(layers)]
+    deviations, noises = _most_probable(of_few, sums, few)
+    told_all = len(few.left) == len(single.left)
+    of_all = of_few if told_all else (_of_times(part, sums, single) for part in _parts(layers))
+    total = _sum(of_all, deviations, _noise(noises, sums, single))
     solved = np.linalg.solve(total, np.concatenate((sums.left, single.left)))
     pulls = sums.shares.T @ solved[: len(sums.left)]
     pulls[single.places] += single.shares * solved[len(sums.left) :]
@@ -168,6 +169,13 @@ def _same(keys: Sequence[object]) -> np.ndarray:
     return (found[:, None] == found[None]).astype(np.float64)
 
 
+def _sum(parts: Iterable[np.ndarray], deviations: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    total = noise
+    for part, one in zip(parts, deviations, strict=True):
+        total += np.exp(2 * one) * part
+    return total
+
+
 def _noise(noises: np.ndarray, sums: _Sums, single: _Single) -> np.ndarray:
     """(times, times): the variance that times have by themselves."""
     of_sums, of_single = np.exp(2 * noises)
@@ -197,10 +205,7 @@ def _most_probable(parts: Sequence[np.ndarray], sums: _Sums, single: _Single) ->
 def _unlikelihood(parts: Sequence[np.ndarray], sums: _Sums, single: _Single, values: np.ndarray) -> float:
     """Negative logarithm of the marginal likelihood (Rasmussen and Williams 2006, equation 2.30), with a weak prior."""
     deviations = values[: len(parts)]
-    total = _noise(values[len(parts) :], sums, single)
-    for part, one in zip(parts, deviations, strict=True):
-        total += np.exp(2 * one) * part
-    root = np.linalg.cholesky(total)
+    root = np.linalg.cholesky(_sum(parts, deviations, _noise(values[len(parts) :], sums, single)))
     solved = np.linalg.solve(root, np.concatenate((sums.left, single.left)))
     prior = _DRAWN * float(np.sum((deviations - _DRAWN_TO) ** 2))
     return float(0.5 * solved @ solved + np.log(np.diag(root)).sum()) + prior

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -150,7 +150,7 @@ class LatencyTable(TableFile):
             self.connection.executescript(LATER_SCHEMA)
             self.connection.execute(f"INSERT OR REPLACE INTO profiles VALUES ({','.join('?' * len(values))})", values)
 
-    def profiles(self, conditions: Conditions, role: str) -> Mapping[TimedNetwork, list[Share]]:
+    def profiles(self, conditions: Conditions, role: str) -> dict[TimedNetwork, list[Share]]:
         """Networks that were profiled, their seconds left at 0, and which parts of them their layers take."""
         if not self.has("profiles"):
             return {}

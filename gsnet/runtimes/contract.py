@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 import importlib
 import importlib.util
-import inspect
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -115,15 +114,6 @@ class Session(abc.ABC):
         raise RuntimesError(f"{type(self).__name__} gives no times of single operations")
 
 
-def takes(function: Callable[..., object], arguments: int, *names: str) -> bool:
-    """Whether a function can be called with so many arguments, and with these by name."""
-    try:
-        inspect.signature(function).bind(*[None] * arguments, **dict.fromkeys(names))
-    except TypeError:
-        return False
-    return True
-
-
 class Runtime(abc.ABC):
     """A program that runs networks. A runtime of one's own is a file with a subclass, given to `gsnet.runtimes.register`.
 
@@ -196,7 +186,7 @@ class Runtime(abc.ABC):
             raise RuntimesError(
                 f"{self.name} must open a gsnet.runtimes.Session, not {session!r:.80}: see to what open() returns"
             )
-        if not takes(session.run, 1):
+        if not user_files.takes(session.run, 1):
             raise RuntimesError(f"{type(session).__name__} must define run(self, images)")
         return session
 

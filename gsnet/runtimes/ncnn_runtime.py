@@ -130,8 +130,8 @@ class Ncnn(Runtime):
     writes_with = {"pnnx": "pnnx"}  # noqa: RUF012
     suffixes = (".param", ".bin")
     precisions = (FP32, BF16)
-    # Its layers are timed one by one, in a pass that keeps every map: by those times a latency table was off by 7 % at 224
-    # pixels (benchmarks.latency_predictor), by whole networks alone by 4 %.
+    # Its layers are timed one by one, in a pass that keeps every map, which makes some slower than others: a latency table
+    # by those times predicts worse than one by whole networks alone.
     tells_operations = False
 
     def write(

@@ -7,7 +7,8 @@ import importlib
 from collections.abc import Sequence
 from types import MappingProxyType
 
-from gsnet.runtimes.contract import Runtime, RuntimesError, takes
+from gsnet.runtimes.contract import Runtime, RuntimesError
+from PlainNet.user_files import takes
 
 # Name -> module of this package and its class, imported when it is asked for.
 _OURS = MappingProxyType(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.models import ResNet18_Weights
 
 from gsnet.data.data_sets import TRAINING, VALIDATION
+from gsnet.data.passed_over import files_in
 from gsnet.data.pictures import read_picture
 from gsnet.data.sharded import shard_classes, shards_in
-from gsnet.interface.options import InputError
 from gsnet.models import ExpectedInput
 from gsnet.models.module_costs import as_logits
 from gsnet.validation.images import transform
@@ -55,22 +55,14 @@ def _folders_of(data_dir: Path) -> list[str]:
     return []
 
 
-@torch.inference_mode()
-def pictures_in(paths: Sequence[Path]) -> list[Path]:
+def pictures_in(paths: Iterable[Path]) -> list[Path]:
     """The paths, and in place of a folder its pictures in the order of their names. Raises InputError where it has none."""
-    found: list[Path] = []
-    for path in paths:
-        inside = (
-            sorted(one for one in path.iterdir() if one.suffix.lower() in IMG_EXTENSIONS) if path.is_dir() else [path]
-        )
-        if not inside:
-            raise InputError(
-                f"{path} has no pictures ({', '.join(IMG_EXTENSIONS)}): name them, or the folder that they lie in"
-            )
-        found += inside
-    return found
+    kinds = ", ".join(suffix.removeprefix(".") for suffix in IMG_EXTENSIONS)
+    lacking = f"no pictures ({kinds})"
+    return [one for path in paths for one in (files_in(path, IMG_EXTENSIONS, lacking) if path.is_dir() else [path])]
 
 
+@torch.inference_mode()
 def predict(
     network: nn.Module,
     files: Sequence[Path],
