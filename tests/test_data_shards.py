@@ -20,8 +20,8 @@ from gsnet.data.shard_index import index_of
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError
 from gsnet.training.image_check import check_images, pictures_of
+from gsnet.validation.class_names import class_names
 from gsnet.validation.measure import check_whose_classes
-from gsnet.validation.predict import class_names
 
 CLASSES = ("cat", "dog")
 SIZE = (96, 64)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from timm.utils.misc import natural_key
 from torch import nn
 from torch.utils.data import TensorDataset
 from torchvision.models import ResNet18_Weights, resnet18
@@ -25,8 +26,9 @@ from gsnet.models.expected import whole_image
 from gsnet.training.tasks import Classification
 from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
+from gsnet.validation.class_names import class_names, say_order_of_folders
 from gsnet.validation.precision import warn_of_slow_half
-from gsnet.validation.predict import class_names, predict
+from gsnet.validation.predict import predict
 from gsnet.validation.report import Row, confusion_figure, text_of
 from Masternet import MasterNet
 
@@ -410,6 +412,63 @@ def test_a_network_that_names_its_classes_counts_by_them(tmp_path, capsys):
     teacher = ["--teacher_arch", folder, "--teacher_pretrained", "--teacher_logit_weight", "1"]
     with pytest.raises(InputError, match="learnt other classes: class 0 is green there and blue in"):
         ts_train_image_classification.main([*how, *others, *teacher, "--save_dir", str(tmp_path / "student")])
+
+
+@pytest.fixture
+def counted_by_timm(tmp_path):
+    """A folder whose classes timm counts in the order 1, 2, 10, and a network that learnt them so."""
+    (tmp_path / "brightest.py").write_text(NETWORK)
+    for name, colour in zip(("1", "2", "10"), COLOURS.values(), strict=True):
+        for split in ("train", "val"):
+            (tmp_path / "data" / split / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8), colour).save(tmp_path / "data" / split / name / "0.png")
+    return tmp_path
+
+
+def test_class_names_of_a_file_decide_how_folders_count(counted_by_timm, capsys):
+    """By the alphabet 10 would be the second class, which is what the network calls 2."""
+    (counted_by_timm / "names.txt").write_text("1\n2\n10\n")
+    options = ["--arch", f"{counted_by_timm / 'brightest.py'}:Brightest", "--untrained", "--dataset", "image_folder"]
+    options += ["--data_dir", counted_by_timm / "data"]
+    assert run_json(val, capsys, *options)["top1"] == pytest.approx(100 / 3)
+    found = run_json(val, capsys, *options, "--class_names", counted_by_timm / "names.txt", "--per_class")
+    assert (found["top1"], found["class_names"]) == (100, ["1", "2", "10"])
+    guesses = ["--predict", counted_by_timm / "data/val/10/0.png", "--class_names", counted_by_timm / "names.txt"]
+    assert val.main([str(one) for one in (*options, *guesses)]) == 0
+    assert "0.png: 10 78.7%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [("1\n2\n1\n", "has 1 more than once"), ("\n", "has no names"), ("1\n2\n", "2 names for --num_classes 3")],
+)
+def test_files_of_names_that_name_no_classes(tmp_path, capsys, content, sentence):
+    (tmp_path / "names.txt").write_text(content)
+    with pytest.raises(SystemExit, match="2"):
+        val.main(["--arch", "x", "--num_classes", "3", "--class_names", str(tmp_path / "names.txt")])
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "names", [("1", "2", "10"), ("Zebra", "ant", "bee"), ("a1", "a_1", "a01"), ("x", "x2", "x10y3", "2")]
+)
+def test_another_order_of_timm_is_said(counted_by_timm, names, caplog):
+    """For every checkpoint without names: its author's folders may have counted as timm has it."""
+    say_order_of_folders(sorted(names), "mine")
+    theirs = sorted(sorted(names), key=natural_key)
+    assert (f"timm has another: {', '.join(theirs)}." in caplog.text) == (theirs != sorted(names))
+
+
+def test_weights_that_do_not_say_their_classes_are_warned_of(counted_by_timm, capsys):
+    file = counted_by_timm / "mine.py"
+    forward = "    def forward(self, x):\n        return self.last(x.mean((2, 3)))\n"
+    made = "    def __init__(self):\n        super().__init__()\n        self.last = nn.Linear(3, 3)\n\n"
+    file.write_text(f"from torch import nn\n\nclass Mine(nn.Module):\n{made}{forward}")
+    torch.save({"last.weight": torch.eye(3), "last.bias": torch.zeros(3)}, counted_by_timm / "weights.pth")
+    options = ["--arch", f"{file}:Mine", "--weights", counted_by_timm / "weights.pth", "--dataset", "image_folder"]
+    options += ["--data_dir", counted_by_timm / "data", "--workers", "0"]
+    assert val.main([str(one) for one in options]) == 0
+    assert "order of the alphabet: 1, 10, 2. timm has another: 1, 2, 10." in capsys.readouterr().err
 
 
 def test_folders_that_nothing_numbers_are_refused(tmp_path):

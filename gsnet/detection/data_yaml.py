@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gsnet.data.text_files import names_in, text_of
 from gsnet.detection.image_files import is_image
-from gsnet.detection.text_files import text_of
 from gsnet.interface.options import InputError
 
 Value = str | list[str] | dict[str, str]
@@ -89,11 +89,6 @@ def _read_darknet(file: Path) -> DataYaml:
     keys = {"train": "train", "val": "valid", "test": "test"}
     found = DataYaml(file, (), {split: [values[key]] for split, key in keys.items() if key in values})
     return found.with_listed_names(values["names"]) if "names" in values else found
-
-
-def names_in(file: Path) -> list[str]:
-    """The classes of a file, one a line. Raises InputError where it is no text."""
-    return [line.strip() for line in text_of(file).splitlines() if line.strip()]
 
 
 def _names(file: Path, value: Value | None) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from gsnet.data.broken import BrokenImageError
+from gsnet.data.text_files import text_of
 from gsnet.detection.image_files import images_by_frame, read_header
 from gsnet.detection.scene import Scene, SceneSet, built
-from gsnet.detection.text_files import text_of
 from gsnet.detection.visdrone_format import FormatError
 from gsnet.detection.yolo_format import numbers_of
 from gsnet.interface.options import InputError

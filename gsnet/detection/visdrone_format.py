@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gsnet.data.text_files import text_of
 from gsnet.detection.image_files import ROUNDING, images_by_stem, read_header
 from gsnet.detection.scene import ImageResults, Scene, SceneSet, built
-from gsnet.detection.text_files import text_of
 from gsnet.interface.files import write_text
 from gsnet.interface.options import InputError
 

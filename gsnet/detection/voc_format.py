@@ -18,9 +18,9 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from gsnet.data.text_files import text_of
 from gsnet.detection.image_files import images_by_stem, read_header
 from gsnet.detection.scene import Scene, SceneSet, built, from_corners
-from gsnet.detection.text_files import text_of
 from gsnet.interface.options import InputError
 
 _SIDES = "xmin", "ymin", "xmax", "ymax"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gsnet.data.text_files import names_in, text_of
 from gsnet.detection.classes import distinct_names
-from gsnet.detection.data_yaml import DESCRIPTION_SUFFIXES, DataYaml, find_data_yaml, listed, names_in, read_data_yaml
+from gsnet.detection.data_yaml import DESCRIPTION_SUFFIXES, DataYaml, find_data_yaml, listed, read_data_yaml
 from gsnet.detection.image_files import images_in, is_image, read_header
 from gsnet.detection.scene import Scene, SceneSet, built, result_names
-from gsnet.detection.text_files import text_of
 from gsnet.detection.visdrone_format import FormatError
 from gsnet.interface.options import InputError
 

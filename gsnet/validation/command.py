@@ -13,6 +13,7 @@ from torch import nn
 
 from gsnet.interface.running import log_to
 from gsnet.data import DATASETS
+from gsnet.data.class_folder import ClassFolder
 from gsnet.data.loaders import WholeImages
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError, device_name
@@ -21,11 +22,12 @@ from gsnet.models import Described, ExpectedInput, expected_input, names_of, sou
 from gsnet.models.expected import at_side, centre_crop, whole_image
 from gsnet.models.named import fault_of_path, is_several
 from gsnet.models.options import network_named, network_of, resolution_of
+from gsnet.validation.class_names import class_names, say_order_of_folders
 from gsnet.validation.images import test_images
 from gsnet.validation.measure import validate
 from gsnet.validation.mirrored import Mirrored
 from gsnet.validation.precision import Precision, mixed
-from gsnet.validation.predict import class_names, pictures_in, predict
+from gsnet.validation.predict import pictures_in, predict
 from gsnet.validation.processes import process_group
 from gsnet.validation.report import Row, draw_confusion, status_of, text_of
 
@@ -83,9 +85,10 @@ def _names(options: Namespace, arch: str, dataset: str, classes: int) -> list[st
 
 
 def _own_names(options: Namespace, arch: str, classes: int) -> tuple[str, ...]:
-    """The names of its classes, as far as a network says them itself."""
+    """The names of its classes, as far as --class_names or the network itself says them."""
     found = _source(options, arch)
-    return found.description.class_names if found and len(found.description.class_names) == classes else ()
+    own = options.class_names or (found.description.class_names if found else ())
+    return own if len(own) == classes else ()
 
 
 def _in_name(arch: str) -> str | None:
@@ -180,7 +183,10 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
     expected = _expected(options, arch, dataset)
     # The data set first: a missing folder shows at once, a download of weights takes minutes.
     data_dir = _data_dir(options, arch)
-    images = test_images(dataset, expected, data_dir, options.download, _own_names(options, arch, expected.classes))
+    own_names = _own_names(options, arch, expected.classes)
+    images = test_images(dataset, expected, data_dir, options.download, own_names)
+    if isinstance(images, ClassFolder) and not own_names and not options.untrained:
+        say_order_of_folders(images.classes, arch)
     broken = BrokenImages(options.skip_broken).split("validation", len(images))  # type: ignore[arg-type]
     network = _network(options, arch, dataset, expected)
     precision = Precision.HALF if options.fp16 else Precision.SINGLE

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Sequence
 
 from gsnet.data.settings import is_never_fetched
+from gsnet.data.text_files import names_in
 from gsnet.interface.options import (
+    InputError,
     OptionParser,
     add_device_options,
     add_skip_broken,
+    named_few,
     not_negative,
     positive_int,
     reading_processes,
@@ -31,6 +36,13 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
         "--data",
         metavar="FOLDER",
         help="data set's folder (default: that of its training, else below ~/data)",
+    )
+    data.add_argument(
+        "--class_names",
+        "--class_map",
+        type=_names_in,
+        metavar="FILE",
+        help="a class name a line, in the order of the network's outputs, where it does not say them itself",
     )
     data.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
     add_skip_broken(data)
@@ -70,6 +82,21 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
     return parser
 
 
+def _names_in(text: str) -> tuple[str, ...]:
+    """Names of classes, a line each, of a file."""
+    file = path(text)
+    try:
+        names = names_in(file)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{file}: {error.strerror}") from error
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice or not names:
+        raise argparse.ArgumentTypeError(f"{file} has {f'{named_few(twice)} more than once' if twice else 'no names'}")
+    return tuple(names)
+
+
 def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
     """The command line. Raises InputError for an option that the way of working does not read."""
     options = parser.parse_args(argv)
@@ -78,6 +105,10 @@ def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
         precision = ("fp16", "apex", "channels_last")
         parser.refuse_ignored(options, "with --predict", (*reading, *precision, "per_class", "confusion", "csv"))
     refuse_ignored_mirror(parser, options)
+    if options.class_names:
+        options.num_classes = options.num_classes or len(options.class_names)
+        if options.num_classes != len(options.class_names):
+            parser.error(f"--class_names has {len(options.class_names)} names for --num_classes {options.num_classes}")
     if is_never_fetched(options.dataset):
         parser.refuse_ignored(options, f"with --dataset {options.dataset}", ("download",))
     return options

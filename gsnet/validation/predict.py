@@ -9,18 +9,14 @@ from pathlib import Path
 import torch
 from torch import nn
 from torchvision.datasets.folder import IMG_EXTENSIONS
-from torchvision.models import ResNet18_Weights
 
-from gsnet.data.data_sets import TRAINING, VALIDATION
 from gsnet.data.passed_over import files_in
 from gsnet.data.pictures import read_picture
-from gsnet.data.sharded import shard_classes, shards_in
 from gsnet.models import ExpectedInput
 from gsnet.models.module_costs import as_logits
+from gsnet.validation.class_names import class_names
 from gsnet.validation.images import transform
 from gsnet.validation.measure import prepared
-
-_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @dataclass(frozen=True)
@@ -30,29 +26,6 @@ class Guess:
     label: int
     name: str
     probability: float
-
-
-def class_names(classes: int, data_dir: str | Path | None = None, dataset: str = "imagenet") -> list[str]:
-    """Names by label: a data set's training folders, or without any those to validate on, where there are as many.
-
-    dataset: whose own names, of ImageNet or CIFAR-10, count without such folders. Any other class is called "class 7".
-    """
-    found = _folders_of(Path(data_dir).expanduser()) if data_dir is not None else []
-    if len(found) == classes:
-        return found
-    if dataset == "imagenet" and classes == 1000:
-        return list(ResNet18_Weights.DEFAULT.meta["categories"])
-    return list(_CIFAR10) if dataset == "cifar10" and classes == 10 else [f"class {i}" for i in range(classes)]
-
-
-def _folders_of(data_dir: Path) -> list[str]:
-    """The class folders of a data set, or classes of its archives; where it has a training folder, those of no other count."""
-    for split in (data_dir / name for name in TRAINING + VALIDATION):
-        if split.is_dir() and shards_in(split):
-            return shard_classes(split)
-        if split.is_dir():
-            return sorted(folder.name for folder in split.iterdir() if folder.is_dir())
-    return []
 
 
 def pictures_in(paths: Iterable[Path]) -> list[Path]:

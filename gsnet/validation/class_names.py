@@ -1,0 +1,60 @@
+"""What a network's classes are called, and in which order they count."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from torchvision.models import ResNet18_Weights
+
+from gsnet.data.data_sets import TRAINING, VALIDATION
+from gsnet.data.sharded import shard_classes, shards_in
+from gsnet.interface.options import named_few
+
+_LOG = logging.getLogger(__name__)
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+def class_names(classes: int, data_dir: str | Path | None = None, dataset: str = "imagenet") -> list[str]:
+    """Names by label: a data set's training folders, or without any those to validate on, where there are as many.
+
+    dataset: whose own names, of ImageNet or CIFAR-10, count without such folders. Any other class is called "class 7".
+    """
+    found = _folders_of(Path(data_dir).expanduser()) if data_dir is not None else []
+    if len(found) == classes:
+        return found
+    if dataset == "imagenet" and classes == 1000:
+        return list(ResNet18_Weights.DEFAULT.meta["categories"])
+    return list(_CIFAR10) if dataset == "cifar10" and classes == 10 else [f"class {i}" for i in range(classes)]
+
+
+def _folders_of(data_dir: Path) -> list[str]:
+    """The class folders of a data set, or classes of its archives; where it has a training folder, those of no other count."""
+    for split in (data_dir / name for name in TRAINING + VALIDATION):
+        if split.is_dir() and shards_in(split):
+            return shard_classes(split)
+        if split.is_dir():
+            return sorted(folder.name for folder in split.iterdir() if folder.is_dir())
+    return []
+
+
+def say_order_of_folders(names: Sequence[str], arch: str) -> None:
+    """Warn where folders of these names count otherwise in timm, whose checkpoints do not say the names.
+
+    names: in the order of the alphabet, capitals first, as torchvision's ImageFolder has it. timm looks at no capitals and
+    counts 2 before 10 (`natural_key` of `timm.utils.misc`).
+    """
+    theirs = sorted(names, key=_by_numbers)
+    if list(names) == theirs:
+        return
+    _LOG.warning(
+        "%s does not say its classes, so that the folders count in the order of the alphabet: %s. timm has another: %s. Where "
+        "it was trained by timm on such folders, give a file with a name a line as --class_names",
+        *(arch, named_few(names), named_few(theirs)),
+    )
+
+
+def _by_numbers(name: str) -> list[tuple[bool, int | str]]:
+    return [(part.isdigit(), int(part) if part.isdigit() else part) for part in re.split(r"(\d+)", name.lower())]
