@@ -6,18 +6,20 @@ import pytest
 from torch import nn
 from torchvision.models import MobileNet_V2_Weights, ResNet18_Weights
 
-from gsnet.commands import analyze_model, benchmark_network_latency, compute_score, export
+from gsnet.commands import analyze_model, benchmark_network_latency, compute_score, export, val
 from gsnet.detection import catalogue
 from gsnet.interface.options import InputError
 from gsnet.models import load_model, names_of
 from gsnet.models.analysis import analyze_network
 from gsnet.models.module_costs import analyze_module
 from Masternet import MasterNet
-from PlainNet import parse
+from PlainNet import StructureError, parse
 
 STRUCTURE = (
     "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperGhostShuffleK3(16,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)"
 )
+# Longer than a file's name may be.
+LONG = f"SuperConvK3BNRELU(3,8,1,1){'SuperResK3K3(8,8,1,8,1)' * 10}"
 SMALL = "zennet_cifar10_model_size05M_res32"
 
 
@@ -179,3 +181,32 @@ def test_structures_for_what_has_none_are_refused(mine):
     with pytest.raises(InputError, match="leave --use_se and --unit out"):
         load_model(mine, use_se=True)
     assert isinstance(load_model(mine, num_classes=2), nn.Module)
+
+
+def test_a_structure_is_a_network(capsys):
+    """`--arch TEXT` was split at its commas, and a long one was a file whose name is too long."""
+    size = ("--input_image_size", "32", "--num_classes", "10")
+    apart = ("--arch", "PlainNet", "--plainnet_struct", LONG)
+    figures = said(capsys, analyze_model, *apart, *size, "--json").out
+    assert said(capsys, analyze_model, "--arch", LONG, *size, "--json").out == figures
+    score = ("--zero_shot_score", "ZenClosedForm", *size, "--json")
+    scored = [json.loads(said(capsys, compute_score, *named, *score).out) for named in (apart, ("--arch", LONG))]
+    assert scored[0]["score"] == scored[1]["score"]
+    checked = ("--untrained", "--dataset", "fake", "--limit", "2", "--batch_size", "2", "--workers", "0", *size)
+    for named in (("--arch", LONG), ("--plainnet_struct", LONG)):
+        assert "top1" in json.loads(said(capsys, val, *named, *checked, "--json").out)
+
+
+@pytest.mark.parametrize(
+    ("command", "more"),
+    [(analyze_model, ()), (export, ("--untrained",)), (val, ("--untrained", "--dataset", "fake", "--limit", "2"))],
+)
+def test_a_structure_with_a_fault_is_shown_where_it_is(command, more):
+    with pytest.raises((StructureError, InputError), match=r"SuperConvK3BNRELU\(3,8,1,1"):
+        command.main(["--arch", "SuperConvK3BNRELU(3,8,1,1", *more])
+
+
+def test_two_structures_are_one_too_many(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        analyze_model.main(["--arch", STRUCTURE, "--plainnet_struct", LONG])
+    assert "--arch and --plainnet_struct both have a structure" in capsys.readouterr().err

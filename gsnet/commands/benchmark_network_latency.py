@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         show(import_device(options), options.json)
     elif options.build_table or options.calibrate:
         show(latency.build_table(options), options.json)
-    elif not options.arch and not options.weights:
+    elif not (options.arch or options.weights or options.plainnet_struct):
         raise InputError(
             "--arch names the network to time; --build_table, --import_tinynas and --import_timings need none"
         )

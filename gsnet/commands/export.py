@@ -145,7 +145,7 @@ def is_detector(options: Namespace) -> bool:
     path = Path(given).expanduser() if given else None
     file = checkpoint_in(path) if path is not None and path.is_dir() else path
     if file is None or not file.is_file():
-        return not options.arch
+        return not (options.arch or options.plainnet_struct)
     if file.suffix in _NO_CHECKPOINTS:
         return False
     from gsnet.detection.checkpoint import holds_detector

@@ -18,6 +18,10 @@ BAD_INPUT = 2
 # Options whose values other programs take without them, and what is none of these.
 _NAMING = "--arch", "--weights", "--data_dir"
 _WORDS_OF_SWITCHES = re.compile(r"[\d.,e+-]+|true|false|yes|no|on|off", re.IGNORECASE)
+# Options that name a network, with those of its structure, and what a structure looks like: its first block has widths, or
+# it ends as the last one does. (A file may be called net(2).txt.)
+_STRUCTURES = {"arch": "plainnet_struct", "teacher_arch": "teacher_plainnet_struct"}
+_STRUCTURE = re.compile(r"\s*[A-Za-z_]\w*\((.*\)\s*|\s*([\w.-]+\|)?\d+\s*,.*)", re.DOTALL)
 # Of torch, whose seeds are signed.
 _LEAST_SEED = -(2**63)
 
@@ -68,6 +72,7 @@ class OptionParser(argparse.ArgumentParser):
             self.error(self._unknown(unknown[0]))
         if unknown:
             self.error(self._of_no_option(unknown[0], arguments))
+        self._name_structures(known)
         return known
 
     def leave_out(self, options: argparse.Namespace, mode: str, ignored: Iterable[str]) -> None:
@@ -97,6 +102,17 @@ class OptionParser(argparse.ArgumentParser):
             BAD_INPUT,
             f"{self.prog}: {message.rstrip('.?')}{'?' if message.endswith('?') else '.'} See {self.prog} --help\n",
         )
+
+    def _name_structures(self, options: argparse.Namespace) -> None:
+        """`--arch TEXT` with a structure is `--arch PlainNet --plainnet_struct TEXT`, and the same of a teacher."""
+        for arch, structure in _STRUCTURES.items():
+            given = vars(options).get(arch)
+            if structure not in options or not isinstance(given, str) or not _STRUCTURE.fullmatch(given):
+                continue
+            if getattr(options, structure) is not None:
+                self.error(f"--{arch} and --{structure} both have a structure: leave one of them out")
+            setattr(options, arch, "PlainNet")
+            setattr(options, structure, given)
 
     def _unknown(self, argument: str) -> str:
         options = [name for action in self._actions for name in action.option_strings]

@@ -46,6 +46,9 @@ def is_several(arch: str) -> bool:
 
 def fault_of_path(arch: str) -> str | None:
     """Why --arch is a path that names no network, in a sentence; None where it may name one. Raises InputError."""
+    if arch in BUILT_AS:
+        # The toolkit's own folder has one of these names, and may be the current one.
+        return None
     path = Path(arch).expanduser()
     if path.is_dir():
         holds_none = f"{path} holds no results: neither {BEST_JSON} of a search nor {BEST_CHECKPOINT} of a training"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gsnet.interface.options import InputError, OptionParser, positive_int
 from gsnet.interface.path_options import structure
 from gsnet.models import described, expected_input, known_input, load_model
-from gsnet.models.named import fault_of_path
+from gsnet.models.named import BUILT_AS, fault_of_path
 from PlainNet import UNITS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _LOG = logging.getLogger(__name__)
 RESOLUTION, CLASSES = 224, 1000
 ARCH_HELP = (
     "networks by name, list (A,B) or pattern ('zennet_*', 'save_dir/*'): results folder of a search or training, checkpoint, "
-    "exported file, structure file (.txt), FILE.py:Class, published name"
+    "exported file, structure file (.txt) or string, FILE.py:Class, published name"
 )
 
 
@@ -36,14 +36,21 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--weights_url", metavar="URL", help="base address of a mirror of ZenNet's weights")
     group.add_argument("--untrained", action="store_true", help="with random weights, for a dry run")
-    group.add_argument("--plainnet_struct", type=structure, metavar="TEXT", help="structure string for --arch PlainNet")
+    group.add_argument(
+        "--plainnet_struct", type=structure, metavar="TEXT", help="structure string, which --arch takes, too"
+    )
     group.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
     group.add_argument("--unit", choices=tuple(UNITS), help="GhostShuffle units of structures (default: searched)")
     group.add_argument("--num_classes", type=positive_int, metavar="N", help="width of the logits")
 
 
 def network_named(options: argparse.Namespace) -> str:
-    """What --arch names or, without it, what --weights says of itself. Raises InputError where there is neither."""
+    """What --arch names or, without it, what --weights says of itself. Raises InputError where there is neither.
+
+    A structure alone is built as PlainNet.
+    """
+    if options.arch is None and options.plainnet_struct is not None:
+        return BUILT_AS[-1]
     if options.arch is not None:
         # A folder without a slash may be called as a network is.
         may_be_name = "/" not in options.arch and Path(options.arch).is_dir()
