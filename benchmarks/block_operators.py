@@ -25,6 +25,7 @@ from benchmarks.pages import replace_section
 from gsnet.runtimes import RuntimesError, Session, Settings, runtime
 from gsnet.runtimes.int8 import to_int8
 from gsnet.runtimes.onnx_file import write_onnx
+from gsnet.runtimes.openvino_runtime import check_compiles, save_onnx
 from Masternet import MasterNet
 
 STEM = "ConvKX(3,8,3,1)BN(8)RELU(8)"
@@ -50,8 +51,10 @@ BLOCKS = (
 )
 SIDE = 16
 PAGE = Path(__file__).parent.parent / "docs/runtimes.md"
-FLOAT = ("ONNX file", "onnxruntime", "openvino", "ncnn")
-INT8 = ("ONNX file", "onnxruntime", "openvino")
+# Of ONNX files, also in int8.
+_READERS = ("onnxruntime", "openvino")
+FLOAT = ("ONNX file", *_READERS, "ncnn", "opencv")
+INT8 = ("ONNX file", *_READERS)
 Kinds = Counter[str]
 
 
@@ -68,13 +71,25 @@ def operators(structure: str, folder: Path) -> dict[str, Kinds | str]:
         if prefix:
             to_int8(file, images)
         found[f"{prefix}ONNX file"] = Counter(node.op_type for node in onnx.load(file).graph.node)
-        for name in ("onnxruntime", "openvino"):
-            found[f"{prefix}{name}"] = _kinds(runtime(name).load(file, Settings()), images[:1])
+        for name in (*_READERS, *(() if prefix else ("opencv",))):
+            found[f"{prefix}{name}"] = _of_file(name, file, images[:1], may_end=bool(prefix) and name == "openvino")
     try:
         found["ncnn"] = _kinds(runtime("ncnn").make(network, (SIDE, SIDE)), images[:1])
     except RuntimesError as error:
         found["ncnn"] = str(error)
     return found
+
+
+def _of_file(name: str, file: Path, images: np.ndarray, *, may_end: bool) -> Kinds | str:
+    """may_end: the runtime may end the process that loads the file, which another process tries first then."""
+    try:
+        if may_end:
+            # For one image, as its session has it.
+            file, _ = save_onnx(file, file.with_suffix(".xml"))
+            check_compiles(file)
+        return _kinds(runtime(name).load(file, Settings()), images)
+    except RuntimesError as error:
+        return str(error).split(":")[0]
 
 
 def _kinds(session: Session, images: np.ndarray) -> Kinds:

@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -420,7 +421,12 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
     assert other.returncode == 2 and "times.json cannot be read" in other.stderr
     (folder / "times.json").write_text(json.dumps(after))
     other = on_the_device(folder, "--runtime", "openvino")
-    assert other.returncode == 2 and other.stderr.endswith("install openvino, or give --runtime onnxruntime\n")
+    assert other.returncode == 2 and other.stderr.endswith(
+        "install openvino, or give --runtime onnxruntime or opencv\n"
+    )
+    by_opencv = on_the_device(folder, *quick, "--runtime", "opencv", "--output", "opencv.json")
+    assert by_opencv.returncode == 0, by_opencv.stderr
+    assert json.loads((folder / "opencv.json").read_text())["version"] == cv2.__version__
     with pytest.raises(LatencyError, match="time at least 12"):
         benchmark_network_latency.main(
             ["--import_timings", str(folder / "times.json"), "--latency_table", str(tmp_path / "board.db")]

@@ -26,7 +26,7 @@ from Masternet import MasterNet
 STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,1)"
 SIZE = (16, 16)
 # Torch compiles for a minute.
-QUICK = ("torch", "onnxruntime", "openvino", "ncnn")
+QUICK = ("torch", "onnxruntime", "openvino", "ncnn", "opencv")
 # Of requirements-runtimes.txt alone: their libraries take half a minute to be imported.
 SLOW = ("executorch", "litert")
 # Kinds of operation that are convolutions, as each calls them.
@@ -36,6 +36,7 @@ CONVOLUTIONS = {
     "openvino": "(Group)?Convolution:.*",
     # What stands behind global pooling, and the classifier, are matrix products to it.
     "ncnn": "Convolution(DepthWise)?|InnerProduct",
+    "opencv": "Conv.*",
 }
 
 
@@ -68,7 +69,7 @@ def sessions(network, onnx_file):
         if missing := program.missing(writing=True):
             pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
         if name not in made:
-            of_file = name in ("onnxruntime", "openvino")
+            of_file = name in ("onnxruntime", "openvino", "opencv")
             settings = runtimes.Settings()
             made[name] = program.load(onnx_file, settings) if of_file else program.make(network, SIZE, settings)
         return made[name]

@@ -121,7 +121,7 @@ def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, qu
     if setting.backend == FORMATS["ncnn"]:
         ncnn = _GUIDE_NCNN.format(benchncnn=BENCHNCNN, side=side, times=BENCHNCNN_TIMES)
         write_text(folder / BENCHNCNN, _BENCHNCNN.format(side=side, times=BENCHNCNN_TIMES, failed=_FAILED))
-    names = [name for name, (_, suffix) in device_script.RUNTIMES.items() if suffix == program.suffixes[0]]
+    names = [name for name, one in device_script.RUNTIMES.items() if one.suffix == program.suffixes[0]]
     write_text(folder / GUIDE, _GUIDE.format(runtimes=" or ".join(names), script=SCRIPT, ncnn=ncnn))
     write_text(folder / device_script.NETWORKS, json.dumps({**told, "networks": entries}, indent=1) + "\n")
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())

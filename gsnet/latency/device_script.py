@@ -3,7 +3,7 @@
     python time_networks.py
     python time_networks.py --runtime openvino --threads 4 --output openvino.json
 
-Needs numpy and the runtime alone: onnxruntime or openvino for .onnx files, ncnn for .param files. Started again, it goes on
+Needs numpy and the runtime alone: onnxruntime, openvino or opencv for .onnx files, ncnn for .param files. Started again, it goes on
 where it was stopped. A network that cannot run is written down with the reason, and the others are timed; the exit status is
 then 1. The JSON file goes back to the computer that searches, which leaves such networks out:
 
@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -54,6 +54,20 @@ def open_openvino(file: Path, threads: int) -> Run:
     return lambda images: request.infer({0: images})
 
 
+def open_opencv(file: Path, threads: int) -> Run:
+    """The same in OpenCV's module for networks."""
+    import cv2
+
+    cv2.setNumThreads(threads)
+    net = cv2.dnn.readNetFromONNX(str(file))
+
+    def run(images: np.ndarray) -> object:
+        net.setInput(images)
+        return net.forward()
+
+    return run
+
+
 def open_ncnn(file: Path, threads: int) -> Run:
     """The same in ncnn, computed in float32, one image after the other."""
     import ncnn
@@ -76,10 +90,20 @@ def open_ncnn(file: Path, threads: int) -> Run:
     return run
 
 
+class Program(NamedTuple):
+    """What runs networks: how it opens a file, the suffix of such, the module and what pip calls it."""
+
+    open: Callable[[Path, int], Run]
+    suffix: str
+    module: str
+    package: str
+
+
 RUNTIMES = {
-    "onnxruntime": (open_onnxruntime, ".onnx"),
-    "openvino": (open_openvino, ".onnx"),
-    "ncnn": (open_ncnn, ".param"),
+    "onnxruntime": Program(open_onnxruntime, ".onnx", "onnxruntime", "onnxruntime"),
+    "openvino": Program(open_openvino, ".onnx", "openvino", "openvino"),
+    "opencv": Program(open_opencv, ".onnx", "cv2", "opencv-python-headless"),
+    "ncnn": Program(open_ncnn, ".param", "ncnn", "ncnn"),
 }
 
 
@@ -166,7 +190,7 @@ def time_all(result: dict[str, Any], folder: Path, options: argparse.Namespace) 
         if file in given_up:
             continue
         try:
-            run = RUNTIMES[options.runtime][0](folder / file, options.threads)
+            run = RUNTIMES[options.runtime].open(folder / file, options.threads)
             seconds = seconds_of(run, images, clock, options.seconds)
         except Exception as error:  # each runtime has errors of its own
             given_up.add(file)
@@ -207,7 +231,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     folder = Path(__file__).resolve().parent
     told = read_json(folder / NETWORKS)
-    names = [name for name, (_, suffix) in RUNTIMES.items() if suffix == told["suffix"]]
+    names = [name for name, program in RUNTIMES.items() if program.suffix == told["suffix"]]
     parser.add_argument("--runtime", choices=names, default=names[0], help="what runs them (default: %(default)s)")
     parser.add_argument("--threads", type=at_least_one, default=1, help="of the processor (default: 1)")
     parser.add_argument(
@@ -223,10 +247,11 @@ def main() -> int:
     options = parser.parse_args()
 
     try:
-        library = __import__(options.runtime)
+        library = __import__(RUNTIMES[options.runtime].module)
     except ImportError as error:
-        others = ", ".join(name for name in names if name != options.runtime)
-        refuse(f"{error}: install {options.runtime}" + (f", or give --runtime {others}" if others else ""))
+        others = " or ".join(name for name in names if name != options.runtime)
+        package = RUNTIMES[options.runtime].package
+        refuse(f"{error}: install {package}" + (f", or give --runtime {others}" if others else ""))
     version = getattr(library, "__version__", "")
     about = {"format": FORMAT, "device": options.device_name, "threads": options.threads}
     about.update(runtime=options.runtime, version=version, precision="fp32", networks=told)

@@ -19,6 +19,7 @@ _OURS = MappingProxyType(
         "onnxruntime": ("onnx_runtime", "OnnxRuntime"),
         "openvino": ("openvino_runtime", "OpenVino"),
         "ncnn": ("ncnn_runtime", "Ncnn"),
+        "opencv": ("opencv_runtime", "OpenCv"),
         "executorch": ("executorch_runtime", "ExecuTorch"),
         "litert": ("litert_runtime", "LiteRT"),
         "tensorrt": ("tensorrt_runtime", "TensorRT"),
