@@ -4,8 +4,8 @@
     python time_networks.py --runtime openvino --threads 4 --output openvino.json
 
 Needs numpy and the runtime alone: onnxruntime, openvino or opencv for .onnx files, ncnn for .param files. Started again, it
-goes on where it was stopped. A network that cannot run is written down with the reason, and the others are timed; the exit status
-is then 1. The JSON file goes back to the computer that searches, which leaves such networks out:
+goes on where it was stopped. A network that cannot run is written down with the reason, and the others are timed; the exit
+status is then 1. The JSON file goes back to the computer that searches, which leaves such networks out:
 
     python benchmark_network_latency.py --import_timings times.json --latency_table device.db
 """
