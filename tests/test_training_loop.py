@@ -154,7 +154,7 @@ def test_a_finished_training_is_left_alone(tmp_path):
     for more, message in (
         (("--epochs", 2, "--batch_size", 128), "finished after 1 epochs: go on to 2 with --auto_resume"),
         (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), "--lr was not given and is now 0.5"),
-        (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), "train_image_classification.done to train anew there"),
+        (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), f"delete {tmp_path}/train_image_classification.done and latest-params_rank0.pth* to train anew there"),
         (("--epochs", 1, "--batch_size", 128, "--auto_resume", "--seed", 7), "--seed was 0 and is now 7"),
         (
             ("--epochs", 1, "--batch_size", 128, "--auto_resume", "--seed", 7),
@@ -164,6 +164,26 @@ def test_a_finished_training_is_left_alone(tmp_path):
         with pytest.raises(InputError, match=re.escape(message)):
             script.main(arguments(tmp_path, *more))
     assert (tmp_path / checkpoints.LATEST).stat().st_mtime_ns == before
+
+
+def test_an_interrupted_training_is_not_begun_anew_over_its_checkpoints(tmp_path, monkeypatch):
+    more = ("--epochs", 2, "--batch_size", 128)
+    assert script.main(arguments(tmp_path, *more, "--time_limit", 1e-9)) == 0
+    files = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix in (".pth", ".json", ".csv")}
+    latest = tmp_path / checkpoints.LATEST
+    for again in (more, (*more, "--lr", 0.5)):
+        with pytest.raises(InputError, match=f"^{tmp_path} holds a training that did not .*go on with --auto_resume"):
+            script.main(arguments(tmp_path, *again))
+    # Its checkpoint before is as good where a kill came between the two.
+    latest.rename(tmp_path / checkpoints.BACKUP)
+    with pytest.raises(InputError, match="did not come to its end"):
+        script.main(arguments(tmp_path, *more))
+    (tmp_path / checkpoints.BACKUP).rename(latest)
+    assert files == {name: (tmp_path / name).read_bytes() for name in files}
+    # A group that torchrun starts again has begun in this folder itself, and looking writes nothing.
+    assert script.main(arguments(tmp_path, *more, "--dry_run")) == 0
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert script.main(arguments(tmp_path, *more)) == 0
 
 
 def test_a_finished_training_goes_on_to_more_epochs(tmp_path):

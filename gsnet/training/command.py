@@ -36,7 +36,7 @@ from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.describing import complete, describe
 from gsnet.training.dry_run import dry_run
 from gsnet.training.fine_tuning import freeze
-from gsnet.training.finished import is_done, plain
+from gsnet.training.finished import check_not_interrupted, is_done, plain
 from gsnet.training.image_check import check_images, pictures_of
 from gsnet.training.layout import check_layout
 from gsnet.training.loop import Trainer
@@ -121,11 +121,16 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
 
 
 def _is_done(options: Namespace, done: Path) -> bool:
-    """`is_done`, as one process decides it for all: others may be on machines that do not see the folder."""
+    """`is_done`, as one process decides it for all: others may be on machines that do not see the folder.
+
+    Raises InputError, also where a training that was interrupted would be lost.
+    """
     verdict = b""
     if place()[0] == 0:
         try:
             verdict = b"done" if is_done(options, done, options.save_dir / _CONFIG, _INCIDENTAL) else b""
+            if not (verdict or _restarted()):
+                check_not_interrupted(options)
         except InputError as error:
             verdict = str(error).encode()
     told = told_by_first(verdict)
