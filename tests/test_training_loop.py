@@ -154,7 +154,10 @@ def test_a_finished_training_is_left_alone(tmp_path):
     for more, message in (
         (("--epochs", 2, "--batch_size", 128), "finished after 1 epochs: go on to 2 with --auto_resume"),
         (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), "--lr was not given and is now 0.5"),
-        (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), f"delete {tmp_path}/train_image_classification.done and latest-params_rank0.pth* to train anew there"),
+        (
+            ("--epochs", 1, "--batch_size", 128, "--lr", 0.5),
+            f"delete {tmp_path}/train_image_classification.done and latest-params_rank0.pth* to train anew there",
+        ),
         (("--epochs", 1, "--batch_size", 128, "--auto_resume", "--seed", 7), "--seed was 0 and is now 7"),
         (
             ("--epochs", 1, "--batch_size", 128, "--auto_resume", "--seed", 7),

@@ -148,7 +148,7 @@ class DetectionTrainer(Trainer):
         return self.evaluated() if due else Precision()
 
     def _row(self, accuracy: Precision, speed: float, total: Tensor) -> dict[str, Any]:  # type: ignore[override]
-        images = self.steps_done * (self.training.batch_size or 1) * place()[1]
+        images = self.steps_done * self.step_images
         loss, positives = (float(value) / images for value in total)
         return {
             "epoch": self.epoch,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+from torch import nn
 
 from gsnet.interface.words import duration
 from gsnet.training.settings import OutOfTime, Terminated, TrainingFailed
@@ -70,8 +71,19 @@ def check_loss(loss: float, epoch: int, latest: Path) -> None:
     """Raise TrainingFailed where a loss is no longer a number. epoch: from 0. latest: where the latest checkpoint would be."""
     if math.isfinite(loss):
         return
+    raise TrainingFailed(f"The loss is no longer a number in epoch {epoch + 1}: {_what_remains(latest)}")
+
+
+def check_weights(trained: nn.Module, epoch: int, latest: Path) -> None:
+    """The same where weights are no longer numbers, as after a last step whose loss still was one: they would be saved."""
+    if torch.stack([weight.isfinite().all() for weight in trained.parameters()]).all():
+        return
+    raise TrainingFailed(f"The weights are no longer numbers in epoch {epoch + 1}: {_what_remains(latest)}")
+
+
+def _what_remains(latest: Path) -> str:
     kept = f"the last good state is in {latest}" if latest.exists() else "no epoch was finished, nothing is kept"
-    raise TrainingFailed(f"The loss is no longer a number in epoch {epoch + 1}: lower --lr or use --grad_norm; {kept}")
+    return f"lower --lr or use --grad_norm; {kept}"
 
 
 def has_no_progress(
