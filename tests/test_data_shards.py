@@ -324,6 +324,21 @@ def test_a_broken_picture_of_an_archive_is_named_and_gone_past(tree, tmp_path, k
         assert run.count == 1 and len(batches(loader, epoch=0)) == 4
 
 
+@pytest.mark.parametrize("reduced", [False, True])
+def test_an_image_does_not_depend_on_when_another_is_found_to_be_broken(tree, reduced):
+    """As before a kill that image is known to be, and after it is not yet."""
+    file = tree / "train/cat/2.jpg"
+    file.write_bytes(file.read_bytes()[:-100])
+    found = []
+    for known in (True, False):
+        run = BrokenImages(allowed=1)
+        loader = training_loader(settings(tree, reduced_decoding=reduced), run)
+        run.splits[0].found[2] = known
+        found.append(loader.dataset[(5, 2)][0])
+        assert run.count == 1
+    assert torch.equal(*found)
+
+
 def jpeg(picture, **how):
     content = io.BytesIO()
     picture.save(content, "JPEG", quality=95, **how)

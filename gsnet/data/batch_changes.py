@@ -51,9 +51,10 @@ class BatchChanges:
         return resized(images, *rectangles(draws.take(2 + 2 * _TRIES), size, scale, CROP_RATIO), self.settings.side)
 
     def _jittered(self, images: Tensor, draws: Draws) -> Tensor:
-        """Brightness, contrast and saturation, each by a factor in 1 ± its share."""
+        """Brightness, contrast and saturation, each by a factor in 1 ± its share, and not below 0."""
         for change, share in zip((brightness, contrast, colour), self.strengths.jitter, strict=False):
-            magnitudes = share * (2 * draws.take(1)[:, 0] - 1)
+            least = min(share, 1.0)
+            magnitudes = (share + least) * draws.take(1)[:, 0] - least
             images = change(images, torch.from_numpy(magnitudes.astype(np.float32)).to(images.device))
         return images
 
