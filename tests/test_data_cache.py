@@ -199,6 +199,18 @@ def test_parts_have_the_shares_that_torchvision_draws():
         assert abs(ours.mean() / other.mean() - 1) < 0.03 and abs(ours.std() / other.std() - 1) < 0.05
 
 
+@pytest.mark.parametrize("size", [(32, 32), (30, 80), (80, 30)])
+def test_the_part_of_an_image_that_no_try_fits(size):
+    """All of the area with a ratio that the image does not have: torchvision takes the middle then."""
+    crop = v2.RandomResizedCrop(32, (1.0, 1.0))
+    numbers = np.random.default_rng(0).random((50, 22))
+    theirs = crop.make_params([torch.zeros(3, *size)])
+    for name, ours in zip(
+        ("top", "left", "height", "width"), rectangles(numbers, size, (1.0, 1.0), crop.ratio), strict=True
+    ):
+        assert set(ours.tolist()) == {theirs[name]}
+
+
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize("share", [0.4, 2.5])
 def test_jitter_is_that_of_torchvision_however_strong(place, share):
