@@ -276,6 +276,20 @@ def test_a_teacher_that_sees_larger_images(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_a_teacher_that_cannot_look_at_the_images(tmp_path):
+    teacher = ["--teacher_arch", "densenet121", "--teacher_untrained", "--teacher_logit_weight", "1"]
+    with pytest.raises(InputError, match=r"^The teacher densenet121 cannot run on an image of .* 16 x 16 pixels"):
+        script.main(arguments(tmp_path / "none", teacher=teacher))
+    assert not (tmp_path / "none/latest-params_rank0.pth").exists()
+
+
+@pytest.mark.parametrize("look", ["--dry_run", "--evaluate_only"])
+def test_looking_writes_no_cache(tmp_path, look):
+    logits = ("--teacher_untrained", "--teacher_logit_weight", 1, "--teacher_cache", tmp_path / "cache")
+    assert script.main(arguments(tmp_path / "none", *logits, look)) == 0
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -250,11 +250,43 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path, 
         (("--optimizer", "lyon"), "no --optimizer 'lyon'"),
         (("--pretrained", "--weight_init", "None"), "give a checkpoint with --load_parameters_from FILE"),
         (("--batch_size", "1000"), "smaller --batch_size"),
+        (("--dry_run", "--evaluate_only"), "contradict each other"),
+        (("--lr_per_256", "0", "--lr_head", "0.1"), "--lr_head 0.1 rises and falls with the learning rate, which is 0"),
+        (("--lr_mode", "stagedecay", "--epochs", "3", "--lr_stage_list", "3,6"), "no stage ends within --epochs 3"),
     ],
 )
 def test_errors_are_one_sentence(tmp_path, more, message):
     with pytest.raises(InputError, match=message):
         script.main(arguments(tmp_path, *more))
+
+
+@pytest.mark.parametrize(
+    ("arch", "more", "message"),
+    [
+        ("vit_tiny_patch16_224", (), r"cannot run on an image of 3 channels and 16 x 16 pixels \(.*224"),
+        ("densenet121", ("--dry_run",), r"cannot run on an image of .* 16 x 16 pixels \(.*too small"),
+        # One that sees larger images in training than in validation is asked for both.
+        ("densenet121", ("--input_image_size", 64, "--train_crop_size", 16), "cannot run on an image of .* 16 x 16"),
+        ("resnet18", ("--batch_size", 1), "batch normalisation sees a single value: raise --batch_size"),
+        ("resnet18", ("--batch_size", 1, "--batches_per_allreduce", 2, "--dry_run"), "sees a single value"),
+    ],
+)
+def test_images_that_a_network_cannot_look_at_are_told(tmp_path, arch, more, message):
+    if arch.startswith("vit"):
+        pytest.importorskip("timm", reason="timm is not installed")
+    given = ["--arch", arch, "--epochs", "1", "--fake_images", "8", "--batch_size", "4"]
+    with pytest.raises(InputError, match=message):
+        script.main(list(map(str, [*BASE, *given, "--save_dir", tmp_path, *more])))
+    assert not list(tmp_path.glob("*.pth"))
+
+
+def test_a_network_without_weights_is_not_trained(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch import nn\n\nclass Mine(nn.Module):\n    def forward(self, x):\n        return x.mean((2, 3))\n"
+    )
+    with pytest.raises(InputError, match="Mine has no weights that could be trained"):
+        script.main(arguments(tmp_path, "--epochs", 1, network=["--arch", f"{file}:Mine"]))
 
 
 def test_another_network_s_checkpoint_is_refused(tmp_path):

@@ -105,9 +105,9 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path, capsys):
     file = tmp_path / "steep.py"
     file.write_text(STEEP_NETWORK)
     # One step an epoch, whose loss is one of weights that still were numbers.
-    more = ("--batch_size", 256, "--epochs", 2, "--lr_mode", "stagedecay", "--lr_stage_list", 30)
+    more = ("--batch_size", 256, "--epochs", 2, "--lr_mode", "linear", "--lr", 3e38, "--target_lr", 3e38)
     folder = tmp_path / "results"
-    assert train(folder, *more, "--lr", 3e38, network=["--arch", f"{file}:Steep"]) == 1
+    assert train(folder, *more, network=["--arch", f"{file}:Steep"]) == 1
     told = capsys.readouterr().err
     assert "weights are no longer numbers in epoch 1: lower --lr" in told and "nothing is kept" in told
     assert not list(folder.glob("*.pth"))

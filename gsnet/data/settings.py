@@ -111,7 +111,8 @@ class DataSettings:
     often an image of an epoch is in it, changed differently, while fewer images are; 0 as 1. cache: one of `CACHES`; with
     DEVICE images are changed a batch at a time, by other random numbers than else. cache_memory: bytes that kept images of one
     data set may take in this process. reduced_decoding: JPEG files of training are decoded at a half, a quarter or an eighth of
-    their size where the part that is cut out has so many times the pixels a side that are asked for.
+    their size where the part that is cut out has so many times the pixels a side that are asked for. network_classes: of the
+    network that is trained, below which the labels of a reader of one's own must be; 0 where none is.
 
     Raises InputError for values that no data set has.
     """
@@ -140,6 +141,7 @@ class DataSettings:
     cache: str = NONE
     cache_memory: float = 4 * _GIBIBYTE
     reduced_decoding: bool = False
+    network_classes: int = 0
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:

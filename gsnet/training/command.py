@@ -95,6 +95,8 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
     """
     if options.resume and options.auto_resume:
         raise InputError("--resume and --auto_resume contradict each other: use one of them")
+    if options.evaluate_only and options.dry_run:
+        raise InputError("--evaluate_only and --dry_run contradict each other: use one of them")
     done = options.save_dir / f"{name}.done"
     writes = not (options.evaluate_only or options.dry_run)
     with _group(options) as device:

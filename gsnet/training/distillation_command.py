@@ -24,7 +24,7 @@ from gsnet.training.settings_of_options import training_side
 from gsnet.training.teacher_cache import TeacherCache
 
 # Settings of data that change no image: images in memory are the same, and those of a device are not.
-_SAME_IMAGES = frozenset(("workers", "download", "cache", "cache_memory"))
+_SAME_IMAGES = frozenset(("workers", "download", "cache", "cache_memory", "network_classes"))
 
 
 def complete_teacher(options: Namespace) -> None:
@@ -83,9 +83,9 @@ def distillation(
         )
     if how.logit_weight:
         _check_names(options, data)
-    teacher = build_teacher(options, classes)
+    teacher = build_teacher(options, classes, how.teacher_side)
     cache = None
-    if options.teacher_cache and not options.dry_run:
+    if options.teacher_cache and not (options.dry_run or options.evaluate_only):
         cache = TeacherCache(
             *(
                 options.teacher_cache,

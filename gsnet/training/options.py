@@ -21,6 +21,7 @@ from gsnet.interface.options import (
     positive_int,
     positive_single,
     reading_processes,
+    share,
     single,
     size_in_bytes,
     true_or_false,
@@ -118,7 +119,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--weight_init", default="None", metavar="NAME", help="custom, xavier, MSRAPrelu, stupid, 01, zero"
     )
-    group.add_argument("--bn_momentum", type=single, metavar="X", help="momentum of batch normalisation")
+    group.add_argument("--bn_momentum", type=share, metavar="X", help="momentum of batch normalisation")
     group.add_argument("--bn_eps", type=positive_single, metavar="X", help="eps of batch normalisation")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gsnet.data.random_numbers import mixed_seed
+from gsnet.interface.options import InputError
 from gsnet.training.averaged import AveragedWeights
 from gsnet.training.coupling import coupling
 from gsnet.training.fine_tuning import rate_scales
@@ -108,7 +110,7 @@ class Stepper:
 
     def _backward(self, images: Tensor, targets: Any, labels: Any, place: Place, total: int, last: bool) -> Tensor:
         with nullcontext() if last else self.coupling.accumulating(self.coupled):
-            with self.precision.forward():
+            with _one_value_told(), self.precision.forward():
                 loss, logits = self.module(images, targets, *self.task.guidance(images, place))
             # Forward passes in there are repeated ones, whichever library repeats them.
             with statistics_kept(self.task.network) if self.settings.grad_checkpointing else nullcontext():
@@ -162,3 +164,17 @@ class Stepper:
         if self.ema is not None and state["ema"] is not None:
             self.ema.load_state_dict(state["ema"])
         self.coupling.copy_from_first(self.task, self.optimiser)
+
+
+@contextmanager
+def _one_value_told() -> Iterator[None]:
+    """Raise InputError where batch normalisation, of one image and a map of one pixel, has nothing to normalise over."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("Expected more than 1 value per channel"):
+            raise
+        raise InputError(
+            "A part of a step is one image here, of which batch normalisation sees a single value: raise --batch_size, or the "
+            "size of the images"
+        ) from error
