@@ -20,6 +20,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gsnet.commands import train_image_classification as script
 from gsnet.interface.options import InputError
+from gsnet.models import described
 from gsnet.training import checkpoints
 
 ROOT = Path(__file__).parent.parent
@@ -338,6 +339,9 @@ def test_accumulated_parts_are_one_step(tmp_path):
     assert script.main(arguments(tmp_path / "four", *common, *parts, network=network)) == 0
     for key, value in weights(tmp_path / "one").items():
         assert torch.allclose(value, weights(tmp_path / "four")[key], atol=1e-6), key
+    # What is computed in parts is validated in parts: a whole step need not fit into memory.
+    for folder, batch in (("one", 64), ("four", 16)):
+        assert described(tmp_path / folder).description.accuracy["batch_size"] == batch
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,9 @@ def device_of(options: Namespace) -> str:
 def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int) -> Trainer:
     broken = BrokenImages(options.skip_broken)
     seen = data_settings(options)
-    validation = validation_loader(seen, broken, device)
+    # Of a step's batches one at a time, as they are computed: all of them need not fit into memory.
+    parts = replace(seen, batch_size=seen.batch_size // options.batches_per_allreduce)
+    validation = validation_loader(parts, broken, device)
     # Of training images that nobody trains on, nothing is read.
     data = replace(seen, input_image_size=side, cache=NONE if options.evaluate_only else seen.cache)
     training = training_loader(data, broken, device)

@@ -136,7 +136,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="reading processes",
     )
-    group.add_argument("--batch_size", type=positive_int, metavar="N", help="images of a step, all processes together")
+    group.add_argument("--batch_size", type=positive_int, metavar="N", help="images of a batch, all processes together")
     group.add_argument("--batch_size_per_gpu", type=positive_int, metavar="N", help="images of a process (default 64)")
     group.add_argument(
         "--input_image_size",
