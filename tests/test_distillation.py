@@ -268,6 +268,13 @@ def test_a_teacher_s_checkpoint_says_how_images_reach_it(tmp_path, monkeypatch):
     mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     grey = (torch.full((1, 3, 2, 2), 0.5) - mean) / std
     assert task.prepare(grey).abs().max() < 1e-6
+    # One that does not say it sees what the student sees, whichever option names its weights.
+    torch.save(
+        {"state_dict": network(structure).state_dict(), "description": NetworkDescription(**values).to_dict()}, file
+    )
+    for named_by in (["--teacher_load_parameters_from", file], ["--teacher_arch", file, "--teacher_pretrained"]):
+        assert script.main(arguments(tmp_path / "none", *BOTH, "--dry_run", *named_by, teacher=[])) == 0
+        assert isinstance(made[-1].prepare, nn.Identity)
 
 
 def test_a_teacher_that_sees_larger_images(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,16 @@ def test_steps_of_another_size_by_hand(step, before, now, steps, share):
 def test_time_of_a_part_of_an_epoch_counts(tmp_path):
     assert train(tmp_path, "--batch_size", 64, "--epochs", 1, "--time_limit", 1e-9) == 0
     assert state_of(tmp_path)["training_status_info"]["training_elasped_time"] > 0
+
+
+def test_a_training_in_a_thread(tmp_path):
+    """As a server or a notebook runs it: only the main thread may say what a signal does."""
+    found = []
+    more = ("--batch_size", 256, "--epochs", 1, "--lr", 0.01)
+    thread = threading.Thread(target=lambda: found.append(train(tmp_path, *more)))
+    thread.start()
+    thread.join()
+    assert found == [0] and (tmp_path / checkpoints.LATEST).is_file()
 
 
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path, capsys):

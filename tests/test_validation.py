@@ -25,6 +25,7 @@ from gsnet.models.expected import whole_image
 from gsnet.training.tasks import Classification
 from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
+from gsnet.validation.command import _expected
 from gsnet.validation.precision import warn_of_slow_half
 from gsnet.validation.predict import class_names, predict
 from gsnet.validation.report import Row, confusion_figure, text_of
@@ -276,6 +277,14 @@ def test_a_size_that_a_network_does_not_take_is_a_row_too(capsys):
         assert row["error"].startswith(f"{row['arch']} cannot run on an image of 3 channels and 16 x 16 pixels (")
     with pytest.raises(InputError, match="vit_tiny_patch16_224 cannot run on an image of 3 channels and 16 x 16"):
         val.main(["--arch", names[1], *how])
+
+
+@pytest.mark.parametrize(("name", "how"), [("resnet18", "bilinear"), ("efficientnet_b0", "bicubic")])
+def test_another_size_is_reached_by_the_interpolation_of_the_networks_authors(name, how):
+    """torchvision's page of weights: ResNet18 is tested with bilinear interpolation, EfficientNet-B0 with bicubic."""
+    options = val.option_parser("", 1).parse_args(["--arch", name, "--input_image_size", "160"])
+    expected = _expected(options, name, "imagenet")
+    assert (expected.resolution, expected.resize, expected.interpolation) == (160, 183, how)
 
 
 def test_an_exported_file_takes_images_of_its_size_in_float32(tmp_path):

@@ -101,16 +101,13 @@ def distillation(
 
 def _preparation(options: Namespace, data: DataSettings) -> Renormalise | None:
     """Images as the teacher's weights expect them, where these are published or say it themselves."""
+    file = options.teacher_load_parameters_from
+    found = None if file is None else described(file)
+    expected = of_description(found.description) if found else None
     if options.teacher_pretrained:
         expected = expected_input(options.teacher_arch)
-    else:
-        file = options.teacher_load_parameters_from
-        found = None if file is None else described(file)
-        if found is None:
-            return None
-        expected = of_description(found.description)
-        if expected.assumed:
-            return None
+    if expected is None or expected.assumed:
+        return None
     return Renormalise(data.normalisation, (expected.mean, expected.std))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,11 +42,16 @@ class Ending:
             self._terminated = True
 
         self._begin = time.monotonic()
+        if threading.current_thread() is not threading.main_thread():
+            # Signals reach the main thread alone.
+            yield
+            return
         before = signal.signal(signal.SIGTERM, note)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            # None: a handler of some library's that is not written in Python.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
     def due(self) -> bool:
         """Whether to stop now; every process asks after every step."""

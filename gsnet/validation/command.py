@@ -162,7 +162,8 @@ def _expected(options: Namespace, arch: str, dataset: str) -> ExpectedInput:
             usual = expected.resolution if _source(options, arch) else _CIFAR_SIDE
             expected = whole_image(side or usual, DATASETS[dataset].classes or expected.classes)
         elif side:
-            expected = replace(centre_crop(side, None, expected.classes), mean=expected.mean, std=expected.std)
+            how = {"mean": expected.mean, "std": expected.std, "interpolation": expected.interpolation}
+            expected = replace(centre_crop(side, None, expected.classes), **how)  # type: ignore[arg-type]
     elif side and resolution_of(arch, side, options.weights) != expected.resolution:
         expected = at_side(expected, side)
     return replace(expected, classes=options.num_classes or expected.classes)
