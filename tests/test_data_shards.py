@@ -278,7 +278,8 @@ def test_members_that_are_not_read_are_counted_by_suffix(tree, tmp_path, caplog,
     whole = data_set(settings(archives), train=True)
     assert caplog.text == ""
     with tarfile.open(archives / "train/900.tar", "w") as archive:
-        for name in ("cat/new.jpg", "cat/new.txt", "cat/x.HEIC", "cat/y.heic", "dog/z.gif", "dog/._z.jpg", "Thumbs.db"):
+        hidden = ("dog/._z.jpg", "cat/.ipynb_checkpoints/new-checkpoint.jpg", "Thumbs.db")
+        for name in ("cat/new.jpg", "cat/new.txt", "cat/x.HEIC", "cat/y.heic", "dog/z.gif", *hidden):
             key = name if not tell else name.replace("cat/", "").replace("dog/", "")
             content = next(tree.rglob("*.jpg")).read_bytes()
             add(archive, key, content)

@@ -241,6 +241,22 @@ def test_a_teacher_whose_code_has_changed_is_asked_anew(tmp_path):
         assert len(list(cache.iterdir())) == (2 if number == 2 else 1)
 
 
+def test_a_teacher_is_asked_anew_about_other_images_in_the_same_folder(tmp_path, noise_images):
+    """One picture more, and one in the place of another, leave an epoch as long as it was."""
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    shutil.copytree(noise_images, data)
+    first = min((data / "train").rglob("*.png"))
+    options = ["--dataset", "image_folder", "--data_dir", data, "--batch_size", 16, "--teacher_untrained"]
+    options += ["--teacher_logit_weight", "1", "--teacher_cache", cache]
+    for number, folders in enumerate((1, 1, 2, 3)):
+        if number == 2:
+            shutil.copy(first, first.with_name("more.png"))
+        if number == 3:
+            first.write_bytes(max(data.rglob("*.png"), key=lambda file: file.stat().st_size).read_bytes() + b"\0")
+        assert script.main(arguments(tmp_path / str(number), *options)) == 0
+        assert len(list(cache.iterdir())) == folders
+
+
 def test_a_teacher_s_checkpoint_says_how_images_reach_it(tmp_path, monkeypatch):
     made = []
 

@@ -58,7 +58,7 @@ _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
 _RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "skip_broken", "time_limit", "keep_best", "log"}
 _INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin", "recipe", "cache_memory"}
-TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, int], Classification]
+TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, DataLoader], Classification]
 Task = TypeVar("Task", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound=Trainer)
 
@@ -79,8 +79,8 @@ def exit_status(training: Callable[[], None]) -> int:
 def train(options: Namespace, name: str, build_task: TaskBuilder, side: Callable[[Namespace], int]) -> None:
     """Train a classifier, or validate it with --evaluate_only. name: of the log and of the .done file.
 
-    build_task makes the task from the network, the options, the settings, the training data's settings and the steps
-    of an epoch. side: of training images, in pixels, by the options; validation images have --input_image_size.
+    build_task makes the task from the network, the options, the settings, the training data's settings and the training
+    images. side: of training images, in pixels, by the options; validation images have --input_image_size.
 
     Raises InputError, TrainingFailed, Terminated.
     """
@@ -185,8 +185,7 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     say_other_names(options, description.class_names)
     _LOG.info("%s images %s", options.dataset, of_description(description).described())
     # A task that draws its own weights draws them now, after the network's.
-    steps = training.sampler.batches  # type: ignore[attr-defined]
-    task = build_task(network, options, settings, data, steps)
+    task = build_task(network, options, settings, data, training)
     if settings.bce:
         task.label_loss = BinaryCrossEntropy(settings.bce_threshold)
     task.weigh(weights_of(options.class_weights, pictures, settings.classes))

@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
+from torch.utils.data import DataLoader
 
 from gsnet.data import DataSettings
 from gsnet.data.class_folder import training_classes
+from gsnet.data.fingerprint import fingerprint
 from gsnet.data.settings import DEVICE
 from gsnet.interface.options import InputError
 from gsnet.models import Described, described, expected_input
@@ -59,9 +61,9 @@ def _said_by_teacher(options: Namespace) -> Described | None:
 
 
 def distillation(
-    network: nn.Module, options: Namespace, settings: TrainingSettings, data: DataSettings, steps: int
+    network: nn.Module, options: Namespace, settings: TrainingSettings, data: DataSettings, training: DataLoader
 ) -> Distillation:
-    """The task of ts_train_image_classification.py. Raises InputError, StructureError."""
+    """The task of ts_train_image_classification.py; training: the loader of its images. Raises InputError, StructureError."""
     how = DistillationSettings(
         options.teacher_feature_weight,
         options.teacher_logit_weight,
@@ -86,16 +88,10 @@ def distillation(
     teacher = build_teacher(options, classes, how.teacher_side)
     cache = None
     if options.teacher_cache and not (options.dry_run or options.evaluate_only):
-        cache = TeacherCache(
-            *(
-                options.teacher_cache,
-                _what_decides_logits(options, settings, data) | {"steps": steps},
-                steps,
-                data.batch_size,
-                classes,
-            ),
-            data.rank,
-        )
+        steps: int = training.sampler.batches  # type: ignore[attr-defined]
+        values = _what_decides_logits(options, settings, data)
+        values |= {"steps": steps, "images": fingerprint(training.dataset.images)}  # type: ignore[attr-defined]
+        cache = TeacherCache(options.teacher_cache, values, steps, data.batch_size, classes, data.rank)
     return Distillation(network, teacher, how, _preparation(options, data), cache)
 
 

@@ -11,6 +11,7 @@ from torch import nn
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.models import ResNet18_Weights
 
+from gsnet.data.class_folder import class_folders
 from gsnet.data.data_sets import TRAINING, VALIDATION
 from gsnet.data.passed_over import files_in
 from gsnet.data.pictures import read_picture
@@ -51,7 +52,7 @@ def _folders_of(data_dir: Path) -> list[str]:
         if split.is_dir() and shards_in(split):
             return shard_classes(split)
         if split.is_dir():
-            return sorted(folder.name for folder in split.iterdir() if folder.is_dir())
+            return class_folders(split)
     return []
 
 
