@@ -13,15 +13,18 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from gsnet.commands import train_image_classification as script
 from gsnet.interface.options import InputError
 from gsnet.models import described
 from gsnet.training import checkpoints
+from gsnet.training.dry_run import dry_run
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GSNET_DATA", ROOT / ".." / "shared" / "data"))
@@ -295,6 +298,18 @@ def test_another_network_s_checkpoint_is_refused(tmp_path):
     other = ["--arch", "resnet18"]
     with pytest.raises(InputError, match="another network's"):
         script.main(arguments(tmp_path / "b", "--resume", tmp_path / checkpoints.LATEST, network=other))
+
+
+def test_a_dry_run_of_a_process_without_validation_images():
+    """As one of two has none of a single image: it is no reason to fail."""
+    loss = torch.ones(2)
+    stepper = SimpleNamespace(task=nn.Identity(), step=lambda *_: loss, device="cpu")
+    sampler = SimpleNamespace(set_epoch=lambda _: None, batches=10)
+    training = type("Loader", (list,), {"sampler": sampler})([(None, None)] * 2)
+    trainer = SimpleNamespace(stepper=stepper, training=training, validation=[], settings=SimpleNamespace(epochs=3))
+    trainer.rate, trainer.check, trainer.evaluated = (lambda *_: 0.1), (lambda loss: None), (lambda limit: None)
+    found = dry_run(trainer)
+    assert found["seconds"] == 3 * found["seconds_per_epoch"] > 0
 
 
 def test_a_dry_run_estimates_and_writes_nothing(tmp_path, capsys):

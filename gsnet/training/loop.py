@@ -173,15 +173,11 @@ class Trainer:
         """
         self._ending.settle()
         self.status["training_elasped_time"] += seconds
-        self.sums = self._total()
+        self.sums = summed(self.sums.clone())
         self._check_state(self.sums)
         if place()[0] == 0:
             self._save()
         self._ending.leave(self.epoch)
-
-    def _total(self) -> Tensor:
-        """Loss and hits of this epoch's images in all processes."""
-        return summed(self.sums.clone())
 
     def _print_step(self, bar, speed: float, lr: float) -> None:  # type: ignore[no-untyped-def]
         images = self.steps_done * (self.training.batch_size or 1)
@@ -212,7 +208,8 @@ class Trainer:
         check_weights(self.stepper.task.trained, self.epoch, self.folder / checkpoints.LATEST)
 
     def _end_epoch(self, speed: float) -> None:
-        total = self._total()
+        # Loss and hits of the epoch's images in all processes.
+        total = summed(self.sums.clone())
         self._check_state(total)
         begin = time.perf_counter()
         self.stepper.copy_buffers_from_first()
@@ -297,11 +294,14 @@ class Trainer:
         told = validated(self.description, accuracy, self.epoch - 1, self.validation.batch_size or 1)
         return {KEY: told.to_dict(), "data_dir": None if self.data_dir is None else str(self.data_dir)}
 
-    def _print_epoch(self, row: dict[str, Any]) -> None:
+    def _times(self) -> tuple[str, str]:
+        """The time spent so far, and that which is left, after an epoch."""
         spent = self.status["training_elasped_time"] + self.status["validation_elasped_time"]
-        left = spent / self.epoch * (self.settings.epochs - self.epoch)
+        return duration(spent), duration(spent / self.epoch * (self.settings.epochs - self.epoch))
+
+    def _print_epoch(self, row: dict[str, Any]) -> None:
         _LOG.info(
             "epoch %d/%d loss %.4f val loss %.4f top-1 %.2f%% top-5 %.2f%%, best %.2f%%, %.0f images/s, %s, %s left",
             *(self.epoch, self.settings.epochs, row["train_loss"], row["val_loss"], row["val_acc1"], row["val_acc5"]),
-            *(self.status["best_acc1"], row["images_per_second"], duration(spent), duration(left)),
+            *(self.status["best_acc1"], row["images_per_second"], *self._times()),
         )
