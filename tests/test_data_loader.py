@@ -149,6 +149,7 @@ def test_every_validation_image_is_in_one_process():
         ({"augment": False, "lighting": 0.2}, "contradicts"),
         ({"augment": False, "aug_repeats": 2}, "contradicts"),
         ({"input_image_crop": 1.5}, "share"),
+        ({"input_image_crop": 0.0001}, "is not a share of the image that tests keep: 0.1 to 1"),
     ],
 )
 def test_errors_say_what_was_expected(change, message):

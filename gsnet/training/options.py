@@ -185,7 +185,7 @@ def _add_optimiser(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--momentum", type=not_negative_single, default=0.9, metavar="X", help="of sgd, rmsprop, muon")
     add_switch(group, "--nesterov", "Nesterov's momentum, of sgd and muon")
-    group.add_argument("--adadelta_rho", type=not_negative_single, default=0.9, metavar="X", help="rho of adadelta")
+    group.add_argument("--adadelta_rho", type=share, default=0.9, metavar="X", help="rho of adadelta")
     group.add_argument("--adadelta_eps", type=positive_single, default=1e-9, metavar="X", help="eps of adadelta")
     group.add_argument(
         "--wd",
