@@ -193,7 +193,8 @@ def test_a_run_with_a_teacher_from_a_file(tmp_path, capsys):
         str(tmp_path / "teacher"),
     ]
     assert train_image_classification.main(trained) == 0
-    weights = ["--teacher_load_parameters_from", str(tmp_path / "teacher/best-params_rank0.pth")]
+    # The folder means its best checkpoint.
+    weights = ["--teacher_load_parameters_from", str(tmp_path / "teacher")]
     assert script.main(arguments(tmp_path / "a", *BOTH, *weights)) == 0
     assert script.main(arguments(tmp_path / "b", *BOTH, "--teacher_untrained")) == 0
     logits = ["--teacher_logit_weight", "1", "--teacher_cache", tmp_path / "cache"]

@@ -323,6 +323,7 @@ def test_cells_of_a_table_stand_apart():
         (val, ["--arch", "resent18", "--dataset", "fake"], "did you mean"),
         (val, ["--arch", "resnet18", "--gpu", "77"], "There is no GPU 77"),
         (val, ["--arch", "resnet18", "--device", "abacus"], "torch has no device 'abacus' here"),
+        (val, ["--arch", "resnet18", "--device", "meta"], "torch has no device 'meta' here"),
         (val, ["--arch", "resnet18", "--device", "cuda", "--gpu", "0"], "contradict"),
         (val, ["--arch", "resnet18", "--dataset", "image_folder"], "no usual folder: name it with --data_dir"),
         (val, ["--arch", "resnet18", "--dataset", "fake", "--weights", "absent.pth"], "There is no file absent.pth"),

@@ -30,15 +30,18 @@ _SAME_IMAGES = frozenset(("workers", "download", "cache", "cache_memory", "netwo
 
 
 def complete_teacher(options: Namespace) -> None:
-    """Name the network of --teacher_arch by its file where it says itself what it is. Raises InputError."""
-    if options.teacher_arch is not None:
+    """Name the teacher's checkpoint where its folder is given, and by it the network of --teacher_arch. Raises InputError."""
+    if options.teacher_load_parameters_from is None:
         return
-    file = checkpoint_of(options.teacher_load_parameters_from)
+    file = checkpoint_of(options.teacher_load_parameters_from.expanduser())
     if not file.is_file():
         raise InputError(f"There is no file {file}: --teacher_load_parameters_from takes a checkpoint")
+    options.teacher_load_parameters_from = file
+    if options.teacher_arch is not None:
+        return
     if described(file) is None:
         raise InputError(f"{file} does not say what it is of: name its network with --teacher_arch")
-    options.teacher_load_parameters_from, options.teacher_arch = file, str(file)
+    options.teacher_arch = str(file)
 
 
 def largest_side(options: Namespace) -> int:
