@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from gsnet.data import DataSettings, training_loader, validation_loader
-from gsnet.data.batch_changes import rectangles, resized, shifted
+from gsnet.data.batch_changes import BatchChanges, rectangles, resized, shifted
 from gsnet.data.batch_policies import OPERATIONS
 from gsnet.data.broken import BrokenImageError
 from gsnet.data.random_numbers import Draws, mixed_seed
@@ -197,6 +197,32 @@ def test_parts_have_the_shares_that_torchvision_draws():
     )
     for ours, other in ((height, theirs[:, 0]), (width, theirs[:, 1]), (height * width, theirs.prod(axis=1))):
         assert abs(ours.mean() / other.mean() - 1) < 0.03 and abs(ours.std() / other.std() - 1) < 0.05
+
+
+@pytest.mark.parametrize("size", [(32, 32), (30, 80), (80, 30)])
+def test_the_part_of_an_image_that_no_try_fits(size):
+    """All of the area with a ratio that the image does not have: torchvision takes the middle then."""
+    crop = v2.RandomResizedCrop(32, (1.0, 1.0))
+    numbers = np.random.default_rng(0).random((50, 22))
+    theirs = crop.make_params([torch.zeros(3, *size)])
+    for name, ours in zip(
+        ("top", "left", "height", "width"), rectangles(numbers, size, (1.0, 1.0), crop.ratio), strict=True
+    ):
+        assert set(ours.tolist()) == {theirs[name]}
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("share", [0.4, 2.5])
+def test_jitter_is_that_of_torchvision_however_strong(place, share):
+    """Of one kind, for an image of two colours: a factor below 0 would turn them about."""
+    strengths = tuple(share * (i == place) for i in range(3))
+    image = torch.tensor([[90, 130], [110, 100], [60, 120]], dtype=torch.uint8)[:, None]
+    changes = BatchChanges(replace(FAKE, dataset="cifar10", color_jitter=strengths))
+    ours = changes._jittered(image.expand(2000, 3, 1, 2), Draws(0, [(0, i) for i in range(2000)])).float()
+    torch.manual_seed(0)
+    theirs = torch.stack([v2.ColorJitter(*strengths)(image) for _ in range(2000)]).float()
+    for of in (torch.mean, torch.std):
+        assert (of(ours, dim=0) - of(theirs, dim=0)).abs().max() < 4
 
 
 def test_all_changes_have_the_mean_and_the_spread_of_single_images(tree):

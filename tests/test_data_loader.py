@@ -12,11 +12,13 @@ import torch
 from PIL import Image
 
 from gsnet.data import DataSettings, data_set, training_loader, validation_loader
+from gsnet.data.class_folder import training_classes
 from gsnet.data.pictures import read_picture
 from gsnet.data.skipping import BrokenImages
 from gsnet.data.transforms import Lighting, training_transform, validation_transform
 from gsnet.interface.options import InputError
 from gsnet.training.image_check import check_images, pictures_of
+from gsnet.validation.predict import class_names
 
 DATA = Path(os.environ.get("GSNET_DATA", Path(__file__).parent.parent / ".." / "shared" / "data"))
 ARCHIVE = DATA / "cifar10_jpeg_2000_1000.tar.gz"
@@ -147,6 +149,7 @@ def test_every_validation_image_is_in_one_process():
         ({"augment": False, "lighting": 0.2}, "contradicts"),
         ({"augment": False, "aug_repeats": 2}, "contradicts"),
         ({"input_image_crop": 1.5}, "share"),
+        ({"input_image_crop": 0.0001}, "is not a share of the image that tests keep: 0.1 to 1"),
     ],
 )
 def test_errors_say_what_was_expected(change, message):
@@ -213,6 +216,21 @@ def test_files_that_are_not_read_are_named(tree, caplog):
         (tree / "train" / name).touch()
     assert len(data_set(replace(FAKE, dataset="image_folder", data_dir=tree), train=True)) == 12
     assert "train: files that are not read: cat/moving.gif, dog/x.HEIC, loose.png (jpg, " in caplog.text
+
+
+def test_hidden_files_and_folders_are_no_classes_and_no_pictures(tree, caplog):
+    """Jupyter leaves copies of pictures that were looked at, and macOS a file beside every picture on disks of others."""
+    whole = (tree / "train/cat/0.png").read_bytes()
+    for split in ("train", "val"):
+        for name in (".ipynb_checkpoints/0-checkpoint.png", "cat/.ipynb_checkpoints/0-checkpoint.png", "cat/._0.png"):
+            (tree / split / name).parent.mkdir(parents=True, exist_ok=True)
+            (tree / split / name).write_bytes(whole)
+    assert training_classes(tree) == ["cat", "dog"] == class_names(2, tree)
+    for train in (True, False):
+        found = data_set(replace(FAKE, dataset="image_folder", data_dir=tree), train=train)
+        assert found.classes == ["cat", "dog"]
+        assert not [file for file, _ in found.samples if "/." in file.removeprefix(str(tree))]
+    assert caplog.text == ""
 
 
 def test_an_empty_class_folder_is_named(tmp_path):

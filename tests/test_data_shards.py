@@ -278,7 +278,8 @@ def test_members_that_are_not_read_are_counted_by_suffix(tree, tmp_path, caplog,
     whole = data_set(settings(archives), train=True)
     assert caplog.text == ""
     with tarfile.open(archives / "train/900.tar", "w") as archive:
-        for name in ("cat/new.jpg", "cat/new.txt", "cat/x.HEIC", "cat/y.heic", "dog/z.gif", "dog/._z.jpg", "Thumbs.db"):
+        hidden = ("dog/._z.jpg", "cat/.ipynb_checkpoints/new-checkpoint.jpg", "Thumbs.db")
+        for name in ("cat/new.jpg", "cat/new.txt", "cat/x.HEIC", "cat/y.heic", "dog/z.gif", *hidden):
             key = name if not tell else name.replace("cat/", "").replace("dog/", "")
             content = next(tree.rglob("*.jpg")).read_bytes()
             add(archive, key, content)
@@ -322,6 +323,21 @@ def test_a_broken_picture_of_an_archive_is_named_and_gone_past(tree, tmp_path, k
         loader = training_loader(settings(archives, **more), run)
         check_images(run, pictures_of(loader), 1)
         assert run.count == 1 and len(batches(loader, epoch=0)) == 4
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_an_image_does_not_depend_on_when_another_is_found_to_be_broken(tree, reduced):
+    """As before a kill that image is known to be, and after it is not yet."""
+    file = tree / "train/cat/2.jpg"
+    file.write_bytes(file.read_bytes()[:-100])
+    found = []
+    for known in (True, False):
+        run = BrokenImages(allowed=1)
+        loader = training_loader(settings(tree, reduced_decoding=reduced), run)
+        run.splits[0].found[2] = known
+        found.append(loader.dataset[(5, 2)][0])
+        assert run.count == 1
+    assert torch.equal(*found)
 
 
 def jpeg(picture, **how):

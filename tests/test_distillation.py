@@ -193,7 +193,8 @@ def test_a_run_with_a_teacher_from_a_file(tmp_path, capsys):
         str(tmp_path / "teacher"),
     ]
     assert train_image_classification.main(trained) == 0
-    weights = ["--teacher_load_parameters_from", str(tmp_path / "teacher/best-params_rank0.pth")]
+    # The folder means its best checkpoint.
+    weights = ["--teacher_load_parameters_from", str(tmp_path / "teacher")]
     assert script.main(arguments(tmp_path / "a", *BOTH, *weights)) == 0
     assert script.main(arguments(tmp_path / "b", *BOTH, "--teacher_untrained")) == 0
     logits = ["--teacher_logit_weight", "1", "--teacher_cache", tmp_path / "cache"]
@@ -241,6 +242,22 @@ def test_a_teacher_whose_code_has_changed_is_asked_anew(tmp_path):
         assert len(list(cache.iterdir())) == (2 if number == 2 else 1)
 
 
+def test_a_teacher_is_asked_anew_about_other_images_in_the_same_folder(tmp_path, noise_images):
+    """One picture more, and one in the place of another, leave an epoch as long as it was."""
+    data, cache = tmp_path / "data", tmp_path / "cache"
+    shutil.copytree(noise_images, data)
+    first = min((data / "train").rglob("*.png"))
+    options = ["--dataset", "image_folder", "--data_dir", data, "--batch_size", 16, "--teacher_untrained"]
+    options += ["--teacher_logit_weight", "1", "--teacher_cache", cache]
+    for number, folders in enumerate((1, 1, 2, 3)):
+        if number == 2:
+            shutil.copy(first, first.with_name("more.png"))
+        if number == 3:
+            first.write_bytes(max(data.rglob("*.png"), key=lambda file: file.stat().st_size).read_bytes() + b"\0")
+        assert script.main(arguments(tmp_path / str(number), *options)) == 0
+        assert len(list(cache.iterdir())) == folders
+
+
 def test_a_teacher_s_checkpoint_says_how_images_reach_it(tmp_path, monkeypatch):
     made = []
 
@@ -268,12 +285,33 @@ def test_a_teacher_s_checkpoint_says_how_images_reach_it(tmp_path, monkeypatch):
     mean, std = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
     grey = (torch.full((1, 3, 2, 2), 0.5) - mean) / std
     assert task.prepare(grey).abs().max() < 1e-6
+    # One that does not say it sees what the student sees, whichever option names its weights.
+    torch.save(
+        {"state_dict": network(structure).state_dict(), "description": NetworkDescription(**values).to_dict()}, file
+    )
+    for named_by in (["--teacher_load_parameters_from", file], ["--teacher_arch", file, "--teacher_pretrained"]):
+        assert script.main(arguments(tmp_path / "none", *BOTH, "--dry_run", *named_by, teacher=[])) == 0
+        assert isinstance(made[-1].prepare, nn.Identity)
 
 
 def test_a_teacher_that_sees_larger_images(tmp_path):
     teacher = ["--teacher_arch", "resnet18", "--teacher_untrained", "--teacher_input_image_size", "32"]
     assert script.main(arguments(tmp_path / "none", *BOTH, "--dry_run", teacher=teacher)) == 0
     assert not (tmp_path / "none").exists()
+
+
+def test_a_teacher_that_cannot_look_at_the_images(tmp_path):
+    teacher = ["--teacher_arch", "densenet121", "--teacher_untrained", "--teacher_logit_weight", "1"]
+    with pytest.raises(InputError, match=r"^The teacher densenet121 cannot run on an image of .* 16 x 16 pixels"):
+        script.main(arguments(tmp_path / "none", teacher=teacher))
+    assert not (tmp_path / "none/latest-params_rank0.pth").exists()
+
+
+@pytest.mark.parametrize("look", ["--dry_run", "--evaluate_only"])
+def test_looking_writes_no_cache(tmp_path, look):
+    logits = ("--teacher_untrained", "--teacher_logit_weight", 1, "--teacher_cache", tmp_path / "cache")
+    assert script.main(arguments(tmp_path / "none", *logits, look)) == 0
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,7 @@ def nothing(script, given, how, *options):
         *nothing(train, f"{TRAINING} --optimizer lamb", "with --optimizer lamb", "--nesterov", "--momentum 0.8"),
         *nothing(train, TRAINING, "without --bce_loss", "--bce_target_thresh 0.2"),
         *nothing(train, TRAINING, "with --dataset cifar10", "--fake_images 9"),
+        *nothing(train, TRAINING, "with --dataset cifar10, whose images are", "--input_image_crop 0.5"),
         *nothing(train, TRAINING, "without --apex", "--apex_opt_level O2"),
         *nothing(train, TRAINING, "without --fp16 or --apex", "--apex_loss_scale 128"),
         (train, f"{TRAINING} --batch_size 8 --batch_size_per_gpu 4", "say the same thing twice"),
@@ -140,6 +141,7 @@ def test_what_nobody_would_read_is_refused(script, given, said):
             train,
             f"{TRAINING} --momentum 0.9 --optimizer adam --lr_stage_decay 0.1 --fake_images 256 --apex_opt_level O1",
         ),
+        (train, f"{TRAINING.replace('cifar10', 'imagenet')} --input_image_crop 0.5"),
         (train, f"{TRAINING} --dist_mode single --gpu 1 --fp16 --apex_loss_scale 128 --download"),
         (
             train,

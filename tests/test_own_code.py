@@ -261,6 +261,11 @@ register_data_set("leaves", classes=7, read=read)
     ("old", "new", "told"),
     [
         ("place % 7", "place % 8", r"Image \d+ that the reader of leaves gives has the label 7, but .* from 0 to 6"),
+        (
+            "place % 7",
+            "place % 6",
+            "reader of leaves gives has the label 5, but a label must be a whole number from 0 to 4",
+        ),
         ("place % 7", "'oak'", "must have a whole number as label, not 'oak'"),
         (", place % 7", "", "must be a pair of an image and a label, not of type Image"),
         ('self.transform(Image.new("RGB", (9, 9)))', "Image.new('RGB', (9, 9))", "what transform"),
@@ -277,6 +282,8 @@ def test_what_a_reader_of_ones_own_gives_is_looked_at(
     (tmp_path / "small.txt").write_text("SuperConvK3BNRELU(3,8,2,1)")
     options = ["--arch", str(tmp_path / "small.txt"), "--dataset", "leaves", "--input_image_size", "8", "--epochs", "1"]
     options += ["--warmup", "0", "--batch_size", "4", "--workers", workers, "--save_dir", str(tmp_path / "made")]
+    # Of fewer classes than the data set says that it has.
+    options += ["--num_classes", "5"] * (new == "place % 6")
     monkeypatch.setattr(sys, "argv", ["train.py"])
     assert run(lambda: train_image_classification.main([*options, "--plugin", str(own)])) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("train.py: ")]

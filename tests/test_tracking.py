@@ -255,6 +255,14 @@ def test_a_search_is_logged_while_it_runs_and_goes_on(tmp_path, monkeypatch):
     assert [e.step for e in EventAccumulator(str(tmp_path / "curves")).Reload().Scalars("score/best")] == [15]
 
 
+def test_a_table_that_another_program_has_changed_is_told(tmp_path):
+    for text in ("iteration;score\n10;1.0\n", "iteration,score\nten,1.0\n"):
+        (tmp_path / "curves.csv").write_text(text)
+        with pytest.raises(InputError, match=r"^--log csv: \S+curves.csv is not as it was written: mend it"):
+            Tracking(TrackedRun(tmp_path, "iteration", done=10), ["csv"]).__enter__()
+        assert (tmp_path / "curves.csv").read_text() == text
+
+
 def test_a_searchs_winner_is_its_summary(tmp_path):
     installed("mlflow")
     run(evolution_search, *SEARCH, "--evolution_max_iter", 30, "--save_dir", tmp_path / "found", "--log", "mlflow")

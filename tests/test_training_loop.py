@@ -13,14 +13,18 @@ import sys
 import tarfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from gsnet.commands import train_image_classification as script
 from gsnet.interface.options import InputError
+from gsnet.models import described
 from gsnet.training import checkpoints
+from gsnet.training.dry_run import dry_run
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GSNET_DATA", ROOT / ".." / "shared" / "data"))
@@ -154,7 +158,10 @@ def test_a_finished_training_is_left_alone(tmp_path):
     for more, message in (
         (("--epochs", 2, "--batch_size", 128), "finished after 1 epochs: go on to 2 with --auto_resume"),
         (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), "--lr was not given and is now 0.5"),
-        (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), "train_image_classification.done to train anew there"),
+        (
+            ("--epochs", 1, "--batch_size", 128, "--lr", 0.5),
+            f"delete {tmp_path}/train_image_classification.done and latest-params_rank0.pth* to train anew there",
+        ),
         (("--epochs", 1, "--batch_size", 128, "--auto_resume", "--seed", 7), "--seed was 0 and is now 7"),
         (
             ("--epochs", 1, "--batch_size", 128, "--auto_resume", "--seed", 7),
@@ -164,6 +171,26 @@ def test_a_finished_training_is_left_alone(tmp_path):
         with pytest.raises(InputError, match=re.escape(message)):
             script.main(arguments(tmp_path, *more))
     assert (tmp_path / checkpoints.LATEST).stat().st_mtime_ns == before
+
+
+def test_an_interrupted_training_is_not_begun_anew_over_its_checkpoints(tmp_path, monkeypatch):
+    more = ("--epochs", 2, "--batch_size", 128)
+    assert script.main(arguments(tmp_path, *more, "--time_limit", 1e-9)) == 0
+    files = {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix in (".pth", ".json", ".csv")}
+    latest = tmp_path / checkpoints.LATEST
+    for again in (more, (*more, "--lr", 0.5)):
+        with pytest.raises(InputError, match=f"^{tmp_path} holds a training that did not .*go on with --auto_resume"):
+            script.main(arguments(tmp_path, *again))
+    # Its checkpoint before is as good where a kill came between the two.
+    latest.rename(tmp_path / checkpoints.BACKUP)
+    with pytest.raises(InputError, match="did not come to its end"):
+        script.main(arguments(tmp_path, *more))
+    (tmp_path / checkpoints.BACKUP).rename(latest)
+    assert files == {name: (tmp_path / name).read_bytes() for name in files}
+    # A group that torchrun starts again has begun in this folder itself, and looking writes nothing.
+    assert script.main(arguments(tmp_path, *more, "--dry_run")) == 0
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert script.main(arguments(tmp_path, *more)) == 0
 
 
 def test_a_finished_training_goes_on_to_more_epochs(tmp_path):
@@ -227,6 +254,17 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(tmp_path, 
         (("--optimizer", "lyon"), "no --optimizer 'lyon'"),
         (("--pretrained", "--weight_init", "None"), "give a checkpoint with --load_parameters_from FILE"),
         (("--batch_size", "1000"), "smaller --batch_size"),
+        (("--dry_run", "--evaluate_only"), "contradict each other"),
+        (
+            ("--bce_loss", "--bce_target_thresh", "1"),
+            "--bce_target_thresh 1.0 is not below what the right class .* has, 1,",
+        ),
+        (
+            ("--bce_loss", "--bce_target_thresh", "0.95", "--label_smoothing", "0.1"),
+            "the right class of an image has, 0.91,",
+        ),
+        (("--lr_per_256", "0", "--lr_head", "0.1"), "--lr_head 0.1 rises and falls with the learning rate, which is 0"),
+        (("--lr_mode", "stagedecay", "--epochs", "3", "--lr_stage_list", "3,6"), "no stage ends within --epochs 3"),
     ],
 )
 def test_errors_are_one_sentence(tmp_path, more, message):
@@ -234,11 +272,52 @@ def test_errors_are_one_sentence(tmp_path, more, message):
         script.main(arguments(tmp_path, *more))
 
 
+@pytest.mark.parametrize(
+    ("arch", "more", "message"),
+    [
+        ("vit_tiny_patch16_224", (), r"cannot run on an image of 3 channels and 16 x 16 pixels \(.*224"),
+        ("densenet121", ("--dry_run",), r"cannot run on an image of .* 16 x 16 pixels \(.*too small"),
+        # One that sees larger images in training than in validation is asked for both.
+        ("densenet121", ("--input_image_size", 64, "--train_crop_size", 16), "cannot run on an image of .* 16 x 16"),
+        ("resnet18", ("--batch_size", 1), "batch normalisation sees a single value: raise --batch_size"),
+        ("resnet18", ("--batch_size", 1, "--batches_per_allreduce", 2, "--dry_run"), "sees a single value"),
+    ],
+)
+def test_images_that_a_network_cannot_look_at_are_told(tmp_path, arch, more, message):
+    if arch.startswith("vit"):
+        pytest.importorskip("timm", reason="timm is not installed")
+    given = ["--arch", arch, "--epochs", "1", "--fake_images", "8", "--batch_size", "4"]
+    with pytest.raises(InputError, match=message):
+        script.main(list(map(str, [*BASE, *given, "--save_dir", tmp_path, *more])))
+    assert not list(tmp_path.glob("*.pth"))
+
+
+def test_a_network_without_weights_is_not_trained(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from torch import nn\n\nclass Mine(nn.Module):\n    def forward(self, x):\n        return x.mean((2, 3))\n"
+    )
+    with pytest.raises(InputError, match="Mine has no weights that could be trained"):
+        script.main(arguments(tmp_path, "--epochs", 1, network=["--arch", f"{file}:Mine"]))
+
+
 def test_another_network_s_checkpoint_is_refused(tmp_path):
     assert script.main(arguments(tmp_path, "--epochs", 1, "--batch_size", 128)) == 0
     other = ["--arch", "resnet18"]
     with pytest.raises(InputError, match="another network's"):
         script.main(arguments(tmp_path / "b", "--resume", tmp_path / checkpoints.LATEST, network=other))
+
+
+def test_a_dry_run_of_a_process_without_validation_images():
+    """As one of two has none of a single image: it is no reason to fail."""
+    loss = torch.ones(2)
+    stepper = SimpleNamespace(task=nn.Identity(), step=lambda *_: loss, device="cpu")
+    sampler = SimpleNamespace(set_epoch=lambda _: None, batches=10)
+    training = type("Loader", (list,), {"sampler": sampler})([(None, None)] * 2)
+    trainer = SimpleNamespace(stepper=stepper, training=training, validation=[], settings=SimpleNamespace(epochs=3))
+    trainer.rate, trainer.check, trainer.evaluated = (lambda *_: 0.1), (lambda loss: None), (lambda limit: None)
+    found = dry_run(trainer)
+    assert found["seconds"] == 3 * found["seconds_per_epoch"] > 0
 
 
 def test_a_dry_run_estimates_and_writes_nothing(tmp_path, capsys):
@@ -283,6 +362,9 @@ def test_accumulated_parts_are_one_step(tmp_path):
     assert script.main(arguments(tmp_path / "four", *common, *parts, network=network)) == 0
     for key, value in weights(tmp_path / "one").items():
         assert torch.allclose(value, weights(tmp_path / "four")[key], atol=1e-6), key
+    # What is computed in parts is validated in parts: a whole step need not fit into memory.
+    for folder, batch in (("one", 64), ("four", 16)):
+        assert described(tmp_path / folder).description.accuracy["batch_size"] == batch
 
 
 @pytest.mark.parametrize(

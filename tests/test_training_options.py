@@ -72,6 +72,15 @@ def test_a_mistyped_option_names_the_nearest(script, capsys):
     assert end.value.code == 2 and "did you mean --label_smoothing?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", ["--adadelta_rho 2", "--bn_momentum -1", "--bn_momentum 3"])
+def test_shares_are_shares(given, capsys):
+    """torch's Adadelta stops at such a rho, and running statistics of such a momentum are none."""
+    with pytest.raises(SystemExit) as end:
+        parse(parser(""), ["--arch", "a", "--dataset", "fake", "--save_dir", "b", *given.split()])
+    name, value = given.split()
+    assert end.value.code == 2 and f"argument {name}: '{value}' is not a number from 0 to 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "usual", "given"),
     [("mixup", 0.2, 0.8), ("cutmix", 1.0, 0.5), ("label_smoothing", 0.1, 0.05), ("random_erase", 0.5, 0.25)],

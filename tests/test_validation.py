@@ -27,6 +27,7 @@ from gsnet.training.tasks import Classification
 from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
 from gsnet.validation.class_names import class_names, say_order_of_folders
+from gsnet.validation.command import _expected
 from gsnet.validation.precision import warn_of_slow_half
 from gsnet.validation.predict import predict
 from gsnet.validation.report import Row, confusion_figure, text_of
@@ -267,6 +268,42 @@ def test_several_networks_are_rows_and_an_error_is_a_row(tmp_path, capsys, monke
     assert sum("cifar-100-python" in line for line in lines) == 3
 
 
+def test_a_size_that_a_network_does_not_take_is_a_row_too(capsys):
+    pytest.importorskip("timm", reason="timm is not installed")
+    names = ["densenet121", "vit_tiny_patch16_224", "resnet18"]
+    how = ("--untrained", "--dataset", "fake", "--limit", "2", "--workers", "0", "--input_image_size", "16")
+    assert val.main(["--arch", ",".join(names), *how, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["networks"]
+    assert [row["arch"] for row in rows] == names and "top1" in rows[2]
+    for row in rows[:2]:
+        assert row["error"].startswith(f"{row['arch']} cannot run on an image of 3 channels and 16 x 16 pixels (")
+    with pytest.raises(InputError, match="vit_tiny_patch16_224 cannot run on an image of 3 channels and 16 x 16"):
+        val.main(["--arch", names[1], *how])
+
+
+@pytest.mark.parametrize(("name", "how"), [("resnet18", "bilinear"), ("efficientnet_b0", "bicubic")])
+def test_another_size_is_reached_by_the_interpolation_of_the_networks_authors(name, how):
+    """torchvision's page of weights: ResNet18 is tested with bilinear interpolation, EfficientNet-B0 with bicubic."""
+    options = val.option_parser("", 1).parse_args(["--arch", name, "--input_image_size", "160"])
+    expected = _expected(options, name, "imagenet")
+    assert (expected.resolution, expected.resize, expected.interpolation) == (160, 183, how)
+
+
+def test_an_exported_file_takes_images_of_its_size_in_float32(tmp_path):
+    for library in ("onnx", "onnxruntime", "onnxscript"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    file = tmp_path / "net.onnx"
+    made = ["--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--untrained", "--input_image_size", "8"]
+    assert export.main([*made, "--num_classes", "3", "--format", "onnx", "--output", str(file)]) == 0
+    data = ["--dataset", "fake", "--limit", "2", "--workers", "0"]
+    assert val.main(["--arch", str(file), *data]) == 0
+    with pytest.raises(InputError, match=r"net\.onnx cannot run on images of 3 channels and 16 x 16 pixels \("):
+        val.main(["--arch", str(file), *data, "--input_image_size", "16"])
+    for option in ("--fp16", "--apex"):
+        with pytest.raises(InputError, match=f"computes in float32, as it was exported: leave {option} out"):
+            val.main(["--arch", str(file), *data, option])
+
+
 def test_cells_of_a_table_stand_apart():
     figures = {"dataset": "a_long_data_set", "images": 3, "top1": 1.0, "top5": 2.0, "loss": 0.5, "input": "whole"}
     rows = [Row("a", figures | {"images_per_second": 9.0}), Row("b", None, "broken")]
@@ -288,6 +325,7 @@ def test_cells_of_a_table_stand_apart():
         (val, ["--arch", "resent18", "--dataset", "fake"], "did you mean"),
         (val, ["--arch", "resnet18", "--gpu", "77"], "There is no GPU 77"),
         (val, ["--arch", "resnet18", "--device", "abacus"], "torch has no device 'abacus' here"),
+        (val, ["--arch", "resnet18", "--device", "meta"], "torch has no device 'meta' here"),
         (val, ["--arch", "resnet18", "--device", "cuda", "--gpu", "0"], "contradict"),
         (val, ["--arch", "resnet18", "--dataset", "image_folder"], "no usual folder: name it with --data_dir"),
         (val, ["--arch", "resnet18", "--dataset", "fake", "--weights", "absent.pth"], "There is no file absent.pth"),
@@ -325,6 +363,10 @@ def test_figures_that_are_no_numbers_are_null_in_json(colours, tmp_path, capsys)
     printed = capsys.readouterr()
     assert json.loads(printed.out, parse_constant=pytest.fail)["loss"] is None
     assert "no finite numbers" in printed.err
+    picture = str(colours / "data/val/red/0.png")
+    assert val.main([*arch, "--dataset", "imagenet", "--predict", picture]) == 0
+    guesses = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)[picture]
+    assert [guess["probability"] for guess in guesses] == [None] * 3
 
 
 def test_more_labels_than_logits():

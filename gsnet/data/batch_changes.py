@@ -51,9 +51,10 @@ class BatchChanges:
         return resized(images, *rectangles(draws.take(2 + 2 * _TRIES), size, scale, CROP_RATIO), self.settings.side)
 
     def _jittered(self, images: Tensor, draws: Draws) -> Tensor:
-        """Brightness, contrast and saturation, each by a factor in 1 ± its share."""
+        """Brightness, contrast and saturation, each by a factor in 1 ± its share, and not below 0."""
         for change, share in zip((brightness, contrast, colour), self.strengths.jitter, strict=False):
-            magnitudes = share * (2 * draws.take(1)[:, 0] - 1)
+            least = min(share, 1.0)
+            magnitudes = (share + least) * draws.take(1)[:, 0] - least
             images = change(images, torch.from_numpy(magnitudes.astype(np.float32)).to(images.device))
         return images
 
@@ -109,8 +110,8 @@ def rectangles(
     """A rectangle in each image: top, left, height, width, (N,) each in pixels.
 
     numbers: uniform, (N, 2 + 2 tries). scale: which shares of the area; ratio: of width and height, logarithms of which are
-    uniform. The first that fits is taken; where none does, all of the image (torchvision's largest middle part, for square
-    images), or without `whole` nothing.
+    uniform. The first that fits is taken; where none does, as in torchvision, the largest middle part of the image that has
+    such a ratio, or without `whole` nothing.
     """
     height, width = size
     place, tries = numbers[:, :2], numbers[:, 2:].reshape(len(numbers), -1, 2)
@@ -121,12 +122,18 @@ def rectangles(
     fits = (wide <= width) & (high <= height) if whole else (wide < width) & (high < height)
     fits &= (wide > 0) & (high > 0)
     first, rows = fits.argmax(axis=1), np.arange(len(numbers))
-    found, none = fits.any(axis=1), (height, width) if whole else (0, 0)
+    found, none = fits.any(axis=1), _largest(size, ratio) if whole else (0, 0)
     high = np.where(found, high[rows, first], none[0]).astype(np.int64)
     wide = np.where(found, wide[rows, first], none[1]).astype(np.int64)
-    top = (place[:, 0] * (height - high + 1)).astype(np.int64)
-    left = (place[:, 1] * (width - wide + 1)).astype(np.int64)
+    top = np.where(found, place[:, 0] * (height - high + 1), (height - none[0]) // 2).astype(np.int64)
+    left = np.where(found, place[:, 1] * (width - wide + 1), (width - none[1]) // 2).astype(np.int64)
     return top, left, high, wide
+
+
+def _largest(size: tuple[int, int], ratio: tuple[float, float]) -> tuple[int, int]:
+    """Height and width of the largest part whose ratio of width and height is one of these."""
+    height, width = size
+    return min(height, round(width / ratio[0])), min(width, round(height * ratio[1]))
 
 
 def resized(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 from torchvision import datasets
-from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes
+from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
 
 from gsnet.data.passed_over import is_hidden
@@ -18,6 +19,12 @@ from gsnet.interface.options import InputError, named_few
 
 _LOG = logging.getLogger(__name__)
 _KINDS = ", ".join(suffix.removeprefix(".") for suffix in IMG_EXTENSIONS)
+
+
+def class_folders(split: Path) -> list[str]:
+    """Names of the folders of classes, in the order of the alphabet; hidden ones, such as Jupyter makes, are none."""
+    with os.scandir(split) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not is_hidden(Path(entry.name)))
 
 
 def training_classes(folder: Path) -> list[str] | None:
@@ -30,18 +37,16 @@ def training_classes(folder: Path) -> list[str] | None:
         return None
     if shards_in(training):
         return shard_classes(training)
-    try:
-        return find_classes(training)[0]
-    except FileNotFoundError:
-        return None
+    return class_folders(training) or None
 
 
 class ClassFolder(datasets.ImageFolder):
     """Pictures in FOLDER/CLASS/IMAGE, labels by the place of the class in `names`; by default in the order of the alphabet.
 
-    A class of `names` that the folder lacks, or that has no pictures, is a class without pictures. Files that are not read, in
-    the folders of classes or beside them, are named in the log, hidden ones aside. Raises InputError where
-    the folder has a class that `names` lacks, where without `names` a class is empty, and where there is no picture at all.
+    A class of `names` that the folder lacks, or that has no pictures, is a class without pictures. Hidden files, and what lies
+    in hidden folders, are left alone; other files that are not read, in the folders of classes or beside them, are named in the
+    log. Raises InputError where the folder has a class that `names` lacks, where without `names` a class is empty, and where
+    there is no picture at all.
     named_by: in the sentence about such a class, what has these names; by default the training folder beside this one. decoder:
     from a file's bytes to a picture.
     """
@@ -82,10 +87,14 @@ class ClassFolder(datasets.ImageFolder):
         decode(self.picture(place))
 
     def _is_picture(self, file: str) -> bool:
+        below = file.removeprefix(str(self.root))
+        # Of every one of perhaps a million files: Path would take minutes.
+        if f"{os.sep}." in below:
+            return False
         if file.lower().endswith(IMG_EXTENSIONS):
             return True
-        if not is_hidden(path := Path(file)):
-            self._passed_over.append(str(path.relative_to(self.root)))
+        if not is_hidden(Path(file)):
+            self._passed_over.append(below.lstrip(os.sep))
         return False
 
     def _read(self, file: str) -> Image.Image:
@@ -93,9 +102,11 @@ class ClassFolder(datasets.ImageFolder):
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
         """Names and labels; see the class."""
-        found, labels = super().find_classes(directory)
+        found = class_folders(Path(directory))
+        if not found:
+            raise FileNotFoundError(f"{directory} has no folders of classes")
         if self.names is None:
-            return found, labels
+            return found, {name: label for label, name in enumerate(found)}
         if strange := sorted(set(found) - set(self.names)):
             raise InputError(
                 f"{directory} has the class {named_few(strange)}, which {self.named_by} does not know: "

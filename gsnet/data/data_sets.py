@@ -43,7 +43,8 @@ def data_set(
     if transform is None:
         transform = training_transform(settings) if train else validation_transform(settings)
     if settings.kind.read is not None:
-        return OwnImages(settings.dataset, settings.kind.read, (settings, train, transform), settings.kind.classes)
+        classes = min(filter(None, (settings.network_classes, settings.kind.classes)), default=0)
+        return OwnImages(settings.dataset, settings.kind.read, (settings, train, transform), classes)
     if settings.dataset == "fake":
         return _noise(settings, train, transform)
     folder, splits = settings.folder, TRAINING if train else VALIDATION

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Protocol
 
@@ -113,15 +114,17 @@ class SeededImages(Dataset[tuple[Tensor, int]]):
         return len(self.images)  # type: ignore[arg-type]
 
     def __getitem__(self, place: tuple[int, ...]) -> tuple[Tensor, int]:
-        index = place[1]
         seed = mixed_seed(self.seed, *place)
-        if get_worker_info() is not None:
-            # A process that only reads has nothing to restore, which takes as long as a crop.
+
+        def read(index: int) -> tuple[Tensor, int]:
+            # Before each: one that is decoded late is found to be broken after some of its numbers were drawn.
             torch.random.default_generator.manual_seed(seed)
-            return self.broken.in_place_of(index, self.images.__getitem__)
-        with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(seed)
-            return self.broken.in_place_of(index, self.images.__getitem__)
+            return self.images[index]
+
+        # A process that only reads has nothing to restore, which takes as long as a crop.
+        alone = get_worker_info() is not None
+        with nullcontext() if alone else torch.random.fork_rng(devices=[]):
+            return self.broken.in_place_of(place[1], read)
 
 
 class WholeImages(Dataset[tuple[Tensor, int] | None]):

@@ -18,6 +18,11 @@ def is_hidden(file: PurePath) -> bool:
     return file.name.startswith(".") or file.name in ("Thumbs.db", "desktop.ini")
 
 
+def lies_hidden(path: PurePath) -> bool:
+    """Whether a file, or a folder on the way to it, is hidden; path: from a folder on that may be anything."""
+    return is_hidden(path) or any(part.startswith(".") and part != ".." for part in path.parts)
+
+
 def suffixes_of(files: Iterable[PurePath]) -> Counter[str]:
     """How many files have each suffix, in small letters; hidden ones aside."""
     return Counter(file.suffix.lower() for file in files if not is_hidden(file))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Where decoded images are kept: nowhere, in the machine's memory, or on the device that computes.
 NONE, RAM, DEVICE = CACHES = ("none", "ram", "device")
 _GIBIBYTE = 2.0**30
+# Validation makes an image as many times as large as this is small, whatever memory that takes.
+_LEAST_CROP = 0.1
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 
@@ -111,7 +113,8 @@ class DataSettings:
     often an image of an epoch is in it, changed differently, while fewer images are; 0 as 1. cache: one of `CACHES`; with
     DEVICE images are changed a batch at a time, by other random numbers than else. cache_memory: bytes that kept images of one
     data set may take in this process. reduced_decoding: JPEG files of training are decoded at a half, a quarter or an eighth of
-    their size where the part that is cut out has so many times the pixels a side that are asked for.
+    their size where the part that is cut out has so many times the pixels a side that are asked for. network_classes: of the
+    network that is trained, below which the labels of a reader of one's own must be; 0 where none is.
 
     Raises InputError for values that no data set has.
     """
@@ -140,15 +143,16 @@ class DataSettings:
     cache: str = NONE
     cache_memory: float = 4 * _GIBIBYTE
     reduced_decoding: bool = False
+    network_classes: int = 0
 
     def __post_init__(self) -> None:
         if self.dataset not in DATASETS:
             raise InputError(unknown_data_set(self.dataset))
         if self.batch_size < 1 or self.workers < 0 or self.side < 1:
             raise InputError("Batch and image sizes start at 1, workers at 0")
-        if not 0 < self.input_image_crop <= 1:
+        if not _LEAST_CROP <= self.input_image_crop <= 1:
             raise InputError(
-                f"--input_image_crop {self.input_image_crop} is not a share of the image: above 0, up to 1"
+                f"--input_image_crop {self.input_image_crop} is not a share of the image that tests keep: {_LEAST_CROP} to 1"
             )
         if not 0 <= self.random_erase <= 1:
             raise InputError(f"--random_erase {self.random_erase} is no probability: from 0 to 1")

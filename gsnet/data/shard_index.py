@@ -19,13 +19,13 @@ from typing import IO
 import numpy as np
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from gsnet.data.passed_over import in_words, suffixes_of
+from gsnet.data.passed_over import in_words, lies_hidden, suffixes_of
 from gsnet.interface.files import written_whole
 from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
 _LABEL = ".cls"
-_FORMAT = 3
+_FORMAT = 4
 # No data set has so many; larger numbers are something else, and would make as many classes.
 _MOST_CLASSES = 1_000_000
 # Archives end in blocks of zeros, which fill up the last record: of 10 KB as tar writes them, seldom of more than this.
@@ -77,7 +77,7 @@ def _looked_through(shard: Path) -> ShardIndex:
         with tarfile.open(shard, "r:") as archive, shard.open("rb") as content:
             for member in archive:
                 path = PurePosixPath(member.name)
-                if path.name.startswith(".") or not (member.isfile() or member.islnk() or member.issym()):
+                if lies_hidden(path) or not (member.isfile() or member.islnk() or member.issym()):
                     continue
                 if path.suffix.lower() in IMG_EXTENSIONS:
                     _check_stored(member, shard)

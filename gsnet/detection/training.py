@@ -25,7 +25,6 @@ from gsnet.detection.sharing import in_order, of_all_processes
 from gsnet.detection.targets import Batch, Targets
 from gsnet.detection.task import DetectionTask
 from gsnet.detection.tiles import TileSettings
-from gsnet.interface.words import duration
 from gsnet.training.loop import Trainer
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
@@ -148,7 +147,7 @@ class DetectionTrainer(Trainer):
         return self.evaluated() if due else Precision()
 
     def _row(self, accuracy: Precision, speed: float, total: Tensor) -> dict[str, Any]:  # type: ignore[override]
-        images = self.steps_done * (self.training.batch_size or 1) * place()[1]
+        images = self.steps_done * self.step_images
         loss, positives = (float(value) / images for value in total)
         return {
             "epoch": self.epoch,
@@ -178,13 +177,11 @@ class DetectionTrainer(Trainer):
         return f" positives {hits:.1f} an image"
 
     def _print_epoch(self, row: dict[str, Any]) -> None:
-        spent = self.status["training_elasped_time"] + self.status["validation_elasped_time"]
-        left = spent / self.epoch * (self.settings.epochs - self.epoch)
         measured = "" if row["val_AP"] is None else f" AP {row['val_AP']:.2f}% AP50 {row['val_AP50']:.2f}%,"
         if any(earlier["val_AP"] is not None for earlier in self.history):
             measured += f" best AP {self.status['best_AP']:.2f}%,"
         _LOG.info(
             "epoch %d/%d loss %.4f,%s %.1f images/s, %s, %s left",
             *(self.epoch, self.settings.epochs, row["train_loss"], measured),
-            *(row["images_per_second"], duration(spent), duration(left)),
+            *(row["images_per_second"], *self._times()),
         )

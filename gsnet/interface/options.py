@@ -287,7 +287,8 @@ def _working_device(name: str) -> str:
     import torch
 
     try:
-        torch.empty(1, device=name)
+        # Also that what is computed there can be had, as of torch's "meta" it cannot.
+        torch.zeros(1, device=name).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(

@@ -70,7 +70,8 @@ def output_of(network: nn.Module, resolution: int, name: str = "The network", ch
     Raises InputError where it cannot run on such an image.
     """
     try:
-        with torch.inference_mode(), user_files.told():
+        # Not inference_mode, whose tensors, if a network keeps some, are of no use to a training afterwards.
+        with torch.no_grad(), user_files.told():
             return network.eval()(torch.zeros(1, channels, resolution, resolution))
     except (RuntimeError, ValueError, AssertionError) as error:
         reason = str(error).strip().split("\n")[0]

@@ -19,6 +19,7 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, file: Path) -> None:
         super().__init__()
+        self._file = file
         try:
             import onnxruntime
         except ImportError as error:
@@ -33,5 +34,10 @@ class OnnxNetwork(nn.Module):
         self._input = inputs[0].name
 
     def forward(self, images: Tensor) -> Tensor:
-        found = self._session.run(None, {self._input: images.detach().cpu().float().numpy()})[0]
+        try:
+            found = self._session.run(None, {self._input: images.detach().cpu().float().numpy()})[0]
+        # The library's errors have no base of their own.
+        except Exception as error:
+            seen = f"{images.shape[1]} channels and {images.shape[2]} x {images.shape[3]} pixels"
+            raise InputError(f"{self._file} cannot run on images of {seen} ({str(error).splitlines()[0]})") from error
         return torch.from_numpy(found).to(images.device)

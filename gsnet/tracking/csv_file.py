@@ -8,7 +8,7 @@ from typing import Any
 
 from gsnet.interface.files import written_whole
 from gsnet.interface.result_files import CURVES
-from gsnet.tracking.contract import Outcome, TrackedRun
+from gsnet.tracking.contract import Outcome, TrackedRun, TrackerError
 
 
 class CsvFile:
@@ -33,9 +33,12 @@ class CsvFile:
         """Nothing is left to do."""
 
     def _read(self, done: int) -> list[dict[str, Any]]:
-        """The rows up to the step from which the run goes on."""
+        """The rows up to the step from which the run goes on. Raises TrackerError."""
         try:
             with self._file.open(encoding="utf-8", newline="") as file:
                 return [row for row in csv.DictReader(file) if 0 < int(row[self._step]) <= done]
         except FileNotFoundError:
             return []
+        # As a program for tables leaves it.
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrackerError(f"{self._file} is not as it was written: mend it, or take it away") from error

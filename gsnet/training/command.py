@@ -36,7 +36,7 @@ from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.describing import complete, describe
 from gsnet.training.dry_run import dry_run
 from gsnet.training.fine_tuning import freeze
-from gsnet.training.finished import is_done, plain
+from gsnet.training.finished import check_not_interrupted, is_done, plain
 from gsnet.training.image_check import check_images, pictures_of
 from gsnet.training.layout import check_layout
 from gsnet.training.loop import Trainer
@@ -58,7 +58,7 @@ _CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
 _RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "skip_broken", "time_limit", "keep_best", "log"}
 _INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin", "recipe", "cache_memory"}
-TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, int], Classification]
+TaskBuilder = Callable[[nn.Module, Namespace, TrainingSettings, DataSettings, DataLoader], Classification]
 Task = TypeVar("Task", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound=Trainer)
 
@@ -79,8 +79,8 @@ def exit_status(training: Callable[[], None]) -> int:
 def train(options: Namespace, name: str, build_task: TaskBuilder, side: Callable[[Namespace], int]) -> None:
     """Train a classifier, or validate it with --evaluate_only. name: of the log and of the .done file.
 
-    build_task makes the task from the network, the options, the settings, the training data's settings and the steps
-    of an epoch. side: of training images, in pixels, by the options; validation images have --input_image_size.
+    build_task makes the task from the network, the options, the settings, the training data's settings and the training
+    images. side: of training images, in pixels, by the options; validation images have --input_image_size.
 
     Raises InputError, TrainingFailed, Terminated.
     """
@@ -95,6 +95,8 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
     """
     if options.resume and options.auto_resume:
         raise InputError("--resume and --auto_resume contradict each other: use one of them")
+    if options.evaluate_only and options.dry_run:
+        raise InputError("--evaluate_only and --dry_run contradict each other: use one of them")
     done = options.save_dir / f"{name}.done"
     writes = not (options.evaluate_only or options.dry_run)
     with _group(options) as device:
@@ -121,11 +123,16 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
 
 
 def _is_done(options: Namespace, done: Path) -> bool:
-    """`is_done`, as one process decides it for all: others may be on machines that do not see the folder."""
+    """`is_done`, as one process decides it for all: others may be on machines that do not see the folder.
+
+    Raises InputError, also where a training that was interrupted would be lost.
+    """
     verdict = b""
     if place()[0] == 0:
         try:
             verdict = b"done" if is_done(options, done, options.save_dir / _CONFIG, _INCIDENTAL) else b""
+            if not (verdict or _restarted()):
+                check_not_interrupted(options)
         except InputError as error:
             verdict = str(error).encode()
     told = told_by_first(verdict)
@@ -162,7 +169,9 @@ def device_of(options: Namespace) -> str:
 def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int) -> Trainer:
     broken = BrokenImages(options.skip_broken)
     seen = data_settings(options)
-    validation = validation_loader(seen, broken, device)
+    # Of a step's batches one at a time, as they are computed: all of them need not fit into memory.
+    parts = replace(seen, batch_size=seen.batch_size // options.batches_per_allreduce)
+    validation = validation_loader(parts, broken, device)
     # Of training images that nobody trains on, nothing is read.
     data = replace(seen, input_image_size=side, cache=NONE if options.evaluate_only else seen.cache)
     training = training_loader(data, broken, device)
@@ -176,8 +185,7 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     say_other_names(options, description.class_names)
     _LOG.info("%s images %s", options.dataset, of_description(description).described())
     # A task that draws its own weights draws them now, after the network's.
-    steps = training.sampler.batches  # type: ignore[attr-defined]
-    task = build_task(network, options, settings, data, steps)
+    task = build_task(network, options, settings, data, training)
     if settings.bce:
         task.label_loss = BinaryCrossEntropy(settings.bce_threshold)
     task.weigh(weights_of(options.class_weights, pictures, settings.classes))

@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 
+from gsnet.interface.options import InputError
 from gsnet.tracking import TrackedRun, Tracking
 from gsnet.training.settings import Terminated
 
@@ -51,6 +53,14 @@ def opened(
         yield curves
         # As the steps are counted: from 1.
         tracking.finish({name: value + 1 if name.endswith("_at_epoch") else value for name, value in status.items()})
+
+
+def side_of(images: Dataset) -> int:
+    """The side of validation images, in pixels, by the first that can be read. Raises InputError where none can."""
+    for place in range(len(images)):  # type: ignore[arg-type]
+        if (sample := images[place]) is not None:
+            return sample[0].shape[-1]
+    raise InputError("None of the validation images can be read")
 
 
 class Curves:

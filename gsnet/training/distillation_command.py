@@ -8,9 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
+from torch.utils.data import DataLoader
 
 from gsnet.data import DataSettings
 from gsnet.data.class_folder import training_classes
+from gsnet.data.fingerprint import fingerprint
 from gsnet.data.settings import DEVICE
 from gsnet.interface.options import InputError
 from gsnet.models import Described, described, expected_input
@@ -24,19 +26,22 @@ from gsnet.training.settings_of_options import training_side
 from gsnet.training.teacher_cache import TeacherCache
 
 # Settings of data that change no image: images in memory are the same, and those of a device are not.
-_SAME_IMAGES = frozenset(("workers", "download", "cache", "cache_memory"))
+_SAME_IMAGES = frozenset(("workers", "download", "cache", "cache_memory", "network_classes"))
 
 
 def complete_teacher(options: Namespace) -> None:
-    """Name the network of --teacher_arch by its file where it says itself what it is. Raises InputError."""
-    if options.teacher_arch is not None:
+    """Name the teacher's checkpoint where its folder is given, and by it the network of --teacher_arch. Raises InputError."""
+    if options.teacher_load_parameters_from is None:
         return
-    file = checkpoint_of(options.teacher_load_parameters_from)
+    file = checkpoint_of(options.teacher_load_parameters_from.expanduser())
     if not file.is_file():
         raise InputError(f"There is no file {file}: --teacher_load_parameters_from takes a checkpoint")
+    options.teacher_load_parameters_from = file
+    if options.teacher_arch is not None:
+        return
     if described(file) is None:
         raise InputError(f"{file} does not say what it is of: name its network with --teacher_arch")
-    options.teacher_load_parameters_from, options.teacher_arch = file, str(file)
+    options.teacher_arch = str(file)
 
 
 def largest_side(options: Namespace) -> int:
@@ -59,9 +64,9 @@ def _said_by_teacher(options: Namespace) -> Described | None:
 
 
 def distillation(
-    network: nn.Module, options: Namespace, settings: TrainingSettings, data: DataSettings, steps: int
+    network: nn.Module, options: Namespace, settings: TrainingSettings, data: DataSettings, training: DataLoader
 ) -> Distillation:
-    """The task of ts_train_image_classification.py. Raises InputError, StructureError."""
+    """The task of ts_train_image_classification.py; training: the loader of its images. Raises InputError, StructureError."""
     how = DistillationSettings(
         options.teacher_feature_weight,
         options.teacher_logit_weight,
@@ -83,34 +88,25 @@ def distillation(
         )
     if how.logit_weight:
         _check_names(options, data)
-    teacher = build_teacher(options, classes)
+    teacher = build_teacher(options, classes, how.teacher_side)
     cache = None
-    if options.teacher_cache and not options.dry_run:
-        cache = TeacherCache(
-            *(
-                options.teacher_cache,
-                _what_decides_logits(options, settings, data) | {"steps": steps},
-                steps,
-                data.batch_size,
-                classes,
-            ),
-            data.rank,
-        )
+    if options.teacher_cache and not (options.dry_run or options.evaluate_only):
+        steps: int = training.sampler.batches  # type: ignore[attr-defined]
+        values = _what_decides_logits(options, settings, data)
+        values |= {"steps": steps, "images": fingerprint(training.dataset.images)}  # type: ignore[attr-defined]
+        cache = TeacherCache(options.teacher_cache, values, steps, data.batch_size, classes, data.rank)
     return Distillation(network, teacher, how, _preparation(options, data), cache)
 
 
 def _preparation(options: Namespace, data: DataSettings) -> Renormalise | None:
     """Images as the teacher's weights expect them, where these are published or say it themselves."""
+    file = options.teacher_load_parameters_from
+    found = None if file is None else described(file)
+    expected = of_description(found.description) if found else None
     if options.teacher_pretrained:
         expected = expected_input(options.teacher_arch)
-    else:
-        file = options.teacher_load_parameters_from
-        found = None if file is None else described(file)
-        if found is None:
-            return None
-        expected = of_description(found.description)
-        if expected.assumed:
-            return None
+    if expected is None or expected.assumed:
+        return None
     return Renormalise(data.normalisation, (expected.mean, expected.std))
 
 

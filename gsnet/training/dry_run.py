@@ -28,7 +28,8 @@ def dry_run(trainer: Trainer, steps: int = 2) -> dict[str, float]:
         begin = time.perf_counter()
     begin = time.perf_counter()
     trainer.evaluated(limit=steps)
-    validated = min(steps, len(trainer.validation))
+    # A process of several may have no image to validate on.
+    validated = max(1, min(steps, len(trainer.validation)))
     validation = (time.perf_counter() - begin) / validated * len(trainer.validation)
     epoch = min(seconds) * sampler.batches + validation  # type: ignore[attr-defined]
     total = epoch * trainer.settings.epochs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+from torch import nn
 
 from gsnet.interface.words import duration
 from gsnet.training.settings import OutOfTime, Terminated, TrainingFailed
@@ -40,11 +42,16 @@ class Ending:
             self._terminated = True
 
         self._begin = time.monotonic()
+        if threading.current_thread() is not threading.main_thread():
+            # Signals reach the main thread alone.
+            yield
+            return
         before = signal.signal(signal.SIGTERM, note)
         try:
             yield
         finally:
-            signal.signal(signal.SIGTERM, before)
+            # None: a handler of some library's that is not written in Python.
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
     def due(self) -> bool:
         """Whether to stop now; every process asks after every step."""
@@ -70,8 +77,19 @@ def check_loss(loss: float, epoch: int, latest: Path) -> None:
     """Raise TrainingFailed where a loss is no longer a number. epoch: from 0. latest: where the latest checkpoint would be."""
     if math.isfinite(loss):
         return
+    raise TrainingFailed(f"The loss is no longer a number in epoch {epoch + 1}: {_what_remains(latest)}")
+
+
+def check_weights(trained: nn.Module, epoch: int, latest: Path) -> None:
+    """The same where weights are no longer numbers, as after a last step whose loss still was one: they would be saved."""
+    if torch.stack([weight.isfinite().all() for weight in trained.parameters()]).all():
+        return
+    raise TrainingFailed(f"The weights are no longer numbers in epoch {epoch + 1}: {_what_remains(latest)}")
+
+
+def _what_remains(latest: Path) -> str:
     kept = f"the last good state is in {latest}" if latest.exists() else "no epoch was finished, nothing is kept"
-    raise TrainingFailed(f"The loss is no longer a number in epoch {epoch + 1}: lower --lr or use --grad_norm; {kept}")
+    return f"lower --lr or use --grad_norm; {kept}"
 
 
 def has_no_progress(

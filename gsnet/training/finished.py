@@ -1,4 +1,4 @@
-"""What a finished training in a folder means for the next command that names it."""
+"""What a training in a folder, finished or interrupted, means for the next command that names it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,23 @@ def is_done(options: Namespace, done: Path, config: Path, incidental: Collection
     resuming = next((f" and leave --{name} out," for name in ("auto_resume", "resume") if getattr(options, name)), "")
     raise InputError(
         f"{done.parent} holds a finished training with other options: {told}. Name another --save_dir, or delete "
-        f"{done}{resuming} to train anew there"
+        f"{done} and {checkpoints.LATEST}*{resuming} to train anew there"
     )
+
+
+def check_not_interrupted(options: Namespace) -> None:
+    """Raise InputError where a training would begin anew in the place of one that can be gone on with, and be its end."""
+    folder = options.save_dir
+    if options.auto_resume or options.resume or not _has_checkpoint(folder):
+        return
+    raise InputError(
+        f"{folder} holds a training that did not come to its end: go on with --auto_resume, name another --save_dir, or "
+        f"delete {folder / checkpoints.LATEST}* to train anew there"
+    )
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (checkpoints.LATEST, checkpoints.BACKUP))
 
 
 def _said(value: object) -> str:
@@ -58,7 +73,7 @@ def _check_more(options: Namespace, folder: Path, before: int | None) -> None:
     if not (options.auto_resume or options.resume):
         raise InputError(f"{holds}: go on to {options.epochs} with --auto_resume")
     # Without this, --auto_resume would begin anew, and its first epoch would take the place of what is finished.
-    if options.auto_resume and not any((folder / name).is_file() for name in (checkpoints.LATEST, checkpoints.BACKUP)):
+    if options.auto_resume and not _has_checkpoint(folder):
         raise InputError(f"{holds}, and no checkpoint to go on from: name another --save_dir")
 
 

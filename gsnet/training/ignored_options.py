@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from gsnet.data.settings import NONE, is_never_fetched
+from gsnet.data.settings import DATASETS, NONE, is_never_fetched
 from gsnet.interface.options import InputError, OptionParser
 from gsnet.training.usual import OPTIMISERS, WITH_MOMENTUM, WITH_NESTEROV
 
@@ -29,6 +29,9 @@ def refuse_ignored(parser: OptionParser, options: Namespace) -> None:
         parser.refuse_ignored(options, "without --bce_loss", ("bce_target_thresh",))
     if options.dataset != "fake":
         parser.refuse_ignored(options, f"with --dataset {options.dataset}", ("fake_images",))
+    if DATASETS[options.dataset].cifar:
+        whole = f"with --dataset {options.dataset}, whose images are validated whole"
+        parser.refuse_ignored(options, whole, ("input_image_crop",))
     if is_never_fetched(options.dataset):
         parser.refuse_ignored(options, f"with --dataset {options.dataset}", ("download",))
     if options.lr_mode == "stagedecay":

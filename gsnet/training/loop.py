@@ -20,8 +20,9 @@ from gsnet.interface.words import duration
 from gsnet.tracking import TrackedRun
 from gsnet.training import checkpoints, curves, record
 from gsnet.training.describing import validated
-from gsnet.training.ending import Ending, check_loss, has_no_progress, say_no_progress
+from gsnet.training.ending import Ending, check_loss, check_weights, has_no_progress, say_no_progress
 from gsnet.training.evaluation import Accuracy, evaluate
+from gsnet.training.resuming import check_options, steps_done
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
 from gsnet.validation.processes import place, summed
@@ -94,29 +95,32 @@ class Trainer:
         run = TrackedRun(self.folder, "epoch", self.options | structure, self.epoch)
         with curves.opened(run, self.settings.log, self.history, self.status) as self.curves:
             if not self.epoch and not self.steps_done:
-                samples = (self.validation.dataset[i] for i in range(len(self.validation.dataset)))  # type: ignore[arg-type]
-                images, _ = next(sample for sample in samples if sample is not None)
-                self.curves.add_graph(self.stepper.task.network, images.shape[-1])
+                self.curves.add_graph(self.stepper.task.network, curves.side_of(self.validation.dataset))
             yield
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises InputError where it belongs to another training."""
+        check_options(state.get("options", {}), self.options)
         try:
             self.stepper.restore(state)
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError("The checkpoint is another network's: resume with the options it was made with") from error
-        changed = [name for name, value in self.options.items() if state.get("options", {}).get(name, value) != value]
-        if changed:
-            _LOG.warning("Options differ from those of the interrupted training: %s", ", ".join(changed))
-        self.epoch, self.steps_done = state["epoch"] + 1, state["step"]
+        self.epoch = state["epoch"] + 1
+        self.steps_done, share = steps_done(state, self.step_images)
         # They are of all processes together, and will be summed over those of this run, however many these are.
-        self.sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device) / place()[1]
+        sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device)
+        self.sums = sums * share / place()[1]
         self.history, self.status = state["history"], state["training_status_info"]
         _LOG.info("Resuming at epoch %d, step %d", self.epoch, self.steps_done)
 
+    @property
+    def step_images(self) -> int:
+        """Images of a step, all processes together."""
+        return (self.training.batch_size or 1) * place()[1]
+
     def rate(self, epoch: int, step: int) -> float:
         """The learning rate of a step, for the images of all processes together."""
-        return self.settings.schedule.rate(epoch, step, (self.training.batch_size or 1) * place()[1])
+        return self.settings.schedule.rate(epoch, step, self.step_images)
 
     def evaluated(self, limit: int | None = None) -> Any:
         """What the validation data say of the network, all processes together; limit: batches, for a dry run."""
@@ -156,24 +160,24 @@ class Trainer:
                 ):
                     self._print_step(bar, images_seen / (time.perf_counter() - begin), lr)
                 if self._ending.due():
-                    self._stop()
+                    self._stop(time.perf_counter() - begin)
         self._ending.settle()
         seconds = time.perf_counter() - begin
         self.status["training_elasped_time"] += seconds
         return images_seen / seconds
 
-    def _stop(self) -> NoReturn:
-        """Save in the middle of an epoch, after the same step in every process, and leave together."""
+    def _stop(self, seconds: float) -> NoReturn:
+        """Save in the middle of an epoch, after the same step in every process, and leave together.
+
+        seconds: spent on this part of the epoch.
+        """
         self._ending.settle()
-        self.sums = self._total()
-        self.check(float(self.sums[0]))
+        self.status["training_elasped_time"] += seconds
+        self.sums = summed(self.sums.clone())
+        self._check_state(self.sums)
         if place()[0] == 0:
             self._save()
         self._ending.leave(self.epoch)
-
-    def _total(self) -> Tensor:
-        """Loss and hits of this epoch's images in all processes."""
-        return summed(self.sums.clone())
 
     def _print_step(self, bar, speed: float, lr: float) -> None:  # type: ignore[no-untyped-def]
         images = self.steps_done * (self.training.batch_size or 1)
@@ -198,9 +202,15 @@ class Trainer:
         """Raise TrainingFailed where a loss is no longer a number."""
         check_loss(loss, self.epoch, self.folder / checkpoints.LATEST)
 
-    def _end_epoch(self, speed: float) -> None:
-        total = self._total()
+    def _check_state(self, total: Tensor) -> None:
+        """The same of a state that is about to be saved."""
         self.check(float(total[0]))
+        check_weights(self.stepper.task.trained, self.epoch, self.folder / checkpoints.LATEST)
+
+    def _end_epoch(self, speed: float) -> None:
+        # Loss and hits of the epoch's images in all processes.
+        total = summed(self.sums.clone())
+        self._check_state(total)
         begin = time.perf_counter()
         self.stepper.copy_buffers_from_first()
         accuracy = self._validated()
@@ -226,7 +236,7 @@ class Trainer:
         self._print_epoch(row)
 
     def _row(self, accuracy: Accuracy, speed: float, total: Tensor) -> dict[str, Any]:
-        images = self.steps_done * (self.training.batch_size or 1) * place()[1]
+        images = self.steps_done * self.step_images
         loss, hits = (float(value) / images for value in total)
         return {
             "epoch": self.epoch,
@@ -267,6 +277,7 @@ class Trainer:
         return {
             "epoch": self.epoch - 1,
             "step": self.steps_done,
+            "step_images": self.step_images,
             "sums": self.sums.tolist(),
             "top1_acc": accuracy.top1 if accuracy else None,
             "top5_acc": accuracy.top5 if accuracy else None,
@@ -283,11 +294,14 @@ class Trainer:
         told = validated(self.description, accuracy, self.epoch - 1, self.validation.batch_size or 1)
         return {KEY: told.to_dict(), "data_dir": None if self.data_dir is None else str(self.data_dir)}
 
-    def _print_epoch(self, row: dict[str, Any]) -> None:
+    def _times(self) -> tuple[str, str]:
+        """The time spent so far, and that which is left, after an epoch."""
         spent = self.status["training_elasped_time"] + self.status["validation_elasped_time"]
-        left = spent / self.epoch * (self.settings.epochs - self.epoch)
+        return duration(spent), duration(spent / self.epoch * (self.settings.epochs - self.epoch))
+
+    def _print_epoch(self, row: dict[str, Any]) -> None:
         _LOG.info(
             "epoch %d/%d loss %.4f val loss %.4f top-1 %.2f%% top-5 %.2f%%, best %.2f%%, %.0f images/s, %s, %s left",
             *(self.epoch, self.settings.epochs, row["train_loss"], row["val_loss"], row["val_acc1"], row["val_acc5"]),
-            *(self.status["best_acc1"], row["images_per_second"], duration(spent), duration(left)),
+            *(self.status["best_acc1"], row["images_per_second"], *self._times()),
         )

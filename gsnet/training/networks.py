@@ -11,9 +11,11 @@ from torch import nn
 import PlainNet
 from gsnet.interface.options import InputError
 from gsnet.models import described, load_model
+from gsnet.models.module_costs import output_of
 from gsnet.models.own import set_batch_norm
 from gsnet.training.initialisers import initialise
 from gsnet.training.network_options import checkpoint_gradients, with_drop_path
+from gsnet.training.settings_of_options import training_side
 from gsnet.training.starting import load_start, say_published, starting_file
 from ZenNet.state import load_into, read_state
 
@@ -42,11 +44,21 @@ def build_network(options: Namespace, classes: int) -> nn.Module:
         load_start(network, file, options.arch, classes)
     elif published and described(options.arch) is None:
         say_published(options.arch, classes)
+    _check(network, options)
     return network
 
 
-def build_teacher(options: Namespace, classes: int) -> nn.Module:
-    """The network of --teacher_arch with its weights. Raises InputError, StructureError."""
+def _check(network: nn.Module, options: Namespace) -> None:
+    """Raise InputError, before anything is written, where there is nothing to train, or images that cannot be looked at."""
+    if not any(weight.requires_grad for weight in network.parameters()):
+        raise InputError(f"--arch {options.arch} has no weights that could be trained")
+    for side in sorted({training_side(options), options.input_image_size}):
+        output_of(network, side, options.arch)
+    network.train()
+
+
+def build_teacher(options: Namespace, classes: int, side: int) -> nn.Module:
+    """The network of --teacher_arch with its weights, for images of that side, in pixels. Raises InputError, StructureError."""
     teacher = _made(
         "--teacher_load_parameters_from",
         options.teacher_arch,
@@ -60,6 +72,7 @@ def build_teacher(options: Namespace, classes: int) -> nn.Module:
         load_into(teacher, read_state(file, teacher.state_dict()), f"{file} as {options.teacher_arch}")
         if found := described(file):
             set_batch_norm(teacher, found.description.bn_momentum, found.description.bn_eps)
+    output_of(teacher, side, f"The teacher {options.teacher_arch}")
     return teacher
 
 

@@ -21,6 +21,7 @@ from gsnet.interface.options import (
     positive_int,
     positive_single,
     reading_processes,
+    share,
     single,
     size_in_bytes,
     true_or_false,
@@ -118,7 +119,7 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--weight_init", default="None", metavar="NAME", help="custom, xavier, MSRAPrelu, stupid, 01, zero"
     )
-    group.add_argument("--bn_momentum", type=single, metavar="X", help="momentum of batch normalisation")
+    group.add_argument("--bn_momentum", type=share, metavar="X", help="momentum of batch normalisation")
     group.add_argument("--bn_eps", type=positive_single, metavar="X", help="eps of batch normalisation")
 
 
@@ -135,7 +136,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="reading processes",
     )
-    group.add_argument("--batch_size", type=positive_int, metavar="N", help="images of a step, all processes together")
+    group.add_argument("--batch_size", type=positive_int, metavar="N", help="images of a batch, all processes together")
     group.add_argument("--batch_size_per_gpu", type=positive_int, metavar="N", help="images of a process (default 64)")
     group.add_argument(
         "--input_image_size",
@@ -184,7 +185,7 @@ def _add_optimiser(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--momentum", type=not_negative_single, default=0.9, metavar="X", help="of sgd, rmsprop, muon")
     add_switch(group, "--nesterov", "Nesterov's momentum, of sgd and muon")
-    group.add_argument("--adadelta_rho", type=not_negative_single, default=0.9, metavar="X", help="rho of adadelta")
+    group.add_argument("--adadelta_rho", type=share, default=0.9, metavar="X", help="rho of adadelta")
     group.add_argument("--adadelta_eps", type=positive_single, default=1e-9, metavar="X", help="eps of adadelta")
     group.add_argument(
         "--wd",

@@ -56,8 +56,9 @@ class TorchPrecision:
         return self.scaler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with a checkpoint's scale."""
-        self.scaler.load_state_dict(state)
+        """Go on with a checkpoint's scale; of one without mixed precision it begins anew."""
+        if state:
+            self.scaler.load_state_dict(state)
 
 
 class ApexPrecision:
@@ -97,5 +98,6 @@ class ApexPrecision:
         return self.amp.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with a checkpoint's scale."""
-        self.amp.load_state_dict(state)
+        """Go on with a checkpoint's scale; of one without mixed precision it begins anew."""
+        if state:
+            self.amp.load_state_dict(state)

@@ -54,6 +54,10 @@ class Schedule:
             raise InputError("--lr_mode stagedecay needs --lr_stage_list, for example 30,60,80")
         if list(self.stages) != sorted(self.stages):
             raise InputError("--lr_stage_list takes epochs in ascending order")
+        if self.mode == "stagedecay" and self.stages[0] >= self.epochs:
+            raise InputError(
+                f"--lr_stage_list: no stage ends within --epochs {self.epochs}, so that the rate would never fall"
+            )
         if not 0 <= self.warmup < self.epochs:
             raise InputError(f"--warmup {self.warmup} must be shorter than the training, --epochs {self.epochs}")
 

@@ -71,6 +71,16 @@ class TrainingSettings:
             raise InputError(f"--ema {self.ema} is not a decay: above 0 and below 1, as 0.999")
         if min(self.save_freq, self.print_freq, self.accumulate) < 1:
             raise InputError("--save_freq, --print_freq and --batches_per_allreduce start at 1")
+        if self.bce and self.bce_threshold is not None:
+            self._check_threshold(self.bce_threshold)
+
+    def _check_threshold(self, threshold: float) -> None:
+        right = 1 - self.smoothing + self.smoothing / self.classes
+        if threshold >= right:
+            raise InputError(
+                f"--bce_target_thresh {threshold} is not below what the right class of an image has, {right:g}, so that no "
+                "class would be right: use a smaller one"
+            )
 
     @property
     def epochs(self) -> int:

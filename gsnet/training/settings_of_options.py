@@ -49,6 +49,7 @@ def data_settings(options: Namespace) -> DataSettings:
         cache=options.cache,
         cache_memory=options.cache_memory,
         reduced_decoding=options.reduced_decoding,
+        network_classes=_classes(options),
     )
 
 
@@ -71,7 +72,7 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         OptimiserSettings(
             options.optimizer,
             *constants,
-            head_scale=1.0 if options.lr_head is None else options.lr_head / schedule.lr,
+            head_scale=_head_scale(options.lr_head, schedule.lr),
             layer_decay=options.layer_decay,
         ),
         _classes(options),
@@ -97,6 +98,18 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         log=options.log,
         seed=options.seed,
     )
+
+
+def _head_scale(wanted: float | None, rate: float) -> float:
+    """What the rate is multiplied by for the classifier."""
+    if wanted is None:
+        return 1.0
+    if not rate:
+        raise InputError(
+            f"--lr_head {wanted} rises and falls with the learning rate, which is 0: raise --lr_per_256, or train the "
+            "classifier alone with --freeze backbone and --lr"
+        )
+    return wanted / rate
 
 
 def training_side(options: Namespace) -> int:

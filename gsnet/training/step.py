@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gsnet.data.random_numbers import mixed_seed
+from gsnet.interface.options import InputError
 from gsnet.training.averaged import AveragedWeights
 from gsnet.training.coupling import coupling
 from gsnet.training.fine_tuning import rate_scales
@@ -67,7 +69,7 @@ class Stepper:
         self._seed(mixed_seed(self.settings.seed, epoch, number, place()[0]))
         images = images.to(self.device, memory_format=self.layout, non_blocking=True)
         chunks = self._chunks(images, labels)
-        for group in self.optimiser.param_groups:
+        for group in self._groups():
             group["lr"] = lr * group.get("lr_scale", 1.0)
         self.optimiser.zero_grad()
         found = torch.zeros(2, dtype=torch.float64, device=self.device)
@@ -108,7 +110,7 @@ class Stepper:
 
     def _backward(self, images: Tensor, targets: Any, labels: Any, place: Place, total: int, last: bool) -> Tensor:
         with nullcontext() if last else self.coupling.accumulating(self.coupled):
-            with self.precision.forward():
+            with _one_value_told(), self.precision.forward():
                 loss, logits = self.module(images, targets, *self.task.guidance(images, place))
             # Forward passes in there are repeated ones, whichever library repeats them.
             with statistics_kept(self.task.network) if self.settings.grad_checkpointing else nullcontext():
@@ -118,7 +120,7 @@ class Stepper:
     def _update(self) -> None:
         s = self.settings
         self.coupling.average(self.optimiser)
-        weights = [p for group in self.optimiser.param_groups for p in group["params"]]
+        weights = [p for group in self._groups() for p in group["params"]]
         if s.grad_clip is not None or s.grad_norm is not None:
             self.precision.unscale(self.optimiser)
         if s.grad_clip is not None:
@@ -129,6 +131,9 @@ class Stepper:
             self.precision.step(self.optimiser)
         if self.ema is not None:
             self.ema.update_parameters(self.task.network)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return self.optimiser.param_groups
 
     def copy_buffers_from_first(self) -> None:
         """All processes validate with the running statistics that process 0 saves."""
@@ -146,10 +151,30 @@ class Stepper:
         }
 
     def restore(self, state: dict) -> None:
-        """Take the state of a checkpoint. Raises RuntimeError or ValueError where it is another network's."""
+        """Take the state of a checkpoint, but the optimiser's constants as the settings have them.
+
+        Raises RuntimeError or ValueError where it is another network's.
+        """
         self.task.trained.load_state_dict(state["state_dict"])
+        own = [{name: value for name, value in group.items() if name != "params"} for group in self._groups()]
         self.optimiser.load_state_dict(state["optimizer"])
+        for group, constants in zip(self._groups(), own, strict=True):
+            group.update(constants)
         self.precision.load_state_dict(state["scaler"])
         if self.ema is not None and state["ema"] is not None:
             self.ema.load_state_dict(state["ema"])
         self.coupling.copy_from_first(self.task, self.optimiser)
+
+
+@contextmanager
+def _one_value_told() -> Iterator[None]:
+    """Raise InputError where batch normalisation, of one image and a map of one pixel, has nothing to normalise over."""
+    try:
+        yield
+    except ValueError as error:
+        if not str(error).startswith("Expected more than 1 value per channel"):
+            raise
+        raise InputError(
+            "A part of a step is one image here, of which batch normalisation sees a single value: raise --batch_size, or the "
+            "size of the images"
+        ) from error

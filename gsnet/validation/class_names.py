@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torchvision.models import ResNet18_Weights
 
+from gsnet.data.class_folder import class_folders
 from gsnet.data.data_sets import TRAINING, VALIDATION
 from gsnet.data.sharded import shard_classes, shards_in
 from gsnet.interface.options import named_few
@@ -36,7 +37,7 @@ def _folders_of(data_dir: Path) -> list[str]:
         if split.is_dir() and shards_in(split):
             return shard_classes(split)
         if split.is_dir():
-            return sorted(folder.name for folder in split.iterdir() if folder.is_dir())
+            return class_folders(split)
     return []
 
 

@@ -20,7 +20,9 @@ from gsnet.interface.options import InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.models import Described, ExpectedInput, expected_input, names_of, source_of
 from gsnet.models.expected import at_side, centre_crop, whole_image
+from gsnet.models.module_costs import output_of
 from gsnet.models.named import fault_of_path, is_several
+from gsnet.models.onnx_network import OnnxNetwork
 from gsnet.models.options import network_named, network_of, resolution_of
 from gsnet.validation.class_names import class_names, say_order_of_folders
 from gsnet.validation.images import test_images
@@ -29,7 +31,7 @@ from gsnet.validation.mirrored import Mirrored
 from gsnet.validation.precision import Precision, mixed
 from gsnet.validation.predict import pictures_in, predict
 from gsnet.validation.processes import process_group
-from gsnet.validation.report import Row, draw_confusion, status_of, text_of
+from gsnet.validation.report import Row, draw_confusion, finite, status_of, text_of
 
 _CIFAR_SIDE = 32
 _IN_NAMES = ("cifar10", "cifar100")
@@ -146,7 +148,7 @@ def predict_all(options: Namespace) -> str:
     )
     expected = replace(expected, classes=classes)
     if options.json:
-        files = {file: [asdict(guess) for guess in guesses] for file, guesses in found.items()}
+        files = {file: [finite(asdict(guess)) for guess in guesses] for file, guesses in found.items()}
         return json.dumps(files | {"input": expected.to_dict()})
     lines = [
         f"{file}: " + ", ".join(f"{guess.name} {guess.probability:.1%}" for guess in guesses)
@@ -163,7 +165,8 @@ def _expected(options: Namespace, arch: str, dataset: str) -> ExpectedInput:
             usual = expected.resolution if _source(options, arch) else _CIFAR_SIDE
             expected = whole_image(side or usual, DATASETS[dataset].classes or expected.classes)
         elif side:
-            expected = replace(centre_crop(side, None, expected.classes), mean=expected.mean, std=expected.std)
+            how = {"mean": expected.mean, "std": expected.std, "interpolation": expected.interpolation}
+            expected = replace(centre_crop(side, None, expected.classes), **how)  # type: ignore[arg-type]
     elif side and resolution_of(arch, side, options.weights) != expected.resolution:
         expected = at_side(expected, side)
     return replace(expected, classes=options.num_classes or expected.classes)
@@ -173,6 +176,11 @@ def _network(options: Namespace, arch: str, dataset: str, expected: ExpectedInpu
     known = DATASETS[dataset].cifar and _source(options, arch) is None
     classes = options.num_classes or (expected.classes if known else None)
     network = network_of(options, arch, classes)
+    if isinstance(network, OnnxNetwork) and (options.fp16 or options.apex):
+        raise InputError(
+            f"{arch} computes in float32, as it was exported: leave --{'fp16' if options.fp16 else 'apex'} out"
+        )
+    output_of(network, expected.resolution, arch)
     return Mirrored(network) if options.flip else network
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension
 
 from gsnet.data.class_folder import ClassFolder, folder_of_network
+from gsnet.data.passed_over import is_hidden
 from gsnet.data.pictures import read_picture
 from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
@@ -79,7 +80,9 @@ def read_pictures(folder: Path, expected: ExpectedInput, names: tuple[str, ...] 
             f"{folder} is no folder: --calibration takes one with pictures, or with a folder of pictures a class"
         )
     files: list[tuple[Path, int]] = [
-        (file, -1) for file in sorted(folder.iterdir()) if has_file_allowed_extension(file.name, IMG_EXTENSIONS)
+        (file, -1)
+        for file in sorted(folder.iterdir())
+        if has_file_allowed_extension(file.name, IMG_EXTENSIONS) and not is_hidden(file)
     ]
     labelled = not files
     if labelled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,15 +42,17 @@ class Row:
 def text_of(rows: Sequence[Row], as_json: bool) -> str:
     """The rows as lines, or as one JSON object (under "networks" where there are several)."""
     if as_json:
-        found = [{name: _finite(value) for name, value in row.to_dict().items()} for row in rows]
+        found = [finite(row.to_dict()) for row in rows]
         return json.dumps(found[0] if len(found) == 1 else {"networks": found})
     lines = [_line(rows[0])] if len(rows) == 1 else _table(rows)
     return "\n".join([*lines, *_inputs(rows), *(line for row in rows for line in _classes(row, len(rows) > 1))])
 
 
-def _finite(value: Any) -> Any:
-    """What JSON has a word for."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with None for numbers that JSON has no word for."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()
+    }
 
 
 def status_of(rows: Sequence[Row]) -> int:

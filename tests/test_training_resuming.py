@@ -1,0 +1,170 @@
+"""Trainings that go on with other options than they began with, and states that are not worth keeping."""
+
+import math
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from gsnet.commands import train_image_classification as script
+from gsnet.interface.options import InputError
+from gsnet.training import checkpoints
+from gsnet.training.precision import ApexPrecision, TorchPrecision
+from gsnet.training.resuming import steps_done
+
+STRUCTURE = "SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,16,2,8,1)"
+FAKE = ["--dataset", "fake", "--input_image_size", "16", "--num_classes", "10", "--workers_per_gpu", "0"]
+NETWORK = ["--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--weight_init", "custom"]
+# Gradients of the first steps are near 1, so that this times such a rate is no number of float32 any more.
+STEEP_NETWORK = """
+from torch import nn
+
+
+class Steep(nn.Sequential):
+    def __init__(self, num_classes):
+        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, num_classes))
+
+    def forward(self, images):
+        return 100 * super().forward(images)
+"""
+
+
+def train(folder, *more, network=NETWORK):
+    return script.main([*FAKE, *network, "--save_dir", str(folder), *map(str, more)])
+
+
+def state_of(folder: Path, name: str = checkpoints.LATEST) -> dict:
+    return torch.load(folder / name, weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A training by Adam that is one epoch old."""
+    folder = tmp_path_factory.mktemp("begun")
+    more = ("--optimizer", "adam", "--lr", 0.001, "--wd", 0.25, "--batch_size", 128, "--epochs", 1)
+    assert train(folder, *more) == 0
+    return folder / checkpoints.LATEST
+
+
+def test_constants_of_the_optimiser_are_those_of_the_options(tmp_path, begun, capsys):
+    more = ("--optimizer", "adam", "--lr", 0.001, "--batch_size", 128, "--epochs", 2, "--resume", begun)
+    assert train(tmp_path, *more, "--wd", 0.5) == 0
+    assert "Options differ from those of the interrupted training: epochs, wd" in capsys.readouterr().err
+    state = state_of(tmp_path)["optimizer"]
+    assert [group["weight_decay"] for group in state["param_groups"]] == [0.5, 0.0]
+    # Two steps before, and two after.
+    assert {int(entry["step"]) for entry in state["state"].values()} == {4}
+
+
+@pytest.mark.parametrize("other", ["sgd", "rmsprop", "adamw"])
+def test_another_optimiser_cannot_go_on(tmp_path, begun, other):
+    more = ("--optimizer", other, "--lr", 0.001, "--batch_size", 128, "--epochs", 2, "--resume", begun)
+    with pytest.raises(InputError, match=f"checkpoint is of --optimizer adam, whose state --optimizer {other} cannot"):
+        train(tmp_path, *more)
+
+
+def test_a_checkpoint_without_a_scale_of_the_loss():
+    """As one of float32 is for a run in half precision."""
+
+    class Amp:
+        def load_state_dict(self, state):
+            raise AssertionError(state)
+
+    by_torch, by_apex = TorchPrecision("cpu", True), ApexPrecision(Amp(), "O1")  # type: ignore[arg-type]
+    by_torch.scaler = torch.amp.GradScaler("cpu", enabled=True, init_scale=8.0)
+    for precision in (by_torch, by_apex):
+        precision.load_state_dict({})
+    assert by_torch.scaler.get_scale() == 8.0
+
+
+def test_an_epoch_goes_on_with_another_batch_after_the_images_that_it_has_seen(tmp_path):
+    begin = ("--batch_size", 16, "--epochs", 1, "--lr", 0.01)
+    assert train(tmp_path, *begin, "--time_limit", 1e-9) == 0
+    state = state_of(tmp_path)
+    assert (state["epoch"], state["step"], state["step_images"]) == (-1, 1, 16)
+    # 8 steps of 32 or one of 256, of which the 16 images are a part that does not count.
+    assert train(tmp_path, "--batch_size", 256, "--epochs", 1, "--lr", 0.01, "--auto_resume") == 0
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("step", "before", "now", "steps", "share"),
+    [(6, 32, 32, 6, 1.0), (6, 32, 16, 12, 1.0), (7, 32, 64, 3, 6 / 7), (1, 16, 256, 0, 0.0), (0, 16, 256, 0, 1.0)],
+)
+def test_steps_of_another_size_by_hand(step, before, now, steps, share):
+    assert steps_done({"step": step, "step_images": before}, now) == (steps, share)
+
+
+def test_time_of_a_part_of_an_epoch_counts(tmp_path):
+    assert train(tmp_path, "--batch_size", 64, "--epochs", 1, "--time_limit", 1e-9) == 0
+    assert state_of(tmp_path)["training_status_info"]["training_elasped_time"] > 0
+
+
+def test_a_training_in_a_thread(tmp_path):
+    """As a server or a notebook runs it: only the main thread may say what a signal does."""
+    found = []
+    more = ("--batch_size", 256, "--epochs", 1, "--lr", 0.01)
+    thread = threading.Thread(target=lambda: found.append(train(tmp_path, *more)))
+    thread.start()
+    thread.join()
+    assert found == [0] and (tmp_path / checkpoints.LATEST).is_file()
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path, capsys):
+    file = tmp_path / "steep.py"
+    file.write_text(STEEP_NETWORK)
+    # One step an epoch, whose loss is one of weights that still were numbers.
+    more = ("--batch_size", 256, "--epochs", 2, "--lr_mode", "linear", "--lr", 3e38, "--target_lr", 3e38)
+    folder = tmp_path / "results"
+    assert train(folder, *more, network=["--arch", f"{file}:Steep"]) == 1
+    told = capsys.readouterr().err
+    assert "weights are no longer numbers in epoch 1: lower --lr" in told and "nothing is kept" in told
+    assert not list(folder.glob("*.pth"))
+
+
+def test_a_good_state_stays_where_the_next_has_no_numbers(tmp_path, monkeypatch, capsys):
+    """The last step of the second epoch, also where the time limit ends it there."""
+    from gsnet.training.step import Stepper
+
+    assert train(tmp_path, "--batch_size", 256, "--epochs", 1) == 0
+    kept = (tmp_path / checkpoints.LATEST).read_bytes()
+    learn = Stepper.step
+
+    def overflow(self, *arguments):
+        found = learn(self, *arguments)
+        with torch.no_grad():
+            next(self.task.network.parameters()).fill_(math.inf)
+        return found
+
+    monkeypatch.setattr(Stepper, "step", overflow)
+    for more in ((), ("--time_limit", 1e-9)):
+        assert train(tmp_path, "--batch_size", 256, "--epochs", 2, "--auto_resume", *more) == 1
+        assert (
+            f"in epoch 2: lower --lr or use --grad_norm; the last good state is in {tmp_path}"
+            in capsys.readouterr().err
+        )
+        assert (tmp_path / checkpoints.LATEST).read_bytes() == kept
+
+
+def test_validation_images_that_are_all_broken(tmp_path, noise_images):
+    data = tmp_path / "data"
+    shutil.copytree(noise_images, data)
+    broken = sorted((data / "test").rglob("*.png"))
+    for file in broken:
+        file.write_bytes(b"")
+    base = ["--dataset", "image_folder", "--data_dir", str(data), "--input_image_size", "16", "--workers_per_gpu", "0"]
+    more = [
+        "--batch_size",
+        "20",
+        "--epochs",
+        "1",
+        "--skip_broken",
+        str(len(broken)),
+        "--save_dir",
+        str(tmp_path / "out"),
+    ]
+    with pytest.raises(InputError, match="None of the validation images can be read"):
+        script.main([*base, *NETWORK, *more])
+    assert not (tmp_path / "out" / checkpoints.LATEST).exists()
