@@ -141,6 +141,18 @@ def test_files_that_are_timed_run_the_operators_of_files_that_are_exported(netwo
     assert kinds[0] == kinds[1] and kinds[0]["Conv"] > 10
 
 
+@pytest.mark.parametrize("name", ("onnxruntime", "openvino", "ncnn"))
+def test_files_that_are_timed_take_as_many_images_as_they_are_timed_for(name, tmp_path):
+    """With a shuffle, whose shape the tracer writes down with the number of images."""
+    program = runtimes.runtime(name)
+    if missing := program.missing(writing=True):
+        pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
+    structure = "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,8,1,8,1)"
+    network, file = MasterNet(num_classes=10, plainnet_struct=structure).eval(), tmp_path / f"net{program.suffixes[0]}"
+    program.write_to_time(network, file, SIZE, 3)
+    assert compare(network, program.load(file, runtimes.Settings()).run, SIZE, batches=(3,)) < 1e-5
+
+
 @pytest.mark.parametrize(
     ("kind", "main", "other"), [("ncnn", "net.param", "net.bin"), ("openvino", "net.xml", "net.bin")]
 )
