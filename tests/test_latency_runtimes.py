@@ -20,7 +20,7 @@ from benchmarks.saved_rows import read_rows
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
 from gsnet.latency import asked_networks, bundle, device_script, inference, rounds, timed_networks, visited
-from gsnet.latency.building import calibrate, infer_layers
+from gsnet.latency.building import calibrate, infer_layers, open_at_hand
 from gsnet.latency.bundle import BENCHNCNN, SCRIPT, import_timings
 from gsnet.latency.device_script import NETWORKS
 from gsnet.latency.errors import LatencyError
@@ -236,9 +236,13 @@ def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch)
             benchmark_network_latency.main([*build, *numbers])
     with pytest.raises(InputError, match="--networks 8"):
         export.main(["--device_bundle", str(tmp_path / "bundle"), *NEAR, "--networks", "8"])
+    fit = [*build[1:], "--calibration_networks", "6"]
+    with pytest.raises(LatencyError, match="There is no latency table"):
+        benchmark_network_latency.main(fit)
     assert list(tmp_path.iterdir()) == []
+    open_at_hand(path, "cpu", "onnxruntime").close()
     with pytest.raises(LatencyError, match="holds no layer"):
-        benchmark_network_latency.main([*build[1:], "--calibration_networks", "6"])
+        benchmark_network_latency.main(fit)
 
 
 def test_as_many_networks_are_timed_as_asked_for(tmp_path, monkeypatch, networks, caplog):

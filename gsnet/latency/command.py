@@ -31,6 +31,9 @@ def build_table(options: Namespace) -> dict:
     torch.set_num_threads(options.threads)
     setting = setting_of(options, asked_backend(options) or TORCH)
     path = options.latency_table or default_table(device_identity(options.device, options.threads), setting.backend)
+    if not options.build_table:
+        # Raises LatencyError where there is none: one that was begun here would hold nothing that could be calibrated.
+        LatencyTable.open(path).close()
     # Both before anything is timed: what cannot suffice is refused at once.
     layers = networks_of_layers(options, setting, path) if options.build_table else None
     whole = networks_to_calibrate(options, setting, path) if options.calibrate else None
