@@ -112,7 +112,7 @@ _LOG = logging.getLogger(__name__)
 
 def questions_of(options: Namespace) -> Questions:
     """What the options ask of every network. Raises InputError, UnknownProxyError."""
-    chosen = proxies_named(options.zero_shot_score) if options.zero_shot_score else []
+    chosen = [] if options.zero_shot_score is None else proxies_named(options.zero_shot_score)
     refuse_ensembles(chosen)
     if options.latency_table is not None and not options.latency_table.is_file():
         raise InputError(

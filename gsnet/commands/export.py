@@ -41,6 +41,7 @@ from gsnet.models.described import HUB_WEIGHTS, Described, checkpoint_in, checkp
 from gsnet.models.expected import ExpectedInput, at_side, classes_text
 from gsnet.models.options import add_network_options, network_named, network_of, refuse_ignored_mirror, resolution_of
 from gsnet.validation.int8_options import OF_INT8, add_int8_options, bounds_of, check_int8
+from SearchSpace import SearchSpaceError
 
 UNKNOWN_LICENCE = "unknown"
 _LOG = logging.getLogger(__name__)
@@ -293,4 +294,4 @@ def _refuse(options: Namespace, names: Sequence[str], why: str) -> None:
 
 def command() -> int:
     """The command as a process: its errors as sentences, and its exit status."""
-    return run(main)
+    return run(main, (SearchSpaceError,))

@@ -271,10 +271,12 @@ def _working_device(name: str) -> str:
     import torch
 
     try:
-        torch.empty(1, device=name)
+        # To the processor and back: "meta" has no numbers.
+        torch.zeros(1, device=name).cpu()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(
             f"torch has no device {name!r} here ({reason}): leave --device out to run on the CPU"
         ) from error
-    return name
+    # Of a processor there is one, whatever number it is called by.
+    return "cpu" if torch.device(name).type == "cpu" else name

@@ -6,6 +6,7 @@ No torch is needed for a network of this project.
 from __future__ import annotations
 
 import fnmatch
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ BUILT_AS = ("Masternet.py:MasterNet", "PlainNet")
 SEARCHED = "searched"
 # Of files that lie in a results folder beside the weights.
 _BESIDE = (".json", ".db", ".csv", ".png", ".log", ".bin")
+_STRUCTURE = re.compile(r"\s*\w+\(")
 # Of files that --arch takes.
 _SUFFIXES = (".txt", ".pth", ".pt", ".tar", ".onnx", ".safetensors")
 
@@ -33,10 +35,17 @@ def names_of(arch: str) -> list[str]:
     """
     if Path(arch).expanduser().exists():
         return [arch]
+    if is_structure(arch):
+        raise InputError(f"--arch {arch} is a structure: give it as --plainnet_struct, with --arch PlainNet")
     names = [name for part in arch.split(",") if part.strip() for name in _matching(part.strip())]
     if not names:
         raise InputError("--arch names no network")
     return list(dict.fromkeys(names))
+
+
+def is_structure(text: str) -> bool:
+    """Whether a text looks like a structure string, sound or not."""
+    return _STRUCTURE.match(text) is not None
 
 
 def is_several(arch: str) -> bool:
