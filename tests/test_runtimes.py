@@ -21,6 +21,7 @@ from gsnet.runtimes import registry
 from gsnet.runtimes.comparison import compare
 from gsnet.runtimes.eager import Torch
 from gsnet.runtimes.onnx_file import write_onnx
+from gsnet.runtimes.timing import time_calls
 from Masternet import MasterNet
 
 STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,1)"
@@ -290,6 +291,36 @@ def test_signals_are_survived_after_two_sessions_of_openvino(network, tmp_path):
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert seen == [signal.SIGUSR1]
+
+
+def test_a_gpu_that_is_not_the_current_one_is_timed_by_its_own_stream(monkeypatch):
+    """Without a GPU: events note which device was the current one, as torch's take a stream of it."""
+    current, recorded = ["cuda:0"], []
+
+    class Device:
+        def __init__(self, device):
+            self.device = device
+
+        def __enter__(self):
+            current.append(self.device)
+
+        def __exit__(self, *_):
+            current.pop()
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            recorded.append(current[-1])
+
+        def elapsed_time(self, end):
+            return 2.0
+
+    for name, made in {"device": Device, "Event": Event, "synchronize": lambda: None}.items():
+        monkeypatch.setattr(torch.cuda, name, made)
+    assert time_calls(lambda: None, "cuda:1", repeats=2).median == 2e-3
+    assert recorded == ["cuda:1"] * 4 and current == ["cuda:0"]
 
 
 @pytest.mark.parametrize("name", QUICK + SLOW)
