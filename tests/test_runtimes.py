@@ -7,6 +7,7 @@ import re
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch
 from gsnet import runtimes
 from gsnet.commands import benchmark_network_latency
 from gsnet.interface.options import InputError
+from gsnet.latency import command as latency_command
 from gsnet.latency.command import comparison_table
 from gsnet.models import exporting
 from gsnet.runtimes import registry
@@ -228,6 +230,34 @@ def test_a_runtime_of_ones_own_is_known_and_what_computes_something_else_is_told
     }
     with pytest.raises(ValueError, match="torch is a runtime of the package"):
         runtimes.register(type("Mine", (Doubling,), {"name": "torch"})())
+
+
+class Silent(Torch):
+    """A runtime that says nothing of its operations, and notes the images that it is asked about."""
+
+    name = "silent"
+    asked: ClassVar[list[int]] = []
+
+    def session(self, module, settings):
+        session = super().session(module, settings)
+        session.operations = lambda images: (
+            self.asked.append(len(images)) or runtimes.Session.operations(session, images)
+        )
+        return session
+
+
+def test_a_runtime_that_tells_no_operations_is_timed_beside_others_and_refused_alone(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    runtimes.register(Silent())
+    status, report = benchmark(capsys, "--backend", "torch,silent", "--operations", "--batch_size_list", "2,1")
+    torchs, silent = report["backends"]
+    assert status == 0 and torchs["operations"] and [row["batch"] for row in silent["rows"]] == [2, 1]
+    reason = "it gives no times of single operations"
+    assert silent["operations_error"] == reason and Silent.asked == [2]
+    assert comparison_table(report["backends"])[-1] == f"silent: {reason}"
+    monkeypatch.setattr(latency_command, "time_session", lambda *_: pytest.fail("timed before it was refused"))
+    with pytest.raises(InputError, match=f"^silent is timed without --operations: {reason}$"):
+        benchmark(capsys, "--backend", "silent", "--operations")
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def time_network(options: Namespace, arch: str) -> dict:
     reports = []
     for backend in backends:
         try:
-            reports.append(time_backend(options, backend, network, resolution))
+            reports.append(time_backend(options, backend, network, resolution, one_of_several=True))
         except runtimes.RuntimesError as error:
             reports.append({"backend": backend, "error": str(error)})
     if all("error" in report for report in reports):
@@ -173,10 +173,13 @@ def time_network(options: Namespace, arch: str) -> dict:
     return {"arch": arch, "device": device_identity(options.device, options.threads), "backends": reports, **seen}
 
 
-def time_backend(options: Namespace, backend: str, network: nn.Module, resolution: int) -> dict:
-    """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError."""
-    import numpy as np
+def time_backend(
+    options: Namespace, backend: str, network: nn.Module, resolution: int, *, one_of_several: bool = False
+) -> dict:
+    """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError.
 
+    one_of_several: where it gives no times of single operations, that is said in the report, and the network is timed.
+    """
     from gsnet.runtimes.comparison import checked_session
 
     precision = "own" if options.own_precision else precision_of(options.device, options.fp16)
@@ -185,15 +188,28 @@ def time_backend(options: Namespace, backend: str, network: nn.Module, resolutio
         session, difference = checked_session(
             backend, network, (resolution, resolution), settings, file=options.export_onnx
         )
+        operations = operations_of(options, backend, session, resolution, one_of_several=one_of_several)
         report = latency.time_session(options, backend, session, resolution) | {"max_difference": difference}
-        if options.operations:
-            images = np.random.default_rng(0).standard_normal((1, 3, resolution, resolution), dtype=np.float32)
-            report["operations"] = [asdict(operation) for operation in session.operations(images)]
+        return report | operations
     except RuntimeError as error:
         # A library's own: an operator that it does not know, a compiler that is missing, too little memory.
         reason = str(error).strip().split("\n")[0]
         raise runtimes.RuntimesError(f"{backend} cannot run the network: {reason}") from error
-    return report
+
+
+def operations_of(
+    options: Namespace, backend: str, session: runtimes.Session, resolution: int, *, one_of_several: bool
+) -> dict:
+    """The times of a runtime's operations at the first batch size, where they are asked for; see `time_backend`."""
+    if not options.operations:
+        return {}
+    try:
+        images = latency.noise(latency.batch_sizes(options)[0], resolution)
+        return {"operations": [asdict(operation) for operation in session.operations(images)]}
+    except runtimes.RuntimesError as error:
+        if one_of_several:
+            return {"operations_error": str(error)}
+        raise runtimes.RuntimesError(f"{backend} is timed without --operations: {error}") from error
 
 
 def show(report: dict, as_json: bool) -> None:

@@ -21,7 +21,13 @@ from gsnet.latency.table import LatencyTable
 from PlainNet import Network, Style
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from gsnet.runtimes import Session
+
+
+# Of a runtime's report: why it has no times, or none of single operations.
+_ERRORS = ("error", "operations_error")
 
 
 def build_table(options: Namespace) -> dict:
@@ -119,18 +125,14 @@ def _told_of(origin: Origin) -> dict[str, str | None]:
 
 def time_session(options: Namespace, backend: str, session: Session, resolution: int) -> dict:
     """Time what runs a network at each batch size."""
-    import numpy as np
-
     report: dict = {
         "device": device_identity(options.device, options.threads),
         "backend": backend,
         "precision": session.precision,
         "rows": [],
     }
-    draw = np.random.default_rng(0)
     for batch in batch_sizes(options):
-        images = draw.standard_normal((batch, 3, resolution, resolution), dtype=np.float32)
-        figures = session.time(images, options.repeat_times, options.precision)
+        figures = session.time(noise(batch, resolution), options.repeat_times, options.precision)
         rate = batch / figures.median
         # Of few repeats the median has no interval.
         unsure = math.isnan(figures.interval)
@@ -143,6 +145,13 @@ def time_session(options: Namespace, backend: str, session: Session, resolution:
         row = asdict(figures) | ({"interval": None} if unsure else {})
         report["rows"].append(row | {"batch": batch, "images_per_second": rate, "text": text})
     return report
+
+
+def noise(images: int, side: int) -> np.ndarray:
+    """Images (N, 3, side, side) of normal noise, float32."""
+    import numpy as np
+
+    return np.random.default_rng(0).standard_normal((images, 3, side, side), dtype=np.float32)
 
 
 def comparison_table(reports: Sequence[dict]) -> list[str]:
@@ -158,7 +167,8 @@ def comparison_table(reports: Sequence[dict]) -> list[str]:
             f"{report['backend']:<16}{report['precision']:<14}{row['batch']:>6}{row['median'] * 1e3:>11.4g}{spread:>18}"
             f"{row['images_per_second']:>10.4g}  {'-' if difference is None else format(difference, '.1e')}"
         )
-    return (lines if timed else []) + [_with_name(r["backend"], r["error"]) for r in reports if "error" in r]
+    errors = [(report["backend"], report[key]) for report in reports for key in _ERRORS if key in report]
+    return (lines if timed else []) + [_with_name(backend, error) for backend, error in errors]
 
 
 def _with_name(backend: str, error: str) -> str:
