@@ -327,6 +327,38 @@ def test_an_interrupt_of_writing_a_bundle_says_what_is_kept(tmp_path, monkeypatc
     assert capsys.readouterr().err.splitlines()[-1] == end
 
 
+def test_a_bundle_that_goes_on_keeps_what_it_lists_and_leaves_nothing_unfinished(tmp_path, monkeypatch, few_networks):
+    folder = tmp_path / "bundle"
+    options = ["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"]
+    monkeypatch.setattr(timed_networks, "written", lambda network, *_: folder / f"{len(network.text)}.onnx")
+    monkeypatch.setattr(bundle, "written", timed_networks.written)
+    assert export.main(options) == 0
+    before = (folder / NETWORKS).read_text()
+
+    def fails(network, setting, program, folder):
+        (folder / timed_networks.UNFINISHED).mkdir()
+        raise RuntimeError("no operator for it\nand a page about that")
+
+    monkeypatch.setattr(bundle, "written", fails)
+    with pytest.raises(LatencyError, match=r"onnxruntime cannot run .*: no operator for it$"):
+        export.main(options)
+    assert (folder / NETWORKS).read_text() == before and not (folder / timed_networks.UNFINISHED).exists()
+    for text in ("[1]", "no JSON", "{}"):
+        (folder / NETWORKS).write_text(text)
+        with pytest.raises(
+            LatencyError, match=r"networks\.json is of no device bundle: give --device_bundle a new folder"
+        ):
+            export.main(options)
+
+
+def test_a_bundle_without_networks_is_refused_on_the_device(tmp_path, networks):
+    """As an export that was interrupted leaves it."""
+    a_bundle(tmp_path, networks, ())
+    ended = on_the_device(tmp_path)
+    assert ended.returncode == 2 and "lists no networks: was the export of this folder interrupted?" in ended.stderr
+    assert not (tmp_path / "times.json").exists()
+
+
 def test_networks_whose_two_least_times_differ_are_timed_again(tmp_path, monkeypatch):
     """One is disturbed in its first rounds, one always; a kill in between costs nothing."""
     asked = [PlainNet.parse(f"SuperConvK3BNRELU(3,{width},1,1)") for width in (8, 16, 24)]

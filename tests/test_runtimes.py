@@ -256,7 +256,7 @@ def test_a_runtime_that_tells_no_operations_is_timed_beside_others_and_refused_a
     assert silent["operations_error"] == reason and Silent.asked == [2]
     assert comparison_table(report["backends"])[-1] == f"silent: {reason}"
     monkeypatch.setattr(latency_command, "time_session", lambda *_: pytest.fail("timed before it was refused"))
-    with pytest.raises(InputError, match=f"^silent is timed without --operations: {reason}$"):
+    with pytest.raises(InputError, match=rf"^silent is timed without --operations: {reason}$"):
         benchmark(capsys, "--backend", "silent", "--operations")
 
 
