@@ -1,6 +1,8 @@
 """Exported networks: read back by the libraries that others would use, and giving the same predictions."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from torchvision.models import ResNet18_Weights, resnet18
 import PlainNet
 from gsnet.commands import export
 from gsnet.interface.options import InputError
+from gsnet.latency.records import Origin
+from gsnet.latency.table import LatencyTable
 from gsnet.models import exporting, load_model, structure_of
 from Masternet import MasterNet
 from PlainNet import Style
@@ -110,6 +114,23 @@ class Untraceable(nn.Module):
 
     def forward(self, x):
         return object()
+
+
+def test_a_device_or_a_pipe_stays_what_it_is_and_a_link_leads_to_the_file(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.pt")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.pt").symlink_to(tmp_path / "there/file.pt")
+    network = trained_like()
+    assert exporting.export(network, tmp_path / "link.pt", "torchscript", (16, 16)) < 1e-4
+    assert (tmp_path / "link.pt").is_symlink() and torch.jit.load(tmp_path / "there/file.pt")
+    # Who runs this as root would lose the device, were it replaced.
+    monkeypatch.setattr(Path, "replace", lambda *_: pytest.fail("it is replaced"))
+    for path in (tmp_path / "pipe.pt", Path("/dev/null")):
+        with pytest.raises(OSError, match="this is a device or a pipe"):
+            exporting.export(network, path, "torchscript", (16, 16))
+        with pytest.raises(OSError, match="this is a device or a pipe"):
+            LatencyTable.create(path, Origin("a device"), fuses=False)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link.pt", "pipe.pt", "there"]
 
 
 def test_a_network_that_cannot_be_written_is_one_sentence(tmp_path):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from gsnet.interface.files import check_replaceable, target_of
 from gsnet.latency.device import TORCH
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.records import Origin
@@ -79,9 +80,10 @@ class TableFile:
 
         rewrites: networks are written anew for it; see `gsnet.latency.layers.Listing`.
 
-        Raises LatencyError where the file cannot be written.
+        Raises LatencyError or OSError where the file cannot be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        check_replaceable(path)
+        path = target_of(path)
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)
         try:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gsnet.interface.files import check_writable
+from gsnet.interface.files import check_replaceable, target_of
 from gsnet.interface.options import InputError
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.comparison import TOLERANCES, compare
@@ -83,9 +83,8 @@ def export(
     """
     network = network.eval().cpu().float()
     files = files_of(file, kind)
-    check_writable(file)
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
-        parts = [Path(folder) / f"network{one.suffix}" for one in files]
+    with written_beside(file) as folder:
+        parts = [folder / f"network{one.suffix}" for one in files]
 
         def written(form: nn.Module) -> float:
             with told_in_a_sentence(kind):
@@ -147,11 +146,23 @@ def told_in_a_sentence(kind: str) -> Iterator[None]:
         raise ExportError(f"The network cannot be written as {kind} ({reason}): nothing is kept") from error
 
 
+@contextmanager
+def written_beside(file: Path) -> Iterator[Path]:
+    """A folder for what is written before it is kept, on the disk of the file; it is gone afterwards.
+
+    Raises OSError where the file cannot be written.
+    """
+    check_replaceable(file)
+    target = target_of(file)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        yield Path(folder)
+
+
 def keep(parts: Sequence[Path], files: Sequence[Path]) -> None:
-    """Put what was written where it was asked for."""
+    """Put what was written where it was asked for, or where links there lead to."""
     # The one that is named comes last: where it is new, so are the others.
     for part, one in reversed(list(zip(parts, files, strict=True))):
-        part.replace(one)
+        part.replace(target_of(one))
 
 
 def _disk_error(error: BaseException) -> OSError | None:
