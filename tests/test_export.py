@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 
 import PlainNet
-from gsnet.commands import export
+from gsnet.commands import convert, export
 from gsnet.interface.options import InputError
 from gsnet.latency.records import Origin
 from gsnet.latency.table import LatencyTable
@@ -130,6 +130,8 @@ def test_a_device_or_a_pipe_stays_what_it_is_and_a_link_leads_to_the_file(tmp_pa
             exporting.export(network, path, "torchscript", (16, 16))
         with pytest.raises(OSError, match="this is a device or a pipe"):
             LatencyTable.create(path, Origin("a device"), fuses=False)
+        with pytest.raises(OSError, match="this is a device or a pipe"):
+            convert.convert("zennet_cifar10_model_size05M_res32", output=path)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["link.pt", "pipe.pt", "there"]
 
 
