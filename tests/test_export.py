@@ -94,6 +94,42 @@ class Uneven(nn.Module):
         return x.mean(dim=(2, 3)) * (2 if len(x) == 1 else 1)
 
 
+def test_what_is_exported_stays_and_others_may_read_what_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = ["--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--untrained", "--input_image_size", "16"]
+    assert export.main([*first, "--num_classes", "10", "--format", "safetensors", "--output", "net.safetensors"]) == 0
+    file = tmp_path / "net.safetensors"
+    (tmp_path / "by_hand").touch()
+    assert file.stat().st_mode == (tmp_path / "by_hand").stat().st_mode
+    before = file.read_bytes()
+    again = ["--format", "safetensors", "--fp16"]
+    # Its own name is the usual one of the new file, too.
+    for named in (
+        ["--arch", "net.safetensors"],
+        ["--arch", str(file), "--output", "../" + tmp_path.name + "/" + file.name],
+    ):
+        with pytest.raises(InputError, match=r"net\.safetensors is what is exported: give the new file another name"):
+            export.main([*named, *again])
+    assert file.read_bytes() == before
+    assert export.main(["--arch", "net.safetensors", *again, "--output", "half.safetensors"]) == 0
+
+
+class Undecided(nn.Module):
+    """What it computes depends on numbers, which no graph holds."""
+
+    def forward(self, x):
+        return (x if x.sum() > 0 else -x).mean((2, 3))
+
+
+def test_an_exporter_says_why_and_in_one_line(tmp_path):
+    pytest.importorskip("onnxscript")
+    with pytest.raises(
+        InputError, match=r"^The network cannot be written as onnx \(Could not guard on .*\): nothing is kept$"
+    ):
+        exporting.export(Undecided(), tmp_path / "net.onnx", "onnx", (8, 8))
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_export_that_computes_something_else_is_not_kept(tmp_path):
     with pytest.raises(InputError, match="computes other outputs"), pytest.warns(torch.jit.TracerWarning):
         exporting.export(Uneven(), tmp_path / "wrong.pt", "torchscript", (8, 8))

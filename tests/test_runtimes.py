@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 import torch
 
+import PlainNet
 from gsnet import runtimes
 from gsnet.commands import benchmark_network_latency
 from gsnet.interface.options import InputError
 from gsnet.latency import command as latency_command
 from gsnet.latency.command import comparison_table
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.measurement import measure_latency
 from gsnet.models import exporting
 from gsnet.runtimes import registry
 from gsnet.runtimes.comparison import compare
@@ -295,6 +298,14 @@ def test_what_a_library_finds_out_late_ends_neither_the_others_nor_in_a_tracebac
     assert status == 0 and report["backends"][0] == {"backend": "stubborn", "error": sentence}
     with pytest.raises(InputError, match=f"^{sentence}$"):
         benchmark(capsys, "--backend", "stubborn")
+
+
+def test_a_network_that_cannot_be_timed_in_a_search_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    runtimes.register(Stubborn())
+    timed = {"batch_size": 2, "resolution": 16, "num_classes": 5, "style": PlainNet.PLAIN, "backend": "stubborn"}
+    with pytest.raises(LatencyError, match=r"^stubborn cannot run Super.* 2 images of 16 pixels: no kernel for it$"):
+        measure_latency(PlainNet.parse(STRUCTURE), **timed)
 
 
 def test_below_a_table_a_runtime_is_named_once():

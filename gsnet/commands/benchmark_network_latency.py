@@ -25,6 +25,7 @@ from gsnet import runtimes
 from gsnet.interface.options import BAD_INPUT, InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
+from gsnet.interface.words import first_line
 from gsnet.latency import command as latency
 from gsnet.latency.calibration import described
 from gsnet.latency.device import TORCH, device_identity, precision_of
@@ -193,8 +194,7 @@ def time_backend(
         return report | operations
     except RuntimeError as error:
         # A library's own: an operator that it does not know, a compiler that is missing, too little memory.
-        reason = str(error).strip().split("\n")[0]
-        raise runtimes.RuntimesError(f"{backend} cannot run the network: {reason}") from error
+        raise runtimes.RuntimesError(f"{backend} cannot run the network: {first_line(error)}") from error
 
 
 def operations_of(

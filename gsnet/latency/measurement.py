@@ -8,7 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from gsnet.interface.words import first_line
 from gsnet.latency.device import BF16, FP16, TORCH, precision_of
+from gsnet.latency.errors import LatencyError
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.memory import keep_freed_memory
 from gsnet.runtimes.timing import REPEATS, LatencyFigures, clock_of, time_calls
@@ -34,7 +36,7 @@ def measure_latency(
     """Time forward passes of a network in evaluation mode, after a warm-up; see `time_calls`.
 
     half_precision: float16 on a GPU, bfloat16 on a CPU. Residual links are part of the timed network. backend: a runtime,
-    with one thread of a processor. Raises RuntimesError for what it has not.
+    with one thread of a processor. Raises RuntimesError for what it has not, and LatencyError for a network that cannot run.
     """
     model = MasterNet(
         num_classes=num_classes,
@@ -44,12 +46,28 @@ def measure_latency(
         se_activation=style.se_activation,
     )
     images = torch.randn(batch_size, network.in_channels, resolution, resolution)
+    try:
+        return _measured(model.eval(), images, device, half_precision, repeats, precision, backend)
+    except RuntimeError as error:
+        told = f"{backend} cannot run {network} with {batch_size} images of {resolution} pixels: {first_line(error)}"
+        raise LatencyError(told) from error
+
+
+def _measured(
+    model: nn.Module,
+    images: torch.Tensor,
+    device: str,
+    half_precision: bool,
+    repeats: int,
+    precision: float,
+    backend: str,
+) -> LatencyFigures:
     if backend != TORCH:
         settings = Settings(precision=precision_of(device, half_precision), device=device)
-        session = runtime(backend).make_to_time(model.eval(), (resolution, resolution), batch_size, settings)
+        session = runtime(backend).make_to_time(model, tuple(images.shape[2:]), len(images), settings)  # type: ignore[arg-type]
         return session.time(images.numpy(), repeats, precision)
     dtype = dtype_of(device, half_precision)
-    return time_forward(model.to(device, dtype).eval(), images.to(device, dtype), repeats, precision)
+    return time_forward(model.to(device, dtype), images.to(device, dtype), repeats, precision)
 
 
 def dtype_of(device: str, half_precision: bool) -> torch.dtype:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gsnet.interface.words import first_line
 from gsnet.latency.device import FP32, TORCH
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.setting import Setting
@@ -130,8 +131,8 @@ def telling(setting: Setting, program: Runtime, network: Network) -> Iterator[No
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise LatencyError(f"{program.name} cannot run {network} at {setting.conditions}: {reason}") from error
+        told = f"{program.name} cannot run {network} at {setting.conditions}: {first_line(error)}"
+        raise LatencyError(told) from error
 
 
 def _by_torch(setting: Setting, network: Network) -> float:
@@ -147,4 +148,4 @@ def _by_torch(setting: Setting, network: Network) -> float:
         with torch.inference_mode():
             return time_for(lambda: model(images), undisturbed_clock(setting.device), _SECONDS_A_TURN)
     except RuntimeError as error:
-        raise LatencyError(f"{network} cannot run at {setting.conditions}: {str(error).splitlines()[0]}") from error
+        raise LatencyError(f"{network} cannot run at {setting.conditions}: {first_line(error)}") from error

@@ -16,6 +16,8 @@ from torch import nn
 
 from gsnet.interface.files import check_replaceable, target_of
 from gsnet.interface.options import InputError
+from gsnet.interface.words import first_line
+from gsnet.models.described import checkpoint_in
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.comparison import TOLERANCES, compare
 from gsnet.runtimes.onnx_file import add_texts
@@ -56,6 +58,14 @@ def files_of(file: Path, kind: str) -> tuple[Path, ...]:
         if other[0] != suffixes[0] and set(other[1:]) & set(suffixes[1:]) and taken.is_file():
             raise InputError(f"{files[1]} belongs to {taken}: give the file of {kind} another name than {file.stem}")
     return files
+
+
+def check_is_no_source(file: Path, *sources: str | Path | None) -> None:
+    """Raise InputError where a file is one that the network comes from, by its name or by that of its folder."""
+    paths = [Path(source).expanduser() for source in sources if source is not None]
+    for path in (checkpoint_in(one) if one.is_dir() else one for one in paths):
+        if path is not None and path.is_file() and file.is_file() and file.samefile(path):
+            raise InputError(f"{file} is what is exported: give the new file another name, by --output")
 
 
 def export(
@@ -142,8 +152,7 @@ def told_in_a_sentence(kind: str) -> Iterator[None]:
     except RuntimeError as error:
         if (failed := _disk_error(error)) is not None:
             raise failed from error
-        reason = str(error).strip().split("\n")[0]
-        raise ExportError(f"The network cannot be written as {kind} ({reason}): nothing is kept") from error
+        raise ExportError(f"The network cannot be written as {kind} ({first_line(error)}): nothing is kept") from error
 
 
 @contextmanager
@@ -187,13 +196,14 @@ def _written(
 
 
 def _write_safetensors(network: nn.Module, file: Path, half: bool, texts: dict[str, str]) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {key: value.contiguous().clone() for key, value in network.state_dict().items()}
     if half:
         state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    # What writes and reads safetensors elsewhere looks for the format of the tensors.
-    save_file(state, file, {"format": "pt"} | texts)
+    # What writes and reads safetensors elsewhere looks for the format of the tensors. Its own way to write files makes some
+    # that nobody else may read.
+    file.write_bytes(save(state, {"format": "pt"} | texts))
 
 
 def _read_safetensors(network: nn.Module, file: Path) -> Callable[[np.ndarray], np.ndarray]:
