@@ -258,7 +258,9 @@ def test_several_networks_are_rows_of_a_table_also_those_that_fail(folder, noise
     for device in ("cuda:77", "meta"):
         with pytest.raises(InputError, match=f"torch has no device '{device}' here"):
             compute_score.main(["--arch", str(folder), "--zero_shot_score", "Params", "--device", device])
-    assert device_name(None, "cpu:0") == "cpu"
+    assert device_name(None, "cpu:0") == device_name(None, torch.device("cpu")) == "cpu"
+    with pytest.raises(InputError, match=r"torch has no device 0\.5 here"):
+        device_name(None, 0.5)
 
 
 def test_a_published_folder_is_loaded_by_timm(folder, tmp_path, capsys):

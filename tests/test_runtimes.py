@@ -93,6 +93,14 @@ def test_outputs_are_those_of_torch(name, network, sessions):
 
 
 @pytest.mark.parametrize("name", QUICK)
+def test_images_may_lie_in_memory_in_any_order(name, network, sessions):
+    """As pictures do, with their channels innermost."""
+    images = np.random.default_rng(0).standard_normal((2, *SIZE, 3), dtype=np.float32).transpose(0, 3, 1, 2)
+    expected = network(torch.from_numpy(images.copy())).detach().numpy()
+    np.testing.assert_allclose(sessions(name).run(images), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", QUICK)
 def test_every_convolution_of_the_module_is_timed_once(name, network, sessions):
     images = np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)
     operations = sessions(name).operations(images, passes=2)

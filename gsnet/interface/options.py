@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from gsnet.interface import quantities
 from gsnet.interface.suggestions import option_meant
+from gsnet.interface.words import first_line
 
 BAD_INPUT = 2
 # Options whose values other programs take without them, and what is none of these.
@@ -273,10 +274,10 @@ def _working_device(name: str) -> str:
     try:
         # To the processor and back: "meta" has no numbers.
         torch.zeros(1, device=name).cpu()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().split("\n")[0]
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(
-            f"torch has no device {name!r} here ({reason}): leave --device out to run on the CPU"
+            f"torch has no device {name!r} here ({first_line(error)}): leave --device out to run on the CPU"
         ) from error
-    # Of a processor there is one, whatever number it is called by.
-    return "cpu" if torch.device(name).type == "cpu" else name
+    # Of a processor there is one, whatever number it is called by. A program may give torch's own kind of name.
+    found = torch.device(name)
+    return "cpu" if found.type == "cpu" else str(found)
