@@ -240,6 +240,18 @@ def test_tinynas_libraries(tmp_path):
             LatencyModel(table, Conditions("fp16", 64, 16), num_classes=10).seconds(NETWORK)
 
 
+def test_what_a_branch_begins_with_is_part_of_no_convolution_that_others_read():
+    """A library folds into a convolution what alone reads it: not what stands at the beginning of one of two readers."""
+    for text, kinds in (
+        ("ConvKX(3,8,3,1)BN(8)RELU(8)ConvKX(8,8,3,1)", ["Regular"] * 2),
+        ("ConvKX(3,8,3,1)ResBlock(BN(8)RELU(8)ConvKX(8,8,3,1))", ["Regular", "BN", "ReLU", "Regular"]),
+        ("ConvKX(3,8,3,1)ResBlockProj(RELU(8)ConvKX(8,8,3,1))", ["Regular", "ReLU", "Regular", "Regular"]),
+        ("ConvKX(3,8,3,1)MultiSumBlock(ConvKX(8,8,1,1);HS(8))", ["Regular", "Regular", "HardSwish", "Add"]),
+        ("ConvKX(3,8,3,1)MultiCatBlock(RELU(8);ConvKX(8,8,1,1))", ["Regular", "ReLU", "Regular", "Concatenate"]),
+    ):
+        assert [layer[0] for layer in listed(text, fuses=True)] == kinds, text
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [

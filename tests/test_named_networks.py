@@ -156,6 +156,7 @@ def test_export_says_what_images_it_expects(capsys, mine, tmp_path):
     ("options", "words"),
     [
         (("--build_table", "--operations"), "--operations does nothing with --build_table: leave it out"),
+        (("--arch", "resnet18", "--own_precision", "--fp16"), "--fp16 does nothing beside --own_precision"),
         (("--build_table", "--calibration_networks", "3"), "--calibration_networks does nothing with --build_table"),
         (("--calibrate", "--export_onnx", "f"), "--export_onnx does nothing with --calibrate"),
         (("--import_tinynas", "f", "--fp16"), "--fp16 does nothing with --import_tinynas"),

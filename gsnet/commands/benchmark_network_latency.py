@@ -60,6 +60,8 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.refuse_all_but(options, mode, (*read, "plugin"))
     if options.batch_size_list:
         parser.refuse_ignored(options, "beside --batch_size_list", ("batch_size",))
+    if options.own_precision:
+        parser.refuse_ignored(options, "beside --own_precision", ("fp16",))
     return options
 
 
