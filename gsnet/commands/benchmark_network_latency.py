@@ -40,6 +40,8 @@ from SearchSpace import SearchSpaceError
 if TYPE_CHECKING:
     from torch import nn
 
+# Of a report, what is not of a row of --csv.
+_NO_COLUMNS = ("rows", "backends", "operations", "no_operations")
 # What a report says of a fit.
 FITTED = ("coefficients", "spread", "networks")
 
@@ -116,7 +118,7 @@ def rows_of(reports: Sequence[dict]) -> list[dict]:
     # Of several runtimes each has rows of its own.
     single = [{**report, **one} for report in reports for one in report.get("backends", [{}])]
     for report in single:
-        common = {name: value for name, value in report.items() if name not in ("rows", "backends", "operations")}
+        common = {name: value for name, value in report.items() if name not in _NO_COLUMNS}
         batches = [{k: v for k, v in batch.items() if k != "text"} for batch in report.get("rows", [{}])]
         rows += [common | batch for batch in batches]
     return rows
@@ -168,7 +170,7 @@ def time_network(options: Namespace, arch: str) -> dict:
     reports = []
     for backend in backends:
         try:
-            reports.append(time_backend(options, backend, network, resolution, one_of_several=True))
+            reports.append(time_backend(options, backend, network, resolution))
         except runtimes.RuntimesError as error:
             reports.append({"backend": backend, "error": str(error)})
     if all("error" in report for report in reports):
@@ -176,13 +178,8 @@ def time_network(options: Namespace, arch: str) -> dict:
     return {"arch": arch, "device": device_identity(options.device, options.threads), "backends": reports, **seen}
 
 
-def time_backend(
-    options: Namespace, backend: str, network: nn.Module, resolution: int, *, one_of_several: bool = False
-) -> dict:
-    """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError.
-
-    one_of_several: where it gives no times of single operations, that is said in the report, and the network is timed.
-    """
+def time_backend(options: Namespace, backend: str, network: nn.Module, resolution: int) -> dict:
+    """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError."""
     from gsnet.runtimes.comparison import checked_session
 
     precision = "own" if options.own_precision else precision_of(options.device, options.fp16)
@@ -191,27 +188,22 @@ def time_backend(
         session, difference = checked_session(
             backend, network, (resolution, resolution), settings, file=options.export_onnx
         )
-        operations = operations_of(options, backend, session, resolution, one_of_several=one_of_several)
         report = latency.time_session(options, backend, session, resolution) | {"max_difference": difference}
-        return report | operations
+        if options.operations:
+            report |= operations_of(options, backend, session, resolution)
     except RuntimeError as error:
         # A library's own: an operator that it does not know, a compiler that is missing, too little memory.
         raise runtimes.RuntimesError(f"{backend} cannot run the network: {first_line(error)}") from error
+    return report
 
 
-def operations_of(
-    options: Namespace, backend: str, session: runtimes.Session, resolution: int, *, one_of_several: bool
-) -> dict:
-    """The times of a runtime's operations at the first batch size, where they are asked for; see `time_backend`."""
-    if not options.operations:
-        return {}
+def operations_of(options: Namespace, backend: str, session: runtimes.Session, resolution: int) -> dict:
+    """Times of a session's operations at the first batch size, or why there are none: the network has been timed either way."""
+    images = latency.noise(latency.batch_sizes(options)[0], resolution)
     try:
-        images = latency.noise(latency.batch_sizes(options)[0], resolution)
         return {"operations": [asdict(operation) for operation in session.operations(images)]}
     except runtimes.RuntimesError as error:
-        if one_of_several:
-            return {"operations_error": str(error)}
-        raise runtimes.RuntimesError(f"{backend} is timed without --operations: {error}") from error
+        return {"no_operations": f"{backend}: {error}"}
 
 
 def show(report: dict, as_json: bool) -> None:
@@ -220,8 +212,9 @@ def show(report: dict, as_json: bool) -> None:
         print(json.dumps(report))
         return
     rows, backends = report.pop("rows", []), report.pop("backends", [])
-    operations = [(report["backend"], report.pop("operations", []))] if "backend" in report else []
-    operations += [(one["backend"], one.pop("operations", [])) for one in backends]
+    each = backends or [report]
+    operations = [(one["backend"], one.pop("operations")) for one in each if "operations" in one]
+    untold = [one.pop("no_operations") for one in each if "no_operations" in one]
     fitted = Calibration(**{name: report.pop(name) for name in FITTED}) if FITTED[0] in report else None
     print(", ".join(f"{name} {_plain(value)}" for name, value in report.items() if value is not None))
     if fitted:
@@ -233,6 +226,8 @@ def show(report: dict, as_json: bool) -> None:
     for backend, times in operations:
         for one in times:
             print(f"  {backend}  {one['seconds'] * 1e6:10.1f} us  {one['kind']:<40} {one['name']}")
+    if untold:
+        print("\n".join(untold))
 
 
 def _plain(value: object) -> str:

@@ -272,8 +272,8 @@ def _working_device(name: str) -> str:
     import torch
 
     try:
-        # To the processor and back: "meta" has no numbers.
-        torch.zeros(1, device=name).cpu()
+        # Also that what is computed there can be had, as of torch's "meta" it cannot.
+        torch.zeros(1, device=name).item()
     except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(
             f"torch has no device {name!r} here ({first_line(error)}): leave --device out to run on the CPU"

@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from gsnet.runtimes import Session
 
 
-# Of a runtime's report: why it has no times, or none of single operations.
-_ERRORS = ("error", "operations_error")
-
-
 def build_table(options: Namespace) -> dict:
     """Measure what --build_table and --calibrate ask for; returns the fit and counts."""
     import torch
@@ -167,8 +163,7 @@ def comparison_table(reports: Sequence[dict]) -> list[str]:
             f"{report['backend']:<16}{report['precision']:<14}{row['batch']:>6}{row['median'] * 1e3:>11.4g}{spread:>18}"
             f"{row['images_per_second']:>10.4g}  {'-' if difference is None else format(difference, '.1e')}"
         )
-    errors = [(report["backend"], report[key]) for report in reports for key in _ERRORS if key in report]
-    return (lines if timed else []) + [_with_name(backend, error) for backend, error in errors]
+    return (lines if timed else []) + [_with_name(r["backend"], r["error"]) for r in reports if "error" in r]
 
 
 def _with_name(backend: str, error: str) -> str:

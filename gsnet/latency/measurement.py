@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 import torch
 from torch import nn
@@ -17,9 +19,25 @@ from gsnet.runtimes.timing import REPEATS, LatencyFigures, clock_of, time_calls
 from Masternet import MasterNet
 from PlainNet import Network, Style
 
+_Given = ParamSpec("_Given")
 _DTYPES = {BF16: torch.bfloat16, FP16: torch.float16}
 
 
+def _told_in_a_sentence(measure: Callable[_Given, LatencyFigures]) -> Callable[_Given, LatencyFigures]:
+    """What a library says that cannot run a network, as LatencyError."""
+
+    @wraps(measure)
+    def told(*given: _Given.args, **named: _Given.kwargs) -> LatencyFigures:
+        try:
+            return measure(*given, **named)
+        except RuntimeError as error:
+            network = given[0] if given else named["network"]
+            raise LatencyError(f"{named.get('backend', TORCH)} cannot run {network}: {first_line(error)}") from error
+
+    return told
+
+
+@_told_in_a_sentence
 def measure_latency(
     network: Network,
     *,
@@ -46,28 +64,12 @@ def measure_latency(
         se_activation=style.se_activation,
     )
     images = torch.randn(batch_size, network.in_channels, resolution, resolution)
-    try:
-        return _measured(model.eval(), images, device, half_precision, repeats, precision, backend)
-    except RuntimeError as error:
-        told = f"{backend} cannot run {network} with {batch_size} images of {resolution} pixels: {first_line(error)}"
-        raise LatencyError(told) from error
-
-
-def _measured(
-    model: nn.Module,
-    images: torch.Tensor,
-    device: str,
-    half_precision: bool,
-    repeats: int,
-    precision: float,
-    backend: str,
-) -> LatencyFigures:
     if backend != TORCH:
         settings = Settings(precision=precision_of(device, half_precision), device=device)
-        session = runtime(backend).make_to_time(model, tuple(images.shape[2:]), len(images), settings)  # type: ignore[arg-type]
+        session = runtime(backend).make_to_time(model.eval(), (resolution, resolution), batch_size, settings)
         return session.time(images.numpy(), repeats, precision)
     dtype = dtype_of(device, half_precision)
-    return time_forward(model.to(device, dtype), images.to(device, dtype), repeats, precision)
+    return time_forward(model.to(device, dtype).eval(), images.to(device, dtype), repeats, precision)
 
 
 def dtype_of(device: str, half_precision: bool) -> torch.dtype:

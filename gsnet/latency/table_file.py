@@ -110,8 +110,9 @@ class TableFile:
                 "from what a device bundle measured with --import_timings, or from a TinyNAS library with --import_tinynas"
             )
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-        # By itself SQLite makes files beside a table to read it.
-        how = "mode=rw" if writable else "immutable=1"
+        # Where nobody writes to it, SQLite need make no files beside a table to read it.
+        still = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+        how = "mode=rw" if writable else still
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)
         try:
             table = cls(path, connection)
