@@ -39,6 +39,7 @@ from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin
 from gsnet.latency.rounds import ROUNDS, profile_networks, remove_files, settle_networks, time_networks
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
+from gsnet.latency.tinynas import read_tinynas
 from gsnet.latency.visited import random_networks
 from PlainNet import Network, Style
 from SearchSpace import load_search_space
@@ -191,7 +192,7 @@ def report_published(library: Path, folder: Path) -> list[Row]:
     path = folder / "v100.db"
     if not path.is_file():
         with LatencyTable.create(path, Origin("Tesla V100", "TensorRT"), fuses=True) as table:
-            table.import_tinynas(library, "fp16")
+            table.add_layers("fp16", read_tinynas(library))
     conditions = Conditions("fp16", 64, 224)
     measured = np.array([milliseconds / 1e3 for milliseconds in PUBLISHED.values()])
     with LatencyTable.open(path) as table:

@@ -79,7 +79,7 @@ __all__ = [
 ]
 
 # What looks blocks, proxies, spaces and networks up, for which installed packages may have more of them.
-_USING_NAMES = {"Detector", "Search", "analyze", "load", "load_plugin", "parse", "score", "search"}
+_USING_NAMES = {"Detector", "Search", "analyze", "compare", "load", "load_plugin", "parse", "score", "search"}
 _named = lazily(__name__, _MODULES)
 
 

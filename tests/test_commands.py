@@ -1,5 +1,6 @@
 """`gsnet`: what it lists, how it understands names, and what it says of itself."""
 
+import re
 import sys
 
 import pytest
@@ -49,6 +50,21 @@ def test_dashes_do_as_well_as_underscores(name, capsys):
 def test_what_it_does_not_know_is_one_sentence(argv, told, capsys):
     assert main(argv) == 2
     assert capsys.readouterr().err == f"{told} See gsnet --help\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["evolution_search", "--zero_shot_score", "ZenClosedForm", "--save_dir", "out"],
+        ["benchmark_network_latency", "--build_table"],
+        ["export", "--device_bundle", "bundle"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_a_search_space_that_is_not_there_is_one_sentence(argv, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([*argv, "--search_space", "nowhere.py"]) == 2
+    assert re.fullmatch(r"gsnet \w+: .*nowhere\.py.*\n", capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(

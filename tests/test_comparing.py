@@ -133,6 +133,8 @@ def test_networks_that_all_fail_are_bad_input(capsys, tmp_path):
         (("--time", "--backend", "onxruntime"), "did you mean onnxruntime"),
         (("--backend", "torch"), None),
         (("--fp16",), "--fp16 does nothing without --time or --latency_table"),
+        (("--device", "cuda"), "--device does nothing without --time or --zero_shot_score"),
+        (("--zero_shot_score", ""), "No proxy is named"),
         (("--latency_table", "none.db"), "There is no file none.db"),
         (("--latency_table", __file__), "is no latency table"),
     ],

@@ -23,7 +23,7 @@ from gsnet.commands import (
     val,
 )
 from gsnet.interface.description import NetworkDescription
-from gsnet.interface.options import InputError
+from gsnet.interface.options import InputError, device_name
 from gsnet.models import described, expected_input, load_model, structure_of
 
 START = (
@@ -254,8 +254,13 @@ def test_several_networks_are_rows_of_a_table_also_those_that_fail(folder, noise
         trained = next(row for row in table if row["arch"] == str(folder / "training"))
         assert trained["resolution"] == "24" and not trained["error"] and table[-1]["error"] == rows[-1]["error"]
     assert compute_score.main(["--arch", arch, "--zero_shot_score", "Params", "--device", "cpu"]) == 1
-    with pytest.raises(InputError, match="torch has no device 'cuda:77' here"):
-        compute_score.main(["--arch", str(folder), "--zero_shot_score", "Params", "--device", "cuda:77"])
+    # Of meta's tensors there are shapes alone.
+    for device in ("cuda:77", "meta"):
+        with pytest.raises(InputError, match=f"torch has no device '{device}' here"):
+            compute_score.main(["--arch", str(folder), "--zero_shot_score", "Params", "--device", device])
+    assert device_name(None, "cpu:0") == device_name(None, torch.device("cpu")) == "cpu"
+    with pytest.raises(InputError, match=r"torch has no device 0\.5 here"):
+        device_name(None, 0.5)
 
 
 def test_a_published_folder_is_loaded_by_timm(folder, tmp_path, capsys):

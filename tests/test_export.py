@@ -1,6 +1,8 @@
 """Exported networks: read back by the libraries that others would use, and giving the same predictions."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ from torch import nn
 from torchvision.models import ResNet18_Weights, resnet18
 
 import PlainNet
-from gsnet.commands import export
+from gsnet.commands import convert, export
 from gsnet.interface.options import InputError
+from gsnet.latency.records import Origin
+from gsnet.latency.table import LatencyTable
 from gsnet.models import exporting, load_model, structure_of
 from Masternet import MasterNet
 from PlainNet import Style
@@ -90,6 +94,42 @@ class Uneven(nn.Module):
         return x.mean(dim=(2, 3)) * (2 if len(x) == 1 else 1)
 
 
+def test_what_is_exported_stays_and_others_may_read_what_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = ["--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--untrained", "--input_image_size", "16"]
+    assert export.main([*first, "--num_classes", "10", "--format", "safetensors", "--output", "net.safetensors"]) == 0
+    file = tmp_path / "net.safetensors"
+    (tmp_path / "by_hand").touch()
+    assert file.stat().st_mode == (tmp_path / "by_hand").stat().st_mode
+    before = file.read_bytes()
+    again = ["--format", "safetensors", "--fp16"]
+    # Its own name is the usual one of the new file, too.
+    for named in (
+        ["--arch", "net.safetensors"],
+        ["--arch", str(file), "--output", "../" + tmp_path.name + "/" + file.name],
+    ):
+        with pytest.raises(InputError, match=r"net\.safetensors is what is exported: give the new file another name"):
+            export.main([*named, *again])
+    assert file.read_bytes() == before
+    assert export.main(["--arch", "net.safetensors", *again, "--output", "half.safetensors"]) == 0
+
+
+class Undecided(nn.Module):
+    """What it computes depends on numbers, which no graph holds."""
+
+    def forward(self, x):
+        return (x if x.sum() > 0 else -x).mean((2, 3))
+
+
+def test_an_exporter_says_why_and_in_one_line(tmp_path):
+    pytest.importorskip("onnxscript")
+    with pytest.raises(
+        InputError, match=r"^The network cannot be written as onnx \(Could not guard on .*\): nothing is kept$"
+    ):
+        exporting.export(Undecided(), tmp_path / "net.onnx", "onnx", (8, 8))
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_export_that_computes_something_else_is_not_kept(tmp_path):
     with pytest.raises(InputError, match="computes other outputs"), pytest.warns(torch.jit.TracerWarning):
         exporting.export(Uneven(), tmp_path / "wrong.pt", "torchscript", (8, 8))
@@ -110,6 +150,25 @@ class Untraceable(nn.Module):
 
     def forward(self, x):
         return object()
+
+
+def test_a_device_or_a_pipe_stays_what_it_is_and_a_link_leads_to_the_file(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.pt")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.pt").symlink_to(tmp_path / "there/file.pt")
+    network = trained_like()
+    assert exporting.export(network, tmp_path / "link.pt", "torchscript", (16, 16)) < 1e-4
+    assert (tmp_path / "link.pt").is_symlink() and torch.jit.load(tmp_path / "there/file.pt")
+    # Who runs this as root would lose the device, were it replaced.
+    monkeypatch.setattr(Path, "replace", lambda *_: pytest.fail("it is replaced"))
+    for path in (tmp_path / "pipe.pt", Path("/dev/null")):
+        with pytest.raises(OSError, match="this is a device or a pipe"):
+            exporting.export(network, path, "torchscript", (16, 16))
+        with pytest.raises(OSError, match="this is a device or a pipe"):
+            LatencyTable.create(path, Origin("a device"), fuses=False)
+        with pytest.raises(OSError, match="this is a device or a pipe"):
+            convert.convert("zennet_cifar10_model_size05M_res32", output=path)
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link.pt", "pipe.pt", "there"]
 
 
 def test_a_network_that_cannot_be_written_is_one_sentence(tmp_path):

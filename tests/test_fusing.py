@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 import PlainNet
 from gsnet import runtimes
@@ -174,6 +175,57 @@ def test_other_programs_modules_compute_the_same():
         assert rewritten is not network and difference(network, rewritten) < 1e-10
     # Of one, two and three maps: a normalisation on each of two, and one on three and on four together.
     assert names(rewritten)["BatchNorm2d"] == 1 + 2 + 1 + 1
+
+
+class Cut(nn.Module):
+    """Layers of which somebody reads some channels alone, one kind each."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.stem, self.other, self.head = nn.Conv2d(3, 8, 3), nn.Conv2d(3, 8, 3), nn.Conv2d(4, 5, 1)
+        self.norm, self.depthwise = nn.BatchNorm2d(8, eps=0.5), nn.Conv2d(8, 8, 3, groups=8)
+        self.kind = kind
+
+    def forward(self, x):
+        y, other = torch.relu(self.stem(x)), self.other(x)
+        layers = {
+            "pointwise": lambda: torch.tanh(y),
+            "norm": lambda: self.norm(y),
+            "depth-wise": lambda: self.depthwise(y),
+            "pooling": lambda: functional.max_pool2d(y, 2),
+            "sum": lambda: y + other,
+            "gate": lambda: y * torch.sigmoid(other.mean((2, 3), keepdim=True)),
+        }
+        return self.head(layers[self.kind]()[:, 2:6]).mean((2, 3))
+
+
+@pytest.mark.parametrize("kind", ["pointwise", "norm", "depth-wise", "pooling", "sum", "gate"])
+def test_channels_that_nobody_reads_are_not_computed(kind):
+    torch.manual_seed(0)
+    network = Cut(kind).double().eval()
+    for multiple in (1, 16):
+        rewritten = fused(network, SIZE, multiple)
+        assert rewritten is not network and difference(network, rewritten) < 1e-10
+    assert fused(network, SIZE, 1).get_submodule("layer1").out_channels == 4
+
+
+class ReadAgain(nn.Module):
+    """A map that is changed in place, and read again as what it has become."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.act, self.head = nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True), nn.Conv2d(8, 5, 1)
+
+    def forward(self, x):
+        y = self.stem(x)
+        active = self.act(y)
+        return self.head(torch.cat((y[:, :4], active[:, 4:]), dim=1)).mean((2, 3))
+
+
+def test_what_would_compute_something_else_stays_as_it_is():
+    torch.manual_seed(0)
+    network = ReadAgain().eval()
+    assert fused(network, SIZE, 1) is network
 
 
 class Undecided(nn.Module):

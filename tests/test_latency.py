@@ -1,9 +1,11 @@
 """Latency of values: layer listings, tables, interpolation, calibration and predictions with known answers."""
 
+import contextlib
 import gzip
 import math
 import os
 import platform
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 import PlainNet
 import ZenNet
+from gsnet.commands import benchmark_network_latency
 from gsnet.latency.calibration import described, fit
 from gsnet.latency.device import device_identity, processor_name
 from gsnet.latency.errors import LatencyError
@@ -22,6 +25,7 @@ from gsnet.latency.layers import Layer, list_layers
 from gsnet.latency.predictor import LatencyModel, open_model
 from gsnet.latency.records import Calibration, Conditions, Origin, TimedNetwork
 from gsnet.latency.table import LatencyTable
+from gsnet.latency.tinynas import read_tinynas
 from gsnet.latency.visited import covering_networks, random_networks
 from gsnet.runtimes.timing import time_calls
 from PlainNet import DEPLOYED, Style
@@ -230,11 +234,68 @@ def test_tinynas_libraries(tmp_path):
     with gzip.open(file, "wt") as text:
         text.write("{Regular,64,8,16,16,8,3,1,1} 0.5\n\n{Depthwise,64,8,16,16,8,3,2,0} -1\n")
     with LatencyTable.create(tmp_path / "v100.db", Origin("V100", ""), fuses=True) as table:
-        assert table.import_tinynas(file, "fp16") == 2
+        assert table.add_layers("fp16", read_tinynas(file)) == 2
         assert table.layers("fp16", 64) == {Layer("Regular", 64, 8, 16, 16, 8, 3, 1, 1): 0.5e-3}
-        (tmp_path / "bad.txt").write_text("{Regular,64,8,16,16,8,3,1} 0.5\n")
-        with pytest.raises(LatencyError, match="line 1"):
-            table.import_tinynas(tmp_path / "bad.txt", "fp16")
+        with pytest.raises(LatencyError, match=r"no layer like Regular .*: import a library that covers it, too$"):
+            LatencyModel(table, Conditions("fp16", 64, 16), num_classes=10).seconds(NETWORK)
+
+
+def test_what_a_branch_begins_with_is_part_of_no_convolution_that_others_read():
+    """A library folds into a convolution what alone reads it: not what stands at the beginning of one of two readers."""
+    for text, kinds in (
+        ("ConvKX(3,8,3,1)BN(8)RELU(8)ConvKX(8,8,3,1)", ["Regular"] * 2),
+        ("ConvKX(3,8,3,1)ResBlock(BN(8)RELU(8)ConvKX(8,8,3,1))", ["Regular", "BN", "ReLU", "Regular"]),
+        ("ConvKX(3,8,3,1)ResBlockProj(RELU(8)ConvKX(8,8,3,1))", ["Regular", "ReLU", "Regular", "Regular"]),
+        ("ConvKX(3,8,3,1)MultiSumBlock(ConvKX(8,8,1,1);HS(8))", ["Regular", "Regular", "HardSwish", "Add"]),
+        ("ConvKX(3,8,3,1)MultiCatBlock(RELU(8);ConvKX(8,8,1,1))", ["Regular", "ReLU", "Regular", "Concatenate"]),
+    ):
+        assert [layer[0] for layer in listed(text, fuses=True)] == kinds, text
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("{Regular,64,8,16,16,8,3,1} 0.5", "line 1: not of the form"),
+        ("{Regular,64,8,16,16,8,3,1,0} 0.5\n{Regular,64,0,16,16,8,3,1,0} 0.5", "line 2: not of the form"),
+        ("{Regular,64,-8,16,16,8,3,1,0} 0.5", "line 1: not of the form"),
+        ("{Regular,64,8,16,16,8,3,1,2} 0.5", "line 1: not of the form"),
+        ("{Depthwise,64,8,16,16,8,3,1,0} inf", "line 1: not of the form"),
+        ("{Depthwise,64,8,16,16,8,3,1,0} nan", "line 1: not of the form"),
+        ("", "holds no layer"),
+    ],
+)
+def test_what_is_no_tinynas_library_leaves_no_table(text, wrong, tmp_path):
+    library, path = tmp_path / "v100.fp16.txt", tmp_path / "v100.db"
+    library.write_text(text)
+    with pytest.raises(LatencyError, match=wrong):
+        benchmark_network_latency.main(["--import_tinynas", str(library), "--latency_table", str(path)])
+    assert not path.exists()
+
+
+def test_a_file_that_is_no_table_stays_as_it_was(tmp_path):
+    other = tmp_path / "search.db"
+    with contextlib.closing(sqlite3.connect(other)) as connection:
+        connection.execute("CREATE TABLE meta (key TEXT, value TEXT)")
+        connection.commit()
+    (tmp_path / "empty.db").touch()
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    for file in before:
+        with pytest.raises(LatencyError, match="is no latency table"):
+            LatencyTable.open(file)
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_table_that_may_only_be_read_is_read(tmp_path, monkeypatch):
+    """As one of everybody's on a server; the superuser, as whom tests may run, may write anything."""
+    path = tmp_path / "device.db"
+    with LatencyTable.create(path, Origin("V100", ""), fuses=True) as table:
+        table.add_layers("fp32", [(Layer("Regular", 1, 8, 16, 16, 8, 3, 1, 0), 1e-3)])
+    assert [file.name for file in tmp_path.iterdir()] == ["device.db"]
+    monkeypatch.setattr(os, "access", lambda file, mode: mode != os.W_OK)
+    with LatencyTable.open(path) as table:
+        assert table.layers("fp32", 1) and [file.name for file in tmp_path.iterdir()] == ["device.db"]
+        with pytest.raises(LatencyError, match="readonly"):
+            table.add_layers("fp32", [(Layer("Regular", 1, 8, 16, 16, 8, 3, 2, 0), 1e-3)])
 
 
 @pytest.mark.skipif(not LIBRARY.is_file(), reason=f"TinyNAS's V100 table is not in {DATA} (GSNET_DATA)")
@@ -246,7 +307,7 @@ def test_published_latencies_in_order_by_the_table_of_a_v100(tmp_path):
     conditions = Conditions("fp16", 64, 224)
     sums = []
     with LatencyTable.create(tmp_path / "v100.db", Origin("V100", ""), fuses=True) as table:
-        table.import_tinynas(LIBRARY, "fp16")
+        table.add_layers("fp16", read_tinynas(LIBRARY))
         for key in published:
             (name,) = (n for n in ZenNet.list_models() if key in n)
             entry = ZenNet.published(name)

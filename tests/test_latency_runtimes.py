@@ -21,7 +21,7 @@ from benchmarks.saved_rows import read_rows
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
 from gsnet.latency import asked_networks, bundle, device_script, inference, rounds, timed_networks, visited
-from gsnet.latency.building import calibrate, infer_layers
+from gsnet.latency.building import calibrate, infer_layers, open_at_hand
 from gsnet.latency.bundle import BENCHNCNN, SCRIPT, import_timings
 from gsnet.latency.device_script import NETWORKS
 from gsnet.latency.errors import LatencyError
@@ -237,9 +237,13 @@ def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch)
             benchmark_network_latency.main([*build, *numbers])
     with pytest.raises(InputError, match="--networks 8"):
         export.main(["--device_bundle", str(tmp_path / "bundle"), *NEAR, "--networks", "8"])
+    fit = [*build[1:], "--calibration_networks", "6"]
+    with pytest.raises(LatencyError, match="There is no latency table"):
+        benchmark_network_latency.main(fit)
     assert list(tmp_path.iterdir()) == []
+    open_at_hand(path, "cpu", "onnxruntime").close()
     with pytest.raises(LatencyError, match="holds no layer"):
-        benchmark_network_latency.main([*build[1:], "--calibration_networks", "6"])
+        benchmark_network_latency.main(fit)
 
 
 def test_as_many_networks_are_timed_as_asked_for(tmp_path, monkeypatch, networks, caplog):
@@ -322,6 +326,38 @@ def test_an_interrupt_of_writing_a_bundle_says_what_is_kept(tmp_path, monkeypatc
         export.main(["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"])
     end = f"stopped: the networks in {folder} are kept, and the same command writes the others"
     assert capsys.readouterr().err.splitlines()[-1] == end
+
+
+def test_a_bundle_that_goes_on_keeps_what_it_lists_and_leaves_nothing_unfinished(tmp_path, monkeypatch, few_networks):
+    folder = tmp_path / "bundle"
+    options = ["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"]
+    monkeypatch.setattr(timed_networks, "written", lambda network, *_: folder / f"{len(network.text)}.onnx")
+    monkeypatch.setattr(bundle, "written", timed_networks.written)
+    assert export.main(options) == 0
+    before = (folder / NETWORKS).read_text()
+
+    def fails(network, setting, program, folder):
+        (folder / timed_networks.UNFINISHED).mkdir()
+        raise RuntimeError("no operator for it\nand a page about that")
+
+    monkeypatch.setattr(bundle, "written", fails)
+    with pytest.raises(LatencyError, match=r"onnxruntime cannot run .*: no operator for it$"):
+        export.main(options)
+    assert (folder / NETWORKS).read_text() == before and not (folder / timed_networks.UNFINISHED).exists()
+    for text in ("[1]", "no JSON", "{}"):
+        (folder / NETWORKS).write_text(text)
+        with pytest.raises(
+            LatencyError, match=r"networks\.json is of no device bundle: give --device_bundle a new folder"
+        ):
+            export.main(options)
+
+
+def test_a_bundle_without_networks_is_refused_on_the_device(tmp_path, networks):
+    """As an export that was interrupted leaves it."""
+    a_bundle(tmp_path, networks, ())
+    ended = on_the_device(tmp_path)
+    assert ended.returncode == 2 and "lists no networks: was the export of this folder interrupted?" in ended.stderr
+    assert not (tmp_path / "times.json").exists()
 
 
 def test_networks_whose_two_least_times_differ_are_timed_again(tmp_path, monkeypatch):

@@ -158,6 +158,7 @@ def test_export_says_what_images_it_expects(capsys, mine, tmp_path):
     ("options", "words"),
     [
         (("--build_table", "--operations"), "--operations does nothing with --build_table: leave it out"),
+        (("--arch", "resnet18", "--own_precision", "--fp16"), "--fp16 does nothing beside --own_precision"),
         (("--build_table", "--calibration_networks", "3"), "--calibration_networks does nothing with --build_table"),
         (("--calibrate", "--export_onnx", "f"), "--export_onnx does nothing with --calibrate"),
         (("--import_tinynas", "f", "--fp16"), "--fp16 does nothing with --import_tinynas"),
@@ -204,6 +205,15 @@ def test_a_structure_is_a_network(capsys):
 def test_a_structure_with_a_fault_is_shown_where_it_is(command, more):
     with pytest.raises((StructureError, InputError), match=r"SuperConvK3BNRELU\(3,8,1,1"):
         command.main(["--arch", "SuperConvK3BNRELU(3,8,1,1", *more])
+
+
+def test_a_folder_may_be_called_as_a_block_is(tmp_path, monkeypatch, capsys):
+    (tmp_path / "run(2)").mkdir()
+    (tmp_path / "run(2)" / "best.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert names_of("run(2)") == ["run(2)"]
+    with pytest.raises(InputError, match="is a structure, and names of networks were expected"):
+        names_of(LONG)
 
 
 def test_two_structures_are_one_too_many(capsys):

@@ -172,9 +172,12 @@ def test_what_is_no_runtime_is_said_when_it_is_registered(made, told):
     ("opened", "told"),
     [
         (None, "mine must open a gsnet.runtimes.Session, not None"),
-        (Session(lambda images: [images]), "an array with a row for each of the 1 images, and gives a list"),
+        (Session(lambda images: [images]), r"an array of shape \(1, 4\) for 1 images, and gives a list"),
         (Session(lambda images: None), "and gives a NoneType"),
         (Session(lambda images: images[0, 0, 0]), r"and gives one of shape \(8,\)"),
+        (Session(lambda images: images[:, 0, 0, :3]), r"and gives one of shape \(1, 3\)"),
+        # Which numpy would compare with each of four.
+        (Session(lambda images: images[:, 0, 0, :1]), r"and gives one of shape \(1, 1\)"),
         (type("Deaf", (Session,), {"run": lambda self: None})(None), r"Deaf must define run\(self, images\)"),
     ],
 )

@@ -183,6 +183,15 @@ def test_files_in_other_encodings_and_modules_by_name(tmp_path, registries, monk
     assert gsnet.load_plugin("json.tool") is importlib.import_module("json.tool")
 
 
+@pytest.mark.parametrize("ask", ["analyze", "compare", "parse"])
+def test_a_program_needs_no_call_for_the_plugins_of_packages(ask, tmp_path, registries, monkeypatch):
+    install(tmp_path, monkeypatch, "own", "own_blocks", own_blocks=BLOCK)
+    monkeypatch.setattr(gsnet.interface.plugins, "_loaded", gsnet.interface.plugins.Loaded())
+    found = getattr(gsnet, ask)(START)
+    assert ask != "compare" or found["error"] == [None]
+    assert gsnet.interface.plugins.packages() == {"own": "1.2"}
+
+
 def test_a_broken_plugin_of_a_package_names_it_and_the_others_go_on(tmp_path, registries, monkeypatch, caplog):
     install(tmp_path, monkeypatch, "torn", "torn_plugin", torn_plugin="1 / 0")
     install(tmp_path, monkeypatch, "whole", "whole_plugin", whole_plugin=PROXY.replace('"Width"', '"Whole"'))

@@ -7,20 +7,25 @@ import re
 import signal
 from collections import Counter
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
+import PlainNet
 from gsnet import runtimes
 from gsnet.commands import benchmark_network_latency
 from gsnet.interface.options import InputError
 from gsnet.latency.command import comparison_table
+from gsnet.latency.errors import LatencyError
+from gsnet.latency.measurement import measure_latency
 from gsnet.models import exporting
 from gsnet.runtimes import registry
 from gsnet.runtimes.comparison import compare
 from gsnet.runtimes.eager import Torch
 from gsnet.runtimes.onnx_file import write_onnx
+from gsnet.runtimes.timing import time_calls
 from Masternet import MasterNet
 
 STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,1)"
@@ -88,6 +93,14 @@ def test_outputs_are_those_of_torch(name, network, sessions):
 
 
 @pytest.mark.parametrize("name", QUICK)
+def test_images_may_lie_in_memory_in_any_order(name, network, sessions):
+    """As pictures do, with their channels innermost."""
+    images = np.random.default_rng(0).standard_normal((2, *SIZE, 3), dtype=np.float32).transpose(0, 3, 1, 2)
+    expected = network(torch.from_numpy(images.copy())).detach().numpy()
+    np.testing.assert_allclose(sessions(name).run(images), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", QUICK)
 def test_every_convolution_of_the_module_is_timed_once(name, network, sessions):
     images = np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)
     operations = sessions(name).operations(images, passes=2)
@@ -140,6 +153,18 @@ def test_files_that_are_timed_run_the_operators_of_files_that_are_exported(netwo
         # Without AVX-512, one more is needed behind the other name of the mean.
         del found["ReorderInput"], found["ReorderOutput"]
     assert kinds[0] == kinds[1] and kinds[0]["Conv"] > 10
+
+
+@pytest.mark.parametrize("name", ("onnxruntime", "openvino", "ncnn"))
+def test_files_that_are_timed_take_as_many_images_as_they_are_timed_for(name, tmp_path):
+    """With a shuffle, whose shape the tracer writes down with the number of images."""
+    program = runtimes.runtime(name)
+    if missing := program.missing(writing=True):
+        pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
+    structure = "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,8,1,8,1)"
+    network, file = MasterNet(num_classes=10, plainnet_struct=structure).eval(), tmp_path / f"net{program.suffixes[0]}"
+    program.write_to_time(network, file, SIZE, 3)
+    assert compare(network, program.load(file, runtimes.Settings()).run, SIZE, batches=(3,)) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -218,6 +243,28 @@ def test_a_runtime_of_ones_own_is_known_and_what_computes_something_else_is_told
         runtimes.register(type("Mine", (Doubling,), {"name": "torch"})())
 
 
+class Silent(Torch):
+    """A runtime that says nothing of its operations, and notes the images that it is asked about."""
+
+    name = "silent"
+    asked: ClassVar[list[int]] = []
+
+    def session(self, module, settings):
+        session = super().session(module, settings)
+        session.operations = lambda images: (
+            self.asked.append(len(images)) or runtimes.Session.operations(session, images)
+        )
+        return session
+
+
+def test_operations_are_of_the_first_batch_size_and_who_tells_none_is_timed_all_the_same(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    runtimes.register(Silent())
+    status, report = benchmark(capsys, "--backend", "silent", "--operations", "--batch_size_list", "2,1")
+    assert status == 0 and [row["batch"] for row in report["rows"]] == [2, 1] and Silent.asked == [2]
+    assert report["no_operations"] == "silent: times of single operations are not told" and "operations" not in report
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -255,6 +302,14 @@ def test_what_a_library_finds_out_late_ends_neither_the_others_nor_in_a_tracebac
         benchmark(capsys, "--backend", "stubborn")
 
 
+def test_a_network_that_cannot_be_timed_in_a_search_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    runtimes.register(Stubborn())
+    timed = {"batch_size": 2, "resolution": 16, "num_classes": 5, "style": PlainNet.PLAIN, "backend": "stubborn"}
+    with pytest.raises(LatencyError, match=r"^stubborn cannot run Super.*: no kernel for it$"):
+        measure_latency(PlainNet.parse(STRUCTURE), **timed)
+
+
 def test_below_a_table_a_runtime_is_named_once():
     own = "onnxruntime needs a library that is not installed: pip install onnxruntime"
     others = "pnnx cannot write the network for ncnn: no"
@@ -279,6 +334,36 @@ def test_signals_are_survived_after_two_sessions_of_openvino(network, tmp_path):
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert seen == [signal.SIGUSR1]
+
+
+def test_a_gpu_that_is_not_the_current_one_is_timed_by_its_own_stream(monkeypatch):
+    """Without a GPU: events note which device was the current one, as torch's take a stream of it."""
+    current, recorded = ["cuda:0"], []
+
+    class Device:
+        def __init__(self, device):
+            self.device = device
+
+        def __enter__(self):
+            current.append(self.device)
+
+        def __exit__(self, *_):
+            current.pop()
+
+    class Event:
+        def __init__(self, enable_timing):
+            assert enable_timing
+
+        def record(self):
+            recorded.append(current[-1])
+
+        def elapsed_time(self, end):
+            return 2.0
+
+    for name, made in {"device": Device, "Event": Event, "synchronize": lambda: None}.items():
+        monkeypatch.setattr(torch.cuda, name, made)
+    assert time_calls(lambda: None, "cuda:1", repeats=2).median == 2e-3
+    assert recorded == ["cuda:1"] * 4 and current == ["cuda:0"]
 
 
 @pytest.mark.parametrize("name", QUICK + SLOW)

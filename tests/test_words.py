@@ -2,7 +2,7 @@
 
 import pytest
 
-from gsnet.interface.words import duration
+from gsnet.interface.words import duration, first_line
 
 
 @pytest.mark.parametrize(
@@ -11,3 +11,16 @@ from gsnet.interface.words import duration
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (RuntimeError("\n no kernel   for it\nand a page about that"), "no kernel for it"),
+        (RuntimeError("\x1b[96mThis is step 1/3\x1b[0m of three"), "This is step 1/3 of three"),
+        (NotImplementedError(), "NotImplementedError"),
+        (RuntimeError("\n"), "RuntimeError"),
+    ],
+)
+def test_the_first_line_of_an_error(error, text):
+    assert first_line(error) == text

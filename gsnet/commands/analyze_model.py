@@ -243,13 +243,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError("--explain is for one network: --arch must name one")
         return show_several(options, names)
     analysis, by_ptflops, explained = analysis_of(options, names[0])
+    # Before anything is written: it may be refused.
+    explanation = explained() if options.explain else None
     write_csv(options.csv, [table_row(names[0], analysis)])
     if options.json:
         print(json.dumps(analysis.to_dict()))
         return 0
     print(analysis)
-    if options.explain:
-        print(explained())
+    if explanation is not None:
+        print(explanation)
         return 0
     if not options.no_ptflops:
         from gsnet.models.complexity import describe

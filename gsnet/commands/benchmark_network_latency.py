@@ -25,6 +25,7 @@ from gsnet import runtimes
 from gsnet.interface.options import BAD_INPUT, InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
+from gsnet.interface.words import first_line
 from gsnet.latency import command as latency
 from gsnet.latency.calibration import described
 from gsnet.latency.device import TORCH, device_identity, precision_of
@@ -39,6 +40,8 @@ from SearchSpace import SearchSpaceError
 if TYPE_CHECKING:
     from torch import nn
 
+# Of a report, what is not of a row of --csv.
+_NO_COLUMNS = ("rows", "backends", "operations", "no_operations")
 # What a report says of a fit.
 FITTED = ("coefficients", "spread", "networks")
 
@@ -59,6 +62,8 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.refuse_all_but(options, mode, (*read, "plugin"))
     if options.batch_size_list:
         parser.refuse_ignored(options, "beside --batch_size_list", ("batch_size",))
+    if options.own_precision:
+        parser.refuse_ignored(options, "beside --own_precision", ("fp16",))
     return options
 
 
@@ -113,7 +118,7 @@ def rows_of(reports: Sequence[dict]) -> list[dict]:
     # Of several runtimes each has rows of its own.
     single = [{**report, **one} for report in reports for one in report.get("backends", [{}])]
     for report in single:
-        common = {name: value for name, value in report.items() if name not in ("rows", "backends", "operations")}
+        common = {name: value for name, value in report.items() if name not in _NO_COLUMNS}
         batches = [{k: v for k, v in batch.items() if k != "text"} for batch in report.get("rows", [{}])]
         rows += [common | batch for batch in batches]
     return rows
@@ -175,8 +180,6 @@ def time_network(options: Namespace, arch: str) -> dict:
 
 def time_backend(options: Namespace, backend: str, network: nn.Module, resolution: int) -> dict:
     """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError."""
-    import numpy as np
-
     from gsnet.runtimes.comparison import checked_session
 
     precision = "own" if options.own_precision else precision_of(options.device, options.fp16)
@@ -187,13 +190,20 @@ def time_backend(options: Namespace, backend: str, network: nn.Module, resolutio
         )
         report = latency.time_session(options, backend, session, resolution) | {"max_difference": difference}
         if options.operations:
-            images = np.random.default_rng(0).standard_normal((1, 3, resolution, resolution), dtype=np.float32)
-            report["operations"] = [asdict(operation) for operation in session.operations(images)]
+            report |= operations_of(options, backend, session, resolution)
     except RuntimeError as error:
         # A library's own: an operator that it does not know, a compiler that is missing, too little memory.
-        reason = str(error).strip().split("\n")[0]
-        raise runtimes.RuntimesError(f"{backend} cannot run the network: {reason}") from error
+        raise runtimes.RuntimesError(f"{backend} cannot run the network: {first_line(error)}") from error
     return report
+
+
+def operations_of(options: Namespace, backend: str, session: runtimes.Session, resolution: int) -> dict:
+    """Times of a session's operations at the first batch size, or why there are none: the network has been timed either way."""
+    images = latency.noise(latency.batch_sizes(options)[0], resolution)
+    try:
+        return {"operations": [asdict(operation) for operation in session.operations(images)]}
+    except runtimes.RuntimesError as error:
+        return {"no_operations": f"{backend}: {error}"}
 
 
 def show(report: dict, as_json: bool) -> None:
@@ -202,8 +212,9 @@ def show(report: dict, as_json: bool) -> None:
         print(json.dumps(report))
         return
     rows, backends = report.pop("rows", []), report.pop("backends", [])
-    operations = [(report["backend"], report.pop("operations", []))] if "backend" in report else []
-    operations += [(one["backend"], one.pop("operations", [])) for one in backends]
+    each = backends or [report]
+    operations = [(one["backend"], one.pop("operations")) for one in each if "operations" in one]
+    untold = [one.pop("no_operations") for one in each if "no_operations" in one]
     fitted = Calibration(**{name: report.pop(name) for name in FITTED}) if FITTED[0] in report else None
     print(", ".join(f"{name} {_plain(value)}" for name, value in report.items() if value is not None))
     if fitted:
@@ -215,6 +226,8 @@ def show(report: dict, as_json: bool) -> None:
     for backend, times in operations:
         for one in times:
             print(f"  {backend}  {one['seconds'] * 1e6:10.1f} us  {one['kind']:<40} {one['name']}")
+    if untold:
+        print("\n".join(untold))
 
 
 def _plain(value: object) -> str:

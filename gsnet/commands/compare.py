@@ -60,6 +60,8 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         parser.refuse_ignored(options, "without --time", ("backend", "threads"))
     if not options.time and options.latency_table is None:
         parser.refuse_ignored(options, "without --time or --latency_table", ("latency_batch_size", "fp16"))
+    if not options.time and options.zero_shot_score is None:
+        parser.refuse_ignored(options, "without --time or --zero_shot_score", ("gpu", "device"))
     if options.zero_shot_score is None:
         parser.refuse_ignored(options, "without --zero_shot_score", ("repeat_times", "seed", "batch_size", "gamma"))
     return options
@@ -112,7 +114,7 @@ _LOG = logging.getLogger(__name__)
 
 def questions_of(options: Namespace) -> Questions:
     """What the options ask of every network. Raises InputError, UnknownProxyError."""
-    chosen = proxies_named(options.zero_shot_score) if options.zero_shot_score else []
+    chosen = [] if options.zero_shot_score is None else proxies_named(options.zero_shot_score)
     refuse_ensembles(chosen)
     if options.latency_table is not None and not options.latency_table.is_file():
         raise InputError(

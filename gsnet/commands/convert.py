@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gsnet.interface.running import log_to, run
-from gsnet.interface.files import written_whole
+from gsnet.interface.files import check_replaceable, written_whole
 from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 from ZenNet.catalogue import published
@@ -25,10 +25,12 @@ _LOG = logging.getLogger(__name__)
 def convert(name: str, weights: Path | None = None, output: Path | None = None, weights_url: str | None = None) -> Path:
     """Write a network's weights as safetensors; returns the new file, by default the checkpoint's name with that suffix.
 
-    Raises WeightsError where the checkpoint does not fit the network.
+    Raises WeightsError where the checkpoint does not fit the network, OSError where the file cannot be written.
     """
     # A name is checked before torch is loaded, which takes seconds.
     entry = published(name)
+    if output is not None:
+        check_replaceable(output)
     import torch
     from safetensors.torch import load_file, save
 

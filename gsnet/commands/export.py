@@ -41,6 +41,7 @@ from gsnet.models.described import HUB_WEIGHTS, Described, checkpoint_in, checkp
 from gsnet.models.expected import ExpectedInput, at_side, classes_text
 from gsnet.models.options import add_network_options, network_named, network_of, refuse_ignored_mirror, resolution_of
 from gsnet.validation.int8_options import OF_INT8, add_int8_options, bounds_of, check_int8
+from SearchSpace import SearchSpaceError
 
 UNKNOWN_LICENCE = "unknown"
 _LOG = logging.getLogger(__name__)
@@ -196,11 +197,13 @@ def folder_of(options: Namespace) -> Path | None:
 def write(options: Namespace, arch: str) -> dict[str, Any]:
     """Export one network; returns what was written, and for which images. Raises InputError."""
     from gsnet.models.describing import of_these_weights, structure_description, with_input
-    from gsnet.models.exporting import export, files_of
+    from gsnet.models.exporting import check_is_no_source, export, files_of
     from gsnet.models.module_costs import width_of
 
     folder = folder_of(options)
     check_int8(options, with_folder=folder is not None)
+    if folder is None:
+        check_is_no_source(file_of(options, arch), arch, options.weights)
     network = network_of(options, arch, options.num_classes)
     expected = expected_input(arch, options.weights)
     resolution = resolution_of(arch, options.input_image_size, options.weights) or expected.resolution
@@ -281,7 +284,11 @@ def export_one_detector(options: Namespace) -> dict[str, Any]:
         raise InputError("Name what to export: a network by --arch, or a detector's checkpoint by --weights")
     given = (*_OF_NETWORKS, *(("license",) if options.license != UNKNOWN_LICENCE else ()))
     _refuse(options, given, "is of the networks of --arch; a detector's checkpoint says itself what it is of")
-    return export_detector(options, options.output or Path(f"detector{_SUFFIXES[options.format]}"))
+    from gsnet.models.exporting import check_is_no_source
+
+    file = options.output or Path(f"detector{_SUFFIXES[options.format]}")
+    check_is_no_source(file, options.weights)
+    return export_detector(options, file)
 
 
 def _refuse(options: Namespace, names: Sequence[str], why: str) -> None:
@@ -293,4 +300,4 @@ def _refuse(options: Namespace, names: Sequence[str], why: str) -> None:
 
 def command() -> int:
     """The command as a process: its errors as sentences, and its exit status."""
-    return run(main)
+    return run(main, (SearchSpaceError,))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gsnet.comparing.networks import Contender, Found, View
 from gsnet.interface.options import InputError
+from gsnet.interface.words import first_line
 from gsnet.latency.device import device_identity, precision_of
 from gsnet.latency.predictor import LatencyModel
 from gsnet.latency.records import Conditions
@@ -110,7 +111,7 @@ def answers_of(contender: Contender, questions: Questions) -> Answers:
         subject = _Subject(contender.name, contender.find())
         answers.figures |= _costs(subject)
     except FAILURES as error:
-        answers.error, answers.bad_input = _reason(error), isinstance(error, InputError | StructureError)
+        answers.error, answers.bad_input = first_line(error), isinstance(error, InputError | StructureError)
         return answers
     if questions.latency_table is not None:
         _ask(answers, BY_TABLE, partial(_predicted, subject, questions, questions.latency_table))
@@ -125,11 +126,7 @@ def _ask(answers: Answers, name: str, question: Callable[[], float]) -> None:
     try:
         answers.figures[name] = question()
     except (*FAILURES, ProxyFailure) as error:
-        answers.failures[name] = _reason(error)
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split("\n")[0].split()) or type(error).__name__
+        answers.failures[name] = first_line(error)
 
 
 def _costs(subject: _Subject) -> dict[str, Any]:

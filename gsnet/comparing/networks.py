@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import PlainNet
 from gsnet.evolution.recorded import Row
-from gsnet.interface.options import InputError
+from gsnet.interface.options import InputError, is_structure
 from gsnet.models import described, expected_input, load_model, names_of, structure_of
 from gsnet.models.named import read_structures
 from gsnet.models.options import CLASSES, RESOLUTION, size_and_classes
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 # A string, a Path, a network, a candidate of a search, or a torch module.
 Source = Any
-_STRUCTURE = re.compile(r"\s*\w+\(")
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def _of(source: Source, number: int, view: View) -> Iterator[Contender]:
         yield Contender(f"structure {number}", partial(_of_value, source, view))
     elif not isinstance(source, str | Path):
         yield Contender(f"{type(source).__name__} {number}", partial(_of_module, source, view))
-    elif isinstance(source, str) and _STRUCTURE.match(source):
+    elif isinstance(source, str) and is_structure(source):
         yield Contender(f"structure {number}", partial(_of_text, source, view))
     else:
         try:

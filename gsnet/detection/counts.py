@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gsnet.detection.detector import Detector
+from gsnet.detection.preprocessing import check_sides
 from gsnet.detection.settings import DetectorSettings
 
 _NORMS = (nn.BatchNorm2d, nn.GroupNorm)
@@ -44,6 +45,7 @@ class DetectorCounts:
 
 def counted(settings: DetectorSettings, height: int, width: int) -> DetectorCounts:
     """The counts of a detector for an image of height x width pixels. Raises StructureError, InputError."""
+    check_sides(width, height)
     with torch.device("meta"):
         detector = Detector(settings).eval()
         image = torch.empty(1, 3, height, width)

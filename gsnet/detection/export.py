@@ -24,7 +24,6 @@ The file also says all this in its metadata. It is kept only where its runtime c
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -37,7 +36,6 @@ from gsnet.detection.preprocessing import MULTIPLE
 from gsnet.detection.priors import decode, priors
 from gsnet.detection.settings import DetectorSettings
 from gsnet.detection.suppression_graph import add_suppression, check_suppression
-from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
 from gsnet.models.exporting import (
     FORMATS,
@@ -48,6 +46,7 @@ from gsnet.models.exporting import (
     in_the_best_form,
     keep,
     told_in_a_sentence,
+    written_beside,
 )
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.comparison import compare
@@ -154,10 +153,9 @@ def write(loaded: LoadedDetector, file: Path, form: Form = Form()) -> float:
         return export(network, file, form.kind, size, "predictions", groups, texts)
     program, files = runtime(FORMATS[form.kind]), files_of(file, form.kind)
     program.require(writing=True)
-    check_writable(file)
     sizes = (size, (size[1] + MULTIPLE, size[0])) if form.dynamic else (size,)
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
-        graph = Path(folder) / "network.onnx"
+    with written_beside(file) as folder:
+        graph = folder / "network.onnx"
 
         def written(detector: nn.Module) -> tuple[list[Path], float]:
             with told_in_a_sentence(form.kind):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,9 +23,8 @@ from gsnet.detection.postprocess import VISDRONE
 from gsnet.detection.preprocessing import MULTIPLE, read_image
 from gsnet.detection.scene import SceneSet
 from gsnet.detection.suppression_graph import add_suppression
-from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
-from gsnet.models.exporting import FORMATS, files_of, keep, told_in_a_sentence
+from gsnet.models.exporting import FORMATS, files_of, keep, told_in_a_sentence, written_beside
 from gsnet.runtimes import Session, runtime
 from gsnet.runtimes.int8 import INT8, behind_convolutions, to_int8
 from gsnet.runtimes.onnx_file import write_onnx
@@ -112,11 +110,10 @@ def write_int8(loaded: LoadedDetector, file: Path, form: Form, samples: Samples,
         runtime(name).require(writing=True)
     files, classes = files_of(file, form.kind), len(loaded.settings.classes)
     sides = (loaded.preprocessing.height, loaded.preprocessing.width)
-    check_writable(file)
     calibrated, compared = map(samples.at, halves(len(samples.files), MOST_CALIBRATED, MOST_COMPARED))
-    images = _prepared(compared.at(range(min(len(compared.files), _FOR_ERRORS))), loaded)
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
-        floats, integers = (Path(folder) / f"{name}.onnx" for name in ("fp32", INT8))
+    with written_beside(file) as folder:
+        images = _prepared(compared.at(range(min(len(compared.files), _FOR_ERRORS))), loaded)
+        floats, integers = (folder / f"{name}.onnx" for name in ("fp32", INT8))
         with told_in_a_sentence(form.kind):
             write_onnx(exported(loaded, form), floats, sides, "predictions", MULTIPLE if form.dynamic else None)
             shutil.copy(floats, integers)

@@ -25,6 +25,12 @@ MULTIPLE = 32
 _DECODING = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4}
 
 
+def check_sides(width: int, height: int) -> None:
+    """Raise InputError for an input that no detector can have, sides in pixels."""
+    if min(width, height) < MULTIPLE or width % MULTIPLE or height % MULTIPLE:
+        raise InputError(f"An input of {width} x {height} is not possible: both are multiples of {MULTIPLE}")
+
+
 @dataclass(frozen=True)
 class Placement:
     """Where an image lies in the network's input: matrix (2, 3) from pixels of the file to pixels of the input, and the
@@ -53,10 +59,7 @@ class Preprocessing:
     whole: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.width, self.height) < MULTIPLE or self.width % MULTIPLE or self.height % MULTIPLE:
-            raise InputError(
-                f"An input of {self.width} x {self.height} is not possible: both are multiples of {MULTIPLE}"
-            )
+        check_sides(self.width, self.height)
 
     def placement(self, width: int, height: int) -> Placement:
         """Where an image of width x height pixels lies in the input."""

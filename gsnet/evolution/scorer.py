@@ -14,6 +14,7 @@ from gsnet.evolution.ensemble import scoring_proxies
 from gsnet.evolution.extensions import Extensions
 from gsnet.evolution.one_thread import one_thread
 from gsnet.evolution.settings import SearchSettings
+from gsnet.interface.words import first_line
 from gsnet.latency.device import TORCH, precision_of
 from gsnet.latency.records import Conditions
 from PlainNet import Network, Style
@@ -71,7 +72,7 @@ class Scorer:
                     return Scored(None, "latency", latency, time.perf_counter() - start)
             values = tuple([score(network, proxy, self._scoring, seed) for proxy in proxies])
         except ProxyFailure as failure:
-            return Scored(None, str(failure).splitlines()[0][:300], latency, time.perf_counter() - start)
+            return Scored(None, first_line(failure)[:300], latency, time.perf_counter() - start)
         return Scored(values[0], "", latency, time.perf_counter() - start, values if len(values) > 1 else ())
 
 

@@ -22,8 +22,7 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
         with _written_to(path, mode) as stream:
             yield stream
         return
-    # Not Path.resolve, which raises for links in a circle: what leads nowhere is replaced.
-    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    target = target_of(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     encoding = None if "b" in mode else "utf-8"
     try:
@@ -38,6 +37,12 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def target_of(path: Path) -> Path:
+    """What a link leads to; any other path as it is."""
+    # Not Path.resolve, which raises for links in a circle: what leads nowhere is replaced.
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 @contextmanager
@@ -87,3 +92,10 @@ def check_writable(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(path if _is_a_stream(path) else path.parent, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def check_replaceable(path: Path) -> None:
+    """`check_writable` of a file in whose place a whole new one is put, which a device and a pipe would not survive."""
+    if _is_a_stream(path):
+        raise OSError(errno.EINVAL, "a file is to be written, and this is a device or a pipe", str(path))
+    check_writable(path)

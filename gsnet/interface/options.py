@@ -13,13 +13,14 @@ from typing import NoReturn
 
 from gsnet.interface import quantities
 from gsnet.interface.suggestions import option_meant
+from gsnet.interface.words import first_line
 
 BAD_INPUT = 2
 # Options whose values other programs take without them, and what is none of these.
 _NAMING = "--arch", "--weights", "--data_dir"
 _WORDS_OF_SWITCHES = re.compile(r"[\d.,e+-]+|true|false|yes|no|on|off", re.IGNORECASE)
 # Options that name a network, with those of its structure, and what a structure looks like: its first block has widths, or
-# it ends as the last one does. (A file may be called net(2).txt.)
+# it ends as the last one does.
 _STRUCTURES = {"arch": "plainnet_struct", "teacher_arch": "teacher_plainnet_struct"}
 _STRUCTURE = re.compile(r"\s*[A-Za-z_]\w*\((.*\)\s*|\s*([\w.-]+\|)?\d+\s*,.*)", re.DOTALL)
 # Of torch, whose seeds are signed.
@@ -107,7 +108,7 @@ class OptionParser(argparse.ArgumentParser):
         """`--arch TEXT` with a structure is `--arch PlainNet --plainnet_struct TEXT`, and the same of a teacher."""
         for arch, structure in _STRUCTURES.items():
             given = vars(options).get(arch)
-            if structure not in options or not isinstance(given, str) or not _STRUCTURE.fullmatch(given):
+            if structure not in options or not isinstance(given, str) or not is_structure(given):
                 continue
             if getattr(options, structure) is not None:
                 self.error(f"--{arch} and --{structure} both have a structure: leave one of them out")
@@ -128,6 +129,12 @@ class OptionParser(argparse.ArgumentParser):
         if not free or not value.strip() or _WORDS_OF_SWITCHES.fullmatch(value):
             return f"{shown} follows no option: every value stands behind the option that it is for"
         return f"{shown} follows no option; did you mean {' or '.join(f'{name} {shown}' for name in free)}?"
+
+
+def is_structure(text: str) -> bool:
+    """Whether a text looks like a structure string, sound or not, and no file or folder is called so."""
+    # Not Path.exists, which raises for a name that is too long.
+    return _STRUCTURE.fullmatch(text) is not None and not os.path.exists(os.path.expanduser(text))
 
 
 def _differ(value: object, default: object) -> bool:
@@ -289,9 +296,10 @@ def _working_device(name: str) -> str:
     try:
         # Also that what is computed there can be had, as of torch's "meta" it cannot.
         torch.zeros(1, device=name).item()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().split("\n")[0]
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise InputError(
-            f"torch has no device {name!r} here ({reason}): leave --device out to run on the CPU"
+            f"torch has no device {name!r} here ({first_line(error)}): leave --device out to run on the CPU"
         ) from error
-    return name
+    # Of a processor there is one, whatever number it is called by. A program may give torch's own kind of name.
+    found = torch.device(name)
+    return "cpu" if found.type == "cpu" else str(found)

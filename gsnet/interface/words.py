@@ -1,6 +1,11 @@
-"""Quantities as a person reads them."""
+"""Quantities as a person reads them, and what other programs say in one line."""
 
 from __future__ import annotations
+
+import re
+
+# What colours a terminal.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def duration(seconds: float) -> str:
@@ -17,3 +22,9 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """1 file, 2 files, 1,200 files."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line that an error says; its kind where it says nothing."""
+    lines = _COLOURS.sub("", str(error)).strip().splitlines()
+    return " ".join(lines[0].split()) if lines else type(error).__name__

@@ -19,7 +19,7 @@ from gsnet.latency.errors import LatencyError
 from gsnet.latency.records import Conditions, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
-from gsnet.latency.timed_networks import written
+from gsnet.latency.timed_networks import UNFINISHED, telling, written
 from gsnet.runtimes import runtime
 from PlainNet import Network, Style
 
@@ -109,12 +109,17 @@ def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, qu
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     listed = [(part.role, network) for part in parts for network in part.networks]
-    # Known before the first file: who goes on with a bundle that was begun is told if it is another.
-    write_text(folder / device_script.NETWORKS, json.dumps({**told, "networks": []}, indent=1) + "\n")
-    for role, network in tqdm(listed, desc="writing networks", unit="", disable=quiet):
-        file = written(network, setting, program, folder)
-        entries.append({"file": file.name, "structure": network.text, "role": role})
-    shutil.rmtree(folder / "unfinished", ignore_errors=True)
+    # Known before the first file: who goes on with a bundle that was begun is told if it is another. What a whole one lists
+    # stays until the new list is whole, too.
+    if not (folder / device_script.NETWORKS).is_file():
+        write_text(folder / device_script.NETWORKS, json.dumps({**told, "networks": []}, indent=1) + "\n")
+    try:
+        for role, network in tqdm(listed, desc="writing networks", unit="", disable=quiet):
+            with telling(setting, program, network):
+                file = written(network, setting, program, folder)
+            entries.append({"file": file.name, "structure": network.text, "role": role})
+    finally:
+        shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     write_text(folder / SCRIPT, Path(device_script.__file__).read_text(encoding="utf-8"))
     side = setting.conditions.resolution
     ncnn = ""
@@ -238,6 +243,11 @@ def _check_folder(folder: Path, told: Mapping[str, Any]) -> None:
     listing = folder / device_script.NETWORKS
     if not listing.is_file():
         raise LatencyError(f"{folder} holds other files: give --device_bundle a new folder")
-    before = json.loads(listing.read_text(encoding="utf-8"))
-    if {**before, "networks": []} != {**told, "networks": []}:
+    try:
+        before = json.loads(listing.read_text(encoding="utf-8"))
+    except ValueError:
+        before = None
+    if not isinstance(before, dict) or "suffix" not in before:
+        raise LatencyError(f"{listing} is of no device bundle: give --device_bundle a new folder")
+    if before | {"networks": []} != {**told, "networks": []}:
         raise LatencyError(f"{folder} holds a bundle for other conditions: give --device_bundle a new folder")

@@ -21,6 +21,8 @@ from gsnet.latency.table import LatencyTable
 from PlainNet import Network, Style
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from gsnet.runtimes import Session
 
 
@@ -31,6 +33,9 @@ def build_table(options: Namespace) -> dict:
     torch.set_num_threads(options.threads)
     setting = setting_of(options, asked_backend(options) or TORCH)
     path = options.latency_table or default_table(device_identity(options.device, options.threads), setting.backend)
+    if not options.build_table:
+        # Raises LatencyError where there is none: one that was begun here would hold nothing that could be calibrated.
+        LatencyTable.open(path).close()
     # Both before anything is timed: what cannot suffice is refused at once.
     layers = networks_of_layers(options, setting, path) if options.build_table else None
     whole = networks_to_calibrate(options, setting, path) if options.calibrate else None
@@ -116,18 +121,14 @@ def _told_of(origin: Origin) -> dict[str, str | None]:
 
 def time_session(options: Namespace, backend: str, session: Session, resolution: int) -> dict:
     """Time what runs a network at each batch size."""
-    import numpy as np
-
     report: dict = {
         "device": device_identity(options.device, options.threads),
         "backend": backend,
         "precision": session.precision,
         "rows": [],
     }
-    draw = np.random.default_rng(0)
     for batch in batch_sizes(options):
-        images = draw.standard_normal((batch, 3, resolution, resolution), dtype=np.float32)
-        figures = session.time(images, options.repeat_times, options.precision)
+        figures = session.time(noise(batch, resolution), options.repeat_times, options.precision)
         rate = batch / figures.median
         # Of few repeats the median has no interval.
         unsure = math.isnan(figures.interval)
@@ -140,6 +141,13 @@ def time_session(options: Namespace, backend: str, session: Session, resolution:
         row = asdict(figures) | ({"interval": None} if unsure else {})
         report["rows"].append(row | {"batch": batch, "images_per_second": rate, "text": text})
     return report
+
+
+def noise(images: int, side: int) -> np.ndarray:
+    """Images (N, 3, side, side) of normal noise, float32."""
+    import numpy as np
+
+    return np.random.default_rng(0).standard_normal((images, 3, side, side), dtype=np.float32)
 
 
 def comparison_table(reports: Sequence[dict]) -> list[str]:

@@ -231,6 +231,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     folder = Path(__file__).resolve().parent
     told = read_json(folder / NETWORKS)
+    if not told.get("networks"):
+        refuse(f"{folder / NETWORKS} lists no networks: was the export of this folder interrupted? Its command goes on")
     names = [name for name, program in RUNTIMES.items() if program.suffix == told["suffix"]]
     parser.add_argument("--runtime", choices=names, default=names[0], help="what runs them (default: %(default)s)")
     parser.add_argument("--threads", type=at_least_one, default=1, help="of the processor (default: 1)")

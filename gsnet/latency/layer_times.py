@@ -131,14 +131,18 @@ class LayerTimes:
 
     def _by_bandwidth(self, layer: Layer) -> float:
         if layer.is_convolution or not self._table.fuses:
-            build = "build a table that covers it, from a network that begins alike"
-            # A runtime's layers are inferred from whole networks: none is measured alone.
-            advice = f"measure it with --measure_missing, or {build}" if self._table.runtime in ("", TORCH) else build
-            raise LatencyError(f"{self._table.path} holds no layer like {layer} at {self._precision}: {advice}")
+            raise LatencyError(f"{self._table.path} holds no layer like {layer} at {self._precision}: {self._advice()}")
         if self._seconds_an_element is None:
             speeds = sorted(_elements(one) / seconds for one, seconds in self._measured.items() if one.is_convolution)
             self._seconds_an_element = 1 / speeds[int(_FASTEST * (len(speeds) - 1))]
         return _elements(layer) * self._seconds_an_element
+
+    def _advice(self) -> str:
+        """How a table comes to a kind of layer that it lacks: only torch's layers are measured alone, at hand."""
+        if not self._table.runtime:
+            return "import a library that covers it, too"
+        build = "build a table that covers it, from a network that begins alike"
+        return f"measure it with --measure_missing, or {build}" if self._table.runtime == TORCH else build
 
 
 def _elements(layer: Layer) -> int:

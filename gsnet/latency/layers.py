@@ -92,6 +92,8 @@ class Listing:
         self.fuses = fuses
         self.rewrites = rewrites
         self.layers: list[Layer] = []
+        # Convolutions before this place are read by others, too.
+        self._shared = 0
 
     def add(
         self, kind: str, channels: int, size: int, out: int | None = None, kernel: int = 1, stride: int = 1
@@ -102,8 +104,12 @@ class Listing:
 
     def add_folded(self, kind: str, channels: int, size: int) -> None:
         """A layer that exists only where nothing is folded into the convolution before it."""
-        if not (self.fuses and self.layers and self.layers[-1].is_convolution):
+        if not (self.fuses and len(self.layers) > self._shared and self.layers[-1].is_convolution):
             self.add(kind, channels, size)
+
+    def begin_branch(self) -> None:
+        """What comes next reads a map that others read, too: the convolution that wrote it takes nothing in."""
+        self._shared = len(self.layers)
 
     def add_sum(self, channels: int, size: int, last: int) -> None:
         """The sum of a residual link, after a body whose last layer stands at index `last`."""
@@ -250,6 +256,7 @@ def _(block: Sequential, listing: Listing, channels: int, size: int) -> tuple[in
 @layers_of.register
 def _(block: ResBlock, listing: Listing, channels: int, size: int) -> tuple[int, int]:
     before = len(listing.layers)
+    listing.begin_branch()
     out, out_size = listing.chain(block.body, channels, size)
     # A body without a layer of its own has none that could add the link.
     last = len(listing.layers) - 1 if len(listing.layers) > before else -1
@@ -281,7 +288,10 @@ def _(block: GhostShuffleBlock, listing: Listing, channels: int, size: int) -> t
 @layers_of.register(MultiSumBlock)
 @layers_of.register(MultiCatBlock)
 def _(block: MultiSumBlock | MultiCatBlock, listing: Listing, channels: int, size: int) -> tuple[int, int]:
-    outputs = [layers_of(branch, listing, channels, size) for branch in block.branches]
+    outputs = []
+    for branch in block.branches:
+        listing.begin_branch()
+        outputs.append(layers_of(branch, listing, channels, size))
     if isinstance(block, MultiCatBlock):
         total = sum(out for out, _ in outputs)
         listing.add("Concatenate", total, outputs[0][1])

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
 
 import torch
 from torch import nn
 
+from gsnet.interface.words import first_line
 from gsnet.latency.device import BF16, FP16, TORCH, precision_of
+from gsnet.latency.errors import LatencyError
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.memory import keep_freed_memory
 from gsnet.runtimes.timing import REPEATS, LatencyFigures, clock_of, time_calls
 from Masternet import MasterNet
 from PlainNet import Network, Style
 
+_Given = ParamSpec("_Given")
 _DTYPES = {BF16: torch.bfloat16, FP16: torch.float16}
 
 
+def _told_in_a_sentence(measure: Callable[_Given, LatencyFigures]) -> Callable[_Given, LatencyFigures]:
+    """What a library says that cannot run a network, as LatencyError."""
+
+    @wraps(measure)
+    def told(*given: _Given.args, **named: _Given.kwargs) -> LatencyFigures:
+        try:
+            return measure(*given, **named)
+        except RuntimeError as error:
+            network = given[0] if given else named["network"]
+            raise LatencyError(f"{named.get('backend', TORCH)} cannot run {network}: {first_line(error)}") from error
+
+    return told
+
+
+@_told_in_a_sentence
 def measure_latency(
     network: Network,
     *,
@@ -34,7 +54,7 @@ def measure_latency(
     """Time forward passes of a network in evaluation mode, after a warm-up; see `time_calls`.
 
     half_precision: float16 on a GPU, bfloat16 on a CPU. Residual links are part of the timed network. backend: a runtime,
-    with one thread of a processor. Raises RuntimesError for what it has not.
+    with one thread of a processor. Raises RuntimesError for what it has not, and LatencyError for a network that cannot run.
     """
     model = MasterNet(
         num_classes=num_classes,

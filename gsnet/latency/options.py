@@ -31,7 +31,8 @@ def add_timing_options(parser: OptionParser) -> None:
                         "--calibrate and --predict: the one whose latency table is meant")  # fmt: skip
     timing.add_argument("--own_precision", action="store_true",
                         help="in the precision that a runtime chooses by itself, which may be below float32")  # fmt: skip
-    timing.add_argument("--operations", action="store_true", help="time the runtime's operations one by one, too")
+    timing.add_argument("--operations", action="store_true",
+                        help="time the runtime's operations one by one, too, at the first batch size")  # fmt: skip
     timing.add_argument("--repeat_times", type=positive_int, default=200, metavar="N", help="at most")
     timing.add_argument("--precision", type=positive_float, default=0.02, metavar="X",
                         help="stop when half the median's 95 %% interval is below this part of it")  # fmt: skip

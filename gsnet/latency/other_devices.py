@@ -18,6 +18,7 @@ from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin
 from gsnet.latency.setting import Setting
 from gsnet.latency.space import CLASSES, RESOLUTION
 from gsnet.latency.table import LatencyTable
+from gsnet.latency.tinynas import read_tinynas
 from PlainNet import Style
 
 _LOG = logging.getLogger(__name__)
@@ -69,7 +70,8 @@ def import_library(options: Namespace) -> dict:
     precision = options.table_precision or (named[0] if len(named) == 1 else None)
     if precision is None:
         raise InputError(f"The name of {library} does not say its precision: give --table_precision")
-    library.stat()
+    # Before there is a table, which a file that is no library shall not leave behind.
+    layers = read_tinynas(library)
     device = options.device_name or library.name.partition(".")[0]
     path = options.latency_table
     existed = path.is_file()
@@ -77,5 +79,5 @@ def import_library(options: Namespace) -> dict:
     with table:
         if table.device != device:
             raise LatencyError(f"{path} holds latencies of {table.device}, and {library.name} is of {device}")
-        count = table.import_tinynas(library, precision)
+        count = table.add_layers(precision, layers)
     return {"latency_table": str(path), "device": device, "precision": precision, "layers": count}

@@ -13,7 +13,6 @@ from gsnet.latency.layers import Layer
 from gsnet.latency.profiled import Share
 from gsnet.latency.records import Calibration, Conditions, TimedNetwork
 from gsnet.latency.table_file import LATER_SCHEMA, LAYER_KEY, TableFile
-from gsnet.latency.tinynas import read_tinynas
 
 
 class LatencyTable(TableFile):
@@ -103,10 +102,6 @@ class LatencyTable(TableFile):
             "samples = samples + (excluded.seconds IS NOT NULL)",
             values,
         )
-
-    def import_tinynas(self, path: Path, precision: str) -> int:
-        """Take in a TinyNAS library; returns how many layers it has. Raises LatencyError."""
-        return self.add_layers(precision, read_tinynas(path))
 
     def networks(self, conditions: Conditions, role: str) -> list[TimedNetwork]:
         """Whole networks timed under these conditions, each with the least of its rounds: the computer undisturbed."""

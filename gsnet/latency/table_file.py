@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from gsnet.interface.files import check_replaceable, target_of
 from gsnet.latency.device import TORCH
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.records import Origin
@@ -52,8 +54,7 @@ class TableFile:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.connection = connection
-        with self.reporting():
-            meta = dict(connection.execute("SELECT key, value FROM meta"))
+        meta = dict(connection.execute("SELECT key, value FROM meta"))
         if meta.get("version") != _VERSION:
             raise LatencyError(f"{path} is no latency table of this program (version {meta.get('version', 'unknown')})")
         # Older tables of devices at hand are all of torch.
@@ -79,9 +80,10 @@ class TableFile:
 
         rewrites: networks are written anew for it; see `gsnet.latency.layers.Listing`.
 
-        Raises LatencyError where the file cannot be written.
+        Raises LatencyError or OSError where the file cannot be written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        check_replaceable(path)
+        path = target_of(path)
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)
         try:
@@ -101,20 +103,30 @@ class TableFile:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The table that a file holds. Raises LatencyError."""
+        """The table that a file holds, to read alone where the user may not write it. Raises LatencyError."""
         if not path.is_file():
             raise LatencyError(
                 f"There is no latency table {path}: make it with benchmark_network_latency.py --build_table, "
                 "from what a device bundle measured with --import_timings, or from a TinyNAS library with --import_tinynas"
             )
+        writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+        # Where nobody writes to it, SQLite need make no files beside a table to read it.
+        still = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+        how = "mode=rw" if writable else still
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True)
         try:
-            connection = sqlite3.connect(path)
-            # A commit after every chain or network, each without waiting for the disk.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            return cls(path, connection)
-        except sqlite3.Error as error:
-            raise LatencyError(f"{path} is no latency table: {error}") from error
+            table = cls(path, connection)
+            if writable:
+                # A commit after every chain or network, each without waiting for the disk. Only now: what is no table stays as
+                # it was.
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+            return table
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise LatencyError(f"{path} is no latency table: {error}") from error
+            raise
 
     @classmethod
     def open_for(cls, path: Path, origin: Origin, *, rewrites: bool = False) -> Self:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gsnet.interface.words import first_line
 from gsnet.latency.device import FP32, TORCH
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.setting import Setting
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
+# Where a file is written before it lies in its folder.
+UNFINISHED = "unfinished"
 _SECONDS_A_TURN = 0.15
 # Passes of a profile: as many as a turn has, within bounds.
 _FEWEST_PASSES, _MOST_PASSES = 10, 200
@@ -82,7 +85,7 @@ def written(network: Network, setting: Setting, program: Runtime, folder: Path) 
     file = folder / f"{name}{program.suffixes[0]}"
     if file.is_file():
         return file
-    unfinished = folder / "unfinished"
+    unfinished = folder / UNFINISHED
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     side, part = setting.conditions.resolution, unfinished / file.name
@@ -98,7 +101,7 @@ def written(network: Network, setting: Setting, program: Runtime, folder: Path) 
 def _by_runtime(setting: Setting, program: Runtime, folder: Path, network: Network) -> float:
     from gsnet.latency.measurement import process_clock, time_for
 
-    with _telling(setting, program, network):
+    with telling(setting, program, network):
         session = program.load(written(network, setting, program, folder), settings_of(setting))
         clock = process_clock(setting.device, setting.threads)
         return time_for(session.ready(_images(network, setting)), clock, _SECONDS_A_TURN)
@@ -109,7 +112,7 @@ def _operations(setting: Setting, program: Runtime, folder: Path, network: Netwo
 
     keep_freed_memory()
     passes = min(max(round(_SECONDS_A_TURN / seconds), _FEWEST_PASSES), _MOST_PASSES)
-    with _telling(setting, program, network):
+    with telling(setting, program, network):
         session = program.load(written(network, setting, program, folder), settings_of(setting))
         return session.operations(_images(network, setting), passes)
 
@@ -123,13 +126,13 @@ def _images(network: Network, setting: Setting) -> np.ndarray:
 
 
 @contextmanager
-def _telling(setting: Setting, program: Runtime, network: Network) -> Iterator[None]:
-    """What a library says that cannot run a network as LatencyError."""
+def telling(setting: Setting, program: Runtime, network: Network) -> Iterator[None]:
+    """What a library says that cannot write or run a network, as LatencyError."""
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise LatencyError(f"{program.name} cannot run {network} at {setting.conditions}: {reason}") from error
+        told = f"{program.name} cannot run {network} at {setting.conditions}: {first_line(error)}"
+        raise LatencyError(told) from error
 
 
 def _by_torch(setting: Setting, network: Network) -> float:
@@ -145,4 +148,4 @@ def _by_torch(setting: Setting, network: Network) -> float:
         with torch.inference_mode():
             return time_for(lambda: model(images), undisturbed_clock(setting.device), _SECONDS_A_TURN)
     except RuntimeError as error:
-        raise LatencyError(f"{network} cannot run at {setting.conditions}: {str(error).splitlines()[0]}") from error
+        raise LatencyError(f"{network} cannot run at {setting.conditions}: {first_line(error)}") from error

@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from gsnet.interface.files import check_writable
+from gsnet.interface.files import check_replaceable, target_of
 from gsnet.interface.options import InputError
+from gsnet.interface.words import first_line
+from gsnet.models.described import checkpoint_in
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.comparison import TOLERANCES, compare
 from gsnet.runtimes.onnx_file import add_texts
@@ -58,6 +60,14 @@ def files_of(file: Path, kind: str) -> tuple[Path, ...]:
     return files
 
 
+def check_is_no_source(file: Path, *sources: str | Path | None) -> None:
+    """Raise InputError where a file is one that the network comes from, by its name or by that of its folder."""
+    paths = [Path(source).expanduser() for source in sources if source is not None]
+    for path in (checkpoint_in(one) if one.is_dir() else one for one in paths):
+        if path is not None and path.is_file() and file.is_file() and file.samefile(path):
+            raise InputError(f"{file} is what is exported: give the new file another name, by --output")
+
+
 def export(
     network: nn.Module,
     file: Path,
@@ -83,9 +93,8 @@ def export(
     """
     network = network.eval().cpu().float()
     files = files_of(file, kind)
-    check_writable(file)
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
-        parts = [Path(folder) / f"network{one.suffix}" for one in files]
+    with written_beside(file) as folder:
+        parts = [folder / f"network{one.suffix}" for one in files]
 
         def written(form: nn.Module) -> float:
             with told_in_a_sentence(kind):
@@ -143,15 +152,26 @@ def told_in_a_sentence(kind: str) -> Iterator[None]:
     except RuntimeError as error:
         if (failed := _disk_error(error)) is not None:
             raise failed from error
-        reason = str(error).strip().split("\n")[0]
-        raise ExportError(f"The network cannot be written as {kind} ({reason}): nothing is kept") from error
+        raise ExportError(f"The network cannot be written as {kind} ({first_line(error)}): nothing is kept") from error
+
+
+@contextmanager
+def written_beside(file: Path) -> Iterator[Path]:
+    """A folder for what is written before it is kept, on the disk of the file; it is gone afterwards.
+
+    Raises OSError where the file cannot be written.
+    """
+    check_replaceable(file)
+    target = target_of(file)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        yield Path(folder)
 
 
 def keep(parts: Sequence[Path], files: Sequence[Path]) -> None:
-    """Put what was written where it was asked for."""
+    """Put what was written where it was asked for, or where links there lead to."""
     # The one that is named comes last: where it is new, so are the others.
     for part, one in reversed(list(zip(parts, files, strict=True))):
-        part.replace(one)
+        part.replace(target_of(one))
 
 
 def _disk_error(error: BaseException) -> OSError | None:
@@ -176,13 +196,14 @@ def _written(
 
 
 def _write_safetensors(network: nn.Module, file: Path, half: bool, texts: dict[str, str]) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {key: value.contiguous().clone() for key, value in network.state_dict().items()}
     if half:
         state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    # What writes and reads safetensors elsewhere looks for the format of the tensors.
-    save_file(state, file, {"format": "pt"} | texts)
+    # What writes and reads safetensors elsewhere looks for the format of the tensors. Its own way to write files makes some
+    # that nobody else may read.
+    file.write_bytes(save(state, {"format": "pt"} | texts))
 
 
 def _read_safetensors(network: nn.Module, file: Path) -> Callable[[np.ndarray], np.ndarray]:

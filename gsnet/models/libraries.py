@@ -11,6 +11,7 @@ import torchvision
 from torch import nn
 
 from gsnet.interface.options import InputError
+from gsnet.interface.words import first_line
 from gsnet.models.expected import ExpectedInput, centre_crop
 from gsnet.models.own import batch_norm_of, set_batch_norm
 from ZenNet.state import load_into
@@ -128,8 +129,9 @@ def timm_network(name: str, num_classes: int | None, pretrained: bool) -> nn.Mod
     try:
         return timm.create_model(name, pretrained=pretrained, **options)
     except (OSError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"timm cannot make {name} ({reason}): give a checkpoint with --weights FILE") from error
+        raise InputError(
+            f"timm cannot make {name} ({first_line(error)}): give a checkpoint with --weights FILE"
+        ) from error
 
 
 def is_of_timm(network: nn.Module) -> bool:

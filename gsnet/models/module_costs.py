@@ -11,6 +11,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.utils.flop_counter import FlopCounterMode
 
 from gsnet.interface.options import InputError
+from gsnet.interface.words import first_line
 from gsnet.models.analysis import Analysis
 from PlainNet import BlockReport, Cost, user_files
 
@@ -74,10 +75,8 @@ def output_of(network: nn.Module, resolution: int, name: str = "The network", ch
         with torch.no_grad(), user_files.told():
             return network.eval()(torch.zeros(1, channels, resolution, resolution))
     except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"{name} cannot run on an image of {channels} channels and {resolution} x {resolution} pixels ({reason})"
-        ) from error
+        size = f"{channels} channels and {resolution} x {resolution} pixels"
+        raise InputError(f"{name} cannot run on an image of {size} ({first_line(error)})") from error
 
 
 def width_of(network: nn.Module, resolution: int) -> int:

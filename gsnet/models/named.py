@@ -11,7 +11,7 @@ from pathlib import Path
 
 import PlainNet
 import ZenNet
-from gsnet.interface.options import InputError
+from gsnet.interface.options import InputError, is_structure
 from gsnet.interface.result_files import BEST_CHECKPOINT, BEST_JSON
 from gsnet.models.described import chosen, described, is_result
 from PlainNet import DEPLOYED, UNITS, Network, StructureError, Style
@@ -31,6 +31,8 @@ def names_of(arch: str) -> list[str]:
     A pattern with a slash or the suffix of a file is looked for among results folders and files, any other among
     `gsnet.models.list_models()` first. Raises InputError.
     """
+    if is_structure(arch):
+        raise InputError(f"{arch} is a structure, and names of networks were expected: a structure is PlainNet's")
     if Path(arch).expanduser().exists():
         return [arch]
     names = [name for part in arch.split(",") if part.strip() for name in _matching(part.strip())]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gsnet.interface.options import InputError
+from gsnet.interface.words import first_line
 
 
 class OnnxNetwork(nn.Module):
@@ -27,7 +28,7 @@ class OnnxNetwork(nn.Module):
         try:
             self._session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         except RuntimeError as error:
-            raise InputError(f"{file} cannot be run ({str(error).splitlines()[0]})") from error
+            raise InputError(f"{file} cannot be run ({first_line(error)})") from error
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4:
             raise InputError(f"{file} takes other inputs than one batch of images")

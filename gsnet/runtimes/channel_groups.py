@@ -112,6 +112,10 @@ class Readers:
             return 0 if self.ways[number].any() else None
         return int(self.ways[number][channel]) or None
 
+    def read(self, number: int) -> np.ndarray:
+        """The channels of a layer that somebody reads: of the others nothing is computed."""
+        return np.flatnonzero(self.ways[number] != UNREAD)
+
     def groups(self, number: int) -> list[np.ndarray]:
         """The channels of a layer that are read alike, those that nobody reads left out."""
         ways = self.ways[number]

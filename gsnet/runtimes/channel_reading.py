@@ -31,7 +31,7 @@ _FLATTENINGS = (nn.Flatten, torch.flatten, "flatten")
 
 
 class Reading:
-    """The layers of a traced network, and the view of its output."""
+    """The layers of a traced network; images of normal noise (2, 3, *size), and what the network gives for them."""
 
     def __init__(self, network: nn.Module, size: tuple[int, int]) -> None:
         tracer = fx.Tracer(autowrap_functions=(shuffle_halves,))
@@ -42,9 +42,11 @@ class Reading:
         self.copies = 0
         # Of each node a view, a tuple of views, or None where it is no map.
         self.values: dict[fx.Node, Any] = {}
-        parameter = next(network.parameters())
+        dtype = next(network.parameters()).dtype
+        self.images = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0), dtype=dtype)
         with torch.no_grad():
-            ShapeProp(self.traced).propagate(torch.zeros(2, 3, *size, dtype=parameter.dtype))
+            # A copy: a network may change what it is given.
+            self.outputs = ShapeProp(self.traced).propagate(self.images.clone())
         for node in graph.nodes:
             self.values[node] = self._value(node)
 

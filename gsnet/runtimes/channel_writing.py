@@ -135,21 +135,22 @@ class Writing:
 
     def _channelwise(self, number: int, layer: Layer) -> None:
         (view,) = layer.inputs
+        read = self._readers.read(number)
         # What lies in one map is not taken apart.
-        together = len(np.unique(self._owners(view))) == 1
-        groups = self._readers.groups(number)
-        for group in [np.concatenate(groups)] if together else groups:
+        together = len(np.unique(self._owners(view[read]))) == 1
+        for group in [read] if together else self._readers.groups(number):
             self._each(number, layer, group)
 
     def _pointwise(self, number: int, layer: Layer) -> None:
         """On every map by itself, so that runtimes make it a part of the convolution before it; on many maps, joined."""
-        owners = self._owners(layer.inputs[0])
+        read = self._readers.read(number)
+        owners = self._owners(layer.inputs[0][read])
         several = dict.fromkeys(owners.tolist())
         if len(several) > _MOST_APART * len(self._readers.groups(number)):
             self._channelwise(number, layer)
             return
         for owner in several:
-            self._each(number, layer, np.flatnonzero(owners == owner))
+            self._each(number, layer, read[owners == owner])
 
     def _each(self, number: int, layer: Layer, channels: np.ndarray) -> None:
         """Some channels of a layer that computes each by itself."""
@@ -170,17 +171,19 @@ class Writing:
         self._new(node, number, places)
 
     def _joint(self, number: int, layer: Layer) -> None:
-        inputs = [self._joined(view) for view in layer.inputs]
+        read = self._readers.read(number)
+        views = [view[read] for view in layer.inputs]
+        inputs = [self._joined(view) for view in views]
         order = inputs[0].channels()
         alike = all(one.width == inputs[0].width and (one.places == inputs[0].places).all() for one in inputs)
         if not alike or order is None:
-            inputs, order = [self._sorted(view) for view in layer.inputs], np.arange(layer.channels)
+            inputs, order = [self._sorted(view) for view in views], np.arange(len(read))
         # A sum of stacked maps is written as sums of two.
         function = operator.mul if layer.node.target in PRODUCTS else operator.add
         node = inputs[0].node
         for other in inputs[1:]:
             node = self._graph.call_function(function, (node, other.node))
-        self._new(node, number, order)
+        self._new(node, number, np.where(order >= 0, read[order], -1))
 
     def _ordered(self, number: int, layer: Layer) -> None:
         if isinstance(layer.content, Convolution):

@@ -65,13 +65,14 @@ def compare(
     """The largest difference of an output for images (N, 3, *size) of normal noise, relative to the largest output.
 
     network: in evaluation mode, float32, on the processor. groups: parts of the last axis that are compared each by its own
-    largest value. NaN where either side has one.
+    largest value. NaN where either side has one. Raises RuntimesError for an output of another shape.
     """
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     for batch in batches:
         images = torch.randn(batch, 3, *size, generator=generator)
-        expected, found = network(images).numpy(), _array(run(images.numpy()), batch)
+        expected = network(images).numpy()
+        found = _array(run(images.numpy()), expected.shape)
         for group in groups:
             largest = max(float(np.abs(expected[..., group]).max()), 1e-12)
             difference = float(np.abs(found[..., group] - expected[..., group]).max()) / largest
@@ -80,9 +81,9 @@ def compare(
     return worst
 
 
-def _array(output: object, images: int) -> np.ndarray:
-    """An output for so many images. Raises RuntimesError for what is none."""
-    if isinstance(output, np.ndarray) and output.ndim > 1 and len(output) == images:
+def _array(output: object, shape: tuple[int, ...]) -> np.ndarray:
+    """An output of this shape, its first number the images'. Raises RuntimesError for what is none."""
+    if isinstance(output, np.ndarray) and output.shape == shape:
         return output
     shown = f"one of shape {output.shape}" if isinstance(output, np.ndarray) else f"a {type(output).__name__}"
-    raise RuntimesError(f"A session must give an array with a row for each of the {images} images, and gives {shown}")
+    raise RuntimesError(f"A session must give an array of shape {shape} for {shape[0]} images, and gives {shown}")

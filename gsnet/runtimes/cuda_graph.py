@@ -37,17 +37,23 @@ class CudaGraphSession(TorchSession):
     def _record(self, images: np.ndarray) -> tuple[torch.cuda.CUDAGraph, torch.Tensor, torch.Tensor]:
         if images.shape not in self._recorded:
             where = self.placed(images)
-            side = torch.cuda.Stream(where.device)
-            side.wait_stream(torch.cuda.current_stream(where.device))
-            with torch.cuda.stream(side):
-                for _ in range(_WARM_UP):
-                    self._module(where)
-            torch.cuda.current_stream(where.device).wait_stream(side)
-            graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
-                outputs = self._module(where)
+            # What is recorded is what runs on a stream of the current device.
+            with torch.cuda.device(where.device):
+                graph, outputs = self._recording(where)
             self._recorded[images.shape] = graph, where, outputs
         return self._recorded[images.shape]
+
+    def _recording(self, where: torch.Tensor) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(_WARM_UP):
+                self._module(where)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = self._module(where)
+        return graph, outputs
 
 
 class TorchCudaGraph(TorchRuntime):

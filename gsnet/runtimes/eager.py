@@ -51,7 +51,7 @@ class TorchSession(Session):
     def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
         """Times of torch's operators, without those that they call."""
         if self.device != "cpu":
-            raise RuntimesError(f"torch times its operators on the processor here, not on {self.device}")
+            raise RuntimesError(f"it times its operators on the processor here, not on {self.device}")
         placed, times = self.placed(images), []
         # What is compiled at the first pass calls operators of its own.
         self.run(images)

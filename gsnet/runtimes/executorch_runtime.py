@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gsnet.interface.words import first_line
 from gsnet.runtimes.contract import FP32, NO_TEXTS, Runtime, RuntimesError, Session, Settings, Texts
 
 
@@ -58,8 +59,7 @@ class ExecuTorch(Runtime):
         try:
             program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
         except (SpecViolationError, ExportError, InternalError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise RuntimesError(f"{self.name} cannot be given the network: {reason}") from error
+            raise RuntimesError(f"{self.name} cannot be given the network: {first_line(error)}") from error
         file.write_bytes(program.buffer)
 
     def open(self, file: Path, settings: Settings) -> Session:

@@ -62,6 +62,8 @@ class NcnnSession(Session):
         (self._input,), (self._output,) = net.input_names(), net.output_names()
 
     def run(self, images: np.ndarray) -> np.ndarray:
+        # ncnn reads memory as it comes, whatever an array says of its order, and keeps no array alive.
+        images = np.ascontiguousarray(images)
         return np.stack([self._run_one(image) for image in images])
 
     def _run_one(self, image: np.ndarray) -> np.ndarray:
@@ -74,7 +76,7 @@ class NcnnSession(Session):
 
     def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
         """Times of the layers for the first image, each computed from those before it that are kept."""
-        layers = self._net.layers()
+        layers, images = self._net.layers(), np.ascontiguousarray(images)
         shapes = self._convolutions(layers, images[0])
         times: dict[int, list[float]] = {place: [] for place, layer in enumerate(layers) if layer.bottoms}
         # Without this ncnn frees a blob once it has been read, and would compute it again.

@@ -24,6 +24,7 @@ def write_onnx(
     """Write a network in evaluation mode; input "images" (N, 3, *size) with N free.
 
     multiple: with it height and width are free too, multiples of so many pixels; `size` is one that the network can have.
+    Raises RuntimeError.
     """
     for library in ("onnxscript", "onnx_ir"):
         # They report every graph rewriting, several lines a layer.
@@ -33,17 +34,21 @@ def write_onnx(
     if multiple is not None:
         rows, columns = (torch.export.Dim(name, min=1, max=_MOST_BLOCKS) for name in ("rows", "columns"))
         free |= {2: multiple * rows, 3: multiple * columns}
-    torch.onnx.export(
-        network,
-        (torch.zeros(2, 3, *size),),
-        str(file),
-        input_names=["images"],
-        output_names=[output],
-        dynamo=True,
-        dynamic_shapes=(free,),
-        external_data=False,
-        verbose=False,
-    )
+    try:
+        torch.onnx.export(
+            network,
+            (torch.zeros(2, 3, *size),),
+            str(file),
+            input_names=["images"],
+            output_names=[output],
+            dynamo=True,
+            dynamic_shapes=(free,),
+            external_data=False,
+            verbose=False,
+        )
+    except torch.onnx.OnnxExporterError as error:
+        # It says at which step it failed, and how one might find out why; what it failed by says why.
+        raise RuntimeError(str(error.__cause__ or error)) from error
     _forget_the_export(file)
 
 

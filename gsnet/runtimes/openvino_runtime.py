@@ -142,16 +142,17 @@ def _fix(model: Any, images: int) -> None:
         model.reshape(shape)
 
 
-def save_onnx(graph: Path, file: Path, texts: Texts = NO_TEXTS, *, half: bool = False) -> list[Path]:
+def save_onnx(graph: Path, file: Path, texts: Texts = NO_TEXTS, *, half: bool = False, images: int = 1) -> list[Path]:
     """Write an ONNX graph, also one in int8, as OpenVINO's two files, which are returned. half: weights in float16.
 
-    They are for one image, until the model that is read is given another shape (`model.reshape([3, 3, 32, 32])`).
+    images: how many they are for, until the model that is read is given another shape (`model.reshape([3, 3, 32, 32])`), which
+    a graph of the tracer, of a fixed number, may not bear.
     """
     import openvino
 
     model = _core().read_model(graph)
     # Left free it costs: see OpenVinoSession.
-    _fix(model, 1)
+    _fix(model, images)
     for name, text in texts.items():
         model.set_rt_info(text, name)
     openvino.save_model(model, file, compress_to_fp16=half)
@@ -194,7 +195,7 @@ class OpenVino(Runtime):
         with tempfile.TemporaryDirectory() as folder:
             between = Path(folder) / "network.onnx"
             onnx_file.write_fixed_onnx(network, between, size, batch)
-            save_onnx(between, file)
+            save_onnx(between, file, images=batch)
 
     def open(self, file: Path, settings: Settings) -> Session:
         return OpenVinoSession(file, settings)

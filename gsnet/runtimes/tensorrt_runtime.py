@@ -46,7 +46,8 @@ class TensorRTSession(Session):
 
         def action() -> object:
             # `placed` lives as long as the action.
-            return self._context.execute_async_v3(torch.cuda.current_stream(placed.device).cuda_stream)
+            with torch.cuda.device(placed.device):
+                return self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream)
 
         return action, outputs
 
@@ -89,7 +90,9 @@ class TensorRT(Runtime):
     def open(self, file: Path, settings: Settings) -> Session:
         import tensorrt
 
-        engine = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR)).deserialize_cuda_engine(file.read_bytes())
-        if engine is None:
-            raise RuntimesError(f"{file} is no engine of this GPU and this version of TensorRT")
-        return TensorRTSession(engine, settings)
+        # An engine lies on the GPU that is the current one.
+        with torch.cuda.device(settings.device):
+            engine = tensorrt.Runtime(tensorrt.Logger(tensorrt.Logger.ERROR)).deserialize_cuda_engine(file.read_bytes())
+            if engine is None:
+                raise RuntimesError(f"{file} is no engine of this GPU and this version of TensorRT")
+            return TensorRTSession(engine, settings)

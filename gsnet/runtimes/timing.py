@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import median, quantiles
 
 from gsnet.runtimes.memory import keep_freed_memory
@@ -85,7 +86,7 @@ def clock_of(device: str) -> Callable[[], float]:
 
 def _timer(device: str) -> Callable[[Callable[[], object]], float]:
     if device.startswith("cuda"):
-        return _cuda_seconds
+        return partial(_cuda_seconds, device)
     clock = clock_of(device)
 
     def seconds(action: Callable[[], object]) -> float:
@@ -96,13 +97,15 @@ def _timer(device: str) -> Callable[[Callable[[], object]], float]:
     return seconds
 
 
-def _cuda_seconds(action: Callable[[], object]) -> float:
+def _cuda_seconds(device: str, action: Callable[[], object]) -> float:
     import torch
 
-    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-    torch.cuda.synchronize()
-    start.record()
-    action()
-    end.record()
-    torch.cuda.synchronize()
+    # Events are recorded on a stream of the current device, which need not be this one.
+    with torch.cuda.device(device):
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        torch.cuda.synchronize()
+        start.record()
+        action()
+        end.record()
+        torch.cuda.synchronize()
     return start.elapsed_time(end) / 1000

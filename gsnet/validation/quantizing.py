@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,9 @@ from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extensi
 from gsnet.data.class_folder import ClassFolder, folder_of_network
 from gsnet.data.passed_over import is_hidden
 from gsnet.data.pictures import read_picture
-from gsnet.interface.files import check_writable
 from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput
-from gsnet.models.exporting import FORMATS, files_of, keep, told_in_a_sentence
+from gsnet.models.exporting import FORMATS, files_of, keep, told_in_a_sentence, written_beside
 from gsnet.runtimes import Session, runtime
 from gsnet.runtimes.fusing import fused
 from gsnet.runtimes.int8 import INT8, to_int8
@@ -126,12 +124,11 @@ def export_int8(
         runtime(name).require(writing=True)
     network = network.eval().cpu().float()
     files = files_of(file, kind)
-    check_writable(file)
     calibrated, compared = map(pictures.at, halves(len(pictures.images), MOST_CALIBRATED, MOST_COMPARED))
     side = (expected.resolution, expected.resolution)
-    told = _outputs(network, compared.images)
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}.") as folder:
-        floats, integers = (Path(folder) / f"{name}.onnx" for name in ("fp32", INT8))
+    with written_beside(file) as folder:
+        told = _outputs(network, compared.images)
+        floats, integers = (folder / f"{name}.onnx" for name in ("fp32", INT8))
         rows = []
         with told_in_a_sentence(kind):
             # Integer operators take any width; of normalisation there is none in integers, but for a convolution.
