@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from gsnet.interface import quantities
@@ -133,8 +134,13 @@ class OptionParser(argparse.ArgumentParser):
 
 def is_structure(text: str) -> bool:
     """Whether a text looks like a structure string, sound or not, and no file or folder is called so."""
-    # Not Path.exists, which raises for a name that is too long.
-    return _STRUCTURE.fullmatch(text) is not None and not os.path.exists(os.path.expanduser(text))
+    if _STRUCTURE.fullmatch(text) is None:
+        return False
+    try:
+        return not Path(text).expanduser().exists()
+    except OSError:
+        # No file has so long a name.
+        return True
 
 
 def _differ(value: object, default: object) -> bool:
