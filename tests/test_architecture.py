@@ -25,7 +25,7 @@ ALLOWED = {
     "gsnet.runtimes": {"PlainNet", "Masternet", "gsnet.interface"},
     "gsnet.latency": {"PlainNet", "Masternet", "SearchSpace", "gsnet.interface", "gsnet.runtimes"},
     "gsnet.tracking": {"gsnet.interface"},
-    "gsnet.data": {"gsnet.interface"},
+    "gsnet.data": {"PlainNet", "gsnet.interface"},
     "ZenNet": {"PlainNet", "Masternet", "gsnet.interface", "gsnet.data"},
     "gsnet.models": {"PlainNet", "Masternet", "gsnet.interface", "ZenNet", "gsnet.data", "gsnet.runtimes"},
     "gsnet.validation": {"gsnet.interface", "gsnet.data", "gsnet.models", "gsnet.runtimes"},
