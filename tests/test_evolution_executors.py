@@ -111,6 +111,33 @@ def test_no_worker_starts_while_another_may_die(pool, tmp_path):
     assert not multiprocessing.active_children()
 
 
+def is_running(process):
+    """Whether there is a process that nobody need only wait for."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_scoring_processes_end_with_a_search_that_is_killed(tmp_path):
+    """They waited for candidates for ever."""
+    command = [sys.executable, *search_arguments(tmp_path, "--workers", 2)]
+    command[command.index("200")] = "50000000"
+    searching = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and rows_in(tmp_path / "search.db") < 20:
+        time.sleep(0.1)
+    started = Path(f"/proc/{searching.pid}/task/{searching.pid}/children").read_text().split()
+    searching.kill()
+    searching.wait()
+    assert len(started) >= 2
+    while time.monotonic() < deadline and any(map(is_running, started)):
+        time.sleep(0.1)
+    left = [process for process in started if is_running(process)]
+    for process in left:
+        os.kill(int(process), signal.SIGKILL)
+    assert not left
+
+
 def test_chunks_grow_to_a_fraction_of_a_second_of_work():
     size = ChunkSize()
     assert size.of(1_000, 2) == 1

@@ -175,6 +175,26 @@ def test_a_users_space_needs_only_gen_search_space(tmp_path):
         assert PlainNet.parse(str(network)) == network
 
 
+def test_a_candidates_numbers_do_not_depend_on_those_before_by_whatever_method():
+    """`random.Random.gauss` makes two numbers and keeps the second, which went to the next candidate."""
+    draws = [
+        lambda r: r.gauss(0, 1),
+        lambda r: r.normalvariate(0, 1),
+        lambda r: r.sample(range(50), 5),
+        lambda r: r.choices("abc", k=4),
+        lambda r: r.randbytes(5),
+        lambda r: r.randrange(7),
+    ]
+    for draw in draws:
+        fresh, used = CandidateRandom(3), CandidateRandom(3)
+        fresh.at(9)
+        used.at(8)
+        for other in draws:
+            other(used)
+        used.at(9)
+        assert draw(fresh) == draw(used)
+
+
 GHOSTS_ALONE = """
 WIDTHS = {"SuperGhostShuffleK3": (16, 32, 64), "SuperConvK3BNRELU": (), "SuperConvK1BNRELU": ()}
 
