@@ -235,7 +235,9 @@ class IslandSearch:
         bests = [status.best for status in self.statuses if status.best]
         if bests:
             best = max(bests, key=lambda migrant: (migrant.score, -migrant.iteration))
-            if self.progress.best is None or self.progress.best.iteration != best.iteration:
+            known = self.progress.best
+            # An ensemble's score of the same candidate changes with the population.
+            if known is None or (known.iteration, known.score) != (best.iteration, best.score):
                 self.progress.best = best.member()
 
 
