@@ -7,7 +7,6 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 
 from distributed import Client, Future, as_completed
-from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
@@ -19,8 +18,9 @@ from gsnet.evolution.settings import SearchError, SearchSettings
 
 _SECONDS_TO_CONNECT = 10
 _CHUNKS_PER_WORKER = 2
-# What comes of a scheduler that is lost.
-LOSSES = CancelledError, OSError, ClosedClientError
+# What comes of a scheduler that is lost; of a client that has given it up anything may come.
+LOSSES = CancelledError, OSError
+RUNNING = "running"
 
 
 class DaskCluster:
@@ -46,7 +46,7 @@ class DaskCluster:
     def score(self, jobs: Sequence[Job]) -> list[Scored]:
         """The results of all jobs. Raises SearchFailed where the scheduler is lost."""
         results: dict[int, Scored] = {}
-        with scheduler_needed():
+        with scheduler_needed(self._client):
             threads = max(1, sum(self._client.nthreads().values()))
         chunks = in_chunks(range(len(jobs)), self._chunk_size.of(len(jobs), threads))
         under_way: dict[Future, list[int]] = {}
@@ -65,7 +65,7 @@ class DaskCluster:
             chunk = under_way.pop(future)
             error = future.exception()
             if error is None:
-                with scheduler_needed():
+                with scheduler_needed(self._client):
                     scored = future.result()
                 results.update(zip(chunk, scored, strict=True))
                 self._chunk_size.learn(scored)
@@ -85,17 +85,19 @@ class DaskCluster:
 
     def _submit(self, jobs: Sequence[Job]) -> Future:
         candidates = [(str(job.network), job.seed) for job in jobs]
-        with scheduler_needed():
+        with scheduler_needed(self._client):
             return self._client.submit(score_texts, self._settings, self._extensions, candidates, pure=False)
 
 
 @contextmanager
-def scheduler_needed() -> Iterator[None]:
+def scheduler_needed(client: Client) -> Iterator[None]:
     """Within it the loss of the scheduler ends the search in a sentence. Raises SearchFailed."""
     try:
         yield
-    except LOSSES as error:
-        raise _lost(error) from error
+    except Exception as error:
+        if isinstance(error, LOSSES) or client.status != RUNNING:
+            raise _lost(error) from error
+        raise
 
 
 def _lost(error: Exception) -> SearchFailed:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from itertools import count
 from typing import Any
 
 from distributed import Client, Future
-from distributed.client import ClosedClientError
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
 
-from gsnet.evolution.dask_executor import LOSSES, scheduler_needed
+from gsnet.evolution.dask_executor import LOSSES, RUNNING, scheduler_needed
 from gsnet.evolution.extensions import NO_EXTENSIONS, Extensions
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.island import Island
@@ -29,7 +28,7 @@ _held: dict[Key, Island] = {}
 _turn = threading.Lock()
 # What tells this process from all others.
 _process = uuid.uuid4().hex
-_GONE = KilledWorker, CancelledError, CommClosedError, ClosedClientError, IslandsLost
+_GONE = KilledWorker, CancelledError, CommClosedError, IslandsLost
 
 
 class DaskIslands:
@@ -59,7 +58,7 @@ class DaskIslands:
 
     def make(self, islands: Iterable[int]) -> None:
         """As of all places. Raises SearchError without workers, SearchFailed without a scheduler."""
-        with scheduler_needed():
+        with scheduler_needed(self._client):
             self._let_go()
             self._asked.clear()
             self._workers = sorted(self._client.run(process_of_worker, on_error="ignore").items())
@@ -67,33 +66,39 @@ class DaskIslands:
             raise SearchError("The Dask scheduler has no workers: start some, islands live there")
         # A name of their own, as what is left of former ones may go later.
         self._search = uuid.uuid4().hex
-        self._stays = [self._submit(island, make, self._place(island)[1], *self._made_of) for island in islands]
-        for stay in self._stays:
-            # Not its result, which would leave the worker.
-            if isinstance(error := stay.exception(), _GONE):
-                raise IslandsLost from error
-            if error:
-                raise error
+        with self._islands_needed():
+            self._stays = [self._submit(island, make, self._place(island)[1], *self._made_of) for island in islands]
+            for stay in self._stays:
+                # Not its result, which would leave the worker.
+                if error := stay.exception():
+                    raise error
 
     def send(self, island: int, method: str, *arguments: object) -> int:
         ticket = next(self._tickets)
-        try:
+        with self._islands_needed():
             self._asked[ticket] = self._submit(island, ask, method, arguments)
-        except _GONE as error:
-            raise IslandsLost from error
         return ticket
 
     def receive(self, ticket: int) -> Any:
-        try:
+        with self._islands_needed():
             return self._asked.pop(ticket).result()
-        except _GONE as error:
-            raise IslandsLost from error
 
     def close(self) -> None:
         # Of a scheduler that is gone nothing is asked.
-        with contextlib.suppress(*LOSSES):
-            self._let_go()
+        if self._client.status == RUNNING:
+            with contextlib.suppress(*LOSSES):
+                self._let_go()
         self._client.close()
+
+    @contextlib.contextmanager
+    def _islands_needed(self) -> Iterator[None]:
+        """Within it the loss of a worker, or of the scheduler, is that of the islands. Raises IslandsLost."""
+        try:
+            yield
+        except Exception as error:
+            if isinstance(error, _GONE) or self._client.status != RUNNING:
+                raise IslandsLost from error
+            raise
 
     def _place(self, island: int) -> tuple[str, str]:
         """Address and process of the worker that an island lives on."""
