@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from PlainNet import mean_field
 from PlainNet.basic_blocks import BN
 from PlainNet.block import Block, interned
-from PlainNet.chain import chain_figures, chain_mean_field
-from PlainNet.composite_blocks import UnitBlock
+from PlainNet.chain import chain_figures, chain_mean_field, chain_output_size
+from PlainNet.composite_blocks import SIZES, UnitBlock, fit_together
 from PlainNet.convolutions import ConvDW, GhostConv
 from PlainNet.costs import Cost, Figures, joined_figures
 from PlainNet.errors import StructureError
@@ -70,6 +70,9 @@ class GhostShuffleBlock(UnitBlock):
             raise StructureError(f"{self}: the stride must be 1 or 2, its body has {self.stride}")
         if self.stride == 2 and not self.kernel_size:
             raise StructureError(f"{self}: with stride 2 the body needs a ConvDW, whose kernel the other branch takes")
+        branches = self.body, self.projection()
+        if not fit_together(tuple(chain_output_size(branch, size) for branch in branches) for size in SIZES):
+            raise StructureError(f"{self}: its body gives a map of another size than the other branch")
 
     def with_in_channels(self, channels: int) -> Self:
         if self.stride == 1 and channels % 2:

@@ -11,7 +11,8 @@ from types import ModuleType
 from typing import Protocol
 
 import PlainNet
-from PlainNet import Block, StructureError, SuperBlock, UserFileError
+from PlainNet import Block, Network, StructureError, SuperBlock, UserFileError
+from PlainNet.super_blocks import SuperConvKXBNRELU
 from SearchSpace.candidates import TypedSpace
 from SearchSpace.least_width import least_drawn, wide_one
 from SearchSpace.neighbourhood import DrawSome, ListedNeighbours, Neighbours, TypedNeighbours
@@ -81,13 +82,15 @@ class SearchSpace:
         return replace(self, sample_block=sample, neighbours=neighbours)
 
 
-def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
+def load_search_space(source: str | Path | Listing | HasListing, starts: Sequence[Network] = ()) -> SearchSpace:
     """A search space: a file, a name or a module, or its `gen_search_space(block_list, block_id)` itself.
 
     `gen_search_space` returns lists of block strings; one is drawn uniformly from all of them. A file or module may define
     `sample_block(block_list, block_id, generator)` and `block_types` beside it to draw without listing, and `neighbours` to
-    change single properties of a block. A name is that of a space of this package, such as "ghostshuffle". Raises
-    SearchSpaceError.
+    change single properties of a block. A name is that of a space of this package, such as "ghostshuffle".
+
+    starts: networks that it is used on. Where it names no `block_types`, these are found by what it lists for a network of
+    SuperRes blocks, or for the first of these where it knows other blocks alone. Raises SearchSpaceError.
     """
     holder = _found(source) if isinstance(source, str | Path) else source
     name = space_name(source)
@@ -99,7 +102,7 @@ def load_search_space(source: str | Path | Listing | HasListing) -> SearchSpace:
     own_sample = getattr(holder, "sample_block", None)
     sample = own_sample or _sampler(listing, name)
     neighbours = _neighbours(holder) or ListedNeighbours(_repeated(own_sample) if own_sample else _some(listing, name))
-    types = getattr(holder, "block_types", None) or _types_listed(listing, name)
+    types = getattr(holder, "block_types", None) or _types_known(listing, name, starts)
     is_function = not isinstance(source, str | Path | ModuleType)
     listed = None if own_sample else listing
     return SearchSpace(Path(name).stem, tuple(types), sample, neighbours, is_function, listed)
@@ -255,12 +258,33 @@ def _single(text: str) -> Block:
     return blocks[0]
 
 
-def _types_listed(listing: Listing, path: str) -> list:
+def _types_known(listing: Listing, path: str, starts: Sequence[Network]) -> list[type[SuperBlock]]:
+    """The types of the super-blocks that a space lists. Raises SearchSpaceError where it lists none."""
     probe = PlainNet.parse(_PROBE)
     try:
-        texts = _texts(listing(list(probe.blocks), 1), path)
-        return list(dict.fromkeys(type(PlainNet.parse(text).blocks[0]) for text in texts))
+        types, problem = _types_listed(listing, path, probe, [1]), None
+    except SearchSpaceError as error:
+        types, problem = [], error
+    if not types and starts:
+        blocks = starts[0].blocks
+        types = _types_listed(listing, path, starts[0], [n for n, block in enumerate(blocks) if _is_body(block)])
+    if types:
+        return types
+    raise problem or SearchSpaceError(f"{path}: gen_search_space lists no super-block in place of {probe.blocks[1]}")
+
+
+def _is_body(block: Block) -> bool:
+    """Whether a block is a super-block, and neither a stem nor a head."""
+    return isinstance(block, SuperBlock) and not isinstance(block, SuperConvKXBNRELU)
+
+
+def _types_listed(listing: Listing, path: str, network: Network, places: Sequence[int]) -> list[type[SuperBlock]]:
+    """The types of the super-blocks that are listed in some places of a network. Raises SearchSpaceError."""
+    try:
+        texts = [text for place in places for text in _texts(listing(list(network.blocks), place), path)]
+        types = dict.fromkeys(type(PlainNet.parse(text).blocks[0]) for text in texts)
     except SearchSpaceError:
         raise
     except Exception as error:
-        raise SearchSpaceError(f"{path}: gen_search_space fails on {_PROBE}: {error}") from error
+        raise SearchSpaceError(f"{path}: gen_search_space fails on {network}: {error}") from error
+    return [kind for kind in types if issubclass(kind, SuperBlock)]

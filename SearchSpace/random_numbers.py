@@ -65,6 +65,8 @@ class CandidateRandom(random.Random):
             self._prepare(iteration)
             place = 0
         seed = self._seeds[place]
+        # Normal numbers come in pairs: the second one of a candidate before is not this one's.
+        self.gauss_next = None
         # An attribute of the instance: the numbers come without a Python call.
         self.random = chain(self._numbers[place], further_numbers(seed, _NUMBERS)).__next__  # type: ignore[method-assign]
         return seed

@@ -67,10 +67,11 @@ class PatternRecorder(TorchDispatchMode):
 
 
 def _rectifies(operator, args: tuple, kwargs: dict) -> bool:  # type: ignore[no-untyped-def]
-    if operator in RECTIFIERS:
-        return True
-    if operator not in CLAMPS:
-        return False
+    return operator in RECTIFIERS or (operator in CLAMPS and clamps_at_zero(args, kwargs))
+
+
+def clamps_at_zero(args: tuple, kwargs: dict) -> bool:
+    """Whether a clamp, called so, holds back what is below zero and nothing else below."""
     names = ("threshold", "min", "min_val")
     lowest = args[1] if len(args) > 1 else next((kwargs[name] for name in names if name in kwargs), None)
     return isinstance(lowest, int | float) and lowest == 0

@@ -65,7 +65,7 @@ def synaptic_flow(network: nn.Module, resolution: int, channels: int = 3) -> tup
     tensors = {name: tensor.detach().abs().double() for name, tensor in network.named_parameters()}
     tensors |= {name: _as_double(tensor) for name, tensor in network.named_buffers()}
     weights = [tensors[name].requires_grad_() for name in flow_weights(network)]
-    device = next(network.parameters()).device
+    device = next(network.parameters(), torch.empty(0)).device
     image = torch.ones(1, channels, resolution, resolution, dtype=torch.float64, device=device)
     with _evaluation(network), _WithoutNormalisation(), _rescaled_chain(network) as exponents:
         logits = functional_call(network, tensors, (image,))

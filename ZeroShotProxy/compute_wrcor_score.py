@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from ZeroShotProxy.activation_patterns import clamps_at_zero
 from ZeroShotProxy.block_maps import blocks_of
 from ZeroShotProxy.network_state import normalise_by_batch
 from ZeroShotProxy.registry import Needs, ProxyFailure, Weights, proxy
@@ -20,6 +21,14 @@ _RECTIFIERS = frozenset(
         *(functional.relu, functional.relu_, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_),
         *(functional.relu6, functional.leaky_relu, functional.leaky_relu_, functional.prelu),
         *(functional.elu, functional.elu_, functional.gelu, functional.silu, functional.mish, functional.hardswish),
+    }
+)
+# nn.ReLU6 is a clamp.
+_CLAMPS = frozenset(
+    {
+        *(functional.hardtanh, functional.hardtanh_, functional.threshold),
+        *(torch.clamp, torch.clamp_, torch.clamp_min, torch.clamp_min_),
+        *(Tensor.clamp, Tensor.clamp_, Tensor.clamp_min, Tensor.clamp_min_),
     }
 )
 
@@ -75,7 +84,7 @@ class _Responses(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         kwargs = kwargs or {}
-        if func not in _RECTIFIERS:
+        if func not in _RECTIFIERS and not (func in _CLAMPS and clamps_at_zero(args, kwargs)):
             return func(*args, **kwargs)
         weight = 2.0**self.blocks_done
         self.rectifiers += 1

@@ -22,7 +22,7 @@ from typing import Any
 from gsnet.interface.running import run
 from benchmarks.searches import STARTS, settings_of
 from gsnet.evolution.executors import make_executor
-from gsnet.evolution.folder import open_history
+from gsnet.evolution.folder import begin
 from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.runner import without_collector
 from gsnet.evolution.search import Search
@@ -68,7 +68,7 @@ def measure(space: str, iterations: int) -> tuple[list[Clock], float]:
         Clock(name) for name in ("mutation", "costs", "closed form", "history", "population, best, counts")
     ]
     with tempfile.TemporaryDirectory() as folder:
-        log = open_history(settings, Path(folder), resume=False)
+        log = begin(settings, Path(folder))
         proposer, executor = make_proposer(settings), make_executor(settings, 1)
         rule = proposer.rule
         clocked = SimpleNamespace(

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from gsnet.api.plugins import load_plugin
     from gsnet.api.search import Search, search
     from gsnet.comparing.comparison import Comparison
+    from gsnet.evolution.judging import SearchFailed
     from gsnet.evolution.recorded import Row
     from gsnet.evolution.result import SearchResult, Table
     from gsnet.evolution.running import Running
-    from gsnet.evolution.search import SearchFailed
     from gsnet.evolution.settings import SearchError
     from gsnet.interface.options import InputError
     from gsnet.models.analysis import Analysis

@@ -7,6 +7,7 @@ import pickle
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,6 +17,9 @@ import pytest
 
 from gsnet.evolution import scorer
 from gsnet.evolution.executors import WorkerPool
+from gsnet.evolution.extensions import NO_EXTENSIONS
+from gsnet.evolution.functions import NO_FUNCTIONS
+from gsnet.evolution.island_places import IslandsLost
 from gsnet.evolution.jobs import ChunkSize, Job, in_chunks
 from gsnet.evolution.scorer import Scored
 from gsnet.evolution.session import RunOptions, Session
@@ -30,13 +34,17 @@ START = (
 SETTINGS = SearchSettings(zero_shot_score="Zen", batch_size=2, input_image_size=16)
 
 
-def search(folder, *options, **keywords):
-    arguments = [
-        *(os.environ["WARM_PYTHON"], "evolution_search.py", "--zero_shot_score", "Zen", "--fix_initialize", "--origin"),
+def search_arguments(folder, *options):
+    return [
+        *("evolution_search.py", "--zero_shot_score", "Zen", "--fix_initialize", "--origin"),
         *("--search_space", "SearchSpace/search_space_ghostshuffle.py", "--plainnet_struct", START),
         *("--batch_size", "2", "--input_image_size", "16", "--evolution_max_iter", "200", "--round_size", "20"),
         *("--max_layers", "12", "--population_size", "16", "--save_dir", str(folder), *map(str, options)),
     ]
+
+
+def search(folder, *options, **keywords):
+    arguments = [os.environ["WARM_PYTHON"], *search_arguments(folder, *options)]
     return subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, **keywords)
 
 
@@ -103,6 +111,33 @@ def test_no_worker_starts_while_another_may_die(pool, tmp_path):
     assert not multiprocessing.active_children()
 
 
+def is_running(process):
+    """Whether there is a process that nobody need only wait for."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def test_scoring_processes_end_with_a_search_that_is_killed(tmp_path):
+    """They waited for candidates for ever."""
+    command = [sys.executable, *search_arguments(tmp_path, "--workers", 2)]
+    command[command.index("200")] = "50000000"
+    searching = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and rows_in(tmp_path / "search.db") < 20:
+        time.sleep(0.1)
+    started = Path(f"/proc/{searching.pid}/task/{searching.pid}/children").read_text().split()
+    searching.kill()
+    searching.wait()
+    assert len(started) >= 2
+    while time.monotonic() < deadline and any(map(is_running, started)):
+        time.sleep(0.1)
+    left = [process for process in started if is_running(process)]
+    for process in left:
+        os.kill(int(process), signal.SIGKILL)
+    assert not left
+
+
 def test_chunks_grow_to_a_fraction_of_a_second_of_work():
     size = ChunkSize()
     assert size.of(1_000, 2) == 1
@@ -158,6 +193,112 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_history(tmp_path):
         assert (tmp_path / "dask" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
     assert islands == islands_on(tmp_path / "islands_here", RunOptions())
     assert '"zero_shot_score": "HalfZen"' in (tmp_path / "here/best.json").read_text()
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """A Dask scheduler and one worker, as processes of their own: the address, the processes."""
+    distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+    address = f"tcp://127.0.0.1:{free_port()}"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes = []
+    try:
+        for command in (
+            ("scheduler", "--host", "127.0.0.1", "--port", address.rsplit(":", 1)[1], "--no-dashboard"),
+            ("worker", address, "--nthreads", "1", "--no-dashboard"),
+        ):
+            dask = [sys.executable, "-m", "dask", *command]
+            processes.append(subprocess.Popen(dask, cwd=tmp_path, env=environment, start_new_session=True, **quiet))
+        with distributed.Client(address, timeout=60) as client:
+            client.wait_for_workers(1, timeout=60)
+        yield address, processes
+    finally:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def islands_held():
+    """How many islands the worker holds that this runs on."""
+    from gsnet.evolution import dask_islands
+
+    return len(dask_islands._held)
+
+
+ISLANDS = ("--zero_shot_score", "ZenClosedForm", "--round_size", 1, "--islands", 2, "--migration", 500)
+
+
+def test_islands_go_with_the_search_that_has_them(cluster, tmp_path):
+    """Those of a search that was killed stayed on the workers for ever."""
+    from distributed import Client
+
+    def wait_for(count):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and list(client.run(islands_held).values()) != [count]:
+            time.sleep(0.2)
+        return list(client.run(islands_held).values())
+
+    with Client(cluster[0]) as client:
+        client.run(sys.path.insert, 0, str(ROOT / "tests"))
+        command = [sys.executable, *search_arguments(tmp_path, *ISLANDS, "--scheduler", cluster[0])]
+        command[command.index("200")] = "50000000"
+        searching = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        assert wait_for(2) == [2]
+        searching.kill()
+        searching.wait()
+        assert wait_for(0) == [0]
+        # What one search lets go is not what another one has.
+        assert len(islands_on(tmp_path / "after", RunOptions(scheduler=cluster[0]))) == 900
+        assert wait_for(0) == [0]
+
+
+def test_an_island_is_not_made_where_another_worker_was_meant():
+    """Dask makes again, elsewhere, what is lost with a worker: an island that knows nothing of what it was told."""
+    dask_islands = pytest.importorskip("gsnet.evolution.dask_islands", reason="Dask is not installed")
+    settings = SearchSettings("Params", fix_initialize=True, origin=True, plainnet_struct=START,
+                              search_space="SearchSpace/search_space_ghostshuffle.py")  # fmt: skip
+    made = ("one", 0), settings, NO_FUNCTIONS, NO_EXTENSIONS
+    with pytest.raises(IslandsLost):
+        dask_islands.make(made[0], "another process", *made[1:])
+    stay = dask_islands.make(made[0], dask_islands.process_of_worker(), *made[1:])
+    assert dask_islands.ask(made[0], "members", ()) == []
+    # Written down and read again, as where memory is short, it still stands for the island.
+    pickle.loads(pickle.dumps(stay))
+    del stay
+    assert dask_islands.ask(made[0], "members", ()) == []
+    dask_islands.let_go("one")
+    stay = dask_islands.make(made[0], dask_islands.process_of_worker(), *made[1:])
+    del stay
+    with pytest.raises(IslandsLost):
+        dask_islands.ask(made[0], "members", ())
+
+
+@pytest.mark.parametrize("more", [(), ISLANDS], ids=["scoring", "islands"])
+def test_a_scheduler_that_is_lost_is_one_sentence(more, cluster, tmp_path):
+    address, (scheduler, _) = cluster
+    command = [sys.executable, *search_arguments(tmp_path, *more, "--scheduler", address)]
+    command[command.index("200")] = "50000000"
+    searching = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and rows_in(tmp_path / "search.db") < 20:
+        time.sleep(0.1)
+    os.killpg(scheduler.pid, signal.SIGKILL)
+    _, said = searching.communicate(timeout=120)
+    # Dask's own log of it may have a traceback.
+    assert (searching.returncode, "gsnet/evolution" in said) == (1, False), said
+    assert "The Dask scheduler does not answer any more" in said.strip().splitlines()[-1]
+    assert rows_in(tmp_path / "search.db") >= 20 and (tmp_path / "best_structure.txt").exists()
+
+
+def rows_in(database):
+    with (
+        contextlib.suppress(sqlite3.OperationalError),
+        contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened,
+    ):
+        return opened.execute("SELECT COUNT(*) FROM proposals").fetchone()[0]
+    return 0
 
 
 def islands_on(folder, options, loses_them=False):

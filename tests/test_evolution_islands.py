@@ -118,6 +118,19 @@ def test_islands_are_searches_of_their_own_until_they_meet(here):
     assert str([row.iteration for row in best]) in kept["migration 1"]
 
 
+def test_the_best_of_an_ensembles_islands_has_the_score_that_it_has_now():
+    """Its aggregate among the members of the moment: what it was when it came was told to the end."""
+    ensemble = replace(
+        SETTINGS, zero_shot_score="Ensemble", ensemble=("Params", "Flops"), evolution_max_iter=600, migration=20
+    )
+    with closing(Session(ensemble)) as session:
+        search = session.search
+        while not search.finished:
+            search.advance()
+            bests = [status.best for status in search.statuses if status.best]
+            assert not bests or search.best.score == max(best.score for best in bests)
+
+
 def test_islands_in_python_record_the_same_in_processes(tmp_path):
     assert run(tmp_path / "two", IN_PYTHON, workers=2) == run(tmp_path / "here", IN_PYTHON)
     assert len(rows_of(tmp_path / "here")) == 400

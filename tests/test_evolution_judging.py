@@ -4,15 +4,23 @@ import csv
 import itertools
 import json
 import re
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import gsnet
 import PlainNet
+from gsnet.interface.running import FAILED
+from gsnet.commands import evolution_search
 from gsnet.evolution.folder import is_done, open_history
 from gsnet.evolution.history import Row
+from gsnet.evolution.island_search import IslandSearch
 from gsnet.evolution.judging import PATIENCE, PATIENCE_A_PARENT, Failures, Novelty
+from gsnet.evolution.recorded import HistoryReader
+from gsnet.evolution.search import Search
+from gsnet.evolution.session import RunOptions, Session
 from gsnet.evolution.settings import EVOLUTIONS
 
 ROOT = Path(__file__).parent.parent
@@ -156,6 +164,88 @@ def test_a_longer_search_that_is_cut_short_is_not_done(tmp_path):
     assert (longer.evolution_max_iter, is_done(longer, tmp_path)) == (90, False)
     open_history(longer, tmp_path, resume=True).close()
     assert not is_done(longer, tmp_path)
+
+
+NOTHING = {"space": "XXBL", "proxy": "Params", "budgets": {"growth": 1e-9}, "population_size": 16}
+ZEN = {"proxy": "ZenClosedForm"}
+
+
+def test_what_scored_nothing_is_told_again_and_is_not_unfinished(tmp_path):
+    said = "300 over budget .growth.; the least refused for growth is"
+    for verify_top in (0, 3):
+        options = {"verify_top": verify_top, "overwrite": True} | ZEN
+        with pytest.raises(gsnet.SearchFailed, match=f"No candidate was scored in 300 iterations: {said}"):
+            gsnet.search(START, **NOTHING | options, iterations=300, save_dir=tmp_path)
+        assert len((tmp_path / "history.csv").read_text().splitlines()) == 301
+    with pytest.raises(
+        gsnet.SearchError, match=r"in which none of 300 proposals was scored: .*resume=True.*iterations"
+    ):
+        gsnet.search(START, **NOTHING | ZEN, iterations=300, save_dir=tmp_path)
+    with pytest.raises(gsnet.SearchFailed, match="No candidate was scored in 310 iterations"):
+        gsnet.search(START, **NOTHING | ZEN, iterations=310, save_dir=tmp_path, resume=True)
+    assert evolution_search.report(tmp_path, as_json=False) == FAILED
+
+
+def test_islands_that_score_nothing_are_counted_together():
+    said = r"No candidate was scored in 300 iterations: 300 over budget .growth.; the least refused for growth is ([\d.]+),"
+    with pytest.raises(gsnet.SearchFailed, match=said) as together:
+        gsnet.search(START, **NOTHING, iterations=300, islands=3, migration=100)
+    refused = []
+    for first, islands in ((100, 1), (200, 2), (300, 3)):
+        with pytest.raises(gsnet.SearchFailed) as alone:
+            gsnet.search(
+                START, **NOTHING, iterations=first, islands=islands, **({"migration": 100} if islands > 1 else {})
+            )
+        refused.append(float(re.search(r"growth is ([\d.]+)", str(alone.value))[1]))
+    assert refused[0] >= refused[1] >= refused[2] == float(re.search(said, str(together.value))[1])
+    # Each is given up after 5,000 proposals of its own; those of the others that are recorded count, too.
+    with pytest.raises(gsnet.SearchFailed, match=r"scored in (5,000|9,900) iterations: \1 over budget"):
+        gsnet.search(START, **NOTHING, iterations=20_000, islands=2, migration=100)
+
+
+def test_a_finished_search_without_its_outputs_says_how_to_make_them(tmp_path):
+    options = SMALL | {"space": "XXBL", "save_dir": tmp_path, "iterations": 30}
+    gsnet.search(START, **options)
+    (tmp_path / "best_structure.txt").unlink()
+    with pytest.raises(gsnet.SearchError, match="a finished search without its outputs"):
+        gsnet.search(START, **options)
+    assert evolution_search.report(tmp_path, as_json=True) == 0 and is_done(gsnet.load(tmp_path).settings, tmp_path)
+
+
+def test_what_cannot_begin_leaves_no_search(tmp_path):
+    """A folder with nothing in it but a search that never began was said to hold an unfinished one."""
+    options = SMALL | {"space": "XXBL", "save_dir": tmp_path, "iterations": 30}
+    with pytest.raises(gsnet.SearchError, match="functions of a program"):
+        gsnet.search(START, **options, islands=2, workers=2, objectives={"score": None, "mine": lambda network: 1.0})
+    assert not (tmp_path / "search.db").exists()
+    assert gsnet.search(START, **options).iterations == 30
+
+
+def test_a_search_is_not_resumed_to_fewer_iterations_than_it_has(tmp_path):
+    options = SMALL | {"space": "XXBL", "save_dir": tmp_path}
+    gsnet.search(START, **options, iterations=30)
+    with pytest.raises(gsnet.SearchError, match=r"holds 30 iterations: iterations must be at least so many"):
+        gsnet.search(START, **options, iterations=20, resume=True)
+    assert gsnet.load(tmp_path).settings.evolution_max_iter == 30
+
+
+@pytest.mark.parametrize("islands", [1, 2])
+def test_a_search_is_made_once(islands, tmp_path, monkeypatch):
+    """To overwrite made it twice, and with it the islands and their processes."""
+    gsnet.search(START, **SMALL, space="XXBL", save_dir=tmp_path, iterations=30)
+    made = []
+    kind = Search if islands == 1 else IslandSearch
+    begin = kind.__init__
+    monkeypatch.setattr(kind, "__init__", lambda self, *of, **more: (made.append(self), begin(self, *of, **more))[1])
+    settings = gsnet.load(tmp_path).settings
+    settings = replace(settings, islands=islands, evolution_max_iter=40, migration=10)
+    with closing(Session(settings, tmp_path, RunOptions(overwrite=True))) as session:
+        while not session.search.finished:
+            session.search.advance()
+        session.finish()
+    assert made == [session.search]
+    with closing(HistoryReader.read(tmp_path)) as reader:
+        assert len(reader) == 40 and reader.settings == settings and reader.finished
 
 
 def row(outcome, structure="", reason=""):

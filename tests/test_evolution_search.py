@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -185,8 +186,10 @@ def test_a_longer_search_continues_a_finished_one(tmp_path):
 def test_an_unfinished_folder_names_the_flag_and_changed_options_are_refused(tmp_path):
     assert search(tmp_path, *BOTH, *GHOST, iterations=50).returncode == 0
     (tmp_path / "best_structure.txt").unlink()
+    with closing(sqlite3.connect(tmp_path / "search.db")) as database, database:
+        database.execute("UPDATE meta SET value = '0' WHERE key = 'finished'")
     result = search(tmp_path, *BOTH, *GHOST, iterations=50)
-    assert (result.returncode, "--resume" in result.stderr) == (2, True)
+    assert (result.returncode, "unfinished search: continue it with --resume" in result.stderr) == (2, True)
     result = search(tmp_path, *BOTH, *GHOST, "--resume", "--max_layers", 10, iterations=50)
     assert (result.returncode, "--max_layers was not given and is now 10" in result.stderr) == (2, True)
 

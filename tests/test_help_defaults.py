@@ -45,11 +45,17 @@ def test_lists_and_counts_are_told_in_their_own_way():
     parser.add_argument("--scale", nargs=2, type=float, default=(0.6, 1.4), help="shares")
     parser.add_argument("--budget", type=float, default=600e6, help="at most")
     parser.add_argument("--share", default="50%", help="of it")
-    text = parser.format_help()
+    parser.add_argument("--seed", type=int, default=0, help="of numbers")
+    parser.add_argument("--rotation", type=float, default=0.0, help="degrees")
+    parser.add_argument("--quiet", action="store_true", help="says less")
+    text = parser.format_help() + "\n"
     for told in (
         "strides (default: 8,16)",
         "shares (default: 0.6 1.4)",
         "at most (default: 600M)",
         "of it (default: 50%)",
+        "of numbers (default: 0)",
+        "degrees (default: 0)",
+        "says less\n",
     ):
         assert told in text

@@ -12,7 +12,7 @@ import PlainNet
 from gsnet.interface.running import run
 from gsnet import runtimes
 from gsnet.commands import analyze_model, compute_score, train_image_classification, ts_train_image_classification, val
-from gsnet.evolution.search import SearchFailed
+from gsnet.evolution.judging import SearchFailed
 from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.models.module_costs import analyze_module

@@ -266,10 +266,15 @@ def test_import_needs_no_torch():
         "ResBlockProj(ConvKX(8,16,3,2)AdaptiveAvgPool(16,4))",
         "MultiSumBlock(ConvKX(8,8,3,1);AdaptiveAvgPool(8,1))",
         "MultiCatBlock(ConvKX(8,8,3,1);MaxPool(8,4,1))",
+        "GhostShuffleBlock(ConvKX(4,4,3,1)AdaptiveAvgPool(4,2))",
+        "GhostShuffleBlock(MaxPool(4,2,1))",
+        "GhostShuffleBlock(ConvDW(8,3,2)AdaptiveAvgPool(8,2))",
     ],
 )
 def test_maps_that_never_have_one_size_are_not_joined(block):
-    with pytest.raises(PlainNet.StructureError, match=r"another size than its shortcut|maps of different sizes"):
+    with pytest.raises(
+        PlainNet.StructureError, match=r"another size than (its shortcut|the other branch)|maps of different sizes"
+    ):
         PlainNet.parse(f"ConvKX(3,8,3,1){block}")
 
 

@@ -20,6 +20,7 @@ from ZeroShotProxy.compute_az_nas_score import _gradient_score, map_entropies
 from ZeroShotProxy.compute_dextr_score import extrinsic_curvature, inverse_condition_number
 from ZeroShotProxy.compute_meco_score import least_correlation_eigenvalue
 from ZeroShotProxy.compute_swap_score import distinct_patterns
+from ZeroShotProxy.first_weight_jacobian import first_weight_jacobian
 from ZeroShotProxy.network_state import normalise_by_batch
 from ZeroShotProxy.scoring import _set_weights
 
@@ -186,6 +187,42 @@ def test_vkdnw_by_derivatives_of_single_weights():
     shares = deciles / deciles.sum()
     entropy = -sum(share * math.log(share) for share in shares if share > 0)
     assert score(Small(), "VKDNW", SETTINGS, 3) == pytest.approx(len(parameters) + entropy / math.log(9), abs=1e-4)
+
+
+class ChannelsLast(nn.Module):
+    """A convolution whose border is no zeros, then linear layers at every pixel, as in ConvNeXt."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 3, 2, 1, padding_mode="reflect")
+        self.wide, self.narrow, self.classifier = nn.Linear(6, 12), nn.Linear(12, 6), nn.Linear(6, 4)
+
+    def forward(self, x):
+        x = self.stem(x).permute(0, 2, 3, 1)
+        x = x + self.narrow(functional.gelu(self.wide(x)))
+        return self.classifier(x.mean(dim=(1, 2)))
+
+
+@pytest.mark.parametrize("kind", [Small, ChannelsLast])
+def test_derivatives_of_first_weights_one_by_one(kind):
+    torch.manual_seed(0)
+    network, images = kind().eval(), torch.randn(3, 3, 8, 8)
+    jacobian, _ = first_weight_jacobian(network, images, 128)
+    parameters = list(network.parameters())
+    for image in range(len(images)):
+        for label in range(4):
+            logit = network(images[image : image + 1])[0, label]
+            gradients = torch.autograd.grad(logit, parameters)
+            wanted = [gradient.flatten()[0].item() for gradient in gradients]
+            assert jacobian[image, label].tolist() == pytest.approx(wanted, rel=1e-3, abs=1e-5)
+
+
+def test_vkdnw_of_images_that_batch_normalisation_ties_together_is_a_failure():
+    network = nn.Sequential(
+        nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2, track_running_stats=False), nn.Flatten(), nn.Linear(128, 4)
+    )
+    with pytest.raises(ProxyFailure, match="without running statistics"):
+        score(network, "VKDNW", SETTINGS)
 
 
 def test_vkdnw_ranks_by_parameter_tensors_first():
@@ -376,3 +413,24 @@ def test_wrcor_rectifier_by_rectifier():
     assert score(Small(), "WRCor", SETTINGS, 3) == pytest.approx(np.linalg.slogdet(total).logabsdet, rel=1e-4)
     with pytest.raises(ProxyFailure, match="no rectifying"):
         score(nn.Sequential(nn.Conv2d(3, 2, 1), nn.Flatten(), nn.Linear(128, 4)), "WRCor", SETTINGS)
+
+
+@pytest.mark.parametrize("rectifier", [nn.ReLU6, lambda: nn.Threshold(0.0, 0.0), lambda: nn.Hardtanh(0.0, 99.0)])
+def test_rectifiers_that_are_clamps_count_in_wrcor(rectifier):
+    """On maps below six they are the rectifier: MobileNetV2, which has nn.ReLU6 alone, had no score."""
+
+    def scored(kind):
+        torch.manual_seed(0)
+        layers = (
+            nn.Conv2d(3, 6, 3, 2, 1),
+            nn.BatchNorm2d(6),
+            kind(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(6, 4),
+        )
+        return score(nn.Sequential(*layers), "WRCor", SETTINGS, 3)
+
+    assert scored(rectifier) == scored(nn.ReLU)
+    with pytest.raises(ProxyFailure, match="no rectifying"):
+        scored(nn.Hardtanh)

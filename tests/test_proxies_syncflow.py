@@ -19,6 +19,12 @@ SE_AT_ONE_BY_ONE = (
 GHOST = "SuperConvK3BNRELU(3,8,2,1)SuperGhostShuffleK3(8,64,2,32,1)SuperGhostShuffleK5(64,256,2,64,2)"
 
 
+@pytest.mark.parametrize("proxy", ["Syncflow", "Syncflow-log"])
+def test_a_network_without_parameters_has_no_flow(proxy):
+    with pytest.raises(ProxyFailure, match="no convolution or linear weight"):
+        score(nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten()), proxy, ScoringSettings(resolution=8))
+
+
 def test_two_layers_by_hand():
     """One image of ones through |W| = [[1, 2, 3], [0, 4, 1]] and |V| = [[1, 2], [3, 0]]: hidden (6, 5), logits (16, 18)."""
     network = nn.Sequential(

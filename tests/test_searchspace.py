@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import gsnet
 import PlainNet
 from PlainNet import Network
 from PlainNet.SuperResKXKX import SuperResK5K5
@@ -174,10 +175,61 @@ def test_a_users_space_needs_only_gen_search_space(tmp_path):
         assert PlainNet.parse(str(network)) == network
 
 
+def test_a_candidates_numbers_do_not_depend_on_those_before_by_whatever_method():
+    """`random.Random.gauss` makes two numbers and keeps the second, which went to the next candidate."""
+    draws = [
+        lambda r: r.gauss(0, 1),
+        lambda r: r.normalvariate(0, 1),
+        lambda r: r.sample(range(50), 5),
+        lambda r: r.choices("abc", k=4),
+        lambda r: r.randbytes(5),
+        lambda r: r.randrange(7),
+    ]
+    for draw in draws:
+        fresh, used = CandidateRandom(3), CandidateRandom(3)
+        fresh.at(9)
+        used.at(8)
+        for other in draws:
+            other(used)
+        used.at(9)
+        assert draw(fresh) == draw(used)
+
+
+GHOSTS_ALONE = """
+WIDTHS = {"SuperGhostShuffleK3": (16, 32, 64), "SuperConvK3BNRELU": (), "SuperConvK1BNRELU": ()}
+
+
+def gen_search_space(block_list, block_id):
+    b = block_list[block_id]
+    widths = WIDTHS[type(b).__name__]
+    return [[f"SuperGhostShuffleK3({b.in_channels},{w},{b.stride},{w},1)" for w in widths] or [str(b)]]
+"""
+
+
+@pytest.mark.parametrize("absent", ["WIDTHS[type(b).__name__]", "WIDTHS.get(type(b).__name__)"])
+def test_a_space_that_knows_its_own_blocks_alone_is_asked_for_those_it_starts_from(absent, tmp_path):
+    """It was asked for the neighbours of a SuperRes block whatever it was used on, and refused."""
+    text = GHOSTS_ALONE.replace("WIDTHS[type(b).__name__]", absent)
+    otherwise = "    if widths is None:\n        return []\n    return"
+    (tmp_path / "ghosts.py").write_text(text.replace("    return", otherwise))
+    start = "SuperConvK3BNRELU(3,16,1,1)SuperGhostShuffleK3(16,32,2,16,1)SuperConvK1BNRELU(32,64,1,1)"
+    space = load_search_space(tmp_path / "ghosts.py", PlainNet.parse_structures(start))
+    assert [t.__name__ for t in space.block_types] == ["SuperGhostShuffleK3"]
+    found = gsnet.search(start, space=tmp_path / "ghosts.py", proxy="Params", iterations=60, population_size=8)
+    # Of three widths, and what it starts from.
+    assert 1 < found.outcomes["scored"] <= 4 and "failed" not in found.outcomes
+    with pytest.raises(
+        SearchSpaceError, match=r"KeyError: 'SuperResK3K3'|lists no super-block in place of SuperResK3K3"
+    ):
+        load_search_space(tmp_path / "ghosts.py")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ("x = 1", "defines no gen_search_space"),
+        ("def gen_search_space(a, b): return []", r"lists no super-block in place of SuperResK3K3\(32,64,2,32,1\)"),
+        ("def gen_search_space(a, b): return [['RELU(8)']]", "lists no super-block"),
         ("import nothing_of_that_name", "cannot be imported"),
         ("def gen_search_space(a, b): return [['Nope(1)']]", "gen_search_space fails"),
         (

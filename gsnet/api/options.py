@@ -140,9 +140,10 @@ def _settings(start: Start | Iterable[Start] | None, options: Mapping[str, Any])
         raise SettingError(FLAGS.get(error.name, error.name), error.wrong) from None
     table = options.get("latency_table")
     settings = replace(settings, **latency_source(settings, Path(table) if table else None))
+    text = settings.plainnet_struct
     functions = Functions(
         given,
-        load_search_space(space) if space is not None else None,
+        None if space is None else load_search_space(space, PlainNet.parse_structures(text) if text else ()),
         load_block_types(blocks) if blocks else (),
         figures,
     )

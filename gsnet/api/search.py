@@ -16,11 +16,11 @@ from gsnet.api.options import Plan, plan
 from gsnet.evolution.asking import Asking, Score
 from gsnet.evolution.curves import tracking_of
 from gsnet.evolution.folder import LOG, is_done
+from gsnet.evolution.judging import SearchFailed
 from gsnet.evolution.progress import Reporter
 from gsnet.evolution.result import SearchResult
 from gsnet.evolution.runner import run_rounds, stop_requested, without_collector
 from gsnet.evolution.running import Running
-from gsnet.evolution.search import SearchFailed
 from gsnet.evolution.session import Session
 from gsnet.evolution.settings import TOLD, SearchError
 from gsnet.interface.options import InputError
@@ -83,18 +83,18 @@ class Search:
                 raise InputError("Networks that were asked for wait for their scores: tell these first")
             try:
                 interrupted = self._run(callback, progress)
-            except SearchFailed:
+            except SearchFailed as failure:
                 self._session.finish()
-                raise
+                raise SearchFailed(in_words_of_python(str(failure))) from failure
             except BaseException:
                 # A function of the user's has failed in the middle of a round, which is proposed again if anyone goes on.
                 self._session.take_up_again()
                 raise
             if interrupted:
                 raise KeyboardInterrupt
+            self._conclude()
             if self._session.search.best is None:
                 raise SearchFailed(in_words_of_python(self._session.search.nothing_scored()))
-            self._conclude()
             return self.result()
 
     def ask(self, n: int | None = None) -> list[Network]:
@@ -203,7 +203,7 @@ class Search:
         """Write the outputs, if there is something to say that was not said before."""
         search = self._session.search
         done = search.progress.next_iteration
-        if search.best is None or self._concluded_at == done:
+        if self._concluded_at == done or (search.best is None and not search.finished):
             return
         if self._asking.was_told:
             with _logger(self._plan) as log:

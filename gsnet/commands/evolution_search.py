@@ -19,9 +19,9 @@ from pathlib import Path
 from gsnet.interface.running import FAILED, log_to, run
 from gsnet.evolution import runner
 from gsnet.evolution.folder import LOG, is_done
+from gsnet.evolution.judging import SearchFailed
 from gsnet.evolution.latency_words import latency_lines
 from gsnet.evolution.options import parse_options, run_options, settings_from
-from gsnet.evolution.search import SearchFailed
 from gsnet.evolution.settings import SearchError, figure_in_words
 from gsnet.interface.description import KEY
 from SearchSpace import SearchSpaceError
@@ -34,8 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Search, or report; returns the exit status."""
     options = parse_options(argv, __doc__ or "")
     if options.report:
-        show(runner.report(options.report), options.report, options.json)
-        return 0
+        return report(options.report, options.json)
     settings, folder = settings_from(options), options.save_dir
     if not (options.overwrite or options.resume) and is_done(settings, folder):
         print(
@@ -53,6 +52,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.error("%s", failure)
         return FAILED
     show(summary, folder, options.json)
+    return 0
+
+
+def report(folder: Path, as_json: bool) -> int:
+    """Make the outputs of a folder again, and print the winner; returns the exit status."""
+    try:
+        summary = runner.report(folder)
+    except SearchFailed as failure:
+        print(f"{Path(sys.argv[0]).name}: {failure}", file=sys.stderr)
+        return FAILED
+    show(summary, folder, as_json)
     return 0
 
 

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 
 from gsnet.evolution.ensemble import scoring_proxies
+from gsnet.evolution.proposed import OpenRound
 from gsnet.evolution.scorer import Scored
-from gsnet.evolution.search import OpenRound
 from gsnet.evolution.session import Session
 from gsnet.interface.options import InputError
 from gsnet.interface.values import plain, wrong_limit

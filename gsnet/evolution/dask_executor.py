@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 
 from distributed import Client, Future, as_completed
 from distributed.scheduler import KilledWorker
@@ -10,11 +12,15 @@ from distributed.security import Security
 
 from gsnet.evolution.extensions import NO_EXTENSIONS, Extensions
 from gsnet.evolution.jobs import ChunkSize, Job, TlsFiles, in_chunks, worker_died
+from gsnet.evolution.judging import SearchFailed
 from gsnet.evolution.scorer import Scored, score_texts
 from gsnet.evolution.settings import SearchError, SearchSettings
 
 _SECONDS_TO_CONNECT = 10
 _CHUNKS_PER_WORKER = 2
+# What comes of a scheduler that is lost; of a client that has given it up anything may come.
+LOSSES = CancelledError, OSError
+RUNNING = "running"
 
 
 class DaskCluster:
@@ -38,8 +44,10 @@ class DaskCluster:
         self._client = connected(scheduler, tls)
 
     def score(self, jobs: Sequence[Job]) -> list[Scored]:
+        """The results of all jobs. Raises SearchFailed where the scheduler is lost."""
         results: dict[int, Scored] = {}
-        threads = max(1, sum(self._client.nthreads().values()))
+        with scheduler_needed(self._client):
+            threads = max(1, sum(self._client.nthreads().values()))
         chunks = in_chunks(range(len(jobs)), self._chunk_size.of(len(jobs), threads))
         under_way: dict[Future, list[int]] = {}
         completed = as_completed()
@@ -57,9 +65,12 @@ class DaskCluster:
             chunk = under_way.pop(future)
             error = future.exception()
             if error is None:
-                scored = future.result()
+                with scheduler_needed(self._client):
+                    scored = future.result()
                 results.update(zip(chunk, scored, strict=True))
                 self._chunk_size.learn(scored)
+            elif isinstance(error, CancelledError):
+                raise _lost(error) from error
             elif not isinstance(error, KilledWorker):
                 raise error
             elif len(chunk) == 1:
@@ -74,7 +85,26 @@ class DaskCluster:
 
     def _submit(self, jobs: Sequence[Job]) -> Future:
         candidates = [(str(job.network), job.seed) for job in jobs]
-        return self._client.submit(score_texts, self._settings, self._extensions, candidates, pure=False)
+        with scheduler_needed(self._client):
+            return self._client.submit(score_texts, self._settings, self._extensions, candidates, pure=False)
+
+
+@contextmanager
+def scheduler_needed(client: Client) -> Iterator[None]:
+    """Within it the loss of the scheduler ends the search in a sentence. Raises SearchFailed."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, LOSSES) or client.status != RUNNING:
+            raise _lost(error) from error
+        raise
+
+
+def _lost(error: Exception) -> SearchFailed:
+    kind = type(error).__name__
+    return SearchFailed(
+        f"The Dask scheduler does not answer any more ({kind}): what is recorded is safe, --resume goes on"
+    )
 
 
 def connected(scheduler: str, tls: TlsFiles | None) -> Client:

@@ -62,11 +62,17 @@ def is_done(settings: SearchSettings, folder: Path) -> bool:
     return True
 
 
-def start_anew(settings: SearchSettings, folder: Path) -> History:
-    """A new history in place of the search that a folder holds. Raises SearchError where another process is writing there."""
+def begin(settings: SearchSettings, folder: Path, overwrite: bool = False) -> History:
+    """A new history in a folder; with `overwrite` in place of the search that it holds.
+
+    Raises SearchError where another process is writing there, or has begun a search there meanwhile.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with lock(folder):
-        _clear(folder)
+        if overwrite:
+            _clear(folder)
+        elif (folder / DATABASE).exists():
+            raise SearchError(_what_is_there(folder))
     return History.create(folder, settings)
 
 
@@ -91,26 +97,50 @@ def _clear(folder: Path) -> None:
         (folder / LOG).write_bytes(b"")
 
 
-def open_history(settings: SearchSettings, folder: Path | None, resume: bool) -> History:
-    """A new history, or with `resume` the one that the folder holds; without a folder one in memory. Raises SearchError."""
-    if folder is None:
+def open_history(settings: SearchSettings, folder: Path | None, resume: bool, overwrite: bool = False) -> History:
+    """With `resume` the history that the folder holds; otherwise a new one, in memory until `begin` makes the folder's.
+
+    Raises SearchError where the folder holds a search that is to be neither continued nor discarded.
+    """
+    if folder is None or overwrite or not (folder / DATABASE).exists():
         return History.create(None, settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / DATABASE).exists():
-        return History.create(folder, settings)
     if not resume:
-        raise SearchError(
-            f"{folder} holds an unfinished search: continue it with --resume, or start anew with --overwrite"
-        )
+        raise SearchError(_what_is_there(folder))
     history = History.open(folder)
-    if not history.can_continue:
+    try:
+        _refuse_another(settings, history, folder)
+        history.settings, history.finished = settings, False
+    except BaseException:
         history.close()
+        raise
+    return history
+
+
+def _refuse_another(settings: SearchSettings, history: History, folder: Path) -> None:
+    """Raises SearchError for a history that a search with these settings cannot go on with."""
+    if not history.can_continue:
         raise SearchError(
             f"{folder} was begun by an older version, which drew other candidates: --report {folder} shows what it found, "
             "--overwrite starts anew"
         )
     if differences := settings.differences(history.settings):
-        history.close()
         raise SearchError(f"--resume continues a search as it was, but {'; '.join(differences)}")
-    history.settings, history.finished = settings, False
-    return history
+    if (done := len(history)) > settings.evolution_max_iter:
+        raise SearchError(f"{folder} holds {done:,} iterations: --evolution_max_iter must be at least so many")
+
+
+def _what_is_there(folder: Path) -> str:
+    """The search that a folder holds, and what may be done with it, in words."""
+    history = HistoryReader.read(folder)
+    try:
+        done, finished, found = len(history), history.finished, bool(history.best(1))
+    finally:
+        history.close()
+    if not finished:
+        return f"{folder} holds an unfinished search: continue it with --resume, or start anew with --overwrite"
+    if found:
+        return f"{folder} holds a finished search without its outputs: --report {folder} makes them, --overwrite starts anew"
+    return (
+        f"{folder} holds a search in which none of {done:,} proposals was scored: go on with --resume and a larger "
+        "--evolution_max_iter, or start anew with --overwrite"
+    )

@@ -11,12 +11,13 @@ from gsnet.evolution.array_choice import make_loop, why_in_python
 from gsnet.evolution.executors import InProcess
 from gsnet.evolution.figures import known_figures
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
+from gsnet.evolution.judging import NothingScored, SearchFailed
 from gsnet.evolution.packed import Packed
 from gsnet.evolution.population import Member
 from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.proposed import member_of
 from gsnet.evolution.recorded import Row
-from gsnet.evolution.search import Search, SearchFailed
+from gsnet.evolution.search import Search
 from gsnet.evolution.settings import SearchSettings
 from gsnet.evolution.turns import Turns
 
@@ -52,7 +53,8 @@ class Migrant(NamedTuple):
 class Status(NamedTuple):
     """How far an island is. parts: what it has proposed since it was last asked. scores: of its members.
 
-    exhausted, failure: why it does not go on. nothing: what to say if nothing is ever scored.
+    exhausted, failure: why it does not go on; fruitless: that it has failed because it scored nothing. least_refused,
+    commonest_failure: what is said if nothing is ever scored (`gsnet.evolution.judging`).
     """
 
     parts: list[Part]
@@ -61,7 +63,9 @@ class Status(NamedTuple):
     scores: list[float]
     exhausted: str
     failure: str
-    nothing: str
+    fruitless: bool
+    least_refused: dict[str, float]
+    commonest_failure: str
 
 
 class Parts:
@@ -108,7 +112,7 @@ class Island:
         loop = None if in_python else make_loop(settings, proposer, figures)
         turns = Turns(settings.islands, settings.migration)
         self._search = Search(settings, proposer, executor, self._parts, figures, loop, turns)
-        self._failure = ""
+        self._failure, self._fruitless = "", False
 
     def take_up(self, part: Part) -> None:
         """Take up what was recorded of this island."""
@@ -136,7 +140,7 @@ class Island:
                 if not whole:
                     break
         except SearchFailed as failure:
-            self._failure = str(failure)
+            self._failure, self._fruitless = str(failure), isinstance(failure, NothingScored)
         return self.status()
 
     def status(self) -> Status:
@@ -149,5 +153,7 @@ class Island:
             search.population.scores,
             search.why_exhausted() if search.exhausted else "",
             self._failure,
-            search.nothing_scored(),
+            self._fruitless,
+            dict(search.refusals.least),
+            search.commonest_failure,
         )

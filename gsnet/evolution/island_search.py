@@ -14,11 +14,14 @@ from gsnet.evolution.history import History
 from gsnet.evolution.island import Migrant, Part, Status
 from gsnet.evolution.island_places import IslandsLost, Places
 from gsnet.evolution.jobs import DEATHS_UNTIL_FAILURE
+from gsnet.evolution.judging import Refusals, SearchFailed, nothing_scored
 from gsnet.evolution.packed import Packed
+from gsnet.evolution.parts import search_budgets
 from gsnet.evolution.population import Member
+from gsnet.evolution.proposed import OpenRound
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.scorer import Scored
-from gsnet.evolution.search import OpenRound, Search, SearchFailed
+from gsnet.evolution.search import Search
 from gsnet.evolution.settings import SearchError, SearchSettings
 from gsnet.evolution.so_far import Progress
 from gsnet.evolution.turns import Turn, Turns
@@ -81,6 +84,10 @@ class IslandSearch:
         """The best member so far."""
         return self.progress.best
 
+    def record_in(self, history: History) -> None:
+        """Record in another history, which holds the same as the one so far."""
+        self._history = history
+
     def advance(self) -> None:
         """Propose and record. Raises SearchFailed where going on is pointless."""
         try:
@@ -99,7 +106,7 @@ class IslandSearch:
             self._under_way.clear()
             self._exhausted = status.exhausted
         if status.failure:
-            raise SearchFailed(status.failure)
+            raise SearchFailed(self.nothing_scored() if status.fruitless and not self.best else status.failure)
 
     def advance_round(self) -> None:
         """As `advance`: islands have rounds of their own."""
@@ -119,7 +126,13 @@ class IslandSearch:
 
     def nothing_scored(self) -> str:
         """The sentence for a search in which no candidate was scored."""
-        return self.statuses[0].nothing
+        settings = self.settings
+        refusals = Refusals(search_budgets(settings), settings.budget_latency, dict(settings.limits))
+        for status in self.statuses:
+            for name, figure in status.least_refused.items():
+                refusals.add(name, figure)
+        failed = next((status.commonest_failure for status in self.statuses if status.commonest_failure), "")
+        return nothing_scored(self.progress, failed, refusals)
 
     def ask_all(self, method: str) -> list:
         """What every island answers."""
@@ -222,7 +235,9 @@ class IslandSearch:
         bests = [status.best for status in self.statuses if status.best]
         if bests:
             best = max(bests, key=lambda migrant: (migrant.score, -migrant.iteration))
-            if self.progress.best is None or self.progress.best.iteration != best.iteration:
+            known = self.progress.best
+            # An ensemble's score of the same candidate changes with the population.
+            if known is None or (known.iteration, known.score) != (best.iteration, best.score):
                 self.progress.best = best.member()
 
 

@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from gsnet.evolution.budgets import Budget, PredictedLatency
+from gsnet.evolution.budgets import Budget
 from gsnet.evolution.recorded import DUPLICATE, Row
 from gsnet.evolution.settings import figure_in_words
+from gsnet.evolution.so_far import Progress
 from PlainNet import Network
 
 # So many proposals in a row that were all known before end a search, and so many more for every possible parent: a
@@ -22,6 +23,14 @@ UNSCORED_BEFORE_KEEPING = 200
 _ATTEMPTS_BEFORE_JUDGING = 20
 # A proposal that is no network costs nothing: only where next to all are none is a search pointless.
 _MOST_UNSOUND = 0.9
+
+
+class SearchFailed(Exception):  # noqa: N818 - the outcome of a search, not a programming error
+    """A search that ran but has no result: most candidates fail, or none meets the budgets."""
+
+
+class NothingScored(SearchFailed):
+    """A search that ends because no candidate was scored for so long."""
 
 
 class Tried:
@@ -141,28 +150,41 @@ class Reasons:
         return f"{which} for this reason: {self._examples[kind]}"
 
 
-def nearest_refusals(
-    smallest: Mapping[str, float],
-    budgets: Sequence[Budget],
-    latency: PredictedLatency | None,
-    limits: Mapping[str, float],
-) -> str:
-    """How near refused networks came to the budgets that refused them, in words.
+class Refusals:
+    """The least figure that each budget refused: how near a search came to them in which nothing was scored.
 
-    smallest: the least figure that each budget refused. limits: the budgets of the user's own figures.
+    latency: its budget in seconds. limits: the budgets of figures beside the costs.
     """
-    refused = [
-        f"the least refused for {b.name} has {smallest[b.name]:,.0f} {b.unit}, {b.option} is {b.limit:,.0f}"
-        for b in budgets
-        if b.name in smallest
-    ]
-    if latency is not None and "latency" in smallest:
-        refused.append(
-            f"the least refused for latency takes {smallest['latency'] * 1e3:.4g} ms an image, "
-            f"--budget_latency is {latency.limit * 1e3:.4g} ms"
-        )
-    for name, limit in limits.items():
-        if name in smallest:
-            least, budget = figure_in_words(name, smallest[name]), figure_in_words(name, limit)
-            refused.append(f"the least refused for {name} is {least}, its budget {budget}")
-    return "; ".join(refused)
+
+    def __init__(self, budgets: Sequence[Budget], latency: float | None, limits: Mapping[str, float]) -> None:
+        self._budgets, self._latency, self._limits = budgets, latency, limits
+        self.least: dict[str, float] = {}
+
+    def add(self, name: str, figure: float) -> None:
+        """A figure that the budget of that name refused."""
+        self.least[name] = min(figure, self.least.get(name, figure))
+
+    def nearest(self) -> str:
+        """How near refused networks came to the budgets that refused them, in words; empty where none refused any."""
+        least = self.least
+        refused = [
+            f"the least refused for {b.name} has {least[b.name]:,.0f} {b.unit}, {b.option} is {b.limit:,.0f}"
+            for b in self._budgets
+            if b.name in least
+        ]
+        if self._latency is not None and "latency" in least:
+            refused.append(
+                f"the least refused for latency takes {least['latency'] * 1e3:.4g} ms an image, "
+                f"--budget_latency is {self._latency * 1e3:.4g} ms"
+            )
+        for name, limit in self._limits.items():
+            if name in least:
+                figure, budget = figure_in_words(name, least[name]), figure_in_words(name, limit)
+                refused.append(f"the least refused for {name} is {figure}, its budget {budget}")
+        return "; ".join(refused)
+
+
+def nothing_scored(progress: Progress, failed: str, refusals: Refusals) -> str:
+    """The sentence for a search in which no candidate was scored. failed: why most failed, empty where none did."""
+    seen = f"No candidate was scored in {progress.next_iteration:,} iterations: {progress.describe()}"
+    return "; ".join(filter(None, (seen, failed, refusals.nearest())))

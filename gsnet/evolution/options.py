@@ -138,7 +138,7 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
         "--report", type=path, metavar="FOLDER", help="only re-make a folder's outputs from its database"
     )
     results.add_argument("--verify_top", type=positive_int, default=0, metavar="N",
-                         help="re-score the N best by Monte-Carlo Zen at the end (verified.csv)")  # fmt: skip
+                         help="re-score the N best by Monte-Carlo Zen at the end: verified.csv (default: none)")  # fmt: skip
     add_log(
         results,
         "log the search while it runs: csv (curves.csv), tensorboard (curves/), wandb, mlflow; several with commas",

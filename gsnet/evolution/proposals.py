@@ -58,7 +58,8 @@ def make_proposer(settings: SearchSettings, functions: Functions = NO_FUNCTIONS)
     """
     space, types = functions.space, functions.block_types
     if space is None and settings.search_space:
-        space = load_search_space(settings.search_space)
+        start = settings.plainnet_struct
+        space = load_search_space(settings.search_space, parse_structures(start) if start else ())
     if not types and settings.search_space_list:
         types = load_block_types(settings.search_space_list)
     types = types or (space.block_types if space else ())

@@ -26,6 +26,17 @@ class Proposal(NamedTuple):
     problem: str = ""
 
 
+class OpenRound(NamedTuple):
+    """A round before its candidates are scored: its proposals, the rows of those that will not be, and all others.
+
+    admitted: place in the round, the proposal, what it costs.
+    """
+
+    proposals: list[Proposal]
+    rows: list[Row]
+    admitted: list[tuple[int, Proposal, NetworkCosts]]
+
+
 def member_of(row: Row, network: Network) -> Member:
     """The member that a recorded candidate with a score is."""
     costs = (row.parameters, row.flops, row.memory_access, row.layers, row.latency)

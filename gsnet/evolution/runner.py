@@ -13,9 +13,9 @@ from pathlib import Path
 
 from gsnet.evolution.curves import tracking_of
 from gsnet.evolution.history import History
+from gsnet.evolution.judging import SearchFailed
 from gsnet.evolution.progress import Reporter
 from gsnet.evolution.report import write_outputs
-from gsnet.evolution.search import SearchFailed
 from gsnet.evolution.session import RunOptions, Session
 from gsnet.evolution.settings import SearchSettings
 
@@ -101,7 +101,7 @@ def report(folder: Path) -> dict:
     finally:
         history.close()
     if summary is None:
-        raise SearchFailed(f"{folder} holds no scored candidate")
+        raise SearchFailed(f"{folder} holds no scored candidate: history.csv there says what became of proposals")
     return summary
 
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from gsnet.evolution.array_search import ArrayLoop
-from gsnet.evolution.budgets import Budget, NetworkCosts, first_exceeded
+from gsnet.evolution.budgets import NetworkCosts, first_exceeded
 from gsnet.evolution.ensemble import EnsemblePopulation
 from gsnet.evolution.figures import figure_number
 from gsnet.evolution.functions import NO_FIGURES, Figure
 from gsnet.evolution.history import DUPLICATE, FAILED, OVER_BUDGET, SCORED, Row
 from gsnet.evolution.jobs import CandidateExecutor, Job
-from gsnet.evolution.judging import Failures, Novelty, Tried, nearest_refusals
+from gsnet.evolution.judging import Failures, NothingScored, Novelty, Refusals, SearchFailed, Tried, nothing_scored
 from gsnet.evolution.packed import Packed
 from gsnet.evolution.parts import make_population, predicted_latency, search_budgets
 from gsnet.evolution.population import AnyPopulation, Member
 from gsnet.evolution.proposals import Proposer
-from gsnet.evolution.proposed import Proposal, member_of, row_of, scored_row
+from gsnet.evolution.proposed import OpenRound, Proposal, member_of, row_of, scored_row
 from gsnet.evolution.recorded import Recording, rows_of
 from gsnet.evolution.scorer import Scored
 from gsnet.evolution.settings import SearchSettings
@@ -32,21 +31,6 @@ from SearchSpace.random_numbers import CandidateRandom
 # While the population is this small and has room, candidates come from the start rather than from parents.
 FIRST_CANDIDATES = 10
 _PROPOSALS_BEFORE_GIVING_UP = 5_000
-
-
-class SearchFailed(Exception):  # noqa: N818 - the outcome of a search, not a programming error
-    """A search that ran but has no result: most candidates fail, or none meets the budgets."""
-
-
-class OpenRound(NamedTuple):
-    """A round before its candidates are scored: its proposals, the rows of those that will not be, and all others.
-
-    admitted: place in the round, the proposal, what it costs.
-    """
-
-    proposals: list[Proposal]
-    rows: list[Row]
-    admitted: list[tuple[int, Proposal, NetworkCosts]]
 
 
 class Search:
@@ -86,7 +70,7 @@ class Search:
         self._random = CandidateRandom(settings.seed)
         self._loop = loop
         self._tried = loop.tried if loop else Tried()
-        self._smallest: dict[str, float] = {}
+        self.refusals = Refusals(self._budgets, settings.budget_latency, self._limits)
         self._novelty, self._failures = Novelty(), Failures()
         self._starts_are_known = False
         self._replay()
@@ -106,6 +90,10 @@ class Search:
         """The best member so far; of an ensemble, by its aggregate in the population of the moment."""
         population = self.population
         return population.best if isinstance(population, EnsemblePopulation) else self.progress.best
+
+    def record_in(self, history: Recording) -> None:
+        """Record in another history, which holds the same as the one so far."""
+        self._history = history
 
     def go_to(self, first: int, end: int) -> None:
         """Go on at an iteration, up to another one: those between belong to other populations."""
@@ -199,12 +187,12 @@ class Search:
             return row_of(proposal, DUPLICATE)
         costs = self._costs.costs(network)
         if self._budgets and (exceeded := first_exceeded(self._budgets, costs)):
-            self._note_smallest(exceeded, costs)
+            self.refusals.add(exceeded.name, exceeded.measure(costs))
             return row_of(proposal, OVER_BUDGET, exceeded.name, costs[:5])
         if self._latency is not None and network is not None:
             costs = self._latency.added_to(costs, network)
             if costs.latency > self._latency.limit:
-                self._smallest["latency"] = min(costs.latency, self._smallest.get("latency", math.inf))
+                self.refusals.add("latency", costs.latency)
                 return row_of(proposal, OVER_BUDGET, "latency", costs[:5], costs.latency)
         if self._figures:
             return self._judge_figures(proposal, network, costs)
@@ -219,7 +207,7 @@ class Search:
         known = None if math.isnan(costs.latency) else costs.latency
         for name, limit in self._limits.items():
             if values[name] > limit:
-                self._smallest[name] = min(values[name], self._smallest.get(name, math.inf))
+                self.refusals.add(name, values[name])
                 return row_of(proposal, OVER_BUDGET, name, costs[:5], known)._replace(figures=costs.figures)
         self._tried.add(network)
         if wrong:
@@ -274,10 +262,6 @@ class Search:
             self._tried.add(network)
         self._enter(row, network if row.score is not None else None)
 
-    def _note_smallest(self, budget: Budget, costs: NetworkCosts) -> None:
-        figure = budget.measure(costs)
-        self._smallest[budget.name] = min(figure, self._smallest.get(budget.name, figure))
-
     def _judge(self) -> None:
         scored = self.progress.outcomes.get(SCORED, 0)
         if scored and not self._failures:
@@ -286,7 +270,7 @@ class Search:
         if self._failures and (verdict := self._failures.verdict(proposals, scored)):
             raise SearchFailed(verdict)
         if not scored and proposals >= _PROPOSALS_BEFORE_GIVING_UP:
-            raise SearchFailed(self.nothing_scored())
+            raise NothingScored(self.nothing_scored())
 
     def why_exhausted(self) -> str:
         """The sentence for a search that is over before its last iteration."""
@@ -298,6 +282,9 @@ class Search:
 
     def nothing_scored(self) -> str:
         """The sentence for a search in which no candidate was scored."""
-        nearest = nearest_refusals(self._smallest, self._budgets, self._latency, self._limits)
-        seen = f"No candidate was scored in {self.progress.next_iteration:,} iterations: {self.progress.describe()}"
-        return "; ".join(filter(None, (seen, self._failures.commonest(), nearest)))
+        return nothing_scored(self.progress, self.commonest_failure, self.refusals)
+
+    @property
+    def commonest_failure(self) -> str:
+        """Why most candidates failed, in words; empty where none did."""
+        return self._failures.commonest()

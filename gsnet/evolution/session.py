@@ -14,7 +14,7 @@ from gsnet.evolution.ensemble import scoring_proxies
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.extensions import Extensions
 from gsnet.evolution.figures import known_figures
-from gsnet.evolution.folder import open_history, start_anew
+from gsnet.evolution.folder import begin, open_history
 from gsnet.evolution.functions import NO_FUNCTIONS, Functions
 from gsnet.evolution.history import History
 from gsnet.evolution.island_places import Here, Places, Processes
@@ -22,6 +22,7 @@ from gsnet.evolution.island_search import AnySearch, IslandSearch
 from gsnet.evolution.jobs import TLS_OPTIONS, CandidateExecutor, TlsFiles
 from gsnet.evolution.parts import latency_model
 from gsnet.evolution.proposals import make_proposer
+from gsnet.evolution.recorded import IN_MEMORY
 from gsnet.evolution.report import write_config, write_outputs
 from gsnet.evolution.scorer import measured_latency
 from gsnet.evolution.search import Search
@@ -98,9 +99,7 @@ class Session:
         self._places: Places | None = None
         self._refuse_islands_nowhere(options)
         self._why_in_python = why_in_python(settings, self._proposer, functions, in_process)
-        # What is to be discarded stays until nothing refuses to begin any more.
-        new = options.overwrite and folder is not None
-        self.history = History.create(None, settings) if new else open_history(settings, folder, options.resume)
+        self.history = open_history(settings, folder, options.resume, options.overwrite)
         try:
             if settings.islands > 1:
                 self._places = make_places(settings, options, functions)
@@ -108,9 +107,8 @@ class Session:
                 given = functions.proxies
                 self._executor = make_executor(settings, options.workers, options.scheduler, options.tls, given)
             self.search: AnySearch = self._replayed()
-            if folder and options.overwrite:
-                self.history = start_anew(settings, folder)
-                self.search = self._replayed()
+            if folder and self.history.path == IN_MEMORY:
+                self._begin_in(folder, options.overwrite)
             if folder:
                 write_config(folder, settings, options.recorded(), list(arguments))
         except BaseException:
@@ -164,7 +162,7 @@ class Session:
         self.search = self._replayed()
 
     def finish(self, verify: int = 0) -> dict:
-        """Write the outputs, and return the content of best.json; something must have been scored.
+        """Write the outputs, and return the content of best.json; it is empty where nothing was scored.
 
         verify: how many of the best are re-scored by Monte-Carlo Zen.
         """
@@ -176,7 +174,7 @@ class Session:
         if self.folder is None:
             return {}
         summary = _outputs(self.folder, self.history) or {}
-        if verify:
+        if verify and self.search.best is not None:
             best = verify_top(self.folder, self.history, verify)[0].monte_carlo
             summary["verified"] = (
                 {"zen_mean": best.mean, "zen_std": best.std, "seeds": len(best.scores)} if best else None
@@ -191,6 +189,12 @@ class Session:
             self._places.close()
         if self.folder is not None:
             self.history.close()
+
+    def _begin_in(self, folder: Path, overwrite: bool) -> None:
+        """Keep the history, still empty, in the folder. Nothing refuses to begin any more: what lies there may be discarded."""
+        in_memory, self.history = self.history, begin(self.settings, folder, overwrite)
+        self.search.record_in(self.history)
+        in_memory.close()
 
     def _replayed(self) -> AnySearch:
         if self._places is not None:

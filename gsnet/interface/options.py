@@ -41,7 +41,8 @@ class InputError(Exception):
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _get_help_string(self, action: argparse.Action) -> str | None:
         shown = action.help or ""
-        if action.default in (None, False, argparse.SUPPRESS, [], (), "") or "default" in shown:
+        # A switch that is off says nothing; a number that is 0, which equals it, does.
+        if action.default is False or action.default in (None, argparse.SUPPRESS, [], (), "") or "default" in shown:
             return shown
         return f"{shown} (default: {_as_typed(action).replace('%', '%%')})"
 
@@ -51,6 +52,8 @@ def _as_typed(action: argparse.Action) -> str:
     value = action.default
     if isinstance(value, tuple | list):
         return (" " if action.nargs else ",").join(map(str, value))
+    if isinstance(value, float) and not value:
+        return "0"
     # Counts, whose types take such units.
     return f"{value / 1e6:g}M" if isinstance(value, float) and value >= 1e6 and value % 1e5 == 0 else str(value)
 

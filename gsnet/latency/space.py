@@ -45,7 +45,7 @@ def space_of(options: Namespace) -> tuple[SearchSpace, Network | None]:
     if not options.search_space:
         raise InputError("A latency table needs --search_space FILE: the search whose networks are measured")
     start = PlainNet.parse(options.plainnet_struct) if options.plainnet_struct else None
-    return load_search_space(options.search_space), start
+    return load_search_space(options.search_space, (start,) if start else ()), start
 
 
 def admitting(options: Namespace, setting: Setting) -> Callable[[Network], bool]:
