@@ -13,6 +13,10 @@ from gsnet.latency.errors import LatencyError
 from gsnet.latency.records import Origin
 
 _VERSION = "1"
+# What SQLite says where it may not write: into the file, or beside it.
+_READ_ONLY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+# The part of an error's number that is not about details.
+_PRIMARY = 0xFF
 LAYER_KEY = "kind, batch, in_channels, height, width, out_channels, kernel_size, stride, fused"
 _SCHEMA = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -100,19 +104,19 @@ class TableFile:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """The table that a file holds. Raises LatencyError."""
+    def open(cls, path: Path, backend: str | None = None) -> Self:
+        """The table that a file holds; where nothing can be written beside it, it is read alone. Raises LatencyError.
+
+        backend: the runtime that is asked for, of which the error tells how to make a table.
+        """
         if not path.is_file():
+            of = f" --backend {backend}" if backend not in (None, TORCH) else ""
             raise LatencyError(
-                f"There is no latency table {path}: make it with benchmark_network_latency.py --build_table, "
+                f"There is no latency table {path}: make it with benchmark_network_latency.py --build_table{of}, "
                 "from what a device bundle measured with --import_timings, or from a TinyNAS library with --import_tinynas"
             )
         try:
-            connection = sqlite3.connect(path)
-            # A commit after every chain or network, each without waiting for the disk.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            return cls(path, connection)
+            return cls(path, _connected(path))
         except sqlite3.Error as error:
             raise LatencyError(f"{path} is no latency table: {error}") from error
 
@@ -163,3 +167,20 @@ class TableFile:
             yield
         except sqlite3.Error as error:
             raise LatencyError(f"{self.path}: {error}") from error
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """A connection that writes, or one that reads where a file or its folder is not ours to write in. Raises sqlite3.Error."""
+    connection = sqlite3.connect(path)
+    try:
+        # A commit after every chain or network, each without waiting for the disk.
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & _PRIMARY not in _READ_ONLY:
+            raise
+        # What nobody writes to just now is read as it lies there: SQLite would make files beside it otherwise.
+        still = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro{still}", uri=True)
+    return connection
