@@ -176,13 +176,14 @@ def _written(
 
 
 def _write_safetensors(network: nn.Module, file: Path, half: bool, texts: dict[str, str]) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     state = {key: value.contiguous().clone() for key, value in network.state_dict().items()}
     if half:
         state = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     # What writes and reads safetensors elsewhere looks for the format of the tensors.
-    save_file(state, file, {"format": "pt"} | texts)
+    # Not its save_file, which leaves a file that its owner alone may read.
+    file.write_bytes(save(state, {"format": "pt"} | texts))
 
 
 def _read_safetensors(network: nn.Module, file: Path) -> Callable[[np.ndarray], np.ndarray]:
