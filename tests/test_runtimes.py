@@ -254,6 +254,28 @@ def test_what_a_library_finds_out_late_ends_neither_the_others_nor_in_a_tracebac
         benchmark(capsys, "--backend", "stubborn")
 
 
+def test_who_tells_no_operations_is_timed_all_the_same(capsys, monkeypatch):
+    """ExecuTorch and LiteRT are such ones."""
+    monkeypatch.setattr(registry, "_registered", {})
+    untold = {"run": lambda self, images: self.module(torch.from_numpy(images)).detach().numpy()}
+    session = type("Silent", (runtimes.Session,), untold)
+
+    def opened(self, file, settings):
+        made = session()
+        made.module = torch.jit.load(str(file))
+        return made
+
+    runtimes.register(type("Silently", (Doubling,), {"name": "silent", "open": opened})())
+    status, report = benchmark(capsys, "--backend", "silent,torch", "--operations")
+    silent, torchs = report["backends"]
+    assert status == 0 and silent["rows"][0]["median"] > 0 and torchs["operations"]
+    assert silent["no_operations"] == "silent: times of single operations are not told" and "operations" not in silent
+    network = ("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--num_classes", "10", "--input_image_size", "16")
+    assert benchmark_network_latency.main([*network, "--backend", "silent", "--repeat_times", "2", "--operations"]) == 0
+    *_, row, last = capsys.readouterr().out.splitlines()
+    assert "images a second" in row and last == "silent: times of single operations are not told"
+
+
 def test_below_a_table_a_runtime_is_named_once():
     own = "onnxruntime needs a library that is not installed: pip install onnxruntime"
     others = "pnnx cannot write the network for ncnn: no"

@@ -39,6 +39,8 @@ from SearchSpace import SearchSpaceError
 if TYPE_CHECKING:
     from torch import nn
 
+# Of a report, what is not of a row of --csv.
+_NO_COLUMNS = ("rows", "backends", "operations", "no_operations")
 # What a report says of a fit.
 FITTED = ("coefficients", "spread", "networks")
 
@@ -113,7 +115,7 @@ def rows_of(reports: Sequence[dict]) -> list[dict]:
     # Of several runtimes each has rows of its own.
     single = [{**report, **one} for report in reports for one in report.get("backends", [{}])]
     for report in single:
-        common = {name: value for name, value in report.items() if name not in ("rows", "backends", "operations")}
+        common = {name: value for name, value in report.items() if name not in _NO_COLUMNS}
         batches = [{k: v for k, v in batch.items() if k != "text"} for batch in report.get("rows", [{}])]
         rows += [common | batch for batch in batches]
     return rows
@@ -175,8 +177,6 @@ def time_network(options: Namespace, arch: str) -> dict:
 
 def time_backend(options: Namespace, backend: str, network: nn.Module, resolution: int) -> dict:
     """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError."""
-    import numpy as np
-
     from gsnet.runtimes.comparison import checked_session
 
     precision = "own" if options.own_precision else precision_of(options.device, options.fp16)
@@ -187,13 +187,23 @@ def time_backend(options: Namespace, backend: str, network: nn.Module, resolutio
         )
         report = latency.time_session(options, backend, session, resolution) | {"max_difference": difference}
         if options.operations:
-            images = np.random.default_rng(0).standard_normal((1, 3, resolution, resolution), dtype=np.float32)
-            report["operations"] = [asdict(operation) for operation in session.operations(images)]
+            report |= operations_of(backend, session, resolution)
     except RuntimeError as error:
         # A library's own: an operator that it does not know, a compiler that is missing, too little memory.
         reason = str(error).strip().split("\n")[0]
         raise runtimes.RuntimesError(f"{backend} cannot run the network: {reason}") from error
     return report
+
+
+def operations_of(backend: str, session: runtimes.Session, resolution: int) -> dict:
+    """Times of a session's operations, or why there are none: the network has been timed either way."""
+    import numpy as np
+
+    images = np.random.default_rng(0).standard_normal((1, 3, resolution, resolution), dtype=np.float32)
+    try:
+        return {"operations": [asdict(operation) for operation in session.operations(images)]}
+    except runtimes.RuntimesError as error:
+        return {"no_operations": f"{backend}: {error}"}
 
 
 def show(report: dict, as_json: bool) -> None:
@@ -202,8 +212,9 @@ def show(report: dict, as_json: bool) -> None:
         print(json.dumps(report))
         return
     rows, backends = report.pop("rows", []), report.pop("backends", [])
-    operations = [(report["backend"], report.pop("operations", []))] if "backend" in report else []
-    operations += [(one["backend"], one.pop("operations", [])) for one in backends]
+    each = backends or [report]
+    operations = [(one["backend"], one.pop("operations")) for one in each if "operations" in one]
+    untold = [one.pop("no_operations") for one in each if "no_operations" in one]
     fitted = Calibration(**{name: report.pop(name) for name in FITTED}) if FITTED[0] in report else None
     print(", ".join(f"{name} {_plain(value)}" for name, value in report.items() if value is not None))
     if fitted:
@@ -215,6 +226,8 @@ def show(report: dict, as_json: bool) -> None:
     for backend, times in operations:
         for one in times:
             print(f"  {backend}  {one['seconds'] * 1e6:10.1f} us  {one['kind']:<40} {one['name']}")
+    if untold:
+        print("\n".join(untold))
 
 
 def _plain(value: object) -> str:

@@ -111,7 +111,7 @@ class Session(abc.ABC):
 
     def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
         """Times of the operations of a pass, in the order in which they ran. Raises RuntimesError where there are none."""
-        raise RuntimesError(f"{type(self).__name__} gives no times of single operations")
+        raise RuntimesError("times of single operations are not told")
 
 
 class Runtime(abc.ABC):
