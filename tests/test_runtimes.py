@@ -3,6 +3,7 @@
 import gc
 import json
 import math
+import operator
 import re
 import signal
 from collections import Counter
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import block_files
 from gsnet import runtimes
 from gsnet.commands import benchmark_network_latency
 from gsnet.interface.options import InputError
@@ -274,6 +276,39 @@ def test_who_tells_no_operations_is_timed_all_the_same(capsys, monkeypatch):
     assert benchmark_network_latency.main([*network, "--backend", "silent", "--repeat_times", "2", "--operations"]) == 0
     *_, row, last = capsys.readouterr().out.splitlines()
     assert "images a second" in row and last == "silent: times of single operations are not told"
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (
+            "<EdgeOpOverload: aten.view_copy.default>: schema = aten::view_copy(Tensor self, SymInt[] size) -> Tensor",
+            "view",
+        ),
+        (
+            "<EdgeOpOverload: aten._native_batch_norm_legit_no_training.default>: schema = aten::x(Tensor y)",
+            "batch_norm",
+        ),
+        (
+            "<EdgeOpOverload: dim_order_ops._clone_dim_order.default>: schema = dim_order_ops::x(Tensor y)",
+            "clone_dim_order",
+        ),
+        ("<EdgeOpOverload: aten.mean.dim>: schema = aten::mean.dim(Tensor self, int[1]? dim) -> Tensor", "mean"),
+        (operator.getitem, "getitem"),
+    ],
+)
+def test_operators_of_executorch_have_short_names(target, name):
+    assert block_files._name(target) == name
+
+
+def test_the_page_says_what_every_block_becomes_in_every_runtime():
+    page = (Path(__file__).parent.parent / "docs/runtimes.md").read_text(encoding="utf-8")
+    tables = page.split("| block | ")[1:]
+    named = [re.findall(r"^\| `([^`]+)` \|", one, re.MULTILINE) for one in tables]
+    assert [rows[: len(block_files.BLOCKS)] for rows in named] == [[*block_files.BLOCKS]] * 3
+    columns = {column for one in tables for column in one.splitlines()[0].rstrip(" |").split(" | ")}
+    of_files = {name for name in exporting.FORMATS.values() if name != "torch"}
+    assert columns == of_files | {"ONNX file"}
 
 
 def test_below_a_table_a_runtime_is_named_once():
