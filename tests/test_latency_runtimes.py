@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +22,10 @@ import gsnet
 import PlainNet
 from benchmarks import runtime_searches
 from benchmarks.saved_rows import read_rows
+from gsnet import runtimes
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
-from gsnet.latency import asked_networks, bundle, device_script, inference, rounds, timed_networks, visited
+from gsnet.latency import asked_networks, bundle, device_script, inference, measurement, rounds, timed_networks, visited
 from gsnet.latency.building import calibrate, infer_layers
 from gsnet.latency.bundle import BENCHNCNN, SCRIPT, import_timings
 from gsnet.latency.device_script import NETWORKS
@@ -37,6 +39,8 @@ from gsnet.latency.rounds import MOST_ROUNDS, files_of, remove_files, settle_net
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import covering_networks, random_networks
+from gsnet.runtimes import registry
+from gsnet.runtimes.timing import time_calls
 from PlainNet import Style
 from SearchSpace import load_search_space
 
@@ -265,11 +269,50 @@ def test_a_table_of_onnx_runtime_is_built_and_searched_by(tmp_path, monkeypatch,
         "--input_image_size",
         "16",
     ]
+    clocks = []
+
+    def timed(*arguments):
+        clocks.append(arguments[-1])
+        return time_calls(*arguments)
+
+    monkeypatch.setattr(measurement, "time_calls", timed)
     assert evolution_search.main(search) == 0
+    # The winner is measured as the table was.
+    assert clocks == [time.process_time]
     best = json.loads((tmp_path / "out/best.json").read_text())["latency"]
     assert (best["backend"], best["source"]) == ("onnxruntime", "predict")
     assert 0 < best["measured_seconds_per_image"] < 0.1 and 0 < best["seconds_per_image"] < 0.1
     assert "latency in onnxruntime by predict" in capsys.readouterr().out
+
+
+class Waiting(runtimes.Runtime):
+    """A runtime that waits 30 ms for the processor, as if another program had it, and then has nothing to do."""
+
+    name = "waiting"
+    suffixes = (".empty",)
+
+    def write(self, network, file, size, output, *, half, texts=()):
+        file.touch()
+
+    def open(self, file, settings):
+        wait = {"run": lambda self, images: time.sleep(0.03)}
+        return type("Waits", (runtimes.Session,), wait)()
+
+
+def test_other_programs_are_no_error_of_a_prediction(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    runtimes.register(Waiting())
+    options = {
+        "batch_size": 1,
+        "resolution": 16,
+        "num_classes": 10,
+        "style": Style(),
+        "backend": "waiting",
+        "repeats": 3,
+    }
+    network = PlainNet.parse(SMALL)
+    assert measurement.measure_latency(network, **options).median >= 0.03
+    assert measurement.measure_latency(network, **options, undisturbed=True).median < 0.015
 
 
 def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch):
