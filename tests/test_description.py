@@ -150,14 +150,16 @@ def test_a_search_of_before_is_known_by_its_settings(folder, tmp_path):
     del best["description"]
     (tmp_path / "best.json").write_text(json.dumps(best))
     config = json.loads((folder / "config.json").read_text())
-    config["arguments"] = ["/home/somebody/gsnet/evolution_search.py", "--seed", "0"]
+    script, *arguments = "gsnet/evolution_search.py", "--plugin=/home/somebody/my block.py", "--save_dir", "save/a"
+    config["arguments"] = [f"/home/somebody/{script}", *arguments, "--latency_table", "/home/somebody/a phone.db"]
     (tmp_path / "config.json").write_text(json.dumps(config))
     now, before = described(folder).description, described(tmp_path).description
     names = ("structure", "resolution", "classes", "use_se", "no_BN", "seed")
     assert [getattr(before, n) for n in names] == [getattr(now, n) for n in names]
     assert structure_of(str(tmp_path)) == structure_of(str(folder))
-    # Where the script lay is left out of what may be published.
-    assert before.search["command"] == "evolution_search.py --seed 0"
+    # Where the script and its files lay is left out of what may be published.
+    command = "evolution_search.py '--plugin=my block.py' --save_dir save/a --latency_table 'a phone.db'"
+    assert before.search["command"] == command
 
 
 def test_what_is_given_wins_and_is_said(folder, caplog, capsys):

@@ -83,6 +83,9 @@ def test_a_network_with_a_random_classifier_is_not_written(tmp_path, monkeypatch
 
 def test_safetensors(tmp_path):
     assert export.main(options(tmp_path, "safetensors")) == 0
+    # Whoever may read other new files may read it.
+    (tmp_path / "another").touch()
+    assert (tmp_path / "out").stat().st_mode == (tmp_path / "another").stat().st_mode
     state = load_file(tmp_path / "out")
     assert all(torch.equal(state[key], value) for key, value in trained_like().state_dict().items())
 

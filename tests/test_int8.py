@@ -15,7 +15,7 @@ from gsnet.models.expected import whole_image
 from gsnet.runtimes import openvino_runtime
 from gsnet.runtimes.onnx_file import write_onnx
 from gsnet.validation import quantizing
-from gsnet.validation.int8_comparison import halves
+from gsnet.validation.int8_comparison import Measured, halves, table
 from gsnet.validation.quantizing import read_pictures
 from Masternet import MasterNet
 
@@ -63,6 +63,16 @@ def written_once(monkeypatch, graphs):
         shutil.copy(graphs, file)
 
     monkeypatch.setattr(quantizing, "write_onnx", write)
+
+
+def test_what_int8_makes_worse_is_said():
+    def said(size, seconds):
+        return table([Measured("fp32", 1000, 1e-3, 0.0), Measured("int8", size, seconds, 0.01)]).splitlines()[3:]
+
+    assert said(999, 1e-3) == []
+    slower, larger = said(1760, 1.5e-3)
+    assert slower == "int8 is slower than float32 here: 1.50 times as long"
+    assert larger == "int8 is larger than float32: 1.76 times as many bytes"
 
 
 def test_int8_in_both_runtimes(options, tmp_path, capsys):

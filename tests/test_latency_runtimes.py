@@ -1,14 +1,19 @@
 """Latency tables of runtimes: layers inferred from whole networks, a table of ONNX Runtime, and a device without torch."""
 
+import ast
 import json
 import math
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -18,9 +23,10 @@ import gsnet
 import PlainNet
 from benchmarks import runtime_searches
 from benchmarks.saved_rows import read_rows
+from gsnet import runtimes
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
-from gsnet.latency import asked_networks, bundle, device_script, inference, rounds, timed_networks, visited
+from gsnet.latency import asked_networks, bundle, device_script, inference, measurement, rounds, timed_networks, visited
 from gsnet.latency.building import calibrate, infer_layers, open_at_hand
 from gsnet.latency.bundle import BENCHNCNN, SCRIPT, import_timings
 from gsnet.latency.device_script import NETWORKS
@@ -34,6 +40,8 @@ from gsnet.latency.rounds import MOST_ROUNDS, files_of, remove_files, settle_net
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import covering_networks, random_networks
+from gsnet.runtimes import registry
+from gsnet.runtimes.timing import time_calls
 from PlainNet import Style
 from SearchSpace import load_search_space
 
@@ -173,6 +181,54 @@ def test_a_table_says_its_runtime_and_is_refused_for_another(table, tmp_path):
         benchmark_network_latency.main([*predict, "--backend", "torch", "--latency_table", str(table.path)])
 
 
+@contextmanager
+def not_ours_to_write(file):
+    """A file, and its folder, as those of other people are; root, to whom all is open, is nobody meanwhile."""
+    user = os.geteuid()
+    file.chmod(0o444)
+    file.parent.chmod(0o555)
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+        file.parent.chmod(0o755)
+
+
+def test_a_table_that_cannot_be_written_to_is_read(table, networks):
+    infer_layers(table, SETTING)
+    calibration, layers = calibrate(table, SETTING), table.layers("fp32", 1)
+    table.close()
+    with TemporaryDirectory(suffix=" of others ä") as folder:
+        Path(folder).chmod(0o755)
+        # Not in a folder of pytest's, which are closed to others.
+        path = Path(shutil.move(table.path, Path(folder) / "device #1.db"))
+        with not_ours_to_write(path):
+            with LatencyTable.open(path) as opened:
+                assert opened.layers("fp32", 1) == layers and opened.calibration(SETTING.conditions) == calibration
+                model = LatencyModel(opened, SETTING.conditions, num_classes=10, calibration=calibration)
+                assert model.seconds(PlainNet.parse(networks[-1])) > 0
+                with pytest.raises(LatencyError, match=r"device #1\.db: attempt to write a readonly database"):
+                    opened.add_calibration(SETTING.conditions, calibration)
+            assert list(path.parent.iterdir()) == [path]
+        path.chmod(0o644)
+        path.write_text("no table")
+        with pytest.raises(LatencyError, match="is no latency table: file is not a database"):
+            LatencyTable.open(path)
+
+
+def test_a_missing_table_is_told_with_the_runtime_that_is_asked_for(tmp_path):
+    search = ["--zero_shot_score", "Params", "--fix_initialize", "--plainnet_struct", START, "--search_space", "XXBL"]
+    search += ["--origin", "--budget_latency", "1", "--save_dir", str(tmp_path / "out")]
+    search += ["--latency_source", "predict", "--latency_table", str(tmp_path / "none.db")]
+    for options, made_by in (
+        (["--latency_backend", "openvino"], "--build_table --backend openvino,"),
+        ([], "--build_table,"),
+    ):
+        with pytest.raises(LatencyError, match=f"There is no latency table .*{made_by}"):
+            evolution_search.main([*search, *options])
+
+
 def test_a_table_of_onnx_runtime_is_built_and_searched_by(tmp_path, monkeypatch, capsys):
     pytest.importorskip("onnxruntime")
     monkeypatch.setattr(timed_networks, "_SECONDS_A_TURN", 1e-3)
@@ -214,11 +270,50 @@ def test_a_table_of_onnx_runtime_is_built_and_searched_by(tmp_path, monkeypatch,
         "--input_image_size",
         "16",
     ]
+    clocks = []
+
+    def timed(*arguments):
+        clocks.append(arguments[-1])
+        return time_calls(*arguments)
+
+    monkeypatch.setattr(measurement, "time_calls", timed)
     assert evolution_search.main(search) == 0
+    # The winner is measured as the table was.
+    assert clocks == [time.process_time]
     best = json.loads((tmp_path / "out/best.json").read_text())["latency"]
     assert (best["backend"], best["source"]) == ("onnxruntime", "predict")
     assert 0 < best["measured_seconds_per_image"] < 0.1 and 0 < best["seconds_per_image"] < 0.1
     assert "latency in onnxruntime by predict" in capsys.readouterr().out
+
+
+class Waiting(runtimes.Runtime):
+    """A runtime that waits 30 ms for the processor, as if another program had it, and then has nothing to do."""
+
+    name = "waiting"
+    suffixes = (".empty",)
+
+    def write(self, network, file, size, output, *, half, texts=()):
+        file.touch()
+
+    def open(self, file, settings):
+        wait = {"run": lambda self, images: time.sleep(0.03)}
+        return type("Waits", (runtimes.Session,), wait)()
+
+
+def test_other_programs_are_no_error_of_a_prediction(monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    runtimes.register(Waiting())
+    options = {
+        "batch_size": 1,
+        "resolution": 16,
+        "num_classes": 10,
+        "style": Style(),
+        "backend": "waiting",
+        "repeats": 3,
+    }
+    network = PlainNet.parse(SMALL)
+    assert measurement.measure_latency(network, **options).median >= 0.03
+    assert measurement.measure_latency(network, **options, undisturbed=True).median < 0.015
 
 
 def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch):
@@ -449,6 +544,15 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
     for text in ("-1", "nan"):
         other = on_the_device(folder, "--seconds", text)
         assert other.returncode == 2 and other.stderr.endswith(f"argument --seconds: {text} is not above 0\n")
+    # Where nothing can be written is told before anything is timed, and nothing is left beside it.
+    beside = sorted(tmp_path.iterdir())
+    for place, sentence in (
+        (folder, f"{folder} is a folder: give --output a file"),
+        (folder / "no/times.json", "No such"),
+    ):
+        other = on_the_device(folder, *quick, "--output", str(place))
+        assert (other.returncode, other.stdout) == (2, "") and sentence in other.stderr
+    assert sorted(tmp_path.iterdir()) == beside
     (folder / NETWORKS).write_text(json.dumps({**json.loads((folder / NETWORKS).read_text()), "networks": listed[:1]}))
     other = on_the_device(folder, *quick)
     assert other.stderr.endswith("times.json was written for other networks: give another --output\n")
@@ -469,6 +573,13 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
         )
     with pytest.raises(LatencyError, match="bundle for other conditions"):
         export.main([*options, "--batch_size", "2"])
+
+
+def test_the_file_for_the_device_is_in_the_language_that_its_page_says():
+    text = Path(device_script.__file__).read_text()
+    version = tuple(map(int, re.search(r"Needs Python (\d+)\.(\d+)", text).groups()))
+    ast.parse(text, feature_version=version)
+    assert "With Python {}.{} or newer".format(*version) in bundle._GUIDE
 
 
 # In the place of ONNX Runtime: some files cannot be loaded, and some not be run.

@@ -3,6 +3,7 @@
 import gc
 import json
 import math
+import operator
 import re
 import signal
 from collections import Counter
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 import PlainNet
+from benchmarks import block_files
 from gsnet import runtimes
 from gsnet.commands import benchmark_network_latency
 from gsnet.interface.options import InputError
@@ -308,6 +310,61 @@ def test_a_network_that_cannot_be_timed_in_a_search_is_one_sentence(monkeypatch)
     timed = {"batch_size": 2, "resolution": 16, "num_classes": 5, "style": PlainNet.PLAIN, "backend": "stubborn"}
     with pytest.raises(LatencyError, match=r"^stubborn cannot run Super.*: no kernel for it$"):
         measure_latency(PlainNet.parse(STRUCTURE), **timed)
+
+
+def test_who_tells_no_operations_is_timed_all_the_same(capsys, monkeypatch):
+    """ExecuTorch and LiteRT are such ones."""
+    monkeypatch.setattr(registry, "_registered", {})
+    untold = {"run": lambda self, images: self.module(torch.from_numpy(images)).detach().numpy()}
+    session = type("Silent", (runtimes.Session,), untold)
+
+    def opened(self, file, settings):
+        made = session()
+        made.module = torch.jit.load(str(file))
+        return made
+
+    runtimes.register(type("Silently", (Doubling,), {"name": "silent", "open": opened})())
+    status, report = benchmark(capsys, "--backend", "silent,torch", "--operations")
+    silent, torchs = report["backends"]
+    assert status == 0 and silent["rows"][0]["median"] > 0 and torchs["operations"]
+    assert silent["no_operations"] == "silent: times of single operations are not told" and "operations" not in silent
+    network = ("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--num_classes", "10", "--input_image_size", "16")
+    assert benchmark_network_latency.main([*network, "--backend", "silent", "--repeat_times", "2", "--operations"]) == 0
+    *_, row, last = capsys.readouterr().out.splitlines()
+    assert "images a second" in row and last == "silent: times of single operations are not told"
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (
+            "<EdgeOpOverload: aten.view_copy.default>: schema = aten::view_copy(Tensor self, SymInt[] size) -> Tensor",
+            "view",
+        ),
+        (
+            "<EdgeOpOverload: aten._native_batch_norm_legit_no_training.default>: schema = aten::x(Tensor y)",
+            "batch_norm",
+        ),
+        (
+            "<EdgeOpOverload: dim_order_ops._clone_dim_order.default>: schema = dim_order_ops::x(Tensor y)",
+            "clone_dim_order",
+        ),
+        ("<EdgeOpOverload: aten.mean.dim>: schema = aten::mean.dim(Tensor self, int[1]? dim) -> Tensor", "mean"),
+        (operator.getitem, "getitem"),
+    ],
+)
+def test_operators_of_executorch_have_short_names(target, name):
+    assert block_files._name(target) == name
+
+
+def test_the_page_says_what_every_block_becomes_in_every_runtime():
+    page = (Path(__file__).parent.parent / "docs/runtimes.md").read_text(encoding="utf-8")
+    tables = page.split("| block | ")[1:]
+    named = [re.findall(r"^\| `([^`]+)` \|", one, re.MULTILINE) for one in tables]
+    assert [rows[: len(block_files.BLOCKS)] for rows in named] == [[*block_files.BLOCKS]] * 3
+    columns = {column for one in tables for column in one.splitlines()[0].rstrip(" |").split(" | ")}
+    of_files = {name for name in exporting.FORMATS.values() if name != "torch"}
+    assert columns == of_files | {"ONNX file", "opencv"}
 
 
 def test_below_a_table_a_runtime_is_named_once():

@@ -36,7 +36,7 @@ def latency_source(settings: SearchSettings, table: Path | None) -> dict[str, An
         return {"latency_source": "measure", "latency_backend": _recorded(backend)}
     if settings.measure_missing:
         open_at_hand(path, settings.device).close()
-    with LatencyTable.open(path) as opened:
+    with LatencyTable.open(path, backend) as opened:
         opened.check_runtime(backend)
         own = opened.device == identity
         precision = precision_of(settings.device, settings.fp16) if own else opened.precision(settings.fp16)

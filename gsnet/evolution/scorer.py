@@ -76,7 +76,9 @@ class Scorer:
         return Scored(values[0], "", latency, time.perf_counter() - start, values if len(values) > 1 else ())
 
 
-def measured_latency(settings: SearchSettings, network: Network, precision: float = 0.0) -> float:
+def measured_latency(
+    settings: SearchSettings, network: Network, precision: float = 0.0, *, undisturbed: bool = False
+) -> float:
     """Seconds an image on the search's device, on a processor with one thread; see `gsnet.latency.measurement`."""
     from gsnet.latency.measurement import measure_latency
 
@@ -92,6 +94,7 @@ def measured_latency(settings: SearchSettings, network: Network, precision: floa
             half_precision=settings.fp16,
             precision=precision,
             backend=settings.latency_backend or TORCH,
+            undisturbed=undisturbed,
         )
     return figures.median / conditions.batch
 

@@ -32,7 +32,7 @@ _FAILED = "failed"
 _LINE = re.compile(r"^\s*(\S+)\.param\s+min\s*=\s*([0-9.]+)\s+max\s*=")
 _GUIDE = """# Networks to time on a device
 
-Copy this folder to the device. With Python, numpy and {runtimes}:
+Copy this folder to the device. With Python 3.9 or newer, numpy and {runtimes}:
 
     python {script}
 

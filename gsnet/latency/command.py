@@ -78,7 +78,7 @@ def predict(options: Namespace, network: Network, num_classes: int, style: Style
                 f"--measure_missing times single layers in torch: build a table of {backend} by --build_table"
             )
         open_at_hand(path, options.device, threads=options.threads).close()
-    with LatencyTable.open(path) as table:
+    with LatencyTable.open(path, backend) as table:
         table.check_runtime(backend)
         report |= {"device": table.device} | _told_of(table.origin)
         for batch in batch_sizes(options):

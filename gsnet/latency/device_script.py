@@ -3,9 +3,9 @@
     python time_networks.py
     python time_networks.py --runtime openvino --threads 4 --output openvino.json
 
-Needs numpy and the runtime alone: onnxruntime, openvino or opencv for .onnx files, ncnn for .param files. Started again, it
-goes on where it was stopped. A network that cannot run is written down with the reason, and the others are timed; the exit
-status is then 1. The JSON file goes back to the computer that searches, which leaves such networks out:
+Needs Python 3.9, numpy and the runtime alone: onnxruntime, openvino or opencv for .onnx files, ncnn for .param files. Started
+again, it goes on where it was stopped. A network that cannot run is written down with the reason, and the others are timed;
+the exit status is then 1. The JSON file goes back to the computer that searches, which leaves such networks out:
 
     python benchmark_network_latency.py --import_timings times.json --latency_table device.db
 """
@@ -142,7 +142,9 @@ def write_whole(file: Path, value: Any) -> None:
 
 
 def started(output: Path, told: dict[str, Any]) -> dict[str, Any]:
-    """What was timed before. Ends with a sentence where that was of something else."""
+    """What was timed before. Ends with a sentence where that was of something else, and for a folder."""
+    if output.is_dir():
+        refuse(f"{output} is a folder: give --output a file")
     if not output.is_file():
         return {**told, "times": []}
     before = read_json(output)
@@ -259,6 +261,8 @@ def main() -> int:
     about.update(runtime=options.runtime, version=version, precision="fp32", networks=told)
     result = {"failed": {}, **started(options.output, about)}
     try:
+        # Whether that is possible is told before the first network is timed.
+        write_whole(options.output, result)
         time_all(result, folder, options)
     except KeyboardInterrupt:
         print(f"stopped: {options.output} keeps what was timed, and the same command goes on", file=sys.stderr)

@@ -50,11 +50,13 @@ def measure_latency(
     repeats: int = REPEATS,
     precision: float = 0.0,
     backend: str = TORCH,
+    undisturbed: bool = False,
 ) -> LatencyFigures:
     """Time forward passes of a network in evaluation mode, after a warm-up; see `time_calls`.
 
     half_precision: float16 on a GPU, bfloat16 on a CPU. Residual links are part of the timed network. backend: a runtime,
-    with one thread of a processor. Raises RuntimesError for what it has not, and LatencyError for a network that cannot run.
+    with one thread of a processor. undisturbed: by the clock that tables go by (`undisturbed_clock`). Raises RuntimesError for
+    what it has not, and LatencyError for a network that cannot run.
     """
     model = MasterNet(
         num_classes=num_classes,
@@ -67,9 +69,13 @@ def measure_latency(
     if backend != TORCH:
         settings = Settings(precision=precision_of(device, half_precision), device=device)
         session = runtime(backend).make_to_time(model.eval(), (resolution, resolution), batch_size, settings)
-        return session.time(images.numpy(), repeats, precision)
+        if not undisturbed or session.device != "cpu":
+            return session.time(images.numpy(), repeats, precision)
+        own_time = process_clock(session.device, settings.threads)
+        return time_calls(session.ready(images.numpy()), session.device, repeats, precision, own_time)
     dtype = dtype_of(device, half_precision)
-    return time_forward(model.to(device, dtype).eval(), images.to(device, dtype), repeats, precision)
+    clock = undisturbed_clock(device) if undisturbed and device == "cpu" else None
+    return time_forward(model.to(device, dtype).eval(), images.to(device, dtype), repeats, precision, clock)
 
 
 def dtype_of(device: str, half_precision: bool) -> torch.dtype:
@@ -79,10 +85,14 @@ def dtype_of(device: str, half_precision: bool) -> torch.dtype:
 
 @torch.inference_mode()
 def time_forward(
-    model: nn.Module, images: torch.Tensor, repeats: int = REPEATS, precision: float = 0.0
+    model: nn.Module,
+    images: torch.Tensor,
+    repeats: int = REPEATS,
+    precision: float = 0.0,
+    clock: Callable[[], float] | None = None,
 ) -> LatencyFigures:
-    """Quartiles of the time of `model(images)`; images (N, 3, H, W) on the model's device."""
-    return time_calls(lambda: model(images), str(images.device), repeats, precision)
+    """Quartiles of the time of `model(images)`; images (N, 3, H, W) on the model's device. clock: see `time_calls`."""
+    return time_calls(lambda: model(images), str(images.device), repeats, precision, clock)
 
 
 def undisturbed_clock(device: str) -> Callable[[], float]:

@@ -102,11 +102,15 @@ class TableFile:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """The table that a file holds, to read alone where the user may not write it. Raises LatencyError."""
+    def open(cls, path: Path, backend: str | None = None) -> Self:
+        """The table that a file holds, to read alone where the user may not write it. Raises LatencyError.
+
+        backend: the runtime that is asked for, of which the error tells how to make a table.
+        """
         if not path.is_file():
+            of = f" --backend {backend}" if backend not in (None, TORCH) else ""
             raise LatencyError(
-                f"There is no latency table {path}: make it with benchmark_network_latency.py --build_table, "
+                f"There is no latency table {path}: make it with benchmark_network_latency.py --build_table{of}, "
                 "from what a device bundle measured with --import_timings, or from a TinyNAS library with --import_tinynas"
             )
         writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)

@@ -158,11 +158,18 @@ def _of_search(folder: Path) -> Described:
             }
         )
     if command := config.get("arguments"):
-        # Where the script lay on that machine is nobody's business.
-        script, *options = map(str, command)
-        text = shlex.join([Path(script).name, *options])
+        text = shlex.join(_without_folders(str(word)) for word in command)
         description = replace(description, search=description.search | {"command": text})
     return Described(description, file)
+
+
+def _without_folders(word: str) -> str:
+    """A word of a command line, and of a path from the root its last part.
+
+    Exported files, which are given away, hold the command: where things lay on that machine is nobody's business.
+    """
+    option, equals, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
+    return f"{option}{equals}{Path(value).name}" if Path(value).is_absolute() else word
 
 
 def _of_structure_file(file: Path) -> Described | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,6 +38,18 @@ class ExecuTorchSession(Session):
         return self._method.execute((image,))[0].numpy()
 
 
+def lowered(network: nn.Module, size: tuple[int, int]) -> Any:
+    """ExecuTorch's EdgeProgramManager of a network in evaluation mode, with what XNNPACK knows given to XNNPACK.
+
+    Raises what ExecuTorch does.
+    """
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    exported = torch.export.export(network, (torch.zeros(1, 3, *size),))
+    return to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+
+
 class ExecuTorch(Runtime):
     """ExecuTorch's programs (.pte)."""
 
@@ -50,14 +63,11 @@ class ExecuTorch(Runtime):
     ) -> None:
         if half:
             raise RuntimesError(f"{self.name} is written in float32 here: leave --fp16 out")
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import to_edge_transform_and_lower
         from executorch.exir.error import ExportError, InternalError
         from torch._export.verifier import SpecViolationError
 
-        exported = torch.export.export(network, (torch.zeros(1, 3, *size),))
         try:
-            program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
+            program = lowered(network, size).to_executorch()
         except (SpecViolationError, ExportError, InternalError) as error:
             raise RuntimesError(f"{self.name} cannot be given the network: {first_line(error)}") from error
         file.write_bytes(program.buffer)

@@ -35,15 +35,20 @@ class LatencyFigures:
 
 
 def time_calls(
-    action: Callable[[], object], device: str = "cpu", repeats: int = REPEATS, precision: float = 0.0
+    action: Callable[[], object],
+    device: str = "cpu",
+    repeats: int = REPEATS,
+    precision: float = 0.0,
+    clock: Callable[[], float] | None = None,
 ) -> LatencyFigures:
     """Time an action after a warm-up, until the interval of the median is within `precision`, at most `repeats` times.
 
     On an NVIDIA GPU times are those of CUDA events around the action, on another device of torch's those of the wall clock
-    until it has done its work. On a processor freed memory is kept (`gsnet.runtimes.memory`).
+    until it has done its work. On a processor freed memory is kept (`gsnet.runtimes.memory`). clock: reads seconds, in place
+    of those.
     """
     keep_freed_memory()
-    seconds = _timer(device)
+    seconds = _timer(device, clock)
     for _ in range(WARM_UP):
         action()
     times: list[float] = []
@@ -84,10 +89,10 @@ def clock_of(device: str) -> Callable[[], float]:
     return clock
 
 
-def _timer(device: str) -> Callable[[Callable[[], object]], float]:
-    if device.startswith("cuda"):
+def _timer(device: str, given: Callable[[], float] | None) -> Callable[[Callable[[], object]], float]:
+    if given is None and device.startswith("cuda"):
         return partial(_cuda_seconds, device)
-    clock = clock_of(device)
+    clock = given or clock_of(device)
 
     def seconds(action: Callable[[], object]) -> float:
         start = clock()

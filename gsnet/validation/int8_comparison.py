@@ -87,7 +87,7 @@ def check_loss(rows: Sequence[Measured], lost: float, allowed: float, what: str,
 
 
 def table(rows: Sequence[Measured]) -> str:
-    """Both forms, a row each, and whether int8 is slower here."""
+    """Both forms, a row each, and whether int8 is slower here, or larger."""
     cells = [row.cells() for row in rows]
     grid = [list(cells[0]), *(list(row.values()) for row in cells)]
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
@@ -101,4 +101,6 @@ def table(rows: Sequence[Measured]) -> str:
     before, after = rows
     if after.seconds > before.seconds:
         lines.append(f"int8 is slower than float32 here: {after.seconds / before.seconds:.2f} times as long")
+    if after.size > before.size:
+        lines.append(f"int8 is larger than float32: {after.size / before.size:.2f} times as many bytes")
     return "\n".join(lines)
