@@ -113,7 +113,8 @@ class TableFile:
                 f"There is no latency table {path}: make it with benchmark_network_latency.py --build_table{of}, "
                 "from what a device bundle measured with --import_timings, or from a TinyNAS library with --import_tinynas"
             )
-        writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+        effective = os.access in os.supports_effective_ids
+        writable = all(os.access(one, os.W_OK, effective_ids=effective) for one in (path, path.parent))
         # Where nobody writes to it, SQLite need make no files beside a table to read it.
         still = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
         how = "mode=rw" if writable else still
