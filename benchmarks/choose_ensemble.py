@@ -30,7 +30,7 @@ from benchmarks.pages import replace_section
 from benchmarks.report_benchmarks import MODULE_PROXIES
 from benchmarks.report_output import markdown
 from benchmarks.report_winners import LENGTHS, ORACLE, RANDOM
-from benchmarks.scored_networks import LOG_SYNFLOW, NASWOT, Networks, read_cells, read_macro, with_naswot
+from benchmarks.scored_networks import LOG_SYNFLOW, NASWOT, Networks, read_cells, read_macro
 from gsnet.evolution.ensemble import DEFAULT_MEMBERS, log_rank_sums
 from gsnet.interface.options import OptionParser, positive_int
 
@@ -181,7 +181,9 @@ def on_macro(choice: Choice, macro: Networks) -> Choice | None:
 def macro_table(macro: Networks, compared: Sequence[Choice], seeds: int) -> str:
     """`winners_table` of the choices that can be looked up on Macro, and FLOPs."""
     found = [choice for c in compared if (choice := on_macro(c, macro))]
-    return winners_table(macro, [*found, Choice(("Flops",), math.inf)], seeds, "CIFAR-10")
+    # Those that differ in the reference alone are one here.
+    once = {(frozenset(choice.members), choice.limit): choice for choice in reversed(found)}
+    return winners_table(macro, [*reversed(once.values()), Choice(("Flops",), math.inf)], seeds, "CIFAR-10")
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -214,10 +216,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     sections = [f"**{d}**\n\n{winners_table(cells, compared, options.seeds, d)}" for d in cells.accuracies]
     tables["winners"] = "\n\n".join(sections)
     tables["macro"] = macro_table(macro, compared, options.seeds)
-    sample = with_naswot(macro_file, options.scores, macro, more_than=LENGTHS[1])
-    if sample:
-        tables["macro"] += f"\n\n**{len(sample.growth):,} networks, of which NASWOT is known**\n\n"
-        tables["macro"] += macro_table(sample, compared, options.seeds)
     for name, text in tables.items():
         print(text, end="\n\n", flush=True)
         if options.write:

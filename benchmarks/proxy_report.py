@@ -26,6 +26,7 @@ from typing import NamedTuple
 from gsnet.interface.running import FAILED, run
 from benchmarks import score_tables
 from benchmarks.benchmark_files import open_benchmarks
+from benchmarks.pages import replace_section
 from benchmarks.report_benchmarks import SETTINGS, Benchmark, is_instant
 from benchmarks.report_csv import merged, read_correlations, read_searches, read_winners, write_csv
 from benchmarks.report_output import plot_scatter, plot_summary, write_tables
@@ -46,6 +47,9 @@ from gsnet.interface.options import InputError, OptionParser, positive_int
 from ZeroShotProxy import UnknownProxyError, get_proxy
 
 WINNER_SEEDS = 20
+ROOT = Path(__file__).resolve().parent.parent
+# Pages that have the summary, and their headings of it.
+PAGES = {"docs/proxy_report.md": "### ", "README.md": "#### "}
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -96,6 +100,11 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     )
     parser.add_argument(
         "--output_dir", type=Path, default=Path("docs/proxy_report"), metavar="FOLDER", help="tables and plots"
+    )
+    parser.add_argument(
+        "--pages",
+        action="store_true",
+        help=f"put the summary into {' and '.join(PAGES)}, which are those of all proxies",
     )
     return parser.parse_args(argv)
 
@@ -211,7 +220,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_tables(options.output_dir / "tables.md", correlations, searches, winners)
     write_summary(options.output_dir / "summary.md", correlations, searches, winners, notes(options, searches))
     plot_summary(options.output_dir / "summary.png", correlations, searches)
-    print((options.output_dir / "summary.md").read_text(encoding="utf-8"))
+    summary = (options.output_dir / "summary.md").read_text(encoding="utf-8")
+    print(summary)
+    if options.pages:
+        for page, heading in PAGES.items():
+            replace_section(ROOT / page, "worth of proxies", summary.replace("### ", heading))
     return 0
 
 

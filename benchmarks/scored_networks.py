@@ -84,15 +84,3 @@ def _score(benchmark: Benchmark, key: str, proxy: str) -> float:
         return benchmark.score(key, proxy, 0)
     except ProxyFailure:
         return -math.inf
-
-
-def with_naswot(path: Path, folder: Path, macro: Networks, more_than: int) -> Networks | None:
-    """The Macro networks of which NASWOT is known, a uniform sample; None unless these are more than so many."""
-    benchmark = NasBenchMacro(path)
-    table = score_tables.read_table(folder, benchmark.name, "NASWOT", benchmark.keys)
-    places = [place for place, key in enumerate(benchmark.keys) if table and key in table.scores]
-    if table is None or len(places) <= more_than:
-        return None
-    sample = macro.part(np.array(places))
-    scores = np.array([table.scores[benchmark.keys[place]] for place in places])
-    return Networks(macro.name, sample.accuracies, sample.scores | {"NASWOT": scores}, sample.growth)

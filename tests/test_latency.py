@@ -291,7 +291,7 @@ def test_a_table_that_may_only_be_read_is_read(tmp_path, monkeypatch):
     with LatencyTable.create(path, Origin("V100", ""), fuses=True) as table:
         table.add_layers("fp32", [(Layer("Regular", 1, 8, 16, 16, 8, 3, 1, 0), 1e-3)])
     assert [file.name for file in tmp_path.iterdir()] == ["device.db"]
-    monkeypatch.setattr(os, "access", lambda file, mode: mode != os.W_OK)
+    monkeypatch.setattr(os, "access", lambda file, mode, **how: mode != os.W_OK)
     with LatencyTable.open(path) as table:
         assert table.layers("fp32", 1) and [file.name for file in tmp_path.iterdir()] == ["device.db"]
         with pytest.raises(LatencyError, match="readonly"):

@@ -569,3 +569,9 @@ def test_who_asks_for_half_precision_of_an_old_processor_is_told_that_it_is_slow
         caplog.clear()
         warn_of_slow_half(device)
         assert ("no arithmetic in bfloat16: --fp16 takes longer" in caplog.text) == told
+
+
+def test_a_file_without_an_end_is_no_list_of_names(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        val.main(["--arch", "resnet18", "--class_names", "/dev/zero"])
+    assert "/dev/zero is longer than 16,777,216 characters" in capsys.readouterr().err
