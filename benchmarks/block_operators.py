@@ -51,10 +51,8 @@ BLOCKS = (
 )
 SIDE = 16
 PAGE = Path(__file__).parent.parent / "docs/runtimes.md"
-# Of ONNX files, also in int8.
-_READERS = ("onnxruntime", "openvino")
-FLOAT = ("ONNX file", *_READERS, "ncnn", "opencv")
-INT8 = ("ONNX file", *_READERS)
+FLOAT = ("ONNX file", "onnxruntime", "openvino", "ncnn", "opencv")
+INT8 = ("ONNX file", "onnxruntime", "openvino")
 Kinds = Counter[str]
 
 
@@ -66,30 +64,31 @@ def operators(structure: str, folder: Path) -> dict[str, Kinds | str]:
         np.random.default_rng(0).standard_normal((8, 3, SIDE, SIDE), dtype=np.float32),
     )
     write_onnx(network, file, (SIDE, SIDE))
-    found: dict[str, Kinds | str] = {}
-    for prefix in ("", "int8 "):
-        if prefix:
-            to_int8(file, images)
-        found[f"{prefix}ONNX file"] = Counter(node.op_type for node in onnx.load(file).graph.node)
-        for name in (*_READERS, *(() if prefix else ("opencv",))):
-            found[f"{prefix}{name}"] = _of_file(name, file, images[:1], may_end=bool(prefix) and name == "openvino")
+    found: dict[str, Kinds | str] = {"ONNX file": _nodes(file)}
+    found |= {name: _of_file(name, file, images[:1]) for name in ("onnxruntime", "openvino", "opencv")}
     try:
         found["ncnn"] = _kinds(runtime("ncnn").make(network, (SIDE, SIDE)), images[:1])
     except RuntimesError as error:
         found["ncnn"] = str(error)
+    to_int8(file, images)
+    found["int8 ONNX file"] = _nodes(file)
+    found["int8 onnxruntime"] = _of_file("onnxruntime", file, images[:1])
+    # For one image, as a session has it: OpenVINO may end the process that compiles it, which another one tries first.
+    model, _ = save_onnx(file, file.with_suffix(".xml"))
+    try:
+        check_compiles(model)
+        found["int8 openvino"] = _of_file("openvino", model, images[:1])
+    except RuntimesError as error:
+        found["int8 openvino"] = str(error).split(":")[0]
     return found
 
 
-def _of_file(name: str, file: Path, images: np.ndarray, *, may_end: bool) -> Kinds | str:
-    """may_end: the runtime may end the process that loads the file, which another process tries first then."""
-    try:
-        if may_end:
-            # For one image, as its session has it.
-            file, _ = save_onnx(file, file.with_suffix(".xml"))
-            check_compiles(file)
-        return _kinds(runtime(name).load(file, Settings()), images)
-    except RuntimesError as error:
-        return str(error).split(":")[0]
+def _nodes(file: Path) -> Kinds:
+    return Counter(node.op_type for node in onnx.load(file).graph.node)
+
+
+def _of_file(name: str, file: Path, images: np.ndarray) -> Kinds:
+    return _kinds(runtime(name).load(file, Settings()), images)
 
 
 def _kinds(session: Session, images: np.ndarray) -> Kinds:

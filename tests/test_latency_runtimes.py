@@ -40,7 +40,7 @@ from gsnet.latency.rounds import MOST_ROUNDS, files_of, remove_files, settle_net
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import covering_networks, random_networks
-from gsnet.runtimes import registry
+from gsnet.runtimes import contract, registry
 from gsnet.runtimes.timing import time_calls
 from PlainNet import Style
 from SearchSpace import load_search_space
@@ -276,7 +276,7 @@ def test_a_table_of_onnx_runtime_is_built_and_searched_by(tmp_path, monkeypatch,
         clocks.append(arguments[-1])
         return time_calls(*arguments)
 
-    monkeypatch.setattr(measurement, "time_calls", timed)
+    monkeypatch.setattr(contract, "time_calls", timed)
     assert evolution_search.main(search) == 0
     # The winner is measured as the table was.
     assert clocks == [time.process_time]

@@ -442,3 +442,10 @@ def test_a_network_is_traced_once(network, tmp_path):
     Torch().write(network, tmp_path / "network.pt", SIZE, "logits", half=False)
     handle.remove()
     assert len(passes) == 1
+
+
+def test_opencv_is_asked_for_no_weights_in_float16(network, tmp_path):
+    """It loads no such file (findings/opencv_smaller_onnx.sh)."""
+    with pytest.raises(runtimes.RuntimesError, match="opencv loads weights in float32 alone: leave --fp16 out"):
+        runtimes.runtime("opencv").write(network, tmp_path / "half.onnx", SIZE, "logits", half=True)
+    assert not list(tmp_path.iterdir())

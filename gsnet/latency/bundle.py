@@ -15,11 +15,11 @@ from tqdm import tqdm
 from gsnet.interface.files import write_text
 from gsnet.latency import device_script
 from gsnet.latency.device import FP16, FP32
-from gsnet.latency.errors import LatencyError
+from gsnet.latency.errors import LatencyError, telling
 from gsnet.latency.records import Conditions, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
-from gsnet.latency.timed_networks import UNFINISHED, telling, written
+from gsnet.latency.timed_networks import UNFINISHED, written
 from gsnet.runtimes import runtime
 from PlainNet import Network, Style
 
@@ -115,7 +115,7 @@ def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, qu
         write_text(folder / device_script.NETWORKS, json.dumps({**told, "networks": []}, indent=1) + "\n")
     try:
         for role, network in tqdm(listed, desc="writing networks", unit="", disable=quiet):
-            with telling(setting, program, network):
+            with telling(program.name, f"{network} at {setting.conditions}"):
                 file = written(network, setting, program, folder)
             entries.append({"file": file.name, "structure": network.text, "role": role})
     finally:

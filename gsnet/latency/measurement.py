@@ -4,40 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec
 
 import torch
 from torch import nn
 
-from gsnet.interface.words import first_line
 from gsnet.latency.device import BF16, FP16, TORCH, precision_of
-from gsnet.latency.errors import LatencyError
+from gsnet.latency.errors import telling
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.memory import keep_freed_memory
 from gsnet.runtimes.timing import REPEATS, LatencyFigures, clock_of, time_calls
 from Masternet import MasterNet
 from PlainNet import Network, Style
 
-_Given = ParamSpec("_Given")
 _DTYPES = {BF16: torch.bfloat16, FP16: torch.float16}
 
 
-def _told_in_a_sentence(measure: Callable[_Given, LatencyFigures]) -> Callable[_Given, LatencyFigures]:
-    """What a library says that cannot run a network, as LatencyError."""
-
-    @wraps(measure)
-    def told(*given: _Given.args, **named: _Given.kwargs) -> LatencyFigures:
-        try:
-            return measure(*given, **named)
-        except RuntimeError as error:
-            network = given[0] if given else named["network"]
-            raise LatencyError(f"{named.get('backend', TORCH)} cannot run {network}: {first_line(error)}") from error
-
-    return told
-
-
-@_told_in_a_sentence
 def measure_latency(
     network: Network,
     *,
@@ -55,27 +36,26 @@ def measure_latency(
     """Time forward passes of a network in evaluation mode, after a warm-up; see `time_calls`.
 
     half_precision: float16 on a GPU, bfloat16 on a CPU. Residual links are part of the timed network. backend: a runtime,
-    with one thread of a processor. undisturbed: by the clock that tables go by (`undisturbed_clock`). Raises RuntimesError for
-    what it has not, and LatencyError for a network that cannot run.
+    with one thread of a processor. undisturbed: on a processor, by the clock that tables go by (`undisturbed_clock`).
+    Raises RuntimesError for what it has not, and LatencyError for a network that cannot run.
     """
-    model = MasterNet(
-        num_classes=num_classes,
-        plainnet_struct=network,
-        no_BN=style.no_BN,
-        use_se=style.use_se,
-        se_activation=style.se_activation,
-    )
-    images = torch.randn(batch_size, network.in_channels, resolution, resolution)
-    if backend != TORCH:
+    with telling(backend, network):
+        model = MasterNet(
+            num_classes=num_classes,
+            plainnet_struct=network,
+            no_BN=style.no_BN,
+            use_se=style.use_se,
+            se_activation=style.se_activation,
+        ).eval()
+        images = torch.randn(batch_size, network.in_channels, resolution, resolution)
+        if backend == TORCH:
+            dtype = dtype_of(device, half_precision)
+            clock = undisturbed_clock(device) if undisturbed and device == "cpu" else None
+            return time_forward(model.to(device, dtype), images.to(device, dtype), repeats, precision, clock)
         settings = Settings(precision=precision_of(device, half_precision), device=device)
-        session = runtime(backend).make_to_time(model.eval(), (resolution, resolution), batch_size, settings)
-        if not undisturbed or session.device != "cpu":
-            return session.time(images.numpy(), repeats, precision)
-        own_time = process_clock(session.device, settings.threads)
-        return time_calls(session.ready(images.numpy()), session.device, repeats, precision, own_time)
-    dtype = dtype_of(device, half_precision)
-    clock = undisturbed_clock(device) if undisturbed and device == "cpu" else None
-    return time_forward(model.to(device, dtype).eval(), images.to(device, dtype), repeats, precision, clock)
+        session = runtime(backend).make_to_time(model, (resolution, resolution), batch_size, settings)
+        clock = process_clock("cpu", settings.threads) if undisturbed and session.device == "cpu" else None
+        return session.time(images.numpy(), repeats, precision, clock)
 
 
 def dtype_of(device: str, half_precision: bool) -> torch.dtype:

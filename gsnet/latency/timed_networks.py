@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gsnet.interface.words import first_line
 from gsnet.latency.device import FP32, TORCH
-from gsnet.latency.errors import LatencyError
+from gsnet.latency.errors import LatencyError, telling
 from gsnet.latency.setting import Setting
 from gsnet.runtimes import Operation, Runtime, Settings, runtime
 from PlainNet import Network
@@ -101,7 +99,7 @@ def written(network: Network, setting: Setting, program: Runtime, folder: Path) 
 def _by_runtime(setting: Setting, program: Runtime, folder: Path, network: Network) -> float:
     from gsnet.latency.measurement import process_clock, time_for
 
-    with telling(setting, program, network):
+    with telling(program.name, f"{network} at {setting.conditions}"):
         session = program.load(written(network, setting, program, folder), settings_of(setting))
         clock = process_clock(setting.device, setting.threads)
         return time_for(session.ready(_images(network, setting)), clock, _SECONDS_A_TURN)
@@ -112,7 +110,7 @@ def _operations(setting: Setting, program: Runtime, folder: Path, network: Netwo
 
     keep_freed_memory()
     passes = min(max(round(_SECONDS_A_TURN / seconds), _FEWEST_PASSES), _MOST_PASSES)
-    with telling(setting, program, network):
+    with telling(program.name, f"{network} at {setting.conditions}"):
         session = program.load(written(network, setting, program, folder), settings_of(setting))
         return session.operations(_images(network, setting), passes)
 
@@ -125,16 +123,6 @@ def _images(network: Network, setting: Setting) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
 
 
-@contextmanager
-def telling(setting: Setting, program: Runtime, network: Network) -> Iterator[None]:
-    """What a library says that cannot write or run a network, as LatencyError."""
-    try:
-        yield
-    except RuntimeError as error:
-        told = f"{program.name} cannot run {network} at {setting.conditions}: {first_line(error)}"
-        raise LatencyError(told) from error
-
-
 def _by_torch(setting: Setting, network: Network) -> float:
     import torch
 
@@ -144,8 +132,5 @@ def _by_torch(setting: Setting, network: Network) -> float:
     size = setting.conditions.resolution
     images = torch.randn(setting.conditions.batch, network.in_channels, size, size).to(setting.device, dtype)
     model = module_of(network, setting).to(setting.device, dtype)
-    try:
-        with torch.inference_mode():
-            return time_for(lambda: model(images), undisturbed_clock(setting.device), _SECONDS_A_TURN)
-    except RuntimeError as error:
-        raise LatencyError(f"{network} cannot run at {setting.conditions}: {first_line(error)}") from error
+    with telling(TORCH, f"{network} at {setting.conditions}"), torch.inference_mode():
+        return time_for(lambda: model(images), undisturbed_clock(setting.device), _SECONDS_A_TURN)

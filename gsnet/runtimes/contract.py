@@ -105,9 +105,15 @@ class Session(abc.ABC):
         """What is timed: a call that runs the network on these images, which lie where the runtime wants them."""
         return lambda: self.run(images)
 
-    def time(self, images: np.ndarray, repeats: int = REPEATS, precision: float = 0.0) -> LatencyFigures:
+    def time(
+        self,
+        images: np.ndarray,
+        repeats: int = REPEATS,
+        precision: float = 0.0,
+        clock: Callable[[], float] | None = None,
+    ) -> LatencyFigures:
         """Times of passes over these images; see `time_calls`."""
-        return time_calls(self.ready(images), self.device, repeats, precision)
+        return time_calls(self.ready(images), self.device, repeats, precision, clock)
 
     def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
         """Times of the operations of a pass, in the order in which they ran. Raises RuntimesError where there are none."""

@@ -11,6 +11,8 @@ from types import MappingProxyType
 import torch
 from torch import nn
 
+from gsnet.runtimes.contract import NO_TEXTS, Runtime, Texts
+
 # Of a file's metadata: what it computes in, where that is not float32.
 PRECISION = "gsnet.precision"
 # Of a free side, which torch wants bounded.
@@ -101,3 +103,22 @@ def add_texts(file: Path, texts: Mapping[str, str]) -> None:
     model = onnx.load(file)
     onnx.helper.set_model_props(model, {one.key: one.value for one in model.metadata_props} | dict(texts))
     file.write_bytes(model.SerializeToString())
+
+
+class OnnxFiles(Runtime):
+    """What runtimes share that load ONNX files, input "images"."""
+
+    writes_with = WRITES_WITH
+    suffixes = (".onnx",)
+
+    def write(
+        self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
+    ) -> None:
+        write_onnx(network, file, size, output)
+        if half:
+            to_half(file)
+        if texts:
+            add_texts(file, texts)
+
+    def write_to_time(self, network: nn.Module, file: Path, size: tuple[int, int], batch: int) -> None:
+        write_fixed_onnx(network, file, size, batch)

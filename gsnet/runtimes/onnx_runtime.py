@@ -10,19 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from gsnet.runtimes import onnx_file
-from gsnet.runtimes.contract import (
-    FP32,
-    NO_TEXTS,
-    ConvolutionShape,
-    Operation,
-    Runtime,
-    Session,
-    Settings,
-    Texts,
-)
+from gsnet.runtimes.contract import FP32, ConvolutionShape, Operation, Session, Settings
 
 # Alone, and with the activation behind it.
 _CONVOLUTIONS = ("Conv", "FusedConv")
@@ -92,28 +82,14 @@ def _convolution(told: Mapping[str, Any]) -> ConvolutionShape | None:
     return ConvolutionShape(channels, height, out, out_height, kernel, channels // of_a_group)
 
 
-class OnnxRuntime(Runtime):
-    """ONNX files, input "images"."""
+class OnnxRuntime(onnx_file.OnnxFiles):
+    """ONNX Runtime, on the processor."""
 
     name = "onnxruntime"
     needs = {"onnxruntime": "onnxruntime"}  # noqa: RUF012
-    writes_with = onnx_file.WRITES_WITH
-    suffixes = (".onnx",)
     precisions = (FP32,)
     tells_operations = True
     multiple = 16
-
-    def write(
-        self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
-    ) -> None:
-        onnx_file.write_onnx(network, file, size, output)
-        if half:
-            onnx_file.to_half(file)
-        if texts:
-            onnx_file.add_texts(file, texts)
-
-    def write_to_time(self, network: nn.Module, file: Path, size: tuple[int, int], batch: int) -> None:
-        onnx_file.write_fixed_onnx(network, file, size, batch)
 
     def failures(self) -> tuple[type[Exception], ...]:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NotImplemented

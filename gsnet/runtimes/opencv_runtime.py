@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from gsnet.runtimes import onnx_file
-from gsnet.runtimes.contract import FP32, NO_TEXTS, Operation, Runtime, RuntimesError, Session, Settings, Texts
+from gsnet.runtimes.contract import FP32, NO_TEXTS, Operation, RuntimesError, Session, Settings, Texts
 
 
 class OpenCvSession(Session):
-    """An ONNX file in OpenCV. The number of threads is OpenCV's, and with it that of everything else in the process."""
+    """An ONNX file of one output in OpenCV, whose number of threads is that of all that OpenCV does in the process."""
 
     def __init__(self, model: bytes, settings: Settings) -> None:
         import cv2
 
         cv2.setNumThreads(settings.threads)
         self._network = cv2.dnn.readNetFromONNX(np.frombuffer(model, dtype=np.uint8))
-        self._outputs = self._network.getUnconnectedOutLayersNames()
-        self.precision = FP32
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        return self._forward(images)[0]
-
-    def ready(self, images: np.ndarray) -> Callable[[], object]:
-        return lambda: self._forward(images)
+        self._network.setInput(images)
+        return self._network.forward()
 
     def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
         """Times of its layers, which it takes at every pass. Those that it joined with the one before take nothing."""
@@ -35,7 +30,7 @@ class OpenCvSession(Session):
 
         taken = []
         for _ in range(passes):
-            self._forward(images)
+            self.run(images)
             _, ticks = self._network.getPerfProfile()
             taken.append(np.ravel(ticks) / cv2.getTickFrequency())
         names = self._network.getLayerNames()
@@ -46,18 +41,12 @@ class OpenCvSession(Session):
             if max(times) > 0
         ]
 
-    def _forward(self, images: np.ndarray) -> list[np.ndarray]:
-        self._network.setInput(images)
-        return list(self._network.forward(self._outputs))
 
-
-class OpenCv(Runtime):
-    """OpenCV, with ONNX files."""
+class OpenCv(onnx_file.OnnxFiles):
+    """OpenCV, which loads no file with weights in float16."""
 
     name = "opencv"
     needs = {"cv2": "opencv-python-headless"}  # noqa: RUF012
-    writes_with = onnx_file.WRITES_WITH
-    suffixes = (".onnx",)
     precisions = (FP32,)
     multiple = 8
 
@@ -65,13 +54,8 @@ class OpenCv(Runtime):
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
     ) -> None:
         if half:
-            raise RuntimesError(f"{self.name} computes in float32 here: leave --fp16 out")
-        onnx_file.write_onnx(network, file, size, output)
-        if texts:
-            onnx_file.add_texts(file, texts)
-
-    def write_to_time(self, network: nn.Module, file: Path, size: tuple[int, int], batch: int) -> None:
-        onnx_file.write_fixed_onnx(network, file, size, batch)
+            raise RuntimesError(f"{self.name} loads weights in float32 alone: leave --fp16 out")
+        super().write(network, file, size, output, half=half, texts=texts)
 
     def failures(self) -> tuple[type[Exception], ...]:
         import cv2

@@ -69,7 +69,7 @@ class Stepper:
         self._seed(mixed_seed(self.settings.seed, epoch, number, place()[0]))
         images = images.to(self.device, memory_format=self.layout, non_blocking=True)
         chunks = self._chunks(images, labels)
-        for group in self._groups():
+        for group in self.optimiser.param_groups:
             group["lr"] = lr * group.get("lr_scale", 1.0)
         self.optimiser.zero_grad()
         found = torch.zeros(2, dtype=torch.float64, device=self.device)
@@ -120,7 +120,7 @@ class Stepper:
     def _update(self) -> None:
         s = self.settings
         self.coupling.average(self.optimiser)
-        weights = [p for group in self._groups() for p in group["params"]]
+        weights = [p for group in self.optimiser.param_groups for p in group["params"]]
         if s.grad_clip is not None or s.grad_norm is not None:
             self.precision.unscale(self.optimiser)
         if s.grad_clip is not None:
@@ -131,9 +131,6 @@ class Stepper:
             self.precision.step(self.optimiser)
         if self.ema is not None:
             self.ema.update_parameters(self.task.network)
-
-    def _groups(self) -> list[dict[str, Any]]:
-        return self.optimiser.param_groups
 
     def copy_buffers_from_first(self) -> None:
         """All processes validate with the running statistics that process 0 saves."""
@@ -156,9 +153,11 @@ class Stepper:
         Raises RuntimeError or ValueError where it is another network's.
         """
         self.task.trained.load_state_dict(state["state_dict"])
-        own = [{name: value for name, value in group.items() if name != "params"} for group in self._groups()]
+        own = [
+            {name: value for name, value in group.items() if name != "params"} for group in self.optimiser.param_groups
+        ]
         self.optimiser.load_state_dict(state["optimizer"])
-        for group, constants in zip(self._groups(), own, strict=True):
+        for group, constants in zip(self.optimiser.param_groups, own, strict=True):
             group.update(constants)
         self.precision.load_state_dict(state["scaler"])
         if self.ema is not None and state["ema"] is not None:
