@@ -3,13 +3,22 @@
 import json
 
 import pytest
+import torch
 from torch import nn
 from torchvision.models import MobileNet_V2_Weights, ResNet18_Weights
 
-from gsnet.commands import analyze_model, benchmark_network_latency, compute_score, export, val
+import gsnet
+from gsnet.commands import (
+    analyze_model,
+    benchmark_network_latency,
+    compute_score,
+    export,
+    train_image_classification,
+    val,
+)
 from gsnet.detection import catalogue
 from gsnet.interface.options import InputError
-from gsnet.models import load_model, names_of
+from gsnet.models import described, load_model, names_of
 from gsnet.models.analysis import analyze_network
 from gsnet.models.module_costs import analyze_module
 from Masternet import MasterNet
@@ -212,11 +221,38 @@ def test_a_folder_may_be_called_as_a_block_is(tmp_path, monkeypatch, capsys):
     (tmp_path / "run(2)" / "best.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     assert names_of("run(2)") == ["run(2)"]
-    with pytest.raises(InputError, match="is a structure, and names of networks were expected"):
-        names_of(LONG)
+    assert names_of(LONG) == [LONG]
 
 
-def test_two_structures_are_one_too_many(capsys):
-    with pytest.raises(SystemExit, match="2"):
+def test_two_structures_are_one_too_many():
+    with pytest.raises(InputError, match="has a structure of its own: leave --plainnet_struct out"):
         analyze_model.main(["--arch", STRUCTURE, "--plainnet_struct", LONG])
-    assert "--arch and --plainnet_struct both have a structure" in capsys.readouterr().err
+
+
+def test_a_structure_begins_alike_however_it_is_given(tmp_path):
+    """As text it was built with torch's own weights, where a file with it began with those of training."""
+    file = tmp_path / "mine.txt"
+    file.write_text(LONG)
+    states = []
+    for arch, structure in ((str(file), None), (LONG, None), ("PlainNet", LONG)):
+        torch.manual_seed(0)
+        states.append(load_model(arch, num_classes=10, plainnet_struct=structure).state_dict())
+    for state in states[1:]:
+        assert all(torch.equal(value, states[0][name]) for name, value in state.items())
+    with pytest.raises(InputError, match=r"No weights of .* or --untrained"):
+        load_model(LONG, pretrained=True)
+
+
+def test_a_structure_is_exported_and_trained_from(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    size = ("--input_image_size", "32", "--num_classes", "10")
+    assert export.main(["--arch", LONG, "--untrained", "--format", "safetensors", *size]) == 0
+    assert described("network.safetensors").description.normalised_structure() == LONG
+    trained = ("--dataset", "fake", "--fake_images", "4", "--epochs", "1", "--batch_size", "2", "--workers", "0", *size)
+    assert train_image_classification.main(["--arch", LONG, *trained, "--save_dir", "here"]) == 0
+    assert described("here").description.normalised_structure() == LONG
+
+
+def test_a_structure_is_no_path_to_load():
+    with pytest.raises(InputError, match=r"is a structure, which gsnet\.parse takes"):
+        gsnet.load(LONG)

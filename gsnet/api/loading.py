@@ -10,6 +10,7 @@ import PlainNet
 from gsnet.evolution.result import SearchResult
 from gsnet.evolution.result import load as load_search
 from gsnet.interface.description import NetworkDescription
+from gsnet.interface.network_names import is_structure
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import DATABASE
 from gsnet.models import expected_input, load_model
@@ -56,6 +57,8 @@ def load(path: str | Path) -> SearchResult | LoadedNetwork:
     """
     if not isinstance(path, str | Path):
         raise InputError(f"path is {path!r:.60}: it must be that of a results folder, a checkpoint or an exported file")
+    if isinstance(path, str) and is_structure(path):
+        raise InputError(f"{path:.60} is a structure, which gsnet.parse takes: a results folder or a file was expected")
     given = Path(path).expanduser()
     searched = given.is_dir() or not (given.suffix or given.exists())
     if given.name == DATABASE or (searched and checkpoint_in(given) is None):

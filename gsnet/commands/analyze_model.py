@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import PlainNet
 from gsnet.interface.running import run
+from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import BAD_INPUT, InputError, positive_int
 from gsnet.interface.path_options import path, structure
 from gsnet.interface.rows import add_csv_option, write_csv
@@ -27,7 +28,7 @@ from gsnet.interface.script_options import script_parser
 from gsnet.models.analysis import Analysis, analyze_network, summary
 from gsnet.models.counters import explain
 from gsnet.models.described import checkpoint_in, described
-from gsnet.models.named import BUILT_AS, names_of, structure_of
+from gsnet.models.named import BUILT_AS, MASTER_NET, names_of, structure_of
 from gsnet.models.options import ARCH_HELP, CLASSES, RESOLUTION, resolution_of, size_and_classes
 from PlainNet import UNITS, StructureError
 from PlainNet.operations import operations
@@ -49,7 +50,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     network.add_argument("--plainnet_struct_txt", type=path, metavar="FILE", help="file with a structure string")
     network.add_argument(
         "--arch",
-        default=BUILT_AS[0],
+        default=MASTER_NET,
         metavar="NAME",
         help=f"{ARCH_HELP}; {_DETECTOR}: GSNet's detector, as a trained one's checkpoint",
     )
@@ -175,8 +176,8 @@ def is_detector(arch: str) -> bool:
     """Whether --arch is the published detector, or a trained one in a file or a folder."""
     if arch == _DETECTOR:
         return True
-    path = Path(arch).expanduser()
-    file = checkpoint_in(path) if path.is_dir() else path
+    path = existing_path(arch)
+    file = checkpoint_in(path) if path is not None and path.is_dir() else path
     if file is None or not file.is_file() or file.suffix not in _CHECKPOINTS:
         return False
     from gsnet.detection.checkpoint import holds_detector

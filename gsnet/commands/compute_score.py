@@ -28,7 +28,7 @@ from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.models.described import described
 from gsnet.models.expected import classes_text, size_text
-from gsnet.models.named import BUILT_AS, names_of, read_structures, structure_of
+from gsnet.models.named import BUILT_AS, MASTER_NET, names_of, read_structures, structure_of
 from gsnet.models.options import ARCH_HELP, CLASSES, RESOLUTION, size_and_classes
 from PlainNet import Network, Style
 from ZenNet.catalogue import list_models
@@ -72,7 +72,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     network.add_argument("--plainnet_struct_txt", type=path, metavar="FILE", help="file with a structure string a line")
     network.add_argument(
         "--arch",
-        default=BUILT_AS[0],
+        default=MASTER_NET,
         metavar="NAME",
         help=ARCH_HELP,
     )

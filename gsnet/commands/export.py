@@ -31,6 +31,7 @@ from gsnet.detection.export_command import (
     refuse_ignored_by_detectors,
 )
 from gsnet.interface.description import KEY, NetworkDescription
+from gsnet.interface.network_names import existing_path, is_structure
 from gsnet.interface.options import InputError, positive_int
 from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
@@ -143,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def is_detector(options: Namespace) -> bool:
     """Whether a detector is to be exported: by what the checkpoint holds, where there is one. Raises InputError."""
     given = options.weights or options.arch
-    path = Path(given).expanduser() if given else None
+    path = existing_path(given) if given else None
     file = checkpoint_in(path) if path is not None and path.is_dir() else path
     if file is None or not file.is_file():
         return not (options.arch or options.plainnet_struct)
@@ -175,7 +176,8 @@ def export_networks(options: Namespace) -> Iterator[dict[str, Any]]:
 
 def file_of(options: Namespace, arch: str) -> Path:
     """Where a network is written to."""
-    return options.output or Path(f"{Path(arch.partition(':')[0]).stem}{_SUFFIXES[options.format]}")
+    stem = "network" if is_structure(arch) else Path(arch.partition(":")[0]).stem
+    return options.output or Path(f"{stem}{_SUFFIXES[options.format]}")
 
 
 def folder_of(options: Namespace) -> Path | None:

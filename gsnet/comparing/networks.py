@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import PlainNet
 from gsnet.evolution.recorded import Row
-from gsnet.interface.options import InputError, is_structure
+from gsnet.interface.network_names import is_structure
+from gsnet.interface.options import InputError
 from gsnet.models import described, expected_input, load_model, names_of, structure_of
 from gsnet.models.named import read_structures
 from gsnet.models.options import CLASSES, RESOLUTION, size_and_classes

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import PlainNet
 import ZenNet
 from gsnet.detection.settings import DetectorSettings
+from gsnet.interface.network_names import holds_structure
 from gsnet.interface.options import InputError
 from gsnet.models.described import described, is_known_name
-from gsnet.models.named import is_several
+from gsnet.models.named import is_several, read_structure
 
 GSNET_DETECTOR = "gsnet_detector"
 GSMODEL_L = "gsmodel_l"
@@ -24,8 +23,6 @@ def structure_of(arch: str) -> str:
         arch = GSMODEL_L
     if arch in ZenNet.list_models():
         return str(PlainNet.parse(ZenNet.published(arch).structure))
-    if "(" in arch:
-        return str(PlainNet.parse(arch))
     if (found := described(arch)) and found.description.structure is not None:
         return str(PlainNet.parse(found.description.structure))
     if is_several(arch):
@@ -35,7 +32,7 @@ def structure_of(arch: str) -> str:
             f"--arch {arch} has no structure, by which the detector finds its maps: give {GSNET_DETECTOR}, a name of ZenNet, "
             "a results folder, a checkpoint, a structure file (.txt) or a structure string"
         )
-    if not arch.endswith(".txt"):
+    if not holds_structure(arch):
         near = ZenNet.UnknownNetworkError
         try:
             ZenNet.published(arch)
@@ -43,10 +40,7 @@ def structure_of(arch: str) -> str:
             raise InputError(
                 f"{error}; --arch also takes {GSNET_DETECTOR}, a results folder, a checkpoint and a structure file (.txt)"
             ) from error
-    file = Path(arch).expanduser()
-    if not file.is_file():
-        raise InputError(f"There is no file {file}: a structure file or the name of a network was expected")
-    return str(PlainNet.read_structure_file(file))
+    return str(read_structure(arch))
 
 
 def published_settings(classes: tuple[str, ...]) -> DetectorSettings:

@@ -9,7 +9,6 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from gsnet.interface import quantities
@@ -20,10 +19,6 @@ BAD_INPUT = 2
 # Options whose values other programs take without them, and what is none of these.
 _NAMING = "--arch", "--weights", "--data_dir"
 _WORDS_OF_SWITCHES = re.compile(r"[\d.,e+-]+|true|false|yes|no|on|off", re.IGNORECASE)
-# Options that name a network, with those of its structure, and what a structure looks like: its first block has widths, or
-# it ends as the last one does.
-_STRUCTURES = {"arch": "plainnet_struct", "teacher_arch": "teacher_plainnet_struct"}
-_STRUCTURE = re.compile(r"\s*[A-Za-z_]\w*\((.*\)\s*|\s*([\w.-]+\|)?\d+\s*,.*)", re.DOTALL)
 # Of torch, whose seeds are signed.
 _LEAST_SEED = -(2**63)
 
@@ -77,7 +72,6 @@ class OptionParser(argparse.ArgumentParser):
             self.error(self._unknown(unknown[0]))
         if unknown:
             self.error(self._of_no_option(unknown[0], arguments))
-        self._name_structures(known)
         return known
 
     def leave_out(self, options: argparse.Namespace, mode: str, ignored: Iterable[str]) -> None:
@@ -108,17 +102,6 @@ class OptionParser(argparse.ArgumentParser):
             f"{self.prog}: {message.rstrip('.?')}{'?' if message.endswith('?') else '.'} See {self.prog} --help\n",
         )
 
-    def _name_structures(self, options: argparse.Namespace) -> None:
-        """`--arch TEXT` with a structure is `--arch PlainNet --plainnet_struct TEXT`, and the same of a teacher."""
-        for arch, structure in _STRUCTURES.items():
-            given = vars(options).get(arch)
-            if structure not in options or not isinstance(given, str) or not is_structure(given):
-                continue
-            if getattr(options, structure) is not None:
-                self.error(f"--{arch} and --{structure} both have a structure: leave one of them out")
-            setattr(options, arch, "PlainNet")
-            setattr(options, structure, given)
-
     def _unknown(self, argument: str) -> str:
         options = [name for action in self._actions for name in action.option_strings]
         meant = option_meant(argument.split("=")[0], options)
@@ -133,17 +116,6 @@ class OptionParser(argparse.ArgumentParser):
         if not free or not value.strip() or _WORDS_OF_SWITCHES.fullmatch(value):
             return f"{shown} follows no option: every value stands behind the option that it is for"
         return f"{shown} follows no option; did you mean {' or '.join(f'{name} {shown}' for name in free)}?"
-
-
-def is_structure(text: str) -> bool:
-    """Whether a text looks like a structure string, sound or not, and no file or folder is called so."""
-    if _STRUCTURE.fullmatch(text) is None:
-        return False
-    try:
-        return not Path(text).expanduser().exists()
-    except OSError:
-        # No file has so long a name.
-        return True
 
 
 def _differ(value: object, default: object) -> bool:

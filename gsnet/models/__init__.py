@@ -1,9 +1,9 @@
 """Any network by name: `gsnet.models.load_model("resnet18", num_classes=10)`.
 
 --arch takes, in this order: what says itself what it is (the folder of a search or of a training, a checkpoint, an exported
-ONNX, safetensors or TorchScript file), a structure file (…/best_structure.txt), FILE.py:Class, a published name of `ZenNet`,
-myresnet18 to myresnet152, geffnet_NAME, a torchvision name, a timm name; where several networks make sense (`names_of`), also a
-list of them with commas between, or a pattern.
+ONNX, safetensors or TorchScript file), a structure or a file with one (…/best_structure.txt), FILE.py:Class, a published name
+of `ZenNet`, myresnet18 to myresnet152, geffnet_NAME, a torchvision name, a timm name; where several networks make sense
+(`names_of`), also a list of them with commas between, or a pattern.
 
 Importing this room needs no torch; its functions do.
 """
@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ZenNet
+from gsnet.interface.network_names import holds_structure
 from gsnet.interface.options import InputError
 from gsnet.models.described import Described, checkpoint_of, described
 from gsnet.models.expected import ExpectedInput, centre_crop, of_description, published_input
 from gsnet.models.named import (
+    PLAIN_NET,
     check_structure_options,
     fault_of_path,
     is_several,
@@ -44,8 +46,6 @@ __all__ = [
     "source_of",
     "structure_of",
 ]
-
-_STRUCTURE = "PlainNet"
 
 
 def load_model(
@@ -131,7 +131,7 @@ def expected_input(arch: str, weights: str | None = None) -> ExpectedInput:
         return libraries.timm_input(libraries.geffnet_to_timm(arch.removeprefix(libraries.GEFFNET)))
     if arch in libraries.torchvision_names():
         return libraries.torchvision_input(arch)
-    if not _is_file(arch) and libraries.is_timm(arch):
+    if not (holds_structure(arch) or ".py:" in arch) and libraries.is_timm(arch):
         return libraries.timm_input(arch)
     return replace(centre_crop(224), assumed=True)
 
@@ -156,10 +156,6 @@ def list_models() -> list[str]:
     ]
 
 
-def _is_file(arch: str) -> bool:
-    return arch.endswith(".txt") or ".py:" in arch
-
-
 def _build(
     arch: str, num_classes: int | None, pretrained: bool, plainnet_struct: str | None, style: Style
 ) -> nn.Module:
@@ -168,16 +164,15 @@ def _build(
     classes = num_classes or 1000
     if is_several(arch):
         raise InputError(f"--arch {arch} names several networks, and one is wanted here")
-    if arch == _STRUCTURE or _is_file(arch) or arch.startswith("myresnet"):
-        if pretrained:
-            raise InputError(f"No weights of {arch} were published: give a checkpoint with --weights FILE")
-        if arch.startswith("myresnet"):
-            return libraries.myresnet(arch, classes)
-        if arch.endswith(".txt"):
-            return own.structure_file_network(arch, classes, style)
-        if arch == _STRUCTURE:
-            arch = "Masternet.py:MasterNet"
+    own_class, of_small_images = ".py:" in arch, arch.startswith("myresnet")
+    if (own_class or of_small_images or arch == PLAIN_NET or holds_structure(arch)) and pretrained:
+        raise InputError(f"No weights of {arch} were published: give a checkpoint with --weights FILE, or --untrained")
+    if of_small_images:
+        return libraries.myresnet(arch, classes)
+    if own_class:
         return own.class_network(arch, num_classes, plainnet_struct, style)
+    if found := structure_of(arch, plainnet_struct):
+        return own.structure_network(found[0], classes, style)
     if (network := libraries.network_by_name(arch, num_classes, pretrained)) is not None:
         return network
     if fault := fault_of_path(arch):

@@ -21,6 +21,7 @@ from typing import Any
 import PlainNet
 import ZenNet
 from gsnet.interface.description import KEY, NetworkDescription
+from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import (
     BEST_CHECKPOINT,
@@ -59,7 +60,9 @@ def described(name: str | Path) -> Described | None:
     file beside the best.json that belongs to it is as good as the folder. Raises InputError for a search without a winner, and
     for a damaged description.
     """
-    path = Path(name).expanduser()
+    path = existing_path(name)
+    if path is None:
+        return None
     if path.is_dir():
         return _of_folder(path) if is_result(path) and not is_known_name(str(name)) else None
     if not path.is_file() or path.suffix == ".py":

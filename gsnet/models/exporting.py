@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from gsnet.interface.files import check_replaceable, target_of
+from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import InputError
 from gsnet.interface.words import first_line
 from gsnet.models.described import checkpoint_in
@@ -62,8 +63,8 @@ def files_of(file: Path, kind: str) -> tuple[Path, ...]:
 
 def check_is_no_source(file: Path, *sources: str | Path | None) -> None:
     """Raise InputError where a file is one that the network comes from, by its name or by that of its folder."""
-    paths = [Path(source).expanduser() for source in sources if source is not None]
-    for path in (checkpoint_in(one) if one.is_dir() else one for one in paths):
+    paths = [existing_path(source) for source in sources if source is not None]
+    for path in (checkpoint_in(one) if one.is_dir() else one for one in paths if one is not None):
         if path is not None and path.is_file() and file.is_file() and file.samefile(path):
             raise InputError(f"{file} is what is exported: give the new file another name, by --output")
 

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import PlainNet
 import ZenNet
-from gsnet.interface.options import InputError, is_structure
+from gsnet.interface.network_names import existing_path, holds_structure, is_structure
+from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_CHECKPOINT, BEST_JSON
 from gsnet.models.described import chosen, described, is_result
 from PlainNet import DEPLOYED, UNITS, Network, StructureError, Style
 
 # What a structure string is built as.
-BUILT_AS = ("Masternet.py:MasterNet", "PlainNet")
+MASTER_NET, PLAIN_NET = BUILT_AS = ("Masternet.py:MasterNet", "PlainNet")
 SEARCHED = "searched"
 # Of files that lie in a results folder beside the weights.
 _BESIDE = (".json", ".db", ".csv", ".png", ".log", ".bin")
@@ -31,9 +32,7 @@ def names_of(arch: str) -> list[str]:
     A pattern with a slash or the suffix of a file is looked for among results folders and files, any other among
     `gsnet.models.list_models()` first. Raises InputError.
     """
-    if is_structure(arch):
-        raise InputError(f"{arch} is a structure, and names of networks were expected: a structure is PlainNet's")
-    if Path(arch).expanduser().exists():
+    if is_structure(arch) or existing_path(arch) is not None:
         return [arch]
     names = [name for part in arch.split(",") if part.strip() for name in _matching(part.strip())]
     if not names:
@@ -43,13 +42,13 @@ def names_of(arch: str) -> list[str]:
 
 def is_several(arch: str) -> bool:
     """Whether --arch is written as several networks: a pattern, or names between commas."""
-    return bool(set("*?[,") & set(arch)) and not Path(arch).expanduser().exists()
+    return bool(set("*?[,") & set(arch)) and not is_structure(arch) and existing_path(arch) is None
 
 
 def fault_of_path(arch: str) -> str | None:
     """Why --arch is a path that names no network, in a sentence; None where it may name one. Raises InputError."""
-    if arch in BUILT_AS:
-        # The toolkit's own folder has one of these names, and may be the current one.
+    if arch in BUILT_AS or is_structure(arch):
+        # The toolkit's own folder has the name of a class, and may be the current one.
         return None
     path = Path(arch).expanduser()
     if path.is_dir():
@@ -110,16 +109,21 @@ def structure_of(
     if arch in BUILT_AS:
         if plainnet_struct is None:
             raise InputError(
-                f"Give one of --plainnet_struct and --plainnet_struct_txt, or a structure file as --arch: {arch} "
+                f"Give one of --plainnet_struct and --plainnet_struct_txt, or a structure or its file as --arch: {arch} "
                 "is built from a structure"
             )
         return PlainNet.parse(plainnet_struct), style
-    if arch.endswith(".txt"):
-        file = Path(arch).expanduser()
-        if not file.is_file():
-            raise InputError(f"There is no file {file}: a structure file or the name of a network was expected")
-        return PlainNet.read_structure_file(file), style
-    return None
+    return (read_structure(arch), style) if holds_structure(arch) else None
+
+
+def read_structure(arch: str) -> Network:
+    """The structure that --arch is, itself or as a file with it. Raises InputError, StructureError."""
+    if is_structure(arch):
+        return PlainNet.parse(arch)
+    file = Path(arch).expanduser()
+    if not file.is_file():
+        raise InputError(f"There is no file {file}: a structure file or the name of a network was expected")
+    return PlainNet.read_structure_file(file)
 
 
 def check_structure_options(arch: str, plainnet_struct: str | None, *, use_se: bool, unit: str | None) -> None:
@@ -130,7 +134,7 @@ def check_structure_options(arch: str, plainnet_struct: str | None, *, use_se: b
     own_class = ".py:" in arch
     if plainnet_struct is not None and arch not in BUILT_AS and not own_class:
         raise InputError(f"--arch {arch} has a structure of its own: leave --plainnet_struct out")
-    if own_class or arch.endswith(".txt") or arch in BUILT_AS or arch in ZenNet.list_models():
+    if own_class or holds_structure(arch) or arch in BUILT_AS or arch in ZenNet.list_models():
         return
     if (found := described(arch)) and found.description.structure is not None:
         return

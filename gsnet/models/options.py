@@ -7,10 +7,11 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import InputError, OptionParser, positive_int
 from gsnet.interface.path_options import structure
 from gsnet.models import described, expected_input, known_input, load_model
-from gsnet.models.named import BUILT_AS, fault_of_path
+from gsnet.models.named import PLAIN_NET, fault_of_path
 from PlainNet import UNITS
 
 if TYPE_CHECKING:
@@ -50,10 +51,11 @@ def network_named(options: argparse.Namespace) -> str:
     A structure alone is built as PlainNet.
     """
     if options.arch is None and options.plainnet_struct is not None:
-        return BUILT_AS[-1]
+        return PLAIN_NET
     if options.arch is not None:
         # A folder without a slash may be called as a network is.
-        may_be_name = "/" not in options.arch and Path(options.arch).is_dir()
+        path = existing_path(options.arch)
+        may_be_name = "/" not in options.arch and path is not None and path.is_dir()
         if not may_be_name and (fault := fault_of_path(options.arch)):
             raise InputError(fault)
         return options.arch

@@ -12,7 +12,7 @@ import PlainNet
 from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
 from Masternet import MasterNet
-from PlainNet import Style
+from PlainNet import Network, Style
 from ZenNet import get_ZenNet
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -32,8 +32,8 @@ def published_network(
     return get_ZenNet(name, pretrained, num_classes=num_classes, **options)  # type: ignore[arg-type]
 
 
-def structure_network(structure: str, num_classes: int, style: Style) -> MasterNet:
-    """A structure string with fresh weights. Raises StructureError."""
+def structure_network(structure: Network | str, num_classes: int, style: Style) -> MasterNet:
+    """A structure with fresh weights. Raises StructureError."""
     network = MasterNet(num_classes=num_classes, plainnet_struct=structure, style=style)
     network.init_parameters()
     return network
@@ -64,14 +64,6 @@ def batch_norm_of(network: nn.Module) -> tuple[float | None, float | None]:
 
 def _batch_norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     return [layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
-
-
-def structure_file_network(path: str, num_classes: int, style: Style) -> MasterNet:
-    """The network of a file such as best_structure.txt, with fresh weights. Raises StructureError or InputError."""
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise InputError(f"There is no file {file}: a structure file or the name of a network was expected")
-    return structure_network(str(PlainNet.read_structure_file(file)), num_classes, style)
 
 
 def class_network(arch: str, num_classes: int | None, structure: str | None, style: Style) -> nn.Module:

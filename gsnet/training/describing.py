@@ -12,7 +12,7 @@ from gsnet.interface.description import CENTRE, WHOLE, NetworkDescription, versi
 from gsnet.interface.options import InputError
 from gsnet.models import described
 from gsnet.models.describing import structure_description
-from gsnet.models.named import BUILT_AS, SEARCHED
+from gsnet.models.named import BUILT_AS, PLAIN_NET, SEARCHED
 from gsnet.models.options import RESOLUTION, resolution_of
 from gsnet.training.evaluation import Accuracy
 from gsnet.training.starting import name_network, starting_file
@@ -25,7 +25,7 @@ def complete(options: Namespace) -> None:
     """
     name_network(options)
     if options.arch is None and (options.plainnet_struct or options.plainnet_struct_txt):
-        options.arch = BUILT_AS[0]
+        options.arch = PLAIN_NET
     if options.arch is None:
         if options.load_parameters_from is None or described(options.load_parameters_from) is None:
             raise InputError(

@@ -14,6 +14,7 @@ from gsnet.data import DataSettings
 from gsnet.data.class_folder import training_classes
 from gsnet.data.fingerprint import fingerprint
 from gsnet.data.settings import DEVICE
+from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import InputError
 from gsnet.models import Described, described, expected_input
 from gsnet.models.described import checkpoint_of
@@ -137,8 +138,8 @@ def teacher_classes(options: Namespace, classes: int) -> int:
 def _file_of(arch: str) -> Path | None:
     """The file with a class of the user's, or with a structure, that a name is of; None where it is of none."""
     named, _, _ = arch.rpartition(".py:")
-    file = Path(f"{named}.py" if named else arch).expanduser()
-    return file if arch not in BUILT_AS and file.is_file() else None
+    file = existing_path(f"{named}.py" if named else arch)
+    return file if arch not in BUILT_AS and file is not None and file.is_file() else None
 
 
 def _what_decides_logits(options: Namespace, settings: TrainingSettings, data: DataSettings) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -81,10 +82,11 @@ def _made(other: str, *named: Any, **how: Any) -> nn.Module:
     try:
         return load_model(*named, **how)
     except InputError as error:
-        said = str(error).replace(", name another copy with --weights FILE, or a mirror with --weights_url", "")
+        told = re.sub(", or (use )?--untrained", "", str(error))
+        said = told.replace(", name another copy with --weights FILE, or a mirror with --weights_url", "")
         raise InputError(
             said.replace("give a checkpoint with --weights FILE", f"give a checkpoint with {other} FILE instead")
-            if said == str(error)
+            if said == told
             else f"{said}, or begin with another copy by {other} FILE"
         ) from error
 
