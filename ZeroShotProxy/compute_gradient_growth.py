@@ -1,4 +1,7 @@
-"""Growth of the gradient on its way back: a limit for a search, not an aim (docs/gradient_growth.md)."""
+"""Growth of the gradient on its way back: a limit for a search, not an aim (docs/gradient_growth.md).
+
+For what ranks networks, where one that grows too much is to be behind and not out, there is the margin to the limit.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+# Up to here, networks with and without links that have the same depth learn alike (docs/gradient_growth.md, the ladder).
+LIMIT = 3.0
+
 _closed_forms = PerThread(GradientGrowth)
 
 
@@ -26,6 +32,16 @@ def gradient_growth_closed_form(network: Network, context: ScoringContext) -> fl
     if context.style.no_BN:
         raise ProxyFailure("gradient growth is that of networks with batch normalisation")
     return _closed_forms.get(context.settings.resolution, context.style).growth(network)
+
+
+@proxy("GrowthMarginClosedForm", needs=Needs.VALUE)
+def growth_margin_closed_form(network: Network, context: ScoringContext) -> float:
+    """min(0, 3 - growth) of the closed form: below 0 by how much gradients grow too much, 0 where they do not.
+
+    Made to be one of several proxies that rank networks (docs/network_order.md); alone it tells few of them apart. Raises
+    ProxyFailure.
+    """
+    return min(0.0, LIMIT - gradient_growth_closed_form(network, context))
 
 
 @proxy("GradientGrowth", needs=Needs.GRADIENT, weights=Weights.KAIMING, larger_is_better=False)
@@ -63,3 +79,9 @@ def gradient_growth(net: nn.Module, context: ScoringContext) -> float:
     weights = torch.randn(outputs.shape, generator=context.generator, device=outputs.device)
     first, last = torch.autograd.grad((outputs * weights).sum(), (maps[0], maps[-1]))
     return float(first.norm().log() - last.norm().log())
+
+
+@proxy("GrowthMargin", needs=Needs.GRADIENT, weights=Weights.KAIMING)
+def growth_margin(net: nn.Module, context: ScoringContext) -> float:
+    """min(0, 3 - growth) of any classifier, as `GrowthMarginClosedForm` of structures. Raises ProxyFailure."""
+    return min(0.0, LIMIT - gradient_growth(net, context))

@@ -91,6 +91,8 @@ PROXY_FILES: dict[str, str] = {
     "Params": "compute_cost_scores",
     "GradientGrowth": "compute_gradient_growth",
     "GradientGrowthClosedForm": "compute_gradient_growth",
+    "GrowthMargin": "compute_gradient_growth",
+    "GrowthMarginClosedForm": "compute_gradient_growth",
     "Random": "compute_random_score",
 }
 

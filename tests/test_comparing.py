@@ -3,6 +3,7 @@
 import csv
 import html.parser
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -118,6 +119,20 @@ def test_whatever_can_be_named_is_compared(tmp_path, capsys, folders):
     assert [row["parameters"] for row in read] == [str(row["parameters"] or "") for row in rows.values()]
 
 
+def test_an_ensemble_ranks_the_networks_among_each_other(capsys):
+    """OTHER is second of three by both costs, DEEPER first and STRUCTURE last; what has no score takes no part."""
+    asked = ("--zero_shot_score", "Ensemble", "--ensemble", "Flops,Params", "--json", *SMALL)
+    _, printed = run(capsys, STRUCTURE, OTHER, DEEPER, "resnet19", *asked)
+    told = json.loads(printed.out)
+    shares = [0 if row["Ensemble"] is None else math.exp(row["Ensemble"]) for row in told["networks"]]
+    assert shares == pytest.approx([(1 / 3) ** 2, (2 / 3) ** 2, 1, 0])
+    assert any("by Flops, Params among the 3 networks" in note for note in told["notes"])
+    usual = gsnet.compare(
+        STRUCTURE, OTHER, proxies="Ensemble", ensemble=("Flops", "Params"), resolution=8, num_classes=10
+    )
+    assert [math.exp(value) for value in usual["Ensemble"]] == pytest.approx([1 / 4, 1])
+
+
 def test_networks_that_all_fail_are_bad_input(capsys, tmp_path):
     status, printed = run(capsys, "resnet19", tmp_path, "no_such.txt", "SuperConvK3BNRELU(3,8")
     assert status == 2
@@ -129,7 +144,15 @@ def test_networks_that_all_fail_are_bad_input(capsys, tmp_path):
     ("arguments", "told"),
     [
         (("--zero_shot_score", "Zne"), "did you mean Zen"),
-        (("--zero_shot_score", "AZ-NAS"), "ranks the networks of a search"),
+        (
+            ("--zero_shot_score", "Flops", "--ensemble", "Flops,Params"),
+            "--ensemble goes with --zero_shot_score Ensemble",
+        ),
+        (("--zero_shot_score", "Ensemble", "--ensemble", "Flops"), "needs at least two proxies"),
+        (
+            ("--zero_shot_score", "Ensemble", "--ensemble", "Flops,GradientGrowth"),
+            "of GradientGrowth more is not better",
+        ),
         (("--time", "--backend", "onxruntime"), "did you mean onnxruntime"),
         (("--backend", "torch"), None),
         (("--fp16",), "--fp16 does nothing without --time or --latency_table"),

@@ -134,6 +134,15 @@ def test_it_is_a_limit_and_no_aim():
         gsnet.search(START, space="XXBL", proxy="GradientGrowthClosedForm", iterations=10)
 
 
+@pytest.mark.parametrize("form", ["", "ClosedForm"])
+def test_the_margin_is_what_growth_exceeds_three_by(form):
+    """Of a deep chain without links, and of a shallow one, which has all of it."""
+    deep = PlainNet.parse("SuperConvK3BNRELU(3,16,1,1)" + "SuperConvK3BNRELU(16,16,1,8)" * 3)
+    assert (growth := score(deep, f"GradientGrowth{form}", ScoringSettings())) > 3.5
+    assert score(deep, f"GrowthMargin{form}", ScoringSettings()) == pytest.approx(3 - growth)
+    assert score(PlainNet.parse(START), f"GrowthMargin{form}", ScoringSettings()) == 0
+
+
 def test_what_has_no_growth_says_why():
     with pytest.raises(ValueError, match="batch normalisation"):
         GradientGrowth(32, Style(no_BN=True))

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gsnet.api.callables import ProxyLike, proxy_of
+from gsnet.api.callables import ProxyLike, proxy_of, several
 from gsnet.comparing.comparison import Comparison
 from gsnet.comparing.comparison import compare as compare_all
 from gsnet.comparing.measuring import Questions
 from gsnet.comparing.networks import View
-from gsnet.evolution.ensemble import refuse_ensembles
+from gsnet.comparing.ranking import rankings_among, scoring
 from gsnet.evolution.recorded import Row
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, check_scoring, plain
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def compare(
     *networks: str | Path | Network | Row | nn.Module,
     proxies: ProxyLike | Iterable[ProxyLike] = (),
+    ensemble: Sequence[str] = (),
     resolution: int | None = None,
     num_classes: int | None = None,
     use_se: bool = False,
@@ -44,7 +45,8 @@ def compare(
     """What networks cost, how long they take, what proxies, searches and trainings say of them, as `gsnet compare` tells it.
 
     networks: results folders of searches and trainings, checkpoints, names, patterns, structure files and strings, networks,
-    candidates such as `*result.pareto`, torch modules. proxies: names ("NASWOT,Zen", "all") or functions. resolution and
+    candidates such as `*result.pareto`, torch modules. proxies: names ("NASWOT,Zen", "all") or functions; "Ensemble", "AZ-NAS"
+    and "VKDNW-Aggregate" rank the networks among each other. ensemble: what "Ensemble" joins. resolution and
     num_classes: of all networks; without them each one's own, 224 pixels and 1000 classes for a bare structure. use_se, unit:
     of structures. batch_size, gamma, seed, repeats: of scores, whose mean counts; device: where they are worked out, and
     latencies measured. time: names of `gsnet.runtimes.runtime_names()`, such as "onnxruntime", or "all" that are installed,
@@ -63,9 +65,12 @@ def compare(
     table = None if latency_table is None else Path(latency_table).expanduser()
     if table is not None and not table.is_file():
         raise InputError(f"There is no file {table}: latency_table is one of benchmark_network_latency.py")
+    named = _each(proxies)
+    rankings = rankings_among((one for one in named if isinstance(one, str)), ",".join(several(ensemble)))
     questions = Questions(
         view=View(resolution, num_classes, use_se, unit),
-        proxies=tuple(proxy_of(source) for source in _each(proxies)),
+        proxies=tuple(proxy_of(source) for source in scoring(named, rankings)),
+        rankings=rankings,
         seeds=range(seed, seed + repeats),
         batch_size=batch_size,
         gamma=gamma,
@@ -84,5 +89,4 @@ def _each(proxies: ProxyLike | Iterable[ProxyLike]) -> list[ProxyLike]:
     found: list[ProxyLike] = []
     for one in given:
         found += proxies_named(one) if isinstance(one, str) else [one]
-    refuse_ensembles(one for one in found if isinstance(one, str))
     return list(dict.fromkeys(found))

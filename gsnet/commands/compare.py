@@ -24,7 +24,8 @@ from gsnet.comparing.comparison import Comparison, Interrupted, compare
 from gsnet.comparing.measuring import Answers, Questions
 from gsnet.comparing.networks import View
 from gsnet.comparing.page import plotly_library
-from gsnet.evolution.ensemble import refuse_ensembles
+from gsnet.comparing.ranking import rankings_among, scoring
+from gsnet.evolution.ensemble import DEFAULT_MEMBERS, ENSEMBLE, NAMED_ENSEMBLES
 from gsnet.interface.options import (
     BAD_INPUT,
     InputError,
@@ -63,7 +64,9 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     if not options.time and options.zero_shot_score is None:
         parser.refuse_ignored(options, "without --time or --zero_shot_score", ("gpu", "device"))
     if options.zero_shot_score is None:
-        parser.refuse_ignored(options, "without --zero_shot_score", ("repeat_times", "seed", "batch_size", "gamma"))
+        parser.refuse_ignored(
+            options, "without --zero_shot_score", ("ensemble", "repeat_times", "seed", "batch_size", "gamma")
+        )
     return options
 
 
@@ -80,7 +83,17 @@ def _add_questions(parser: OptionParser) -> None:
     add_device_options(view)
     scores = parser.add_argument_group("scores")
     scores.add_argument(
-        "--zero_shot_score", metavar="NAME,NAME", help=f"proxies, patterns, or all, of {', '.join(list_proxies())}"
+        "--zero_shot_score",
+        metavar="NAME,NAME",
+        help=f"proxies, patterns, or all, of {', '.join(list_proxies())}; or what ranks the networks among each other by "
+        f"several of them: {', '.join(NAMED_ENSEMBLES)} or {ENSEMBLE}",
+    )
+    scores.add_argument(
+        "--ensemble",
+        default="",
+        metavar="A,B",
+        help=f"with --zero_shot_score {ENSEMBLE}: the proxies by which networks are ranked among each other "
+        f"(default: {','.join(DEFAULT_MEMBERS)})",
     )
     scores.add_argument(
         "--repeat_times",
@@ -115,14 +128,15 @@ _LOG = logging.getLogger(__name__)
 def questions_of(options: Namespace) -> Questions:
     """What the options ask of every network. Raises InputError, UnknownProxyError."""
     chosen = [] if options.zero_shot_score is None else proxies_named(options.zero_shot_score)
-    refuse_ensembles(chosen)
+    rankings = rankings_among(chosen, options.ensemble)
     if options.latency_table is not None and not options.latency_table.is_file():
         raise InputError(
             f"There is no file {options.latency_table}: --latency_table takes one of benchmark_network_latency.py"
         )
     return Questions(
         view=View(options.input_image_size, options.num_classes, options.use_se, options.unit),
-        proxies=tuple(get_proxy(name) for name in chosen),
+        proxies=tuple(get_proxy(name) for name in scoring(chosen, rankings)),
+        rankings=rankings,
         seeds=range(options.seed, options.seed + options.repeat_times),
         batch_size=options.batch_size,
         gamma=options.gamma,

@@ -10,6 +10,7 @@ from gsnet.comparing import text
 from gsnet.comparing.columns import LATENCY, RESULT, SCORE, Column, check_proxies, columns_of
 from gsnet.comparing.measuring import BY_SEARCH, BY_TABLE, Answers, Questions, answers_of, told
 from gsnet.comparing.networks import Contender, Source, contenders
+from gsnet.comparing.ranking import rank
 from gsnet.comparing.results import (
     SearchCurve,
     TrainingCurve,
@@ -102,7 +103,7 @@ def compare(sources: Iterable[Source], questions: Questions, progress: Progress 
     entered = contenders(sources, questions.view)
     if not entered:
         raise InputError("Name the networks to compare: folders, names, patterns, structure files or structures")
-    check_proxies([proxy.name for proxy in questions.proxies])
+    check_proxies([p.name for p in questions.proxies] + [r.name for r in questions.rankings])
     # Before long work: a latency table that cannot be read ends it here.
     conditions = told(questions)
     rows: list[Answers] = []
@@ -125,8 +126,10 @@ def compare(sources: Iterable[Source], questions: Questions, progress: Progress 
         *[BY_TABLE] * (questions.latency_table is not None),
         *latencies,
     ]
-    columns = columns_of(latencies, [(p.name, p.larger_is_better) for p in questions.proxies], known)
-    found = Comparison(rows, columns, [*_differences(rows), *conditions], searches, trainings)
+    ranked = [rank([row.figures for row in rows], ranking) for ranking in questions.rankings]
+    scores = [(p.name, p.larger_is_better) for p in questions.proxies] + [(r.name, True) for r in questions.rankings]
+    columns = columns_of(latencies, scores, known)
+    found = Comparison(rows, columns, [*_differences(rows), *conditions, *ranked], searches, trainings)
     if interrupted:
         raise Interrupted(found)
     return found

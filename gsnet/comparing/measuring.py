@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gsnet.comparing.networks import Contender, Found, View
+from gsnet.comparing.ranking import Ranking
 from gsnet.interface.options import InputError
 from gsnet.interface.words import first_line
 from gsnet.latency.device import device_identity, precision_of
@@ -36,13 +37,14 @@ FAILURES = (InputError, StructureError, RuntimeError, OSError, ValueError)
 class Questions:
     """What is asked of every network.
 
-    proxies, over `seeds`, at `batch_size` images and `gamma`, on `device`. runtimes: names of `gsnet.runtimes`, which time it
-    here, with `latency_batch_size` images, in half precision with `fp16`, on `threads` of the processor; latency_table: what
-    predicts it.
+    proxies, over `seeds`, at `batch_size` images and `gamma`, on `device`; rankings: what joins their scores into ranks among
+    all networks. runtimes: names of `gsnet.runtimes`, which time it here, with `latency_batch_size` images, in half precision
+    with `fp16`, on `threads` of the processor; latency_table: what predicts it.
     """
 
     view: View = field(default_factory=View)
     proxies: tuple[Proxy, ...] = ()
+    rankings: tuple[Ranking, ...] = ()
     seeds: range = range(1)
     batch_size: int = 16
     gamma: float = 1e-2

@@ -53,8 +53,8 @@ def refuse_ensembles(names: Iterable[str]) -> None:
         if name in (ENSEMBLE, *NAMED_ENSEMBLES):
             members = ", ".join(NAMED_ENSEMBLES.get(name, ())) or "those of --ensemble"
             raise InputError(
-                f"{name} ranks the networks of a search by several proxies ({members}): give it to "
-                "evolution_search.py, or one of those proxies to this script"
+                f"{name} ranks networks among each other by several proxies ({members}): give it to "
+                "evolution_search.py or compare.py, or one of those proxies to this script"
             )
 
 

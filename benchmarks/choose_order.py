@@ -1,0 +1,153 @@
+"""Which proxies together put networks in the order of their accuracies: chosen on one half of NAS-Bench-201's cells.
+
+    GSNET_DATA=FOLDER python -m benchmarks.choose_order              # prints the tables of docs/network_order.md; a minute
+    GSNET_DATA=FOLDER python -m benchmarks.choose_order --write
+
+What is best for a search, whose winner alone counts, is the question of `benchmarks.choose_ensemble`; here all networks count.
+The choice sees one random half of the cells and its CIFAR-10 accuracies alone: the highest rank correlation (Spearman) of the
+sum of log ranks, over all sets of up to six proxies. It is reported on the other half, on the other data sets, and on
+NAS-Bench-Macro, whose scores are ranked for themselves. Proxies are those of which all scores of both benchmarks are at hand:
+costs, closed forms, and complete tables of benchmarks/scores. A network without a score is behind all that have one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy.stats import rankdata
+
+from gsnet.interface.running import run
+from benchmarks import nas_bench_201, nas_bench_macro, score_tables
+from benchmarks.choose_ensemble import halves
+from benchmarks.data_folder import data_file
+from benchmarks.nas_bench_201 import FILE
+from benchmarks.pages import replace_section
+from benchmarks.report_benchmarks import CLOSED_FORM_PROXIES
+from benchmarks.report_output import markdown
+from benchmarks.scored_networks import Networks, read_cells, read_macro
+from gsnet.evolution.ensemble import DEFAULT_MEMBERS, log_rank_sums
+from gsnet.interface.options import OptionParser
+from ZeroShotProxy.compute_gradient_growth import LIMIT
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs/network_order.md"
+MARGIN = "GrowthMarginClosedForm"
+LARGEST_SET = 6
+SHOWN = 6
+CHOSEN_BY = "CIFAR-10"
+# What the winners of searches were chosen to be best by, and the best single proxy.
+ALSO_SHOWN = (DEFAULT_MEMBERS, ("MeCo-Rectified", "NASWOT", "Syncflow-log"), ("MeCo-Rectified",), ("Params",))
+# Tybl and Neumann 2025: the aggregate of VKDNW, over all cells and over those without dead operations.
+PUBLISHED = ("VKDNW-Aggregate, as published", "0.911 / 0.919", "0.905 / 0.919", "0.893 / 0.906")
+
+
+class Order:
+    """Log ranks of some networks by each proxy, which sums of several are made of, and the ranks of their accuracies."""
+
+    def __init__(self, networks: Networks) -> None:
+        scores = networks.scores | {MARGIN: np.where(np.isfinite(networks.growth), _margin(networks.growth), -np.inf)}
+        self._log_ranks = {name: log_rank_sums(values[:, None]) for name, values in scores.items()}
+        self._accuracies = {name: rankdata(values) for name, values in networks.accuracies.items()}
+
+    def has(self, members: Iterable[str]) -> bool:
+        """Whether all of these proxies have scored the networks."""
+        return self._log_ranks.keys() >= set(members)
+
+    def correlation(self, members: Iterable[str], data_set: str = CHOSEN_BY) -> float:
+        """Spearman's, of the sum of log ranks with accuracies."""
+        # Equal ranks that were added up in another order may differ by rounding.
+        joined = sum(self._log_ranks[member] for member in members).round(12)  # type: ignore[union-attr]
+        return float(np.corrcoef(rankdata(joined), self._accuracies[data_set])[0, 1])
+
+    def correlations(self, members: Iterable[str]) -> list[str]:
+        """On every data set, as a table has them."""
+        known = list(members)
+        return [f"{self.correlation(known, data_set):.3f}" for data_set in self._accuracies]
+
+
+def _margin(growth: np.ndarray) -> np.ndarray:
+    return np.minimum(0.0, LIMIT - growth)
+
+
+def candidates(cells: Networks, macro: Networks) -> dict[str, list[str]]:
+    """What choices are made among: what needs no module, and then everything, the cheapest first."""
+    both = [name for name in cells.scores if name in macro.scores]
+    values = [name for name in both if name in ("Params", "Flops", *CLOSED_FORM_PROXIES)] + [MARGIN]
+    return {
+        "costs and closed forms": values,
+        "and proxies of modules": [*values, *(n for n in both if n not in values)],
+    }
+
+
+def ranked(order: Order, names: Iterable[str]) -> list[tuple[float, tuple[str, ...]]]:
+    """All sets of up to six proxies, the one that orders best first; among equals, the smallest."""
+    known = list(names)
+    sets = [s for size in range(1, LARGEST_SET + 1) for s in itertools.combinations(known, size)]
+    return sorted(((order.correlation(s), s) for s in sets), key=lambda pair: (-round(pair[0], 6), len(pair[1])))
+
+
+def choice_table(cells: Networks, among: dict[str, list[str]]) -> tuple[str, list[tuple[str, ...]]]:
+    """What is chosen in each group on one half, and how it orders the other; and the choices."""
+    first, second = map(Order, halves(cells))
+    lines, chosen = [], []
+    for group, names in among.items():
+        for place, (found, members) in enumerate(ranked(first, names)[:SHOWN]):
+            label = " + ".join(members)
+            label = f"**{label}**" if place == 0 else label
+            lines.append((group if place == 0 else "", label, f"{found:.3f}", *second.correlations(members)))
+            chosen += [members] if place == 0 else []
+    header = ("chosen among", "log ranks of", "first half, CIFAR-10", *(f"other half, {d}" for d in cells.accuracies))
+    return markdown(header, lines), chosen
+
+
+def live_cells(path: Path) -> np.ndarray:
+    """The places of cells whose operations all have a part in the output."""
+    rows = nas_bench_201.read_table(path)
+    return np.flatnonzero([nas_bench_201.all_operations_count(nas_bench_201.parse_cell(row.cell)) for row in rows])
+
+
+def benchmarks_table(cells: Networks, live: np.ndarray, macro: Networks, compared: Sequence[tuple[str, ...]]) -> str:
+    """How some sets order all cells and those without dead operations, and all Macro networks."""
+    whole, part, other = Order(cells), Order(cells.part(live)), Order(macro)
+    lines = []
+    for members in compared:
+        if whole.has(members) and other.has(members):
+            pairs = zip(whole.correlations(members), part.correlations(members), strict=True)
+            label = " + ".join(members)
+            lines.append((label, *(f"{all_of} / {living}" for all_of, living in pairs), *other.correlations(members)))
+    header = ("log ranks of", *(f"{data_set}, all / live cells" for data_set in cells.accuracies), "Macro, CIFAR-10")
+    return markdown(header, [*lines, (*PUBLISHED, "")])
+
+
+def parse_options(argv: Sequence[str] | None) -> Namespace:
+    """The command line."""
+    parser = OptionParser(__doc__ or "")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.relative_to(ROOT)}")
+    parser.add_argument(
+        "--scores", type=Path, default=score_tables.FOLDER, metavar="FOLDER", help="tables of all networks' scores"
+    )
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Choose, report, and write where that is asked for."""
+    options = parse_options(argv)
+    cells = read_cells(data_file(FILE), options.scores)
+    macro = read_macro(data_file(nas_bench_macro.FILE), options.scores)
+    table, chosen = choice_table(cells, candidates(cells, macro))
+    compared = list(dict.fromkeys([*chosen, *ALSO_SHOWN]))
+    tables = {"choice": table, "benchmarks": benchmarks_table(cells, live_cells(data_file(FILE)), macro, compared)}
+    for name, text in tables.items():
+        sys.stdout.write(f"{text}\n\n")
+        if options.write:
+            replace_section(PAGE, name, text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
