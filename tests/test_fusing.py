@@ -308,3 +308,19 @@ def test_which_runtimes_networks_are_rewritten_for():
     """Those that it was measured to make faster (docs/runtimes.md)."""
     rewriting = [name for name in runtimes.runtime_names() if runtimes.runtime(name).multiple is not None]
     assert rewriting == ["onnxruntime", "opencv"]
+
+
+@pytest.mark.parametrize("name", runtimes.runtime_names())
+def test_every_runtime_times_the_graph_of_the_file_that_is_exported_for_it(name):
+    """A runtime that writes no format of its own loads another one's file, which has to be the graph that it is timed by."""
+    loading, network = runtimes.runtime(name), trained_like(STARTS["ghostshuffle"])
+    writers = {runtimes.runtime(one) for one in exporting.FORMATS.values()}
+    exported = {one.rewritten(network, SIZE) for one in writers if set(one.suffixes) & set(loading.suffixes[:1])}
+    timed = loading.rewritten(network, SIZE)
+    assert all(widths(one) == widths(timed) for one in exported)
+    assert exported or name in {"torch.compile", "torch.cudagraph", "tensorrt"}
+
+
+def widths(network):
+    """Channels that every convolution of a network writes, in the order in which they run."""
+    return [module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d)]

@@ -720,6 +720,20 @@ def test_timings_of_a_device_become_its_table(tmp_path, networks, capsys):
     assert not (tmp_path / "new.db").exists(), "a table of a part would be taken for a whole one"
 
 
+@pytest.mark.parametrize(
+    ("suffix", "program", "rewrites"),
+    [(".onnx", "onnxruntime", True), (".onnx", "openvino", True), (".onnx", "opencv", True), (".param", "ncnn", False)],
+)
+def test_a_table_lists_units_as_the_files_have_them_that_were_timed(tmp_path, networks, suffix, program, rewrites):
+    """The ONNX files of a bundle are rewritten, whichever runtime reads them; those of ncnn are not."""
+    times = times_of(networks) | {"runtime": program}
+    times["networks"]["suffix"] = suffix
+    (tmp_path / "times.json").write_text(json.dumps(times))
+    import_timings(tmp_path / "times.json", tmp_path / "board.db", None)
+    with LatencyTable.open(tmp_path / "board.db") as table:
+        assert table.rewrites is rewrites
+
+
 def test_a_prediction_grows_with_the_number_of_classes_and_says_whence(tmp_path, networks, capsys):
     (tmp_path / "times.json").write_text(json.dumps(times_of(networks)))
     board = ["--latency_table", str(tmp_path / "board.db")]

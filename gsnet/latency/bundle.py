@@ -20,7 +20,7 @@ from gsnet.latency.records import Conditions, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.timed_networks import UNFINISHED, written
-from gsnet.runtimes import runtime
+from gsnet.runtimes import Runtime, runtime
 from PlainNet import Network, Style
 
 SCRIPT, GUIDE, BENCHNCNN, BENCHNCNN_TIMES = "time_networks.py", "README.md", "benchncnn.sh", "benchncnn.txt"
@@ -173,13 +173,20 @@ def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) ->
             shape = setting.num_classes, style.use_se
             timed = TimedNetwork(str(entry["structure"]), *shape, str(entry["role"]), seconds)
             rounds.append((timed, int(one["round"])))
-    # The files were written as the runtime's exports are.
-    rewrites = runtime(setting.backend).multiple is not None
+    rewrites = _writer_of(str(told["suffix"])).multiple is not None
     # Only now, so that a file that is not what it should be leaves no table, or an older one as it was.
     with LatencyTable.open_for(path, origin, rewrites=rewrites) as table:
         for timed, number in rounds:
             table.add_network(conditions, timed, number)
     return Imported(origin, setting, failed)
+
+
+def _writer_of(suffix: str) -> Runtime:
+    """The runtime whose exports a bundle's files are, whichever one times them. Raises ValueError."""
+    found = next((one for one in map(runtime, FORMATS.values()) if one.suffixes[0] == suffix), None)
+    if found is None:
+        raise ValueError(f"no bundle has files {suffix!r}")
+    return found
 
 
 def _read_json(file: Path) -> dict[str, Any]:

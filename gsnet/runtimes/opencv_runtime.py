@@ -48,7 +48,6 @@ class OpenCv(onnx_file.OnnxFiles):
     name = "opencv"
     needs = {"cv2": "opencv-python-headless"}  # noqa: RUF012
     precisions = (FP32,)
-    multiple = 8
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
