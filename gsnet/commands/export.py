@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import logging
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -126,12 +126,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_options(argv)
     log_to(quiet=options.json)
     if options.device_bundle:
-        report = write_device_bundle(options)
-        _LOG.info("%s", ", ".join(f"{name} {value}" for name, value in report.items()))
-        if options.json:
-            print(json.dumps(report))
-        return 0
-    for written in [export_one_detector(options)] if is_detector(options) else export_networks(options):
+        done: Iterable[dict[str, Any]] = [write_device_bundle(options)]
+    else:
+        done = [export_one_detector(options)] if is_detector(options) else export_networks(options)
+    for written in done:
         text = written.pop("text")
         if options.json:
             print(json.dumps(written))
