@@ -310,17 +310,23 @@ def test_which_runtimes_networks_are_rewritten_for():
     assert rewriting == ["onnxruntime", "opencv"]
 
 
-@pytest.mark.parametrize("name", runtimes.runtime_names())
-def test_every_runtime_times_the_graph_of_the_file_that_is_exported_for_it(name):
-    """A runtime that writes no format of its own loads another one's file, which has to be the graph that it is timed by."""
-    loading, network = runtimes.runtime(name), trained_like(STARTS["ghostshuffle"])
-    writers = {runtimes.runtime(one) for one in exporting.FORMATS.values()}
-    exported = {one.rewritten(network, SIZE) for one in writers if set(one.suffixes) & set(loading.suffixes[:1])}
-    timed = loading.rewritten(network, SIZE)
-    assert all(widths(one) == widths(timed) for one in exported)
-    assert exported or name in {"torch.compile", "torch.cudagraph", "tensorrt"}
+@pytest.mark.parametrize(("kind", "multiple"), [("onnx", 16), ("opencv", 8)])
+def test_a_runtime_is_timed_by_the_graph_of_the_file_that_is_exported_for_it(kind, multiple, tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    program = runtimes.runtime(exporting.FORMATS[kind])
+    if missing := program.missing(writing=True):
+        pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
+    network = trained_like("SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,72,2,56,1)").float()
+    exporting.export(network, tmp_path / "exported.onnx", kind, SIZE)
 
+    def widths(file):
+        weights = {one.name: one.dims for one in onnx.load(file).graph.initializer}
+        return sorted(weights[node.input[1]][0] for node in onnx.load(file).graph.node if node.op_type == "Conv")
 
-def widths(network):
-    """Channels that every convolution of a network writes, in the order in which they run."""
-    return [module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d)]
+    timed, load = [], type(program).load
+    monkeypatch.setattr(type(program), "load", lambda *given: timed.append(widths(given[1])) or load(*given))
+    checked_session(program.name, network, SIZE, runtimes.Settings())
+    program.make_to_time(network, SIZE, 1, runtimes.Settings())
+    exported = widths(tmp_path / "exported.onnx")
+    assert timed == [exported] * 2
+    assert not any(width % multiple for width in exported) and any(width % (2 * multiple) for width in exported)

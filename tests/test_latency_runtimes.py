@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -679,6 +680,24 @@ def test_times_of_a_device_end_in_a_table_with_the_quickest_first():
     assert lines[0].split() == ["least", "ms", "next", "rounds", "network"]
     assert lines[1].split() == ["2.000", "-", "1", "b", "BN(3)"]
     assert lines[2].split() == ["2.500", "+20.0%", "3", "a", f"{long[:57]}..."] and len(lines) == 3
+
+
+def test_a_device_has_one_core_of_openvino(monkeypatch):
+    """After two, on processors with AMX, an interrupt could end the process (tests/test_runtimes.py)."""
+    cores = []
+
+    class Core:
+        def __init__(self):
+            cores.append(self)
+
+        def compile_model(self, file, *_):
+            return SimpleNamespace(create_infer_request=lambda: SimpleNamespace(infer=lambda given: (file, given)))
+
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Core=Core))
+    device_script.openvino_core.cache_clear()
+    runs = [device_script.open_openvino(Path(name), 1) for name in ("a.onnx", "b.onnx")]
+    device_script.openvino_core.cache_clear()
+    assert [run("images") for run in runs] == [("a.onnx", {0: "images"}), ("b.onnx", {0: "images"})] and len(cores) == 1
 
 
 def test_an_interrupt_on_the_device_says_what_is_kept(tmp_path, networks):

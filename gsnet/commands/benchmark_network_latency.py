@@ -190,14 +190,15 @@ def time_network(options: Namespace, arch: str) -> dict:
 
 def time_backend(options: Namespace, backend: str, network: nn.Module, resolution: int) -> dict:
     """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError."""
+    from gsnet.models.exporting import FORMATS
     from gsnet.runtimes.comparison import checked_session
 
     precision = "own" if options.own_precision else precision_of(options.device, options.fp16)
     settings = runtimes.Settings(options.threads, precision, options.device, options.channels_last)
+    # What other runtimes would load of it is not what is exported for them.
+    written = options.export_onnx if backend == FORMATS["onnx"] else None
     try:
-        session, difference = checked_session(
-            backend, network, (resolution, resolution), settings, file=options.export_onnx
-        )
+        session, difference = checked_session(backend, network, (resolution, resolution), settings, file=written)
         report = latency.time_session(options, backend, session, resolution) | {"max_difference": difference}
         if options.operations:
             report |= operations_of(options, backend, session, resolution)

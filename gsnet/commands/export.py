@@ -1,4 +1,5 @@
-"""Write a network or a detector for other programs: ONNX, OpenVINO, ncnn, ExecuTorch, LiteRT, TorchScript or safetensors.
+"""Write a network or a detector for other programs: ONNX, for OpenCV too, OpenVINO, ncnn, ExecuTorch, LiteRT, TorchScript or
+safetensors.
 
     gsnet export --arch save_dir/my_training --format onnx --output net.onnx
     gsnet export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format safetensors
@@ -49,11 +50,14 @@ _SUFFIXES = {
     "onnx": ".onnx",
     "openvino": ".xml",
     "ncnn": ".param",
+    "opencv": ".onnx",
     "executorch": ".pte",
     "litert": ".tflite",
     "torchscript": ".pt",
     "safetensors": ".safetensors",
 }
+# Formats whose graphs --no_fuse leaves as they are.
+_REWRITTEN = ("onnx", "opencv")
 # Files that --arch takes and that hold no detector.
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
 # What describes a classifier.
@@ -114,7 +118,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     refuse_ignored_by_detectors(parser, options)
     if not options.int8:
         parser.refuse_ignored(options, "without --int8", OF_INT8)
-        if options.format != "onnx":
+        if options.format not in _REWRITTEN:
             parser.refuse_ignored(
                 options, f"with --format {options.format}, whose graphs are not rewritten", ("no_fuse",)
             )

@@ -27,6 +27,7 @@ FORMATS = {
     "onnx": "onnxruntime",
     "openvino": "openvino",
     "ncnn": "ncnn",
+    "opencv": "opencv",
     "executorch": "executorch",
     "litert": "litert",
     "torchscript": "torch",

@@ -106,12 +106,10 @@ def add_texts(file: Path, texts: Mapping[str, str]) -> None:
 
 
 class OnnxFiles(Runtime):
-    """What runtimes share that load ONNX files, input "images": all of them are given the one file that is exported."""
+    """What runtimes share that load ONNX files, input "images"."""
 
     writes_with = WRITES_WITH
     suffixes = (".onnx",)
-    # Channels of ONNX Runtime's blocks on processors with AVX-512.
-    multiple = 16
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS

@@ -89,6 +89,7 @@ class OnnxRuntime(onnx_file.OnnxFiles):
     needs = {"onnxruntime": "onnxruntime"}  # noqa: RUF012
     precisions = (FP32,)
     tells_operations = True
+    multiple = 16
 
     def failures(self) -> tuple[type[Exception], ...]:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NotImplemented
