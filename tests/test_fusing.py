@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 import PlainNet
+from benchmarks import fused_graph
 from gsnet import runtimes
 from gsnet.interface.options import InputError
 from gsnet.latency.visited import random_networks
@@ -330,3 +331,31 @@ def test_a_runtime_is_timed_by_the_graph_of_the_file_that_is_exported_for_it(kin
     exported = widths(tmp_path / "exported.onnx")
     assert timed == [exported] * 2
     assert not any(width % multiple for width in exported) and any(width % (2 * multiple) for width in exported)
+
+
+def test_a_page_keeps_the_figures_that_are_not_measured_anew():
+    """Those of other runtimes and rows; a row's figures are all of as many networks."""
+    page = f"""text
+<!-- {fused_graph.SECTION} -->
+| space | pixels | networks | ONNX Runtime | OpenVINO |
+|---|---|---|---|---|
+| XXBL | 32 | 2 | 1.01 (1.00 to 1.02) | 1.04 (1.02 to 1.06) |
+| XXBL | 224 | 2 | 1.00 (1.00 to 1.00) | 1.03 (1.03 to 1.04) |
+<!-- end of {fused_graph.SECTION} -->
+| other | table |
+"""
+    row = fused_graph.Row("XXBL", 224)
+    for ratio in (1.5, 1.0):
+        row.add("OpenCV", ratio)
+    lines = fused_graph.table([row, fused_graph.Row("IDW_fixfc", 32)], page).splitlines()
+    assert lines[0] == "| space | pixels | networks | ONNX Runtime | weights in its file | OpenVINO | OpenCV |"
+    assert lines[2:] == [
+        "| XXBL | 32 | 2 | 1.01 (1.00 to 1.02) | - | 1.04 (1.02 to 1.06) | - |",
+        "| XXBL | 224 | 2 | 1.00 (1.00 to 1.00) | - | 1.03 (1.03 to 1.04) | 1.25 (1.00 to 1.50) |",
+        "| IDW_fixfc | 32 | 0 | - | - | - | - |",
+    ]
+    row.add("OpenCV", 1.0)
+    with pytest.raises(
+        InputError, match="ONNX Runtime of 2 networks on the page, and 3 were measured: give --networks 2"
+    ):
+        fused_graph.table([row], page)
