@@ -46,18 +46,40 @@ class MapGraph:
 
     def __init__(self, channels: int, size: int) -> None:
         self._elements: list[int] = []
+        # Operators without weights by what they compute of which maps.
+        self._known: dict[tuple[str, tuple[int, ...]], list[Map]] = {}
         self.operators: list[Operator] = []
         self.image = self._new(channels, size)
 
-    def add(self, kind: str, reads: Sequence[Map], channels: int, size: int, weights: int = 0, vectors: int = 0) -> Map:
-        """An operator that writes one map, which is returned."""
+    def add(
+        self,
+        kind: str,
+        reads: Sequence[Map],
+        channels: int,
+        size: int,
+        weights: int = 0,
+        vectors: int = 0,
+        what: str = "",
+    ) -> Map:
+        """An operator that writes one map, which is returned.
+
+        what: the name of the computation with its settings, where weights have no part in it. Of equal ones of the same maps,
+        as branches may have, exporters write one.
+        """
+        numbers = tuple(read.number for read in reads)
+        if what and (known := self._known.get((what, numbers))):
+            return known[0]
         written = self._new(channels, size)
-        self.operators.append(Operator(kind, tuple(m.number for m in reads), (written.number,), weights, vectors))
+        self.operators.append(Operator(kind, numbers, (written.number,), weights, vectors))
+        self._known[what, numbers] = [written]
         return written
 
     def split(self, whole: Map, channels: Sequence[int]) -> list[Map]:
         """An operator that writes several maps, one for each part of the channels."""
-        parts = [self._new(count, whole.size) for count in channels]
+        key = f"split {' '.join(map(str, channels))}", (whole.number,)
+        if (known := self._known.get(key)) is not None:
+            return known
+        parts = self._known[key] = [self._new(count, whole.size) for count in channels]
         self.operators.append(Operator(OTHER, (whole.number,), tuple(part.number for part in parts)))
         return parts
 

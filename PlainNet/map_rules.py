@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import singledispatch
+from types import MappingProxyType
 
 from PlainNet.basic_blocks import BN, HS, RELU, SE, AdaptiveAvgPool, Flatten, Linear, MaxPool, Swish
 from PlainNet.block import Block
@@ -18,6 +19,9 @@ from PlainNet.ghost_shuffle_block import GhostShuffleBlock
 from PlainNet.map_graph import CONVOLUTION, COPY, NORM, NORM_VECTORS, OTHER, Map, MapGraph
 from PlainNet.style import Style
 from PlainNet.super_blocks import SuperBlock
+
+# As `Style` names them.
+_ACTIVATIONS: MappingProxyType[type[Block], str] = MappingProxyType({RELU: "relu", HS: "hard_swish"})
 
 
 @singledispatch
@@ -37,12 +41,12 @@ def lay_chain(blocks: Iterable[Block], graph: MapGraph, read: Map, style: Style)
     return read
 
 
-def _pointwise(graph: MapGraph, read: Map) -> Map:
-    return graph.add(OTHER, (read,), read.channels, read.size)
+def _pointwise(graph: MapGraph, read: Map, what: str) -> Map:
+    return graph.add(OTHER, (read,), read.channels, read.size, what=what)
 
 
-def _copy(graph: MapGraph, read: Map) -> Map:
-    return graph.add(COPY, (read,), read.channels, read.size)
+def _copy(graph: MapGraph, read: Map, what: str) -> Map:
+    return graph.add(COPY, (read,), read.channels, read.size, what=what)
 
 
 def _norm(graph: MapGraph, read: Map) -> Map:
@@ -50,7 +54,37 @@ def _norm(graph: MapGraph, read: Map) -> Map:
 
 
 def _joined(graph: MapGraph, parts: list[Map]) -> Map:
-    return graph.add(OTHER, parts, sum(part.channels for part in parts), parts[0].size)
+    return graph.add(OTHER, parts, sum(part.channels for part in parts), parts[0].size, what="join")
+
+
+def _average_pool(graph: MapGraph, read: Map, size: int) -> Map:
+    """To maps of a size, as torch's exporter takes it apart where that does not divide the maps' own.
+
+    The windows of all outputs are then gathered, each of which is as long as the longest one. Where that is longer than
+    others, what is too much becomes zeros, and the places of a window are added one by one (`adaptive_avg_pool2d` of
+    torch/_decomp/decompositions.py, 2.9 and later).
+    """
+    rest, what = read.size % size, f"average to {size}"
+    if not rest:
+        return graph.add(OTHER, (read,), read.channels, size, what=what)
+    uneven = size % rest != 0
+    window = read.size // size + (2 if uneven else 1)
+    turned = _copy(graph, read, "channels last")
+    gathered = graph.add(OTHER, (turned,), read.channels, size * window, what=f"windows of {what}")
+    windows = _copy(graph, gathered, "channels first")
+    if not uneven:
+        return graph.add(OTHER, (windows,), read.channels, size, what="average of windows")
+    for side in ("width", "height"):
+        windows = _pointwise(graph, windows, f"zeros beyond windows' {side}")
+    total = None
+    for row in range(window):
+        line = graph.add(OTHER, (windows,), read.channels * window, size, what=f"row {row}")
+        for column in range(window):
+            place = graph.add(OTHER, (line,), read.channels, size, what=f"column {column}")
+            total = place if total is None else graph.add(OTHER, (total, place), read.channels, size, what="sum")
+    assert total is not None
+    # By how many places each window has, which the file holds as a matrix.
+    return graph.add(OTHER, (total,), read.channels, size, weights=size * size, what=f"share of {what}")
 
 
 def _convolution(
@@ -75,7 +109,9 @@ def _(block: GhostConv, graph: MapGraph, read: Map, style: Style) -> Map:
     half, size = block.primary_channels, block.output_size(read.size)
     primary = _convolution(graph, read, half, block.kernel_size, size)
     both = _joined(graph, [primary, _convolution(graph, primary, half, block.cheap_kernel_size, size, half)])
-    return both if both.channels == block.out_channels else graph.add(OTHER, (both,), block.out_channels, size)
+    if both.channels == block.out_channels:
+        return both
+    return graph.add(OTHER, (both,), block.out_channels, size, what=f"the first {block.out_channels}")
 
 
 @lay.register
@@ -86,34 +122,39 @@ def _(block: BN, graph: MapGraph, read: Map, style: Style) -> Map:
 @lay.register(RELU)
 @lay.register(HS)
 def _(block: Block, graph: MapGraph, read: Map, style: Style) -> Map:
-    return _pointwise(graph, read)
+    return _pointwise(graph, read, _ACTIVATIONS[type(block)])
 
 
 @lay.register
 def _(block: Swish, graph: MapGraph, read: Map, style: Style) -> Map:
     # ONNX has no swish before opset 24: a sigmoid, and a product that reads the map again.
-    return graph.add(OTHER, (read, _pointwise(graph, read)), read.channels, read.size)
+    return graph.add(OTHER, (read, _pointwise(graph, read, "sigmoid")), read.channels, read.size, what="product")
 
 
 @lay.register
 def _(block: SE, graph: MapGraph, read: Map, style: Style) -> Map:
-    gate = graph.add(OTHER, (read,), read.channels, 1)
-    for channels in (block.squeezed_channels, read.channels):
+    gate = _average_pool(graph, read, 1)
+    for channels, activation in ((block.squeezed_channels, style.se_activation), (read.channels, "sigmoid")):
         gate = _convolution(graph, gate, channels, 1, 1)
         gate = gate if style.no_BN else _norm(graph, gate)
-        gate = _pointwise(graph, gate)
-    return graph.add(OTHER, (read, gate), read.channels, read.size)
+        gate = _pointwise(graph, gate, activation)
+    return graph.add(OTHER, (read, gate), read.channels, read.size, what="product")
 
 
-@lay.register(MaxPool)
-@lay.register(AdaptiveAvgPool)
-def _(block: Block, graph: MapGraph, read: Map, style: Style) -> Map:
-    return graph.add(OTHER, (read,), read.channels, block.output_size(read.size))
+@lay.register
+def _(block: MaxPool, graph: MapGraph, read: Map, style: Style) -> Map:
+    size = block.output_size(read.size)
+    return graph.add(OTHER, (read,), read.channels, size, what=f"most of {block.kernel_size} by {block.stride}")
+
+
+@lay.register
+def _(block: AdaptiveAvgPool, graph: MapGraph, read: Map, style: Style) -> Map:
+    return _average_pool(graph, read, block.output_height)
 
 
 @lay.register
 def _(block: Flatten, graph: MapGraph, read: Map, style: Style) -> Map:
-    return graph.add(COPY, (read,), read.elements, 1)
+    return graph.add(COPY, (read,), read.elements, 1, what="flatten")
 
 
 @lay.register
@@ -133,26 +174,29 @@ def _(block: ResBlock, graph: MapGraph, read: Map, style: Style) -> Map:
     if block.has_projection:
         shortcut = _convolution(graph, read, body.channels, 1, body.size, bias=True)
         shortcut = shortcut if style.no_BN else _norm(graph, shortcut)
-    return graph.add(OTHER, (body, shortcut), body.channels, body.size)
+    return graph.add(OTHER, (body, shortcut), body.channels, body.size, what="sum")
 
 
 @lay.register
 def _(block: GhostShuffleBlock, graph: MapGraph, read: Map, style: Style) -> Map:
     left, right = graph.split(read, [block.body_channels] * 2) if block.stride == 1 else (read, read)
-    projected = _pointwise(graph, lay_chain(block.projection(style), graph, left, style))
+    projected = lay_chain(block.projection(style), graph, left, style)
+    projected = _pointwise(graph, projected, style.projection_activation)
     joined = _joined(graph, [projected, lay_chain(block.body, graph, right, style)])
     if not block.shuffles(style):
         return joined
     # Channels become rows of two, rows become columns, and channels again.
-    return _copy(graph, _copy(graph, _copy(graph, joined)))
+    for what in ("in rows", "turned", "in channels"):
+        joined = _copy(graph, joined, what)
+    return joined
 
 
 @lay.register
 def _(block: MultiSumBlock, graph: MapGraph, read: Map, style: Style) -> Map:
     # Written as a sum over an axis on which the branches are stacked.
     branches = [lay(branch, graph, read, style) for branch in block.branches]
-    stacked = _joined(graph, [_copy(graph, branch) for branch in branches])
-    return graph.add(OTHER, (stacked,), branches[0].channels, branches[0].size)
+    stacked = _joined(graph, [_copy(graph, branch, "one of a stack") for branch in branches])
+    return graph.add(OTHER, (stacked,), branches[0].channels, branches[0].size, what="sum of a stack")
 
 
 @lay.register
@@ -167,6 +211,6 @@ def _(block: SuperBlock, graph: MapGraph, read: Map, style: Style) -> Map:
 
 def lay_head(graph: MapGraph, last: Map, classes: int) -> None:
     """Add global average pooling, its flattening and the classifier."""
-    pooled = graph.add(OTHER, (last,), last.channels, 1)
+    pooled = _average_pool(graph, last, 1)
     vector = graph.add(COPY, (pooled,), last.channels, 1)
     graph.add(OTHER, (vector,), classes, 1, last.channels * classes, classes)

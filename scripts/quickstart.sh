@@ -24,7 +24,7 @@ export BUDGET_LATENCY=${BUDGET_LATENCY-}
 
 [[ ${SMOKE:-} == 1 ]] && BACKEND=${BACKEND:-torch}
 "$PYTHON" "$ROOT/benchmark_network_latency.py" --arch "$SAVE_DIR" --untrained --batch_size_list 1 \
-    --backend "${BACKEND:-torch,onnxruntime,openvino,ncnn,executorch,litert}" | tee "$SAVE_DIR/latency.txt"
+    --backend "${BACKEND:-torch,onnxruntime,openvino,ncnn,opencv,executorch,litert}" | tee "$SAVE_DIR/latency.txt"
 
 cat <<END
 

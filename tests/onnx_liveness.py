@@ -2,7 +2,7 @@
 
     python -m tests.onnx_liveness
 
-exports 40 networks as `gsnet export` does, and writes tests/golden/onnx_liveness.csv. Nothing of what is counted comes from
+exports 44 networks as `gsnet export` does, and writes tests/golden/onnx_liveness.csv. Nothing of what is counted comes from
 the project: maps are the tensors of floating point that depend on the image, weights the initialisers of floating point that
 nodes read.
 """
@@ -37,6 +37,14 @@ BY_HAND = (
     "SuperConvK5BNRELU(3,8,2,3)SuperResK3K3(8,16,1,64,6)SuperConvK1BNRELU(16,8,1,1)",
     "SuperConvK3BNRELU(3,8,1,1)SuperResK1K5K1(8,8,1,24,4)SuperResIDWE4K5(8,8,2,8,5)SuperConvK1BNRELU(8,96,1,1)",
     "SuperConvK3BNRELU(3,8,2,4)ConvKX(8,8,3,1)ResBlock(BN(8)RELU(8)ConvKX(8,8,3,1))BN(8)SuperConvK1BNRELU(8,200,1,1)",
+    # Branches that are equal or begin alike, and pooling that does not divide the map, nor the map it.
+    "ConvKX(3,8,3,1)MultiSumBlock(RELU(8);RELU(8);SE(8);SE(8))AdaptiveAvgPool(8,5)ConvKX(8,4,1,1)",
+    "ConvKX(3,8,3,2)AdaptiveAvgPool(8,7)"
+    "MultiCatBlock(Sequential(HS(8)AdaptiveAvgPool(8,4));Sequential(HS(8)AdaptiveAvgPool(8,4)))",
+    "ConvKX(3,8,3,1)MultiSumBlock(SuperGhostShuffleK3(8,8,1,8,1);SuperGhostShuffleK3(8,8,1,8,1);RELU(8))RELU(8)RELU(8)"
+    "AdaptiveAvgPool(8,6)GhostConv(8,7,1,1)",
+    "ConvKX(3,8,3,2)ResBlock(HS(8))MultiCatBlock(MaxPool(8,3,2);MaxPool(8,3,2);Sequential(HS(8)MaxPool(8,3,2)))"
+    "AdaptiveAvgPool(24,13)",
 )
 
 
@@ -89,7 +97,7 @@ def exported(structure, resolution, style, file):
 
 
 def networks():
-    """(structure, resolution, style) of 40 networks: those by hand, and random ones of the three spaces."""
+    """(structure, resolution, style) of 44 networks: those by hand, and random ones of the three spaces."""
     from PlainNet import registered_blocks
     from SearchSpace.search_choice import random_network, sample_block
 

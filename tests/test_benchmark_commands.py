@@ -57,6 +57,7 @@ WRONG_LISTS = [
     ("fused_graph", "--resolutions", "32,x"),
     ("fused_graph", "--resolutions", "32,64"),
     ("fused_graph", "--spaces", "XXBL,no_such_space"),
+    ("fused_graph", "--runtimes", "opencv,ncnn"),
     ("latency_predictor", "--settings", "32"),
     ("latency_predictor", "--settings", "32:x"),
     ("latency_predictor", "--settings", "32:1,64:1"),

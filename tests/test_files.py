@@ -1,5 +1,7 @@
 """Outputs that are no new files: links, devices, pipes, and what the shell has opened."""
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -9,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from gsnet.interface import partial
 from gsnet.interface.files import check_writable, write_text, written_whole
+from gsnet.models.exporting import written_beside
 
 PRINTING = """
 import sys
@@ -68,3 +72,62 @@ def test_standard_output_is_written_to_where_it_stands(name, kind, tmp_path):
             subprocess.run(command, stdout=file, check=True)
         said = (tmp_path / "out.txt").read_text()
     assert said == "before\na,b\nafter\n"
+
+
+WRITING = """
+import sys, time
+from pathlib import Path
+from gsnet.interface.files import written_whole
+from gsnet.models.exporting import written_beside
+writing = {"file": lambda path: written_whole(path), "folder": written_beside}[sys.argv[1]]
+with writing(Path(sys.argv[2])):
+    print("begun", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_process_left_is_removed_and_what_another_one_writes_stays(kind, tmp_path):
+    target = tmp_path / "net.onnx"
+    others = (tmp_path / ".net.onnx.mine.part", tmp_path / ".net.onnx.backup", tmp_path / ".net.onnx2.part")
+    for path in others:
+        path.mkdir()
+    command = [sys.executable, "-c", WRITING, kind, str(target)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        (part,) = set(tmp_path.iterdir()) - set(others)
+        with written_beside(target):
+            assert part.exists()
+        assert part.exists(), "it is being written"
+        process.kill()
+    with written_beside(target) as folder:
+        assert not part.exists() and folder.is_dir()
+    assert set(tmp_path.iterdir()) == set(others)
+
+
+def test_a_part_that_is_taken_for_a_leftover_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    target, locks = tmp_path / "net.onnx", []
+    lock = fcntl.flock
+
+    def late(descriptor, how):
+        if not locks:
+            locks.append(None)
+            partial.remove_leftovers(target)
+        return lock(descriptor, how)
+
+    monkeypatch.setattr(partial.fcntl, "flock", late)
+    write_text(target, "whole")
+    assert locks and target.read_text() == "whole" and [*tmp_path.iterdir()] == [target]
+
+
+def test_without_locks_files_are_written_and_nothing_is_taken_for_a_leftover(tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(partial.fcntl, "flock", refused)
+    with written_beside(tmp_path / "net.onnx") as part:
+        with written_beside(tmp_path / "net.onnx"):
+            assert part.is_dir()
+        write_text(tmp_path / "net.onnx", "whole")
+        assert part.is_dir()
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]

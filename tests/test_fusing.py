@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 import PlainNet
+from benchmarks import fused_graph
 from gsnet import runtimes
 from gsnet.interface.options import InputError
 from gsnet.latency.visited import random_networks
@@ -308,3 +309,53 @@ def test_which_runtimes_networks_are_rewritten_for():
     """Those that it was measured to make faster (docs/runtimes.md)."""
     rewriting = [name for name in runtimes.runtime_names() if runtimes.runtime(name).multiple is not None]
     assert rewriting == ["onnxruntime", "opencv"]
+
+
+@pytest.mark.parametrize(("kind", "multiple"), [("onnx", 16), ("opencv", 8)])
+def test_a_runtime_is_timed_by_the_graph_of_the_file_that_is_exported_for_it(kind, multiple, tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    program = runtimes.runtime(exporting.FORMATS[kind])
+    if missing := program.missing(writing=True):
+        pytest.skip(f"{', '.join(missing)} not installed (requirements-runtimes.txt)")
+    network = trained_like("SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,72,2,56,1)").float()
+    exporting.export(network, tmp_path / "exported.onnx", kind, SIZE)
+
+    def widths(file):
+        weights = {one.name: one.dims for one in onnx.load(file).graph.initializer}
+        return sorted(weights[node.input[1]][0] for node in onnx.load(file).graph.node if node.op_type == "Conv")
+
+    timed, load = [], type(program).load
+    monkeypatch.setattr(type(program), "load", lambda *given: timed.append(widths(given[1])) or load(*given))
+    checked_session(program.name, network, SIZE, runtimes.Settings())
+    program.make_to_time(network, SIZE, 1, runtimes.Settings())
+    exported = widths(tmp_path / "exported.onnx")
+    assert timed == [exported] * 2
+    assert not any(width % multiple for width in exported) and any(width % (2 * multiple) for width in exported)
+
+
+def test_a_page_keeps_the_figures_that_are_not_measured_anew():
+    """Those of other runtimes and rows; a row's figures are all of as many networks."""
+    page = f"""text
+<!-- {fused_graph.SECTION} -->
+| space | pixels | networks | ONNX Runtime | OpenVINO |
+|---|---|---|---|---|
+| XXBL | 32 | 2 | 1.01 (1.00 to 1.02) | 1.04 (1.02 to 1.06) |
+| XXBL | 224 | 2 | 1.00 (1.00 to 1.00) | 1.03 (1.03 to 1.04) |
+<!-- end of {fused_graph.SECTION} -->
+| other | table |
+"""
+    row = fused_graph.Row("XXBL", 224)
+    for ratio in (1.5, 1.0):
+        row.add("OpenCV", ratio)
+    lines = fused_graph.table([row, fused_graph.Row("IDW_fixfc", 32)], page).splitlines()
+    assert lines[0] == "| space | pixels | networks | ONNX Runtime | weights in its file | OpenVINO | OpenCV |"
+    assert lines[2:] == [
+        "| XXBL | 32 | 2 | 1.01 (1.00 to 1.02) | - | 1.04 (1.02 to 1.06) | - |",
+        "| XXBL | 224 | 2 | 1.00 (1.00 to 1.00) | - | 1.03 (1.03 to 1.04) | 1.25 (1.00 to 1.50) |",
+        "| IDW_fixfc | 32 | 0 | - | - | - | - |",
+    ]
+    row.add("OpenCV", 1.0)
+    with pytest.raises(
+        InputError, match="ONNX Runtime of 2 networks on the page, and 3 were measured: give --networks 2"
+    ):
+        fused_graph.table([row], page)

@@ -1,7 +1,9 @@
 """Networks in int8: what is written runs in integers, is measured beside float32, and is kept only where it agrees."""
 
+import itertools
 import json
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from gsnet.models.expected import whole_image
 from gsnet.runtimes import openvino_runtime
 from gsnet.runtimes.onnx_file import write_onnx
 from gsnet.validation import quantizing
-from gsnet.validation.int8_comparison import Measured, halves, table
+from gsnet.validation.int8_comparison import Measured, halves, seconds_of, table
 from gsnet.validation.quantizing import read_pictures
 from Masternet import MasterNet
 
@@ -63,6 +65,15 @@ def written_once(monkeypatch, graphs):
         shutil.copy(graphs, file)
 
     monkeypatch.setattr(quantizing, "write_onnx", write)
+
+
+def test_which_form_is_slower_is_told_by_the_time_that_the_process_has(monkeypatch):
+    """Of two seconds by the wall's clock another program had most."""
+    wall, own = itertools.count(0, 2), itertools.count(0, 0.25)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(wall))
+    monkeypatch.setattr(time, "process_time", lambda: next(own))
+    session = type("Still", (runtimes.Session,), {"run": lambda self, images: images})()
+    assert seconds_of(session, np.zeros((3, 3, 8, 8), np.float32)) == 0.25
 
 
 def test_what_int8_makes_worse_is_said():

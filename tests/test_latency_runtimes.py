@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -323,15 +324,20 @@ def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch)
     path = tmp_path / "few.db"
     build = ["--build_table", "--calibrate", "--backend", "onnxruntime", *NEAR, "--latency_table", str(path)]
     for counts, words in (
-        (("8", "6"), "--networks 8: .* 3 block types .* give at least 9"),
-        (("9", "5"), "--calibration_networks 5: .* give at least 6"),
+        (
+            ("8", "6"),
+            "at least 12 .* --networks 8, with one for each of 3 block types, makes 11. Give --networks 9, or",
+        ),
+        (("9", "5"), "at least 6 calibrate .* makes 5. Give --calibration_networks 6, or more"),
+        (("2", "1"), "12 tell .* 6 calibrate .* Give --networks 9 --calibration_networks 6, or more"),
         (("9", "6", "--budget_flops", "1"), "--networks 9: search_space_ghostshuffle has only 1 such network"),
     ):
         with pytest.raises(InputError, match=words):
             numbers = ["--networks", counts[0], "--calibration_networks", counts[1], *counts[2:]]
             benchmark_network_latency.main([*build, *numbers])
-    with pytest.raises(InputError, match="--networks 8"):
-        export.main(["--device_bundle", str(tmp_path / "bundle"), *NEAR, "--networks", "8"])
+    with pytest.raises(InputError, match="Give --networks 9 --calibration_networks 6, or more"):
+        few = ["--networks", "8", "--calibration_networks", "5"]
+        export.main(["--device_bundle", str(tmp_path / "bundle"), *NEAR, *few])
     fit = [*build[1:], "--calibration_networks", "6"]
     with pytest.raises(LatencyError, match="There is no latency table"):
         benchmark_network_latency.main(fit)
@@ -512,6 +518,33 @@ def few_networks(monkeypatch):
     monkeypatch.setattr(asked_networks, "FEWEST_TO_CALIBRATE", 1)
 
 
+def test_a_bundle_says_what_to_install_and_what_it_is_in_words(tmp_path, monkeypatch, few_networks, capsys):
+    """Packages as pip calls them, and a budget as a search takes it."""
+    monkeypatch.setattr(bundle, "written", lambda network, _, program, folder: folder / f"{len(network.text)}.onnx")
+    folder = tmp_path / "bundle"
+    options = ["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"]
+    assert export.main(options) == 0
+    packages = "onnxruntime, openvino or opencv-python-headless"
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        f"{folder}: 5 networks of batch 1, 16 pixels, fp32," in said
+        and f"{packages}: {folder / 'README.md'} says" in said
+        and "[" not in said
+    )
+    guide = (folder / "README.md").read_text()
+    assert f"With Python 3.9 or newer, numpy and {packages}:" in guide
+    # As it is shown, with what the dots stand for.
+    (line,) = [line.strip() for line in guide.splitlines() if "evolution_search.py" in line]
+    asked = ["--zero_shot_score", "Params", "--search_space", "ghostshuffle", "--plainnet_struct", SMALL]
+    asked += ["--fix_initialize", "--save_dir", str(tmp_path / "out")]
+    command = line.removeprefix("python evolution_search.py ").removesuffix(" ...").split()
+    with pytest.raises(LatencyError, match=r"There is no latency table device\.db"):
+        evolution_search.main([*command, *asked])
+    assert export.main([*options, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["runtimes"] == ["onnxruntime", "openvino", "opencv"] and "text" not in report
+
+
 def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networks):
     pytest.importorskip("onnxruntime")
     onnx = pytest.importorskip("onnx")
@@ -624,6 +657,7 @@ def test_networks_that_cannot_run_on_the_device_are_recorded_and_the_others_time
     found = json.loads((tmp_path / "times.json").read_text())
     assert found["failed"] == {"1.onnx": reason, "2.onnx": "MemoryError"}
     assert sorted(one["file"] for one in found["times"]) == ["0.onnx"] * 2 + ["3.onnx"] * 2
+    assert sorted(line.split()[2:4] for line in ended.stdout.splitlines()[-2:]) == [["2", "0"], ["2", "3"]]
     # Memory may have been short: who starts it again has them tried again, and what was timed stays.
     (tmp_path / "2.onnx").write_text("good")
     ended = on_the_device(tmp_path, *quick)
@@ -632,6 +666,38 @@ def test_networks_that_cannot_run_on_the_device_are_recorded_and_the_others_time
     (tmp_path / "1.onnx").write_text("good")
     ended = on_the_device(tmp_path, *quick)
     assert ended.returncode == 0 and ended.stdout.endswith("all timed: " + str(tmp_path / "times.json") + "\n")
+
+
+def test_times_of_a_device_end_in_a_table_with_the_quickest_first():
+    """The least counts, beside by how much the next one is longer; a network that never ran has no line."""
+    long = "SuperConvK3BNRELU(3,8,1,1)" * 3
+    listed = [
+        {"file": f"{name}.onnx", "structure": text} for name, text in (("a", long), ("b", "BN(3)"), ("c", "BN(3)"))
+    ]
+    times = [("a", 3e-3), ("b", 2e-3), ("a", 2.5e-3), ("a", 4e-3)]
+    told = [{"file": f"{name}.onnx", "seconds": seconds} for name, seconds in times]
+    lines = device_script.summary({"networks": {"networks": listed}, "times": told})
+    assert lines[0].split() == ["least", "ms", "next", "rounds", "network"]
+    assert lines[1].split() == ["2.000", "-", "1", "b", "BN(3)"]
+    assert lines[2].split() == ["2.500", "+20.0%", "3", "a", f"{long[:57]}..."] and len(lines) == 3
+
+
+def test_a_device_has_one_core_of_openvino(monkeypatch):
+    """After two, on processors with AMX, an interrupt could end the process (tests/test_runtimes.py)."""
+    cores = []
+
+    class Core:
+        def __init__(self):
+            cores.append(self)
+
+        def compile_model(self, file, *_):
+            return SimpleNamespace(create_infer_request=lambda: SimpleNamespace(infer=lambda given: (file, given)))
+
+    monkeypatch.setitem(sys.modules, "openvino", SimpleNamespace(Core=Core))
+    device_script.openvino_core.cache_clear()
+    runs = [device_script.open_openvino(Path(name), 1) for name in ("a.onnx", "b.onnx")]
+    device_script.openvino_core.cache_clear()
+    assert [run("images") for run in runs] == [("a.onnx", {0: "images"}), ("b.onnx", {0: "images"})] and len(cores) == 1
 
 
 def test_an_interrupt_on_the_device_says_what_is_kept(tmp_path, networks):
@@ -718,6 +784,20 @@ def test_timings_of_a_device_become_its_table(tmp_path, networks, capsys):
     with pytest.raises(LatencyError, match=r"times\.json"):
         import_timings(file, tmp_path / "new.db", None)
     assert not (tmp_path / "new.db").exists(), "a table of a part would be taken for a whole one"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "program", "rewrites"),
+    [(".onnx", "onnxruntime", True), (".onnx", "openvino", True), (".onnx", "opencv", True), (".param", "ncnn", False)],
+)
+def test_a_table_lists_units_as_the_files_have_them_that_were_timed(tmp_path, networks, suffix, program, rewrites):
+    """The ONNX files of a bundle are rewritten, whichever runtime reads them; those of ncnn are not."""
+    times = times_of(networks) | {"runtime": program}
+    times["networks"]["suffix"] = suffix
+    (tmp_path / "times.json").write_text(json.dumps(times))
+    import_timings(tmp_path / "times.json", tmp_path / "board.db", None)
+    with LatencyTable.open(tmp_path / "board.db") as table:
+        assert table.rewrites is rewrites
 
 
 def test_a_prediction_grows_with_the_number_of_classes_and_says_whence(tmp_path, networks, capsys):

@@ -1,5 +1,6 @@
 """Programs that run networks: each gives what torch gives, says its times, and says in a sentence what is missing."""
 
+import csv
 import gc
 import json
 import math
@@ -7,7 +8,9 @@ import operator
 import re
 import signal
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -19,11 +22,11 @@ from benchmarks import block_files
 from gsnet import runtimes
 from gsnet.commands import benchmark_network_latency
 from gsnet.interface.options import InputError
-from gsnet.latency.command import comparison_table
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.measurement import measure_latency
+from gsnet.latency.runtime_report import comparison_table, operation_lines
 from gsnet.models import exporting
-from gsnet.runtimes import registry
+from gsnet.runtimes import registry, torch_operations
 from gsnet.runtimes.comparison import compare
 from gsnet.runtimes.eager import Torch
 from gsnet.runtimes.onnx_file import write_onnx
@@ -372,6 +375,90 @@ def test_below_a_table_a_runtime_is_named_once():
     others = "pnnx cannot write the network for ncnn: no"
     reports = [{"backend": "onnxruntime", "error": own}, {"backend": "ncnn", "error": others}]
     assert comparison_table(reports) == [own, f"ncnn: {others}"]
+
+
+def test_those_that_are_not_installed_are_named_in_one_line(capsys, monkeypatch):
+    monkeypatch.setattr(registry, "_registered", {})
+    for name, packages in (("one", ("a", "b")), ("two", ("b", "c")), ("three", ("d",))):
+        lacking = {f"no_such_{package}": package for package in packages}
+        runtimes.register(type(name, (Doubling,), {"name": name, "needs": lacking})())
+    line = "not installed: one, two and three, for which pip install a b c d"
+    network = ("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--num_classes", "10", "--input_image_size", "16")
+    assert benchmark_network_latency.main([*network, "--repeat_times", "2", "--backend", "one,torch,two,three"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == line
+    with pytest.raises(InputError, match=f"^{line}$"):
+        benchmark(capsys, "--backend", "one,two,three")
+
+
+def test_a_runtimes_figures_stand_apart():
+    """Milliseconds of five digits, too, as of networks that take microseconds."""
+    row = {
+        "batch": 1,
+        "median": 3.4042e-5,
+        "lower_quartile": 3.3482e-5,
+        "upper_quartile": 3.4853e-5,
+        "images_per_second": 29376.1,
+    }
+    lines = comparison_table(
+        [{"backend": "torch.cudagraph", "precision": "fp16 storage", "max_difference": None, "rows": [row]}]
+    )
+    assert lines[1].split() == [
+        *("torch.cudagraph", "fp16", "storage", "1", "0.03404", "0.03348", "to", "0.03485", "2.938e+04", "-")
+    ]
+
+
+def test_operations_are_summed_by_kind_and_the_longest_come_first():
+    """Of 40 operations: 20 kinds, kind k with two of k milliseconds; what is not shown is counted."""
+    operations = [
+        {"kind": f"k{k}", "name": f"n{k}.{place}", "seconds": k / 1000} for k in range(1, 21) for place in (0, 1)
+    ]
+    head, *lines = operation_lines("mine", operations)
+    assert head == "mine: 40 operations, 420000.0 us together"
+    *kinds, rest = lines[:13]
+    assert [line.split() for line in kinds] == [
+        [f"{2 * k * 1000:.1f}", "us", f"{2 * k / 420:.1%}", "2", f"k{k}"] for k in range(20, 8, -1)
+    ]
+    assert rest.split() == ["72000.0", "us", f"{72 / 420:.1%}", "16", "of", "8", "other", "kinds"]
+    assert lines[13] == "  the longest of them:" and len(lines) == 29
+    assert [line.split()[-1] for line in lines[14:18]] == ["n20.0", "n20.1", "n19.0", "n19.1"]
+
+
+def test_operators_of_torch_are_those_of_the_modules_layers_and_nothing_else_is_said(network, sessions, capfd):
+    images = np.random.default_rng(0).standard_normal((1, 3, *SIZE), dtype=np.float32)
+    operations = sessions("torch").operations(images, passes=2)
+    layers = dict(network.named_modules())
+    of_convolutions = [one.name for one in operations if one.kind == "conv2d"]
+    assert sorted(of_convolutions) == sorted(
+        name for name, layer in layers.items() if isinstance(layer, torch.nn.Conv2d)
+    )
+    assert not {one.kind for one in operations} & {"convolution", "mkldnn_convolution", "empty"}
+    assert capfd.readouterr() == ("", "")
+    assert not any(one._forward_hooks or one._forward_pre_hooks for one in sessions("torch")._module.modules())
+
+
+def test_an_operator_of_torch_takes_the_time_of_those_that_it_calls(monkeypatch):
+    """Alone a convolution would take no more than what finds its kernel."""
+    layer = SimpleNamespace(name="gsnet layer stem.0", cpu_time_total=50.0, cpu_parent=None)
+    called = SimpleNamespace(name="aten::conv2d", cpu_time_total=40.0, cpu_parent=layer)
+    kernel = SimpleNamespace(name="aten::mkldnn_convolution", cpu_time_total=37.0, cpu_parent=called)
+    between = SimpleNamespace(name="autograd::engine", cpu_time_total=3.0, cpu_parent=kernel)
+    memory = SimpleNamespace(name="aten::empty", cpu_time_total=1.0, cpu_parent=between)
+    alone = SimpleNamespace(name="aten::relu", cpu_time_total=2.0, cpu_parent=None)
+    events = SimpleNamespace(events=lambda: [layer, called, kernel, between, memory, alone])
+    monkeypatch.setattr(torch_operations, "profile", lambda **_: nullcontext(events))
+    found = torch_operations.operators_of(torch.nn.ReLU(), torch.zeros(1), passes=3)
+    assert [(one.name, one.kind, one.seconds) for one in found] == [("stem.0", "conv2d", 4e-5), ("", "relu", 2e-6)]
+
+
+def test_a_table_of_all_operations_is_written_where_it_is_asked_for(capsys, tmp_path):
+    file = tmp_path / "operations.csv"
+    status, report = benchmark(capsys, "--backend", "torch", "--operations_csv", str(file))
+    with file.open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert status == 0 and len(rows) == len(report["operations"]) > 20
+    assert [row["place"] for row in rows] == [str(place) for place in range(len(rows))]
+    assert {(row["arch"], row["backend"]) for row in rows} == {("PlainNet", "torch")}
+    assert [float(row["seconds"]) for row in rows] == [one["seconds"] for one in report["operations"]]
 
 
 def test_signals_are_survived_after_two_sessions_of_openvino(network, tmp_path):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gpu_check import PATHS
+from gsnet import runtimes
 from gsnet.training import options
 from gsnet.training.distillation_options import add_distillation_options
 
@@ -142,6 +144,16 @@ def test_the_quickstart_runs_to_its_last_line(tmp_path, warm_python):
     assert "Found: Super" in result.stdout and "Monte-Carlo Zen of the winner" in result.stdout
     assert "torch" in (tmp_path / "out/latency.txt").read_text()
     files(tmp_path, "best_structure.txt", "search.png", "pareto.png", "analyze_model.txt", "latency.txt")
+
+
+def test_the_quickstart_times_the_winner_in_every_runtime_of_a_processor():
+    """All but torch.compile, which compiles for a minute; the front page names them."""
+    asked = re.findall(r"BACKEND:-([\w,]+)\}", (ROOT / "scripts/quickstart.sh").read_text())[-1]
+    quick = [name for name in runtimes.runtime_names() if "cpu" in runtimes.runtime(name).devices]
+    assert asked.split(",") == [name for name in quick if name != "torch.compile"]
+    (sentence,) = re.findall(r"Last come the winner's milliseconds[^`]*`", (ROOT / "README.md").read_text())
+    said = re.sub("[ .]", "", sentence).lower()
+    assert [name for name in asked.split(",") if name not in said] == []
 
 
 def test_the_sample_runs_to_its_last_line(tmp_path, warm_python, noise_images):

@@ -32,6 +32,7 @@ from gsnet.latency.device import TORCH, device_identity, precision_of
 from gsnet.latency.options import add_table_options, add_timing_options, mode_of
 from gsnet.latency.other_devices import import_device, import_library
 from gsnet.latency.records import Calibration
+from gsnet.latency.runtime_report import ERROR, PACKAGES, comparison_table, operation_lines, operation_rows, reasons
 from gsnet.models.named import names_of, structure_of
 from gsnet.models.options import add_network_options, network_named, resolution_of, size_and_classes
 from PlainNet import StructureError
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Of a report, what is not of a row of --csv.
-_NO_COLUMNS = ("rows", "backends", "operations", "no_operations")
+_NO_COLUMNS = ("rows", "backends", "operations", "no_operations", PACKAGES)
 # What a report says of a fit.
 FITTED = ("coefficients", "spread", "networks")
 
@@ -64,6 +65,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         parser.refuse_ignored(options, "beside --batch_size_list", ("batch_size",))
     if options.own_precision:
         parser.refuse_ignored(options, "beside --own_precision", ("fp16",))
+    options.operations |= options.operations_csv is not None
     return options
 
 
@@ -93,7 +95,7 @@ def of_networks(options: Namespace, work: Callable[[Namespace, str], dict]) -> i
     names = names_of(options.arch)
     if len(names) == 1:
         report = work(options, names[0])
-        write_csv(options.csv, rows_of([report]))
+        write_tables(options, [report])
         show(report, options.json)
         return 0
     if options.weights or options.export_onnx:
@@ -104,12 +106,18 @@ def of_networks(options: Namespace, work: Callable[[Namespace, str], dict]) -> i
             reports.append(work(options, name))
         except (InputError, StructureError, RuntimeError, OSError, ValueError) as error:
             reports.append({"arch": name, "error": " ".join(str(error).split())})
-        write_csv(options.csv, rows_of(reports))
+        write_tables(options, reports)
         if not options.json:
             show(dict(reports[-1]), options.json)
     if options.json:
         print(json.dumps({"networks": reports}))
     return BAD_INPUT if all("error" in report for report in reports) else 0
+
+
+def write_tables(options: Namespace, reports: Sequence[dict]) -> None:
+    """What --csv and --operations_csv ask for. Raises OSError."""
+    write_csv(options.csv, rows_of(reports))
+    write_csv(options.operations_csv, operation_rows(reports))
 
 
 def rows_of(reports: Sequence[dict]) -> list[dict]:
@@ -171,23 +179,26 @@ def time_network(options: Namespace, arch: str) -> dict:
     for backend in backends:
         try:
             reports.append(time_backend(options, backend, network, resolution))
+        except runtimes.MissingLibraryError as error:
+            reports.append({"backend": backend, ERROR: str(error), PACKAGES: list(error.packages)})
         except runtimes.RuntimesError as error:
-            reports.append({"backend": backend, "error": str(error)})
-    if all("error" in report for report in reports):
-        raise InputError("; ".join(report["error"] for report in reports))
+            reports.append({"backend": backend, ERROR: str(error)})
+    if all(ERROR in report for report in reports):
+        raise InputError("; ".join(reasons(reports)))
     return {"arch": arch, "device": device_identity(options.device, options.threads), "backends": reports, **seen}
 
 
 def time_backend(options: Namespace, backend: str, network: nn.Module, resolution: int) -> dict:
     """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError."""
+    from gsnet.models.exporting import FORMATS
     from gsnet.runtimes.comparison import checked_session
 
     precision = "own" if options.own_precision else precision_of(options.device, options.fp16)
     settings = runtimes.Settings(options.threads, precision, options.device, options.channels_last)
+    # What other runtimes would load of it is not what is exported for them.
+    written = options.export_onnx if backend == FORMATS["onnx"] else None
     try:
-        session, difference = checked_session(
-            backend, network, (resolution, resolution), settings, file=options.export_onnx
-        )
+        session, difference = checked_session(backend, network, (resolution, resolution), settings, file=written)
         report = latency.time_session(options, backend, session, resolution) | {"max_difference": difference}
         if options.operations:
             report |= operations_of(options, backend, session, resolution)
@@ -222,10 +233,9 @@ def show(report: dict, as_json: bool) -> None:
     for row in rows:
         print("  " + row["text"])
     if backends:
-        print("\n".join(latency.comparison_table(backends)))
+        print("\n".join(comparison_table(backends)))
     for backend, times in operations:
-        for one in times:
-            print(f"  {backend}  {one['seconds'] * 1e6:10.1f} us  {one['kind']:<40} {one['name']}")
+        print("\n".join(operation_lines(backend, times)))
     if untold:
         print("\n".join(untold))
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gsnet.interface.running import log_to, run
-from gsnet.interface.files import check_replaceable, written_whole
+from gsnet.interface.files import check_replaceable, target_of, written_whole
+from gsnet.interface.partial import remove_leftovers
 from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 from ZenNet.catalogue import published
@@ -44,6 +45,7 @@ def convert(name: str, weights: Path | None = None, output: Path | None = None, 
     network = MasterNet.uninitialised(num_classes=entry.classes, plainnet_struct=entry.structure, use_se=entry.se)
     state = {key: value.contiguous() for key, value in read_state(source, network.state_dict()).items()}
     load_into(network, state, f"{source} as {name}")
+    remove_leftovers(target_of(target))
     with written_whole(target, "wb") as file:
         file.write(save(state))
         file.flush()

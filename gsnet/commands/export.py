@@ -1,4 +1,5 @@
-"""Write a network or a detector for other programs: ONNX, OpenVINO, ncnn, ExecuTorch, LiteRT, TorchScript or safetensors.
+"""Write a network or a detector for other programs: ONNX, for OpenCV too, OpenVINO, ncnn, ExecuTorch, LiteRT, TorchScript or
+safetensors.
 
     gsnet export --arch save_dir/my_training --format onnx --output net.onnx
     gsnet export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format safetensors
@@ -18,7 +19,7 @@ from __future__ import annotations
 import json
 import logging
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,11 +51,14 @@ _SUFFIXES = {
     "onnx": ".onnx",
     "openvino": ".xml",
     "ncnn": ".param",
+    "opencv": ".onnx",
     "executorch": ".pte",
     "litert": ".tflite",
     "torchscript": ".pt",
     "safetensors": ".safetensors",
 }
+# Formats whose graphs --no_fuse leaves as they are.
+_REWRITTEN = ("onnx", "opencv")
 # Files that --arch takes and that hold no detector.
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
 # What describes a classifier.
@@ -115,7 +119,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     refuse_ignored_by_detectors(parser, options)
     if not options.int8:
         parser.refuse_ignored(options, "without --int8", OF_INT8)
-        if options.format != "onnx":
+        if options.format not in _REWRITTEN:
             parser.refuse_ignored(
                 options, f"with --format {options.format}, whose graphs are not rewritten", ("no_fuse",)
             )
@@ -127,12 +131,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse_options(argv)
     log_to(quiet=options.json)
     if options.device_bundle:
-        report = write_device_bundle(options)
-        _LOG.info("%s", ", ".join(f"{name} {value}" for name, value in report.items()))
-        if options.json:
-            print(json.dumps(report))
-        return 0
-    for written in [export_one_detector(options)] if is_detector(options) else export_networks(options):
+        done: Iterable[dict[str, Any]] = [write_device_bundle(options)]
+    else:
+        done = [export_one_detector(options)] if is_detector(options) else export_networks(options)
+    for written in done:
         text = written.pop("text")
         if options.json:
             print(json.dumps(written))

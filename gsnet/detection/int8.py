@@ -36,6 +36,7 @@ from gsnet.validation.int8_comparison import (
     outputs_of,
     per_cent,
     relative_error,
+    seconds_of,
 )
 from gsnet.validation.int8_options import Bounds
 
@@ -43,7 +44,7 @@ _LOG = logging.getLogger(__name__)
 # How many images decide the scales at most, how many are compared, and of how many of these all outputs.
 MOST_CALIBRATED, MOST_COMPARED = 100, 200
 _FOR_ERRORS = 8
-_REPEATS, _PRECISION = 100, 0.02
+_REPEATS = 100
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def write_int8(loaded: LoadedDetector, file: Path, form: Form, samples: Samples,
                 outputs = outputs_of(session, images)
                 told = outputs if told is None else told
                 error = max(relative_error(outputs[..., part], told[..., part]) for part in form.groups(classes))
-                seconds = session.time(images[:1], _REPEATS, _PRECISION).median
+                seconds = seconds_of(session, images, _REPEATS)
                 size = sum(part.stat().st_size for part in parts)
                 rows.append(Figures(name, size, seconds, error, _ap50(session, compared, loaded, form)))
             if form.suppression is not None:

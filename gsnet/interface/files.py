@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from gsnet.interface.partial import is_part_of, part_file
+
 
 @contextmanager
 def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
@@ -23,20 +25,18 @@ def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
             yield stream
         return
     target = target_of(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     encoding = None if "b" in mode else "utf-8"
     try:
-        with temporary.open(mode, encoding=encoding, newline=None if "b" in mode else "") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+        with part_file(target) as temporary:
+            with temporary.open(mode, encoding=encoding, newline=None if "b" in mode else "") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
     except OSError as error:
-        if error.filename in (None, str(temporary)):
+        if error.filename is None or is_part_of(target, str(error.filename)):
             error.filename = str(path)
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def target_of(path: Path) -> Path:

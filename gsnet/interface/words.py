@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 # What colours a terminal.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -22,6 +23,12 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """1 file, 2 files, 1,200 files."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def either(names: Sequence[str]) -> str:
+    """one, two or three."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def first_line(error: BaseException) -> str:

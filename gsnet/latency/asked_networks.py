@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from gsnet.interface.options import InputError
+from gsnet.interface.words import counted
 from gsnet.latency.calibration import FEWEST_NETWORKS as FEWEST_TO_CALIBRATE
 from gsnet.latency.device import TORCH
 from gsnet.latency.inference import FEWEST_NETWORKS as FEWEST_TO_INFER
@@ -25,37 +26,59 @@ _IN_PLACE = 4
 
 @dataclass(frozen=True)
 class Drawn:
-    """Different networks, and more of the same draw in place of those that cannot run."""
+    """Different networks, and more of the same draw in place of those that cannot run.
+
+    role: what they are timed for; option: which of the options says how many are random; types: of how many block types there
+    is one network each besides.
+    """
 
     networks: list[Network]
     others: Iterator[Network]
+    role: str
+    option: str
+    types: int = 0
 
 
-def networks_of_layers(options: Namespace, setting: Setting, table: Path | None = None) -> Drawn:
-    """One network for each block type, and as many random ones as --networks says.
-
-    table: the file that they are for, which may have others. Raises InputError where a runtime's layers could not be inferred
-    from so few.
-    """
+def networks_of_layers(options: Namespace, setting: Setting) -> Drawn:
+    """One network for each block type, and as many random ones as --networks says. Raises InputError."""
     space, start = space_of(options)
     covering = covering_networks(space, start, options.seed)
-    drawn = _drawn(options, setting, "networks", 2 * options.seed, covering)
-    if setting.backend != TORCH:
-        known = _known(table, setting, TABLE) | {network.text for network in drawn.networks}
-        with_types = f" and one for each of {len(covering)} block types"
-        _check(options, "networks", known, FEWEST_TO_INFER, f"{with_types} say too little of their layers")
-    return drawn
+    return _drawn(options, setting, "networks", 2 * options.seed, TABLE, covering)
 
 
-def networks_to_calibrate(options: Namespace, setting: Setting, table: Path | None = None) -> Drawn:
-    """As many random networks as --calibration_networks says. Raises InputError where they are too few; see above."""
-    drawn = _drawn(options, setting, "calibration_networks", 2 * options.seed + 1)
-    known = _known(table, setting, CALIBRATION) | {network.text for network in drawn.networks}
-    _check(options, "calibration_networks", known, FEWEST_TO_CALIBRATE, " cannot calibrate a predictor")
-    return drawn
+def networks_to_calibrate(options: Namespace, setting: Setting) -> Drawn:
+    """As many random networks as --calibration_networks says. Raises InputError."""
+    return _drawn(options, setting, "calibration_networks", 2 * options.seed + 1, CALIBRATION)
 
 
-def _drawn(options: Namespace, setting: Setting, option: str, seed: int, besides: Collection[Network] = ()) -> Drawn:
+def check_enough(
+    options: Namespace, setting: Setting, asked: Iterable[Drawn | None], table: Path | None = None
+) -> None:
+    """Raise InputError where networks are fewer than layers are inferred from, or a table is calibrated by.
+
+    table: the file that they are for, which may have others.
+    """
+    said, enough = [], []
+    for one in asked:
+        # Layers of torch are timed one by one.
+        if one is None or (one.role == TABLE and setting.backend == TORCH):
+            continue
+        fewest = FEWEST_TO_INFER if one.role == TABLE else FEWEST_TO_CALIBRATE
+        have = len(_known(table, setting, one.role) | {network.text for network in one.networks})
+        if have >= fewest:
+            continue
+        does = "tell the times of layers" if one.role == TABLE else "calibrate a table"
+        number = getattr(options, one.option)
+        types = f", with one for each of {counted(one.types, 'block type')}," if one.types else ""
+        said.append(f"{fewest} {does}, and --{one.option} {number}{types} makes {have}")
+        enough.append(f"--{one.option} {number + fewest - have}")
+    if said:
+        raise InputError(f"Too few networks: at least {'; at least '.join(said)}. Give {' '.join(enough)}, or more")
+
+
+def _drawn(
+    options: Namespace, setting: Setting, option: str, seed: int, role: str, besides: Collection[Network] = ()
+) -> Drawn:
     """The networks `besides` and random ones, none of which is among them."""
     space, start = space_of(options)
     count = getattr(options, option)
@@ -66,7 +89,7 @@ def _drawn(options: Namespace, setting: Setting, option: str, seed: int, besides
         raise InputError(
             f"--{option} {count}: {space.name} has only {len(random)} such network{plural} within --max_layers and the budgets"
         )
-    return Drawn([*besides, *random], islice(draw, 1 + count // _IN_PLACE))
+    return Drawn([*besides, *random], islice(draw, 1 + count // _IN_PLACE), role, option, len(besides))
 
 
 def _known(table: Path | None, setting: Setting, role: str) -> set[str]:
@@ -75,10 +98,3 @@ def _known(table: Path | None, setting: Setting, role: str) -> set[str]:
         return set()
     with LatencyTable.open(table) as opened:
         return {network.structure for network in opened.networks(setting.conditions, role)}
-
-
-def _check(options: Namespace, option: str, networks: Collection[str], fewest: int, why: str) -> None:
-    missing = fewest - len(networks)
-    if missing > 0:
-        count = getattr(options, option)
-        raise InputError(f"--{option} {count}: {count}{why}, give at least {count + missing}")

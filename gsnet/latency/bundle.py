@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from gsnet.interface.files import write_text
+from gsnet.interface.words import counted, either
 from gsnet.latency import device_script
 from gsnet.latency.device import FP16, FP32
 from gsnet.latency.errors import LatencyError, telling
@@ -20,7 +21,7 @@ from gsnet.latency.records import Conditions, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.timed_networks import UNFINISHED, written
-from gsnet.runtimes import runtime
+from gsnet.runtimes import Runtime, runtime
 from PlainNet import Network, Style
 
 SCRIPT, GUIDE, BENCHNCNN, BENCHNCNN_TIMES = "time_networks.py", "README.md", "benchncnn.sh", "benchncnn.txt"
@@ -42,7 +43,7 @@ with the reason, and left out below. `python {script} --help` has the options.
 Back on the computer that searches:
 
     python benchmark_network_latency.py --import_timings times.json --latency_table device.db
-    python evolution_search.py --latency_table device.db --budget_latency SECONDS ...
+    python evolution_search.py --latency_table device.db --budget_latency 2ms ...
 """
 _GUIDE_NCNN = """
 Without Python: build ncnn's benchncnn for the device, put it here and run `sh {benchncnn}`, which gives it each network as
@@ -126,11 +127,15 @@ def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, qu
     if setting.backend == FORMATS["ncnn"]:
         ncnn = _GUIDE_NCNN.format(benchncnn=BENCHNCNN, side=side, times=BENCHNCNN_TIMES)
         write_text(folder / BENCHNCNN, _BENCHNCNN.format(side=side, times=BENCHNCNN_TIMES, failed=_FAILED))
-    names = [name for name, one in device_script.RUNTIMES.items() if one.suffix == program.suffixes[0]]
-    write_text(folder / GUIDE, _GUIDE.format(runtimes=" or ".join(names), script=SCRIPT, ncnn=ncnn))
+    able = {name: one.package for name, one in device_script.RUNTIMES.items() if one.suffix == program.suffixes[0]}
+    packages = either(list(able.values()))
+    write_text(folder / GUIDE, _GUIDE.format(runtimes=packages, script=SCRIPT, ncnn=ncnn))
     write_text(folder / device_script.NETWORKS, json.dumps({**told, "networks": entries}, indent=1) + "\n")
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-    return {"device_bundle": str(folder), "networks": len(entries), "bytes": size, "runtimes": names}
+    networks = f"{folder}: {counted(len(entries), 'network')} of {setting.conditions}, {size:,} bytes"
+    text = f"{networks}, for a device with Python and {packages}: "
+    report = {"device_bundle": str(folder), "networks": len(entries), "bytes": size, "runtimes": list(able)}
+    return report | {"text": f"{text}{folder / GUIDE} says what to do there"}
 
 
 def import_timings(file: Path, table: Path, device_name: str | None) -> Imported:
@@ -173,13 +178,20 @@ def _put_in(measured: Mapping[str, Any], path: Path, device_name: str | None) ->
             shape = setting.num_classes, style.use_se
             timed = TimedNetwork(str(entry["structure"]), *shape, str(entry["role"]), seconds)
             rounds.append((timed, int(one["round"])))
-    # The files were written as the runtime's exports are.
-    rewrites = runtime(setting.backend).multiple is not None
+    rewrites = _writer_of(str(told["suffix"])).multiple is not None
     # Only now, so that a file that is not what it should be leaves no table, or an older one as it was.
     with LatencyTable.open_for(path, origin, rewrites=rewrites) as table:
         for timed, number in rounds:
             table.add_network(conditions, timed, number)
     return Imported(origin, setting, failed)
+
+
+def _writer_of(suffix: str) -> Runtime:
+    """The runtime whose exports a bundle's files are, whichever one times them. Raises ValueError."""
+    found = next((one for one in map(runtime, FORMATS.values()) if one.suffixes[0] == suffix), None)
+    if found is None:
+        raise ValueError(f"no bundle has files {suffix!r}")
+    return found
 
 
 def _read_json(file: Path) -> dict[str, Any]:

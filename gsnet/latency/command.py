@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from gsnet.interface.running import saying_when_interrupted
 from gsnet.interface.options import InputError
-from gsnet.latency.asked_networks import networks_of_layers, networks_to_calibrate
+from gsnet.latency.asked_networks import check_enough, networks_of_layers, networks_to_calibrate
 from gsnet.latency.building import calibrate, infer_layers, measure_layers, measure_missing, open_at_hand
 from gsnet.latency.device import TORCH, default_table, device_identity, precision_of
 from gsnet.latency.predictor import LatencyModel
@@ -37,8 +36,9 @@ def build_table(options: Namespace) -> dict:
         # Raises LatencyError where there is none: one that was begun here would hold nothing that could be calibrated.
         LatencyTable.open(path).close()
     # Both before anything is timed: what cannot suffice is refused at once.
-    layers = networks_of_layers(options, setting, path) if options.build_table else None
-    whole = networks_to_calibrate(options, setting, path) if options.calibrate else None
+    layers = networks_of_layers(options, setting) if options.build_table else None
+    whole = networks_to_calibrate(options, setting) if options.calibrate else None
+    check_enough(options, setting, (layers, whole), path)
     kept = f"what was measured so far is kept in {path}, and the same command goes on from there"
     with open_at_hand(path, options.device, setting.backend, options.threads) as table, saying_when_interrupted(kept):
         report: dict = {"latency_table": str(path), "device": table.device} | _told_of(table.origin)
@@ -148,24 +148,3 @@ def noise(images: int, side: int) -> np.ndarray:
     import numpy as np
 
     return np.random.default_rng(0).standard_normal((images, 3, side, side), dtype=np.float32)
-
-
-def comparison_table(reports: Sequence[dict]) -> list[str]:
-    """Several runtimes' reports as one table; those that could not be timed say why below it."""
-    timed = [(report, row) for report in reports for row in report.get("rows", ())]
-    lines = [
-        f"{'backend':<16}{'computes in':<14}{'batch':>6}{'median ms':>11}{'quartiles ms':>18}{'images/s':>10}  difference"
-    ]
-    for report, row in timed:
-        spread = f"{row['lower_quartile'] * 1e3:.4g} to {row['upper_quartile'] * 1e3:.4g}"
-        difference = report["max_difference"]
-        lines.append(
-            f"{report['backend']:<16}{report['precision']:<14}{row['batch']:>6}{row['median'] * 1e3:>11.4g}{spread:>18}"
-            f"{row['images_per_second']:>10.4g}  {'-' if difference is None else format(difference, '.1e')}"
-        )
-    return (lines if timed else []) + [_with_name(r["backend"], r["error"]) for r in reports if "error" in r]
-
-
-def _with_name(backend: str, error: str) -> str:
-    """What a runtime says of itself, which mostly begins with its name."""
-    return error if error.startswith(f"{backend} ") else f"{backend}: {error}"

@@ -3,9 +3,10 @@
     python time_networks.py
     python time_networks.py --runtime openvino --threads 4 --output openvino.json
 
-Needs Python 3.9, numpy and the runtime alone: onnxruntime, openvino or opencv for .onnx files, ncnn for .param files. Started
-again, it goes on where it was stopped. A network that cannot run is written down with the reason, and the others are timed;
-the exit status is then 1. The JSON file goes back to the computer that searches, which leaves such networks out:
+Needs Python 3.9, numpy and the runtime alone: onnxruntime, openvino or opencv-python-headless for .onnx files, ncnn for .param
+files. Started again, it goes on where it was stopped, and it ends with a table of what each network took. A network that cannot
+run is written down with the reason, and the others are timed; the exit status is then 1. The JSON file goes back to the
+computer that searches, which leaves such networks out:
 
     python benchmark_network_latency.py --import_timings times.json --latency_table device.db
 """
@@ -19,6 +20,7 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -28,6 +30,8 @@ NETWORKS = "networks.json"
 FORMAT = 1
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _LONGEST_REASON = 300
+# Of a structure in the table at the end.
+_WIDEST = 60
 Run = Callable[[np.ndarray], object]
 
 
@@ -44,12 +48,19 @@ def open_onnxruntime(file: Path, threads: int) -> Run:
     return lambda images: session.run(None, {name: images})
 
 
-def open_openvino(file: Path, threads: int) -> Run:
-    """The same in OpenVINO, computed in float32."""
+@cache
+def openvino_core() -> Any:
+    """The one core of this process: after two, on processors with AMX, an interrupt could end it without a word."""
     import openvino
 
+    return openvino.Core()
+
+
+def open_openvino(file: Path, threads: int) -> Run:
+    """The same in OpenVINO, computed in float32."""
     wanted = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
-    compiled = openvino.Core().compile_model(str(file), "CPU", wanted | {"INFERENCE_PRECISION_HINT": "f32"})
+    wanted["INFERENCE_PRECISION_HINT"] = "f32"
+    compiled = openvino_core().compile_model(str(file), "CPU", wanted)
     request = compiled.create_infer_request()
     return lambda images: request.infer({0: images})
 
@@ -206,6 +217,21 @@ def time_all(result: dict[str, Any], folder: Path, options: argparse.Namespace) 
         write_whole(options.output, result)
 
 
+def summary(result: dict[str, Any]) -> list[str]:
+    """A table of the networks that were timed, the quickest first."""
+    structures = {one["file"]: one["structure"] for one in result["networks"]["networks"]}
+    times: dict[str, list[float]] = {}
+    for one in result["times"]:
+        times.setdefault(one["file"], []).append(one["seconds"])
+    lines = ["least ms   next  rounds  network"]
+    for file, seconds in sorted(times.items(), key=lambda item: min(item[1])):
+        least, *others = sorted(seconds)
+        following = f"{others[0] / least - 1:+.1%}" if others else "-"
+        structure = structures[file] if len(structures[file]) <= _WIDEST else f"{structures[file][: _WIDEST - 3]}..."
+        lines.append(f"{least * 1e3:8.3f} {following:>6} {len(seconds):7}  {Path(file).stem}  {structure}")
+    return lines
+
+
 def refuse(message: str) -> NoReturn:
     """End with a sentence and the status of bad input, which that of networks that fail is not."""
     print(message, file=sys.stderr)
@@ -269,6 +295,7 @@ def main() -> int:
         return INTERRUPTED
     except OSError as error:
         refuse(f"{options.output} cannot be written: {error.strerror}")
+    print("\n".join(["", *summary(result)]), flush=True)
     if result["failed"]:
         files = {one["file"] for one in told["networks"]}
         count = f"{len(result['failed'])} of {len(files)} networks cannot run on this device"

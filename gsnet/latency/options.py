@@ -32,7 +32,10 @@ def add_timing_options(parser: OptionParser) -> None:
     timing.add_argument("--own_precision", action="store_true",
                         help="in the precision that a runtime chooses by itself, which may be below float32")  # fmt: skip
     timing.add_argument("--operations", action="store_true",
-                        help="time the runtime's operations one by one, too, at the first batch size")  # fmt: skip
+                        help="what takes how long of a pass, too, at the first batch size: operations by their kind, and "
+                        "the longest ones")  # fmt: skip
+    timing.add_argument("--operations_csv", type=new_file, metavar="FILE",
+                        help="table of all operations, in their order; implies --operations")  # fmt: skip
     timing.add_argument("--repeat_times", type=positive_int, default=200, metavar="N", help="at most")
     timing.add_argument("--precision", type=positive_float, default=0.02, metavar="X",
                         help="stop when half the median's 95 %% interval is below this part of it")  # fmt: skip
@@ -99,5 +102,14 @@ def mode_of(options: Namespace) -> tuple[str, Sequence[str]]:
         return "with --predict", (*asked, *network, *conditions, *table, *device)
     # Published weights take no part in how long a network takes.
     weights = ("weights", "untrained")
-    timing = ("channels_last", "backend", "own_precision", "operations", "repeat_times", "precision", "export_onnx")
+    timing = (
+        "channels_last",
+        "backend",
+        "own_precision",
+        "operations",
+        "operations_csv",
+        "repeat_times",
+        "precision",
+        "export_onnx",
+    )
     return "where a network is timed", (*network, *weights, *conditions, *table, *machine, *timing)

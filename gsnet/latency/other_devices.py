@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gsnet.interface.running import saying_when_interrupted
 from gsnet.interface.options import InputError, named_few
-from gsnet.latency.asked_networks import networks_of_layers, networks_to_calibrate
+from gsnet.latency.asked_networks import check_enough, networks_of_layers, networks_to_calibrate
 from gsnet.latency.building import calibrate
 from gsnet.latency.bundle import FORMATS, Bundled, import_timings, write_bundle
 from gsnet.latency.device import FP32
@@ -35,6 +35,7 @@ def write_device_bundle(options: Namespace) -> dict:
     conditions = Conditions(FP32, options.batch_size, options.input_image_size or RESOLUTION)
     setting = Setting(conditions, options.num_classes or CLASSES, style, backend=FORMATS[options.format])
     layers, whole = networks_of_layers(options, setting), networks_to_calibrate(options, setting)
+    check_enough(options, setting, (layers, whole))
     parts = (Bundled(TABLE, layers.networks), Bundled(CALIBRATION, whole.networks))
     folder = options.device_bundle
     with saying_when_interrupted(f"the networks in {folder} are kept, and the same command writes the others"):

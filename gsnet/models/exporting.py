@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import nn
 from gsnet.interface.files import check_replaceable, target_of
 from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import InputError
+from gsnet.interface.partial import part_folder, remove_leftovers
 from gsnet.interface.words import first_line
 from gsnet.models.described import checkpoint_in
 from gsnet.runtimes import Settings, runtime
@@ -28,6 +28,7 @@ FORMATS = {
     "onnx": "onnxruntime",
     "openvino": "openvino",
     "ncnn": "ncnn",
+    "opencv": "opencv",
     "executorch": "executorch",
     "litert": "litert",
     "torchscript": "torch",
@@ -160,12 +161,13 @@ def told_in_a_sentence(kind: str) -> Iterator[None]:
 def written_beside(file: Path) -> Iterator[Path]:
     """A folder for what is written before it is kept, on the disk of the file; it is gone afterwards.
 
-    Raises OSError where the file cannot be written.
+    What a killed export of this file left is removed. Raises OSError where the file cannot be written.
     """
     check_replaceable(file)
     target = target_of(file)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        yield Path(folder)
+    remove_leftovers(target)
+    with part_folder(target) as folder:
+        yield folder
 
 
 def keep(parts: Sequence[Path], files: Sequence[Path]) -> None:

@@ -7,11 +7,20 @@ arrays, time it, ask for the times of its operations, compare its outputs with t
 Importing this room needs neither torch nor any of these programs.
 """
 
-from gsnet.runtimes.contract import ConvolutionShape, Operation, Runtime, RuntimesError, Session, Settings
+from gsnet.runtimes.contract import (
+    ConvolutionShape,
+    MissingLibraryError,
+    Operation,
+    Runtime,
+    RuntimesError,
+    Session,
+    Settings,
+)
 from gsnet.runtimes.registry import register, runtime, runtime_names, runtimes_named
 
 __all__ = [
     "ConvolutionShape",
+    "MissingLibraryError",
     "Operation",
     "Runtime",
     "RuntimesError",

@@ -32,6 +32,14 @@ class RuntimesError(InputError):
     """What a runtime cannot do: a library that is missing, a precision it has not, an operator it does not know."""
 
 
+class MissingLibraryError(RuntimesError):
+    """Libraries of a runtime that are not installed. packages: what pip calls them."""
+
+    def __init__(self, program: str, packages: Sequence[str]) -> None:
+        super().__init__(f"{program} needs a library that is not installed: pip install {' '.join(packages)}")
+        self.packages = tuple(packages)
+
+
 @dataclass(frozen=True)
 class Settings:
     """How a session runs.
@@ -216,14 +224,13 @@ class Runtime(abc.ABC):
     def missing(self, *, writing: bool) -> tuple[str, ...]:
         """What pip calls the libraries that are not installed, of those that running (and writing) needs."""
         wanted = {**self.needs, **(self.writes_with if writing else {})}
-        return tuple(package for module, package in wanted.items() if importlib.util.find_spec(module) is None)
+        missing = (package for module, package in wanted.items() if importlib.util.find_spec(module) is None)
+        return tuple(dict.fromkeys(missing))
 
     def require(self, *, writing: bool) -> None:
-        """Raise RuntimesError, one sentence with the packages' names, unless everything is installed."""
+        """Raise MissingLibraryError unless everything is installed."""
         if missing := self.missing(writing=writing):
-            raise RuntimesError(
-                f"{self.name} needs a library that is not installed: pip install {' '.join(dict.fromkeys(missing))}"
-            )
+            raise MissingLibraryError(self.name, missing)
 
     def check(self, settings: Settings) -> None:
         """Raise RuntimesError for settings that the runtime has not."""

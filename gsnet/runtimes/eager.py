@@ -26,6 +26,7 @@ from gsnet.runtimes.contract import (
     Settings,
     Texts,
 )
+from gsnet.runtimes.torch_operations import operators_of
 
 _TYPES = {FP16: torch.float16, BF16: torch.bfloat16}
 
@@ -49,23 +50,12 @@ class TorchSession(Session):
         return torch.inference_mode()(lambda: self._module(placed))
 
     def operations(self, images: np.ndarray, passes: int = 10) -> list[Operation]:
-        """Times of torch's operators, without those that they call."""
+        """Times of the operators that the module calls."""
         if self.device != "cpu":
             raise RuntimesError(f"it times its operators on the processor here, not on {self.device}")
-        placed, times = self.placed(images), []
         # What is compiled at the first pass calls operators of its own.
         self.run(images)
-        for _ in range(passes):
-            activity = torch.profiler.ProfilerActivity.CPU
-            with torch.inference_mode(), torch.profiler.profile(activities=[activity]) as profile:
-                self._module(placed)
-            times.append(
-                [(e.name, e.self_cpu_time_total / 1e6) for e in profile.events() if e.name.startswith("aten::")]
-            )
-        return [
-            Operation.of(f"{place}", name.removeprefix("aten::"), [one[place][1] for one in times])
-            for place, (name, _) in enumerate(times[0])
-        ]
+        return operators_of(self._module, self.placed(images), passes)
 
     def placed(self, images: np.ndarray) -> torch.Tensor:
         """Images where the module takes them."""

@@ -20,6 +20,7 @@ from gsnet.runtimes.contract import (
     NO_TEXTS,
     OWN,
     ConvolutionShape,
+    MissingLibraryError,
     Operation,
     Runtime,
     RuntimesError,
@@ -182,6 +183,6 @@ def _pnnx() -> Path:
     """The program that the package pnnx brings, without importing the package, which imports torch anew."""
     found = importlib.util.find_spec("pnnx")
     if found is None or found.origin is None:
-        raise RuntimesError("ncnn needs a library that is not installed: pip install pnnx")
+        raise MissingLibraryError(Ncnn.name, ["pnnx"])
     folder = Path(found.origin).parent
     return next(path for path in (folder / "pnnx", folder / "pnnx.exe") if path.is_file())

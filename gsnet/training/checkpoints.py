@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
-from gsnet.interface.files import written_whole
+from gsnet.interface.files import target_of, written_whole
 from gsnet.interface.options import InputError
+from gsnet.interface.partial import remove_leftovers
 from gsnet.interface.result_files import BEST_CHECKPOINT, LATEST_CHECKPOINT
 from gsnet.validation.processes import place, told_by_first
 
@@ -45,7 +46,11 @@ def _give_second_name(file: Path, name: Path) -> None:
 
 
 def save(file: Path, state: dict[str, Any]) -> None:
-    """Write one checkpoint whole. Raises OSError, of a full disk for instance."""
+    """Write one checkpoint whole. Raises OSError, of a full disk for instance.
+
+    What a training left that was killed as it wrote this file is removed: it may be as large.
+    """
+    remove_leftovers(target_of(file))
     with written_whole(file, "wb") as stream:
         try:
             torch.save(state, stream)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +13,12 @@ import numpy as np
 from gsnet.models.exporting import FORMATS, ExportError, converted
 from gsnet.runtimes import Session, Settings, runtime
 
+_REPEATS, _PRECISION = 200, 0.02
+
 
 @dataclass(frozen=True)
 class Measured:
-    """One form of a network: bytes of its files, seconds an image with one thread, and how far its outputs lie from float32's.
+    """One form of a network: bytes of its files, processor seconds an image with one thread, distance from float32's outputs.
 
     output_error: as `relative_error` has it.
     """
@@ -71,6 +74,14 @@ def both_forms(
 def outputs_of(session: Session, images: np.ndarray) -> np.ndarray:
     """Outputs of images (N, 3, H, W), one after the other: OpenVINO compiles anew for each other number of images."""
     return np.concatenate([session.run(image[None]) for image in images])
+
+
+def seconds_of(session: Session, images: np.ndarray, repeats: int = _REPEATS) -> float:
+    """Seconds for the first of images, by the clock of the process.
+
+    Both forms are timed one after the other: by the wall's, other programs would decide which of them is slower.
+    """
+    return session.time(images[:1], repeats, _PRECISION, time.process_time).median
 
 
 def relative_error(found: np.ndarray, expected: np.ndarray) -> float:

@@ -31,6 +31,7 @@ from gsnet.validation.int8_comparison import (
     outputs_of,
     per_cent,
     relative_error,
+    seconds_of,
 )
 from gsnet.validation.int8_options import INT8_FORMATS, Bounds
 from gsnet.validation.measure import prepared
@@ -38,7 +39,6 @@ from gsnet.validation.measure import prepared
 # How many images decide the scales at most, and how many are compared.
 MOST_CALIBRATED, MOST_COMPARED = 200, 1000
 _AT_ONCE = 16
-_REPEATS, _PRECISION = 200, 0.02
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def _figures(name: str, session: Session, parts: list[Path], compared: Pictures,
     classes = found.argmax(1)
     same = 100 * float((classes == told.argmax(1)).mean())
     top1 = None if compared.labels is None else 100 * float((classes == compared.labels).mean())
-    seconds = session.time(compared.images[:1], _REPEATS, _PRECISION).median
+    seconds = seconds_of(session, compared.images)
     size = sum(part.stat().st_size for part in parts)
     return Figures(name, size, seconds, relative_error(found, told), same, top1)
 

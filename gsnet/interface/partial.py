@@ -1,0 +1,125 @@
+"""What is written beside a file before it takes the file's name, and what a kill left of that.
+
+Who writes a part holds a lock on it, which the system takes back when the process ends, however it ends: a part that can be
+locked is nobody's. Its name has the computer, since not every disk that several share keeps one's locks from the others.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import platform
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_END = ".part"
+_COMPUTER = f"{zlib.crc32(platform.node().encode()):08x}"
+_numbers = itertools.count()
+
+
+@contextmanager
+def part_file(target: Path) -> Iterator[Path]:
+    """An empty file to write what will be a file; it is gone afterwards, unless it was renamed. Raises OSError."""
+
+    def make() -> Path:
+        part = target.with_name(f"{_beginning(target)}{os.getpid()}-{next(_numbers)}{_END}")
+        part.touch()
+        return part
+
+    with _held(make) as part:
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def part_folder(target: Path) -> Iterator[Path]:
+    """A folder for what will be a file, and others beside it; it is gone afterwards. Raises OSError."""
+    with _held(lambda: Path(tempfile.mkdtemp(dir=target.parent, prefix=_beginning(target), suffix=_END))) as folder:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_part_of(target: Path, name: str) -> bool:
+    """Whether a path is that of a part of a file."""
+    return name.startswith(str(target.with_name(_beginning(target)))) and name.endswith(_END)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove parts of a file that processes left which were killed. What another one is writing stays."""
+    try:
+        beside = list(target.parent.iterdir())
+    except OSError:
+        # Who writes there is told why.
+        return
+    for part in beside:
+        if is_part_of(target, str(part)):
+            _remove_if_nobodys(part)
+
+
+def _remove_if_nobodys(part: Path) -> None:
+    try:
+        descriptor = os.open(part, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # What was renamed meanwhile is whole.
+        if not _is_at(descriptor, part):
+            return
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+    except OSError:
+        # Somebody writes it, or it is not ours to remove.
+        return
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _held(make: Callable[[], Path]) -> Iterator[Path]:
+    """A new part with a lock on it."""
+    part, descriptor = _locked(make)
+    try:
+        yield part
+    finally:
+        os.close(descriptor)
+
+
+def _locked(make: Callable[[], Path]) -> tuple[Path, int]:
+    while True:
+        part = make()
+        try:
+            descriptor = os.open(part, os.O_RDONLY)
+        except FileNotFoundError:
+            # Taken for a leftover before it was locked.
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            # A disk without locks, on which nobody takes anything for a leftover.
+            return part, descriptor
+        if _is_at(descriptor, part):
+            return part, descriptor
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, part: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), part.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _beginning(target: Path) -> str:
+    return f".{target.name}.{_COMPUTER}-"
