@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from PlainNet import compiling, mean_field, step_table
-from PlainNet.compiling import compiled, kept_on_disk, source_version, uncounted_view
+from PlainNet.compiling import compiled, kept_on_disk, source_version
 from PlainNet.mean_field import Step
 from PlainNet.step_table import CALL_WIDTH, ROW_WIDTH, numbers_of
 from ZeroShotProxy import four_numbers
@@ -56,8 +56,6 @@ from ZeroShotProxy.mean_field_map import (
 # `activate` of a variable function takes this type; for a literal number it would be compiled a second time.
 RECTIFIER: Any = np.int64(-1)
 ZERO: Any = np.int64(0)
-
-view = uncounted_view()
 
 FAILURES = {
     TOO_DEEP: "its branches are nested too deeply",
@@ -153,19 +151,6 @@ def run_calls(
     calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. The maps behind the first blocks are copied into
     the rows of `kept`: a network that begins alike starts from there. stack: room to work, from `room`.
     """
-    return run_on_views(view(calls), view(rows), view(maps), view(kept), view(stack), row)
-
-
-@compiled
-def run_on_views(
-    calls: np.ndarray,
-    rows: np.ndarray,
-    maps: np.ndarray,
-    kept: np.ndarray,
-    stack: np.ndarray,
-    row: int,
-) -> tuple[int, float, float]:
-    """`run_calls`, on views to which no references are counted."""
     order, numbers = stack[STACK + 1], stack[STACK + 2]
     for place in range(STACK):
         order[place] = place
