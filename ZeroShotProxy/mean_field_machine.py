@@ -42,6 +42,7 @@ from ZeroShotProxy.mean_field_map import (
     PROFILE,
     PROFILE_ROWS,
     ROOT,
+    RUNS,
     SHAPES_DIFFER,
     SIZE,
     SPARE,
@@ -130,10 +131,11 @@ def log_difference(state: np.ndarray) -> float:
 def first_map(resolution: int, gamma: float, channels: int) -> np.ndarray:
     """Standard normal images x beside x + gamma e, as a map; (1, PROFILE + 2 resolution).
 
-    Both runs are normalised by the first BN, hence the covariance 1 / sqrt(1 + gamma^2).
+    Both runs are normalised by the first BN, hence the covariance 1 / sqrt(1 + gamma^2). gamma: 0 where no score is wanted, and
+    x alone is followed.
     """
     first = np.zeros(PROFILE + 2 * resolution)
-    first[ROOT] = 1.0
+    first[ROOT], first[RUNS] = 1.0, 2 if gamma else 1
     first[COUNT], first[SIZE] = 1, resolution
     first[HEADER + CHANNELS], first[HEADER + VARIANCE] = channels, 1.0
     first[HEADER + COVARIANCE] = 1 / math.sqrt(1 + gamma * gamma)
