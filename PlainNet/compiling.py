@@ -18,10 +18,15 @@ Examples = Sequence[tuple[Callable, Sequence[Any]]]
 _COMPILES = "GSNET_COMPILES"
 # "contract": a product and a sum may be rounded once instead of twice.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}}
+# References to arrays are not counted, call by call: whoever calls from Python holds them, and no array is made.
+_UNCOUNTED: dict[str, Any] = {"_nrt": False}
 
 
 def compiled(function: Function) -> Function:
-    """The function compiled to machine code for the compiled functions that call it; as it is without numba."""
+    """The function compiled to machine code for the compiled functions that call it; as it is without numba.
+
+    It makes no arrays, but for views of those that it is called with: room to work in is an argument.
+    """
     return _inside(function)
 
 
@@ -36,10 +41,7 @@ def unfolded(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """`compiled` into the functions that call it.
-
-    That spares more than the call: a function that hands an array on to others counts references to it.
-    """
+    """`compiled` into the functions that call it."""
     return _inside(function, inline="always")
 
 
@@ -75,45 +77,8 @@ def _inside(function: Function, **more: Any) -> Function:
         from numba import njit
     except ImportError:
         return function
-    options = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} | more
+    options = _OPTIONS | _UNCOUNTED | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True} | more
     return cast(Function, njit(function, **options))
-
-
-def uncounted_view() -> Any:
-    """What makes, in compiled code, a view of an array, or of a tuple's arrays, to which references are not counted.
-
-    A function that hands arrays on counts references to them, by instructions that wait for other processors. Whoever calls the
-    compiled code holds the arrays anyway.
-    """
-    if not compiles():
-        return lambda arrays: arrays
-    try:
-        from numba import types
-        from numba.core import cgutils
-        from numba.extending import intrinsic
-    except ImportError:
-        return lambda arrays: arrays
-
-    def uncounted(context, builder, kind, value):  # type: ignore[no-untyped-def]
-        if isinstance(kind, types.BaseTuple):
-            for place, part in enumerate(kind.types):
-                own = uncounted(context, builder, part, builder.extract_value(value, place))
-                value = builder.insert_value(value, own, place)
-            return value
-        if not isinstance(kind, types.Array):
-            return value
-        made = context.make_array(kind)(context, builder, value)
-        made.meminfo = cgutils.get_null_value(made.meminfo.type)
-        return made._getvalue()
-
-    @intrinsic
-    def view(typing_context, arrays):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            return uncounted(context, builder, signature.args[0], arguments[0])
-
-        return arrays(arrays), generate
-
-    return view
 
 
 def source_version(*sources: Path) -> int:

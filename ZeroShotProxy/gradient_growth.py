@@ -15,8 +15,8 @@ from ZeroShotProxy.mean_field_machine import FAILURES, first_map, room
 from ZeroShotProxy.mean_field_map import STACK
 from ZeroShotProxy.registry import ProxyFailure
 
-# The gradient does not depend on the perturbation, which a first map needs.
-GAMMA = 1e-2
+# The gradient does not depend on the perturbation: one run is followed.
+GAMMA = 0.0
 # Numbers: of a hundred layers.
 _FIRST_RECORDS = 32_768
 

@@ -52,7 +52,7 @@ from ZeroShotProxy.gradient_map import (
 )
 from ZeroShotProxy.gradient_records import forward
 from ZeroShotProxy.gradient_windows import slide_back
-from ZeroShotProxy.mean_field_machine import ZERO, view
+from ZeroShotProxy.mean_field_machine import ZERO
 from ZeroShotProxy.mean_field_map import DONE, STACK, TOO_MANY_GROUPS
 
 
@@ -218,7 +218,7 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     ) -> int:
         if version == 0:
             return DONE
-        return log_norms(view(calls), view(rows), view(image), view(stack), view(gradients), view(records), view(norms))
+        return log_norms(calls, rows, image, stack, gradients, records, norms)
 
     return kept_on_disk(run)
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from PlainNet.compiling import compiled, inlined, rounded_each
-from ZeroShotProxy.mean_field_map import CHANGE, COVARIANCE, FOURTH, MEAN, SPARE, THIRD, VARIANCE
+from ZeroShotProxy.mean_field_map import CHANGE, COVARIANCE, FOURTH, MEAN, RUNS, SPARE, THIRD, VARIANCE
 
 SQRT_2PI = math.sqrt(2 * math.pi)
 # Trapezoidal rule on [-9, 9]; for a Gaussian weight its error falls faster than any power of the step.
@@ -52,7 +52,7 @@ def rectified(state: np.ndarray, base: int, kurtosis: float) -> tuple[float, flo
     narrow_density, narrow_mass = gaussian(a / shrink)
     mean = moment[1] + a * (narrow_mass - mass) + shrink * narrow_density - density
     spread = moment[2] - mean * mean
-    change = max(0.0, variance - state[base + COVARIANCE]) / variance
+    change = relative_change(state, base)
     lost, steepness = kernel_loss(change, moment[0], math.exp(-0.5 * a * a))
     third = moment[3] - 3 * mean * moment[2] + 2 * mean**3
     fourth = moment[4] - 4 * mean * moment[3] + 6 * mean * mean * moment[2] - 3 * mean**4 - 3 * spread * spread
@@ -97,7 +97,7 @@ def rectified_centred(state: np.ndarray, base: int, shrink: float, own: float) -
     variance = state[base + VARIANCE]
     mean = shrink / SQRT_2PI
     spread = 0.5 - mean * mean
-    change = max(0.0, variance - state[base + COVARIANCE]) / variance
+    change = relative_change(state, base)
     lost, steepness = kernel_loss(change, 0.5, 1.0)
     scale = math.sqrt(variance)
     # |y - y'| = |y+ - y'+| + |y- - y'-|, and both have the same mean.
@@ -131,12 +131,22 @@ def gaussian(x: float) -> tuple[float, float]:
 
 
 @compiled
+def relative_change(state: np.ndarray, base: int) -> float:
+    """Half the squared difference of the runs over the variance, of a channel; 0 where one run is followed."""
+    if state[RUNS] < 2:
+        return 0.0
+    return max(0.0, state[base + VARIANCE] - state[base + COVARIANCE]) / state[base + VARIANCE]
+
+
+@compiled
 def kernel_loss(change: float, mass: float, weight: float) -> tuple[float, float]:
     """What a rectified unit-variance channel loses of its covariance at correlation 1 - change, and that loss's elasticity.
 
     At mean 0 (mass 1/2, weight 1) this is the arc-cosine kernel. Elsewhere its deficit against change times P(y > 0) holds
     times exp(-a^2 / 2), to leading order. The derivative is the chance that both runs are positive.
     """
+    if change <= 0:
+        return 0.0, 1.0
     rho = max(-1.0, 1 - change)
     angle = math.acos(rho)
     kernel = (math.sqrt(max(0.0, 1 - rho * rho)) + rho * (math.pi - angle)) / (2 * math.pi)
@@ -253,6 +263,12 @@ def smoothed(state: np.ndarray, base: int, kurtosis: float, function: int) -> tu
     fluctuation = 8 * (1 - scale_mean(kurtosis * kurtosis_of(state[base + FOURTH] / (3 * variance * variance))))
     mean = table[FIRST] + table[FIRST_CURVATURE] * fluctuation
     spread = table[SECOND] + table[SECOND_CURVATURE] * fluctuation - mean * mean
+    state[base + MEAN], state[base + VARIANCE], state[base + CHANGE] = mean, spread, 0.0
+    state[base + THIRD], state[base + FOURTH] = table[CENTRAL_THIRD], table[CENTRAL_FOURTH] - 3 * spread * spread
+    linear = table[SLOPE] / table[LOSS]
+    if state[RUNS] < 2:
+        state[base + COVARIANCE] = spread
+        return linear, 1.0
     rho = state[base + COVARIANCE] / variance
     # Four terms at a time, whose powers do not wait for each other.
     power, square = 1.0, rho * rho
@@ -266,11 +282,5 @@ def smoothed(state: np.ndarray, base: int, kurtosis: float, function: int) -> tu
             (table[place] + table[place + 1] * rho) + (table[place + 2] + table[place + 3] * rho) * square
         )
         power *= fourth
-    state[base + MEAN], state[base + VARIANCE], state[base + COVARIANCE] = (
-        mean,
-        spread,
-        spread - (1 - rho) * lost * spread / table[LOSS],
-    )
-    state[base + CHANGE] = 0.0
-    state[base + THIRD], state[base + FOURTH] = table[CENTRAL_THIRD], table[CENTRAL_FOURTH] - 3 * spread * spread
-    return table[SLOPE] / table[LOSS], slope / lost
+    state[base + COVARIANCE] = spread - (1 - rho) * lost * spread / table[LOSS]
+    return linear, slope / lost

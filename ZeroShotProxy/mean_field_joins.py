@@ -24,6 +24,7 @@ from ZeroShotProxy.mean_field_map import (
     OVERLAP_LAG,
     PROFILE,
     ROOT,
+    RUNS,
     SHAPES_DIFFER,
     SIZE,
     THIRD,
@@ -46,7 +47,7 @@ def transfer(source: np.ndarray, target: np.ndarray) -> None:
     """Copy what a map uses of its row."""
     for index in range(HEADER + int(source[COUNT]) * FIELDS):
         target[index] = source[index]
-    for index in range(PROFILE, PROFILE + 2 * int(source[SIZE])):
+    for index in range(PROFILE, PROFILE + int(source[RUNS]) * int(source[SIZE])):
         target[index] = source[index]
 
 
@@ -85,7 +86,7 @@ def split(state: np.ndarray, upper: np.ndarray, channels: float) -> None:
             kept += 1
     for field in range(HEADER):
         upper[field] = state[field]
-    for position in range(PROFILE, PROFILE + 2 * int(state[SIZE])):
+    for position in range(PROFILE, PROFILE + int(state[RUNS]) * int(state[SIZE])):
         upper[position] = state[position]
     state[COUNT], upper[COUNT], upper[LOG_SCALE] = kept, taken, 0.0
 
@@ -218,7 +219,7 @@ def blend(lower: np.ndarray, upper: np.ndarray, weight: float, other: float) -> 
     share = weight / (weight + other)
     for field in range(NORM, HEADER):
         lower[field] = share * lower[field] + (1 - share) * upper[field]
-    for field in range(PROFILE, PROFILE + 2 * int(lower[SIZE])):
+    for field in range(PROFILE, PROFILE + int(lower[RUNS]) * int(lower[SIZE])):
         lower[field] = share * lower[field] + (1 - share) * upper[field]
     lower[LOG_SCALE] += upper[LOG_SCALE]
 

@@ -35,6 +35,7 @@ from ZeroShotProxy.mean_field_map import (
     OVERLAP,
     OVERLAP_LAG,
     PROFILE,
+    RUNS,
     SIZE,
     THIRD,
     VARIANCE,
@@ -230,8 +231,9 @@ def normalise(state: np.ndarray, epsilon: float) -> None:
         # Exactly 1 where it is 1: functions of a standard normal have been worked out before.
         state[base + VARIANCE] = 1.0 if epsilon == 0 else state[base + VARIANCE] * scale
         state[base + MEAN] = state[base + OFFSET] = state[base + CHANGE] = 0.0
-    # Mean of the logarithm over draws of the weights, to second order.
-    state[LOG_SCALE] += 0.5 * math.log(BN_KEPT + BN_MOVED * total / width / (1 + state[JITTER]))
+    if state[RUNS] == 2:
+        # Mean of the logarithm over draws of the weights, to second order.
+        state[LOG_SCALE] += 0.5 * math.log(BN_KEPT + BN_MOVED * total / width / (1 + state[JITTER]))
     state[JITTER] = 0.0
 
 
@@ -261,10 +263,11 @@ def activate(state: np.ndarray, function: int) -> None:
     gain *= width_inverse
     slope *= width_inverse
     state[CHANGE_NORM] *= slope * slope
-    # Where the runs have parted for good, their difference follows the variance.
-    size = int(state[SIZE])
-    for position in range(PROFILE, PROFILE + size):
-        state[position + size] = slope * state[position + size] + (1 - slope) * state[position]
+    if state[RUNS] == 2:
+        # Where the runs have parted for good, their difference follows the variance.
+        size = int(state[SIZE])
+        for position in range(PROFILE, PROFILE + size):
+            state[position + size] = slope * state[position + size] + (1 - slope) * state[position]
     state[CHANGE_OWN] = ACTIVATED_CHANGE
     state[NORM] /= 1 + SATURATION * state[NORM]
     state[OVERLAP] *= gain * gain

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from PlainNet import compiling, mean_field, step_table
-from PlainNet.compiling import compiled, kept_on_disk, source_version, uncounted_view
+from PlainNet.compiling import compiled, kept_on_disk, source_version
 from PlainNet.mean_field import Step
 from PlainNet.step_table import CALL_WIDTH, ROW_WIDTH, numbers_of
 from ZeroShotProxy import four_numbers
@@ -42,6 +42,7 @@ from ZeroShotProxy.mean_field_map import (
     PROFILE,
     PROFILE_ROWS,
     ROOT,
+    RUNS,
     SHAPES_DIFFER,
     SIZE,
     SPARE,
@@ -56,8 +57,6 @@ from ZeroShotProxy.mean_field_map import (
 # `activate` of a variable function takes this type; for a literal number it would be compiled a second time.
 RECTIFIER: Any = np.int64(-1)
 ZERO: Any = np.int64(0)
-
-view = uncounted_view()
 
 FAILURES = {
     TOO_DEEP: "its branches are nested too deeply",
@@ -132,10 +131,11 @@ def log_difference(state: np.ndarray) -> float:
 def first_map(resolution: int, gamma: float, channels: int) -> np.ndarray:
     """Standard normal images x beside x + gamma e, as a map; (1, PROFILE + 2 resolution).
 
-    Both runs are normalised by the first BN, hence the covariance 1 / sqrt(1 + gamma^2).
+    Both runs are normalised by the first BN, hence the covariance 1 / sqrt(1 + gamma^2). gamma: 0 where no score is wanted, and
+    x alone is followed.
     """
     first = np.zeros(PROFILE + 2 * resolution)
-    first[ROOT] = 1.0
+    first[ROOT], first[RUNS] = 1.0, 2 if gamma else 1
     first[COUNT], first[SIZE] = 1, resolution
     first[HEADER + CHANNELS], first[HEADER + VARIANCE] = channels, 1.0
     first[HEADER + COVARIANCE] = 1 / math.sqrt(1 + gamma * gamma)
@@ -153,19 +153,6 @@ def run_calls(
     calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. The maps behind the first blocks are copied into
     the rows of `kept`: a network that begins alike starts from there. stack: room to work, from `room`.
     """
-    return run_on_views(view(calls), view(rows), view(maps), view(kept), view(stack), row)
-
-
-@compiled
-def run_on_views(
-    calls: np.ndarray,
-    rows: np.ndarray,
-    maps: np.ndarray,
-    kept: np.ndarray,
-    stack: np.ndarray,
-    row: int,
-) -> tuple[int, float, float]:
-    """`run_calls`, on views to which no references are counted."""
     order, numbers = stack[STACK + 1], stack[STACK + 2]
     for place in range(STACK):
         order[place] = place

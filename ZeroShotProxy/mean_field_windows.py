@@ -22,6 +22,7 @@ from ZeroShotProxy.mean_field_map import (
     PROFILE,
     PROFILE_ROWS,
     ROOT,
+    RUNS,
     SIZE,
     SPARE,
     VARIANCE,
@@ -121,50 +122,73 @@ def tap_means(padded: np.ndarray, first: float, kernel: int, stride: int, out: i
 
 
 @unfolded
+def changes_through(state: np.ndarray, size: int, kernel: int, stride: int, out: int, kept: float) -> float:
+    """The profile of the runs' squared difference behind windows; the root of the last of `Sums`.
+
+    size: of the map before them. The variance's profile behind them stands already.
+    """
+    room, padding = room_of(state), (kernel - 1) // 2
+    sums, padded = state[PROFILE + 2 * room :], state[PROFILE + 3 * room :]
+    for index in range(padding):
+        padded[index] = padded[size + padding + index] = 0.0
+    for position in range(size):
+        padded[padding + position] = state[PROFILE + size + position]
+    whole = out // 4 * 4 if stride == 1 else 0
+    all_sums = ZEROS
+    for place in range(0, whole, 4):
+        change = sums_of_four(padded, place, kernel)
+        put(sums, place, change)
+        all_sums = plus(all_sums, change)
+    mean = total(all_sums)
+    for position in range(whole, out):
+        sums[position] = sum_of_one(padded, position * stride, kernel)
+        mean += sums[position]
+    mean *= 1 / out
+    relative = (1 - kept) / mean
+    for place in range(0, whole, 4):
+        change = plus_times(times(kept, four(padded, padding + place)), relative, four(sums, place))
+        put(state, PROFILE + out + place, change)
+    for position in range(whole, out):
+        state[PROFILE + out + position] = kept * padded[padding + position] + relative * sums[position]
+    return mean
+
+
+@unfolded
 def through_windows(state: np.ndarray, kernel: int, stride: int, out: int, kept: float) -> Sums:
     """`slide` where a window fits. out: height of what is behind it."""
     size, room, padding = int(state[SIZE]), room_of(state), (kernel - 1) // 2
-    # The room behind the profiles: sums over windows, then profiles and the root of the first between zeros, the taps' means.
+    # The room behind the profiles: sums over windows, then the profile and its root between zeros, the taps' means.
     padded = room + LARGEST_KERNEL
-    value_sums, change_sums = state[PROFILE + 2 * room :], state[PROFILE + 3 * room :]
-    values = state[PROFILE + 4 * room :]
-    changes, roots_of, means = values[padded:], values[2 * padded :], values[3 * padded :]
+    value_sums, values = state[PROFILE + 2 * room :], state[PROFILE + 3 * room :]
+    roots_of, means = values[padded:], values[2 * padded :]
     for index in range(padding):
         end = size + padding + index
-        values[index] = changes[index] = roots_of[index] = 0.0
-        values[end] = changes[end] = roots_of[end] = 0.0
+        values[index] = roots_of[index] = values[end] = roots_of[end] = 0.0
     for position in range(size):
         values[padding + position] = state[PROFILE + position]
     for position in range(size):
         roots_of[padding + position] = math.sqrt(state[PROFILE + position])
-    for position in range(size):
-        changes[padding + position] = state[PROFILE + size + position]
     # Behind a stride, neighbours come from places that are not next to each other.
     whole = out // 4 * 4 if stride == 1 else 0
-    all_values, all_changes, seen = ZEROS, ZEROS, ZEROS
+    all_values, seen = ZEROS, ZEROS
     for place in range(0, whole, 4):
-        value, change = sums_of_four(values, place, kernel), sums_of_four(changes, place, kernel)
+        value = sums_of_four(values, place, kernel)
         put(value_sums, place, value)
-        put(change_sums, place, change)
-        all_values, all_changes = plus(all_values, value), plus(all_changes, change)
-        seen = plus(seen, four(roots_of, place))
-    value_mean, change_mean, first = total(all_values), total(all_changes), total(seen)
+        all_values, seen = plus(all_values, value), plus(seen, four(roots_of, place))
+    value_mean, first = total(all_values), total(seen)
     for position in range(whole, out):
         place = position * stride
         value_sums[position] = sum_of_one(values, place, kernel)
-        change_sums[position] = sum_of_one(changes, place, kernel)
         value_mean += value_sums[position]
-        change_mean += change_sums[position]
         first += roots_of[place]
     share = 1 / out
-    value_mean, change_mean = value_mean * share, change_mean * share
+    value_mean *= share
     square = tap_means(roots_of, first, kernel, stride, out, means)
     # Channel means add the square of what a position misses of them: sum over taps of (mean - mean on average)^2.
     constant = constant_share(state)
     scale = 1 / (value_mean * value_mean - constant * square * square)
     level, factor, missing = constant * square * square * scale, value_mean * scale, -2 * constant * square * scale
     new = 1 - kept
-    relative = new / change_mean
     levels, root_sums = (level, level, level, level), ZEROS
     for place in range(0, whole, 4):
         seen = ZEROS
@@ -173,8 +197,6 @@ def through_windows(state: np.ndarray, kernel: int, stride: int, out: int, kept:
         # Rounding must not bring it below 0.
         behind = not_negative(plus_times(plus_times(levels, factor, four(value_sums, place)), missing, seen))
         put(state, PROFILE + place, plus_times(times(kept, four(values, padding + place)), new, behind))
-        change = plus_times(times(kept, four(changes, padding + place)), relative, four(change_sums, place))
-        put(state, PROFILE + out + place, change)
         root_sums = plus(root_sums, roots(behind))
     root_sum = total(root_sums)
     for position in range(whole, out):
@@ -183,9 +205,11 @@ def through_windows(state: np.ndarray, kernel: int, stride: int, out: int, kept:
             one += means[tap] * roots_of[position * stride + tap]
         one = max(0.0, level + factor * value_sums[position] + missing * one)
         state[PROFILE + position] = kept * values[padding + position] + new * one
-        state[PROFILE + out + position] = kept * changes[padding + position] + relative * change_sums[position]
         root_sum += math.sqrt(one)
     state[SIZE], state[ROOT] = out, kept * state[ROOT] + new * root_sum * share
+    if state[RUNS] < 2:
+        return value_mean * value_mean, square * square, 1.0
+    change_mean = changes_through(state, size, kernel, stride, out, kept)
     return value_mean * value_mean, square * square, change_mean * change_mean
 
 

@@ -55,11 +55,9 @@ from gsnet.evolution.array_variation import (
 )
 from gsnet.evolution.judging import PATIENCE_WITH_PREFERENCES, UNSCORED_BEFORE_KEEPING
 from PlainNet import network, step_table
-from PlainNet.compiling import compiled, kept_on_disk, source_version, uncounted_view
+from PlainNet.compiling import compiled, kept_on_disk, source_version
 from SearchSpace import neighbourhood, search_choice
 from ZeroShotProxy import mean_field_joins, mean_field_map
-
-view = uncounted_view()
 
 
 @compiled
@@ -158,8 +156,6 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     ) -> None:
         """Iterations up to the last one, until the rows are full, or to one that cannot be done here: `state[WHY]`."""
         state[WHY] = ALL_DONE if version else FOR_SEARCH
-        plan, space, steps = view(plan), view(space), view(steps)
-        members, room, rows = view(members), view(room), view(rows)
         longest = members.blocks.shape[1]
         while state[ITERATION] < plan.last and state[ROWS] < rows.seeds.size:
             if rows.blocks.shape[0] - state[BLOCKS_END] < longest:

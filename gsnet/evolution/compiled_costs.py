@@ -85,19 +85,24 @@ def count_step(costs: np.ndarray, stack: np.ndarray, top: int, kind: int, number
 
 
 @compiled
-def count_call(call: np.ndarray, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
+def count_call(
+    call: np.ndarray,
+    rows: np.ndarray,
+    channels: int,
+    size: int,
+    stack: np.ndarray,
+    costs: np.ndarray,
+    before: np.ndarray,
+    numbers: np.ndarray,
+) -> tuple[int, int, int, int, int]:
     """Parameters, flops, memory access and largest map of a block, and the size of its last map.
 
     All 0 if it is nested too deeply, or if one of these figures is above `LARGEST`.
-    call, rows: of a `StepTable`. channels, size: of the block's input.
+    call, rows: of a `StepTable`. channels, size: of the block's input. stack, before, numbers: room to work; costs: zeros.
     """
-    stack = np.empty((STACK, 2), np.int64)
-    costs = np.zeros(4)
-    numbers = np.empty(NUMBERS)
     stack[0, CHANNELS], stack[0, SIZE] = channels, size
     # Not of a literal 0, for which `count_step` would be compiled a second time.
     top = ZERO
-    before = np.empty(PEAK)
     # All layers after the first cost the same: they are counted once.
     for part in range(0, 4 if call[4] else 2, 2):
         into = call[7] if part else call[5]
@@ -122,7 +127,8 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     def count(call: np.ndarray, rows: np.ndarray, channels: int, size: int) -> tuple[int, int, int, int, int]:
         if version == 0:
             return NOT_COUNTED
-        return count_call(call, rows, channels, size)
+        stack = np.empty((STACK, 2), np.int64)
+        return count_call(call, rows, channels, size, stack, np.zeros(4), np.empty(PEAK), np.empty(NUMBERS))
 
     return kept_on_disk(count)
 
