@@ -6,7 +6,7 @@ NAS-Bench-201 (15,625 cells, three data sets) and NAS-Bench-Macro (6,561 network
 benchmarks/scores holds them (benchmarks.score_benchmarks fills it) and over a sample with bootstrap intervals and spread over
 seeds; the networks that a proxy puts first among N scored ones, beside an oracle's and chance; and the winners of an evolution
 confined to the benchmark's own space. Scores that are made here are kept in --cache_dir, from which an interrupted run
-continues; --from_tables writes the pages again from the figures of an earlier run. The files of the benchmarks are looked for in
+continues; --from_tables writes the pages again from the figures of an earlier run. Files of benchmarks are looked for in
 the folder that the environment variable GSNET_DATA names; one that is absent is left out, with a note.
 
 A benchmark of your own is a CSV file with the columns structure,accuracy:

@@ -27,6 +27,7 @@ from gsnet.interface.apex import find_apex
 from gsnet.interface.files import write_text
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.plugins import packages, recorded
+from gsnet.interface.result_files import CONFIG
 from gsnet.interface.version import commit, version
 from gsnet.interface.words import duration
 from gsnet.models.expected import of_description
@@ -43,6 +44,7 @@ from gsnet.training.loop import Trainer
 from gsnet.training.losses import BinaryCrossEntropy
 from gsnet.training.networks import build_network
 from gsnet.training.precision import ApexPrecision, TorchPrecision
+from gsnet.training.resuming import interrupted, restarted
 from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
 from gsnet.training.settings_of_options import asks_for_apex, check_classes, data_settings, training_settings
 from gsnet.training.starting import say_other_names
@@ -54,7 +56,6 @@ from gsnet.validation.processes import place, process_group, told_by_first
 
 _LOG = logging.getLogger(__name__)
 _SEVERAL = ("ddp", "apex")
-_CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
 _RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "skip_broken", "time_limit", "keep_best", "log"}
 _INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin", "recipe", "cache_memory"}
@@ -114,7 +115,7 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
         if first:
             # Only now: a training that cannot go on stays finished. And before its options are written over.
             done.unlink(missing_ok=True)
-        if first and not _restarted():
+        if first and not restarted():
             _write_config(options)
         status = trainer.run()
         if first:
@@ -130,8 +131,8 @@ def _is_done(options: Namespace, done: Path) -> bool:
     verdict = b""
     if place()[0] == 0:
         try:
-            verdict = b"done" if is_done(options, done, options.save_dir / _CONFIG, _INCIDENTAL) else b""
-            if not (verdict or _restarted()):
+            verdict = b"done" if is_done(options, done, options.save_dir / CONFIG, _INCIDENTAL) else b""
+            if not (verdict or restarted()):
                 check_not_interrupted(options)
         except InputError as error:
             verdict = str(error).encode()
@@ -223,7 +224,7 @@ def kept_options(options: Namespace) -> dict[str, Any]:
 
 def resumed(trainer: TrainerT, options: Namespace) -> TrainerT:
     """The trainer, gone on from the checkpoint that the options mean. Raises InputError."""
-    state = checkpoints.from_first(_interrupted(options) if place()[0] == 0 else None)
+    state = checkpoints.from_first(interrupted(options) if place()[0] == 0 else None)
     if state is not None:
         trainer.resume(state)
     return trainer
@@ -242,24 +243,6 @@ def precision(options: Namespace, settings: TrainingSettings, device: str) -> To
         return by_torch
     _LOG.info("%s", found.message)
     return by_torch if found.amp is None else ApexPrecision(found.amp, options.apex_opt_level, options.apex_loss_scale)
-
-
-def _restarted() -> bool:
-    """Whether torchrun has started this process anew because one of the group died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
-def _interrupted(options: Namespace) -> dict[str, Any] | None:
-    """The checkpoint to go on from, if any: asked for, or left by the group that torchrun has restarted."""
-    if options.auto_resume:
-        return checkpoints.load_latest(options.save_dir)
-    config = options.save_dir / _CONFIG
-    if _restarted() and config.is_file():
-        # What is older than the first start of this group belongs to an earlier training in the same folder.
-        state = checkpoints.load_latest(options.save_dir, since=config.stat().st_mtime)
-        if state is not None:
-            return state
-    return checkpoints.load(options.resume) if options.resume else None
 
 
 def _report_reading(training: DataLoader, validation: DataLoader) -> None:
@@ -295,4 +278,4 @@ def _write_config(options: Namespace) -> None:
     made_by |= {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
     made_by |= {"plugins": recorded(), "packages": packages()}
     values = {k: plain(v) for k, v in vars(options).items()}
-    write_text(options.save_dir / _CONFIG, json.dumps(made_by | {"options": values}, indent=1) + "\n")
+    write_text(options.save_dir / CONFIG, json.dumps(made_by | {"options": values}, indent=1) + "\n")
