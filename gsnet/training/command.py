@@ -10,7 +10,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from gsnet.data import DataSettings, training_loader, validation_loader
 from gsnet.data.settings import NONE
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.apex import find_apex
-from gsnet.interface.files import write_text
+from gsnet.interface.files import begun_in, write_text
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.plugins import packages, recorded
 from gsnet.interface.result_files import CONFIG
@@ -105,18 +105,18 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
         if writes and _is_done(options, done):
             _LOG.warning("skip: %s says that this training is finished", done)
             return
-        if writes and first:
-            options.save_dir.mkdir(parents=True, exist_ok=True)
-        log_to(options.save_dir / f"{name}.log" if writes and first else None, quiet=not first)
-        trainer = build(options, device)
-        if not writes:
-            _report(trainer, options)
-            return
-        if first:
-            # Only now: a training that cannot go on stays finished. And before its options are written over.
-            done.unlink(missing_ok=True)
-        if first and not restarted():
-            _write_config(options)
+        log = f"{name}.log" if writes and first else None
+        with begun_in(options.save_dir, log) if log else nullcontext():
+            log_to(options.save_dir / log if log else None, quiet=not first)
+            trainer = build(options, device)
+            if not writes:
+                _report(trainer, options)
+                return
+            if first:
+                # Only now: a training that cannot go on stays finished. And before its options are written over.
+                done.unlink(missing_ok=True)
+            if first and not restarted():
+                _write_config(options)
         status = trainer.run()
         if first:
             trainer.draw_curves()
