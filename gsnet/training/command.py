@@ -231,18 +231,25 @@ def resumed(trainer: TrainerT, options: Namespace) -> TrainerT:
 
 
 def precision(options: Namespace, settings: TrainingSettings, device: str) -> TorchPrecision | ApexPrecision:
-    """torch's mixed precision, or that of an installed Apex where one is asked for; says once which of the two."""
+    """torch's mixed precision, or that of an installed Apex where one is asked for; says once which of the two.
+
+    Raises InputError for a scale of the loss where none is scaled.
+    """
     by_torch = TorchPrecision(device, settings.amp, options.apex_loss_scale)
     if settings.amp:
         warn_of_slow_half(device)
-    if not asks_for_apex(options):
-        return by_torch
-    found = find_apex()
-    if found.amp is not None and not device.startswith("cuda"):
-        _LOG.info("Apex needs a GPU: torch.amp does its work")
-        return by_torch
-    _LOG.info("%s", found.message)
-    return by_torch if found.amp is None else ApexPrecision(found.amp, options.apex_opt_level, options.apex_loss_scale)
+    if asks_for_apex(options):
+        found = find_apex()
+        if found.amp is not None and device.startswith("cuda"):
+            _LOG.info("%s", found.message)
+            return ApexPrecision(found.amp, options.apex_opt_level, options.apex_loss_scale)
+        _LOG.info("%s", "Apex needs a GPU: torch.amp does its work" if found.amp is not None else found.message)
+    if options.apex_loss_scale is not None and not by_torch.scaler.is_enabled():
+        why = (
+            "on a processor, whose half precision is bfloat16" if settings.amp else "with --apex_opt_level O0, float32"
+        )
+        raise InputError(f"--apex_loss_scale does nothing {why}: leave it out")
+    return by_torch
 
 
 def _report_reading(training: DataLoader, validation: DataLoader) -> None:
