@@ -5,7 +5,8 @@
         --budget_model_size 1e6 --max_layers 18 --save_dir save_dir/my_search
 
 Nothing is trained. The results folder receives best_structure.txt, best.json, history.csv, pareto.csv, search.png,
-pareto.png, config.json, evolution_search.log and search.db, from which an interrupted search continues with --resume.
+pareto.png, config.json, evolution_search.log and search.db, from which an interrupted search continues with --resume;
+verified.csv with --verify_top, and curves with --log.
 """
 
 from __future__ import annotations
