@@ -211,3 +211,19 @@ def test_a_torn_checkpoint_does_not_take_the_place_of_the_whole_one_before_it(tm
         said = capsys.readouterr().err
         assert f"{latest} is no checkpoint that a training can go on from: the training goes on from the one" in said
         assert "Resuming at epoch 2/3" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--arch", "{}/absent"], "There is no file or folder .*absent: a results folder, a checkpoint or a name"),
+        ([*NETWORK, "--reduced_decoding"], "--reduced_decoding is for large JPEG files"),
+        ([*NETWORK, "--apex_loss_scale", "128", "--fp16"], "--apex_loss_scale does nothing on a processor"),
+    ],
+)
+def test_a_training_that_cannot_begin_leaves_no_folder(tmp_path, more, said):
+    """Also where its folder would lie in that of the network, which is then not said to be there without results."""
+    save_dir = tmp_path / "absent" / "training"
+    with pytest.raises(InputError, match=said):
+        train(save_dir, network=[word.format(tmp_path) for word in more])
+    assert list(tmp_path.iterdir()) == []

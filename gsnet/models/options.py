@@ -58,10 +58,7 @@ def network_named(options: argparse.Namespace) -> str:
     if options.arch is None and options.plainnet_struct is not None:
         return BUILT_AS[-1]
     if options.arch is not None:
-        # A folder without a slash may be called as a network is.
-        may_be_name = "/" not in options.arch and Path(options.arch).is_dir()
-        if not may_be_name and (fault := fault_of_path(options.arch)):
-            raise InputError(fault)
+        refuse_wrong_path(options.arch)
         return options.arch
     if options.weights is None:
         raise InputError("Name a network: by --arch, or by --weights with a checkpoint that says what it is of")
@@ -70,6 +67,14 @@ def network_named(options: argparse.Namespace) -> str:
     if described(options.weights) is None:
         raise InputError(f"{options.weights} does not say what it is of: name its network with --arch")
     return options.weights
+
+
+def refuse_wrong_path(arch: str) -> None:
+    """Raise InputError for --arch with a path that names no network."""
+    # A folder without a slash may be called as a network is.
+    may_be_name = "/" not in arch and Path(arch).is_dir()
+    if not may_be_name and (fault := fault_of_path(arch)):
+        raise InputError(fault)
 
 
 def resolution_of(arch: str, given: int | None, weights: str | None = None) -> int | None:

@@ -212,7 +212,7 @@ class Trainer(TrainingState):
 
     def _print_epoch(self, row: dict[str, Any]) -> None:
         _LOG.info(
-            "epoch %d/%d loss %.4f val loss %.4f top-1 %.2f%% top-5 %.2f%%, best %.2f%%, %.0f images/s, %s, %s left",
+            "epoch %d/%d loss %.4f val loss %.4f top-1 %.2f%% top-5 %.2f%%, best %.2f%%, %.0f images/s, %s so far, %s left",
             *(self.epoch, self.settings.epochs, row["train_loss"], row["val_loss"], row["val_acc1"], row["val_acc5"]),
             *(self.status["best_acc1"], row["images_per_second"], *self._times()),
         )
