@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from gsnet.commands import evolution_search, train_image_classification, ts_train_image_classification
+from gsnet.evolution.settings import SearchError
+from gsnet.interface.options import InputError
 
 ROOT = Path(__file__).parent.parent
 START = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)"
@@ -57,3 +59,19 @@ def test_files_of_a_training(tmp_path, script, more):
     names = listed((ROOT / "docs/training.md").read_text(), "## What the results folder holds")
     left = {of_pattern(file.name) for file in tmp_path.iterdir()}
     assert "best-params_epochN.pth" in left and left <= {name.split("/")[0] for name in names}
+
+
+def test_a_search_and_a_training_do_not_write_over_each_other(tmp_path):
+    """Both record their options as config.json."""
+    search, training = tmp_path / "search", tmp_path / "training"
+    assert evolution_search.main([*SEARCH, "--save_dir", str(search)]) == 0
+    assert train_image_classification.main([*TRAINING, "--save_dir", str(training)]) == 0
+    records = [(folder / "config.json").read_bytes() for folder in (search, training)]
+    with pytest.raises(InputError, match=r"holds a search: name another --save_dir, such as .*search/training"):
+        train_image_classification.main([*TRAINING, "--save_dir", str(search)])
+    for more in ([], ["--overwrite"]):
+        with pytest.raises(SearchError, match="holds a training: name another --save_dir"):
+            evolution_search.main([*SEARCH, "--save_dir", str(training), *more])
+    assert [(folder / "config.json").read_bytes() for folder in (search, training)] == records
+    # What is there of its own kind is gone on with.
+    assert train_image_classification.main([*TRAINING, "--save_dir", str(training)]) == 0

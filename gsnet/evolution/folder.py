@@ -12,7 +12,15 @@ from gsnet.evolution.packed_files import NETWORKS, RECORDS
 from gsnet.evolution.recorded import HistoryReader, holds_search
 from gsnet.evolution.settings import FITTING, SearchError, SearchSettings
 from gsnet.evolution.verification import VERIFIED
-from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE, CONFIG, CURVES, TRACKED
+from gsnet.interface.result_files import (
+    BEST_CHECKPOINT,
+    BEST_JSON,
+    BEST_STRUCTURE,
+    CONFIG,
+    CURVES,
+    LATEST_CHECKPOINT,
+    TRACKED,
+)
 
 LOG = "evolution_search.log"
 _OUTPUTS = (
@@ -102,6 +110,14 @@ def _clear(folder: Path) -> None:
         (folder / LOG).write_bytes(b"")
 
 
+def _refuse_training(folder: Path | None) -> None:
+    """Raises SearchError where a search would begin in the folder of a training, whose record of its options would be lost."""
+    if folder is None or (folder / DATABASE).exists():
+        return
+    if any((folder / name).exists() for name in (LATEST_CHECKPOINT, BEST_CHECKPOINT)):
+        raise SearchError(f"{folder} holds a training: name another --save_dir")
+
+
 def _remove(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         (folder / name).unlink(missing_ok=True)
@@ -113,6 +129,7 @@ def open_history(settings: SearchSettings, folder: Path | None, resume: bool, ov
     Raises SearchError where the folder holds a search that is to be neither continued nor discarded.
     """
     if folder is None or overwrite or not holds_search(folder):
+        _refuse_training(folder)
         if folder is not None and resume:
             _LOG.warning("%s holds nothing to go on with: the search begins", folder)
         return History.create(None, settings)

@@ -37,7 +37,7 @@ from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.describing import complete, describe
 from gsnet.training.dry_run import dry_run
 from gsnet.training.fine_tuning import freeze
-from gsnet.training.finished import check_not_interrupted, is_done, plain
+from gsnet.training.finished import check_no_search, check_not_interrupted, is_done, plain
 from gsnet.training.image_check import check_images, pictures_of
 from gsnet.training.layout import check_layout
 from gsnet.training.loop import Trainer
@@ -126,13 +126,14 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
 def _is_done(options: Namespace, done: Path) -> bool:
     """`is_done`, as one process decides it for all: others may be on machines that do not see the folder.
 
-    Raises InputError, also where a training that was interrupted would be lost.
+    Raises InputError, also where a training that was interrupted or a search's record would be lost.
     """
     verdict = b""
     if place()[0] == 0:
         try:
             verdict = b"done" if is_done(options, done, options.save_dir / CONFIG, _INCIDENTAL) else b""
             if not (verdict or restarted()):
+                check_no_search(options.save_dir)
                 check_not_interrupted(options)
         except InputError as error:
             verdict = str(error).encode()
