@@ -28,7 +28,7 @@ from benchmarks.data_folder import data_file
 from benchmarks.nas_bench_201 import FILE
 from benchmarks.pages import replace_section
 from benchmarks.report_benchmarks import MODULE_PROXIES
-from benchmarks.report_output import markdown
+from benchmarks.report_output import markdown, winners_columns
 from benchmarks.report_winners import LENGTHS, ORACLE, RANDOM
 from benchmarks.scored_networks import LOG_SYNFLOW, NASWOT, Networks, read_cells, read_macro
 from gsnet.evolution.ensemble import DEFAULT_MEMBERS, log_rank_sums
@@ -166,10 +166,8 @@ def winners_table(networks: Networks, choices: Sequence[Choice], seeds: int, dat
         )
         for name, figures in rows.items()
     ]
-    header = ("winner of N drawn", *(f"{n:,}" for n in lengths[:-1]), f"all {size:,}")
-    return markdown(
-        (*header, f"regret at {lengths[judged]:,}: too few networks", "the proxy", "Spearman, no limit"), lines
-    )
+    columns = winners_columns(lengths, lengths[judged])
+    return markdown(("log ranks of", *columns, "Spearman, no limit"), lines)
 
 
 def on_macro(choice: Choice, macro: Networks) -> Choice | None:

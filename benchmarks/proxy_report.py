@@ -6,8 +6,8 @@ NAS-Bench-201 (15,625 cells, three data sets) and NAS-Bench-Macro (6,561 network
 benchmarks/scores holds them (benchmarks.score_benchmarks fills it) and over a sample with bootstrap intervals and spread over
 seeds; the networks that a proxy puts first among N scored ones, beside an oracle's and chance; and the winners of an evolution
 confined to the benchmark's own space. Scores that are made here are kept in --cache_dir, from which an interrupted run
-continues. The files of the benchmarks are looked for in the folder that the environment variable GSNET_DATA names; one that is
-absent is left out, with a note.
+continues; --from_tables writes the pages again from the figures of an earlier run. Files of benchmarks are looked for in
+the folder that the environment variable GSNET_DATA names; one that is absent is left out, with a note.
 
 A benchmark of your own is a CSV file with the columns structure,accuracy:
 
@@ -96,6 +96,11 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         help="keep the rows in --output_dir that this run does not make, and its scatter plots unless all proxies are scored",
     )
     parser.add_argument(
+        "--from_tables",
+        action="store_true",
+        help="measure nothing: write everything but scatter plots again from the CSV files in --output_dir",
+    )
+    parser.add_argument(
         "--cache_dir", type=Path, default=Path("save_dir/proxy_report"), metavar="FOLDER", help="scores so far"
     )
     parser.add_argument(
@@ -176,9 +181,10 @@ def notes(options: Namespace, searches: Sequence[SearchRow]) -> str:
     others = sorted({f"{row.proxy}: {row.networks}" for row in searches if row.networks != options.search_networks})
     seeds = max((row.seeds for row in searches), default=0)
     parts = [
-        "Correlations over n networks, with 95 % bootstrap intervals where n is a sample. Winners: mean accuracy over "
-        f"{WINNER_SEEDS} draws of N networks that the proxy scores.",
-        f"Evolution: mean accuracy over {seeds} searches, each of "
+        "Correlations over n networks, with 95 % bootstrap intervals where n is a sample. Accuracies in percent. Top 1 %: mean "
+        "accuracy of the hundredth of the n networks that the proxy puts first. Winner of N: the network with the best "
+        f"score of N drawn ones, mean over {WINNER_SEEDS} draws; Oracle knows the accuracies, Random scores by lot.",
+        f"Winner of an evolution: mean over {seeds} searches, each of "
         f"{'; '.join((f'{options.search_networks} networks', *others))}."
         if searches
         else "",
@@ -188,18 +194,15 @@ def notes(options: Namespace, searches: Sequence[SearchRow]) -> str:
     return " ".join(part for part in parts if part)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Measure every benchmark that is there and write the report."""
+def measured(options: Namespace) -> Rows:
+    """The rows of all benchmarks that are there, whose tables and scatter plots go to --output_dir."""
     import torch
 
-    options = parse_options(argv)
     # Times a network are those of one core.
     torch.set_num_threads(1)
     settings = replace(SETTINGS, resolution=options.input_image_size, num_classes=options.num_classes)
-    benchmarks = open_benchmarks(options.benchmark_file, settings)
-    options.output_dir.mkdir(parents=True, exist_ok=True)
     made = Rows([], [], [])
-    for benchmark in benchmarks:
+    for benchmark in open_benchmarks(options.benchmark_file, settings):
         scores = Scores(benchmark, options.cache_dir / f"{benchmark.cache_name}.csv", options.scores)
         try:
             rows = measure(scores, options)
@@ -208,18 +211,39 @@ def main(argv: Sequence[str] | None = None) -> int:
         made.correlations.extend(rows.correlations)
         made.searches.extend(rows.searches)
         made.winners.extend(rows.winners)
-    correlations, searches, winners = made
-    if options.update:
-        correlations = merged(read_correlations(options.output_dir), correlations)
-        searches = merged(read_searches(options.output_dir), searches)
-        winners = merged(read_winners(options.output_dir), winners)
-    if not correlations:
-        print("nothing was measured: no benchmark file, or none of the proxies fits", file=sys.stderr)
+    return made
+
+
+def kept(folder: Path) -> Rows:
+    """The rows of an earlier run."""
+    return Rows(read_correlations(folder), read_searches(folder), read_winners(folder))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure every benchmark that is there and write the report."""
+    options = parse_options(argv)
+    options.output_dir.mkdir(parents=True, exist_ok=True)
+    rows = kept(options.output_dir) if options.from_tables else measured(options)
+    if options.update and not options.from_tables:
+        earlier = kept(options.output_dir)
+        rows = Rows(
+            merged(earlier.correlations, rows.correlations),
+            merged(earlier.searches, rows.searches),
+            merged(earlier.winners, rows.winners),
+        )
+    if not rows.correlations:
+        absent = "no benchmark file, or none of the proxies fits"
+        print(
+            f"no figures in {options.output_dir}" if options.from_tables else f"nothing was measured: {absent}",
+            file=sys.stderr,
+        )
         return FAILED
-    write_csv(options.output_dir, correlations, searches, winners)
-    write_tables(options.output_dir / "tables.md", correlations, searches, winners)
-    write_summary(options.output_dir / "summary.md", correlations, searches, winners, notes(options, searches))
-    plot_summary(options.output_dir / "summary.png", correlations, searches)
+    write_csv(options.output_dir, *rows)
+    # With the digits that are kept, so that the pages can be written again from them.
+    rows = kept(options.output_dir)
+    write_tables(options.output_dir / "tables.md", *rows)
+    write_summary(options.output_dir / "summary.md", *rows, notes(options, rows.searches))
+    plot_summary(options.output_dir / "summary.png", rows.correlations, rows.searches)
     summary = (options.output_dir / "summary.md").read_text(encoding="utf-8")
     print(summary)
     if options.pages:

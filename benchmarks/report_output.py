@@ -45,18 +45,16 @@ def write_tables(
 
 
 def winners_table(rows: Sequence[WinnerRow]) -> str:
-    """Winners by length, best at the longest draw first, and how the regret there is made up; one data set."""
+    """Mean accuracy of winners by length, best at the longest draw first, and what they lose there by what; one data set.
+
+    What is lost has two parts: the best network of all may not be among those drawn, and the winner may not be the best drawn.
+    """
     lengths = sorted({row.networks for row in rows})
     found = {(row.proxy, row.networks): row for row in rows}
     # Of all networks only one is the first: the longest draw tells more.
     judged = lengths[-2] if len(lengths) > 1 else lengths[-1]
     proxies = sorted({row.proxy for row in rows}, key=lambda proxy: -found[proxy, judged].mean)
-    header = (
-        "winner of N scored",
-        *(f"{n:,}" for n in lengths[:-1]),
-        f"all {lengths[-1]:,}",
-        *(f"regret at {judged:,}: too few networks", "the proxy"),
-    )
+    header = ("proxy", *winners_columns(lengths, judged))
     lines = [
         (
             f"**{proxy}**" if proxy in (ORACLE, RANDOM) else proxy,
@@ -69,6 +67,16 @@ def winners_table(rows: Sequence[WinnerRow]) -> str:
         for proxy in proxies
     ]
     return markdown(header, lines)
+
+
+def winners_columns(lengths: Sequence[int], judged: int) -> tuple[str, ...]:
+    """Headings of winners by length, the last being that of all networks, and of what those of `judged` ones lose."""
+    return (
+        *(f"winner of {n:,}" for n in lengths[:-1]),
+        f"winner of all {lengths[-1]:,}",
+        f"best of all minus best of {judged:,}",
+        f"best of {judged:,} minus winner",
+    )
 
 
 def names(correlations: Iterable[CorrelationRow]) -> list[str]:
@@ -101,7 +109,7 @@ def _correlation_tables(name: str, title: str, rows: Sequence[CorrelationRow]) -
         "top 1 %",
         "argmax",
         "best of n",
-        "ms",
+        "ms a network",
         "no score",
     )
     tables = []
@@ -111,7 +119,7 @@ def _correlation_tables(name: str, title: str, rows: Sequence[CorrelationRow]) -
                 *(r.proxy, str(r.networks), interval_text(r.spearman), interval_text(r.kendall)),
                 "" if r.seed_spread is None else f"{r.seed_spread:.3f}",
                 *(f"{r.ndcg:.3f}", f"{r.top:.2f}", f"{r.argmax:.2f}", f"{r.best:.2f}"),
-                *(f"{r.milliseconds:.3g}", r.failures),
+                *(three_digits(r.milliseconds), r.failures),
             )
             for r in sorted((r for r in rows if r.data_set == data_set), key=lambda r: r.spearman.value, reverse=True)
         ]
@@ -138,6 +146,11 @@ def interval_text(figure: Interval) -> str:
     """A figure, with its interval where it has one."""
     shown = f"{figure.value:.3f}"
     return shown if figure.low is None else f"{shown} [{figure.low:.2f}, {figure.high:.2f}]"
+
+
+def three_digits(value: float) -> str:
+    """A number as people write it, to three significant digits: 1,270 and not 1.27e+03."""
+    return f"{float(f'{value:.3g}'):,.12g}"
 
 
 def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.nas_bench_201 import LIVE
-from benchmarks.report_output import best_known, interval_text, main_data_set, markdown, names, winners_table
+from benchmarks.report_output import (
+    best_known,
+    interval_text,
+    main_data_set,
+    markdown,
+    names,
+    three_digits,
+    winners_table,
+)
 from benchmarks.report_rows import CorrelationRow, SearchRow
 from benchmarks.report_winners import WinnerRow
 from gsnet.evolution.ensemble import ENSEMBLE
@@ -60,15 +68,16 @@ def _orders(name: str, data_set: str, correlations: Sequence[CorrelationRow], se
     }
     evolved = {s.proxy: f"{s.mean:.2f}" for s in searches if (s.benchmark, s.data_set) == (name, data_set)}
     compared = any(benchmark == name for benchmark, _ in PUBLISHED)
-    header = ["proxy", "Spearman", *(["published"] if compared else []), "Kendall", "top 1 %", "n", "ms"]
-    header += [LIVE, "published"] if live else []
-    header += ["evolution"] if evolved else []
+    header = ["proxy", "Spearman", *(["Spearman, published"] if compared else [])]
+    header += ["Kendall", "top 1 %", "n", "ms a network"]
+    header += [f"Spearman {LIVE}", "published of these"] if live else []
+    header += ["winner of an evolution"] if evolved else []
     lines = []
     for r in best_known(name, data_set, correlations):
         published = PUBLISHED.get((name, r.proxy), ("", ""))
         line = [f"**{r.proxy}**" if r.proxy == ENSEMBLE else r.proxy, interval_text(r.spearman)]
         line += published[:1] if compared else ()
-        line += [f"{r.kendall.value:.3f}", f"{r.top:.2f}", f"{r.networks:,}", f"{r.milliseconds:.3g}"]
+        line += [f"{r.kendall.value:.3f}", f"{r.top:.2f}", f"{r.networks:,}", three_digits(r.milliseconds)]
         line += [live.get(r.proxy, ""), published[1]] if live else []
         line += [evolved.get(r.proxy, "")] if evolved else []
         lines.append(line)

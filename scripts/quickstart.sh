@@ -26,10 +26,11 @@ export BUDGET_LATENCY=${BUDGET_LATENCY-}
 "$PYTHON" "$ROOT/benchmark_network_latency.py" --arch "$SAVE_DIR" --untrained --batch_size_list 1 \
     --backend "${BACKEND:-torch,onnxruntime,openvino,ncnn,opencv,executorch,litert}" | tee "$SAVE_DIR/latency.txt"
 
+verified=$([[ ! -e $SAVE_DIR/verified.csv ]] || echo "  verified.csv")
 cat <<END
 
 Found: $(cat "$SAVE_DIR/best_structure.txt")
 The network, its costs and every candidate are in $SAVE_DIR:
-  best_structure.txt  best.json  analyze_model.txt  latency.txt  history.csv  pareto.csv  search.png  pareto.png
+  best_structure.txt  best.json  analyze_model.txt  latency.txt  history.csv  pareto.csv  search.png  pareto.png$verified
 To go on, the Python that did this is $PYTHON
 END

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from gsnet.commands import analyze_model
+
 pytestmark = pytest.mark.usefixtures("warm_python")
 ROOT = Path(__file__).parent.parent
 STRUCTURES = {c["id"]: c for c in json.loads((ROOT / "tests/golden/structures.json").read_text())["structures"]}
@@ -80,3 +82,32 @@ def test_refusals_are_one_sentence(options, words):
 def test_published_networks_have_their_published_parameters(name, classes, parameters):
     result = analyze("--arch", name, "--num_classes", str(classes), "--json")
     assert json.loads(result.stdout)["params"] == parameters
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "224 x 224 pixels (--input_image_size) and 1000 classes (--num_classes) by default"),
+        (["--input_image_size", 32], "nothing says otherwise: 1000 classes (--num_classes) by default"),
+        (["--num_classes", 10], "nothing says otherwise: 224 x 224 pixels (--input_image_size) by default"),
+        (["--input_image_size", 32, "--num_classes", 10], ""),
+    ],
+)
+def test_sizes_that_nothing_says_are_said_to_be_taken(given, said, capsys):
+    structure = ("--plainnet_struct", STRUCTURES["init_XX_cifar"]["string"])
+    assert analyze_model.main([*structure, "--no_ptflops", *map(str, given)]) == 0
+    out = capsys.readouterr().out
+    assert said in out and bool(said) == ("by default" in out)
+
+
+def test_sizes_that_a_network_says_itself_are_no_defaults(capsys, tmp_path):
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from torch import nn\n\n\nclass Net(nn.Sequential):\n    def __init__(self, num_classes=7):\n"
+        "        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, num_classes))\n"
+    )
+    for arch, said in (("zennet_cifar10_model_size05M_res32", ""), ("resnet18", ""), (f"{file}:Net", "224 x 224")):
+        assert analyze_model.main(["--arch", arch, "--no_ptflops"]) == 0
+        out = capsys.readouterr().out
+        assert ("by default" in out) == bool(said), arch
+        assert "1000 classes (--num_classes)" not in out

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import gsnet
-from gsnet.evolution import history, island_search
+from gsnet.evolution import history, island_search, session
 from gsnet.evolution.island import EMIGRANTS
 from gsnet.evolution.recorded import HistoryReader
 from gsnet.evolution.session import RunOptions, Session
@@ -129,6 +129,34 @@ def test_the_best_of_an_ensembles_islands_has_the_score_that_it_has_now():
             search.advance()
             bests = [status.best for status in search.statuses if status.best]
             assert not bests or search.best.score == max(best.score for best in bests)
+
+
+def test_the_winner_of_an_ensembles_islands_that_is_measured_is_the_one_that_is_named(tmp_path, monkeypatch):
+    """Among all populations together another network may be the best than on its island, as with this seed."""
+    settings = replace(
+        SETTINGS,
+        zero_shot_score="Ensemble",
+        ensemble=("Params", "ZenClosedForm"),
+        evolution_max_iter=600,
+        population_size=12,
+        migration=50,
+        max_layers=14,
+        budget_model_size=1e5,
+        budget_flops=None,
+        plainnet_struct="SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperResK3K3(16,32,2,16,1)"
+        "SuperConvK1BNRELU(32,64,1,1)",
+        islands=3,
+        seed=4,
+    )
+    measured = []
+    monkeypatch.setattr(session, "measure_winner", lambda *of: measured.append(of[-1].text))
+    with closing(Session(settings, tmp_path)) as searching:
+        while not searching.search.finished:
+            searching.search.advance()
+        searching.settings = replace(settings, latency_table="table.db")
+        named = searching.finish()["structure"]
+        assert searching.search.best.network.text != named
+    assert measured == [named]
 
 
 def test_islands_in_python_record_the_same_in_processes(tmp_path):

@@ -61,6 +61,9 @@ def nothing(script, given, how, *options):
             *("--fp16", "--channels_last", "--limit 3", "--workers 0", "--per_class", "--skip_broken 2"),
         ),
         *nothing(val_cifar.main, "--arch a --predict b.jpg", "with --predict", "--apex"),
+        *nothing(
+            val.main, "--arch a --untrained --dataset fake", "with --dataset fake, which is noise", "--data_dir b"
+        ),
         *nothing(val.main, "--arch a --untrained", "beside --untrained", "--weights_url http://b"),
         *nothing(export.main, "--arch a --weights c", "beside --weights", "--weights_url http://b"),
         *nothing(export.main, "--arch a --format ncnn", "with --format ncnn, whose graphs", "--no_fuse"),
@@ -104,6 +107,7 @@ def nothing(script, given, how, *options):
         *nothing(train, f"{TRAINING} --optimizer lamb", "with --optimizer lamb", "--nesterov", "--momentum 0.8"),
         *nothing(train, TRAINING, "without --bce_loss", "--bce_target_thresh 0.2"),
         *nothing(train, TRAINING, "with --dataset cifar10", "--fake_images 9"),
+        *nothing(train, TRAINING.replace("cifar10", "fake"), "with --dataset fake, which is noise", "--data_dir c"),
         *nothing(train, TRAINING, "with --dataset cifar10, whose images are", "--input_image_crop 0.5"),
         *nothing(train, TRAINING, "without --apex", "--apex_opt_level O2"),
         *nothing(train, TRAINING, "without --fp16 or --apex", "--apex_loss_scale 128"),

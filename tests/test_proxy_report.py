@@ -4,7 +4,9 @@ import csv
 import math
 import os
 import random
+import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,19 @@ import torch
 from scipy.stats import kendalltau, spearmanr
 
 from benchmarks import nas_bench_201, nas_bench_macro
-from benchmarks.proxy_report import main, parse_counts
+from benchmarks.proxy_report import PAGES, main, parse_counts
 from benchmarks.report_benchmarks import DISCONNECTED, NasBench201, NasBenchMacro, score_or_reason
-from benchmarks.report_csv import merged, read_correlations, read_searches, read_winners, write_csv
+from benchmarks.report_csv import (
+    CORRELATIONS,
+    SEARCHES,
+    WINNERS,
+    merged,
+    read_correlations,
+    read_searches,
+    read_winners,
+    write_csv,
+)
+from benchmarks.report_output import three_digits, winners_table
 from benchmarks.report_rows import SHORT_SEARCHES, candidates, search_plans
 from benchmarks.report_scores import Scores
 from benchmarks.report_search import SearchPlan, search
@@ -255,6 +267,53 @@ def test_tables_are_read_again_as_they_were_written(tmp_path):
     assert read_correlations(tmp_path) == correlations
     assert read_searches(tmp_path) == searches
     assert read_searches(tmp_path / "absent") == []
+
+
+def test_pages_are_what_the_tables_beside_them_say(tmp_path, capsys):
+    kept = ROOT / "docs/proxy_report"
+    for name in (CORRELATIONS, SEARCHES, WINNERS):
+        shutil.copy(kept / name, tmp_path)
+    assert main(["--from_tables", "--output_dir", str(tmp_path)]) == 0
+    for name in (CORRELATIONS, SEARCHES, WINNERS, "tables.md", "summary.md"):
+        assert (tmp_path / name).read_text() == (kept / name).read_text(), name
+    for page, heading in PAGES.items():
+        assert (kept / "summary.md").read_text().strip().replace("### ", heading) in (ROOT / page).read_text()
+    capsys.readouterr()
+    assert main(["--from_tables", "--output_dir", str(tmp_path / "empty")]) == 1
+    assert "no figures in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", ["proxy_report.md", "proxy_report/tables.md", "ensemble_choice.md"])
+def test_no_two_columns_of_a_table_are_called_alike(page):
+    lines = (ROOT / "docs" / page).read_text().splitlines()
+    headers = [line for line, rule in pairwise(lines) if rule.startswith("| ---")]
+    assert headers
+    for header in headers:
+        columns = [column.strip() for column in header.strip("|").split("|")]
+        assert len(set(columns)) == len(columns), header
+
+
+def test_what_winners_lose_is_called_what_it_is():
+    rows = [
+        WinnerRow("B", "D", proxy, n, 20, mean, 0.5, too_few, too_low)
+        for proxy, n, mean, too_few, too_low in (
+            ("Flops", 64, 93.0, 1.0, 0.25),
+            ("Flops", 300, 93.25, 0.5, 0.5),
+            ("Oracle", 64, 93.25, 1.0, 0),
+            ("Oracle", 300, 93.75, 0.5, 0),
+        )
+    ]
+    assert winners_table(rows).splitlines() == [
+        "| proxy | winner of 64 | winner of all 300 | best of all minus best of 64 | best of 64 minus winner |",
+        "| --- | --- | --- | --- | --- |",
+        "| **Oracle** | 93.25 ± 0.50 | 93.75 | 1.00 | 0.00 |",
+        "| Flops | 93.00 ± 0.50 | 93.25 | 1.00 | 0.25 |",
+    ]
+
+
+def test_numbers_are_written_as_people_do():
+    found = [three_digits(value) for value in (1271.3, 0.01, 0.04981, 34.84, 550, 12345)]
+    assert found == ["1,270", "0.01", "0.0498", "34.8", "550", "12,300"]
 
 
 def test_the_report_from_end_to_end(tmp_path, warm_python):

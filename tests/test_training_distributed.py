@@ -22,11 +22,11 @@ from gsnet.data import DataSettings, validation_loader
 from gsnet.interface.options import InputError
 from gsnet.models import load_model
 from gsnet.training import checkpoints
-from gsnet.training.command import _interrupted
 from gsnet.training.coupling import _with_horovod_norms
 from gsnet.training.evaluation import evaluate
 from gsnet.training.options import parse, parser
 from gsnet.training.precision import ApexPrecision
+from gsnet.training.resuming import interrupted
 from gsnet.validation.processes import Vote, copy_buffers_from_first, place, process_group, summed, told_by_first
 
 ROOT = Path(__file__).parent.parent
@@ -250,11 +250,11 @@ def test_a_restarted_group_ignores_the_checkpoint_of_an_earlier_training(tmp_pat
     options = parse(parser(""), arguments(tmp_path, plain))
     latest, config = tmp_path / checkpoints.LATEST, tmp_path / "config.json"
     os.utime(config, (1000, 1000))
-    assert _interrupted(options) is None
+    assert interrupted(options) is None
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    assert _interrupted(options)["epoch"] == 0
+    assert interrupted(options)["epoch"] == 0
     os.utime(latest, (999, 999))
-    assert _interrupted(options) is None
+    assert interrupted(options) is None
 
 
 @pytest.mark.skipif(not HAS_HOROVOD, reason="Horovod is not installed: bash scripts/install_horovod.sh builds it")

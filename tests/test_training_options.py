@@ -6,9 +6,11 @@ import pytest
 
 from gsnet.commands import train_image_classification, ts_train_image_classification
 from gsnet.interface.options import InputError
+from gsnet.training.command import precision
 from gsnet.training.distillation_options import add_distillation_options
 from gsnet.training.options import parse, parser
 from gsnet.training.retired_options import retire_distillation
+from gsnet.training.settings_of_options import data_settings, training_settings
 
 # As published scripts write them, in the order of the published table.
 PUBLISHED = shlex.split(
@@ -116,3 +118,25 @@ def test_numbers_that_no_optimiser_takes(given, capsys):
     with pytest.raises(SystemExit):
         parse(parser(""), ["--arch", "a", "--dataset", "fake", "--save_dir", "b", *given.split()])
     assert f"argument {given.split()[0]}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--fp16 --apex_loss_scale 128", "on a processor, whose half precision is bfloat16"),
+        ("--apex --apex_opt_level O1 --apex_loss_scale 128", "on a processor, whose half precision is bfloat16"),
+        ("--apex --apex_opt_level O0 --apex_loss_scale 128", "with --apex_opt_level O0, float32"),
+        ("--apex --apex_opt_level O0 --apex_loss_scale dynamic", None),
+        ("--fp16", None),
+    ],
+)
+def test_a_scale_of_a_loss_that_nobody_scales_is_refused(given, said):
+    options = parse(
+        parser(""), ["--arch", "a", "--dataset", "fake", "--save_dir", "b", "--input_image_size", "8", *given.split()]
+    )
+    settings = training_settings(options, 256, data_settings(options))
+    if said is None:
+        assert not precision(options, settings, "cpu").scaler.is_enabled()
+        return
+    with pytest.raises(InputError, match=f"--apex_loss_scale does nothing {said}: leave it out"):
+        precision(options, settings, "cpu")

@@ -168,3 +168,62 @@ def test_validation_images_that_are_all_broken(tmp_path, noise_images):
     with pytest.raises(InputError, match="None of the validation images can be read"):
         script.main([*base, *NETWORK, *more])
     assert not (tmp_path / "out" / checkpoints.LATEST).exists()
+
+
+def test_where_a_training_goes_on_is_counted_as_its_progress_is(tmp_path, capsys):
+    steps = ("--batch_size", 64, "--lr", 0.01, "--print_freq", 1)
+    assert train(tmp_path, *steps, "--epochs", 1) == 0
+    assert train(tmp_path, *steps, "--epochs", 2, "--auto_resume", "--time_limit", 1e-9) == 0
+    said = capsys.readouterr().err
+    assert "Resuming at epoch 2/2\n" in said and "epoch 2 step 1/4" in said and "is over" in said
+    assert train(tmp_path, *steps, "--epochs", 2, "--auto_resume") == 0
+    said = capsys.readouterr().err
+    assert "Resuming at epoch 2/2, of which 1 step is done\n" in said and "epoch 2 step 2/4" in said
+
+
+def test_a_training_without_a_checkpoint_says_that_it_begins_anew(tmp_path, capsys):
+    more = ("--batch_size", 256, "--lr", 0.01, "--epochs", 1, "--auto_resume")
+    assert train(tmp_path, *more) == 0
+    assert "begins anew" not in capsys.readouterr().err
+    # As a kill in the first epoch leaves the folder.
+    for file in (*tmp_path.glob("*.pth*"), *tmp_path.glob("*.done")):
+        file.unlink()
+    assert train(tmp_path, *more) == 0
+    assert f"{tmp_path} was stopped before its first checkpoint: it begins anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", [0.0, 0.6, 1.0])
+def test_a_torn_checkpoint_does_not_take_the_place_of_the_whole_one_before_it(tmp_path, capsys, part):
+    more = ("--batch_size", 256, "--lr", 0.01, "--auto_resume")
+    assert train(tmp_path, *more, "--epochs", 2) == 0
+    latest, backup = tmp_path / checkpoints.LATEST, tmp_path / checkpoints.BACKUP
+    good, content = backup.read_bytes(), latest.read_bytes()
+    # Torn, or as long as before with other bytes in the middle, as a bad disk leaves it.
+    middle = len(content) // 2
+    torn = content[: int(part * len(content))] if part < 1 else content[:middle] + bytes(900) + content[middle + 900 :]
+    latest.write_bytes(torn)
+    checkpoints.save_latest(tmp_path, {"epoch": 7})
+    assert backup.read_bytes() == good and torch.load(latest, weights_only=True) == {"epoch": 7}
+    if part < 1:
+        latest.write_bytes(torn)
+        capsys.readouterr()
+        assert train(tmp_path, *more, "--epochs", 3) == 0
+        said = capsys.readouterr().err
+        assert f"{latest} is no checkpoint that a training can go on from: the training goes on from the one" in said
+        assert "Resuming at epoch 2/3" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--arch", "{}/absent"], "There is no file or folder .*absent: a results folder, a checkpoint or a name"),
+        ([*NETWORK, "--reduced_decoding"], "--reduced_decoding is for large JPEG files"),
+        ([*NETWORK, "--apex_loss_scale", "128", "--fp16"], "--apex_loss_scale does nothing on a processor"),
+    ],
+)
+def test_a_training_that_cannot_begin_leaves_no_folder(tmp_path, more, said):
+    """Also where its folder would lie in that of the network, which is then not said to be there without results."""
+    save_dir = tmp_path / "absent" / "training"
+    with pytest.raises(InputError, match=said):
+        train(save_dir, network=[word.format(tmp_path) for word in more])
+    assert list(tmp_path.iterdir()) == []

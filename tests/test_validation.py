@@ -449,8 +449,12 @@ def test_a_network_that_names_its_classes_counts_by_them(tmp_path, capsys):
     others = ["--data_dir", str(tmp_path / "others")]
     with pytest.raises(InputError, match=r"class blue, which the network \(classes green, red\) does not know"):
         val.main(["--arch", folder, *others, "--workers", "0"])
-    assert val.main(["--arch", folder, *others, "--predict", str(tmp_path / "one/val/red/0.png")]) == 0
-    assert "blue" not in capsys.readouterr().out
+    predicting = ["--predict", str(tmp_path / "one/val/red/0.png")]
+    with pytest.raises(InputError, match="--data_dir does nothing with --predict of a network that names its classes"):
+        val.main(["--arch", folder, *others, *predicting])
+    assert val.main(["--arch", folder, *predicting]) == 0
+    out = capsys.readouterr().out
+    assert "red" in out and "blue" not in out
     teacher = ["--teacher_arch", folder, "--teacher_pretrained", "--teacher_logit_weight", "1"]
     with pytest.raises(InputError, match="learnt other classes: class 0 is green there and blue in"):
         ts_train_image_classification.main([*how, *others, *teacher, "--save_dir", str(tmp_path / "student")])
@@ -476,8 +480,43 @@ def test_class_names_of_a_file_decide_how_folders_count(counted_by_timm, capsys)
     found = run_json(val, capsys, *options, "--class_names", counted_by_timm / "names.txt", "--per_class")
     assert (found["top1"], found["class_names"]) == (100, ["1", "2", "10"])
     guesses = ["--predict", counted_by_timm / "data/val/10/0.png", "--class_names", counted_by_timm / "names.txt"]
-    assert val.main([str(one) for one in (*options, *guesses)]) == 0
+    with pytest.raises(InputError, match="--data_dir does nothing with --predict and --class_names: leave it out"):
+        val.main([str(one) for one in (*options, *guesses)])
+    assert val.main([str(one) for one in (*options[:-2], *guesses)]) == 0
     assert "0.png: 10 78.7%" in capsys.readouterr().out
+
+
+def test_names_given_for_a_network_that_names_its_classes(tmp_path, capsys):
+    for place in (f"{split}/{of}" for split in ("train", "val") for of in ("1", "10", "2")):
+        (tmp_path / "data" / place).mkdir(parents=True)
+        Image.new("RGB", (8, 8), COLOURS["red"]).save(tmp_path / "data" / place / "0.png")
+    how = ["--plainnet_struct", "SuperConvK3BNRELU(3,8,1,1)", "--dataset", "image_folder", "--input_image_size", "8"]
+    how += ["--data_dir", str(tmp_path / "data"), "--epochs", "1", "--batch_size", "3", "--workers", "0"]
+    assert train_image_classification.main([*how, "--save_dir", str(tmp_path / "training")]) == 0
+    capsys.readouterr()
+    names, given = tmp_path / "names.txt", ["--arch", tmp_path / "training", "--workers", "0"]
+    for content, said in (
+        ("1\n10\n2\n", ""),
+        ("1\n2\n10\n", "--class_names has another order: class 1 is 10 there and 2 as given, which counts"),
+    ):
+        names.write_text(content)
+        assert val.main([*map(str, given), "--class_names", str(names), "--per_class", "--json"]) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out)["class_names"] == content.split()
+        assert said in err and bool(said) == ("says its classes itself" in err)
+    predicting = [*map(str, given[:2]), "--predict", str(tmp_path / "data/val/2/0.png"), "--class_names", str(names)]
+    assert val.main(predicting) == 0 and "another order" in capsys.readouterr().err
+    names.write_text("one\nten\ntwo\n")
+    assert val.main(predicting) == 0
+    assert "--class_names has other names: class 0 is 1 there and one as given" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"has the classes 1, 10, 2, which the network .* rename the folders, or take"):
+        val.main([*map(str, given), "--class_names", str(names)])
+    names.write_text("1\n2\n")
+    for more in ([], predicting[2:4]):
+        with pytest.raises(InputError, match=r"--class_names has 2 names, and .*training has 3 classes: give a file"):
+            val.main([*map(str, given[:2]), "--class_names", str(names), *more])
+    with pytest.raises(InputError, match="--class_names has 2 names, and resnet18 has 1000 classes"):
+        val.main(["--arch", "resnet18", "--dataset", "image_folder", "--class_names", str(names)])
 
 
 @pytest.mark.parametrize(

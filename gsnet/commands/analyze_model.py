@@ -29,7 +29,7 @@ from gsnet.models.analysis import Analysis, analyze_network, summary
 from gsnet.models.counters import explain
 from gsnet.models.described import checkpoint_in, described
 from gsnet.models.named import BUILT_AS, MASTER_NET, names_of, structure_of
-from gsnet.models.options import ARCH_HELP, CLASSES, RESOLUTION, resolution_of, size_and_classes
+from gsnet.models.options import ARCH_HELP, CLASSES, RESOLUTION, assumed, resolution_of, size_and_classes
 from PlainNet import UNITS, StructureError
 from PlainNet.operations import operations
 
@@ -251,6 +251,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(analysis.to_dict()))
         return 0
     print(analysis)
+    if default := assumed(names[0], options.input_image_size, options.num_classes):
+        print(default)
     if explanation is not None:
         print(explanation)
         return 0

@@ -5,7 +5,8 @@
         --budget_model_size 1e6 --max_layers 18 --save_dir save_dir/my_search
 
 Nothing is trained. The results folder receives best_structure.txt, best.json, history.csv, pareto.csv, search.png,
-pareto.png, config.json, evolution_search.log and search.db, from which an interrupted search continues with --resume.
+pareto.png, config.json, evolution_search.log and search.db, from which an interrupted search continues with --resume;
+verified.csv with --verify_top, and curves with --log.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from gsnet.evolution.latency_words import latency_lines
 from gsnet.evolution.options import parse_options, run_options, settings_from
 from gsnet.evolution.settings import SearchError, figure_in_words
 from gsnet.interface.description import KEY
+from gsnet.interface.files import begun_in
 from SearchSpace import SearchSpaceError
 from ZeroShotProxy import UnknownProxyError
 
@@ -41,16 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"skip: {folder / 'best_structure.txt'} is this search's result (--overwrite starts anew)", file=sys.stderr
         )
         return 0
-    folder.mkdir(parents=True, exist_ok=True)
-    log_to(folder / LOG, quiet=options.json)
-    try:
-        summary = runner.run_search(settings, folder, run_options(options), sys.argv)
-    except runner.Interrupted as interruption:
-        log.warning("%s", interruption)
-        return interruption.status
-    except SearchFailed as failure:
-        log.error("%s", failure)
-        return FAILED
+    with begun_in(folder, LOG):
+        log_to(folder / LOG, quiet=options.json)
+        try:
+            summary = runner.run_search(settings, folder, run_options(options), sys.argv)
+        except runner.Interrupted as interruption:
+            log.warning("%s", interruption)
+            return interruption.status
+        except SearchFailed as failure:
+            log.error("%s", failure)
+            return FAILED
     show(summary, folder, options.json)
     return 0
 

@@ -108,9 +108,10 @@ class ClassFolder(datasets.ImageFolder):
         if self.names is None:
             return found, {name: label for label, name in enumerate(found)}
         if strange := sorted(set(found) - set(self.names)):
+            one = len(strange) == 1
             raise InputError(
-                f"{directory} has the class {named_few(strange)}, which {self.named_by} does not know: "
-                "rename the folder, or take it away"
+                f"{directory} has the class{'' if one else 'es'} {named_few(strange)}, which {self.named_by} does not know: "
+                + ("rename the folder, or take it away" if one else "rename the folders, or take them away")
             )
         return list(self.names), {name: label for label, name in enumerate(self.names)}
 

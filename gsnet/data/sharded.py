@@ -157,7 +157,8 @@ class ShardedPictures(Dataset[tuple[Any, int]]):
             self._check_numbers(index, shard, len(told))
             names = [told[label] for label in range(int(index.labels.max()) + 1)]
         if strange := sorted({names[label] for label in np.unique(index.labels)} - set(self.classes)):
-            raise InputError(f"{shard} has the class {named_few(strange)}, which is none of those that are known")
+            which = "class {}, which is none" if len(strange) == 1 else "classes {}, which are none"
+            raise InputError(f"{shard} has the {which.format(named_few(strange))} of those that are known")
         # Of a class without pictures here the name need not be known.
         places = {name: label for label, name in reversed([*enumerate(self.classes)])}
         return np.array([places.get(name, -1) for name in names])[index.labels]

@@ -181,7 +181,7 @@ class DetectionTrainer(Trainer):
         if any(earlier["val_AP"] is not None for earlier in self.history):
             measured += f" best AP {self.status['best_AP']:.2f}%,"
         _LOG.info(
-            "epoch %d/%d loss %.4f,%s %.1f images/s, %s, %s left",
+            "epoch %d/%d loss %.4f,%s %.1f images/s, %s so far, %s left",
             *(self.epoch, self.settings.epochs, row["train_loss"], measured),
             *(row["images_per_second"], *self._times()),
         )

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from pathlib import Path
 
 from gsnet.evolution.database import lock
 from gsnet.evolution.history import DATABASE, History
 from gsnet.evolution.packed_files import NETWORKS, RECORDS
-from gsnet.evolution.recorded import HistoryReader
+from gsnet.evolution.recorded import HistoryReader, holds_search
 from gsnet.evolution.settings import FITTING, SearchError, SearchSettings
 from gsnet.evolution.verification import VERIFIED
-from gsnet.interface.result_files import BEST_JSON, BEST_STRUCTURE, CONFIG, CURVES, TRACKED
+from gsnet.interface.result_files import (
+    BEST_CHECKPOINT,
+    BEST_JSON,
+    BEST_STRUCTURE,
+    CONFIG,
+    CURVES,
+    LATEST_CHECKPOINT,
+    TRACKED,
+)
 
 LOG = "evolution_search.log"
+_OUTPUTS = (
+    BEST_STRUCTURE,
+    BEST_JSON,
+    CONFIG,
+    "history.csv",
+    "pareto.csv",
+    "pareto.png",
+    "search.png",
+    VERIFIED,
+    CURVES,
+    TRACKED,
+)
+_OF_THE_HISTORY = (RECORDS, NETWORKS, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
+_LOG = logging.getLogger(__name__)
 
 
 def has_result(folder: Path) -> bool:
@@ -22,7 +46,7 @@ def has_result(folder: Path) -> bool:
 
 def rule_of(folder: Path | None, overwrite: bool) -> str:
     """The rule of evolution where none is asked for: that of the search in the folder, which may be older than the default."""
-    if folder is None or overwrite or not (folder / DATABASE).is_file():
+    if folder is None or overwrite or not holds_search(folder):
         return FITTING
     history = HistoryReader.read(folder)
     try:
@@ -38,7 +62,7 @@ def is_done(settings: SearchSettings, folder: Path) -> bool:
     """
     if not has_result(folder):
         return False
-    if not (folder / DATABASE).exists():
+    if not holds_search(folder):
         return True
     history = History.open(folder)
     try:
@@ -63,7 +87,7 @@ def is_done(settings: SearchSettings, folder: Path) -> bool:
 
 
 def begin(settings: SearchSettings, folder: Path, overwrite: bool = False) -> History:
-    """A new history in a folder; with `overwrite` in place of the search that it holds.
+    """A new history in a folder, in place of a database that holds no search, or with `overwrite` of the search that it holds.
 
     Raises SearchError where another process is writing there, or has begun a search there meanwhile.
     """
@@ -71,30 +95,32 @@ def begin(settings: SearchSettings, folder: Path, overwrite: bool = False) -> Hi
     with lock(folder):
         if overwrite:
             _clear(folder)
-        elif (folder / DATABASE).exists():
+        elif holds_search(folder):
             raise SearchError(_what_is_there(folder))
+        elif (folder / DATABASE).exists():
+            _remove(folder, _OF_THE_HISTORY)
     return History.create(folder, settings)
 
 
 def _clear(folder: Path) -> None:
     """Remove what a search wrote into a folder; other files stay."""
-    names = (
-        BEST_STRUCTURE,
-        BEST_JSON,
-        CONFIG,
-        "history.csv",
-        "pareto.csv",
-        "pareto.png",
-        "search.png",
-        VERIFIED,
-        CURVES,
-        TRACKED,
-    )
-    for name in (*names, RECORDS, NETWORKS, DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
-        (folder / name).unlink(missing_ok=True)
+    _remove(folder, (*_OUTPUTS, *_OF_THE_HISTORY))
     # Its file stays, as whoever starts the search has opened it.
     if (folder / LOG).exists():
         (folder / LOG).write_bytes(b"")
+
+
+def _refuse_training(folder: Path | None) -> None:
+    """Raises SearchError where a search would begin in the folder of a training, whose record of its options would be lost."""
+    if folder is None or (folder / DATABASE).exists():
+        return
+    if any((folder / name).exists() for name in (LATEST_CHECKPOINT, BEST_CHECKPOINT)):
+        raise SearchError(f"{folder} holds a training: name another --save_dir")
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def open_history(settings: SearchSettings, folder: Path | None, resume: bool, overwrite: bool = False) -> History:
@@ -102,7 +128,10 @@ def open_history(settings: SearchSettings, folder: Path | None, resume: bool, ov
 
     Raises SearchError where the folder holds a search that is to be neither continued nor discarded.
     """
-    if folder is None or overwrite or not (folder / DATABASE).exists():
+    if folder is None or overwrite or not holds_search(folder):
+        _refuse_training(folder)
+        if folder is not None and resume:
+            _LOG.warning("%s holds nothing to go on with: the search begins", folder)
         return History.create(None, settings)
     if not resume:
         raise SearchError(_what_is_there(folder))

@@ -75,7 +75,10 @@ class History(HistoryReader):
         """A new, empty history in a folder that has none, or in memory. Raises SearchError."""
         history = cls(folder)
         with history._closed_by_errors(), reporting(history.path):
-            history._connection.executescript(SCHEMA)
+            # All or nothing, so that a kill leaves either no history or a whole one.
+            history._connection.execute("BEGIN")
+            for statement in SCHEMA.split(";\n"):
+                history._connection.execute(statement)
             meta = {"schema_version": str(SCHEMA_VERSION), "settings": settings.to_json(), "finished": "0"}
             meta["random_numbers"] = RANDOM_NUMBERS
             history._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())

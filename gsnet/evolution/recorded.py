@@ -25,8 +25,11 @@ __all__ = ["DATABASE", "DUPLICATE", "FAILED", "OVER_BUDGET", "SCORED", "HistoryR
 # The others where there are records beside the database: whoever does not know of them would miss most proposals, and whoever
 # does not know that these may hold a figure beside the costs would take one for the next.
 SCHEMA_VERSION, WITH_RECORDS, WITH_FIGURES = 3, 4, 5
+_VERSIONS = tuple(map(str, range(1, WITH_FIGURES + 1)))
 # Of `meta`: what the files of `gsnet.evolution.packed_files` hold.
 KEPT = "records"
+# Of `meta`: what a history has from its first moment.
+AT_FIRST = {"schema_version", "settings", "finished", "random_numbers"}
 _BATCH = 4_096
 # More iterations than any search has.
 _ALL = 1 << 62
@@ -102,11 +105,7 @@ class HistoryReader:
         path = folder / DATABASE
         if not path.is_file():
             raise SearchError(f"{folder} holds no {DATABASE}: it is no results folder of a search")
-        # A log beside the database is somebody's who writes, or did until a kill; without one nothing need be shared.
-        how = "mode=ro" if path.with_name(f"{DATABASE}-wal").exists() else "immutable=1"
-        with reporting(path):
-            connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, check_same_thread=False)
-        reader = cls(path, connection)
+        reader = cls(path, _connected(path))
         try:
             version = reader._meta("schema_version")
             if not version.isdecimal() or int(version) > WITH_FIGURES:
@@ -234,6 +233,32 @@ class HistoryReader:
         if row is None:
             raise SearchError(f"{self.path} is not a search history: it has no {key}")
         return row[0]
+
+
+def holds_search(folder: Path) -> bool:
+    """Whether a folder's database has anything of a search in it. Raises SearchError where it is none.
+
+    A kill while it was made, or before the first proposals were safe, leaves one that has nothing.
+    """
+    path = folder / DATABASE
+    if not path.is_file():
+        return path.exists()
+    with reporting(path), closing(_connected(path)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "proposals" in tables and connection.execute("SELECT 1 FROM proposals LIMIT 1").fetchone():
+            return True
+        meta = dict(connection.execute("SELECT key, value FROM meta")) if "meta" in tables else {}
+    # What a later version or another program has made is not ours to judge.
+    known = tables <= {"meta", "proposals"} and meta.keys() <= AT_FIRST
+    return not known or meta.get("finished") == "1" or meta.get("schema_version", str(SCHEMA_VERSION)) not in _VERSIONS
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """A connection that only reads. Raises SearchError."""
+    # A log beside the database is somebody's who writes, or did until a kill; without one nothing need be shared.
+    how = "mode=ro" if path.with_name(f"{DATABASE}-wal").exists() else "immutable=1"
+    with reporting(path):
+        return sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, check_same_thread=False)
 
 
 def rows_of(batch: list[Row] | Packed) -> Iterator[Row]:

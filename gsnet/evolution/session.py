@@ -10,7 +10,8 @@ from typing import Any
 
 from gsnet.evolution import array_compiling
 from gsnet.evolution.array_choice import make_loop, why_in_python, why_settings_are_pythons
-from gsnet.evolution.ensemble import scoring_proxies
+from gsnet.evolution.digest import digest
+from gsnet.evolution.ensemble import aggregate_of, scoring_proxies
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.extensions import Extensions
 from gsnet.evolution.figures import known_figures
@@ -169,8 +170,8 @@ class Session:
         self.history.commit()
         if self.search.finished:
             self.history.finished = True
-        if self.search.best is not None:
-            measure_winner(self.settings, self.history, self.search.best.network)
+        if self.settings.latency_table is not None and (winner := self._winner()) is not None:
+            measure_winner(self.settings, self.history, winner)
         if self.folder is None:
             return {}
         summary = _outputs(self.folder, self.history) or {}
@@ -189,6 +190,14 @@ class Session:
             self._places.close()
         if self.folder is not None:
             self.history.close()
+
+    def _winner(self) -> Network | None:
+        """The network that the outputs will name; None where nothing was scored."""
+        if self.search.best is None or aggregate_of(self.settings) is None:
+            return self.search.best.network if self.search.best else None
+        # An ensemble's best depends on whom it is ranked among: on an island others than among all at the end.
+        best = digest(self.history).best
+        return best.network if best else None
 
     def _begin_in(self, folder: Path, overwrite: bool) -> None:
         """Keep the history, still empty, in the folder. Nothing refuses to begin any more: what lies there may be discarded."""

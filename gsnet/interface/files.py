@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import sys
@@ -99,3 +100,24 @@ def check_replaceable(path: Path) -> None:
     if _is_a_stream(path):
         raise OSError(errno.EINVAL, "a file is to be written, and this is a device or a pipe", str(path))
     check_writable(path)
+
+
+@contextmanager
+def begun_in(folder: Path, log: str) -> Iterator[None]:
+    """A folder for what is begun within: where an error ends it before there is more than its log, all goes that was made.
+
+    log: name of a file there. Raises OSError where there can be no such folder.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    before = set(folder.iterdir())
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if set(folder.iterdir()) - before <= {folder / log}:
+                if folder / log not in before:
+                    (folder / log).unlink(missing_ok=True)
+                for place in made:
+                    place.rmdir()
+        raise

@@ -20,7 +20,9 @@ def add_timing_options(parser: OptionParser) -> None:
     timing = parser.add_argument_group("timing")
     timing.add_argument("--batch_size", type=positive_int, default=1, metavar="N", help="images at once")
     timing.add_argument("--batch_size_list", metavar="N,N", help="several batch sizes, instead")
-    timing.add_argument("--input_image_size", type=positive_int, metavar="PIXELS", help="side (default: the network's)")
+    timing.add_argument(
+        "--input_image_size", type=positive_int, metavar="PIXELS", help="side (default: the network's own, else 224)"
+    )
     timing.add_argument("--fp16", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a processor")
     timing.add_argument("--channels_last", action="store_true", help="maps with channels innermost")
     add_device_options(timing)

@@ -11,6 +11,7 @@ from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import InputError, OptionParser, positive_int
 from gsnet.interface.path_options import structure
 from gsnet.models import described, expected_input, known_input, load_model
+from gsnet.models.expected import classes_text, size_text
 from gsnet.models.named import PLAIN_NET, fault_of_path
 from PlainNet import UNITS
 
@@ -42,7 +43,12 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--use_se", action="store_true", help="structures with squeeze-and-excitation")
     group.add_argument("--unit", choices=tuple(UNITS), help="GhostShuffle units of structures (default: searched)")
-    group.add_argument("--num_classes", type=positive_int, metavar="N", help="width of the logits")
+    group.add_argument(
+        "--num_classes",
+        type=positive_int,
+        metavar="N",
+        help="classes (default: the network's own or its data set's, else 1000)",
+    )
 
 
 def network_named(options: argparse.Namespace) -> str:
@@ -53,11 +59,7 @@ def network_named(options: argparse.Namespace) -> str:
     if options.arch is None and options.plainnet_struct is not None:
         return PLAIN_NET
     if options.arch is not None:
-        # A folder without a slash may be called as a network is.
-        path = existing_path(options.arch)
-        may_be_name = "/" not in options.arch and path is not None and path.is_dir()
-        if not may_be_name and (fault := fault_of_path(options.arch)):
-            raise InputError(fault)
+        refuse_wrong_path(options.arch)
         return options.arch
     if options.weights is None:
         raise InputError("Name a network: by --arch, or by --weights with a checkpoint that says what it is of")
@@ -66,6 +68,15 @@ def network_named(options: argparse.Namespace) -> str:
     if described(options.weights) is None:
         raise InputError(f"{options.weights} does not say what it is of: name its network with --arch")
     return options.weights
+
+
+def refuse_wrong_path(arch: str) -> None:
+    """Raise InputError for --arch with a path that names no network."""
+    # A folder without a slash may be called as a network is.
+    path = existing_path(arch)
+    may_be_name = "/" not in arch and path is not None and path.is_dir()
+    if not may_be_name and (fault := fault_of_path(arch)):
+        raise InputError(fault)
 
 
 def resolution_of(arch: str, given: int | None, weights: str | None = None) -> int | None:
@@ -87,6 +98,23 @@ def size_and_classes(arch: str, size: int | None, classes: int | None) -> tuple[
     known = known_input(arch)
     side = resolution_of(arch, size) or RESOLUTION
     return side, classes or (known.classes if known else CLASSES)
+
+
+def assumed(arch: str, size: int | None, classes: int | None) -> str | None:
+    """What is taken of a network that does not say its images and classes, as far as the options do not say them, in words.
+
+    None where nothing is. size in pixels.
+    """
+    if known_input(arch) is not None:
+        return None
+    # Of structures that needs no torch.
+    if arch not in BUILT_AS and not arch.endswith(".txt") and not expected_input(arch).assumed:
+        return None
+    taken = [] if size else [f"{size_text(RESOLUTION)} (--input_image_size)"]
+    # A class of one's own has a number of its own.
+    own = ".py:" in arch and arch not in BUILT_AS
+    taken += [] if classes or own else [f"{classes_text(CLASSES)} (--num_classes)"]
+    return f"nothing says otherwise: {' and '.join(taken)} by default" if taken else None
 
 
 def refuse_ignored_mirror(parser: OptionParser, options: argparse.Namespace) -> None:

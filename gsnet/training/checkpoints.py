@@ -7,7 +7,9 @@ import logging
 import os
 import pickle
 import shutil
+import zipfile
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +29,26 @@ KEPT = "best-params_epoch{}.pth"
 
 
 def save_latest(folder: Path, state: dict[str, Any]) -> None:
-    """Write the latest checkpoint; the one before it stays as `.backup`. Never is there a moment without a whole one."""
+    """Write the latest checkpoint; the one before it stays as `.backup`. Never is there a moment without a whole one.
+
+    What a disk or a copy has torn is no such one: it is written over, and the backup from before stays.
+    """
     latest = folder / LATEST
-    if latest.is_file():
+    if latest.is_file() and _is_whole(latest):
         second_name = latest.with_name(f".{latest.name}.link")
         second_name.unlink(missing_ok=True)
         _give_second_name(latest, second_name)
         second_name.replace(folder / BACKUP)
     save(latest, state)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether a file is as torch wrote it, by the sums of its archive."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
 
 
 def _give_second_name(file: Path, name: Path) -> None:
@@ -101,11 +115,12 @@ def load_latest(folder: Path, since: float = 0.0) -> dict[str, Any] | None:
     """
     files = [file for file in (folder / LATEST, folder / BACKUP) if file.is_file()]
     files = [file for file in files if file.stat().st_mtime >= since]
-    for file in files:
+    for file, before in zip_longest(files, files[1:]):
         try:
             return load(file)
-        except InputError as error:
-            _LOG.warning("%s", error)
+        except InputError:
+            instead = f": the training goes on from the one before it, {before}" if before else ""
+            _LOG.warning("%s is no checkpoint that a training can go on from%s", file, instead)
     if files:
         raise InputError(f"No checkpoint in {folder} can be read: remove them to begin anew")
     return None

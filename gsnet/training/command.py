@@ -10,7 +10,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,9 +24,10 @@ from gsnet.data import DataSettings, training_loader, validation_loader
 from gsnet.data.settings import NONE
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.apex import find_apex
-from gsnet.interface.files import write_text
+from gsnet.interface.files import begun_in, write_text
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.plugins import packages, recorded
+from gsnet.interface.result_files import CONFIG
 from gsnet.interface.version import commit, version
 from gsnet.interface.words import duration
 from gsnet.models.expected import of_description
@@ -36,13 +37,14 @@ from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.describing import complete, describe
 from gsnet.training.dry_run import dry_run
 from gsnet.training.fine_tuning import freeze
-from gsnet.training.finished import check_not_interrupted, is_done, plain
+from gsnet.training.finished import check_no_search, check_not_interrupted, is_done, plain
 from gsnet.training.image_check import check_images, pictures_of
 from gsnet.training.layout import check_layout
 from gsnet.training.loop import Trainer
 from gsnet.training.losses import BinaryCrossEntropy
 from gsnet.training.networks import build_network
 from gsnet.training.precision import ApexPrecision, TorchPrecision
+from gsnet.training.resuming import interrupted, restarted
 from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
 from gsnet.training.settings_of_options import asks_for_apex, check_classes, data_settings, training_settings
 from gsnet.training.starting import say_other_names
@@ -54,7 +56,6 @@ from gsnet.validation.processes import place, process_group, told_by_first
 
 _LOG = logging.getLogger(__name__)
 _SEVERAL = ("ddp", "apex")
-_CONFIG = "config.json"
 # What two trainings may differ in and still be the same.
 _RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "skip_broken", "time_limit", "keep_best", "log"}
 _INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin", "recipe", "cache_memory"}
@@ -104,18 +105,18 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
         if writes and _is_done(options, done):
             _LOG.warning("skip: %s says that this training is finished", done)
             return
-        if writes and first:
-            options.save_dir.mkdir(parents=True, exist_ok=True)
-        log_to(options.save_dir / f"{name}.log" if writes and first else None, quiet=not first)
-        trainer = build(options, device)
-        if not writes:
-            _report(trainer, options)
-            return
-        if first:
-            # Only now: a training that cannot go on stays finished. And before its options are written over.
-            done.unlink(missing_ok=True)
-        if first and not _restarted():
-            _write_config(options)
+        log = f"{name}.log" if writes and first else None
+        with begun_in(options.save_dir, log) if log else nullcontext():
+            log_to(options.save_dir / log if log else None, quiet=not first)
+            trainer = build(options, device)
+            if not writes:
+                _report(trainer, options)
+                return
+            if first:
+                # Only now: a training that cannot go on stays finished. And before its options are written over.
+                done.unlink(missing_ok=True)
+            if first and not restarted():
+                _write_config(options)
         status = trainer.run()
         if first:
             trainer.draw_curves()
@@ -125,13 +126,14 @@ def run_training(options: Namespace, name: str, build: Callable[[Namespace, str]
 def _is_done(options: Namespace, done: Path) -> bool:
     """`is_done`, as one process decides it for all: others may be on machines that do not see the folder.
 
-    Raises InputError, also where a training that was interrupted would be lost.
+    Raises InputError, also where a training that was interrupted or a search's record would be lost.
     """
     verdict = b""
     if place()[0] == 0:
         try:
-            verdict = b"done" if is_done(options, done, options.save_dir / _CONFIG, _INCIDENTAL) else b""
-            if not (verdict or _restarted()):
+            verdict = b"done" if is_done(options, done, options.save_dir / CONFIG, _INCIDENTAL) else b""
+            if not (verdict or restarted()):
+                check_no_search(options.save_dir)
                 check_not_interrupted(options)
         except InputError as error:
             verdict = str(error).encode()
@@ -223,43 +225,32 @@ def kept_options(options: Namespace) -> dict[str, Any]:
 
 def resumed(trainer: TrainerT, options: Namespace) -> TrainerT:
     """The trainer, gone on from the checkpoint that the options mean. Raises InputError."""
-    state = checkpoints.from_first(_interrupted(options) if place()[0] == 0 else None)
+    state = checkpoints.from_first(interrupted(options) if place()[0] == 0 else None)
     if state is not None:
         trainer.resume(state)
     return trainer
 
 
 def precision(options: Namespace, settings: TrainingSettings, device: str) -> TorchPrecision | ApexPrecision:
-    """torch's mixed precision, or that of an installed Apex where one is asked for; says once which of the two."""
+    """torch's mixed precision, or that of an installed Apex where one is asked for; says once which of the two.
+
+    Raises InputError for a scale of the loss where none is scaled.
+    """
     by_torch = TorchPrecision(device, settings.amp, options.apex_loss_scale)
     if settings.amp:
         warn_of_slow_half(device)
-    if not asks_for_apex(options):
-        return by_torch
-    found = find_apex()
-    if found.amp is not None and not device.startswith("cuda"):
-        _LOG.info("Apex needs a GPU: torch.amp does its work")
-        return by_torch
-    _LOG.info("%s", found.message)
-    return by_torch if found.amp is None else ApexPrecision(found.amp, options.apex_opt_level, options.apex_loss_scale)
-
-
-def _restarted() -> bool:
-    """Whether torchrun has started this process anew because one of the group died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
-def _interrupted(options: Namespace) -> dict[str, Any] | None:
-    """The checkpoint to go on from, if any: asked for, or left by the group that torchrun has restarted."""
-    if options.auto_resume:
-        return checkpoints.load_latest(options.save_dir)
-    config = options.save_dir / _CONFIG
-    if _restarted() and config.is_file():
-        # What is older than the first start of this group belongs to an earlier training in the same folder.
-        state = checkpoints.load_latest(options.save_dir, since=config.stat().st_mtime)
-        if state is not None:
-            return state
-    return checkpoints.load(options.resume) if options.resume else None
+    if asks_for_apex(options):
+        found = find_apex()
+        if found.amp is not None and device.startswith("cuda"):
+            _LOG.info("%s", found.message)
+            return ApexPrecision(found.amp, options.apex_opt_level, options.apex_loss_scale)
+        _LOG.info("%s", "Apex needs a GPU: torch.amp does its work" if found.amp is not None else found.message)
+    if options.apex_loss_scale is not None and not by_torch.scaler.is_enabled():
+        why = (
+            "on a processor, whose half precision is bfloat16" if settings.amp else "with --apex_opt_level O0, float32"
+        )
+        raise InputError(f"--apex_loss_scale does nothing {why}: leave it out")
+    return by_torch
 
 
 def _report_reading(training: DataLoader, validation: DataLoader) -> None:
@@ -295,4 +286,4 @@ def _write_config(options: Namespace) -> None:
     made_by |= {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
     made_by |= {"plugins": recorded(), "packages": packages()}
     values = {k: plain(v) for k, v in vars(options).items()}
-    write_text(options.save_dir / _CONFIG, json.dumps(made_by | {"options": values}, indent=1) + "\n")
+    write_text(options.save_dir / CONFIG, json.dumps(made_by | {"options": values}, indent=1) + "\n")

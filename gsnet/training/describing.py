@@ -13,7 +13,7 @@ from gsnet.interface.options import InputError
 from gsnet.models import described
 from gsnet.models.describing import structure_description
 from gsnet.models.named import BUILT_AS, PLAIN_NET, SEARCHED
-from gsnet.models.options import RESOLUTION, resolution_of
+from gsnet.models.options import RESOLUTION, refuse_wrong_path, resolution_of
 from gsnet.training.evaluation import Accuracy
 from gsnet.training.starting import name_network, starting_file
 
@@ -34,6 +34,8 @@ def complete(options: Namespace) -> None:
         options.arch = str(options.load_parameters_from)
     if options.arch in BUILT_AS and options.plainnet_struct_txt is not None and described(options.plainnet_struct_txt):
         options.arch, options.plainnet_struct_txt = str(options.plainnet_struct_txt), None
+    # Before a results folder is made, which may be the one that is missing.
+    refuse_wrong_path(options.arch)
     found, weights = described(options.arch), None
     file = starting_file(options) or options.load_parameters_from
     of_weights = None if file is None else described(file)

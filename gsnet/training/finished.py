@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gsnet.interface.options import InputError
+from gsnet.interface.result_files import BEST_JSON, DATABASE
 from gsnet.training import checkpoints
 
 
@@ -51,6 +52,13 @@ def check_not_interrupted(options: Namespace) -> None:
         f"{folder} holds a training that did not come to its end: go on with --auto_resume, name another --save_dir, or "
         f"delete {folder / checkpoints.LATEST}* to train anew there"
     )
+
+
+def check_no_search(folder: Path) -> None:
+    """Raise InputError where a training would begin in the folder of a search, whose record of its options would be lost."""
+    if _has_checkpoint(folder) or not any((folder / name).exists() for name in (BEST_JSON, DATABASE)):
+        return
+    raise InputError(f"{folder} holds a search: name another --save_dir, such as {folder / 'training'}")
 
 
 def _has_checkpoint(folder: Path) -> bool:

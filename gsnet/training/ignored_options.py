@@ -27,7 +27,9 @@ def refuse_ignored(parser: OptionParser, options: Namespace) -> None:
         parser.refuse_ignored(options, "without --cache", ("cache_memory",))
     if not options.bce_loss:
         parser.refuse_ignored(options, "without --bce_loss", ("bce_target_thresh",))
-    if options.dataset != "fake":
+    if options.dataset == "fake":
+        parser.refuse_ignored(options, "with --dataset fake, which is noise", ("data_dir",))
+    else:
         parser.refuse_ignored(options, f"with --dataset {options.dataset}", ("fake_images",))
     if DATASETS[options.dataset].cifar:
         whole = f"with --dataset {options.dataset}, whose images are validated whole"

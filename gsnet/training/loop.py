@@ -7,65 +7,34 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import cached_property
 from typing import Any, NoReturn
 
-import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
-from gsnet.interface.description import KEY, NetworkDescription
-from gsnet.interface.options import InputError
 from gsnet.interface.words import duration
 from gsnet.tracking import TrackedRun
 from gsnet.training import checkpoints, curves, record
-from gsnet.training.describing import validated
 from gsnet.training.ending import Ending, check_loss, check_weights, has_no_progress, say_no_progress
 from gsnet.training.evaluation import Accuracy, evaluate
-from gsnet.training.resuming import check_options, steps_done
-from gsnet.training.settings import TrainingSettings
-from gsnet.training.step import Stepper
+from gsnet.training.state import TrainingState
 from gsnet.validation.processes import place, summed
 
 _LOG = logging.getLogger(__name__)
 _BAR_STEPS = 20
 
 
-class Trainer:
-    """A training in a results folder.
-
-    stepper holds the network, training and validation the batches of this process. options: plain values that the
-    checkpoint keeps, so that a continued training can say what differs. description: what checkpoints say of the network;
-    data_dir: where its data lie here.
-    """
+class Trainer(TrainingState):
+    """A training that runs."""
 
     columns = record.COLUMNS
-    # Column of the log that says which epoch is the best, and field of the status with that epoch.
-    measure, best_at = "val_acc1", "best_acc1_at_epoch"
+    # Field of the status with the best epoch.
+    best_at = "best_acc1_at_epoch"
+    curves: curves.Curves | None = None
 
-    def __init__(
-        self,
-        stepper: Stepper,
-        settings: TrainingSettings,
-        training: DataLoader,
-        validation: DataLoader,
-        folder: Path,
-        options: dict[str, Any] | None = None,
-        description: NetworkDescription | None = None,
-    ) -> None:
-        self.description = description
-        self.data_dir: Path | None = None
-        self.stepper, self.settings, self.folder = stepper, settings, folder
-        self.training, self.validation = training, validation
-        self.options = options or {}
-        self.epoch = self.steps_done = 0
-        self.sums = torch.zeros(2, dtype=torch.float64, device=stepper.device)
-        self.history: list[dict[str, Any]] = []
-        times = {"training_elasped_time": 0.0, "validation_elasped_time": 0.0}
-        best = {"best_acc1": 0.0, "best_acc5": 0.0, "best_acc1_at_epoch": 0, "best_acc5_at_epoch": 0}
-        self.status: dict[str, Any] = best | times
-        self.curves: curves.Curves | None = None
-        self._ending = Ending(settings.time_limit)
+    @cached_property
+    def _ending(self) -> Ending:
+        return Ending(self.settings.time_limit)
 
     def run(self) -> dict[str, Any]:
         """Train to the last epoch, or to the end of patience, and return the status.
@@ -97,26 +66,6 @@ class Trainer:
             if not self.epoch and not self.steps_done:
                 self.curves.add_graph(self.stepper.task.network, curves.side_of(self.validation.dataset))
             yield
-
-    def resume(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint. Raises InputError where it belongs to another training."""
-        check_options(state.get("options", {}), self.options)
-        try:
-            self.stepper.restore(state)
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise InputError("The checkpoint is another network's: resume with the options it was made with") from error
-        self.epoch = state["epoch"] + 1
-        self.steps_done, share = steps_done(state, self.step_images)
-        # They are of all processes together, and will be summed over those of this run, however many these are.
-        sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device)
-        self.sums = sums * share / place()[1]
-        self.history, self.status = state["history"], state["training_status_info"]
-        _LOG.info("Resuming at epoch %d, step %d", self.epoch, self.steps_done)
-
-    @property
-    def step_images(self) -> int:
-        """Images of a step, all processes together."""
-        return (self.training.batch_size or 1) * place()[1]
 
     def rate(self, epoch: int, step: int) -> float:
         """The learning rate of a step, for the images of all processes together."""
@@ -256,44 +205,6 @@ class Trainer:
                 self.status |= {name: value, f"{name}_at_epoch": self.epoch}
         return best
 
-    def _save_best(self, accuracy: Accuracy) -> None:
-        for name in self.stepper.task.best_names:
-            checkpoints.save(self.folder / name, self._validated_state(accuracy))
-
-    def _keep_best(self, accuracy: Accuracy) -> None:
-        count = self.settings.keep_best
-        checkpoints.keep_best(
-            *(self.folder, self.history, self.measure, count),
-            lambda file: checkpoints.save(file, self._validated_state(accuracy)),
-        )
-
-    def _validated_state(self, accuracy: Accuracy) -> dict[str, Any]:
-        return self._progress(accuracy) | {"state_dict": self.stepper.validated.state_dict()}
-
-    def _save(self, accuracy: Accuracy | None = None) -> None:
-        checkpoints.save_latest(self.folder, self._progress(accuracy) | self.stepper.state())
-
-    def _progress(self, accuracy: Accuracy | None) -> dict[str, Any]:
-        return {
-            "epoch": self.epoch - 1,
-            "step": self.steps_done,
-            "step_images": self.step_images,
-            "sums": self.sums.tolist(),
-            "top1_acc": accuracy.top1 if accuracy else None,
-            "top5_acc": accuracy.top5 if accuracy else None,
-            "history": self.history,
-            "training_status_info": self.status,
-            "options": self.options,
-            **self._described(accuracy),
-        }
-
-    def _described(self, accuracy: Accuracy | None) -> dict[str, Any]:
-        """What says of a checkpoint's weights what they are for."""
-        if self.description is None:
-            return {}
-        told = validated(self.description, accuracy, self.epoch - 1, self.validation.batch_size or 1)
-        return {KEY: told.to_dict(), "data_dir": None if self.data_dir is None else str(self.data_dir)}
-
     def _times(self) -> tuple[str, str]:
         """The time spent so far, and that which is left, after an epoch."""
         spent = self.status["training_elasped_time"] + self.status["validation_elasped_time"]
@@ -301,7 +212,7 @@ class Trainer:
 
     def _print_epoch(self, row: dict[str, Any]) -> None:
         _LOG.info(
-            "epoch %d/%d loss %.4f val loss %.4f top-1 %.2f%% top-5 %.2f%%, best %.2f%%, %.0f images/s, %s, %s left",
+            "epoch %d/%d loss %.4f val loss %.4f top-1 %.2f%% top-5 %.2f%%, best %.2f%%, %.0f images/s, %s so far, %s left",
             *(self.epoch, self.settings.epochs, row["train_loss"], row["val_loss"], row["val_acc1"], row["val_acc5"]),
             *(self.status["best_acc1"], row["images_per_second"], *self._times()),
         )

@@ -1,12 +1,16 @@
-"""Where a training stands by its checkpoint, for one that goes on with it and whose options may be others by now."""
+"""From which checkpoint a training goes on, if any, and where it stands by it: its options may be others by now."""
 
 from __future__ import annotations
 
 import logging
+import os
+from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
 from gsnet.interface.options import InputError
+from gsnet.interface.result_files import CONFIG
+from gsnet.training import checkpoints
 
 _LOG = logging.getLogger(__name__)
 
@@ -34,3 +38,28 @@ def steps_done(state: Mapping[str, Any], step_images: int) -> tuple[int, float]:
     seen = state["step"] * state.get("step_images", step_images)
     steps = seen // step_images
     return steps, steps * step_images / seen if seen else 1.0
+
+
+def restarted() -> bool:
+    """Whether torchrun has started this process anew because one of the group died."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def interrupted(options: Namespace) -> dict[str, Any] | None:
+    """The checkpoint to go on from, if any: asked for, or left by the group that torchrun has restarted.
+
+    Raises InputError where there is none that can be read.
+    """
+    folder, config = options.save_dir, options.save_dir / CONFIG
+    goes_on = options.auto_resume or (restarted() and config.is_file())
+    if goes_on:
+        # What is older than the first start of a group belongs to an earlier training in the same folder.
+        since = 0.0 if options.auto_resume else config.stat().st_mtime
+        state = checkpoints.load_latest(folder, since)
+        if state is not None:
+            return state
+    if options.resume:
+        return checkpoints.load(options.resume)
+    if goes_on and config.is_file():
+        _LOG.warning("The training in %s was stopped before its first checkpoint: it begins anew", folder)
+    return None

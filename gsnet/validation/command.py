@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from argparse import Namespace
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.models import Described, ExpectedInput, expected_input, names_of, source_of
-from gsnet.models.expected import at_side, centre_crop, whole_image
+from gsnet.models.expected import at_side, centre_crop, classes_text, whole_image
 from gsnet.models.module_costs import output_of
 from gsnet.models.named import fault_of_path, is_several
 from gsnet.models.onnx_network import OnnxNetwork
@@ -28,11 +29,13 @@ from gsnet.validation.class_names import class_names, say_order_of_folders
 from gsnet.validation.images import test_images
 from gsnet.validation.measure import validate
 from gsnet.validation.mirrored import Mirrored
+from gsnet.validation.options import names_text
 from gsnet.validation.precision import Precision, mixed
 from gsnet.validation.predict import pictures_in, predict
 from gsnet.validation.processes import process_group
 from gsnet.validation.report import Row, draw_confusion, finite, status_of, text_of
 
+_LOG = logging.getLogger(__name__)
 _CIFAR_SIDE = 32
 _IN_NAMES = ("cifar10", "cifar100")
 
@@ -93,6 +96,30 @@ def _own_names(options: Namespace, arch: str, classes: int) -> tuple[str, ...]:
     return own if len(own) == classes else ()
 
 
+def _check_names(options: Namespace, arch: str) -> None:
+    """Say where --class_names has other names than the network itself. Raises InputError for another number of them."""
+    names, found = options.class_names, _source(options, arch)
+    if not names or options.untrained:
+        return
+    own = found.description.class_names if found else ()
+    unknown = found is None and (options.weights is not None or expected_input(arch).assumed)
+    classes = len(names) if unknown else expected_input(arch, options.weights).classes
+    if options.counted_by_names and len(names) != classes:
+        raise InputError(
+            f"--class_names has {names_text(names)}, and {arch} has {classes_text(classes)}: give a file with a name for each"
+        )
+    others = [(i, old, new) for i, (old, new) in enumerate(zip(own, names, strict=False)) if old != new]
+    if len(own) == len(names) and others:
+        _LOG.warning(
+            "%s says its classes itself, and --class_names has %s: class %d is %s there and %s as given, which counts",
+            *(
+                found.file if found else arch,
+                "another order" if sorted(own) == sorted(names) else "other names",
+                *others[0],
+            ),
+        )
+
+
 def _in_name(arch: str) -> str | None:
     return next((part for part in arch.split("_") if part in _IN_NAMES), None)
 
@@ -140,7 +167,10 @@ def predict_all(options: Namespace) -> str:
     """The report of --predict: five classes a picture, as lines or as one JSON object."""
     pictures = pictures_in(options.predict)
     dataset = dataset_of(options, options.arch)
+    _check_names(options, options.arch)
     expected = _expected(options, options.arch, dataset)
+    if options.data_dir is not None and _own_names(options, options.arch, expected.classes):
+        raise InputError("--data_dir does nothing with --predict of a network that names its classes: leave it out")
     network = _network(options, options.arch, dataset, expected)
     device = device_name(options.gpu, options.device)
     found, classes = predict(
@@ -188,6 +218,7 @@ def _figures(options: Namespace, arch: str, device: str) -> dict:
     if fault := fault_of_path(arch):
         raise InputError(fault)
     dataset = dataset_of(options, arch)
+    _check_names(options, arch)
     expected = _expected(options, arch, dataset)
     # The data set first: a missing folder shows at once, a download of weights takes minutes.
     data_dir = _data_dir(options, arch)

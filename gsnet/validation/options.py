@@ -97,6 +97,11 @@ def _names_in(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def names_text(names: Sequence[str]) -> str:
+    """How many names there are, in words."""
+    return f"{len(names)} name{'s' * (len(names) != 1)}"
+
+
 def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
     """The command line. Raises InputError for an option that the way of working does not read."""
     options = parser.parse_args(argv)
@@ -104,11 +109,17 @@ def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
         reading = ("download", "skip_broken", "limit", "workers", "batch_size")
         precision = ("fp16", "apex", "channels_last")
         parser.refuse_ignored(options, "with --predict", (*reading, *precision, "per_class", "confusion", "csv"))
+        if options.class_names:
+            parser.refuse_ignored(options, "with --predict and --class_names", ("data_dir",))
     refuse_ignored_mirror(parser, options)
+    # Whether the names alone say how many classes there are.
+    options.counted_by_names = bool(options.class_names) and options.num_classes is None
     if options.class_names:
         options.num_classes = options.num_classes or len(options.class_names)
         if options.num_classes != len(options.class_names):
-            parser.error(f"--class_names has {len(options.class_names)} names for --num_classes {options.num_classes}")
+            parser.error(f"--class_names has {names_text(options.class_names)} for --num_classes {options.num_classes}")
+    if options.dataset == "fake":
+        parser.refuse_ignored(options, "with --dataset fake, which is noise", ("data_dir",))
     if is_never_fetched(options.dataset):
         parser.refuse_ignored(options, f"with --dataset {options.dataset}", ("download",))
     return options

@@ -1,0 +1,123 @@
+"""Where a training stands: what its checkpoints keep of it, and how it goes on from one."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from gsnet.interface.description import KEY, NetworkDescription
+from gsnet.interface.options import InputError
+from gsnet.training import checkpoints
+from gsnet.training.describing import validated
+from gsnet.training.evaluation import Accuracy
+from gsnet.training.resuming import check_options, steps_done
+from gsnet.training.settings import TrainingSettings
+from gsnet.training.step import Stepper
+from gsnet.validation.processes import place
+
+_LOG = logging.getLogger(__name__)
+
+
+class TrainingState:
+    """A training in a results folder, between two steps.
+
+    stepper holds the network, training and validation the batches of this process. options: plain values that the
+    checkpoint keeps, so that a continued training can say what differs. description: what checkpoints say of the network;
+    data_dir: where its data lie here. epoch counts from 0, steps_done is of this epoch.
+    """
+
+    # Column of the log that says which epoch is the best.
+    measure = "val_acc1"
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        settings: TrainingSettings,
+        training: DataLoader,
+        validation: DataLoader,
+        folder: Path,
+        options: dict[str, Any] | None = None,
+        description: NetworkDescription | None = None,
+    ) -> None:
+        self.description = description
+        self.data_dir: Path | None = None
+        self.stepper, self.settings, self.folder = stepper, settings, folder
+        self.training, self.validation = training, validation
+        self.options = options or {}
+        self.epoch = self.steps_done = 0
+        self.sums = torch.zeros(2, dtype=torch.float64, device=stepper.device)
+        self.history: list[dict[str, Any]] = []
+        times = {"training_elasped_time": 0.0, "validation_elasped_time": 0.0}
+        best = {"best_acc1": 0.0, "best_acc5": 0.0, "best_acc1_at_epoch": 0, "best_acc5_at_epoch": 0}
+        self.status: dict[str, Any] = best | times
+
+    def resume(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint. Raises InputError where it belongs to another training."""
+        check_options(state.get("options", {}), self.options)
+        try:
+            self.stepper.restore(state)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise InputError("The checkpoint is another network's: resume with the options it was made with") from error
+        self.epoch = state["epoch"] + 1
+        self.steps_done, share = steps_done(state, self.step_images)
+        # They are of all processes together, and will be summed over those of this run, however many these are.
+        sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device)
+        self.sums = sums * share / place()[1]
+        self.history, self.status = state["history"], state["training_status_info"]
+        _LOG.info("%s", self._where())
+
+    def _where(self) -> str:
+        """Where a resumed training goes on, counted as the lines on its progress do: from 1."""
+        epochs = self.settings.epochs
+        if self.epoch >= epochs:
+            return f"Resuming: all {epochs} epochs are done"
+        steps = f"{self.steps_done} step{'s are' if self.steps_done > 1 else ' is'} done"
+        part = f", of which {steps}" if self.steps_done else ""
+        return f"Resuming at epoch {self.epoch + 1}/{epochs}{part}"
+
+    @property
+    def step_images(self) -> int:
+        """Images of a step, all processes together."""
+        return (self.training.batch_size or 1) * place()[1]
+
+    def _save_best(self, accuracy: Accuracy) -> None:
+        for name in self.stepper.task.best_names:
+            checkpoints.save(self.folder / name, self._validated_state(accuracy))
+
+    def _keep_best(self, accuracy: Accuracy) -> None:
+        count = self.settings.keep_best
+        checkpoints.keep_best(
+            *(self.folder, self.history, self.measure, count),
+            lambda file: checkpoints.save(file, self._validated_state(accuracy)),
+        )
+
+    def _validated_state(self, accuracy: Accuracy) -> dict[str, Any]:
+        return self._progress(accuracy) | {"state_dict": self.stepper.validated.state_dict()}
+
+    def _save(self, accuracy: Accuracy | None = None) -> None:
+        checkpoints.save_latest(self.folder, self._progress(accuracy) | self.stepper.state())
+
+    def _progress(self, accuracy: Accuracy | None) -> dict[str, Any]:
+        return {
+            "epoch": self.epoch - 1,
+            "step": self.steps_done,
+            "step_images": self.step_images,
+            "sums": self.sums.tolist(),
+            "top1_acc": accuracy.top1 if accuracy else None,
+            "top5_acc": accuracy.top5 if accuracy else None,
+            "history": self.history,
+            "training_status_info": self.status,
+            "options": self.options,
+            **self._described(accuracy),
+        }
+
+    def _described(self, accuracy: Accuracy | None) -> dict[str, Any]:
+        """What says of a checkpoint's weights what they are for."""
+        if self.description is None:
+            return {}
+        told = validated(self.description, accuracy, self.epoch - 1, self.validation.batch_size or 1)
+        return {KEY: told.to_dict(), "data_dir": None if self.data_dir is None else str(self.data_dir)}
