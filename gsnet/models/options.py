@@ -12,7 +12,7 @@ from gsnet.interface.options import InputError, OptionParser, positive_int
 from gsnet.interface.path_options import structure
 from gsnet.models import described, expected_input, known_input, load_model
 from gsnet.models.expected import classes_text, size_text
-from gsnet.models.named import PLAIN_NET, fault_of_path
+from gsnet.models.named import BUILT_AS, PLAIN_NET, fault_of_path
 from PlainNet import UNITS
 
 if TYPE_CHECKING:
