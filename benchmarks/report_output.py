@@ -53,7 +53,7 @@ def winners_table(rows: Sequence[WinnerRow]) -> str:
     found = {(row.proxy, row.networks): row for row in rows}
     # Of all networks only one is the first: the longest draw tells more.
     judged = lengths[-2] if len(lengths) > 1 else lengths[-1]
-    proxies = sorted({row.proxy for row in rows}, key=lambda proxy: -found[proxy, judged].mean)
+    proxies = sorted({row.proxy for row in rows}, key=lambda proxy: (-found[proxy, judged].mean, proxy))
     header = ("proxy", *winners_columns(lengths, judged))
     lines = [
         (

@@ -65,9 +65,10 @@ fi
 structure=$SAVE_DIR/best_structure.txt
 
 # 2. First weights: a classifier of the unit that the detector runs.
-start=()
+start=() images=(--dataset "$CLASSIFIER_DATA")
+[[ $CLASSIFIER_DATA == fake ]] || images+=(--data_dir "$CLASSIFIER_DIR")
 if [[ -d $CLASSIFIER_DIR ]]; then
-    "$PYTHON" "$ROOT/train_image_classification.py" --dataset "$CLASSIFIER_DATA" --data_dir "$CLASSIFIER_DIR" \
+    "$PYTHON" "$ROOT/train_image_classification.py" "${images[@]}" \
         --arch Masternet.py:MasterNet --plainnet_struct_txt "$structure" --unit deployed --weight_init custom \
         --num_classes 10 --input_image_size "$CLASSIFIER_SIZE" --epochs "$CLASSIFIER_EPOCHS" --nesterov \
         --workers_per_gpu "$WORKERS_PER_GPU" --auto_resume --save_dir "$SAVE_DIR/classifier" "${where[@]}"
