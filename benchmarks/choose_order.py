@@ -155,7 +155,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cells = read_cells(data_file(FILE), options.scores)
     macro = read_macro(data_file(nas_bench_macro.FILE), options.scores)
     table, chosen = choice_table(cells, candidates(cells, macro))
-    compared = list(dict.fromkeys([*chosen, *ALSO_SHOWN]))
+    without = [tuple(member for member in members if member != MARGIN) for members in chosen if MARGIN in members]
+    compared = list(dict.fromkeys([*chosen, *without, *ALSO_SHOWN]))
     tables = {"choice": table, "benchmarks": benchmarks_table(cells, live_cells(data_file(FILE)), macro, compared)}
     for name, text in tables.items():
         sys.stdout.write(f"{text}\n\n")

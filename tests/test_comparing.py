@@ -122,15 +122,18 @@ def test_whatever_can_be_named_is_compared(tmp_path, capsys, folders):
 def test_an_ensemble_ranks_the_networks_among_each_other(capsys):
     """OTHER is second of three by both costs, DEEPER first and STRUCTURE last; what has no score takes no part."""
     asked = ("--zero_shot_score", "Ensemble", "--ensemble", "Flops,Params", "--json", *SMALL)
-    _, printed = run(capsys, STRUCTURE, OTHER, DEEPER, "resnet19", *asked)
+    _, printed = run(capsys, STRUCTURE, "resnet19", OTHER, DEEPER, *asked)
     told = json.loads(printed.out)
-    shares = [0 if row["Ensemble"] is None else math.exp(row["Ensemble"]) for row in told["networks"]]
-    assert shares == pytest.approx([(1 / 3) ** 2, (2 / 3) ** 2, 1, 0])
-    assert any("by Flops, Params among the 3 networks" in note for note in told["notes"])
+    ranks = {row["arch"]: row["Ensemble"] for row in told["networks"]}
+    assert list(ranks) == ["structure 4", "structure 3", "structure 1", "resnet19"]
+    assert ranks.pop("resnet19") is None
+    assert [math.exp(rank) for rank in ranks.values()] == pytest.approx([1, (2 / 3) ** 2, (1 / 3) ** 2])
+    assert any("the sum of log(place / 3) by Flops, Params" in note for note in told["notes"])
     usual = gsnet.compare(
         STRUCTURE, OTHER, proxies="Ensemble", ensemble=("Flops", "Params"), resolution=8, num_classes=10
     )
-    assert [math.exp(value) for value in usual["Ensemble"]] == pytest.approx([1 / 4, 1])
+    assert usual["arch"] == ["structure 2", "structure 1"]
+    assert [math.exp(value) for value in usual["Ensemble"]] == pytest.approx([1, 1 / 4])
 
 
 def test_networks_that_all_fail_are_bad_input(capsys, tmp_path):
@@ -146,7 +149,7 @@ def test_networks_that_all_fail_are_bad_input(capsys, tmp_path):
         (("--zero_shot_score", "Zne"), "did you mean Zen"),
         (
             ("--zero_shot_score", "Flops", "--ensemble", "Flops,Params"),
-            "--ensemble goes with --zero_shot_score Ensemble",
+            "Ensemble is not among the proxies",
         ),
         (("--zero_shot_score", "Ensemble", "--ensemble", "Flops"), "needs at least two proxies"),
         (

@@ -253,6 +253,23 @@ def test_a_structure_is_exported_and_trained_from(tmp_path, monkeypatch, caplog)
     assert described("here").description.normalised_structure() == LONG
 
 
+def test_lists_may_have_structures_among_the_names():
+    assert names_of(f"resnet18, {LONG},{STRUCTURE}") == ["resnet18", LONG, STRUCTURE]
+    assert names_of(f"{STRUCTURE},resnet18") == [STRUCTURE, "resnet18"]
+
+
+def test_python_takes_the_path_of_a_structure_as_the_scripts_do(tmp_path):
+    file = tmp_path / "mine.txt"
+    file.write_text(STRUCTURE)
+    assert str(gsnet.parse(str(file))) == str(gsnet.parse(file)) == STRUCTURE
+    with pytest.raises(OSError, match="No such file"):
+        gsnet.analyze(str(tmp_path / "none.txt"))
+    with pytest.raises(InputError, match=r"gsnet\.parse takes structure files"):
+        gsnet.load(file)
+    with pytest.raises(InputError, match="path is empty"):
+        gsnet.load("")
+
+
 def test_a_structure_is_no_path_to_load():
     with pytest.raises(InputError, match=r"is a structure, which gsnet\.parse takes"):
         gsnet.load(LONG)

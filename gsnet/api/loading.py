@@ -58,7 +58,10 @@ def load(path: str | Path) -> SearchResult | LoadedNetwork:
     if not isinstance(path, str | Path):
         raise InputError(f"path is {path!r:.60}: it must be that of a results folder, a checkpoint or an exported file")
     if isinstance(path, str) and is_structure(path):
-        raise InputError(f"{path:.60} is a structure, which gsnet.parse takes: a results folder or a file was expected")
+        shown = path if len(path) <= 60 else f"{path[:60]}…"
+        raise InputError(f"{shown} is a structure, which gsnet.parse takes: a results folder or a file was expected")
+    if not str(path).strip():
+        raise InputError("path is empty: that of a results folder, a checkpoint or an exported file was expected")
     given = Path(path).expanduser()
     searched = given.is_dir() or not (given.suffix or given.exists())
     if given.name == DATABASE or (searched and checkpoint_in(given) is None):
@@ -69,5 +72,6 @@ def load(path: str | Path) -> SearchResult | LoadedNetwork:
     if found is None or found.weights is None:
         raise InputError(
             f"{given} does not say what it is of: a results folder, checkpoint or exported file was expected"
+            + (", and gsnet.parse takes structure files" if given.suffix == ".txt" else "")
         )
     return LoadedNetwork(found.description, found.weights)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def parse(structure: str | Path | Network | Row) -> Network:
-    """The network of a structure string, or of a Path: a structure file, results folder, checkpoint or exported file.
+    """The network of a structure string, or of a path: a structure file (.txt), results folder, checkpoint or exported file.
 
     A candidate of a search, such as `result.best`, is its network. Raises StructureError, InputError or OSError.
     """
@@ -37,7 +37,9 @@ def parse(structure: str | Path | Network | Row) -> Network:
         if found.description.structure is None:
             raise InputError(f"{found.file} is of {found.description.arch}, which has no structure")
         return PlainNet.parse(found.description.structure)
-    return PlainNet.read_structure_file(structure) if isinstance(structure, Path) else PlainNet.parse(structure)
+    if isinstance(structure, Path) or structure.endswith(".txt"):
+        return PlainNet.read_structure_file(Path(structure).expanduser())
+    return PlainNet.parse(structure)
 
 
 def analyze(

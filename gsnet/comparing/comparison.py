@@ -10,7 +10,7 @@ from gsnet.comparing import text
 from gsnet.comparing.columns import LATENCY, RESULT, SCORE, Column, check_proxies, columns_of
 from gsnet.comparing.measuring import BY_SEARCH, BY_TABLE, Answers, Questions, answers_of, told
 from gsnet.comparing.networks import Contender, Source, contenders
-from gsnet.comparing.ranking import rank
+from gsnet.comparing.ranking import in_order, rank
 from gsnet.comparing.results import (
     SearchCurve,
     TrainingCurve,
@@ -127,6 +127,8 @@ def compare(sources: Iterable[Source], questions: Questions, progress: Progress 
         *latencies,
     ]
     ranked = [rank([row.figures for row in rows], ranking) for ranking in questions.rankings]
+    for ranking in reversed(questions.rankings):
+        rows = in_order(rows, ranking)
     scores = [(p.name, p.larger_is_better) for p in questions.proxies] + [(r.name, True) for r in questions.rankings]
     columns = columns_of(latencies, scores, known)
     found = Comparison(rows, columns, [*_differences(rows), *conditions, *ranked], searches, trainings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES, log_rank_sums
 from gsnet.evolution.options import ensemble_from
@@ -13,6 +13,15 @@ from gsnet.interface.options import InputError
 from ZeroShotProxy import get_proxy
 
 Named = TypeVar("Named")
+
+
+class HasFigures(Protocol):
+    """What is known of a network, by column."""
+
+    figures: dict[str, Any]
+
+
+Ranked = TypeVar("Ranked", bound=HasFigures)
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ def rankings_among(names: Iterable[str], ensemble: str = "") -> tuple[Ranking, .
     """
     found = [name for name in names if name in (ENSEMBLE, *NAMED_ENSEMBLES)]
     if ensemble and ENSEMBLE not in found:
-        raise InputError(f"--ensemble goes with --zero_shot_score {ENSEMBLE}")
+        raise InputError(f"The members of an ensemble are named, and {ENSEMBLE} is not among the proxies: name it, too")
     rankings = [Ranking(n, ensemble_from(ensemble if n == ENSEMBLE else "", n, ("score",))) for n in found]
     for member in (member for ranking in rankings for member in ranking.members):
         if not get_proxy(member).larger_is_better:
@@ -57,10 +66,16 @@ def rank(rows: Sequence[dict[str, Any]], ranking: Ranking) -> str:
         sums = log_rank_sums([[row[member] for member in ranking.members] for row in scored])
         for row, total in zip(scored, sums.tolist(), strict=True):
             row[ranking.name] = total
+    size = len(scored)
     return (
-        f"{ranking.name}: the sum of log ranks by {', '.join(ranking.members)} among the {len(scored)} networks that have "
-        "all of these scores; 0 is first by each."
+        f"Networks are in the order of {ranking.name}, the sum of log(place / {size}) by {', '.join(ranking.members)}: of the "
+        f"{size} that have all of these scores the best has place {size}, the worst 1, and equal scores share the mean of theirs."
     )
+
+
+def in_order(rows: Sequence[Ranked], ranking: Ranking) -> list[Ranked]:
+    """The rows, the best first; those that have no rank stay behind, as they came."""
+    return sorted(rows, key=lambda row: -row.figures.get(ranking.name, -math.inf))
 
 
 def _is_score(figure: object) -> bool:

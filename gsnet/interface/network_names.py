@@ -19,9 +19,21 @@ def existing_path(text: str | Path) -> Path | None:
         return None
 
 
+def parts_of(text: str) -> list[str]:
+    """What stands between the commas of a list of names, those inside a structure's brackets excepted."""
+    found, depth = [""], 0
+    for letter in text:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth <= 0:
+            found.append("")
+        else:
+            found[-1] += letter
+    return [part.strip() for part in found if part.strip()]
+
+
 def is_structure(text: str) -> bool:
-    """Whether a text looks like a structure string, sound or not, and no file or folder is called so."""
-    return _STRUCTURE.fullmatch(text) is not None and existing_path(text) is None
+    """Whether a text looks like one structure string, sound or not, and no file or folder is called so."""
+    return _STRUCTURE.fullmatch(text) is not None and len(parts_of(text)) == 1 and existing_path(text) is None
 
 
 def holds_structure(arch: str) -> bool:

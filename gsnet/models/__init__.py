@@ -185,5 +185,5 @@ def _nearest(arch: str) -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     names = "a name of ZenNet, torchvision or timm"
-    files = "FILE.py:Class, a results folder, a checkpoint or a structure file (.txt)"
+    files = "FILE.py:Class, a results folder, a checkpoint, a structure or a file with one (.txt)"
     return f"known are {names}, myresnet18 to myresnet152, {files}"

@@ -51,9 +51,10 @@ def files_of(file: Path, kind: str) -> tuple[Path, ...]:
     one.
     """
     suffixes = (".safetensors",) if kind == SAFETENSORS else runtime(FORMATS[kind]).suffixes
-    if len(suffixes) > 1 and file.suffix != suffixes[0]:
-        others = " and ".join(suffixes[1:])
-        raise InputError(f"{kind} is a file {suffixes[0]} with its {others}: name it {file.stem}{suffixes[0]}")
+    of_others = {".safetensors", *(suffix for name in FORMATS.values() for suffix in runtime(name).suffixes)}
+    if file.suffix != suffixes[0] and (len(suffixes) > 1 or file.suffix in of_others):
+        with_others = f" with its {' and '.join(suffixes[1:])}" if len(suffixes) > 1 else ""
+        raise InputError(f"{kind} is a file {suffixes[0]}{with_others}: name it {file.stem}{suffixes[0]}")
     files = (file, *(file.with_suffix(suffix) for suffix in suffixes[1:]))
     for other in (runtime(name).suffixes for name in FORMATS.values()):
         taken = file.with_suffix(other[0])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import PlainNet
 import ZenNet
-from gsnet.interface.network_names import existing_path, holds_structure, is_structure
+from gsnet.interface.network_names import existing_path, holds_structure, is_structure, parts_of
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_CHECKPOINT, BEST_JSON
 from gsnet.models.described import chosen, described, is_result
@@ -34,7 +34,7 @@ def names_of(arch: str) -> list[str]:
     """
     if is_structure(arch) or existing_path(arch) is not None:
         return [arch]
-    names = [name for part in arch.split(",") if part.strip() for name in _matching(part.strip())]
+    names = [name for part in parts_of(arch) for name in _matching(part)]
     if not names:
         raise InputError("--arch names no network")
     return list(dict.fromkeys(names))
