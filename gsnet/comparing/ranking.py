@@ -68,8 +68,8 @@ def rank(rows: Sequence[dict[str, Any]], ranking: Ranking) -> str:
             row[ranking.name] = total
     size = len(scored)
     return (
-        f"Networks are in the order of {ranking.name}, the sum of log(place / {size}) by {', '.join(ranking.members)}: of the "
-        f"{size} that have all of these scores the best has place {size}, the worst 1, and equal scores share the mean of theirs."
+        f"Networks are in the order of {ranking.name}, the sum of log(place / {size}) by {', '.join(ranking.members)}: of "
+        f"the {size} that have all scores the best has place {size}, the worst 1, and equal scores share the mean of theirs."
     )
 
 
