@@ -245,6 +245,16 @@ def test_a_callback_sees_every_round_and_changes_nothing(tmp_path):
     assert "the loop of this search runs as machine code" in (tmp_path / "evolution_search.log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("proxy", "budgets", "told"),
+    [("ZenClosedForm", {}, True), ("ZenClosedForm", {"growth": 3.5}, False), ("Params", {"params": 1e5}, False)],
+)
+def test_a_search_says_where_trained_winners_were_no_better_than_random_ones(tmp_path, proxy, budgets, told):
+    gsnet.search(XX, space="XXBL", proxy=proxy, budgets={"layers": 12, **budgets}, iterations=20, save_dir=tmp_path)
+    log = (tmp_path / "evolution_search.log").read_text()
+    assert ("three winners of ZenClosedForm that were trained were no better than random networks" in log) is told
+
+
 def test_more_networks_are_tried_than_there_was_room_for(monkeypatch):
     settings = settings_of(evolution_max_iter=4_500, zero_shot_score="Params", budget_model_size=None)
     wanted = searched(settings, False)[0]

@@ -37,6 +37,8 @@ from ZeroShotProxy import Needs, Proxy, get_proxy
 
 log = logging.getLogger(__name__)
 COMPILED = {"ZenClosedForm", "PerturbationClosedForm"}
+# Proxies whose winners were trained, three each, and were no better than random networks (docs/results.md).
+NO_BETTER_THAN_RANDOM = {"ZenClosedForm"}
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,12 @@ class Session:
         """Say in a log how the rounds are run. callback: whether a function is called after each of them."""
         why = self._why_in_python or ("a function is called after every round" if callback else "")
         log.info("%s", f"the loop runs in Python: {why}" if why else "the loop of this search runs as machine code")
+        if self.settings.zero_shot_score in NO_BETTER_THAN_RANDOM and GROWTH not in self.settings.figures:
+            log.info(
+                "three winners of %s that were trained were no better than random networks, those of Ensemble with a limit on "
+                "growth were: --zero_shot_score Ensemble --budget_growth 3.5 (docs/results.md)",
+                self.settings.zero_shot_score,
+            )
         if self.settings.latency_table and (beyond := latency_model(self.settings).beyond_timed):
             log.warning("latencies of %s: %s", self.settings.latency_table, beyond)
         if self.settings.islands > 1:
