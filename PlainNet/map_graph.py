@@ -71,7 +71,8 @@ class MapGraph:
             return known[0]
         written = self._new(channels, size)
         self.operators.append(Operator(kind, numbers, (written.number,), weights, vectors))
-        self._known[what, numbers] = [written]
+        if what:
+            self._known[what, numbers] = [written]
         return written
 
     def split(self, whole: Map, channels: Sequence[int]) -> list[Map]:

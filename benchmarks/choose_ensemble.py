@@ -184,14 +184,20 @@ def macro_table(macro: Networks, compared: Sequence[Choice], seeds: int) -> str:
     return winners_table(macro, [*reversed(once.values()), Choice(("Flops",), math.inf)], seeds, "CIFAR-10")
 
 
-def parse_options(argv: Sequence[str] | None) -> Namespace:
-    """The command line."""
-    parser = OptionParser(__doc__ or "")
-    parser.add_argument("--seeds", type=positive_int, default=20, metavar="N", help="searches of each length")
-    parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.relative_to(ROOT)}")
+def parser_of(description: str, page: Path) -> OptionParser:
+    """The options of what chooses by all scores, and may write a page of docs."""
+    parser = OptionParser(description)
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {page.relative_to(ROOT)}")
     parser.add_argument(
         "--scores", type=Path, default=score_tables.FOLDER, metavar="FOLDER", help="tables of all networks' scores"
     )
+    return parser
+
+
+def parse_options(argv: Sequence[str] | None) -> Namespace:
+    """The command line."""
+    parser = parser_of(__doc__ or "", PAGE)
+    parser.add_argument("--seeds", type=positive_int, default=20, metavar="N", help="searches of each length")
     return parser.parse_args(argv)
 
 

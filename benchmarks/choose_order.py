@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -22,8 +21,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from gsnet.interface.running import run
-from benchmarks import nas_bench_201, nas_bench_macro, score_tables
-from benchmarks.choose_ensemble import halves
+from benchmarks import nas_bench_201, nas_bench_macro
+from benchmarks.choose_ensemble import ROOT, halves, parser_of
 from benchmarks.data_folder import data_file
 from benchmarks.nas_bench_201 import FILE
 from benchmarks.pages import replace_section
@@ -31,10 +30,8 @@ from benchmarks.report_benchmarks import CLOSED_FORM_PROXIES
 from benchmarks.report_output import markdown
 from benchmarks.scored_networks import Networks, read_cells, read_macro
 from gsnet.evolution.ensemble import DEFAULT_MEMBERS, log_rank_sums
-from gsnet.interface.options import OptionParser
 from ZeroShotProxy.compute_gradient_growth import LIMIT
 
-ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/network_order.md"
 MARGIN = "GrowthMarginClosedForm"
 LARGEST_SET = 6
@@ -53,7 +50,8 @@ class Order:
     """Log ranks of some networks by each proxy, which sums of several are made of, and the ranks of their accuracies."""
 
     def __init__(self, networks: Networks) -> None:
-        scores = networks.scores | {MARGIN: np.where(np.isfinite(networks.growth), _margin(networks.growth), -np.inf)}
+        # Of a network whose growth is not known, minus infinity.
+        scores = networks.scores | {MARGIN: np.minimum(0.0, LIMIT - networks.growth)}
         self._log_ranks = {name: log_rank_sums(values[:, None]) for name, values in scores.items()}
         self._accuracies = networks.accuracies
         self._accuracy_ranks = {name: rankdata(values) for name, values in networks.accuracies.items()}
@@ -79,10 +77,6 @@ class Order:
     def _joined(self, members: Iterable[str]) -> np.ndarray:
         # Equal ranks that were added up in another order may differ by rounding.
         return np.sum([self._log_ranks[member] for member in members], axis=0).round(12)
-
-
-def _margin(growth: np.ndarray) -> np.ndarray:
-    return np.minimum(0.0, LIMIT - growth)
 
 
 def candidates(cells: Networks, macro: Networks) -> dict[str, list[str]]:
@@ -139,19 +133,9 @@ def benchmarks_table(cells: Networks, live: np.ndarray, macro: Networks, compare
     )
 
 
-def parse_options(argv: Sequence[str] | None) -> Namespace:
-    """The command line."""
-    parser = OptionParser(__doc__ or "")
-    parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.relative_to(ROOT)}")
-    parser.add_argument(
-        "--scores", type=Path, default=score_tables.FOLDER, metavar="FOLDER", help="tables of all networks' scores"
-    )
-    return parser.parse_args(argv)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Choose, report, and write where that is asked for."""
-    options = parse_options(argv)
+    options = parser_of(__doc__ or "", PAGE).parse_args(argv)
     cells = read_cells(data_file(FILE), options.scores)
     macro = read_macro(data_file(nas_bench_macro.FILE), options.scores)
     table, chosen = choice_table(cells, candidates(cells, macro))

@@ -129,6 +129,7 @@ def test_an_ensemble_ranks_the_networks_among_each_other(capsys):
     assert ranks.pop("resnet19") is None
     assert [math.exp(rank) for rank in ranks.values()] == pytest.approx([1, (2 / 3) ** 2, (1 / 3) ** 2])
     assert any("the sum of log(place / 3) by Flops, Params" in note for note in told["notes"])
+    assert told["notes"][-1] == "Networks are in the order of Ensemble, the best first."
     usual = gsnet.compare(
         STRUCTURE, OTHER, proxies="Ensemble", ensemble=("Flops", "Params"), resolution=8, num_classes=10
     )

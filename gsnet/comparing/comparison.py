@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from gsnet.comparing import text
 from gsnet.comparing.columns import LATENCY, RESULT, SCORE, Column, check_proxies, columns_of
 from gsnet.comparing.measuring import BY_SEARCH, BY_TABLE, Answers, Questions, answers_of, told
 from gsnet.comparing.networks import Contender, Source, contenders
-from gsnet.comparing.ranking import in_order, rank
+from gsnet.comparing.ranking import rank
 from gsnet.comparing.results import (
     SearchCurve,
     TrainingCurve,
@@ -127,8 +128,11 @@ def compare(sources: Iterable[Source], questions: Questions, progress: Progress 
         *latencies,
     ]
     ranked = [rank([row.figures for row in rows], ranking) for ranking in questions.rankings]
-    for ranking in reversed(questions.rankings):
-        rows = in_order(rows, ranking)
+    if questions.rankings:
+        first = questions.rankings[0].name
+        # What has no rank stays behind, as it came.
+        rows.sort(key=lambda row: -row.figures.get(first, -math.inf))
+        ranked.append(f"Networks are in the order of {first}, the best first.")
     scores = [(p.name, p.larger_is_better) for p in questions.proxies] + [(r.name, True) for r in questions.rankings]
     columns = columns_of(latencies, scores, known)
     found = Comparison(rows, columns, [*_differences(rows), *conditions, *ranked], searches, trainings)

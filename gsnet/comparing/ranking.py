@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES, log_rank_sums
 from gsnet.evolution.options import ensemble_from
@@ -13,15 +13,6 @@ from gsnet.interface.options import InputError
 from ZeroShotProxy import get_proxy
 
 Named = TypeVar("Named")
-
-
-class HasFigures(Protocol):
-    """What is known of a network, by column."""
-
-    figures: dict[str, Any]
-
-
-Ranked = TypeVar("Ranked", bound=HasFigures)
 
 
 @dataclass(frozen=True)
@@ -68,14 +59,9 @@ def rank(rows: Sequence[dict[str, Any]], ranking: Ranking) -> str:
             row[ranking.name] = total
     size = len(scored)
     return (
-        f"Networks are in the order of {ranking.name}, the sum of log(place / {size}) by {', '.join(ranking.members)}: of "
-        f"the {size} that have all scores the best has place {size}, the worst 1, and equal scores share the mean of theirs."
+        f"{ranking.name}: the sum of log(place / {size}) by {', '.join(ranking.members)}. Of the {size} networks that have all "
+        f"of these scores the best has place {size}, the worst 1, and equal scores share the mean of theirs."
     )
-
-
-def in_order(rows: Sequence[Ranked], ranking: Ranking) -> list[Ranked]:
-    """The rows, the best first; those that have no rank stay behind, as they came."""
-    return sorted(rows, key=lambda row: -row.figures.get(ranking.name, -math.inf))
 
 
 def _is_score(figure: object) -> bool:

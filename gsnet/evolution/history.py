@@ -76,9 +76,7 @@ class History(HistoryReader):
         history = cls(folder)
         with history._closed_by_errors(), reporting(history.path):
             # All or nothing, so that a kill leaves either no history or a whole one.
-            history._connection.execute("BEGIN")
-            for statement in SCHEMA.split(";\n"):
-                history._connection.execute(statement)
+            history._connection.executescript(f"BEGIN;{SCHEMA}")
             meta = {"schema_version": str(SCHEMA_VERSION), "settings": settings.to_json(), "finished": "0"}
             meta["random_numbers"] = RANDOM_NUMBERS
             history._connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gsnet.interface.network_names import existing_path
+from gsnet.interface.network_names import existing_path, holds_structure
 from gsnet.interface.options import InputError, OptionParser, positive_int
 from gsnet.interface.path_options import structure
 from gsnet.models import described, expected_input, known_input, load_model
@@ -108,7 +108,7 @@ def assumed(arch: str, size: int | None, classes: int | None) -> str | None:
     if known_input(arch) is not None:
         return None
     # Of structures that needs no torch.
-    if arch not in BUILT_AS and not arch.endswith(".txt") and not expected_input(arch).assumed:
+    if arch not in BUILT_AS and not holds_structure(arch) and not expected_input(arch).assumed:
         return None
     taken = [] if size else [f"{size_text(RESOLUTION)} (--input_image_size)"]
     # A class of one's own has a number of its own.
