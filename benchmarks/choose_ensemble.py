@@ -111,7 +111,8 @@ def ranked(
 
 def groups(scores: Iterable[str]) -> dict[str, list[str]]:
     """What choices are made among: more and more scores."""
-    names = [name for name in scores if name not in (NASWOT, LOG_SYNFLOW)]
+    # FLOPs put cells in the order of their parameters.
+    names = [name for name in scores if name not in ("Flops", NASWOT, LOG_SYNFLOW)]
     closed = [name for name in names if name not in MODULE_PROXIES]
     found = {"costs and closed forms": closed}
     if len(names) > len(closed):

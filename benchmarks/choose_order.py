@@ -6,7 +6,8 @@
 What is best for a search, whose winner alone counts, is the question of `benchmarks.choose_ensemble`; here all networks count.
 The choice sees one random half of the cells and its CIFAR-10 accuracies alone: the highest rank correlation (Spearman) of the
 sum of log ranks, over all sets of up to six proxies. It is reported on the other half, on the other data sets, and on
-NAS-Bench-Macro, whose scores are ranked for themselves. Proxies are those of which all scores of both benchmarks are at hand:
+NAS-Bench-Macro, whose scores are ranked for themselves. A second choice, for networks that are neither's, sees one half of
+each benchmark: the highest mean of both correlations. Proxies are those of which all scores of both benchmarks are at hand:
 costs, closed forms, and complete tables of benchmarks/scores. A network without a score is behind all that have one.
 """
 
@@ -36,6 +37,8 @@ PAGE = ROOT / "docs/network_order.md"
 MARGIN = "GrowthMarginClosedForm"
 LARGEST_SET = 6
 SHOWN = 6
+CLOSED, ALL = "costs and closed forms", "and proxies of modules"
+Members = tuple[str, ...]
 CHOSEN_BY = "CIFAR-10"
 # What searches' winners are best by, and single proxies, the first on each benchmark among them.
 ALSO_SHOWN = (
@@ -61,8 +64,11 @@ class Order:
         return self._log_ranks.keys() >= set(members)
 
     def correlation(self, members: Iterable[str], data_set: str = CHOSEN_BY) -> float:
-        """Spearman's, of the sum of log ranks with accuracies."""
-        return float(np.corrcoef(rankdata(self._joined(members)), self._accuracy_ranks[data_set])[0, 1])
+        """Spearman's, of the sum of log ranks with accuracies; 0 where all sums are equal."""
+        joined = self._joined(members)
+        if joined.min() == joined.max():
+            return 0.0
+        return float(np.corrcoef(rankdata(joined), self._accuracy_ranks[data_set])[0, 1])
 
     def correlations(self, members: Iterable[str]) -> list[str]:
         """On every data set, as a table has them."""
@@ -83,31 +89,30 @@ def candidates(cells: Networks, macro: Networks) -> dict[str, list[str]]:
     """What choices are made among: what needs no module, and then everything, the cheapest first."""
     both = [name for name in cells.scores if name in macro.scores]
     values = [name for name in both if name in ("Params", "Flops", *CLOSED_FORM_PROXIES)] + [MARGIN]
-    return {
-        "costs and closed forms": values,
-        "and proxies of modules": [*values, *(n for n in both if n not in values)],
-    }
+    return {CLOSED: values, ALL: [*values, *(n for n in both if n not in values)]}
 
 
-def ranked(order: Order, names: Iterable[str]) -> list[tuple[float, tuple[str, ...]]]:
-    """All sets of up to six proxies, the one that orders best first; among equals, the smallest."""
+def ranked(orders: Sequence[Order], names: Iterable[str]) -> list[tuple[float, Members]]:
+    """All sets of up to six proxies, the one with the best mean correlation first; among equals, the smallest."""
     known = list(names)
     sets = [s for size in range(1, LARGEST_SET + 1) for s in itertools.combinations(known, size)]
-    return sorted(((order.correlation(s), s) for s in sets), key=lambda pair: (-round(pair[0], 6), len(pair[1])))
+    found = ((sum(order.correlation(s) for order in orders) / len(orders), s) for s in sets)
+    return sorted(found, key=lambda pair: (-round(pair[0], 6), len(pair[1])))
 
 
-def choice_table(cells: Networks, among: dict[str, list[str]]) -> tuple[str, list[tuple[str, ...]]]:
-    """What is chosen in each group on one half, and how it orders the other; and the choices."""
-    first, second = map(Order, halves(cells))
+def choice_table(
+    orders: Sequence[Order], others: Sequence[Order], columns: Sequence[str], among: dict[str, list[str]]
+) -> tuple[str, list[Members]]:
+    """What is chosen in each group on some halves, and how it orders the other ones; and the choices."""
     lines, chosen = [], []
     for group, names in among.items():
-        for place, (found, members) in enumerate(ranked(first, names)[:SHOWN]):
+        for place, (found, members) in enumerate(ranked(orders, names)[:SHOWN]):
             label = " + ".join(members)
             label = f"**{label}**" if place == 0 else label
-            lines.append((group if place == 0 else "", label, f"{found:.3f}", *second.correlations(members)))
+            figures = [figure for other in others for figure in other.correlations(members)]
+            lines.append((group if place == 0 else "", label, f"{found:.3f}", *figures))
             chosen += [members] if place == 0 else []
-    header = ("chosen among", "log ranks of", "first half, CIFAR-10", *(f"other half, {d}" for d in cells.accuracies))
-    return markdown(header, lines), chosen
+    return markdown(("chosen among", "log ranks of", *columns), lines), chosen
 
 
 def live_cells(path: Path) -> np.ndarray:
@@ -116,7 +121,7 @@ def live_cells(path: Path) -> np.ndarray:
     return np.flatnonzero([nas_bench_201.all_operations_count(nas_bench_201.parse_cell(row.cell)) for row in rows])
 
 
-def benchmarks_table(cells: Networks, live: np.ndarray, macro: Networks, compared: Sequence[tuple[str, ...]]) -> str:
+def benchmarks_table(cells: Networks, live: np.ndarray, macro: Networks, compared: Sequence[Members]) -> str:
     """How some sets order all cells and those without dead operations, and all Macro networks."""
     whole, part, other = Order(cells), Order(cells.part(live)), Order(macro)
     lines = []
@@ -133,15 +138,33 @@ def benchmarks_table(cells: Networks, live: np.ndarray, macro: Networks, compare
     )
 
 
+def orders_of_halves(networks: Networks) -> tuple[Order, Order]:
+    """What a choice sees, and what it is judged by."""
+    first, second = halves(networks)
+    return Order(first), Order(second)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Choose, report, and write where that is asked for."""
     options = parser_of(__doc__ or "", PAGE).parse_args(argv)
     cells = read_cells(data_file(FILE), options.scores)
     macro = read_macro(data_file(nas_bench_macro.FILE), options.scores)
-    table, chosen = choice_table(cells, candidates(cells, macro))
+    among = candidates(cells, macro)
+    (half, other), (macro_half, macro_other) = map(orders_of_halves, (cells, macro))
+    columns = [f"other half, {data_set}" for data_set in cells.accuracies]
+    # FLOPs put cells in the order of their parameters: together they would only be parameters twice.
+    of_cells = {group: [name for name in names if name != "Flops"] for group, names in among.items()}
+    table, chosen = choice_table([half], [other], ["first half, CIFAR-10", *columns], of_cells)
+    columns = ["mean of first halves", *columns, "other half, Macro"]
+    table_of_both, for_both = choice_table([half, macro_half], [other, macro_other], columns, among)
+    chosen += for_both
     without = [tuple(member for member in members if member != MARGIN) for members in chosen if MARGIN in members]
     compared = list(dict.fromkeys([*chosen, *without, *ALSO_SHOWN]))
-    tables = {"choice": table, "benchmarks": benchmarks_table(cells, live_cells(data_file(FILE)), macro, compared)}
+    tables = {
+        "choice": table,
+        "both": table_of_both,
+        "benchmarks": benchmarks_table(cells, live_cells(data_file(FILE)), macro, compared),
+    }
     for name, text in tables.items():
         sys.stdout.write(f"{text}\n\n")
         if options.write:

@@ -51,7 +51,10 @@ def read_cells(path: Path, folder: Path) -> Networks:
         for column, name in REFERENCES.items()
     }
     cells = [nas_bench_201.parse_cell(key) for key in benchmark.keys]
-    costs = {"Params": np.array([float(nas_bench_201.parameters(cell)) for cell in cells])}
+    costs = {
+        "Params": np.array([float(nas_bench_201.parameters(cell)) for cell in cells]),
+        "Flops": np.array([float(nas_bench_201.flops(cell)) for cell in cells]),
+    }
     return _networks(benchmark, costs | references, folder)
 
 

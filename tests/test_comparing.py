@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas
 import polars
@@ -135,6 +136,17 @@ def test_an_ensemble_ranks_the_networks_among_each_other(capsys):
     )
     assert usual["arch"] == ["structure 2", "structure 1"]
     assert [math.exp(value) for value in usual["Ensemble"]] == pytest.approx([1, 1 / 4])
+
+
+def test_an_ensemble_without_members_is_what_orders_networks_best(capsys):
+    """The second choice of docs/network_order.md, not what a search joins."""
+    page = (Path(__file__).parent.parent / "docs/network_order.md").read_text(encoding="utf-8")
+    of_both = page.split("<!-- both -->")[1].split("<!-- end of both -->")[0]
+    chosen = [line for line in of_both.splitlines() if "**" in line][-1].split("**")[1].split(" + ")
+    _, printed = run(capsys, STRUCTURE, DEEPER, "--zero_shot_score", "Ensemble", "--batch_size", "4", "--json", *SMALL)
+    told = json.loads(printed.out)
+    assert any(f"by {', '.join(chosen)}. Of the 2 networks" in note for note in told["notes"])
+    assert all(isinstance(row[name], float) for row in told["networks"] for name in chosen)
 
 
 def test_networks_that_all_fail_are_bad_input(capsys, tmp_path):

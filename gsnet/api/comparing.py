@@ -46,7 +46,8 @@ def compare(
 
     networks: results folders of searches and trainings, checkpoints, names, patterns, structure files and strings, networks,
     candidates such as `*result.pareto`, torch modules. proxies: names ("NASWOT,Zen", "all") or functions; "Ensemble", "AZ-NAS"
-    and "VKDNW-Aggregate" put the networks in order, the best first. ensemble: what "Ensemble" joins. resolution and
+    and "VKDNW-Aggregate" put the networks in order, the best first. ensemble: what "Ensemble" joins, where not what orders
+    networks best (docs/network_order.md). resolution and
     num_classes: of all networks; without them each one's own, 224 pixels and 1000 classes for a bare structure. use_se, unit:
     of structures. batch_size, gamma, seed, repeats: of scores, whose mean counts; device: where they are worked out, and
     latencies measured. time: names of `gsnet.runtimes.runtime_names()`, such as "onnxruntime", or "all" that are installed,

@@ -25,7 +25,7 @@ from gsnet.comparing.measuring import Answers, Questions
 from gsnet.comparing.networks import View
 from gsnet.comparing.page import plotly_library
 from gsnet.comparing.ranking import rankings_among, scoring
-from gsnet.evolution.ensemble import DEFAULT_MEMBERS, ENSEMBLE, NAMED_ENSEMBLES
+from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES, ORDERING_MEMBERS
 from gsnet.interface.options import (
     BAD_INPUT,
     InputError,
@@ -93,7 +93,7 @@ def _add_questions(parser: OptionParser) -> None:
         default="",
         metavar="A,B",
         help=f"with --zero_shot_score {ENSEMBLE}: the proxies by which networks are ranked among each other "
-        f"(default: {','.join(DEFAULT_MEMBERS)})",
+        f"(default: {','.join(ORDERING_MEMBERS)}, which order networks best)",
     )
     scores.add_argument(
         "--repeat_times",

@@ -1,4 +1,4 @@
-"""Networks ranked among each other by several proxies at once, as a search ranks its population."""
+"""Networks ranked among each other by several proxies at once, by the rule with which a search ranks its population."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES, log_rank_sums
+from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES, ORDERING_MEMBERS, log_rank_sums
 from gsnet.evolution.options import ensemble_from
 from gsnet.interface.options import InputError
 from ZeroShotProxy import get_proxy
@@ -24,14 +24,16 @@ class Ranking:
 
 
 def rankings_among(names: Iterable[str], ensemble: str = "") -> tuple[Ranking, ...]:
-    """The ensembles among some names. ensemble: the members of `Ensemble`, with commas between them, else its usual ones.
+    """The ensembles among some names. ensemble: the members of `Ensemble`, with commas between them, else those that
+    order networks best, which are others than a search joins (docs/network_order.md).
 
     Raises InputError, UnknownProxyError.
     """
     found = [name for name in names if name in (ENSEMBLE, *NAMED_ENSEMBLES)]
     if ensemble and ENSEMBLE not in found:
         raise InputError(f"The members of an ensemble are named, and {ENSEMBLE} is not among the proxies: name it, too")
-    rankings = [Ranking(n, ensemble_from(ensemble if n == ENSEMBLE else "", n, ("score",))) for n in found]
+    ordering = ensemble or ",".join(ORDERING_MEMBERS)
+    rankings = [Ranking(n, ensemble_from(ordering if n == ENSEMBLE else "", n, ("score",))) for n in found]
     for member in (member for ranking in rankings for member in ranking.members):
         if not get_proxy(member).larger_is_better:
             raise InputError(f"An ensemble puts the largest score first, and of {member} more is not better")
