@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from gsnet.interface.lazily import lazily
 
 if TYPE_CHECKING:
+    from gsnet.api.classifying import Classification, Classifier
     from gsnet.api.comparing import compare
     from gsnet.api.detecting import Detections, Detector
     from gsnet.api.loading import LoadedNetwork, load
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Analysis": "models.analysis",
+    "Classification": "api.classifying",
+    "Classifier": "api.classifying",
     "Comparison": "comparing.comparison",
     "Detections": "api.detecting",
     "Detector": "api.detecting",
@@ -57,6 +60,8 @@ _MODULES = {
 }
 __all__ = [
     "Analysis",
+    "Classification",
+    "Classifier",
     "Comparison",
     "Detections",
     "Detector",

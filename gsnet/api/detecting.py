@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gsnet.api.pictures import pixels_of
 from gsnet.detection.classes import only
 from gsnet.detection.drawing import drawn
 from gsnet.detection.inference import Finder, load_finder
@@ -140,12 +141,4 @@ class Detector:
 
 
 def _pixels(image: str | Path | np.ndarray | Image) -> np.ndarray:
-    if isinstance(image, str | Path):
-        return read_image(Path(image).expanduser())
-    if not isinstance(image, np.ndarray) and not hasattr(image, "convert"):
-        kind = type(image).__name__
-        raise InputError(f"an image is a file, an array (H, W, 3) uint8 of RGB or a picture of Pillow's, not a {kind}")
-    pixels = image if isinstance(image, np.ndarray) else np.asarray(image.convert("RGB"))
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-        raise InputError(f"an image is an array (H, W, 3) uint8 of RGB, not {pixels.shape} {pixels.dtype}")
-    return pixels
+    return read_image(Path(image).expanduser()) if isinstance(image, str | Path) else pixels_of(image)

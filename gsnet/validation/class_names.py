@@ -15,6 +15,7 @@ from gsnet.data.sharded import shard_classes, shards_in
 from gsnet.interface.options import named_few
 
 _LOG = logging.getLogger(__name__)
+_IN_NAMES = ("cifar10", "cifar100")
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -29,6 +30,11 @@ def class_names(classes: int, data_dir: str | Path | None = None, dataset: str =
     if dataset == "imagenet" and classes == 1000:
         return list(ResNet18_Weights.DEFAULT.meta["categories"])
     return list(_CIFAR10) if dataset == "cifar10" and classes == 10 else [f"class {i}" for i in range(classes)]
+
+
+def data_set_in(arch: str) -> str | None:
+    """The data set that a network's name has in it, as zennet_cifar10_model_size1M_res32."""
+    return next((part for part in arch.split("_") if part in _IN_NAMES), None)
 
 
 def _folders_of(data_dir: Path) -> list[str]:

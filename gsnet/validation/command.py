@@ -25,7 +25,7 @@ from gsnet.models.module_costs import output_of
 from gsnet.models.named import fault_of_path, is_several
 from gsnet.models.onnx_network import OnnxNetwork
 from gsnet.models.options import network_named, network_of, resolution_of
-from gsnet.validation.class_names import class_names, say_order_of_folders
+from gsnet.validation.class_names import class_names, data_set_in, say_order_of_folders
 from gsnet.validation.images import test_images
 from gsnet.validation.measure import validate
 from gsnet.validation.mirrored import Mirrored
@@ -37,7 +37,6 @@ from gsnet.validation.report import Row, draw_confusion, finite, status_of, text
 
 _LOG = logging.getLogger(__name__)
 _CIFAR_SIDE = 32
-_IN_NAMES = ("cifar10", "cifar100")
 
 
 def report(options: Namespace) -> int:
@@ -58,7 +57,7 @@ def dataset_of(options: Namespace, arch: str) -> str:
     if options.dataset:
         return options.dataset
     told = _source(options, arch)
-    named = (told.description.dataset if told else None) or (options.usual_dataset or _in_name(arch))
+    named = (told.description.dataset if told else None) or (options.usual_dataset or data_set_in(arch))
     if named is None:
         raise InputError(f"The name {arch} does not say which data set: give --dataset")
     if named not in DATASETS:
@@ -120,13 +119,9 @@ def _check_names(options: Namespace, arch: str) -> None:
         )
 
 
-def _in_name(arch: str) -> str | None:
-    return next((part for part in arch.split("_") if part in _IN_NAMES), None)
-
-
 def _known(arch: str, dataset: str) -> str:
     """The data set whose classes a network knows: that of the images, or where none was named the one in its name."""
-    return _in_name(arch) or dataset if dataset == "imagenet" else dataset
+    return data_set_in(arch) or dataset if dataset == "imagenet" else dataset
 
 
 def validate_all(options: Namespace) -> list[Row]:

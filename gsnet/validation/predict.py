@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from gsnet.data.passed_over import files_in
@@ -36,6 +36,13 @@ def pictures_in(paths: Iterable[Path]) -> list[Path]:
 
 
 @torch.inference_mode()
+def probabilities(network: nn.Module, images: Tensor, expected: ExpectedInput) -> Tensor:
+    """What a network says of images (N, 3, crop, crop) of `transform`: the softmax of its logits (N, classes), on the CPU."""
+    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+    ready = prepared(images.to(device), expected.resolution, torch.float32, torch.preserve_format)
+    return as_logits(network(ready)).float().softmax(1).cpu()
+
+
 def predict(
     network: nn.Module,
     files: Sequence[Path],
@@ -53,12 +60,10 @@ def predict(
     prepare = transform(expected)
     found, classes = {}, 0
     for file in files:
-        image = prepare(read_picture(file.expanduser()))[None].to(device)
-        images = prepared(image, expected.resolution, torch.float32, torch.preserve_format)
-        logits = as_logits(network(images))[0].float()
-        classes = len(logits)
+        chances = probabilities(network, prepare(read_picture(file.expanduser()))[None], expected)[0]
+        classes = len(chances)
         names = names_of(classes)
-        best = logits.softmax(0).topk(min(5, classes))
+        best = chances.topk(min(5, classes))
         pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         found[str(file)] = [Guess(label, names[label], probability) for label, probability in pairs]
     return found, classes

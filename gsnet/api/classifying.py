@@ -1,0 +1,167 @@
+"""A trained classifier, asked about images."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from gsnet.api.pictures import pixels_of
+from gsnet.data.pictures import read_picture
+from gsnet.detection.checkpoint import holds_detector
+from gsnet.interface.network_names import existing_path, holds_structure
+from gsnet.interface.options import InputError, device_name, named_few
+from gsnet.models import ExpectedInput, expected_input, load_model, source_of
+from gsnet.models.described import checkpoint_in
+from gsnet.models.expected import at_side, classes_text
+from gsnet.models.module_costs import width_of
+from gsnet.validation.class_names import class_names as usual_names
+from gsnet.validation.class_names import data_set_in
+from gsnet.validation.images import transform
+from gsnet.validation.mirrored import Mirrored
+from gsnet.validation.predict import probabilities
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What is in an image. probabilities: (K,), the softmax of the network's logits, in the order of class_names."""
+
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{one['name']} {one['probability']:.1%}" for one in self.top(3))
+        return f"Classification({found})"
+
+    @property
+    def label(self) -> int:
+        """The likeliest class, its place in class_names."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def name(self) -> str:
+        """The same by its name."""
+        return self.class_names[self.label]
+
+    @property
+    def probability(self) -> float:
+        """How likely the network says that class is."""
+        return float(self.probabilities.max())
+
+    def top(self, count: int = 5) -> list[dict[str, Any]]:
+        """The likeliest classes, the likeliest first, as JSON takes them: label, name and probability."""
+        order = np.argsort(-self.probabilities, kind="stable")[:count].tolist()
+        return [{"label": i, "name": self.class_names[i], "probability": float(self.probabilities[i])} for i in order]
+
+
+class Classifier:
+    """A classifier with weights, ready for images.
+
+    classifier = gsnet.Classifier.load("save_dir/training")
+    classifier("cat.jpg").name
+    """
+
+    def __init__(
+        self, network: nn.Module, expected: ExpectedInput, class_names: Sequence[str], device: str = "cpu"
+    ) -> None:
+        """network: images (N, 3, resolution, resolution) to logits (N, K). expected: how images reach it."""
+        self._network = network.eval().to(device)
+        self._prepare = transform(expected)
+        self._device = device
+        self.expected = expected
+        self.class_names = tuple(class_names)
+
+    def __repr__(self) -> str:
+        side = self.expected.resolution
+        names = f"{classes_text(len(self.class_names))} ({named_few(self.class_names)})"
+        return f"Classifier({names}, input {side} x {side}, on {self._device})"
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        weights: str | Path | None = None,
+        device: str | None = None,
+        class_names: Sequence[str] | None = None,
+        input_image_size: int | None = None,
+        flip: bool = False,
+    ) -> Classifier:
+        """The classifier of a training's folder, a checkpoint, a file that gsnet export wrote, or a published name.
+
+        weights: a checkpoint of the network that `path` names, where it holds none itself. device: name of torch's, the CPU by
+        default. class_names: in the order of the logits, for a network that does not say them. input_image_size: side in
+        pixels, instead of the trained one. flip: the mean of what it says of an image and of its mirror image. Raises
+        InputError.
+        """
+        arch, own = str(path), None if weights is None else str(weights)
+        _refuse_detector(own or arch)
+        if own is None:
+            _check_weights(arch)
+        expected = expected_input(arch, own)
+        if input_image_size not in (None, expected.resolution):
+            expected = at_side(expected, input_image_size)
+        network = load_model(arch, pretrained=own is None, weights=own)
+        classes = width_of(network, expected.resolution)
+        names = _names(arch, own, classes) if class_names is None else list(class_names)
+        if len(names) != classes:
+            raise InputError(f"class_names has {len(names)} names, and {arch} has {classes_text(classes)}")
+        asked = Mirrored(network) if flip else network
+        return cls(asked, replace(expected, classes=classes), names, device_name(None, device))
+
+    def __call__(self, image: str | Path | np.ndarray | Image) -> Classification:
+        """What is in an image: a file, an array (H, W, 3) uint8 of RGB, or a picture of Pillow's. Raises InputError."""
+        return next(self.each([image]))
+
+    def each(self, images: Iterable[str | Path | np.ndarray | Image], batch_size: int = 32) -> Iterator[Classification]:
+        """The same of one image after the other, of which so many are looked at together. Raises InputError."""
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"batch_size is {batch_size!r}: at least one image is looked at together")
+        left = iter(images)
+        while batch := list(itertools.islice(left, batch_size)):
+            ready = torch.stack([self._prepare(_picture(image)) for image in batch])
+            for chances in probabilities(self._network, ready, self.expected).numpy():
+                yield Classification(chances, self.class_names)
+
+
+def _picture(image: str | Path | np.ndarray | Image) -> Image:
+    from PIL import Image
+
+    if isinstance(image, str | Path):
+        return read_picture(Path(image).expanduser())
+    return Image.fromarray(pixels_of(image))
+
+
+def _names(arch: str, weights: str | None, classes: int) -> list[str]:
+    """The network's own, else those of the data set that it is known to be of. Raises InputError."""
+    found = source_of(arch, weights)
+    own = found.description.class_names if found else ()
+    if len(own) == classes:
+        return list(own)
+    told = found.description.dataset if found else None
+    return usual_names(classes, dataset=told or data_set_in(arch) or "imagenet")
+
+
+def _check_weights(arch: str) -> None:
+    """Raise InputError for a network that is nowhere trained: of a search, a structure, or a class of one's own."""
+    found = source_of(arch)
+    if found.weights is None if found else holds_structure(arch) or ".py:" in arch:
+        shown = arch if len(arch) <= 60 else f"{arch[:60]}…"
+        raise InputError(f"{shown} has no weights: give a checkpoint of it as weights, or the folder of a training")
+
+
+def _refuse_detector(source: str) -> None:
+    """Raise InputError where a file holds a detector."""
+    path = existing_path(source)
+    file = checkpoint_in(path) if path is not None and path.is_dir() else path
+    if file is not None and file.suffix == ".pth" and holds_detector(file):
+        raise InputError(f"{file} holds a detector, which gsnet.Detector.load reads: a classifier was expected")
