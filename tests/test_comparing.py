@@ -149,6 +149,15 @@ def test_an_ensemble_without_members_is_what_orders_networks_best(capsys):
     assert all(isinstance(row[name], float) for row in told["networks"] for name in chosen)
 
 
+def test_networks_that_no_member_can_score_have_no_order(capsys):
+    """Closed forms read structures: before, their places were said to be of 0 networks, which were in order."""
+    asked = ("--zero_shot_score", "Ensemble", "--ensemble", "Flops,PerturbationClosedForm", "--json", *SMALL)
+    _, printed = run(capsys, "myresnet18", "myresnet34", *asked)
+    told = json.loads(printed.out)
+    assert [row["arch"] for row in told["networks"]] == ["myresnet18", "myresnet34"]
+    assert told["notes"][-1].startswith("Ensemble: no network has a score by each of Flops, PerturbationClosedForm")
+
+
 def test_networks_that_all_fail_are_bad_input(capsys, tmp_path):
     status, printed = run(capsys, "resnet19", tmp_path, "no_such.txt", "SuperConvK3BNRELU(3,8")
     assert status == 2

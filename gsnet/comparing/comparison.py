@@ -128,8 +128,7 @@ def compare(sources: Iterable[Source], questions: Questions, progress: Progress 
         *latencies,
     ]
     ranked = [rank([row.figures for row in rows], ranking) for ranking in questions.rankings]
-    if questions.rankings:
-        first = questions.rankings[0].name
+    if first := next((r.name for r in questions.rankings if any(r.name in row.figures for row in rows)), None):
         # What has no rank stays behind, as it came.
         rows.sort(key=lambda row: -row.figures.get(first, -math.inf))
         ranked.append(f"Networks are in the order of {first}, the best first.")

@@ -60,6 +60,11 @@ def rank(rows: Sequence[dict[str, Any]], ranking: Ranking) -> str:
         for row, total in zip(scored, sums.tolist(), strict=True):
             row[ranking.name] = total
     size = len(scored)
+    if not size:
+        return (
+            f"{ranking.name}: no network has a score by each of {', '.join(ranking.members)}, so that none has a place. "
+            "Name members that score them all."
+        )
     return (
         f"{ranking.name}: the sum of log(place / {size}) by {', '.join(ranking.members)}. Of the {size} networks that have all "
         f"of these scores the best has place {size}, the worst 1, and equal scores share the mean of theirs."
