@@ -202,9 +202,9 @@ def test_with_a_radius_priors_of_other_objects_neither_count_nor_are_taken():
     # Two priors in the first object, three in the second. The last two have found the first object, and are not its own.
     where = tensor([[3.0, 3, 8, 8], [7, 7, 8, 8], [30, 20, 8, 8], [40, 20, 8, 8], [50, 20, 8, 8]])
     targets = Targets(tensor([[0.0, 0, 10, 10], [20, 0, 60, 40]]), torch.tensor([0, 0]))
-    boxes = tensor([[0.0, 0, 10, 10], [90, 90, 99, 99], [20, 0, 60, 40], [0, 0, 10, 10], [0, 0, 10, 10]])
+    boxes = tensor([[0.0, 0, 10, 5], [90, 90, 99, 99], [20, 0, 60, 40], [0, 0, 10, 10], [0, 0, 10, 10]])
     found = assign(where, boxes, torch.zeros(5, 1).double(), targets, AssignmentSettings(tiny_radius=0.1))
-    # The IoUs that each object may count add up to 1.
+    # The IoUs that the objects may count are a half and 1, which makes one prior for each.
     assert found.objects.tolist() == [0, -1, 1, -1, -1]
 
 
