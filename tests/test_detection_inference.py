@@ -108,16 +108,64 @@ def results(*rows):
     return ImageResults(values[:, :4], values[:, 4], values[:, 5].astype(int))
 
 
-def test_an_object_at_a_tiles_edge_is_found_once_and_whole():
-    tiles = [Tile(0, 0, 100, 100), Tile(80, 0, 100, 100)]
+def turned(part):
+    """Detections of an image whose rows and columns are exchanged."""
+    return ImageResults(part.boxes[:, [1, 0, 3, 2]], part.scores, part.labels)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_an_object_at_a_tiles_edge_is_found_once_and_whole(down):
+    tiles = [Tile(0, 0, 100, 100), Tile(80, 0, 100, 100), Tile(0, 0, 180, 100)]
     # A car from 70 to 130: its left part ends at the first tile's edge, the second tile begins in the middle of it.
     # A bus from 90 to 120 is cut in the first tile, whole in the second; the part has the higher score.
     first = results([70, 10, 30, 20, 0.9, 3], [90, 50, 10, 20, 0.95, 8], [5, 5, 10, 10, 0.8, 3])
     second = results([10, 50, 30, 20, 0.6, 8], [0, 10, 50, 20, 0.7, 3])
-    whole = results([70, 10, 60, 20, 0.5, 3])
-    found = joined([*tiles, Tile(0, 0, 180, 100)], [first, second, whole], (180, 100), TileSettings(100))
+    parts, size = [first, second, results([70, 10, 60, 20, 0.5, 3])], (180, 100)
+    if down:
+        tiles = [Tile(tile.top, tile.left, tile.height, tile.width) for tile in tiles]
+        parts, size = [turned(part) for part in parts], (100, 180)
+    found = joined(tiles, parts, size, TileSettings(100))
+    found = turned(found) if down else found
     assert found.boxes.tolist() == [[5, 5, 10, 10], [90, 50, 30, 20], [70, 10, 60, 20]]
     assert found.scores.tolist() == [0.8, 0.6, 0.5] and found.labels.tolist() == [3, 8, 3]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "goes"),
+    [
+        # A car from 90 on, and what the first tile has of it: 8.5 of 11.5 pixels are covered, 74 %; of 12.5, 68 %.
+        (87, 98.5, True),
+        (86, 98.5, False),
+        # 71 %, but more than two pixels from the tile's edge at 100: an object of its own.
+        (87, 97.5, False),
+    ],
+)
+def test_parts_are_what_ends_at_an_edge_and_lies_in_another_box_by_seven_tenths(left, right, goes):
+    tiles = [Tile(0, 0, 100, 100), Tile(80, 0, 100, 100)]
+    part, whole = results([left, 10, right - left, 20, 0.9, 3]), results([10, 10, 50, 20, 0.6, 3])
+    found = joined(tiles, [part, whole], (180, 100), TileSettings(100))
+    assert found.scores.tolist() == ([0.6] if goes else [0.9, 0.6])
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 30), (60, 30), (30, 0), (30, 60)])
+def test_objects_at_the_edges_of_the_image_are_whole(left, top):
+    # Nearly the same box lies inside by three pixels, with a lower score.
+    found = results([left, top, 40, 40, 0.9, 3], [min(max(left, 3), 57), min(max(top, 3), 57), 40, 40, 0.5, 3])
+    assert joined([Tile(0, 0, 100, 100)], [found], (100, 100), TileSettings(100)).scores.tolist() == [0.9]
+
+
+def test_the_highest_scores_are_kept_be_they_of_parts():
+    tiles = [Tile(0, 0, 100, 100), Tile(80, 0, 100, 100)]
+    # Nothing covers what ends at the first tile's edge.
+    parts = [results([95, 10, 5, 20, 0.9, 3], [5, 5, 10, 10, 0.5, 3]), results([50, 50, 10, 10, 0.7, 3])]
+    assert joined(tiles, parts, (180, 100), TileSettings(100)).scores.tolist() == [0.9, 0.7, 0.5]
+    assert joined(tiles, parts, (180, 100), TileSettings(100, max_joined=2)).scores.tolist() == [0.9, 0.7]
+
+
+def test_the_whole_image_comes_beside_several_tiles_alone():
+    assert tiles_of(100, 50, TileSettings(128)) == [Tile(0, 0, 100, 50)]
+    assert tiles_of(200, 50, TileSettings(128)) == [Tile(0, 0, 128, 50), Tile(72, 0, 128, 50), Tile(0, 0, 200, 50)]
+    assert len(tiles_of(200, 50, TileSettings(128, whole=False))) == 2
 
 
 def test_other_classes_and_neighbours_stay():

@@ -76,6 +76,16 @@ def test_nested_boxes_become_one_and_merged_ones_grow():
     assert boxes["merge"].tolist() == [[100, 98, 40, 102]]
 
 
+def test_a_smaller_box_with_the_higher_score_stands_for_the_one_around_it():
+    rows = np.array([[100.0, 100, 40, 100], [100, 98, 40, 25]])
+    found = ImageResults(rows, np.array([0.6, 0.9]), np.array([3, 3]))
+    kept = {
+        way: joined([Tile(0, 0, 640, 640)], [found], (640, 640), TileSettings(640, join=way)).boxes.tolist()
+        for way in ("smaller", "merge")
+    }
+    assert kept == {"smaller": [[100, 98, 40, 25]], "merge": [[100, 98, 40, 102]]}
+
+
 def test_no_box_and_boxes_left_of_the_image():
     nothing = ImageResults(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=int))
     assert len(joined([Tile(0, 0, 64, 64)], [nothing], (64, 64), TileSettings(64))) == 0

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gsnet.detection.assignment import AssignmentSettings, assign, costs
+from gsnet.detection.assignment import AssignmentSettings, assign, costs, inside, matched, nearby
 from gsnet.detection.losses import Losses, distribution_focal_loss, head_loss, quality_focal_loss
 from gsnet.detection.overlap import generalised_iou, iof_matrix, iou, iou_matrix
 from gsnet.detection.postprocess import PostprocessSettings, suppressed
@@ -186,6 +186,82 @@ def test_tiny_objects_get_a_prior_near_them_instead_of_one_in_another_object():
     alone = Targets(tensor([[18.0, 18.0, 22.0, 22.0]]), torch.tensor([1]))
     assert assign(where, boxes, logits, alone).positive.sum() == 0
     assert assign(where, boxes, logits, alone, AssignmentSettings(tiny_radius=1.0)).positive.sum() == 1
+
+
+def test_an_object_that_holds_priors_has_the_same_ones_with_a_radius_for_tiny_ones():
+    where = priors(64, 64, (8, 16, 32, 64), dtype=torch.float64)
+    main, targets = golden_batch("main")
+    boxes, logits = decode(main.detach()[0, :, 3:], where), main.detach()[0, :, :3]
+    large = Targets(tensor([[4.0, 4.0, 60.0, 60.0]]), targets[0].labels[:1])
+    usual = assign(where, boxes, logits, large)
+    assert usual.positive.sum() > 1
+    assert torch.equal(assign(where, boxes, logits, large, AssignmentSettings(tiny_radius=1.0)).objects, usual.objects)
+
+
+def test_with_a_radius_priors_of_other_objects_neither_count_nor_are_taken():
+    # Two priors in the first object, three in the second. The last two have found the first object, and are not its own.
+    where = tensor([[3.0, 3, 8, 8], [7, 7, 8, 8], [30, 20, 8, 8], [40, 20, 8, 8], [50, 20, 8, 8]])
+    targets = Targets(tensor([[0.0, 0, 10, 10], [20, 0, 60, 40]]), torch.tensor([0, 0]))
+    boxes = tensor([[0.0, 0, 10, 5], [90, 90, 99, 99], [20, 0, 60, 40], [0, 0, 10, 10], [0, 0, 10, 10]])
+    found = assign(where, boxes, torch.zeros(5, 1).double(), targets, AssignmentSettings(tiny_radius=0.1))
+    # The IoUs that the objects may count are a half and 1, which makes one prior for each.
+    assert found.objects.tolist() == [0, -1, 1, -1, -1]
+
+
+@pytest.mark.parametrize(("largest", "near"), [(4, []), (8, [1]), (16, [1, 3]), (32, [1, 3, 4])])
+def test_the_nearest_prior_of_each_level_within_its_strides(largest, near):
+    # Of a box around (19, 19): 4.2 pixels away, 7.1 pixels away where a stride is 4, and 18.4 pixels where it is 32.
+    where = tensor([[24.0, 24, 4, 4], [16, 16, 8, 8], [24, 24, 8, 8], [16, 16, 16, 16], [32, 32, 32, 32]])
+    found = nearby(where, tensor([[18.0, 18, 20, 20]]), 1.0, largest)
+    assert found[:, 0].nonzero()[:, 0].tolist() == near
+
+
+def test_priors_on_the_border_of_a_box_are_not_inside():
+    where = tensor([[10.0, 15, 8, 8], [20, 15, 8, 8], [15, 10, 8, 8], [15, 20, 8, 8], [15, 15, 8, 8]])
+    assert inside(where, tensor([[10.0, 10, 20, 20]]))[:, 0].tolist() == [False, False, False, False, True]
+
+
+def test_a_prior_that_two_objects_want_goes_to_the_cheaper_one():
+    assert matched(tensor([[2.0, 1.0]]), tensor([[0.5, 0.5]]), 13).tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "weights"),
+    [
+        (None, [1, 1, 0]),
+        (AssignmentSettings(ignored_share=0.3), [0, 0, 0]),
+        (AssignmentSettings(ignored_share=0.7), [1] * 3),
+    ],
+)
+def test_background_whose_box_lies_in_an_ignored_region_by_more_than_a_share_is_left_out(settings, weights):
+    # Boxes of 20 x 20 pixels that lie in the region by 40, 50 and 60 %; the priors themselves lie outside of it.
+    boxes = tensor([[88.0, 40, 108, 60], [90, 40, 110, 60], [92, 40, 112, 60]])
+    where = tensor([[96.0, 48, 8, 8]] * 3)
+    targets = Targets(ignored=tensor([[100.0, 0, 200, 100]]))
+    assert assign(where, boxes, torch.zeros(3, 1).double(), targets, settings).weights.tolist() == weights
+
+
+@pytest.mark.parametrize("values", [{"tiny_radius": -0.1}, {"ignored_share": 1.1}, {"ignored_share": -0.1}])
+def test_impossible_assignments_are_refused(values):
+    with pytest.raises(InputError, match="--tiny_radius starts at 0, --ignored_share lies from 0 to 1"):
+        AssignmentSettings(**values)
+
+
+def test_losses_of_boxes_do_not_move_the_scores_that_weigh_them():
+    where = priors(64, 64, (8, 16, 32, 64), dtype=torch.float64)
+    main, targets = golden_batch("main")
+    losses = head_loss(main, where, assigned(main, targets, where), targets, 3)
+    (losses.generalised_iou + losses.distribution_focal).backward()
+    assert not main.grad[..., :3].any() and main.grad[..., 3:].any()
+
+
+def test_the_highest_scores_enter_suppression_and_those_at_the_threshold_do_not():
+    boxes = tensor([[0.0, 0, 9, 9], [20, 0, 29, 9], [40, 0, 49, 9], [60, 0, 69, 9]])
+    scores = tensor([[0.25], [0.5], [0.875], [0.75]])
+    found = suppressed(boxes, scores, PostprocessSettings(score_threshold=0.25))
+    assert found.scores.tolist() == [0.875, 0.75, 0.5]
+    found = suppressed(boxes, scores, PostprocessSettings(candidates=2))
+    assert found.scores.tolist() == [0.875, 0.75] and found.boxes[:, 0].tolist() == [40, 60]
 
 
 def test_suppression():

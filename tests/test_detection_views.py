@@ -16,7 +16,7 @@ from gsnet.detection.preprocessing import Placement, Preprocessing, read_picture
 from gsnet.detection.sample import Sample
 from gsnet.detection.scene import Scene, SceneSet, corners
 from gsnet.detection.targets import Targets
-from gsnet.detection.tiles import Tile
+from gsnet.detection.tiles import Tile, TileSettings
 from gsnet.detection.windows import Windows
 from gsnet.interface.options import InputError
 
@@ -44,6 +44,11 @@ def test_windows_lie_in_the_image_and_around_objects_as_often_as_they_should():
     assert Windows(150, whole=0).chosen(rng, 200, 100, np.zeros((0, 4))).height == 100
     with pytest.raises(InputError, match="--train_tile starts at 32"):
         Windows(20)
+
+
+def test_images_are_looked_at_as_a_whole_beside_tiles_where_training_was_too():
+    assert Windows(64, whole=0.1).tiles(0.5) == TileSettings(64, whole=True, threshold=0.5)
+    assert Windows(64, whole=0).tiles(0.7) == TileSettings(64, whole=False, threshold=0.7)
 
 
 def test_a_window_has_the_images_own_pixels_and_parts_of_objects_by_their_share(tmp_path):
@@ -166,6 +171,30 @@ def test_copies_are_the_object_itself_and_stand_where_nothing_was():
     assert part.boxes[1, 2] - part.boxes[1, 0] == 29.75 and part.boxes[1, 0] % 1 in (0, 0.25)
 
 
+def test_a_copy_is_mirrored_as_its_box_is():
+    """An object that is brighter to the right and below, and begins a quarter of a pixel after its first pixel."""
+    image = np.zeros((90, 200, 3), dtype=np.uint8)
+    rows, columns = np.arange(20), np.arange(30)
+    image[10:30, 10:40] = (40 + 5 * rows[:, None] + 2 * columns)[..., None]
+    sample, rng = (
+        Sample(image, np.array([[10.25, 10.5, 40, 30]]), np.zeros(1), np.zeros((0, 4))),
+        np.random.default_rng(0),
+    )
+    seen = set()
+    for _ in range(40):
+        found = with_copies(rng, sample, 1)
+        if len(found.boxes) == 1:
+            continue
+        left, top = np.floor(found.boxes[1, :2]).astype(int)
+        inside = found.image[top + 5 : top + 15, left + 5 : left + 25, 0].astype(int)
+        down, across = inside[-1, 0] < inside[0, 0], inside[0, -1] < inside[0, 0]
+        expected = image[10:30, 10:40, 0][:: -1 if down else 1, :: -1 if across else 1]
+        assert (inside == expected[5:15, 5:25]).all()
+        assert (found.boxes[1, :2] - [left, top]).tolist() == [0 if across else 0.25, 0 if down else 0.5]
+        seen.add((bool(down), bool(across)))
+    assert len(seen) == 4
+
+
 def test_batches_of_another_size_take_their_boxes_along():
     scale = MultiScale(0.5, seed=3)
     images = torch.zeros(2, 3, 96, 128)
@@ -185,3 +214,19 @@ def test_batches_of_another_size_take_their_boxes_along():
     assert torch.equal(scale.apply(images, targets, 1, 7)[0], MultiScale(0.5, seed=3).apply(images, targets, 1, 7)[0])
     with pytest.raises(InputError, match="--multi_scale 1"):
         MultiScale(1)
+
+
+def test_ignored_regions_go_with_batches_of_another_size():
+    region = torch.tensor([[32.0, 24, 64, 96]])
+    for step in range(20):
+        seen, (there,) = MultiScale(0.5).apply(torch.zeros(1, 3, 96, 128), [Targets(ignored=region)], 0, step)
+        height, width = seen.shape[-2:]
+        assert there.ignored.tolist() == [[width / 4, height / 4, width / 2, height]]
+
+
+def test_sizes_of_batches_follow_from_seed_epoch_and_step():
+    def sizes(seed, epoch):
+        return [MultiScale(0.5, seed).size(640, 640, epoch, step) for step in range(20)]
+
+    assert sizes(3, 1) == sizes(3, 1) and sizes(3, 1) not in (sizes(4, 1), sizes(3, 2))
+    assert len(set(sizes(3, 1))) > 5

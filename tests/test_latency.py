@@ -16,18 +16,19 @@ import pytest
 import PlainNet
 import ZenNet
 from gsnet.commands import benchmark_network_latency
-from gsnet.latency.calibration import described, fit
-from gsnet.latency.device import device_identity, processor_name
+from gsnet.latency.calibration import described, fit, fit_few, fit_inferred, leave_one_out
+from gsnet.latency.device import device_identity, precision_of, processor_name
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.interpolation import LayerCurve, non_negative_least_squares
 from gsnet.latency.layer_times import LayerTimes
 from gsnet.latency.layers import Layer, list_layers
+from gsnet.latency.measurement import time_for
 from gsnet.latency.predictor import LatencyModel, open_model
 from gsnet.latency.records import Calibration, Conditions, Origin, TimedNetwork
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.tinynas import read_tinynas
 from gsnet.latency.visited import covering_networks, random_networks
-from gsnet.runtimes.timing import time_calls
+from gsnet.runtimes.timing import LatencyFigures, time_calls
 from PlainNet import DEPLOYED, Style
 from PlainNet.map_graph import COPY, MapGraph
 from PlainNet.map_rules import lay
@@ -151,6 +152,22 @@ def test_repeated_measurements_are_averaged_and_a_failure_loses_none(table):
     assert table.layers("fp32", 2) == {layer: pytest.approx(1.5e-3)}
 
 
+def test_a_failure_before_the_first_measurement_counts_for_none(table):
+    layer = next(iter(known_layers()))
+    for seconds in (None, 1e-3, 2e-3):
+        table.add_layers("fp32", [(layer, seconds)])
+        assert table.known_layers("fp32", 2) == {layer}
+    assert table.layers("fp32", 2) == {layer: pytest.approx(1.5e-3)}
+
+
+def test_half_precision_of_a_table_is_what_its_device_has(table):
+    layer = next(iter(known_layers()))
+    assert (table.precision(half=False), table.precision(half=True)) == ("fp32", "fp16")
+    table.add_layers("bf16", [(layer, 1e-3)])
+    assert (table.precision(half=False), table.precision(half=True)) == ("fp32", "bf16")
+    assert [precision_of(device, True) for device in ("cpu", "cuda:1")] == ["bf16", "fp16"]
+
+
 def test_interpolation_follows_a_roofline_and_what_lies_above_it():
     def seconds(width, height):
         layer = Layer("Regular", 1, width, height, height, width, 3, 1, 0)
@@ -183,6 +200,20 @@ def test_calibration_finds_a_slow_depth_wise_library():
         fit(terms[:5], truth[:5])
 
 
+def test_each_network_is_predicted_by_all_others():
+    # By the mean of the others: 3 for the first, 2.5 for the second, 1.5 for the third.
+    errors = leave_one_out(np.ones((3, 1)), np.array([1.0, 2.0, 4.0]), lambda rows, times: np.array([times.mean()]))
+    assert np.exp(errors) == pytest.approx([3 / 1, 2.5 / 2, 1.5 / 4])
+
+
+def test_fits_of_two_coefficients_find_them():
+    generator = np.random.default_rng(0)
+    terms = np.column_stack((generator.uniform(1e-3, 9e-3, (9, 3)), generator.integers(20, 90, 9), np.ones(9)))
+    seconds = 1.25 * terms[:, :3].sum(axis=1)
+    assert fit_few(terms, seconds + 3e-6 * terms[:, 3]) == pytest.approx([1.25, 1.25, 1.25, 3e-6, 0.0], rel=1e-4)
+    assert fit_inferred(terms, seconds + 5e-5) == pytest.approx([1.25, 1.25, 1.25, 0.0, 5e-5], rel=1e-4)
+
+
 def test_a_fit_is_told_to_a_person_in_a_line():
     ratio = 1.0123456789
     assert described(Calibration((ratio, ratio, ratio, 0.0, 1.42345678e-05), 0.0532109, 40)) == (
@@ -203,8 +234,40 @@ def test_predictions_are_calibrated(table, tmp_path):
     table.add_calibration(CONDITIONS, fit(terms, [1.5 * sum(t[:3]) for t in terms]))
     model = open_model(str(table.path), "predict", CONDITIONS, num_classes=10)
     assert model.seconds(NETWORK) == pytest.approx(1.5 * plain.seconds(NETWORK), rel=0.02)
+    assert open_model(str(table.path), "table", CONDITIONS, num_classes=10).seconds(NETWORK) == plain.seconds(NETWORK)
     with pytest.raises(LatencyError, match="not calibrated for batch 2, 64 pixels"):
         open_model(str(table.path), "predict", CONDITIONS._replace(resolution=64), num_classes=10)
+
+
+def test_errors_of_interpolated_layers_and_of_the_fit_are_independent_of_each_other(table):
+    layers = list_layers(NETWORK, batch=2, resolution=32, num_classes=10)
+    dense = sorted({layer for layer in layers if layer.kind == "Regular" and layer.kernel_size == 3})
+    assert len(dense) == 4
+    table.add_layers("fp32", [(layer, 1e-3) for layer in set(layers) - set(dense[1:3])])
+    times = LayerTimes(table, "fp32", 2)
+    errors = [times.spread(layer) * times.seconds(layer) for layer in layers]
+    assert sum(error > 0 for error in errors) > 1
+    of_layers = math.sqrt(sum(error**2 for error in errors)) / sum(map(times.seconds, layers))
+    for fitted in (0.0, of_layers):
+        calibration = Calibration((1.0, 1.0, 1.0, 0.0, 0.0), fitted, 9)
+        spread = LatencyModel(table, CONDITIONS, num_classes=10, calibration=calibration).predict(NETWORK).spread
+        assert spread == pytest.approx(of_layers * (math.sqrt(2) if fitted else 1))
+
+
+@pytest.mark.parametrize(
+    ("timed", "classes", "told"),
+    [
+        ([], 10, "the table has no classifier, whose weights are left out"),
+        ([10], 10, ""),
+        ([10, 100], 50, ""),
+        ([10], 100, "a classifier of 100 is worked out from those of 10 classes"),
+        ([10, 100], 9, "a classifier of 9 is worked out from those of 10 to 100 classes"),
+    ],
+)
+def test_a_number_of_classes_beyond_the_timed_ones_is_told(table, timed, classes, told):
+    table.add_layers("fp32", [(layer, 1e-3) for layer in known_layers() if layer.kind != "Linear"])
+    table.add_layers("fp32", [(Layer("Linear", 2, 32, 1, 1, number, 1, 1, 0), 1e-3) for number in timed])
+    assert LatencyModel(table, CONDITIONS, num_classes=classes).beyond_timed.partition(" and from")[0] == told
 
 
 def test_rounds_count_by_the_undisturbed_one(table):
@@ -413,6 +476,45 @@ def test_the_error_bar_is_as_wide_as_errors_are():
     # Of a normal distribution 68 % and 95 %.
     assert 0.55 <= np.mean(errors <= found.spread) <= 0.80
     assert np.mean(errors <= 2 * found.spread) >= 0.90
+
+
+class Clock:
+    """A clock by which actions take these times, one after the other."""
+
+    def __init__(self, *times):
+        self.readings = iter([reading for seconds in times for reading in (0.0, seconds)])
+        self.actions = 0
+
+    def __call__(self):
+        return next(self.readings)
+
+    def act(self):
+        self.actions += 1
+
+
+def test_quartiles_and_the_interval_of_a_median_by_hand():
+    clock = Clock(9, 1, 8, 2, 7, 3, 6, 4, 5)
+    figures = time_calls(clock.act, repeats=9, clock=clock)
+    # Of nine the ranks 4.5 - 1.96 * 3 / 2 = 1.56 and 4.5 + 2.94 = 7.44, rounded up: from the second to the eighth.
+    assert figures == LatencyFigures(3, 5, 7, 9, pytest.approx((8 - 2) / 2 / 5))
+    assert clock.actions == 3 + 9
+    few = Clock(1, 2, 3, 4, 5, 6, 7)
+    assert math.isnan(time_calls(few.act, repeats=7, clock=few).interval)
+
+
+@pytest.mark.parametrize(("precision", "repeats"), [(0.7, 8), (0.4, 30)])
+def test_timing_ends_once_the_median_is_known_well_enough(precision, repeats):
+    # Half of the passes take 1 s, half 3 s: the interval reaches from the ones to the others, half as wide as their mean.
+    clock = Clock(*[1, 3] * 15)
+    assert time_calls(clock.act, repeats=30, precision=precision, clock=clock).repeats == repeats
+
+
+@pytest.mark.parametrize(("seconds", "expected", "actions"), [(0, 3, 4), (12, 3, 4), (13, 4, 5)])
+def test_a_layer_takes_the_lower_quartile_of_its_times(seconds, expected, actions):
+    # The first one is a warm-up. Of three the quartile is the least, of four the second.
+    clock = Clock(50, 5, 3, 4, 9)
+    assert time_for(clock.act, clock, seconds) == expected
+    assert clock.actions == actions
 
 
 def test_on_another_device_the_clock_waits_for_its_work(monkeypatch):

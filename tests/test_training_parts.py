@@ -65,7 +65,11 @@ def test_stages_by_hand(seen, rate):
 
 @pytest.mark.parametrize(
     ("mode", "change"),
-    [("exp", {}), ("stagedecay", {}), ("stagedecay", {"stages": (6, 3)}), ("cosine", {"warmup": 10})],
+    [
+        *(("exp", {}), ("stagedecay", {}), ("stagedecay", {"stages": (6, 3)}), ("cosine", {"warmup": 10})),
+        # The tenth epoch is the last, so that none comes after the stage that it ends.
+        ("stagedecay", {"stages": (10,)}),
+    ],
 )
 def test_schedules_that_make_no_sense(mode, change):
     with pytest.raises(InputError):
@@ -114,6 +118,44 @@ def test_every_optimiser_descends(name):
     assert losses[-1] < losses[0]
 
 
+def stepped(settings, gradients, lr=0.1):
+    """A weight that begins at 1, after a step for each gradient."""
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.ones_(layer.weight)
+    steps = optimiser(layer, settings, lr)
+    for gradient in gradients:
+        steps.zero_grad()
+        (gradient * layer.weight).sum().backward()
+        steps.step()
+    return layer.weight.item()
+
+
+def test_rmsprop_by_hand():
+    # Squares: 0.1 * 4 = 0.4, then 0.9 * 0.4 + 0.4 = 0.76. Velocities: 2 / sqrt 0.4, then half of that and 2 / sqrt 0.76.
+    first, second = 2 / math.sqrt(0.4), 2 / math.sqrt(0.76)
+    weight = stepped(OptimiserSettings("rmsprop", momentum=0.5, weight_decay=0.0), [2, 2])
+    assert weight == pytest.approx(1 - 0.1 * first - 0.1 * (first / 2 + second), rel=1e-5)
+
+
+def test_adadelta_by_hand():
+    # Of a gradient of 2 the mean square is (1 - rho) 4; nothing was stepped before, so that its root is that of eps.
+    settings = OptimiserSettings("adadelta", rho=0.75, eps=0.25, weight_decay=0.0)
+    assert stepped(settings, [2]) == pytest.approx(1 - 0.1 * 2 * math.sqrt(0.25) / math.sqrt(1 + 0.25))
+
+
+@pytest.mark.parametrize(("name", "weight"), [("adam", 0.9), ("adamw", 0.95)])
+def test_weight_decay_of_adam_is_a_gradient_and_of_adamw_a_part_of_the_weight(name, weight):
+    # Without another gradient Adam's first step is one whole rate. AdamW takes rate times decay of the weight.
+    assert stepped(OptimiserSettings(name, weight_decay=0.5), [0.0]) == pytest.approx(weight)
+
+
+def test_everything_decays_where_that_is_asked_for():
+    decayed, vectors = parameter_groups(small_network(), 0.01, decay_all=True)
+    assert decayed["weight_decay"] == vectors["weight_decay"] == 0.01
+    steps = optimiser(small_network(), OptimiserSettings(weight_decay=0.02, decay_all=True), 0.1)
+    assert [group["weight_decay"] for group in steps.param_groups] == [0.02, 0.02]
+
+
 @pytest.mark.parametrize("name", ["lamb", "lion", "muon"])
 def test_timms_optimisers_are_timms_and_go_on_from_their_state(name):
     theirs_by_name = pytest.importorskip("timm.optim", reason="timm is not installed")
@@ -136,9 +178,14 @@ def test_timms_optimisers_are_timms_and_go_on_from_their_state(name):
         return found
 
     batches = torch.randn(4, 5, 3, 3, 3)
-    settings = OptimiserSettings(name, weight_decay=0.02)
+    nesterov = {"nesterov": False} if name == "muon" else {}
+    settings = OptimiserSettings(name, momentum=0.7, weight_decay=0.02)
     ours = trained(lambda network: optimiser(network, settings, 0.005), 4, batches)
-    theirs = trained(lambda network: theirs_by_name.create_optimizer_v2(network, name, 0.005, 0.02), 4, batches)
+    theirs = trained(
+        lambda network: theirs_by_name.create_optimizer_v2(network, name, 0.005, 0.02, momentum=0.7, **nesterov),
+        4,
+        batches,
+    )
     for one, two in zip(ours, theirs, strict=True):
         for a, b in zip(one, two, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7)
@@ -151,7 +198,13 @@ def test_without_timm_its_optimisers_are_refused_by_name(monkeypatch):
         optimiser(nn.Linear(2, 2), OptimiserSettings("lamb"), 0.1)
 
 
-@pytest.mark.parametrize("settings", [OptimiserSettings("lyon"), OptimiserSettings("adam", nesterov=True)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *(OptimiserSettings("lyon"), OptimiserSettings("adam", nesterov=True)),
+        OptimiserSettings("sgd", momentum=0.0, nesterov=True),
+    ],
+)
 def test_optimisers_that_do_not_exist(settings):
     with pytest.raises(InputError):
         optimiser(nn.Linear(1, 1), settings, 0.1)

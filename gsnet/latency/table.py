@@ -95,12 +95,13 @@ class LatencyTable(TableFile):
             return {structure for (structure,) in self.connection.execute(query, conditions)}
 
     def _insert_layers(self, values: Sequence[tuple]) -> None:
-        places = ",".join("?" * (len(Layer._fields) + 2))
+        places = ",".join("?" * (len(Layer._fields) + 3))
         self.connection.executemany(
-            f"INSERT INTO layers VALUES ({places}, 1) ON CONFLICT DO UPDATE SET "
+            f"INSERT INTO layers VALUES ({places}) ON CONFLICT DO UPDATE SET "
             "seconds = coalesce((seconds * samples + excluded.seconds) / (samples + 1), seconds, excluded.seconds), "
-            "samples = samples + (excluded.seconds IS NOT NULL)",
-            values,
+            "samples = samples + excluded.samples",
+            # One that could not be measured is no sample.
+            [(*value, int(value[-1] is not None)) for value in values],
         )
 
     def networks(self, conditions: Conditions, role: str) -> list[TimedNetwork]:

@@ -66,8 +66,8 @@ def _interval(times: list[float]) -> float:
         return math.nan
     ordered = sorted(times)
     reach = _QUANTILE * math.sqrt(count) / 2
-    low = ordered[max(0, math.floor(count / 2 - reach))]
-    high = ordered[min(count - 1, math.ceil(count / 2 + reach))]
+    # Both ranks are rounded up, and the first one has the rank 1.
+    low, high = (ordered[math.ceil(count / 2 + side) - 1] for side in (-reach, reach))
     return (high - low) / 2 / median(ordered)
 
 
