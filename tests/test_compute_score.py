@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pkgutil
 import statistics
 import subprocess
 from pathlib import Path
@@ -38,6 +39,35 @@ def test_repeats_are_independent_and_their_mean_and_spread_are_printed():
     assert result["score"] == pytest.approx(statistics.fmean(scores), abs=1e-3)
     assert result["std"] == pytest.approx(statistics.stdev(scores), abs=1e-3)
     assert (result["proxy"], result["repeats"], result["structure"]) == ("Zen", 3, STRUCTURE)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "place"),
+    [
+        ("ZenClosedForm", "ZeroShotProxy.compute_zen_closed_form.ClosedForm.parts"),
+        ("Zen", "ZeroShotProxy.scoring.build"),
+    ],
+)
+def test_seconds_are_of_scores_alone(proxy, place, monkeypatch, capsys):
+    """A closed form that is loaded or compiled, and torch that is loaded, at the first score, are no part of its time."""
+    events = []
+    module, _, name = place.rpartition(".")
+    original = pkgutil.resolve_name(place)
+
+    def noting(*arguments, **options):
+        events.append("score")
+        return original(*arguments, **options)
+
+    def clock():
+        events.append("clock")
+        return float(len(events))
+
+    monkeypatch.setattr(pkgutil.resolve_name(module), name, noting)
+    monkeypatch.setattr(compute_score.time, "perf_counter", clock)
+    asked = ["--plainnet_struct", STRUCTURE, *SMALL, "--zero_shot_score", proxy, "--repeat_times", "2"]
+    assert compute_score.main(asked) == 0
+    assert events == ["score", "clock", "score", "score", "clock"]
+    assert "1.5 s a score" in capsys.readouterr().out
 
 
 def test_a_file_of_networks(tmp_path):

@@ -17,6 +17,7 @@ from gsnet.interface.options import InputError
 from gsnet.latency.records import Origin
 from gsnet.latency.table import LatencyTable
 from gsnet.models import exporting, load_model, structure_of
+from gsnet.models.export_command import file_of, usual_name
 from Masternet import MasterNet
 from PlainNet import Style
 
@@ -108,13 +109,48 @@ def test_what_is_exported_stays_and_others_may_read_what_is_written(tmp_path, mo
     again = ["--format", "safetensors", "--fp16"]
     # Its own name is the usual one of the new file, too.
     for named in (
-        ["--arch", "net.safetensors"],
-        ["--arch", str(file), "--output", "../" + tmp_path.name + "/" + file.name],
+        ["--arch", "net.safetensors", "--format", "safetensors"],
+        ["--arch", str(file), "--output", "../" + tmp_path.name + "/" + file.name, *again],
     ):
         with pytest.raises(InputError, match=r"net\.safetensors is what is exported: give the new file another name"):
-            export.main([*named, *again])
+            export.main(named)
     assert file.read_bytes() == before
     assert export.main(["--arch", "net.safetensors", *again, "--output", "half.safetensors"]) == 0
+
+
+def test_no_two_forms_of_a_network_have_one_usual_name():
+    """Nor a second file, such as the .bin of OpenVINO's and ncnn's."""
+    forms = [("--format", kind) for kind in (*exporting.FORMATS, exporting.SAFETENSORS)]
+    forms += [("--format", "onnx", "--fp16"), ("--int8", "--calibration", "x"), ("--format", "ncnn", "--fp16")]
+    files = [
+        file
+        for form in forms
+        for asked in (export.parse_options(["--arch", "net.pth", *form]),)
+        for file in exporting.files_of(file_of(asked, "net.pth"), asked.format)
+    ]
+    assert len({str(file) for file in files}) == len(files) > len(forms)
+    assert file_of(export.parse_options(["--arch", "net.pth"]), "net.pth") == Path("net.onnx")
+    assert usual_name(export.parse_options(["--format", "opencv"]), "detector") == Path("detector_opencv.onnx")
+
+
+def test_an_export_says_how_images_reach_the_network(tmp_path, capsys):
+    named = ["--arch", "zennet_cifar10_model_size05M_res32", "--untrained", "--input_image_size", "16"]
+    asked = [*named, "--format", "safetensors", "--output", str(tmp_path / "net.safetensors")]
+    assert export.main(asked) == 0
+    said = capsys.readouterr().err
+    assert "; shorter side to 16 (bicubic), centre 16 x 16; mean 0.491" in said and "; 10 classes" in said
+    assert export.main([*asked, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["crop"], report["resize"], report["crop_mode"], report["interpolation"]) == (
+        16,
+        16,
+        "center",
+        "bicubic",
+    )
+    unknown = ["--plainnet_struct", STRUCTURE, "--untrained", "--input_image_size", "16", *asked[len(named) :]]
+    assert export.main([*unknown, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["resolution"], report["crop"], report["mean"]) == (16, None, None)
 
 
 class Undecided(nn.Module):

@@ -20,8 +20,9 @@ from gsnet.latency.calibration import described, fit, fit_few, fit_inferred, lea
 from gsnet.latency.device import device_identity, precision_of, processor_name
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.interpolation import LayerCurve, non_negative_least_squares
+from gsnet.latency.layer import Layer
 from gsnet.latency.layer_times import LayerTimes
-from gsnet.latency.layers import Layer, list_layers
+from gsnet.latency.layers import list_layers
 from gsnet.latency.measurement import time_for
 from gsnet.latency.predictor import LatencyModel, open_model
 from gsnet.latency.records import Calibration, Conditions, Origin, TimedNetwork

@@ -10,7 +10,8 @@ import PlainNet
 from gsnet import runtimes
 from gsnet.latency import building, rounds
 from gsnet.latency.inference import infer_layers
-from gsnet.latency.layers import WRITTEN_ANEW, Layer, list_layers
+from gsnet.latency.layer import WRITTEN_ANEW, Layer
+from gsnet.latency.layers import list_layers
 from gsnet.latency.profiled import convolution_shares
 from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin, TimedNetwork
 from gsnet.latency.rounds import profile_networks, remove_files, time_networks

@@ -27,19 +27,31 @@ from benchmarks.saved_rows import read_rows
 from gsnet import runtimes
 from gsnet.commands import benchmark_network_latency, evolution_search, export
 from gsnet.interface.options import InputError
-from gsnet.latency import asked_networks, bundle, device_script, inference, measurement, rounds, timed_networks, visited
+from gsnet.latency import (
+    asked_networks,
+    bundle,
+    device_script,
+    inference,
+    measurement,
+    rounds,
+    table_file,
+    timed_networks,
+    visited,
+)
 from gsnet.latency.building import calibrate, infer_layers, open_at_hand
-from gsnet.latency.bundle import BENCHNCNN, SCRIPT, import_timings
-from gsnet.latency.device_script import NETWORKS
+from gsnet.latency.bundle import BENCHNCNN, BENCHNCNN_TIMES, SCRIPT
+from gsnet.latency.device_script import NETWORKS, TIMES
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.inferred_layers import roofline_parts
+from gsnet.latency.layer import DEPTHWISE, Layer
 from gsnet.latency.layer_times import LayerTimes
-from gsnet.latency.layers import DEPTHWISE, Layer, list_layers
+from gsnet.latency.layers import list_layers
 from gsnet.latency.predictor import LatencyModel
 from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin, TimedNetwork
 from gsnet.latency.rounds import MOST_ROUNDS, files_of, remove_files, settle_networks, time_networks
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
+from gsnet.latency.timings import read_timings
 from gsnet.latency.visited import covering_networks, random_networks
 from gsnet.runtimes import contract, registry
 from gsnet.runtimes.timing import time_calls
@@ -608,6 +620,38 @@ def test_a_device_bundle_is_timed_without_torch_and_goes_on(tmp_path, few_networ
         export.main([*options, "--batch_size", "2"])
 
 
+def test_a_bundle_for_opencv_holds_the_files_that_an_export_for_it_writes(tmp_path, monkeypatch, few_networks):
+    """Whose convolutions are widened to multiples of 8, where those for ONNX Runtime are to 16 (docs/runtimes.md)."""
+    onnx = pytest.importorskip("onnx")
+    folder = tmp_path / "bundle"
+    monkeypatch.setattr("gsnet.latency.asked_networks.covering_networks", lambda *_: [PlainNet.parse(SMALL)])
+    options = ["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"]
+    assert export.main([*options, "--format", "opencv"]) == 0
+    listed, *_ = json.loads((folder / NETWORKS).read_text())["networks"]
+    network = timed_networks.module_of(PlainNet.parse(SMALL), SETTING)
+    exported = {name: runtimes.runtime(name).rewritten(network, (16, 16)) for name in ("opencv", "onnxruntime")}
+    widths = {name: sorted(one.out_channels for one in convolutions_of(module)) for name, module in exported.items()}
+    model = onnx.load(folder / listed["file"])
+    sizes = {one.name: one.dims[0] for one in model.graph.initializer}
+    of_the_file = sorted(sizes[node.input[1]] for node in model.graph.node if node.op_type == "Conv")
+    assert of_the_file == widths["opencv"] != widths["onnxruntime"]
+    timed = on_the_device(folder, "--seconds", "0.001", "--rounds", "1")
+    assert timed.returncode == 0, timed.stderr
+    assert (
+        read_timings(folder / TIMES, None).exported_for
+        == json.loads((folder / TIMES).read_text())["runtime"]
+        == "opencv"
+    )
+    other = on_the_device(folder, "--runtime", "onnxruntime")
+    assert other.returncode == 2 and "invalid choice: 'onnxruntime'" in other.stderr
+    with pytest.raises(LatencyError, match="bundle for other conditions"):
+        export.main(options)
+
+
+def convolutions_of(module):
+    return [one for one in module.modules() if hasattr(one, "out_channels")]
+
+
 def test_the_file_for_the_device_is_in_the_language_that_its_page_says():
     text = Path(device_script.__file__).read_text()
     version = tuple(map(int, re.search(r"Needs Python (\d+)\.(\d+)", text).groups()))
@@ -748,7 +792,8 @@ def times_of(networks):
         {"file": f"{place}.onnx", "structure": text, "role": TABLE if place < 14 else CALIBRATION}
         for place, text in enumerate(networks[:20])
     ]
-    told = {"batch": 1, "resolution": 32, "suffix": ".onnx", "num_classes": 10, "use_se": False, "networks": listed}
+    told = {"batch": 1, "resolution": 32, "suffix": ".onnx", "exported_for": "onnxruntime"}
+    told |= {"num_classes": 10, "use_se": False, "networks": listed}
     times = [
         {"file": one["file"], "round": number, "seconds": seconds_of(one["structure"]) * (1 + number)}
         for number in (0, 1)
@@ -756,6 +801,13 @@ def times_of(networks):
     ]
     about = {"format": 1, "device": "a board", "threads": 2, "runtime": "openvino", "version": "2026.1"}
     return {**about, "precision": "fp32", "networks": told, "times": times}
+
+
+def import_timings(file, path, device_name):
+    """A table without a fit, for which the networks may be too few."""
+    measured = read_timings(file, device_name)
+    with measured.put_into(path):
+        return measured
 
 
 def test_timings_of_a_device_become_its_table(tmp_path, networks, capsys):
@@ -786,18 +838,118 @@ def test_timings_of_a_device_become_its_table(tmp_path, networks, capsys):
     assert not (tmp_path / "new.db").exists(), "a table of a part would be taken for a whole one"
 
 
+def test_timings_that_are_too_few_leave_a_table_as_it_was(tmp_path, networks):
+    """As a device that was stopped leaves them."""
+    file, path = tmp_path / "times.json", tmp_path / "board.db"
+    whole = times_of(networks)
+    file.write_text(json.dumps({**whole, "times": whole["times"][:5]}))
+    options = ["--import_timings", str(file), "--latency_table", str(path)]
+    with pytest.raises(LatencyError, match="time at least 12"):
+        benchmark_network_latency.main(options)
+    assert list(tmp_path.iterdir()) == [file]
+    file.write_text(json.dumps(whole))
+    assert benchmark_network_latency.main(options) == 0
+    before = content_of(path)
+    # Of another batch size: nothing of it is known to the table.
+    cut = {**whole, "networks": {**whole["networks"], "batch": 8}, "times": whole["times"][:5]}
+    file.write_text(json.dumps(cut))
+    with pytest.raises(LatencyError, match="time at least 12"):
+        benchmark_network_latency.main(options)
+    assert content_of(path) == before and {one.name for one in tmp_path.iterdir()} == {file.name, path.name}
+    file.write_text(json.dumps({**cut, "times": whole["times"]}))
+    assert benchmark_network_latency.main(options) == 0
+    with LatencyTable.open(path) as table:
+        assert [one.batch for one in table.calibrated()] == [1, 8]
+
+
+def content_of(path):
+    with sqlite3.connect(f"file:{path}?immutable=1", uri=True) as connection:
+        return list(connection.iterdump())
+
+
+def test_what_is_no_file_of_timings_is_told_with_what_is(tmp_path):
+    def refused(file):
+        with pytest.raises(LatencyError) as caught:
+            read_timings(file, None)
+        return str(caught.value)
+
+    wanted = f"{tmp_path} is a folder: give --import_timings "
+    assert refused(tmp_path) == f"{wanted}the times.json of its time_networks.py"
+    for name in (TIMES, BENCHNCNN_TIMES):
+        (tmp_path / name).touch()
+    assert refused(tmp_path) == f"{wanted}{tmp_path / TIMES} or {tmp_path / BENCHNCNN_TIMES}"
+    for name in ("none.json", "none.txt"):
+        assert refused(tmp_path / name).startswith(f"There is no {tmp_path / name}: give --import_timings what")
+
+
 @pytest.mark.parametrize(
-    ("suffix", "program", "rewrites"),
-    [(".onnx", "onnxruntime", True), (".onnx", "openvino", True), (".onnx", "opencv", True), (".param", "ncnn", False)],
+    ("files", "program", "rewrites"),
+    [
+        ("onnxruntime", "onnxruntime", True),
+        ("onnxruntime", "openvino", True),
+        ("onnxruntime", "opencv", True),
+        ("openvino", "openvino", False),
+        ("opencv", "opencv", True),
+        ("ncnn", "ncnn", False),
+    ],
 )
-def test_a_table_lists_units_as_the_files_have_them_that_were_timed(tmp_path, networks, suffix, program, rewrites):
-    """The ONNX files of a bundle are rewritten, whichever runtime reads them; those of ncnn are not."""
+def test_a_table_says_which_files_were_timed_and_lists_units_as_these_have_them(
+    tmp_path, networks, capsys, files, program, rewrites
+):
+    """ONNX Runtime's are rewritten, whichever runtime reads them; those of OpenVINO and ncnn are not."""
     times = times_of(networks) | {"runtime": program}
+    times["networks"]["exported_for"] = files
+    (tmp_path / "times.json").write_text(json.dumps(times))
+    board = ["--latency_table", str(tmp_path / "board.db")]
+    assert benchmark_network_latency.main(["--import_timings", str(tmp_path / "times.json"), *board]) == 0
+    said = f"exported_for {files}"
+    assert (said in capsys.readouterr().out) is (files != program)
+    with LatencyTable.open(tmp_path / "board.db") as table:
+        assert (table.rewrites, table.exported_for) == (rewrites, files)
+    predict = ["--predict", "--arch", "PlainNet", "--plainnet_struct", START, "--input_image_size", "32", "--json"]
+    assert benchmark_network_latency.main([*predict, *board, "--num_classes", "10"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["exported_for"] == (None if files == program else files)
+    sentence = f"of files that are exported for {files}, not of those for {program}"
+    assert (sentence in report["rows"][0]["text"]) is (files != program)
+
+
+def test_a_table_takes_times_of_its_own_files_alone(tmp_path, networks):
+    path, times = tmp_path / "board.db", times_of(networks) | {"runtime": "opencv"}
+    for files in ("opencv", "onnxruntime"):
+        times["networks"]["exported_for"] = files
+        (tmp_path / f"{files}.json").write_text(json.dumps(times))
+    import_timings(tmp_path / "opencv.json", path, None)
+    with pytest.raises(LatencyError, match="holds latencies of files that are exported for opencv, and this is files"):
+        import_timings(tmp_path / "onnxruntime.json", path, None)
+
+
+@pytest.mark.parametrize(("suffix", "files"), [(".onnx", "onnxruntime"), (".param", "ncnn")])
+def test_an_older_bundle_is_of_the_files_that_its_suffix_says(tmp_path, networks, suffix, files):
+    times = times_of(networks)
+    del times["networks"]["exported_for"]
     times["networks"]["suffix"] = suffix
     (tmp_path / "times.json").write_text(json.dumps(times))
-    import_timings(tmp_path / "times.json", tmp_path / "board.db", None)
-    with LatencyTable.open(tmp_path / "board.db") as table:
-        assert table.rewrites is rewrites
+    assert read_timings(tmp_path / "times.json", None).exported_for == files
+
+
+def test_two_processes_that_make_one_table_have_the_same(tmp_path, monkeypatch):
+    """The second begins while the first writes its own, and names it first."""
+    path, origin = tmp_path / "board.db", Origin("a board")
+    write, others = table_file.sqlite3.connect, []
+
+    def connect(*arguments, **options):
+        if not others:
+            others.append(None)
+            others[0] = LatencyTable.create(path, origin, fuses=False)
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(table_file, "sqlite3", SimpleNamespace(**vars(sqlite3) | {"connect": connect}))
+    layer = Layer("ReLU", 1, 8, 4, 4, 8, 1, 1, 0)
+    with LatencyTable.create(path, origin, fuses=False) as first, others[0] as second:
+        first.add_layers("fp32", [(layer, 1e-3)])
+        assert second.layers("fp32", 1) == {layer: 1e-3}
+    assert [one.name for one in tmp_path.iterdir()] == ["board.db"]
 
 
 def test_a_prediction_grows_with_the_number_of_classes_and_says_whence(tmp_path, networks, capsys):
@@ -864,7 +1016,7 @@ def test_a_network_of_both_roles_has_one_turn_a_round():
 def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):
     made = times_of(networks)["networks"]
     listed = [{**one, "file": one["file"].replace(".onnx", ".param")} for one in made["networks"]]
-    told = {**made, "suffix": ".param", "networks": listed}
+    told = {**made, "suffix": ".param", "exported_for": "ncnn", "networks": listed}
     (tmp_path / NETWORKS).write_text(json.dumps(told))
     lines = [
         f"1 4             {one['file']}  min = {3.25 + i:7.2f}  max =  9.99  avg =  5.00"
@@ -875,8 +1027,9 @@ def test_timings_of_benchncnn_become_a_table_of_16_bits(tmp_path, networks):
     before = "1 4             before.param  min =    1.00  max =  9.99  avg =  5.00"
     failed = [f"failed {name}" for name in ("3.param", "3.param", "before.param")]
     file.write_text("\n".join([before, *failed, *lines[:3], *lines[4:]]) + "\n1 4 cut o")
-    origin, setting, left_out = import_timings(file, tmp_path / "phone.db", "a phone")
-    assert left_out == {networks[3]: "benchncnn cannot run it"}
+    measured = import_timings(file, tmp_path / "phone.db", "a phone")
+    origin, setting = measured.origin, measured.setting
+    assert measured.failed == {networks[3]: "benchncnn cannot run it"}
     assert origin == Origin("a phone, 4 threads", "ncnn") and setting.conditions == Conditions("fp16", 1, 32)
     with LatencyTable.open(tmp_path / "phone.db") as table:
         seconds = {one.structure: one.seconds for one in table.networks(setting.conditions, TABLE)}
@@ -923,5 +1076,5 @@ def test_a_bundle_for_ncnn_says_how_benchncnn_is_called(tmp_path, monkeypatch, f
     assert failed.returncode == 1 and failed.stderr.splitlines() == [*every, end]
     timed = on_the_device(folder, "--seconds", "0.001", "--rounds", "1")
     assert timed.stdout.count(".param") == 2, timed.stderr
-    with pytest.raises(InputError, match="onnx or ncnn"):
-        export.main(["--device_bundle", str(folder), *SPACE, "--format", "openvino"])
+    with pytest.raises(InputError, match="onnx, openvino, opencv or ncnn: --format litert is none of these"):
+        export.main(["--device_bundle", str(folder), *SPACE, "--format", "litert"])

@@ -10,15 +10,17 @@ images and batch-normalisation statistics of its own, from the seeds SEED, SEED 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import PlainNet
 from gsnet.interface.running import FAILED, run
 from gsnet.comparing.measuring import FAILURES, Answers
 from gsnet.evolution.ensemble import refuse_ensembles
@@ -33,6 +35,7 @@ from gsnet.models.options import ARCH_HELP, CLASSES, RESOLUTION, size_and_classe
 from PlainNet import Network, Style
 from ZenNet.catalogue import list_models
 from ZeroShotProxy import (
+    PROXY_FILES,
     Needs,
     ProxyFailure,
     ScoringSettings,
@@ -41,10 +44,13 @@ from ZeroShotProxy import (
     list_proxies,
     proxies_named,
     repeated_score,
+    score,
 )
 
 if TYPE_CHECKING:
     from torch import nn
+
+_ONE_LAYER = "SuperConvK3BNRELU(3,8,1,1)"
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -178,6 +184,21 @@ def score_network(candidate: Candidate, network: Network | nn.Module, proxy: str
     }
 
 
+def prepare(proxy: str, settings: ScoringSettings) -> None:
+    """Do what a proxy of the package does once - load torch, load or compile a closed form - with a network of one layer.
+
+    No figure: a network that it cannot score so is none of the user's.
+    """
+    if proxy not in PROXY_FILES:
+        # A user's function is called for the user's networks alone.
+        return
+    if get_proxy(proxy).needs is not Needs.VALUE:
+        # Layers are loaded, whatever the size of their maps; closed forms are made for one size.
+        settings = replace(settings, resolution=min(settings.resolution, 32), batch_size=min(settings.batch_size, 2))
+    with contextlib.suppress(ProxyFailure):
+        score(PlainNet.parse(_ONE_LAYER), proxy, settings)
+
+
 def as_text(result: dict) -> str:
     """The result for a person."""
     spread = f" +- {result['std']:.2g} over {result['repeats']} repeats" if result["repeats"] > 1 else ""
@@ -204,6 +225,7 @@ def score_all(
 ) -> int:
     """Score every network by every proxy, print each result and add each network's to `rows`; returns the exit status."""
     status = 0
+    prepared: set[tuple[str, ScoringSettings]] = set()
     for name, find in several:
         row = Answers(name)
         rows.append(row)
@@ -218,6 +240,10 @@ def score_all(
             status = FAILED
             continue
         for proxy in proxies:
+            if (one := (proxy, candidate.settings)) not in prepared:
+                # Once, and not in the seconds of the first score.
+                prepare(*one)
+                prepared.add(one)
             try:
                 result = score_network(candidate, network, proxy, options)
             except (ProxyFailure, InputError) as failure:

@@ -134,8 +134,8 @@ class Session:
                 "growth were: --zero_shot_score Ensemble --budget_growth 3.5 (docs/results.md)",
                 self.settings.zero_shot_score,
             )
-        if self.settings.latency_table and (beyond := latency_model(self.settings).beyond_timed):
-            log.warning("latencies of %s: %s", self.settings.latency_table, beyond)
+        for warning in latency_model(self.settings).warnings() if self.settings.latency_table else ():
+            log.warning("latencies of %s: %s", self.settings.latency_table, warning)
         if self.settings.islands > 1:
             words = "%d islands, which exchange their best every %d proposals of each"
             log.info(words, self.settings.islands, self.settings.migration)

@@ -11,7 +11,7 @@ import PlainNet
 from gsnet.latency import inference
 from gsnet.latency.calibration import fit, fit_inferred
 from gsnet.latency.device import TORCH, device_identity
-from gsnet.latency.layers import Layer
+from gsnet.latency.layer import Layer
 from gsnet.latency.predictor import LatencyModel, Measure
 from gsnet.latency.progress import progress
 from gsnet.latency.records import CALIBRATION, TABLE, Calibration, Conditions, Origin, TimedNetwork
@@ -27,7 +27,7 @@ def open_at_hand(path: Path, device: str, backend: str = TORCH, threads: int = 1
     program = runtime(backend)
     program.require(writing=False)
     origin = Origin(device_identity(device, threads), backend, program.version())
-    return LatencyTable.open_for(path, origin, rewrites=program.multiple is not None)
+    return LatencyTable.open_for(path, origin, rewrites=program.multiple is not None, exported_for=backend)
 
 
 def measure_missing(table: Path, device: str, precision: str, threads: int = 1) -> Measure:

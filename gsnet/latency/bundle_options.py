@@ -18,7 +18,7 @@ OF_BUNDLES = ("device_bundle", *ONLY_OF_BUNDLES, *_SHARED)
 def add_bundle_options(group: argparse._ArgumentGroup) -> None:
     """Which networks a device times."""
     group.add_argument("--device_bundle", type=path, metavar="FOLDER",
-                       help="write the networks of a latency table and one Python file that times them, with --format "
-                       "onnx or ncnn; benchmark_network_latency.py --import_timings makes the table")  # fmt: skip
+                       help="write the networks of a latency table and one Python file that times them, with --format onnx, "
+                       "openvino, opencv or ncnn; benchmark_network_latency.py --import_timings makes the table")  # fmt: skip
     add_space_options(group)
     group.add_argument("--batch_size", type=positive_int, default=1, metavar="N", help="images at once")

@@ -13,10 +13,10 @@ from gsnet.latency.asked_networks import check_enough, networks_of_layers, netwo
 from gsnet.latency.building import calibrate, infer_layers, measure_layers, measure_missing, open_at_hand
 from gsnet.latency.device import TORCH, default_table, device_identity, precision_of
 from gsnet.latency.predictor import LatencyModel
-from gsnet.latency.records import TABLE, Conditions, Origin
+from gsnet.latency.records import TABLE, Conditions
 from gsnet.latency.rounds import profile_networks, remove_files, settle_networks, time_networks
 from gsnet.latency.space import asked_backend, batch_sizes, setting_of
-from gsnet.latency.table import LatencyTable
+from gsnet.latency.table import LatencyTable, told_of
 from PlainNet import Network, Style
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def build_table(options: Namespace) -> dict:
     check_enough(options, setting, (layers, whole), path)
     kept = f"what was measured so far is kept in {path}, and the same command goes on from there"
     with open_at_hand(path, options.device, setting.backend, options.threads) as table, saying_when_interrupted(kept):
-        report: dict = {"latency_table": str(path), "device": table.device} | _told_of(table.origin)
+        report: dict = {"latency_table": str(path)} | told_of(table)
         if not layers:
             # Raises LatencyError where there is nothing that could be calibrated.
             LatencyModel(table, setting.conditions, num_classes=setting.num_classes, style=setting.style)
@@ -80,7 +80,7 @@ def predict(options: Namespace, network: Network, num_classes: int, style: Style
         open_at_hand(path, options.device, threads=options.threads).close()
     with LatencyTable.open(path, backend) as table:
         table.check_runtime(backend)
-        report |= {"device": table.device} | _told_of(table.origin)
+        report |= told_of(table)
         for batch in batch_sizes(options):
             precision = (
                 precision_of(options.device, options.fp16) if options.measure_missing else table.precision(options.fp16)
@@ -103,7 +103,7 @@ def predict(options: Namespace, network: Network, num_classes: int, style: Style
             text += (
                 f"+- {spread:.0%}" if calibration else f"a sum of layers, how far off is not known: {_known_for(table)}"
             )
-            text += f" ({model.beyond_timed})" if model.beyond_timed else ""
+            text += "".join(f" ({warning})" for warning in model.warnings())
             figures = {"batch": batch, "seconds": seconds, "spread": spread, "calibrated": calibration is not None}
             report["rows"].append(figures | {"seconds_per_image": seconds / batch, "text": text})
     return report
@@ -113,10 +113,6 @@ def _known_for(table: LatencyTable) -> str:
     """What whole networks were timed for, by which a table is calibrated."""
     known = [str(conditions) for conditions in table.calibrated()]
     return f"the table is calibrated for {' and '.join(known)}" if known else "the table is not calibrated"
-
-
-def _told_of(origin: Origin) -> dict[str, str | None]:
-    return {"runtime": origin.runtime or None, "runtime_version": origin.version or None}
 
 
 def time_session(options: Namespace, backend: str, session: Session, resolution: int) -> dict:

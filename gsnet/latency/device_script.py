@@ -3,8 +3,8 @@
     python time_networks.py
     python time_networks.py --runtime openvino --threads 4 --output openvino.json
 
-Needs Python 3.9, numpy and the runtime alone: onnxruntime, openvino or opencv-python-headless for .onnx files, ncnn for .param
-files. Started again, it goes on where it was stopped, and it ends with a table of what each network took. A network that cannot
+Needs Python 3.9, numpy and the runtime alone: onnxruntime, openvino, opencv-python-headless or ncnn, as the files are. Started
+again, it goes on where it was stopped, and it ends with a table of what each network took. A network that cannot
 run is written down with the reason, and the others are timed; the exit status is then 1. The JSON file goes back to the
 computer that searches, which leaves such networks out:
 
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-NETWORKS = "networks.json"
+NETWORKS, TIMES = "networks.json", "times.json"
 FORMAT = 1
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 _LONGEST_REASON = 300
@@ -102,19 +102,19 @@ def open_ncnn(file: Path, threads: int) -> Run:
 
 
 class Program(NamedTuple):
-    """What runs networks: how it opens a file, the suffix of such, the module and what pip calls it."""
+    """What runs networks: how it opens a file, the runtimes whose exports it reads, the module and what pip calls it."""
 
     open: Callable[[Path, int], Run]
-    suffix: str
+    reads: tuple[str, ...]
     module: str
     package: str
 
 
 RUNTIMES = {
-    "onnxruntime": Program(open_onnxruntime, ".onnx", "onnxruntime", "onnxruntime"),
-    "openvino": Program(open_openvino, ".onnx", "openvino", "openvino"),
-    "opencv": Program(open_opencv, ".onnx", "cv2", "opencv-python-headless"),
-    "ncnn": Program(open_ncnn, ".param", "ncnn", "ncnn"),
+    "onnxruntime": Program(open_onnxruntime, ("onnxruntime",), "onnxruntime", "onnxruntime"),
+    "openvino": Program(open_openvino, ("openvino", "onnxruntime"), "openvino", "openvino"),
+    "opencv": Program(open_opencv, ("opencv", "onnxruntime"), "cv2", "opencv-python-headless"),
+    "ncnn": Program(open_ncnn, ("ncnn",), "ncnn", "ncnn"),
 }
 
 
@@ -261,7 +261,7 @@ def main() -> int:
     told = read_json(folder / NETWORKS)
     if not told.get("networks"):
         refuse(f"{folder / NETWORKS} lists no networks: was the export of this folder interrupted? Its command goes on")
-    names = [name for name, program in RUNTIMES.items() if program.suffix == told["suffix"]]
+    names = [name for name, program in RUNTIMES.items() if told["exported_for"] in program.reads]
     parser.add_argument("--runtime", choices=names, default=names[0], help="what runs them (default: %(default)s)")
     parser.add_argument("--threads", type=at_least_one, default=1, help="of the processor (default: 1)")
     parser.add_argument(
@@ -271,9 +271,7 @@ def main() -> int:
     parser.add_argument(
         "--device_name", default=device_name(), help="as the table calls this device (default: %(default)s)"
     )
-    parser.add_argument(
-        "--output", type=Path, default=folder / "times.json", help="what is written (default: %(default)s)"
-    )
+    parser.add_argument("--output", type=Path, default=folder / TIMES, help="what is written (default: %(default)s)")
     options = parser.parse_args()
 
     try:

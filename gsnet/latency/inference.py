@@ -30,7 +30,7 @@ from gsnet.latency.inferred_layers import (
     whole_blocks,
 )
 from gsnet.latency.interpolation import non_negative_least_squares
-from gsnet.latency.layers import Layer
+from gsnet.latency.layer import Layer
 
 FEWEST_NETWORKS = 12
 # Logarithms of standard deviations: where the search for them starts, its steps, its bounds, and what it is drawn to.

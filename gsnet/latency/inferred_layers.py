@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from gsnet.latency.interpolation import CHANNEL_BLOCK, in_blocks, roofline_terms
-from gsnet.latency.layers import DEPTHWISE, WRITTEN_ANEW, Layer
+from gsnet.latency.layer import DEPTHWISE, WRITTEN_ANEW, Layer
 
 # Over how much of the logarithm of a width or height layers stay alike.
 LENGTHS = (0.7, 1.5, 3.0)

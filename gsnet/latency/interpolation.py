@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gsnet.latency.layers import DEPTHWISE, Layer
+from gsnet.latency.layer import DEPTHWISE, Layer
 
 _LENGTHS = (0.7, 1.2, 2.0, 3.5)
 _NOISES = (0.03, 0.1, 0.3)

@@ -9,7 +9,7 @@ from gsnet.latency.device import TORCH
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.inferred_layers import InferredLayers, layer_group
 from gsnet.latency.interpolation import LayerCurve, roofline
-from gsnet.latency.layers import DEPTHWISE, LINEAR, Layer
+from gsnet.latency.layer import DEPTHWISE, LINEAR, Layer
 from gsnet.latency.table import LatencyTable
 
 # With fewer layers of a kind, kernel and stride than this, a search measures a missing one.

@@ -9,15 +9,17 @@ from pathlib import Path
 
 from gsnet.interface.running import saying_when_interrupted
 from gsnet.interface.options import InputError, named_few
+from gsnet.interface.words import either
 from gsnet.latency.asked_networks import check_enough, networks_of_layers, networks_to_calibrate
 from gsnet.latency.building import calibrate
-from gsnet.latency.bundle import FORMATS, Bundled, import_timings, write_bundle
+from gsnet.latency.bundle import FORMATS, Bundled, write_bundle
 from gsnet.latency.device import FP32
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin
 from gsnet.latency.setting import Setting
 from gsnet.latency.space import CLASSES, RESOLUTION
-from gsnet.latency.table import LatencyTable
+from gsnet.latency.table import LatencyTable, told_of
+from gsnet.latency.timings import read_timings
 from gsnet.latency.tinynas import read_tinynas
 from PlainNet import Style
 
@@ -29,7 +31,7 @@ def write_device_bundle(options: Namespace) -> dict:
     """Write the networks of a table for a device without torch, as --device_bundle asks; returns what was written."""
     if options.format not in FORMATS:
         raise InputError(
-            f"A device bundle holds networks as {' or '.join(FORMATS)}: --format {options.format} is neither"
+            f"A device bundle holds networks as {either(list(FORMATS))}: --format {options.format} is none of these"
         )
     style = Style(use_se=options.use_se)
     conditions = Conditions(FP32, options.batch_size, options.input_image_size or RESOLUTION)
@@ -47,15 +49,16 @@ def import_device(options: Namespace) -> dict:
     """Make the table of a device of what it measured; returns what was read. Raises LatencyError."""
     if options.latency_table is None:
         raise InputError("--import_timings needs --latency_table FILE: the times are of another device")
-    origin, setting, failed = import_timings(options.import_timings, options.latency_table, options.device_name)
+    measured = read_timings(options.import_timings, options.device_name)
+    setting, failed = measured.setting, measured.failed
     if failed:
         plural = "networks that" if len(failed) > 1 else "network that"
         named = named_few([f"{structure} ({reason})" for structure, reason in failed.items()])
         _LOG.warning("left out: %d %s could not run on the device: %s", len(failed), plural, named)
-    with LatencyTable.open(options.latency_table) as table:
-        report: dict = {"latency_table": str(options.latency_table), "device": origin.device, "runtime": origin.runtime}
-        report |= {"runtime_version": origin.version or None, "conditions": str(setting.conditions)}
+    with measured.put_into(options.latency_table) as table:
+        report: dict = {"latency_table": str(options.latency_table)} | told_of(table)
         fitted = calibrate(table, setting)
+        report |= {"conditions": str(setting.conditions)}
         report["layers"] = len(table.layers(setting.conditions.precision, setting.conditions.batch))
     # A person has been told of those that are left out.
     report |= {"failed": failed} if failed and options.json else {}

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gsnet.latency.errors import LatencyError
+from gsnet.latency.layer import DEPTHWISE, REGULAR, Layer
 from gsnet.latency.layer_times import LARGEST_MEMORY, LayerTimes
-from gsnet.latency.layers import DEPTHWISE, REGULAR, Layer, Listing, classifier_layers, list_layers
+from gsnet.latency.layers import Listing, classifier_layers, list_layers
 from gsnet.latency.records import Calibration, Conditions
 from gsnet.latency.table import LatencyTable
 from PlainNet import Block, Network, Style, SuperBlock
@@ -57,7 +58,7 @@ class LatencyModel:
     ) -> None:
         self.conditions = conditions
         self.calibration = calibration
-        self._fuses, self._rewrites = table.fuses, table.rewrites
+        self._fuses, self._rewrites, self._of_other_files = table.fuses, table.rewrites, table.of_other_files
         self._style = style
         self._num_classes = num_classes
         self._times = LayerTimes(table, conditions.precision, conditions.batch, table.inferred(conditions))
@@ -114,6 +115,10 @@ class LatencyModel:
             return ""
         timed = str(classes[0]) if len(classes) == 1 else f"{classes[0]} to {classes[-1]}"
         return f"a classifier of {self._num_classes} is worked out from those of {timed} classes and from convolutions' weights"
+
+    def warnings(self) -> list[str]:
+        """What is to be known of all predictions, in sentences."""
+        return [sentence for sentence in (self._of_other_files, self.beyond_timed) if sentence]
 
     def layers(self, network: Network) -> list[Layer]:
         """The network's layers in order."""

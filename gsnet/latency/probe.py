@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gsnet.latency.layers import ADD, Layer
+from gsnet.latency.layer import ADD, Layer
 from gsnet.latency.measurement import undisturbed_clock
 from gsnet.runtimes.memory import keep_freed_memory
 from PlainNet.modules import shuffle_halves

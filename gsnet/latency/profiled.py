@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from gsnet.latency.inferred_layers import blocked_width
-from gsnet.latency.layers import WRITTEN_ANEW, Layer
+from gsnet.latency.layer import WRITTEN_ANEW, Layer
 from gsnet.runtimes import ConvolutionShape, Operation
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import PlainNet
 from gsnet.latency.errors import LatencyError
-from gsnet.latency.layers import Layer
+from gsnet.latency.layer import Layer
 from gsnet.latency.profiled import convolution_shares
 from gsnet.latency.progress import progress
 from gsnet.latency.records import CALIBRATION, TimedNetwork

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gsnet.latency.device import TORCH
-from gsnet.latency.layers import Layer, list_layers
+from gsnet.latency.layer import Layer
+from gsnet.latency.layers import list_layers
 from gsnet.latency.records import Conditions, TimedNetwork
 from gsnet.runtimes import runtimes_named
 from PlainNet import Network, Style

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gsnet.latency.device import BF16, FP16, FP32
 from gsnet.latency.inferred_layers import InferredLayers
-from gsnet.latency.layers import Layer
+from gsnet.latency.layer import Layer
 from gsnet.latency.profiled import Share
 from gsnet.latency.records import Calibration, Conditions, TimedNetwork
 from gsnet.latency.table_file import LATER_SCHEMA, LAYER_KEY, TableFile
@@ -194,3 +194,12 @@ def is_calibrated(path: Path, conditions: Conditions) -> bool:
         return False
     with LatencyTable.open(path) as table:
         return table.calibration(conditions) is not None
+
+
+def told_of(table: LatencyTable) -> dict[str, str | None]:
+    """Of what a table's latencies are, for a report.
+
+    exported_for: the runtime for which its networks were written, where that is another than the one that ran them.
+    """
+    told = {"device": table.device, "runtime": table.runtime or None, "runtime_version": table.origin.version or None}
+    return told | {"exported_for": table.exported_for if table.of_other_files else None}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Self
 
 from gsnet.interface.files import check_replaceable, target_of
+from gsnet.interface.partial import part_file, part_folder, remove_leftovers
 from gsnet.latency.device import TORCH
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.records import Origin
@@ -49,7 +50,11 @@ CREATE TABLE IF NOT EXISTS profiles (
 
 
 class TableFile:
-    """A table's file, and which device and runtime it is of."""
+    """A table's file, and which device and runtime it is of.
+
+    exported_for: the runtime for which its networks were written, which may be another than the one that ran them; "" where
+    that is not known.
+    """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
@@ -63,6 +68,8 @@ class TableFile:
         self.fuses = meta["fuses"] == "1"
         # Older tables list what an export writes anew as if it were not.
         self.rewrites = meta.get("rewrites") == "1"
+        # Older tables do not say it.
+        self.exported_for = meta.get("exported_for", "")
 
     @property
     def device(self) -> str:
@@ -74,31 +81,37 @@ class TableFile:
         """What ran the networks; "" where that is not known."""
         return self.origin.runtime
 
-    @classmethod
-    def create(cls, path: Path, origin: Origin, *, fuses: bool, rewrites: bool = False) -> Self:
-        """A new, empty table. fuses: the runtime folds normalisation, activations and sums into convolutions.
+    @property
+    def of_other_files(self) -> str:
+        """In words, that its networks were written for another runtime than the one that ran them; "" where they were not."""
+        if self.exported_for in ("", self.runtime):
+            return ""
+        return f"of files that are exported for {self.exported_for}, not of those for {self.runtime}"
 
-        rewrites: networks are written anew for it; see `gsnet.latency.layers.Listing`.
+    @classmethod
+    def create(cls, path: Path, origin: Origin, *, fuses: bool, rewrites: bool = False, exported_for: str = "") -> Self:
+        """A new, empty table; the one that is there, where another process was quicker.
+
+        fuses: the runtime folds normalisation, activations and sums into convolutions. rewrites: networks are written anew for
+        it; see `gsnet.latency.layers.Listing`. exported_for: see the class.
 
         Raises LatencyError or OSError where the file cannot be written.
         """
         check_replaceable(path)
         path = target_of(path)
-        part = path.with_name(f".{path.name}.part")
-        part.unlink(missing_ok=True)
-        try:
-            with sqlite3.connect(part) as connection:
-                connection.executescript(_SCHEMA)
-                meta = {"version": _VERSION, "device": origin.device, "fuses": str(int(fuses))}
-                meta |= {"rewrites": str(int(rewrites))}
-                meta |= {"runtime": origin.runtime, "runtime_version": origin.version}
-                connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-            connection.close()
-            part.replace(path)
-        except sqlite3.Error as error:
-            raise LatencyError(f"{path} cannot be written: {error}. Is the disk full?") from error
-        finally:
-            part.unlink(missing_ok=True)
+        meta = {"version": _VERSION, "device": origin.device, "fuses": str(int(fuses)), "rewrites": str(int(rewrites))}
+        meta |= {"runtime": origin.runtime, "runtime_version": origin.version, "exported_for": exported_for}
+        remove_leftovers(path)
+        with part_file(path) as part:
+            try:
+                with closing(sqlite3.connect(part)) as connection, connection:
+                    # In a file of its own a journal could be left behind.
+                    connection.execute("PRAGMA journal_mode = MEMORY")
+                    connection.executescript(_SCHEMA)
+                    connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            except sqlite3.Error as error:
+                raise LatencyError(f"{path} cannot be written: {error}. Is the disk full?") from error
+            _name_new(part, path)
         return cls.open(path)
 
     @classmethod
@@ -107,6 +120,8 @@ class TableFile:
 
         backend: the runtime that is asked for, of which the error tells how to make a table.
         """
+        if path.is_dir():
+            raise LatencyError(f"{path} is a folder: give --latency_table a file")
         if not path.is_file():
             of = f" --backend {backend}" if backend not in (None, TORCH) else ""
             raise LatencyError(
@@ -134,19 +149,64 @@ class TableFile:
             raise
 
     @classmethod
-    def open_for(cls, path: Path, origin: Origin, *, rewrites: bool = False) -> Self:
+    def open_for(cls, path: Path, origin: Origin, *, rewrites: bool = False, exported_for: str = "") -> Self:
         """The table of a device and runtime that are at hand, made if there is none. Raises LatencyError for one of others."""
-        if not path.is_file():
-            return cls.create(path, origin, fuses=origin.runtime != TORCH, rewrites=rewrites)
-        table = cls.open(path)
-        # Older tables do not say torch's version.
-        if table.origin._replace(version=table.origin.version or origin.version) != origin:
+        if path.is_file():
+            table = cls.open(path)
+        else:
+            fuses = origin.runtime != TORCH
+            table = cls.create(path, origin, fuses=fuses, rewrites=rewrites, exported_for=exported_for)
+        try:
+            table.check_is_of(origin, exported_for)
+        except LatencyError:
             table.close()
-            raise LatencyError(
-                f"{path} holds latencies of {table.origin}, and this is {origin}: nothing measured here belongs into it, "
-                "give another --latency_table"
-            )
+            raise
         return table
+
+    @classmethod
+    @contextmanager
+    def changed_whole(
+        cls, path: Path, origin: Origin, *, rewrites: bool = False, exported_for: str = ""
+    ) -> Iterator[Self]:
+        """`open_for` of a table that has all that is put in when the block ends, and nothing of it where an error ends it."""
+        check_replaceable(path)
+        target = target_of(path)
+        about = {"rewrites": rewrites, "exported_for": exported_for}
+        with part_folder(target) as folder:
+            draft = folder / target.name
+            if path.is_file():
+                with cls.open_for(path, origin, **about) as before:
+                    before.copy_to(draft)
+            with cls.open_for(draft, origin, **about) as table:
+                # As messages name it.
+                table.path = path
+                yield table
+                with cls.open_for(path, origin, **about) as made:
+                    made.copy_from(table)
+
+    def copy_to(self, path: Path) -> None:
+        """Write all that the table has to another file, which is new. Raises LatencyError."""
+        with self.reporting(), closing(sqlite3.connect(path)) as connection:
+            self.connection.backup(connection)
+
+    def copy_from(self, table: TableFile) -> None:
+        """Take all of another table in place of what this one has, at once. Raises LatencyError."""
+        with self.reporting():
+            table.connection.backup(self.connection)
+
+    def check_is_of(self, origin: Origin, exported_for: str) -> None:
+        """Raise LatencyError unless the latencies are of this device and runtime, and of files for that runtime."""
+        # Older tables do not say torch's version.
+        if self.origin._replace(version=self.origin.version or origin.version) != origin:
+            held, given = str(self.origin), str(origin)
+        elif self.exported_for and exported_for and self.exported_for != exported_for:
+            held, given = (f"files that are exported for {name}" for name in (self.exported_for, exported_for))
+        else:
+            return
+        raise LatencyError(
+            f"{self.path} holds latencies of {held}, and this is {given}: nothing measured here belongs into it, "
+            "give another --latency_table"
+        )
 
     def check_runtime(self, name: str | None) -> None:
         """Raise LatencyError where another runtime's latencies are asked for."""
@@ -180,3 +240,14 @@ class TableFile:
             yield
         except sqlite3.Error as error:
             raise LatencyError(f"{self.path}: {error}") from error
+
+
+def _name_new(part: Path, path: Path) -> None:
+    """Give a whole file its name, unless another process has given it to one of its own meanwhile."""
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        return
+    except OSError:
+        # A disk without links.
+        part.replace(path)

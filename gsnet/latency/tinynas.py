@@ -12,7 +12,7 @@ import zlib
 from pathlib import Path
 
 from gsnet.latency.errors import LatencyError
-from gsnet.latency.layers import ADDS_LINK, DEPTHWISE, REGULAR, Layer
+from gsnet.latency.layer import ADDS_LINK, DEPTHWISE, REGULAR, Layer
 
 _FIELDS = 9
 

@@ -36,14 +36,17 @@ class ExpectedInput:
 
     def described(self) -> str:
         """How an image comes to the network, and how many classes it tells apart, as scripts say it in one line."""
+        return f"at {size_text(self.resolution)}: {self.preparation()}; {classes_text(self.classes)}"
+
+    def preparation(self) -> str:
+        """What is done to an image before the network sees it, in words."""
         interpolated = (
             "" if self.crop == self.resolution else f", interpolated to {self.resolution} x {self.resolution}"
         )
         cut = f"shorter side to {self.resize} ({self.interpolation}), centre {self.crop} x {self.crop}"
         if self.crop_mode == WHOLE:
             cut = f"whole image to {self.crop} x {self.crop} ({self.interpolation})"
-        prepared = f"{cut}{interpolated}; {self.normalisation()}"
-        return f"at {size_text(self.resolution)}: {prepared}; {classes_text(self.classes)}"
+        return f"{cut}{interpolated}; {self.normalisation()}"
 
     def normalisation(self) -> str:
         """Mean and deviation in words."""
