@@ -162,7 +162,7 @@ def test_resume_does_not_write_over_another_training(tmp_path, begun):
     before = (tmp_path / "own" / checkpoints.LATEST).read_bytes()
     other = shutil.copytree(begun.parent, tmp_path / "other") / checkpoints.LATEST
     with pytest.raises(
-        InputError, match="own holds a training of its own, which --resume .*/other/latest.* would write over"
+        InputError, match=r"own holds a training of its own, which --resume .*/other/latest.* would write over"
     ):
         train(tmp_path / "own", *more, "--epochs", 2, "--resume", other)
     assert (tmp_path / "own" / checkpoints.LATEST).read_bytes() == before

@@ -61,6 +61,8 @@ _SUFFIXES = {
 _REWRITTEN = ("onnx", "opencv")
 # Files that --arch takes and that hold no detector.
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
+# Endings of what --arch names that are no part of a network's name.
+_OF_FILES = (*_NO_CHECKPOINTS, ".pth", ".pt", ".tar")
 # What describes a classifier.
 _OF_NETWORKS = (
     "fp16",
@@ -178,8 +180,15 @@ def export_networks(options: Namespace) -> Iterator[dict[str, Any]]:
 
 def file_of(options: Namespace, arch: str) -> Path:
     """Where a network is written to."""
-    stem = "network" if is_structure(arch) else Path(arch.partition(":")[0]).stem
-    return options.output or Path(f"{stem}{_SUFFIXES[options.format]}")
+    return options.output or Path(f"{_stem_of(arch)}{_SUFFIXES[options.format]}")
+
+
+def _stem_of(arch: str) -> str:
+    """The file's name without its ending; folders and timm's names keep all of theirs, dots too: latency0.1ms."""
+    if is_structure(arch):
+        return "network"
+    named = Path(arch.partition(":")[0])
+    return named.stem if named.suffix in _OF_FILES else named.name
 
 
 def folder_of(options: Namespace) -> Path | None:
