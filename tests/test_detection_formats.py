@@ -16,7 +16,7 @@ from gsnet.data.broken import BrokenImageError
 from gsnet.detection.classes import aligned, of_classes
 from gsnet.detection.coco_format import read_coco, read_coco_results, to_coco
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader
-from gsnet.detection.data_sets import read_data_set
+from gsnet.detection.data_sets import has_split, read_data_set
 from gsnet.detection.data_yaml import parsed, read_data_yaml
 from gsnet.detection.image_check import checked
 from gsnet.detection.image_files import look_at
@@ -321,6 +321,14 @@ def test_a_data_yaml_names_classes_and_splits(tmp_path, kind):
         read_data_set(tmp_path, split="test")
     with pytest.raises(InputError, match="has no splits"):
         read_data_set(tmp_path / "images" / "train", split="val")
+
+
+def test_tables_and_exported_networks_beside_splits_are_no_annotations(tmp_path):
+    yolo(tmp_path, ["yolo_six_columns"])
+    for name in ("detector.xml", "results.csv"):
+        text(tmp_path / name, "<net/>")
+        assert [scene.name for scene in read_data_set(tmp_path).scenes] == ["yolo_six_columns"]
+        assert has_split(tmp_path, "train")
 
 
 def test_several_folders_and_lists(tmp_path):

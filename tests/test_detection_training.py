@@ -4,6 +4,7 @@ import csv
 import json
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -232,6 +233,29 @@ def test_start_weights_of_a_classifier_and_of_a_detector(tmp_path, scenes):
     neck = load_detector(two / checkpoints.BEST).detector.neck
     for value, old in zip(neck.parameters(), other.neck.parameters(), strict=True):
         torch.testing.assert_close(value, old, rtol=1e-4, atol=1e-6)
+
+
+def test_classes_that_are_called_otherwise(tmp_path, scenes, capsys):
+    """YOLO's names are a list that one edits; its numbers, and the outputs that have learnt them, stay."""
+    data = tmp_path / "data"
+    (data / "images").mkdir(parents=True)
+    (data / "labels").mkdir()
+    for image in sorted((scenes / "images").iterdir()):
+        shutil.copy(image, data / "images")
+        (data / "labels" / f"{image.stem}.txt").write_text("0 .5 .5 .3 .3\n1 .2 .2 .2 .2\n")
+
+    def name(*names):
+        (data / "classes.txt").write_text("\n".join(names))
+
+    name("car", "bus")
+    begin = ("--epochs", 1)
+    assert script.main(arguments(tmp_path / "t", data, *begin)) == 0
+    name("bus", "car")
+    with pytest.raises(InputError, match="has learnt other classes: class 0 was car and is now bus"):
+        script.main(arguments(tmp_path / "t", data, "--epochs", 2, "--auto_resume"))
+    # Begun with, they are what a fine-tuning may want, and are said.
+    assert script.main(arguments(tmp_path / "u", data, *begin, "--start_weights", tmp_path / "t", "--dry_run")) == 0
+    assert "2 of its 2 classes have other names: class 0 was car and is now bus" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

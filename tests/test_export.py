@@ -221,3 +221,18 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(InputError, match="needs a library that is not installed"):
         export.main(options(tmp_path, "onnx"))
+
+
+@pytest.mark.parametrize(
+    ("arch", "file"),
+    [
+        ("save_dir/Zen_NAS_ImageNet_latency0.1ms", "Zen_NAS_ImageNet_latency0.1ms.onnx"),
+        ("resnet50.a1_in1k", "resnet50.a1_in1k.onnx"),
+        ("save_dir/best-params_rank0.pth", "best-params_rank0.onnx"),
+        ("mine.py:Network", "mine.onnx"),
+        ("save_dir/best_structure.txt", "best_structure.onnx"),
+        (STRUCTURE, "network.onnx"),
+    ],
+)
+def test_a_file_is_called_as_its_network(arch, file):
+    assert export.file_of(export.parse_options(["--arch", arch]), arch) == Path(file)

@@ -1,6 +1,8 @@
 """What a user's own file forgets, mistypes or raises is one sentence that names the place, wherever it comes out."""
 
+import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,10 +13,18 @@ import gsnet
 import PlainNet
 from gsnet.interface.running import run
 from gsnet import runtimes
-from gsnet.commands import analyze_model, compute_score, train_image_classification, ts_train_image_classification, val
+from gsnet.commands import (
+    analyze_model,
+    compute_score,
+    export,
+    train_image_classification,
+    ts_train_image_classification,
+    val,
+)
 from gsnet.evolution.judging import SearchFailed
 from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
+from gsnet.models import described
 from gsnet.models.module_costs import analyze_module
 from gsnet.models.own import class_network
 from gsnet.runtimes import registry
@@ -380,3 +390,36 @@ def test_failures_of_a_plugins_proxy_are_the_same_in_scoring_processes(tmp_path,
     assert "failed" in alone.history["outcome"]
     for column in ("structure", "outcome", "reason", "score"):
         assert alone.history[column] == several.history[column]
+
+
+NORMALISED = NETWORK.replace("3)", "3)\n        self.norm = nn.BatchNorm2d(num_classes)", 1).replace(
+    "self.convolution(images)", "self.norm(self.convolution(images))"
+)
+
+
+def test_weights_of_a_class_of_ones_own_say_what_they_are(tmp_path, noise_images, registries, capsys):
+    """What they learnt, with which constants and where, beside the class that they are loaded into."""
+    own, folder = f"{written(tmp_path, NORMALISED)}:Own", tmp_path / "training"
+    data = ("--dataset", "image_folder", "--data_dir", str(noise_images), "--input_image_size", "8")
+    how = ("--epochs", "2", "--batch_size", "8", "--workers_per_gpu", "0", "--lr", "0.1", "--bn_eps", "0.5")
+    assert train_image_classification.main([*data, *how, "--arch", own, "--save_dir", str(folder)]) == 0
+    best = torch.load(folder / "best-params_rank0.pth", weights_only=True)["description"]
+    capsys.readouterr()
+    assert val.main(["--arch", own, "--weights", str(folder), "--workers", "0", "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["dataset"] == "image_folder" and figures["resolution"] == 8
+    assert {name: figures[name] for name in ("top1", "loss")} == {n: best["accuracy"][n] for n in ("top1", "loss")}
+    # Pictures of some of the classes count as the training counted them.
+    few = tmp_path / "few"
+    for name in ("3", "7"):
+        shutil.copytree(noise_images / "test" / name, few / "val" / name)
+    asked = ["--arch", own, "--weights", str(folder), "--workers", "0", "--data_dir", str(few), "--json", "--per_class"]
+    assert val.main(asked) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["class_names"] == [str(number) for number in range(10)]
+    assert [number for number, share in enumerate(figures["per_class"]) if share is not None] == [3, 7]
+    file = tmp_path / "own.pt"
+    made = ["--arch", own, "--weights", str(folder), "--format", "torchscript", "--output", str(file)]
+    assert export.main(made) == 0
+    told = described(str(file)).description
+    assert told.class_names == tuple(figures["class_names"]) and told.accuracy == best["accuracy"]

@@ -10,7 +10,7 @@ import torch
 
 from gsnet.commands import train_image_classification as script
 from gsnet.interface.options import InputError
-from gsnet.training import checkpoints
+from gsnet.training import checkpoints, ending
 from gsnet.training.precision import ApexPrecision, TorchPrecision
 from gsnet.training.resuming import steps_done
 
@@ -90,11 +90,86 @@ def test_an_epoch_goes_on_with_another_batch_after_the_images_that_it_has_seen(t
 
 
 @pytest.mark.parametrize(
-    ("step", "before", "now", "steps", "share"),
-    [(6, 32, 32, 6, 1.0), (6, 32, 16, 12, 1.0), (7, 32, 64, 3, 6 / 7), (1, 16, 256, 0, 0.0), (0, 16, 256, 0, 1.0)],
+    ("step", "before", "now", "steps", "share", "of_epoch"),
+    [
+        (6, 32, 32, 6, 1.0, 20),
+        (6, 32, 16, 12, 1.0, 20),
+        (7, 32, 64, 3, 6 / 7, 20),
+        (1, 16, 256, 0, 0.0, 20),
+        (0, 16, 256, 0, 1.0, 20),
+        # Images were taken away: what is left has no more than 4 steps.
+        (6, 32, 32, 4, 4 / 6, 4),
+    ],
 )
-def test_steps_of_another_size_by_hand(step, before, now, steps, share):
-    assert steps_done({"step": step, "step_images": before}, now) == (steps, share)
+def test_steps_of_another_size_by_hand(step, before, now, steps, share, of_epoch):
+    assert steps_done({"step": step, "step_images": before}, now, of_epoch) == (steps, share)
+
+
+@pytest.fixture
+def pictures(tmp_path, noise_images):
+    """A copy of the noise whose pictures may be changed: 40 of ten classes to train on."""
+    return shutil.copytree(noise_images, tmp_path / "pictures")
+
+
+def of_pictures(pictures, *more):
+    return (*NETWORK, "--dataset", "image_folder", "--data_dir", str(pictures), "--workers_per_gpu", 0, *more)
+
+
+def on_pictures(folder, pictures, *more):
+    size = ("--input_image_size", 16, "--batch_size", 8, "--lr", 0.01)
+    return script.main([str(word) for word in of_pictures(pictures, *size, "--save_dir", folder, *more)])
+
+
+def test_classes_with_other_names_are_not_gone_on_with(tmp_path, pictures):
+    assert on_pictures(tmp_path / "t", pictures, "--epochs", 1) == 0
+    before = (tmp_path / "t" / checkpoints.LATEST).read_bytes()
+    # It is the first no more: 1 to 9 would take the places of 0 to 8.
+    for split in ("train", "test"):
+        (pictures / split / "0").rename(pictures / split / "zero")
+    with pytest.raises(InputError, match="has learnt other classes: class 0 was 0 and is now 1"):
+        on_pictures(tmp_path / "t", pictures, "--epochs", 2, "--auto_resume")
+    for split in ("train", "test"):
+        shutil.rmtree(pictures / split / "zero")
+    told = r"has learnt 10 classes \(0, 1, 2, 3, 4 and 5 more\), and there are 9 now \(1, 2, 3, 4, 5 and 4 more\)"
+    with pytest.raises(InputError, match=told):
+        on_pictures(tmp_path / "t", pictures, "--epochs", 2, "--auto_resume")
+    assert (tmp_path / "t" / checkpoints.LATEST).read_bytes() == before
+
+
+def test_an_epoch_goes_on_when_pictures_were_taken_away(tmp_path, pictures, monkeypatch, capsys):
+    # Stopped after the fourth of five steps.
+    steps = iter([False, False, False, True])
+    with monkeypatch.context() as patched:
+        patched.setattr(ending.Ending, "due", lambda self: next(steps))
+        assert on_pictures(tmp_path / "t", pictures, "--epochs", 2, "--time_limit", "1h") == 0
+    assert state_of(tmp_path / "t")["step"] == 4
+    for label in range(10):
+        for number in (0, 1):
+            (pictures / "train" / str(label) / f"{number}.png").unlink()
+    capsys.readouterr()
+    # 20 pictures are two steps.
+    assert on_pictures(tmp_path / "t", pictures, "--epochs", 2, "--auto_resume") == 0
+    assert "had 40 training images, and there are 20 now" in capsys.readouterr().err
+    rows = (tmp_path / "t" / "log.csv").read_text().splitlines()
+    assert len(rows) == 3
+
+
+def test_resume_does_not_write_over_another_training(tmp_path, begun):
+    more = ("--optimizer", "adam", "--lr", 0.001, "--wd", 0.25, "--batch_size", 128)
+    # One that was stopped in its second epoch.
+    shutil.copytree(begun.parent, tmp_path / "own")
+    (tmp_path / "own" / "train_image_classification.done").unlink()
+    before = (tmp_path / "own" / checkpoints.LATEST).read_bytes()
+    other = shutil.copytree(begun.parent, tmp_path / "other") / checkpoints.LATEST
+    with pytest.raises(
+        InputError, match=r"own holds a training of its own, which --resume .*/other/latest.* would write over"
+    ):
+        train(tmp_path / "own", *more, "--epochs", 2, "--resume", other)
+    assert (tmp_path / "own" / checkpoints.LATEST).read_bytes() == before
+    # A finished one has more epochs to go to, of its own alone.
+    with pytest.raises(InputError, match="other holds a training of its own"):
+        train(other.parent, *more, "--epochs", 2, "--resume", tmp_path / "own" / checkpoints.LATEST)
+    assert train(tmp_path / "own", *more, "--epochs", 2, "--resume", tmp_path / "own" / checkpoints.LATEST) == 0
 
 
 def test_time_of_a_part_of_an_epoch_counts(tmp_path):

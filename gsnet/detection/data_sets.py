@@ -83,11 +83,13 @@ def _is_one_set(path: Path) -> bool:
         return path.suffix.lower() not in DESCRIPTION_SUFFIXES
     if (path / "annotations").is_dir() and any((path / "annotations").glob("*.txt")):
         return True
-    return (
-        bool(_coco_file_in(path))
-        or (path / "UAV-benchmark-M").is_dir()
-        or (_voc_folders(path)[0].is_dir() and _has_xml(path))
-    )
+    return bool(_coco_file_in(path)) or (path / "UAV-benchmark-M").is_dir() or _is_voc(path)
+
+
+def _is_voc(path: Path) -> bool:
+    """Whether a folder has Pascal VOC's annotations rather than some other table or an exported network beside its splits."""
+    annotations, pictures = _voc_folders(path)
+    return _has_xml(path) and (annotations != pictures or any(map(is_image, path.iterdir())))
 
 
 def _found_format(path: Path) -> str:

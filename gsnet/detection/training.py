@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -168,6 +168,12 @@ class DetectionTrainer(Trainer):
         if best:
             self.status |= {"best_AP": accuracy.ap, "best_AP50": accuracy.ap50, "best_AP_at_epoch": self.epoch}
         return best
+
+    def _class_names(self) -> Sequence[str]:
+        return self.stepper.task.network.settings.classes
+
+    def _class_names_of(self, state: Mapping[str, Any]) -> Sequence[str]:
+        return state.get("detector", {}).get("classes", ())
 
     def _progress(self, accuracy: Precision | None) -> dict[str, Any]:  # type: ignore[override]
         state = super()._progress(None) | {"AP": accuracy.ap if accuracy else None}

@@ -14,7 +14,7 @@ from gsnet.data.settings import RAM
 from gsnet.detection.assignment import AssignmentSettings
 from gsnet.detection.augmentation import Augmentation
 from gsnet.detection.catalogue import structure_of
-from gsnet.detection.checkpoint import TRAINED_PREFIX, detector_weights
+from gsnet.detection.checkpoint import TRAINED_PREFIX, detector_weights, holds_detector, read_checkpoint
 from gsnet.detection.classes import aligned, of_classes
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader, detection_training_loader
 from gsnet.detection.data_sets import has_split, read_data_set
@@ -34,6 +34,7 @@ from gsnet.models.described import checkpoint_of
 from gsnet.training.command import kept_options, placed, precision, resumed, run_training
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.settings import TrainingSettings
+from gsnet.training.starting import say_kept_classes
 from gsnet.validation.processes import place
 from ZenNet.state import State, load_into, read_state
 
@@ -236,6 +237,8 @@ def start(network: Detector, file: Path) -> None:
     replaced = _other_classes(network, weights)
     load_into(network, weights | {key: network.state_dict()[key] for key in replaced}, f"{file}")
     _LOG.info("The detector starts with the weights of %s%s", file, ", its last layers anew" if replaced else "")
+    if not replaced and holds_detector(file):
+        say_kept_classes(file, read_checkpoint(file)["detector"]["classes"], network.settings.classes)
 
 
 def _other_classes(network: Detector, weights: State) -> list[str]:

@@ -78,16 +78,19 @@ def load_model(
     if weights_url is not None and (arch not in ZenNet.list_models() or not pretrained or weights is not None):
         raise InputError("--weights_url is a mirror of ZenNet's published weights: it goes with one of its names alone")
     file = None if weights is None else _weights_file(weights, arch)
-    if found := source_of(arch, weights, plainnet_struct):
+    found = source_of(arch, weights, plainnet_struct)
+    if found and not _is_built_by_name(arch, found, plainnet_struct):
         how = {"pretrained": pretrained, "use_se": use_se, "unit": unit}
         return load_described(found, num_classes=num_classes, weights=file, **how)  # type: ignore[arg-type]
-    if num_classes is None and file is not None and (told := described(file)):
-        num_classes = told.description.classes
+    if num_classes is None and found is not None:
+        num_classes = found.description.classes
     if arch in ZenNet.list_models():
         return own.published_network(arch, num_classes, pretrained, weights, weights_url, unit, use_se)
     network = _build(arch, num_classes, pretrained and file is None, plainnet_struct, style_of(unit, use_se))
     if file is not None:
         load_into(network, read_state(file, network.state_dict()), f"{file} as {arch}")
+    if found is not None:
+        own.set_batch_norm(network, found.description.bn_momentum, found.description.bn_eps)
     return network
 
 
@@ -101,14 +104,18 @@ def source_of(arch: str, weights: str | None = None, plainnet_struct: str | None
         return described(arch) or by_weights
     structure = by_weights.description.normalised_structure()
     named = structure_of(arch, plainnet_struct)
-    if named is None or structure is None:
-        # A class or a network of others, which is built by its name.
-        return None if described(arch) is None else by_weights
-    if str(named[0]) != structure:
+    if named is not None and structure is not None and str(named[0]) != structure:
         raise InputError(
             f"{by_weights.weights} is of another structure than --arch {arch}: leave --arch out to use that of the weights"
         )
     return by_weights
+
+
+def _is_built_by_name(arch: str, found: Described, plainnet_struct: str | None) -> bool:
+    """Whether --arch is a class of the user's or a network of others, of whose weights alone `found` speaks."""
+    if described(arch) is not None:
+        return False
+    return found.description.structure is None or structure_of(arch, plainnet_struct) is None
 
 
 def _weights_file(weights: str, arch: str) -> Path:

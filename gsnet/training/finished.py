@@ -46,8 +46,15 @@ def is_done(options: Namespace, done: Path, config: Path, incidental: Collection
 def check_not_interrupted(options: Namespace) -> None:
     """Raise InputError where a training would begin anew in the place of one that can be gone on with, and be its end."""
     folder = options.save_dir
-    if options.auto_resume or options.resume or not _has_checkpoint(folder):
+    if options.auto_resume or not _has_checkpoint(folder):
         return
+    if options.resume:
+        if options.resume.resolve().parent == folder.resolve():
+            return
+        raise InputError(
+            f"{folder} holds a training of its own, which --resume {options.resume} would write over: go on with that by "
+            f"--auto_resume, name another --save_dir, or delete {folder / checkpoints.LATEST}*"
+        )
     raise InputError(
         f"{folder} holds a training that did not come to its end: go on with --auto_resume, name another --save_dir, or "
         f"delete {folder / checkpoints.LATEST}* to train anew there"

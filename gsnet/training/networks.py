@@ -85,7 +85,9 @@ def _made(other: str, *named: Any, **how: Any) -> nn.Module:
         told = re.sub(", or (use )?--untrained", "", str(error))
         said = told.replace(", name another copy with --weights FILE, or a mirror with --weights_url", "")
         raise InputError(
-            said.replace("give a checkpoint with --weights FILE", f"give a checkpoint with {other} FILE instead")
+            said.replace(
+                "give a checkpoint with --weights FILE", f"give a checkpoint with {other} FILE instead"
+            ).replace(":Class and --weights", f":Class and {other}")
             if said == told
             else f"{said}, or begin with another copy by {other} FILE"
         ) from error

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import os
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gsnet.interface.options import InputError
+from gsnet.interface.options import InputError, named_few
 from gsnet.interface.result_files import CONFIG
 from gsnet.training import checkpoints
 
@@ -30,13 +30,43 @@ def check_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         _LOG.warning("Options differ from those of the interrupted training: %s", ", ".join(changed))
 
 
-def steps_done(state: Mapping[str, Any], step_images: int) -> tuple[int, float]:
+def check_classes(before: Sequence[str], now: Sequence[str]) -> None:
+    """Raise InputError where the classes that are trained have other names, or another order, than the checkpoint's.
+
+    Labels are places in that order: outputs that have learnt one class would go on with another. None on either side: unknown.
+    """
+    if not before or not now or list(before) == list(now):
+        return
+    if len(before) != len(now):
+        told = f"{len(before)} classes ({named_few(before)}), and there are {len(now)} now ({named_few(now)})"
+    else:
+        place, old, new = next(
+            (i, old, new) for i, (old, new) in enumerate(zip(before, now, strict=True)) if old != new
+        )
+        told = f"other classes: class {place} was {old} and is now {new}"
+    raise InputError(
+        f"The checkpoint has learnt {told}. Give the classes their names back, or begin with the checkpoint's weights in a new "
+        "--save_dir"
+    )
+
+
+def check_images(before: int | None, now: int) -> None:
+    """Say it where a training goes on with more or fewer images than its checkpoint's; None: it does not know."""
+    if before not in (None, now):
+        _LOG.warning(
+            "The interrupted training had %s training images, and there are %s now: it does not end as it would have",
+            *(f"{before:,}", f"{now:,}"),
+        )
+
+
+def steps_done(state: Mapping[str, Any], step_images: int, steps_of_epoch: int) -> tuple[int, float]:
     """How many steps of `step_images` images, all processes together, an interrupted epoch has behind it.
 
-    Also the share that these are of the images that it has seen: of a step that it has seen a part of nothing counts.
+    Also the share that these are of the images that it has seen: of a step that it has seen a part of nothing counts, and
+    no epoch has more than its own steps behind it, which are fewer by now where images were taken away.
     """
     seen = state["step"] * state.get("step_images", step_images)
-    steps = seen // step_images
+    steps = min(seen // step_images, steps_of_epoch)
     return steps, steps * step_images / seen if seen else 1.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -75,7 +76,11 @@ def say_other_names(options: Namespace, names: tuple[str, ...]) -> None:
     """Say it where the classifier that a training begins with is kept, and its classes had other names or another order."""
     file = starting_file(options) or options.load_parameters_from or (options.arch if options.pretrained else None)
     found = None if file is None else described(file)
-    before = found.description.class_names if found else ()
+    say_kept_classes(file, found.description.class_names if found else (), names)
+
+
+def say_kept_classes(file: Path | str | None, before: Sequence[str], names: Sequence[str]) -> None:
+    """Say it where the outputs of the same number of classes are kept that were called otherwise in a file."""
     if len(before) != len(names):
         return
     others = [(i, old, new) for i, (old, new) in enumerate(zip(before, names, strict=True)) if old != new]

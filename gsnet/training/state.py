@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from gsnet.interface.options import InputError
 from gsnet.training import checkpoints
 from gsnet.training.describing import validated
 from gsnet.training.evaluation import Accuracy
-from gsnet.training.resuming import check_options, steps_done
+from gsnet.training.resuming import check_classes, check_images, check_options, steps_done
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
 from gsnet.validation.processes import place
@@ -58,17 +59,28 @@ class TrainingState:
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises InputError where it belongs to another training."""
         check_options(state.get("options", {}), self.options)
+        check_classes(self._class_names_of(state), self._class_names())
+        sampler: Any = self.training.sampler
+        check_images(state.get("images"), sampler.images)
         try:
             self.stepper.restore(state)
         except (RuntimeError, ValueError, KeyError) as error:
             raise InputError("The checkpoint is another network's: resume with the options it was made with") from error
         self.epoch = state["epoch"] + 1
-        self.steps_done, share = steps_done(state, self.step_images)
+        self.steps_done, share = steps_done(state, self.step_images, sampler.batches)
         # They are of all processes together, and will be summed over those of this run, however many these are.
         sums = torch.tensor(state["sums"], dtype=torch.float64, device=self.stepper.device)
         self.sums = sums * share / place()[1]
         self.history, self.status = state["history"], state["training_status_info"]
         _LOG.info("%s", self._where())
+
+    def _class_names(self) -> Sequence[str]:
+        """The classes in the order of the labels, none where they have no names."""
+        return self.description.class_names if self.description else ()
+
+    def _class_names_of(self, state: Mapping[str, Any]) -> Sequence[str]:
+        """The same of a checkpoint."""
+        return (state.get(KEY) or {}).get("class_names") or ()
 
     def _where(self) -> str:
         """Where a resumed training goes on, counted as the lines on its progress do: from 1."""
@@ -106,6 +118,7 @@ class TrainingState:
             "epoch": self.epoch - 1,
             "step": self.steps_done,
             "step_images": self.step_images,
+            "images": self.training.sampler.images,  # type: ignore[attr-defined]
             "sums": self.sums.tolist(),
             "top1_acc": accuracy.top1 if accuracy else None,
             "top5_acc": accuracy.top5 if accuracy else None,

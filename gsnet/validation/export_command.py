@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gsnet.detection.export_command import OF_DETECTORS
 from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.interface.network_names import is_structure
 from gsnet.interface.options import InputError
@@ -30,13 +29,14 @@ _SUFFIXES = {
     "safetensors": ".safetensors",
 }
 FORMATS = tuple(_SUFFIXES)
+# Endings of what --arch names that are no part of a network's name.
+_OF_FILES = (".txt", ".py", ".onnx", ".safetensors", ".pth", ".pt", ".tar")
 # Formats of which a file has the suffix of another one's, or a second file has.
 _SHARING = ("opencv", "openvino", "ncnn")
 
 
 def export_networks(options: Namespace) -> Iterator[dict[str, Any]]:
     """Export each network of --arch into a file of its own; what was written. Raises InputError, ExportError."""
-    refuse(options, OF_DETECTORS, "is of detectors, which have no --arch")
     options.arch = network_named(options)
     names = names_of(options.arch)
     if len(names) > 1 and (options.output or options.weights or options.folder):
@@ -50,8 +50,15 @@ def export_networks(options: Namespace) -> Iterator[dict[str, Any]]:
 
 def file_of(options: Namespace, arch: str) -> Path:
     """Where a network is written to."""
-    stem = "network" if is_structure(arch) else Path(arch.partition(":")[0]).stem
-    return options.output or usual_name(options, stem)
+    return options.output or usual_name(options, _stem_of(arch))
+
+
+def _stem_of(arch: str) -> str:
+    """The file's name without its ending; folders and timm's names keep all of theirs, dots too: latency0.1ms."""
+    if is_structure(arch):
+        return "network"
+    named = Path(arch.partition(":")[0])
+    return named.stem if named.suffix in _OF_FILES else named.name
 
 
 def usual_name(options: Namespace, stem: str) -> Path:
