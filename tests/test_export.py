@@ -17,7 +17,7 @@ from gsnet.interface.options import InputError
 from gsnet.latency.records import Origin
 from gsnet.latency.table import LatencyTable
 from gsnet.models import exporting, load_model, structure_of
-from gsnet.models.export_command import file_of, usual_name
+from gsnet.validation.export_command import file_of, usual_name
 from Masternet import MasterNet
 from PlainNet import Style
 
@@ -235,4 +235,4 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch):
     ],
 )
 def test_a_file_is_called_as_its_network(arch, file):
-    assert export.file_of(export.parse_options(["--arch", arch]), arch) == Path(file)
+    assert file_of(export.parse_options(["--arch", arch]), arch) == Path(file)
