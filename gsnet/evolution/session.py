@@ -37,8 +37,18 @@ from ZeroShotProxy import Needs, Proxy, get_proxy
 
 log = logging.getLogger(__name__)
 COMPILED = {"ZenClosedForm", "PerturbationClosedForm"}
-# Proxies whose winners were trained, three each, and were no better than random networks (docs/results.md).
-NO_BETTER_THAN_RANDOM = {"ZenClosedForm"}
+# Scores whose trained winners were no better than random networks, nor were those of ensembles of these and costs
+# (docs/results.md).
+NO_BETTER_THAN_RANDOM = {"ZenClosedForm", "PerturbationClosedForm"}
+_COSTS = {"Params", "Flops"}
+
+
+def is_no_better_than_random(settings: SearchSettings) -> bool:
+    """Whether winners by the score of a search are known to train no better than random networks."""
+    members = set(scoring_proxies(settings))
+    if len(members) == 1 and GROWTH in settings.figures:
+        return False
+    return bool(members & NO_BETTER_THAN_RANDOM) and members <= NO_BETTER_THAN_RANDOM | _COSTS
 
 
 @dataclass(frozen=True)
@@ -128,11 +138,11 @@ class Session:
         """Say in a log how the rounds are run. callback: whether a function is called after each of them."""
         why = self._why_in_python or ("a function is called after every round" if callback else "")
         log.info("%s", f"the loop runs in Python: {why}" if why else "the loop of this search runs as machine code")
-        if self.settings.zero_shot_score in NO_BETTER_THAN_RANDOM and GROWTH not in self.settings.figures:
+        if is_no_better_than_random(self.settings):
             log.info(
-                "three winners of %s that were trained were no better than random networks, those of Ensemble with a limit on "
-                "growth were: --zero_shot_score Ensemble --budget_growth 3.5 (docs/results.md)",
-                self.settings.zero_shot_score,
+                "winners of %s that were trained were no better than random networks, those of the usual Ensemble with a "
+                "limit on growth were: --zero_shot_score Ensemble --budget_growth 3.5 (docs/results.md)",
+                " with ".join(scoring_proxies(self.settings)),
             )
         for warning in latency_model(self.settings).warnings() if self.settings.latency_table else ():
             log.warning("latencies of %s: %s", self.settings.latency_table, warning)
