@@ -92,6 +92,14 @@ def test_survivors_are_the_best_of_each_cut():
     assert population.lowest_score == pytest.approx(math.log(2 / 4))
 
 
+def test_the_foremost_have_the_best_aggregates():
+    population = EnsemblePopulation(4)
+    # Products of ranks: 1 * 3, 3 * 2, 2 * 1.
+    for member in members([(1.0, 3.0), (3.0, 2.0), (2.0, 1.0)]):
+        population.add(member)
+    assert [member.iteration for member in population.foremost(2)] == [1, 0]
+
+
 def test_a_replayed_population_is_the_same_and_a_dominating_member_never_leaves():
     rows = np.random.default_rng(2).normal(size=(300, 3)).tolist()
     rows[17] = [9.0, 9.0, 9.0]

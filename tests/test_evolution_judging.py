@@ -275,3 +275,22 @@ def test_reasons_that_differ_in_numbers_are_one():
         failures.add(row("failed", "network", "width 99 is odd"))
     assert failures.verdict(100, 40) == ""
     assert failures.verdict(100, 32) == ("33 of 65 candidates failed to score, 18 for this reason: width 0 is odd")
+
+
+def test_a_search_ends_where_of_twenty_candidates_more_fail_than_are_scored():
+    failures = Failures()
+    for _ in range(19):
+        failures.add(row("failed", "network", "even"))
+    assert failures.verdict(19, 0) == ""
+    failures.add(row("failed", "network", "even"))
+    assert failures.verdict(40, 20) == ""
+    assert failures.verdict(39, 19).startswith("20 of 39 candidates failed to score, all for this reason")
+
+
+def test_a_search_ends_where_of_twenty_proposals_more_than_nine_tenths_are_no_networks():
+    failures = Failures()
+    for _ in range(18):
+        failures.add(row("failed", reason="odd"))
+    assert failures.verdict(18, 0) == failures.verdict(20, 0) == ""
+    failures.add(row("failed", reason="odd"))
+    assert failures.verdict(20, 0).startswith("19 of 20 proposals are no networks, all for this reason: odd")

@@ -24,7 +24,7 @@ from gsnet.evolution.budgets import CostModel, first_exceeded, make_budgets
 from gsnet.evolution.history import Row
 from gsnet.evolution.plots import is_pressed, whole_numbers
 from gsnet.evolution.population import Member, Population
-from gsnet.evolution.survival import select
+from gsnet.evolution.survival import ParetoPopulation, select
 from PlainNet import Style
 from SearchSpace.random_numbers import candidate_seed
 
@@ -433,6 +433,40 @@ def test_selection_is_by_rank_then_crowding():
     members = [Member(score, i, network, (cost, 0, 0, 0)) for i, (score, cost) in enumerate(first + second)]
     chosen = select(members, 6, ("score", "params"))
     assert [member.iteration for member in chosen] == [0, 1, 2, 3, 5, 6]
+
+
+def of_points(*points):
+    network = PlainNet.parse(INIT["init_GS_2M"])
+    return [Member(score, i, network, (cost, 0, 0, 0)) for i, (score, cost) in enumerate(points)]
+
+
+def test_crowding_is_relative_to_the_range_of_each_objective():
+    # Between the ends the second has neighbours at a distance of 2 / 10 + 600 / 1000, the third of 9 / 10 + 500 / 1000.
+    chosen = select(of_points((0.0, 0), (1.0, 500), (2.0, 600), (10.0, 1000)), 3, ("score", "params"))
+    assert [member.iteration for member in chosen] == [0, 2, 3]
+
+
+def test_of_equally_crowded_members_the_oldest_survives():
+    chosen = select(of_points((0.0, 0), (2.0, 2), (1.0, 1), (3.0, 3)), 3, ("score", "params"))
+    assert [member.iteration for member in chosen] == [0, 1, 3]
+
+
+def test_a_population_of_several_objectives_is_cut_once_it_has_doubled():
+    population = ParetoPopulation(2, ("score", "params"))
+    # The second has the best score and the third the least cost; the last one is beaten.
+    *first, last = of_points((5.0, 50), (9.0, 90), (1.0, 10), (4.0, 60))
+    for member in first:
+        population.add(member)
+    assert len(population) == 3
+    population.add(last)
+    assert [member.iteration for member in population.members] == [1, 2]
+
+
+def test_the_foremost_are_the_best_and_of_equal_ones_the_oldest():
+    population = Population(5)
+    for member in of_points((3.0, 0), (5.0, 0), (1.0, 0), (5.0, 0)):
+        population.add(member)
+    assert [member.iteration for member in population.foremost(3)] == [1, 3, 0]
 
 
 def test_verify_top_rescores_by_forward_passes(tmp_path):

@@ -94,6 +94,71 @@ def test_values_that_may_be_left_out(name, usual, given):
         assert getattr(parse(parser(""), [*needed, *more]), name) == value
 
 
+def settings_of(given):
+    needed = ["--arch", "a", "--dataset", "fake", "--save_dir", "b", "--input_image_size", "8"]
+    options = parse(parser(""), [*needed, *given.split()])
+    data = data_settings(options)
+    settings = training_settings(options, 1000, data)
+    return {"data": data, "training": settings, "optimiser": settings.optimiser, "schedule": settings.schedule}
+
+
+@pytest.mark.parametrize(
+    ("given", "part", "name", "value"),
+    [
+        ("--label_smoothing 0.3", "training", "smoothing", 0.3),
+        ("--mixup 0.7", "training", "mixup", 0.7),
+        ("--cutmix 0.6", "training", "cutmix", 0.6),
+        ("--grad_clip 4", "training", "grad_clip", 4.0),
+        ("--grad_norm 3", "training", "grad_norm", 3.0),
+        ("--batches_per_allreduce 2", "training", "accumulate", 2),
+        ("--ema 0.9", "training", "ema", 0.9),
+        ("--fp16", "training", "amp", True),
+        ("--fp16_allreduce", "training", "fp16_allreduce", True),
+        ("--channels-last True", "training", "channels_last", True),
+        ("--compile", "training", "compile", True),
+        ("--save_freq 7", "training", "save_freq", 7),
+        ("--print_freq 9", "training", "print_freq", 9),
+        ("--patience 5", "training", "patience", 5),
+        ("--time_limit 2h", "training", "time_limit", 7200.0),
+        ("--keep_best 3", "training", "keep_best", 3),
+        ("--seed 11", "training", "seed", 11),
+        ("--optimizer adamw", "optimiser", "name", "adamw"),
+        ("--momentum 0.8", "optimiser", "momentum", 0.8),
+        ("--nesterov", "optimiser", "nesterov", True),
+        ("--wd 0.3", "optimiser", "weight_decay", 0.3),
+        ("--optimizer adadelta --adadelta_rho 0.8", "optimiser", "rho", 0.8),
+        ("--optimizer adadelta --adadelta_eps 0.01", "optimiser", "eps", 0.01),
+        ("--layer_decay 0.7", "optimiser", "layer_decay", 0.7),
+        ("--lr 0.1 --lr_head 0.3", "optimiser", "head_scale", pytest.approx(3)),
+        ("--lr_mode linear", "schedule", "mode", "linear"),
+        ("--lr 0.4", "schedule", "lr", 0.4),
+        ("--lr_per_256 0.2 --batch_size 128", "schedule", "lr", pytest.approx(0.1)),
+        ("--target_lr 0.01", "schedule", "target_lr", 0.01),
+        ("--target_lr_per_256 0.2 --batch_size 128", "schedule", "target_lr", pytest.approx(0.1)),
+        ("--epochs 7", "schedule", "epochs", 7),
+        ("--warmup 3", "schedule", "warmup", 3),
+        ("--lr_mode stagedecay --lr_stage_list 3,6", "schedule", "stages", (3, 6)),
+        ("--lr_mode stagedecay --lr_stage_list 3,6 --lr_stage_decay 0.5", "schedule", "decay", 0.5),
+        ("--batch_size 24", "data", "batch_size", 24),
+        ("--batch_size 12 --batches_per_allreduce 2", "data", "batch_size", 24),
+        ("--workers_per_gpu 5", "data", "workers", 5),
+        ("--input_image_size 40", "data", "side", 40),
+        ("--input_image_crop 0.5", "data", "input_image_crop", 0.5),
+        ("--seed 11", "data", "seed", 11),
+        ("--no_data_augment", "data", "augment", False),
+        ("--random_erase 0.4", "data", "random_erase", 0.4),
+        ("--fake_images 40", "data", "fake_images", 40),
+        ("--num_classes 7", "data", "fake_classes", 7),
+        ("--dataloader_testing", "data", "dataloader_testing", True),
+        ("--cache ram", "data", "cache", "ram"),
+        ("--cache ram --cache_memory 2MB", "data", "cache_memory", 2e6),
+    ],
+)
+def test_options_reach_what_a_training_is_made_of(given, part, name, value):
+    assert getattr(settings_of("")[part], name) != value
+    assert getattr(settings_of(given)[part], name) == value
+
+
 def test_one_line_of_the_help_names_all_options_without_effect():
     text = parser("").format_help()
     assert text.count("--keep-batchnorm-fp32") == 1 and "Accepted and without effect" in text.split("print_freq")[-1]

@@ -10,6 +10,7 @@ from torchvision.ops import SqueezeExcitation
 from gsnet.interface.options import InputError
 from gsnet.models.own import set_batch_norm
 from gsnet.training import optimisers
+from gsnet.training import step as steps_of_training
 from gsnet.training.averaged import AveragedWeights
 from gsnet.training.initialisers import initialise
 from gsnet.training.layout import check_layout
@@ -25,6 +26,9 @@ from gsnet.training.losses import (
 from gsnet.training.optimisers import OptimiserSettings, optimiser, parameter_groups
 from gsnet.training.record import curves_figure
 from gsnet.training.schedules import Schedule
+from gsnet.training.settings import TrainingSettings
+from gsnet.training.step import Stepper
+from gsnet.training.tasks import Classification
 from Masternet import MasterNet
 
 # 10 epochs of 100 images, the first 2 of them warm-up.
@@ -178,8 +182,8 @@ def test_timms_optimisers_are_timms_and_go_on_from_their_state(name):
         return found
 
     batches = torch.randn(4, 5, 3, 3, 3)
-    nesterov = {"nesterov": False} if name == "muon" else {}
-    settings = OptimiserSettings(name, momentum=0.7, weight_decay=0.02)
+    nesterov = {"nesterov": True} if name == "muon" else {}
+    settings = OptimiserSettings(name, momentum=0.7, weight_decay=0.02, **nesterov)
     ours = trained(lambda network: optimiser(network, settings, 0.005), 4, batches)
     theirs = trained(
         lambda network: theirs_by_name.create_optimizer_v2(network, name, 0.005, 0.02, momentum=0.7, **nesterov),
@@ -338,6 +342,90 @@ def test_averaged_weights_are_those_of_timm_with_warm_up(decay):
         theirs.update(network, update + 1)
     for (name, own), other in zip(ours.module.named_parameters(), theirs.module.parameters(), strict=True):
         torch.testing.assert_close(own, other, msg=name)
+
+
+def stepper(**settings):
+    """Of images of 3 x 2 x 2 pixels in four classes, by gradients alone."""
+    torch.manual_seed(0)
+    task = Classification(nn.Sequential(nn.Flatten(), nn.Linear(12, 4)))
+    plain = OptimiserSettings(momentum=0.0, weight_decay=0.0)
+    return Stepper(task, TrainingSettings(Schedule("linear", 0.1, 0.1, 1, 100), plain, 4, **settings), "cpu")
+
+
+def batch_of(images):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(images, 3, 2, 2, generator=generator), torch.arange(images) % 4
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_step_follows_the_gradient_and_counts_loss_and_hits(smoothing, parts):
+    one, (images, labels) = stepper(smoothing=smoothing, accumulate=parts), batch_of(6)
+    layer = nn.Linear(12, 4)
+    layer.load_state_dict(one.task.network[1].state_dict())
+    logits = layer(images.flatten(1))
+    loss = nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+    loss.backward()
+    found = one.step(images, labels, 0, 0, 0.25)
+    assert found.tolist() == pytest.approx([6 * float(loss), int((logits.argmax(1) == labels).sum())], rel=1e-6)
+    torch.testing.assert_close(one.task.network[1].weight, layer.weight - 0.25 * layer.weight.grad)
+
+
+def test_gradients_are_bounded_one_by_one_or_by_their_norm():
+    images, labels = batch_of(8)
+    gradients = {}
+    for name, bounds in (("free", {}), ("clip", {"grad_clip": 0.05}), ("norm", {"grad_norm": 0.1})):
+        one = stepper(**bounds)
+        one.step(images, labels, 0, 0, 0.1)
+        gradients[name] = torch.cat([p.grad.flatten() for p in one.task.network.parameters()])
+    assert gradients["free"].abs().max() > 0.05 and gradients["free"].norm() > 0.1
+    torch.testing.assert_close(gradients["clip"], gradients["free"].clamp(-0.05, 0.05))
+    torch.testing.assert_close(gradients["norm"], 0.1 * gradients["free"] / gradients["free"].norm())
+
+
+@pytest.mark.parametrize(
+    ("alphas", "shares"),
+    [
+        ({"mixup": 0.3}, {("mixup", 0.3): 1.0}),
+        ({"cutmix": 0.6}, {("cutmix", 0.6): 1.0}),
+        ({"mixup": 0.3, "cutmix": 0.6}, {("mixup", 0.3): 0.5, ("cutmix", 0.6): 0.5}),
+    ],
+)
+def test_batches_are_mixed_in_the_ways_that_are_asked_for(monkeypatch, alphas, shares):
+    told = []
+
+    def noting(name):
+        return lambda images, targets, alpha: (told.append((name, alpha)), (images, targets))[1]
+
+    for name in ("mixup", "cutmix"):
+        monkeypatch.setattr(steps_of_training, name, noting(name))
+    one, batch = stepper(**alphas), batch_of(4)
+    for number in range(200):
+        assert one.step(*batch, 0, number, 0.1)[1] == 0
+    assert {way: told.count(way) / 200 for way in set(told)} == pytest.approx(shares, abs=0.1)
+
+
+def test_random_numbers_of_a_step_follow_from_seed_epoch_and_step(monkeypatch):
+    drawn = []
+
+    def noting(images, targets, alpha):
+        drawn.append(float(torch.rand(())))
+        return images, targets
+
+    monkeypatch.setattr(steps_of_training, "mixup", noting)
+    for seed, epoch, number in ((0, 1, 2), (0, 1, 2), (1, 1, 2), (0, 2, 2), (0, 1, 3)):
+        stepper(mixup=0.2, seed=seed).step(*batch_of(4), epoch, number, 0.1)
+    assert drawn[0] == drawn[1] and len(set(drawn)) == 4
+
+
+@pytest.mark.parametrize("alpha", [0.2, 4.0])
+def test_shares_have_the_spread_of_their_beta_distribution(alpha):
+    torch.manual_seed(0)
+    shares = torch.tensor([float(mixup(torch.ones(2, 3, 1, 1), torch.eye(2), alpha)[1][0, 0]) for _ in range(3000)])
+    # An image that is its own partner has all of itself. Beta(a, a) has the variance 1 / (4 (2 a + 1)).
+    mixed = shares[shares < 1]
+    assert float(mixed.mean()) == pytest.approx(0.5, abs=0.03)
+    assert float(mixed.var()) == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.1)
 
 
 def epochs_of(count, top5):
