@@ -12,6 +12,7 @@ from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.models import libraries, own
 from gsnet.models.described import ONNX_SUFFIX, Described, checkpoint_in, chosen
+from ZenNet.files import NoWeightsError
 from ZenNet.state import load_into, read_state
 
 _LOG = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def load_described(
     """
     own_weights = found.weights if pretrained and weights is None else None
     if pretrained and weights is None and own_weights is None:
-        raise InputError(_without_weights(found))
+        raise _without_weights(found)
     description = chosen(found, use_se=use_se, unit=unit)
     told = description.classes
     description = replace(description, classes=num_classes or told, class_names=())
@@ -74,11 +75,9 @@ def _as_built(description: NetworkDescription, file: Path, weights_follow: bool)
     return network
 
 
-def _without_weights(found: Described) -> str:
+def _without_weights(found: Described) -> NoWeightsError:
     folder = found.file.parent
     trained = [each for each in sorted(folder.iterdir()) if each.is_dir() and checkpoint_in(each)]
     hint = f"; one was trained in {trained[0]}" if trained else ""
-    return (
-        f"{folder} holds the network of a search, which has no weights{hint}: name a training's folder, "
-        "give a checkpoint with --weights FILE, or use --untrained"
-    )
+    problem = f"{folder} holds the network of a search, which has no weights{hint}:"
+    return NoWeightsError(problem, before=("name a training's folder",), after=("use --untrained",))
