@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import urlsplit
@@ -27,6 +28,26 @@ _TIMEOUT = 30.0
 
 class WeightsError(InputError):
     """Weights that cannot be had or do not fit; the message says which file to put where."""
+
+
+class NoWeightsError(WeightsError):
+    """Weights of a network that cannot be had, and what can be done: the message names the options of most scripts.
+
+    problem: why, with the sign behind it. before, after: other ways than a checkpoint of one's own.
+    """
+
+    def __init__(self, problem: str, *, before: tuple[str, ...] = (), after: tuple[str, ...] = ()) -> None:
+        self.problem, self.before, self.after = problem, before, after
+        super().__init__(self.told("--weights", after))
+
+    def __reduce__(self) -> tuple:
+        return partial(type(self), before=self.before, after=self.after), (self.problem,)
+
+    def told(self, option: str, after: tuple[str, ...] = ()) -> str:
+        """The message for a script that takes a checkpoint by another option; after: ways that it has besides."""
+        ways = [*self.before, f"give a checkpoint with {option} FILE", *after]
+        *others, last = ways
+        return f"{self.problem} {', '.join(others)}, or {last}" if others else f"{self.problem} {last}"
 
 
 class _BrokenOffError(Exception):
@@ -50,7 +71,7 @@ def find_weights(entry: Published, weights: str | Path | None = None, weights_ur
             raise WeightsError(f"There is no file {file}: --weights takes a checkpoint of {entry.name}")
         return file
     if entry.path is None:
-        raise WeightsError(f"No weights of {entry.name} were published: give a checkpoint with --weights FILE")
+        raise NoWeightsError(f"No weights of {entry.name} were published:")
     elsewhere = entry.path.startswith(("http://", "https://"))
     if not elsewhere and (own := Path(entry.path).expanduser()).is_absolute():
         if not own.is_file():
@@ -66,10 +87,8 @@ def find_weights(entry: Published, weights: str | Path | None = None, weights_ur
     try:
         download(url, file, entry.length, entry.sha256)
     except WeightsError as error:
-        raise WeightsError(
-            f"{error}; put the checkpoint of {entry.name} at {file}, name another copy with --weights FILE, "
-            "or a mirror with --weights_url"
-        ) from error
+        place, mirror = f"put the checkpoint of {entry.name} at {file}", "name a mirror with --weights_url"
+        raise NoWeightsError(f"{error};", before=(place,), after=(mirror,)) from error
     return file
 
 

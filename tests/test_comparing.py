@@ -22,7 +22,7 @@ from gsnet.comparing.statistics import correlations, front
 from gsnet.latency.layers import list_layers
 from gsnet.latency.records import Origin
 from gsnet.latency.table import LatencyTable
-from PlainNet import parse
+from PlainNet import StructureError, parse
 from PlainNet.style import PLAIN
 from ZeroShotProxy import Needs, Proxy
 
@@ -73,7 +73,7 @@ def test_costs_are_those_that_one_works_out_by_hand():
     # The activation reads one map of 8 x 64 and writes another, four bytes each.
     assert found["peak_memory"] == [4 * 2 * 8 * 64]
     assert (found["resolution"], found["classes"], found["structure"]) == ([8], [10], [STRUCTURE])
-    assert found["arch"] == ["structure 1"] and found["error"] == [None]
+    assert found["arch"] == [STRUCTURE] and found["error"] == [None]
 
 
 def test_whatever_can_be_named_is_compared(tmp_path, capsys, folders):
@@ -103,7 +103,7 @@ def test_whatever_can_be_named_is_compared(tmp_path, capsys, folders):
         f"{several}, 1",
         f"{several}, 2",
         str(folders / "first"),
-        "structure 3",
+        DEEPER,
         "zennet_cifar10_model_size05M_res32",
     ]
     assert list(rows) == [*named, f"{tmp_path}/mine.py:Small", "resnet19"]
@@ -120,13 +120,25 @@ def test_whatever_can_be_named_is_compared(tmp_path, capsys, folders):
     assert [row["parameters"] for row in read] == [str(row["parameters"] or "") for row in rows.values()]
 
 
+def test_a_wrong_structure_is_shown_with_the_place(capsys):
+    """As every other command shows it; a row of a table has one line."""
+    wrong = STRUCTURE.replace("SuperConvK3BNRELU", "SuperConvK4BNRELU")
+    status, printed = run(capsys, STRUCTURE, wrong)
+    with pytest.raises(StructureError) as caught:
+        parse(wrong)
+    assert status == 0 and str(caught.value) in printed.out and "^" in str(caught.value)
+    _, printed = run(capsys, STRUCTURE, wrong, "--json")
+    (_, row) = json.loads(printed.out)["networks"]
+    assert row["arch"] == wrong and row["error"] == str(caught.value).splitlines()[0]
+
+
 def test_an_ensemble_ranks_the_networks_among_each_other(capsys):
     """OTHER is second of three by both costs, DEEPER first and STRUCTURE last; what has no score takes no part."""
     asked = ("--zero_shot_score", "Ensemble", "--ensemble", "Flops,Params", "--json", *SMALL)
     _, printed = run(capsys, STRUCTURE, "resnet19", OTHER, DEEPER, *asked)
     told = json.loads(printed.out)
     ranks = {row["arch"]: row["Ensemble"] for row in told["networks"]}
-    assert list(ranks) == ["structure 4", "structure 3", "structure 1", "resnet19"]
+    assert list(ranks) == [DEEPER, OTHER, STRUCTURE, "resnet19"]
     assert ranks.pop("resnet19") is None
     assert [math.exp(rank) for rank in ranks.values()] == pytest.approx([1, (2 / 3) ** 2, (1 / 3) ** 2])
     assert any("the sum of log(place / 3) by Flops, Params" in note for note in told["notes"])
@@ -134,7 +146,7 @@ def test_an_ensemble_ranks_the_networks_among_each_other(capsys):
     usual = gsnet.compare(
         STRUCTURE, OTHER, proxies="Ensemble", ensemble=("Flops", "Params"), resolution=8, num_classes=10
     )
-    assert usual["arch"] == ["structure 2", "structure 1"]
+    assert usual["arch"] == [OTHER, STRUCTURE]
     assert [math.exp(value) for value in usual["Ensemble"]] == pytest.approx([1, 1 / 4])
 
 

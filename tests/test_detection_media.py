@@ -92,6 +92,20 @@ def script(finder, tmp_path, monkeypatch, capsys):
     return predict
 
 
+def test_a_command_that_finds_nothing_to_look_at_leaves_no_folder(script, tmp_path):
+    """What was there before stays."""
+    (tmp_path / "torn.png").write_bytes(b"no picture")
+    (tmp_path / "there/results").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    for out in ("new/out", "there"):
+        for source, options in (("none.png", ()), ("torn.png", ()), ("torn.png", ("--save_as", "yolo,crops"))):
+            done = script(tmp_path / source, out=out, options=options)
+            assert done.status == 2 and done.err.count("\n") == 1
+    argv = ("--weights", "w", "--data_dir", tmp_path / "none", "--save_dir", tmp_path / "new/out")
+    assert run(lambda: val_detection.main([*map(str, argv)])) == 2
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_what_a_folder_has_besides_is_said_in_one_line(tmp_path, caplog):
     """Hidden files are no pictures: macOS leaves one beside each on other file systems."""
     for name in ("b.jpg", "a.mp4", "._b.jpg", ".DS_Store", "Thumbs.db"):

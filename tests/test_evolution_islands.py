@@ -153,10 +153,15 @@ def test_the_winner_of_an_ensembles_islands_that_is_measured_is_the_one_that_is_
     with closing(Session(settings, tmp_path)) as searching:
         while not searching.search.finished:
             searching.search.advance()
+        readings, batches = [], HistoryReader.batches
+        monkeypatch.setattr(HistoryReader, "batches", lambda *of: readings.append(of) or batches(*of))
+        searching.finish()
+        without, readings[:] = len(readings), []
         searching.settings = replace(settings, latency_table="table.db")
         named = searching.finish()["structure"]
         assert searching.search.best.network.text != named
     assert measured == [named]
+    assert len(readings) == without, "the winner is that of the reading that the outputs are made from"
 
 
 def test_islands_in_python_record_the_same_in_processes(tmp_path):

@@ -1,5 +1,7 @@
 """Networks by name: each source, the weights, and what their images should be."""
 
+import json
+import pickle
 import re
 
 import pytest
@@ -7,8 +9,13 @@ import torch
 from torchvision.models import GoogLeNet_Weights, ResNet18_Weights, googlenet, resnet18
 
 import PlainNet
+from gsnet.interface.description import KEY
 from gsnet.interface.options import InputError
 from gsnet.models import expected_input, libraries, load_model
+from gsnet.training.describing import complete
+from gsnet.training.networks import build_network
+from gsnet.training.options import parse, parser
+from ZenNet.files import NoWeightsError
 
 STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperConvK1BNRELU(16,32,1,1)"
 
@@ -70,6 +77,35 @@ def test_structures(tmp_path):
         load_model(str(file), pretrained=True)
     with pytest.raises(InputError, match="There is no file"):
         load_model("absent.txt")
+
+
+def test_what_has_no_weights_says_what_can_be_done_in_any_script():
+    """Some take a checkpoint by another option, and lack others."""
+    error = NoWeightsError("No host:", before=("put it at a.pth",), after=("name a mirror with --weights_url",))
+    for one in (error, pickle.loads(pickle.dumps(error))):
+        told = "No host: put it at a.pth, give a checkpoint with --weights FILE, or name a mirror with --weights_url"
+        assert str(one) == told
+        assert one.told("--load_parameters_from") == (
+            "No host: put it at a.pth, or give a checkpoint with --load_parameters_from FILE"
+        )
+    assert NoWeightsError("None:").told("--start") == "None: give a checkpoint with --start FILE"
+
+
+@pytest.mark.parametrize(
+    ("arch", "why"), [("PlainNet", "No weights of PlainNet were published"), (None, "of a search")]
+)
+def test_a_training_names_its_own_option_for_weights(arch, why, tmp_path):
+    description = {"structure": STRUCTURE, "resolution": 8, "classes": 10}
+    (tmp_path / "best.json").write_text(json.dumps({KEY: description}))
+    network = ["--arch", str(tmp_path)] if arch is None else ["--arch", arch, "--plainnet_struct", STRUCTURE]
+    asked = [*network, "--pretrained", "--dataset", "fake", "--num_classes", "10", "--input_image_size", "8"]
+    asked += ["--save_dir", str(tmp_path / "out")]
+    options = parse(parser("", asked), asked)
+    complete(options)
+    with pytest.raises(InputError, match=why) as caught:
+        build_network(options, 10)
+    assert str(caught.value).endswith("give a checkpoint with --load_parameters_from FILE")
+    assert "--weights " not in str(caught.value) and "--untrained" not in str(caught.value)
 
 
 def test_a_class_in_a_python_file(tmp_path):

@@ -452,12 +452,14 @@ def test_an_operator_of_torch_takes_the_time_of_those_that_it_calls(monkeypatch)
 
 def test_a_table_of_all_operations_is_written_where_it_is_asked_for(capsys, tmp_path):
     file = tmp_path / "operations.csv"
-    status, report = benchmark(capsys, "--backend", "torch", "--operations_csv", str(file))
+    batches = ("--batch_size_list", "2,1")
+    status, report = benchmark(capsys, "--backend", "torch", "--operations_csv", str(file), *batches)
     with file.open() as stream:
         rows = list(csv.DictReader(stream))
     assert status == 0 and len(rows) == len(report["operations"]) > 20
     assert [row["place"] for row in rows] == [str(place) for place in range(len(rows))]
-    assert {(row["arch"], row["backend"]) for row in rows} == {("PlainNet", "torch")}
+    # Of the first batch size, as --operations is.
+    assert {(row["arch"], row["backend"], row["batch"]) for row in rows} == {("PlainNet", "torch", "2")}
     assert [float(row["seconds"]) for row in rows] == [one["seconds"] for one in report["operations"]]
 
 

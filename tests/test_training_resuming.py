@@ -58,6 +58,54 @@ def test_constants_of_the_optimiser_are_those_of_the_options(tmp_path, begun, ca
     assert {int(entry["step"]) for entry in state["state"].values()} == {4}
 
 
+@pytest.mark.parametrize("by_arch", [True, False])
+def test_a_structure_and_a_file_with_it_are_the_same_option(tmp_path, capsys, by_arch):
+    """Also as a person may break its line."""
+    text = "SuperConvK3BNRELU(3,8,2,1)SuperConvK1BNRELU(8,8,1,1)"
+    file = tmp_path / "net.txt"
+    file.write_text(text.replace(")S", ")\n S") + "\n")
+    by_text, by_file = ("--arch", "--arch") if by_arch else ("--plainnet_struct", "--plainnet_struct_txt")
+    more = ("--fake_images", 32, "--batch_size", 16, "--epochs")
+    assert train(tmp_path / "out", *more, 1, network=[by_text, text]) == 0
+    capsys.readouterr()
+    assert train(tmp_path / "out", *more, 1, network=[by_file, str(file)]) == 0
+    assert "skip" in capsys.readouterr().err
+    # What is told of the network is what it was trained as, wherever the file is later.
+    assert train(tmp_path / "out", *more, 2, "--auto_resume", network=[by_file, str(file)]) == 0
+    file.write_text("SuperConvK3BNRELU(3,8,2,1)SuperConvK1BNRELU(8,16,1,1)")
+    with pytest.raises(InputError, match="holds a finished training with other options"):
+        train(tmp_path / "out", *more, 2, network=[by_file, str(file)])
+    file.unlink()
+    assert train(tmp_path / "out", *more, 2, network=[by_text, text]) == 0
+    assert "Options differ from those of the interrupted training: epochs" in capsys.readouterr().err
+
+
+def test_what_is_finished_goes_on_by_the_options_by_which_what_was_interrupted_does(tmp_path, capsys):
+    assert train(tmp_path, "--fake_images", 32, "--batch_size", 16, "--epochs", 1) == 0
+    with pytest.raises(InputError, match="--batch_size was 16 and is now 8"):
+        train(tmp_path, "--fake_images", 32, "--batch_size", 8, "--epochs", 1, "--auto_resume")
+    with pytest.raises(InputError, match="--batch_size was 16 and is now 8"):
+        train(tmp_path, "--fake_images", 32, "--batch_size", 8, "--epochs", 2)
+    assert train(tmp_path, "--fake_images", 32, "--batch_size", 8, "--epochs", 2, "--auto_resume") == 0
+    assert "Options differ from those of the interrupted training: " in capsys.readouterr().err
+    with pytest.raises(InputError, match="whose state --optimizer adam cannot go on"):
+        train(
+            tmp_path,
+            "--fake_images",
+            32,
+            "--batch_size",
+            8,
+            "--epochs",
+            3,
+            "--auto_resume",
+            "--optimizer",
+            "adam",
+            "--lr",
+            0.001,
+        )
+    assert (tmp_path / "train_image_classification.done").is_file()
+
+
 @pytest.mark.parametrize("other", ["sgd", "rmsprop", "adamw"])
 def test_another_optimiser_cannot_go_on(tmp_path, begun, other):
     more = ("--optimizer", other, "--lr", 0.001, "--batch_size", 128, "--epochs", 2, "--resume", begun)

@@ -60,13 +60,15 @@ class Questions:
 class Answers:
     """The figures of one network by column, and by what was asked why there are none.
 
-    error: why nothing at all is known; bad_input: whether that is the user's to cure.
+    error: why nothing at all is known; detail: the same with what shows the place, where that takes several lines; bad_input:
+    whether that is the user's to cure.
     """
 
     name: str
     figures: dict[str, Any] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     error: str | None = None
+    detail: str | None = None
     bad_input: bool = False
 
     def reasons(self) -> str | None:
@@ -114,6 +116,7 @@ def answers_of(contender: Contender, questions: Questions) -> Answers:
         answers.figures |= _costs(subject)
     except FAILURES as error:
         answers.error, answers.bad_input = first_line(error), isinstance(error, InputError | StructureError)
+        answers.detail = str(error) if "\n" in str(error).strip() else None
         return answers
     if questions.latency_table is not None:
         _ask(answers, BY_TABLE, partial(_predicted, subject, questions, questions.latency_table))

@@ -82,11 +82,11 @@ def _of_candidate(row: Row, known: dict[str, str]) -> str:
 
 def _of(source: Source, number: int, view: View) -> Iterator[Contender]:
     if isinstance(source, Network):
-        yield Contender(f"structure {number}", partial(_of_value, source, view))
+        yield Contender(str(source), partial(_of_value, source, view))
     elif not isinstance(source, str | Path):
         yield Contender(f"{type(source).__name__} {number}", partial(_of_module, source, view))
     elif isinstance(source, str) and is_structure(source):
-        yield Contender(f"structure {number}", partial(_of_text, source, view))
+        yield Contender(source.strip(), partial(_of_text, source, view))
     else:
         try:
             names = names_of(str(source))

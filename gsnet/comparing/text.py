@@ -20,6 +20,7 @@ def tables(rows: Sequence[Answers], columns: Sequence[Column], ranks: Correlatio
     if ranks is not None:
         parts += [_matrix("Spearman", ranks.names, ranks.spearman), _matrix("Kendall", ranks.names, ranks.kendall)]
     failed = [f"{row.name}: {row.reasons()}" for row in rows if row.error is None and row.failures]
+    failed += [row.detail for row in rows if row.detail is not None]
     return "\n\n".join([*parts, *["\n".join(failed)] * bool(failed), *["\n".join(notes)] * bool(notes)])
 
 

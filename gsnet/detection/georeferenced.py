@@ -23,7 +23,7 @@ from gsnet.detection.media import Medium
 from gsnet.detection.prediction import PredictionSettings, official
 from gsnet.detection.scene import ImageResults, corners, result_names
 from gsnet.detection.tiles import Tile, TileSettings, tiles_of
-from gsnet.interface.files import write_text
+from gsnet.interface.files import made_for, write_text
 from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -48,12 +48,12 @@ def predict_rasters(finder: Finder, media: Sequence[Medium], settings: Predictio
             raise InputError(f"{medium} is no GeoTIFF (.tif, .tiff): --save_as geojson is of these alone")
     side = max(finder.preprocessing.width, finder.preprocessing.height)
     tiles = replace(settings.tiles or TileSettings(side, threshold=finder.postprocess.iou_threshold), whole=False)
-    settings.results.mkdir(parents=True, exist_ok=True)
     names = result_names([medium.path for medium in media])
-    return {
-        str(medium): _predict(finder, medium.path, name, settings, tiles)
-        for medium, name in zip(media, names, strict=True)
-    }
+    with made_for(settings.results):
+        return {
+            str(medium): _predict(finder, medium.path, name, settings, tiles)
+            for medium, name in zip(media, names, strict=True)
+        }
 
 
 def _predict(finder: Finder, file: Path, name: str, settings: PredictionSettings, tiles: TileSettings) -> int:

@@ -6,7 +6,7 @@ import logging
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +28,7 @@ from gsnet.detection.tiles import TileSettings
 from gsnet.detection.tracks import Tracks, mot_rows, require_tracker
 from gsnet.detection.visdrone_format import write_results
 from gsnet.detection.yolo_format import label_file
-from gsnet.interface.files import kept_at_interrupt
+from gsnet.interface.files import kept_at_interrupt, made_for
 from gsnet.interface.options import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -75,9 +75,15 @@ def predict_media(finder: Finder, media: Sequence[Medium], settings: PredictionS
         require_tracker()
         if not any(medium.moving for medium in media):
             raise InputError("--track follows objects through videos and streams: there is none")
-    settings.results.mkdir(parents=True, exist_ok=True)
     names = dict(zip(media, result_names(_paths(media)), strict=True))
     _check_places(media, names, settings)
+    with made_for(settings.results):
+        return _predicted(finder, media, names, settings)
+
+
+def _predicted(
+    finder: Finder, media: Sequence[Medium], names: Mapping[Medium, str], settings: PredictionSettings
+) -> dict[str, int]:
     counts: dict[str, int] = {}
     unreadable: list[BrokenImageError] = []
     with ExitStack() as stack:

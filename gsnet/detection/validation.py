@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from argparse import Namespace
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from gsnet.detection.report import evaluated
 from gsnet.detection.scene import ImageResults, SceneSet
 from gsnet.detection.tiles import TileSettings
 from gsnet.detection.visdrone_format import CLASS_NAMES, write_results
+from gsnet.interface.files import made_for
 from gsnet.interface.options import InputError, device_name
 
 _LOG = logging.getLogger(__name__)
@@ -32,9 +34,12 @@ _LOG = logging.getLogger(__name__)
 
 def run_model(options: Namespace) -> dict[str, Any]:
     """Evaluate on --data_dir, or look at --predict; returns the figures. Raises InputError."""
+    with made_for(options.save_dir) if options.save_dir is not None else nullcontext():
+        return _run(options)
+
+
+def _run(options: Namespace) -> dict[str, Any]:
     finder = finder_of(options)
-    if options.save_dir is not None:
-        options.save_dir.mkdir(parents=True, exist_ok=True)
     tiles = tiles_wanted(options, finder)
     if options.predict is None:
         return _evaluate(options, finder, tiles)

@@ -11,7 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from gsnet.evolution.digest import digest, figures_of, final_score, front_costs, front_in_objectives
+from gsnet.evolution.digest import Digest, digest, figures_of, final_score, front_costs, front_in_objectives
 from gsnet.evolution.latency_words import judged
 from gsnet.evolution.packed import Packed
 from gsnet.evolution.recorded import DETERMINISTIC_COLUMNS, HistoryReader, Row, rows_of
@@ -41,8 +41,10 @@ def write_config(folder: Path, settings: SearchSettings, run: Mapping[str, Any],
     write_text(folder / CONFIG, json.dumps(config, indent=2) + "\n")
 
 
-def write_outputs(folder: Path, history: HistoryReader) -> dict | None:
+def write_outputs(folder: Path, history: HistoryReader, found: Digest | None = None) -> dict | None:
     """Re-make every output from the history: best_structure.txt, best.json, history.csv, pareto.csv and the pictures.
+
+    found: the history's digest, where it is known. An ensemble's takes as long as several readings.
 
     Returns the content of best.json; None when no candidate was scored, and then no winner is written.
     """
@@ -50,7 +52,7 @@ def write_outputs(folder: Path, history: HistoryReader) -> dict | None:
 
     settings = history.settings
     write_history(folder / "history.csv", history)
-    found = digest(history)
+    found = found or digest(history)
     _write_front(folder / "pareto.csv", found.front, settings)
     if found.best is None:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from gsnet.evolution import array_compiling
 from gsnet.evolution.array_choice import make_loop, why_in_python, why_settings_are_pythons
-from gsnet.evolution.digest import digest
+from gsnet.evolution.digest import Digest, digest
 from gsnet.evolution.ensemble import aggregate_of, scoring_proxies
 from gsnet.evolution.executors import make_executor
 from gsnet.evolution.extensions import Extensions
@@ -188,11 +188,16 @@ class Session:
         self.history.commit()
         if self.search.finished:
             self.history.finished = True
-        if self.settings.latency_table is not None and (winner := self._winner()) is not None:
-            measure_winner(self.settings, self.history, winner)
+        found = None
+        if self.settings.latency_table is not None and self.search.best is not None:
+            # An ensemble's best depends on whom it is ranked among: on an island others than among all at the end.
+            found = None if aggregate_of(self.settings) is None else digest(self.history)
+            winner = found.best if found else self.search.best
+            if winner is not None:
+                measure_winner(self.settings, self.history, winner.network)
         if self.folder is None:
             return {}
-        summary = _outputs(self.folder, self.history) or {}
+        summary = _outputs(self.folder, self.history, found) or {}
         if verify and self.search.best is not None:
             best = verify_top(self.folder, self.history, verify)[0].monte_carlo
             summary["verified"] = (
@@ -208,14 +213,6 @@ class Session:
             self._places.close()
         if self.folder is not None:
             self.history.close()
-
-    def _winner(self) -> Network | None:
-        """The network that the outputs will name; None where nothing was scored."""
-        if self.search.best is None or aggregate_of(self.settings) is None:
-            return self.search.best.network if self.search.best else None
-        # An ensemble's best depends on whom it is ranked among: on an island others than among all at the end.
-        best = digest(self.history).best
-        return best.network if best else None
 
     def _begin_in(self, folder: Path, overwrite: bool) -> None:
         """Keep the history, still empty, in the folder. Nothing refuses to begin any more: what lies there may be discarded."""
@@ -274,10 +271,10 @@ def measure_winner(settings: SearchSettings, history: History, winner: Network) 
         log.info("the winner's latency was not measured: %s", error)
 
 
-def _outputs(folder: Path, history: History) -> dict | None:
+def _outputs(folder: Path, history: History, found: Digest | None) -> dict | None:
     """`write_outputs`, of which a full disk is said as one of the search is. Raises SearchError."""
     try:
-        return write_outputs(folder, history)
+        return write_outputs(folder, history, found)
     except OSError as error:
         raise SearchError(
             f"{error.filename or folder}: {error.strerror}. The search itself is safe: free the disk, then use --resume"

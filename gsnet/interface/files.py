@@ -103,6 +103,26 @@ def check_replaceable(path: Path) -> None:
 
 
 @contextmanager
+def made_for(folder: Path) -> Iterator[None]:
+    """A folder for what is written within: where an error ends it before there is a file, all folders go that were made.
+
+    Raises OSError where there can be no such folder.
+    """
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    before = set(folder.iterdir())
+    try:
+        yield
+    except BaseException:
+        inside = [place for child in set(folder.iterdir()) - before for place in (child, *child.rglob("*"))]
+        deepest_first = sorted((place for place in inside if place.is_dir()), key=lambda one: -len(one.parts))
+        for place in (*deepest_first, *made):
+            with contextlib.suppress(OSError):
+                place.rmdir()
+        raise
+
+
+@contextmanager
 def begun_in(folder: Path, log: str) -> Iterator[None]:
     """A folder for what is begun within: where an error ends it before there is more than its log, all goes that was made.
 

@@ -73,5 +73,7 @@ def operation_rows(reports: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]
     for report in reports:
         for one in report.get("backends", [report]):
             named = {name: found[name] for name in ("arch", "backend") for found in (report | one,) if name in found}
+            # Operations are of the first batch size.
+            named |= {"batch": one["rows"][0]["batch"]} if one.get("rows") else {}
             rows += [{**named, "place": place} | told for place, told in enumerate(one.get("operations", ()))]
     return rows

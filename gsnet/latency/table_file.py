@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -171,17 +172,17 @@ class TableFile:
         """`open_for` of a table that has all that is put in when the block ends, and nothing of it where an error ends it."""
         check_replaceable(path)
         target = target_of(path)
-        about = {"rewrites": rewrites, "exported_for": exported_for}
+        open_for = partial(cls.open_for, origin=origin, rewrites=rewrites, exported_for=exported_for)
         with part_folder(target) as folder:
             draft = folder / target.name
             if path.is_file():
-                with cls.open_for(path, origin, **about) as before:
+                with open_for(path) as before:
                     before.copy_to(draft)
-            with cls.open_for(draft, origin, **about) as table:
+            with open_for(draft) as table:
                 # As messages name it.
                 table.path = path
                 yield table
-                with cls.open_for(path, origin, **about) as made:
+                with open_for(path) as made:
                     made.copy_from(table)
 
     def copy_to(self, path: Path) -> None:

@@ -43,8 +43,7 @@ class Measured(NamedTuple):
         Raises LatencyError for a table of another device, runtime or files, and OSError.
         """
         rewrites = runtime(self.exported_for).multiple is not None
-        about = {"rewrites": rewrites, "exported_for": self.exported_for}
-        with LatencyTable.changed_whole(path, self.origin, **about) as table:
+        with LatencyTable.changed_whole(path, self.origin, rewrites=rewrites, exported_for=self.exported_for) as table:
             for timed, number in self.rounds:
                 table.add_network(self.setting.conditions, timed, number)
             yield table
@@ -109,7 +108,7 @@ def _exported_for(told: Mapping[str, Any]) -> str:
     """The runtime for which a bundle's files were written, whichever one times them. Raises ValueError."""
     suffix = str(told["suffix"])
     # Older bundles were of two kinds, which their suffixes tell.
-    found = str(told["exported_for"]) if "exported_for" in told else OF_SUFFIXES.get(suffix)
+    found = str(told["exported_for"]) if "exported_for" in told else OF_SUFFIXES.get(suffix, "")
     if found not in FORMATS.values():
         raise ValueError(f"no bundle has files {suffix!r}")
     return found

@@ -30,6 +30,7 @@ from gsnet.models.named import (
     style_of,
 )
 from PlainNet import Style
+from ZenNet.files import NoWeightsError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -173,7 +174,7 @@ def _build(
         raise InputError(f"--arch {arch} names several networks, and one is wanted here")
     own_class, of_small_images = ".py:" in arch, arch.startswith("myresnet")
     if (own_class or of_small_images or arch == PLAIN_NET or holds_structure(arch)) and pretrained:
-        raise InputError(f"No weights of {arch} were published: give a checkpoint with --weights FILE, or --untrained")
+        raise NoWeightsError(f"No weights of {arch} were published:", after=("--untrained",))
     if of_small_images:
         return libraries.myresnet(arch, classes)
     if own_class:

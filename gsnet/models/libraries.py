@@ -14,6 +14,7 @@ from gsnet.interface.options import InputError
 from gsnet.interface.words import first_line
 from gsnet.models.expected import ExpectedInput, centre_crop
 from gsnet.models.own import batch_norm_of, set_batch_norm
+from ZenNet.files import NoWeightsError
 from ZenNet.state import load_into
 
 GEFFNET = "geffnet_"
@@ -52,7 +53,7 @@ def torchvision_network(name: str, num_classes: int | None, pretrained: bool) ->
     try:
         state = weights.get_state_dict(progress=True, check_hash=True)
     except (OSError, RuntimeError) as error:
-        raise InputError(f"{weights.url} cannot be had ({error}): give a checkpoint with --weights FILE") from error
+        raise NoWeightsError(f"{weights.url} cannot be had ({error}):") from error
     if hasattr(network, "transform_input"):
         # GoogLeNet's and Inception's weights are TensorFlow's, which normalised images otherwise.
         network.transform_input = True
@@ -129,9 +130,7 @@ def timm_network(name: str, num_classes: int | None, pretrained: bool) -> nn.Mod
     try:
         return timm.create_model(name, pretrained=pretrained, **options)
     except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"timm cannot make {name} ({first_line(error)}): give a checkpoint with --weights FILE"
-        ) from error
+        raise NoWeightsError(f"timm cannot make {name} ({first_line(error)}):") from error
 
 
 def is_of_timm(network: nn.Module) -> bool:

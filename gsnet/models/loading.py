@@ -12,9 +12,26 @@ from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.models import libraries, own
 from gsnet.models.described import ONNX_SUFFIX, Described, checkpoint_in, chosen
+from ZenNet.files import NoWeightsError
 from ZenNet.state import load_into, read_state
 
 _LOG = logging.getLogger(__name__)
+
+
+class UnnamedClassError(InputError):
+    """A file holds weights of a class of the user's, which nobody has named: the message is for most scripts."""
+
+    def __init__(self, file: Path, name: str) -> None:
+        self.file, self.name = file, name
+        super().__init__(self.told("--weights"))
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.file, self.name)
+
+    def told(self, option: str) -> str:
+        """The message for a script that takes a checkpoint by another option."""
+        why = f"{self.file} is of the class {self.name}, whose file is run only where it is named"
+        return f"{why}: give --arch FILE.py:Class and {option} {self.file}"
 
 
 def load_described(
@@ -33,7 +50,7 @@ def load_described(
     """
     own_weights = found.weights if pretrained and weights is None else None
     if pretrained and weights is None and own_weights is None:
-        raise InputError(_without_weights(found))
+        raise _without_weights(found)
     description = chosen(found, use_se=use_se, unit=unit)
     told = description.classes
     description = replace(description, classes=num_classes or told, class_names=())
@@ -64,21 +81,16 @@ def _as_built(description: NetworkDescription, file: Path, weights_follow: bool)
         return own.described_network(description, weights_follow)
     name = description.arch or ""
     if ".py:" in name:
-        raise InputError(
-            f"{file} is of the class {name}, whose file is run only where it is named: give --arch FILE.py:Class and "
-            f"--weights {file}"
-        )
+        raise UnnamedClassError(file, name)
     network = libraries.network_by_name(name, description.classes, False)
     if network is None:
         raise InputError(f"{file} is of the network {name}, which neither torchvision nor timm has here")
     return network
 
 
-def _without_weights(found: Described) -> str:
+def _without_weights(found: Described) -> NoWeightsError:
     folder = found.file.parent
     trained = [each for each in sorted(folder.iterdir()) if each.is_dir() and checkpoint_in(each)]
     hint = f"; one was trained in {trained[0]}" if trained else ""
-    return (
-        f"{folder} holds the network of a search, which has no weights{hint}: name a training's folder, "
-        "give a checkpoint with --weights FILE, or use --untrained"
-    )
+    problem = f"{folder} holds the network of a search, which has no weights{hint}:"
+    return NoWeightsError(problem, before=("name a training's folder",), after=("use --untrained",))

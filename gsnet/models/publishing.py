@@ -16,7 +16,7 @@ from torch import nn
 
 import PlainNet
 from gsnet.interface.description import KEY, NetworkDescription
-from gsnet.interface.files import write_text
+from gsnet.interface.files import made_for, write_text
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import CONFIG
 from gsnet.models.analysis import analyze_network
@@ -48,9 +48,9 @@ def write_folder(network: nn.Module, description: NetworkDescription, folder: Pa
         raise InputError(f"{description.arch} has no structure: a folder for timm is of structures, use its own export")
     if not (folder / HUB_WEIGHTS).exists() and (is_result(folder) or (folder / CONFIG).exists()):
         raise InputError(f"{folder} holds other results, whose {CONFIG} would be lost: name another folder")
-    folder.mkdir(parents=True, exist_ok=True)
     size, texts = (description.resolution, description.resolution), {KEY: description.to_json()}
-    difference = export(network, folder / HUB_WEIGHTS, "safetensors", size, metadata=texts)
+    with made_for(folder):
+        difference = export(network, folder / HUB_WEIGHTS, "safetensors", size, metadata=texts)
     write_text(folder / CONFIG, json.dumps(configuration(description), indent=2) + "\n")
     write_text(folder / "README.md", model_card(description, folder.resolve().name, licence))
     return difference

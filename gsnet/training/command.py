@@ -37,7 +37,7 @@ from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.describing import complete, describe
 from gsnet.training.dry_run import dry_run
 from gsnet.training.fine_tuning import freeze
-from gsnet.training.finished import check_no_search, check_not_interrupted, is_done, plain
+from gsnet.training.finished import check_no_search, check_not_interrupted, is_done, recorded_options
 from gsnet.training.image_check import check_images, pictures_of
 from gsnet.training.layout import check_layout
 from gsnet.training.loop import Trainer
@@ -220,7 +220,7 @@ def placed(task: Task, options: Namespace, device: str) -> Task:
 
 def kept_options(options: Namespace) -> dict[str, Any]:
     """The options in which two trainings may not differ, as a checkpoint keeps them."""
-    return {k: plain(v) for k, v in vars(options).items() if k not in _INCIDENTAL}
+    return recorded_options(options, _INCIDENTAL)
 
 
 def resumed(trainer: TrainerT, options: Namespace) -> TrainerT:
@@ -285,5 +285,5 @@ def _write_config(options: Namespace) -> None:
     made_by: dict[str, Any] = {"version": version(), "commit": commit()}
     made_by |= {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
     made_by |= {"plugins": recorded(), "packages": packages()}
-    values = {k: plain(v) for k, v in vars(options).items()}
-    write_text(options.save_dir / CONFIG, json.dumps(made_by | {"options": values}, indent=1) + "\n")
+    text = json.dumps(made_by | {"options": recorded_options(options)}, indent=1)
+    write_text(options.save_dir / CONFIG, text + "\n")

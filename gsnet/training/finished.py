@@ -11,6 +11,10 @@ from typing import Any
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_JSON, DATABASE
 from gsnet.training import checkpoints
+from gsnet.training.named_structures import with_structures
+
+# Of more of these a training goes on.
+_LENGTH = ("epochs", "patience")
 
 
 def plain(value: object) -> object:
@@ -18,6 +22,11 @@ def plain(value: object) -> object:
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
+
+
+def recorded_options(options: Namespace, without: Collection[str] = ()) -> dict[str, Any]:
+    """The options as config.json and checkpoints keep them, those named `without` left out."""
+    return with_structures({name: plain(value) for name, value in vars(options).items() if name not in without})
 
 
 def is_done(options: Namespace, done: Path, config: Path, incidental: Collection[str]) -> bool:
@@ -32,8 +41,11 @@ def is_done(options: Namespace, done: Path, config: Path, incidental: Collection
     changed = _changed(options, config, incidental)
     if not changed:
         return True
-    if changed.keys() <= {"epochs", "patience"} and all(_is_more(*values) for values in changed.values()):
-        _check_more(options, done.parent, changed.get("epochs", (None, None))[0])
+    longer = {name: values for name, values in changed.items() if name in _LENGTH}
+    # What goes on may do so by other options, as what was interrupted may: it says which they are.
+    alike = longer == changed or options.auto_resume or options.resume
+    if longer and alike and all(_is_more(*values) for values in longer.values()):
+        _check_more(options, done.parent, longer.get("epochs", (None, None))[0])
         return False
     told = "; ".join(f"--{name} was {_said(old)} and is now {_said(new)}" for name, (old, new) in changed.items())
     resuming = next((f" and leave --{name} out," for name in ("auto_resume", "resume") if getattr(options, name)), "")
@@ -95,12 +107,10 @@ def _check_more(options: Namespace, folder: Path, before: int | None) -> None:
 def _changed(options: Namespace, config: Path, incidental: Collection[str]) -> dict[str, tuple[Any, Any]]:
     """What the options were in the finished training, as far as it says so, and are now, where they differ."""
     try:
-        recorded = json.loads(config.read_text())["options"]
+        recorded = with_structures(json.loads(config.read_text())["options"])
     except (OSError, ValueError, LookupError, TypeError):
         return {}
-    now = json.loads(
-        json.dumps({name: plain(value) for name, value in vars(options).items() if name not in incidental})
-    )
+    now = json.loads(json.dumps(recorded_options(options, incidental)))
     return {
         name: (recorded[name], value) for name, value in now.items() if name in recorded and recorded[name] != value
     }

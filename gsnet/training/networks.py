@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,14 @@ from torch import nn
 import PlainNet
 from gsnet.interface.options import InputError
 from gsnet.models import described, load_model
+from gsnet.models.loading import UnnamedClassError
 from gsnet.models.module_costs import output_of
 from gsnet.models.own import set_batch_norm
 from gsnet.training.initialisers import initialise
 from gsnet.training.network_options import checkpoint_gradients, with_drop_path
 from gsnet.training.settings_of_options import training_side
 from gsnet.training.starting import load_start, say_published, starting_file
+from ZenNet.files import NoWeightsError
 from ZenNet.state import load_into, read_state
 
 
@@ -81,16 +82,8 @@ def _made(other: str, *named: Any, **how: Any) -> nn.Module:
     """`load_model`, whose errors name the option that this script has for weights of one's own, and none that it lacks."""
     try:
         return load_model(*named, **how)
-    except InputError as error:
-        told = re.sub(", or (use )?--untrained", "", str(error))
-        said = told.replace(", name another copy with --weights FILE, or a mirror with --weights_url", "")
-        raise InputError(
-            said.replace(
-                "give a checkpoint with --weights FILE", f"give a checkpoint with {other} FILE instead"
-            ).replace(":Class and --weights", f":Class and {other}")
-            if said == told
-            else f"{said}, or begin with another copy by {other} FILE"
-        ) from error
+    except (NoWeightsError, UnnamedClassError) as error:
+        raise InputError(error.told(other)) from error
 
 
 def _structure(text: str | None, file: Path | None) -> str | None:

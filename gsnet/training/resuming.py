@@ -11,6 +11,7 @@ from typing import Any
 from gsnet.interface.options import InputError, named_few
 from gsnet.interface.result_files import CONFIG
 from gsnet.training import checkpoints
+from gsnet.training.named_structures import with_structures
 
 _LOG = logging.getLogger(__name__)
 
@@ -20,6 +21,7 @@ def check_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
     before: the checkpoint's, which may be fewer.
     """
+    before = with_structures(before)
     changed = [name for name, value in now.items() if before.get(name, value) != value]
     if "optimizer" in changed:
         raise InputError(
