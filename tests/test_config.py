@@ -112,6 +112,18 @@ def test_all_that_a_training_records_is_asked_for_again(made, line, tmp_path):
         made("", again[:2]).parse_args(again[:2])
 
 
+def test_a_record_of_another_script_is_called_so(tmp_path):
+    """Of a distillation for a training from labels alone: nobody mistyped the teacher's options."""
+    line = "--arch a --dataset fake --teacher_arch b --teacher_untrained --teacher_logit_weight 1 --save_dir first"
+    options = distilling("").parse_args(line.split())
+    (tmp_path / "config.json").write_text(json.dumps({"options": {k: plain(v) for k, v in vars(options).items()}}))
+    again = ["--config", str(tmp_path), "--save_dir", "second"]
+    with pytest.raises(
+        InputError, match=r"config\.json records a run of another script or version: .* has no option teacher"
+    ):
+        training("", again).parse_args(again)
+
+
 def test_a_training_is_repeated_from_its_folder(tmp_path):
     Path("network.txt").write_text(START)
     line = (

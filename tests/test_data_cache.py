@@ -72,7 +72,7 @@ def test_what_does_not_fit_is_read_as_it_comes(tree, caplog):
 
 
 @pytest.mark.parametrize("cache", [RAM, DEVICE])
-def test_broken_pictures_are_named_before_the_first_epoch(tmp_path, cache):
+def test_broken_pictures_are_named_before_the_first_epoch(tmp_path, cache, caplog):
     for split in ("train", "test"):
         (tmp_path / split / "cat").mkdir(parents=True)
         for i in range(4):
@@ -82,7 +82,10 @@ def test_broken_pictures_are_named_before_the_first_epoch(tmp_path, cache):
     with pytest.raises(BrokenImageError, match=r"2.png is no picture .*--skip_broken 1"):
         training_loader(settings)
     broken = BrokenImages(2)
+    caplog.set_level(logging.INFO)
     images, _ = epoch(training_loader(settings, broken))
+    # There is room for them.
+    assert "read as they come" not in caplog.text
     # The next one stands in for it in training; validation leaves it out.
     assert len(images) == 4 and len(images.unique(dim=0)) == 3
     assert sum(len(labels) for _, labels in validation_loader(settings, broken)) == 3

@@ -173,6 +173,16 @@ def test_what_does_not_go_with_it_is_told(options, more, said):
         export.main([*without, *more])
 
 
+def test_splits_of_a_data_set_are_no_classes(options, pictures, tmp_path):
+    """Three of them would count as the network's three classes, and all figures would be of nothing."""
+    for split in ("train", "val", "more"):
+        shutil.copytree(pictures, tmp_path / split)
+    with pytest.raises(
+        InputError, match=r"with train and val: name one of these folders, such as --calibration .*/val$"
+    ):
+        export.main([*options, "--calibration", str(tmp_path)])
+
+
 def test_options_of_int8_need_it(options):
     with pytest.raises(InputError, match="--calibration does nothing without --int8"):
         export.main([one for one in options if one != "--int8"])

@@ -99,7 +99,8 @@ class KeptImages(Dataset[tuple[Tensor, int]]):
 
     def _say(self, indices: Sequence[int], name: str, seconds: float) -> None:
         kept = self.kept
-        rest = "" if kept == len(indices) else f" of {len(indices):,}, the others are read as they come"
+        others = "are read as they come" if self._full else "cannot be read"
+        rest = "" if kept == len(indices) else f" of {len(indices):,}, the others {others}"
         _LOG.info(
             "%s %s images are kept in memory, %.1f MB (%s)%s",
             f"{kept:,}",

@@ -177,6 +177,9 @@ class _ScriptParser(OptionParser):
         for action in named.values():
             if action.dest == key and (action.nargs != 0 or value in (action.const, None)):
                 return action
+        if file.is_record:
+            # Nobody mistyped it.
+            raise InputError(f"{file.file} records a run of another script or version: {self.prog} has no option {key}")
         meant = option_meant(key, [f"--{name}" for name in named])
         hint = f"; did you mean {meant.lstrip('-')}?" if meant else f": {self.prog} --help lists them"
         raise InputError(f"{file.file}: there is no option {key}{hint}")

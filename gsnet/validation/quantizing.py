@@ -13,6 +13,7 @@ from torch import nn
 from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension
 
 from gsnet.data.class_folder import ClassFolder, folder_of_network
+from gsnet.data.data_sets import TRAINING, VALIDATION
 from gsnet.data.passed_over import is_hidden
 from gsnet.data.pictures import read_picture
 from gsnet.interface.options import InputError
@@ -84,6 +85,7 @@ def read_pictures(folder: Path, expected: ExpectedInput, names: tuple[str, ...] 
     ]
     labelled = not files
     if labelled:
+        _refuse_splits(folder, names)
         classes = folder_of_network(folder, None, names) if names else ClassFolder(folder, None)
         if len(classes.class_to_idx) != expected.classes:
             raise InputError(
@@ -100,6 +102,16 @@ def read_pictures(folder: Path, expected: ExpectedInput, names: tuple[str, ...] 
     ]
     labels = np.array([label for _, label in files]) if labelled else None
     return Pictures(torch.cat(images).numpy(), labels)
+
+
+def _refuse_splits(folder: Path, names: tuple[str, ...]) -> None:
+    """Raise InputError for a whole data set, whose splits would count as classes."""
+    splits = [name for name in (*VALIDATION, *TRAINING) if (folder / name).is_dir() and name not in names]
+    if len(splits) > 1:
+        raise InputError(
+            f"{folder} holds a data set with {' and '.join(sorted(splits))}: name one of these folders, such as "
+            f"--calibration {folder / splits[0]}"
+        )
 
 
 def export_int8(
