@@ -283,6 +283,7 @@ def test_a_search_ends_where_of_twenty_candidates_more_fail_than_are_scored():
         failures.add(row("failed", "network", "even"))
     assert failures.verdict(19, 0) == ""
     failures.add(row("failed", "network", "even"))
+    assert failures.verdict(20, 0).startswith("20 of 20 candidates failed to score")
     assert failures.verdict(40, 20) == ""
     assert failures.verdict(39, 19).startswith("20 of 39 candidates failed to score, all for this reason")
 

@@ -19,7 +19,7 @@ from gsnet.commands import benchmark_network_latency
 from gsnet.latency.calibration import described, fit, fit_few, fit_inferred, leave_one_out
 from gsnet.latency.device import device_identity, precision_of, processor_name
 from gsnet.latency.errors import LatencyError
-from gsnet.latency.interpolation import LayerCurve, non_negative_least_squares
+from gsnet.latency.interpolation import LayerCurve, non_negative_least_squares, roofline_terms
 from gsnet.latency.layer import Layer
 from gsnet.latency.layer_times import LayerTimes
 from gsnet.latency.layers import list_layers
@@ -181,6 +181,68 @@ def test_interpolation_follows_a_roofline_and_what_lies_above_it():
         assert curve.seconds(layer) == pytest.approx(truth, rel=0.08)
     near, far = seconds(64, 16)[0], seconds(2048, 64)[0]
     assert curve.spread(near) < curve.spread(far)
+
+
+@pytest.mark.parametrize(
+    ("layer", "terms"),
+    [
+        # One, multiply-accumulates in blocks of 16 channels but for those of an image, read, written, weights.
+        (Layer("Regular", 2, 3, 32, 32, 8, 3, 2, 0), (1, 3 * 16 * 9 * 512, 2 * 3 * 1024, 8 * 512, 3 * 8 * 9)),
+        (Layer("Regular", 1, 20, 8, 8, 40, 1, 1, 0), (1, 32 * 48 * 64, 20 * 64, 40 * 64, 20 * 40)),
+        (Layer("Grouped4", 1, 80, 8, 8, 32, 1, 1, 0), (1, 32 * 32 * 64, 80 * 64, 32 * 64, 20 * 32)),
+        (Layer("Depthwise", 3, 24, 7, 7, 24, 5, 2, 0), (1, 24 * 25 * 48, 3 * 24 * 49, 24 * 48, 24 * 25)),
+        (Layer("Linear", 2, 32, 1, 1, 10, 1, 1, 0), (1, 640, 64, 20, 320)),
+        (Layer("Add", 2, 16, 4, 4, 16, 1, 1, 0), (1, 0, 2 * 256, 2 * 256, 0)),
+    ],
+)
+def test_what_a_layer_computes_reads_and_writes_by_hand(layer, terms):
+    assert roofline_terms(layer) == terms
+
+
+def test_far_from_what_was_measured_the_error_bar_is_what_the_roofline_leaves():
+    layers = [Layer("Regular", 1, width, 8, 8, width, 3, 1, 0) for width in range(16, 416, 16)]
+    # In turn a fifth above and below what is proportional to the operations.
+    seconds = [roofline_terms(one)[1] * 1e-11 * math.exp(0.2 * (-1) ** i) for i, one in enumerate(layers)]
+    assert LayerCurve(layers, seconds).spread(Layer("Regular", 1, 16, 512, 512, 16, 3, 1, 0)) == pytest.approx(
+        0.2, rel=0.1
+    )
+
+
+def test_a_kind_of_layer_is_known_from_eight_of_it_on(table):
+    def layer(width):
+        return Layer("Regular", 2, width, 8, 8, width, 3, 1, 0)
+
+    def timed(widths):
+        return [(layer(width), 1e-6 + 1e-8 * width**2) for width in widths]
+
+    table.add_layers("fp32", timed(range(16, 128, 16)))
+    times = LayerTimes(table, "fp32", 2)
+    assert times.is_missing(layer(40), 0.5)
+    times.add(dict(timed([128])))
+    assert not times.is_missing(layer(40), 0.5)
+
+
+def test_what_was_measured_since_tells_others_of_its_kind(table):
+    def layer(width):
+        return Layer("Regular", 2, width, 8, 8, width, 3, 1, 0)
+
+    table.add_layers("fp32", [(layer(width), 1e-9 * width**2) for width in (16, 32, 64, 128)])
+    times = LayerTimes(table, "fp32", 2)
+    asked, other = layer(192), layer(208)
+    before = times.seconds(asked)
+    # The device is ten times slower there.
+    times.add({layer(width): 1e-8 * width**2 for width in (176, 200, 224)})
+    assert times.seconds(asked) == before < times.seconds(other) / 4
+
+
+def test_without_a_time_of_its_own_a_layer_moves_elements_as_fast_as_the_fastest_convolutions(tmp_path):
+    convolutions = [Layer("Regular", 1, 8, 10, 10, 8, 1, 1, 0)._replace(kernel_size=k) for k in range(1, 102)]
+    with LatencyTable.create(tmp_path / "any.db", Origin("any", ""), fuses=True) as made:
+        # Of 1600 elements each, in 100 us down to 1 us, and an outlier of a hundredth of that.
+        made.add_layers("fp32", [(one, (101 - i) * 1e-6 if i < 100 else 1e-8) for i, one in enumerate(convolutions)])
+        seconds = LayerTimes(made, "fp32", 1).seconds(Layer("Add", 1, 16, 10, 10, 16, 1, 1, 0))
+    # Twice as many elements as the fastest but one moves, which takes 2 us.
+    assert seconds == pytest.approx(4e-6)
 
 
 def test_non_negative_least_squares():
