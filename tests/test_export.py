@@ -17,7 +17,7 @@ from gsnet.interface.options import InputError
 from gsnet.latency.records import Origin
 from gsnet.latency.table import LatencyTable
 from gsnet.models import exporting, load_model, structure_of
-from gsnet.models.export_command import file_of, usual_name
+from gsnet.validation.export_command import file_of, usual_name
 from Masternet import MasterNet
 from PlainNet import Style
 

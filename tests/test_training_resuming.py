@@ -89,7 +89,20 @@ def test_what_is_finished_goes_on_by_the_options_by_which_what_was_interrupted_d
     assert train(tmp_path, "--fake_images", 32, "--batch_size", 8, "--epochs", 2, "--auto_resume") == 0
     assert "Options differ from those of the interrupted training: " in capsys.readouterr().err
     with pytest.raises(InputError, match="whose state --optimizer adam cannot go on"):
-        train(tmp_path, "--fake_images", 32, "--batch_size", 8, "--epochs", 3, "--auto_resume", "--optimizer", "adam", "--lr", 0.001)
+        train(
+            tmp_path,
+            "--fake_images",
+            32,
+            "--batch_size",
+            8,
+            "--epochs",
+            3,
+            "--auto_resume",
+            "--optimizer",
+            "adam",
+            "--lr",
+            0.001,
+        )
     assert (tmp_path / "train_image_classification.done").is_file()
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 from gsnet.interface.running import log_to, run
 from gsnet.detection.export_command import (
+    OF_DETECTORS,
     add_detector_options,
     export_detector,
     refuse_ignored_by_detectors,
@@ -35,8 +36,8 @@ from gsnet.interface.script_options import script_parser
 from gsnet.latency.bundle_options import OF_BUNDLES, ONLY_OF_BUNDLES, add_bundle_options
 from gsnet.latency.other_devices import write_device_bundle
 from gsnet.models.described import checkpoint_in
-from gsnet.models.export_command import FORMATS, UNKNOWN_LICENCE, export_networks, refuse, usual_name
 from gsnet.models.options import add_network_options, refuse_ignored_mirror
+from gsnet.validation.export_command import FORMATS, UNKNOWN_LICENCE, export_networks, refuse, usual_name
 from gsnet.validation.int8_options import OF_INT8, add_int8_options
 from SearchSpace import SearchSpaceError
 
@@ -119,7 +120,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.device_bundle:
         done: Iterable[dict[str, Any]] = [write_device_bundle(options)]
     else:
-        done = [export_one_detector(options)] if is_detector(options) else export_networks(options)
+        of_detector = is_detector(options)
+        if not of_detector:
+            refuse(options, OF_DETECTORS, "is of detectors, which have no --arch")
+        done = [export_one_detector(options)] if of_detector else export_networks(options)
     for written in done:
         text = written.pop("text")
         if options.json:

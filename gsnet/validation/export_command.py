@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gsnet.detection.export_command import OF_DETECTORS
 from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.interface.network_names import is_structure
 from gsnet.interface.options import InputError
@@ -36,7 +35,6 @@ _SHARING = ("opencv", "openvino", "ncnn")
 
 def export_networks(options: Namespace) -> Iterator[dict[str, Any]]:
     """Export each network of --arch into a file of its own; what was written. Raises InputError, ExportError."""
-    refuse(options, OF_DETECTORS, "is of detectors, which have no --arch")
     options.arch = network_named(options)
     names = names_of(options.arch)
     if len(names) > 1 and (options.output or options.weights or options.folder):
