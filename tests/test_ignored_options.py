@@ -159,3 +159,19 @@ def test_what_nobody_would_read_is_refused(script, given, said):
 )
 def test_what_is_read_is_taken(script, given):
     script(given.split())
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ("", "the teacher teaches nothing"),
+        (
+            " --teacher_feature_weight 1 --teacher_logit_weight 1 --teacher_cache c",
+            "--teacher_cache keeps logits alone",
+        ),
+    ],
+)
+def test_what_no_teacher_can_do_is_told_by_the_options_alone(more, told):
+    """Not after all images were read into memory."""
+    with pytest.raises(InputError, match=told):
+        distil(f"{TEACHER}{more}".split())

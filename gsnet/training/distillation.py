@@ -14,6 +14,7 @@ from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_CHECKPOINT
 from gsnet.models.module_costs import as_logits
 from gsnet.training.features import StageFeatures, map_shapes, stage_features
+from gsnet.training.ignored_options import TEACHES_NOTHING
 from gsnet.training.initialisers import initialise_normal
 from gsnet.training.losses import teacher_feature_loss, teacher_logit_loss
 from gsnet.training.tasks import Classification, Place
@@ -47,10 +48,7 @@ class DistillationSettings:
 
     def __post_init__(self) -> None:
         if min(self.feature_weight, self.logit_weight) < 0 or self.feature_weight + self.logit_weight == 0:
-            raise InputError(
-                "Without --teacher_feature_weight or --teacher_logit_weight above 0 the teacher teaches nothing: "
-                "use train_image_classification.py, or give one of them"
-            )
+            raise InputError(TEACHES_NOTHING)
 
     def student_features(self, network: nn.Module) -> StageFeatures:
         """The student with the maps that are compared."""

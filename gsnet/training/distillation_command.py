@@ -79,8 +79,6 @@ def distillation(
         training_side(options),
         _teacher_side(options),
     )
-    if options.teacher_cache and how.feature_weight:
-        raise InputError("--teacher_cache keeps logits alone: leave it or --teacher_feature_weight out")
     classes = teacher_classes(options, settings.classes)
     if how.logit_weight and classes != settings.classes:
         raise InputError(

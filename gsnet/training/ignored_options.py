@@ -8,6 +8,10 @@ from gsnet.data.settings import DATASETS, NONE, is_never_fetched
 from gsnet.interface.options import InputError, OptionParser
 from gsnet.training.usual import OPTIMISERS, WITH_MOMENTUM, WITH_NESTEROV
 
+TEACHES_NOTHING = (
+    "Without --teacher_feature_weight or --teacher_logit_weight above 0 the teacher teaches nothing: "
+    "use train_image_classification.py, or give one of them"
+)
 _ALONE = ("cpu", "single")
 _CHANGES = ("auto_augment", "random_erase", "color_jitter", "lighting", "scale", "aug_repeats")
 
@@ -77,10 +81,15 @@ def refuse_ignored_by_optimiser(parser: OptionParser, options: Namespace) -> Non
 
 
 def refuse_ignored_by_teacher(parser: OptionParser, options: Namespace) -> None:
-    """What a distillation without one of its two losses would not read. Raises InputError."""
+    """What a distillation without one of its two losses would not read, and without both. Raises InputError."""
     _refuse_two(options, "teacher_plainnet_struct", "teacher_plainnet_struct_txt")
     if options.teacher_arch is None and options.teacher_load_parameters_from is None:
         raise InputError("--teacher_arch is required: it names the teacher, as --arch does the student")
+    if not (options.teacher_feature_weight or options.teacher_logit_weight):
+        raise InputError(TEACHES_NOTHING)
+    # Here, before images are read into memory, which may take an hour.
+    if options.teacher_cache and options.teacher_feature_weight:
+        raise InputError("--teacher_cache keeps logits alone: leave it or --teacher_feature_weight out")
     if not options.teacher_feature_weight:
         maps = ("target_downsample_ratio", "ts_proj_no_bn", "ts_proj_no_relu", "ts_clip")
         parser.refuse_ignored(options, "without --teacher_feature_weight above 0", maps)
