@@ -75,6 +75,17 @@ def test_timms_policy_is_timms_by_random_numbers_of_torch():
     assert len(found) > 4
 
 
+@pytest.mark.parametrize("name", ["rand-m10-inc1", "rand-m2"])
+def test_timms_policy_makes_an_image_black_where_it_keeps_no_bit_of_it(name):
+    """Pillow 13 refuses 0 bits, with which a training ended; by Pillow 12 such an image is black."""
+    pytest.importorskip("timm", reason="timm is not installed")
+    ours = TimmPolicy(name, 32, CIFAR.normalisation[0])
+    posterise = next(operation for operation in ours.change.ops if operation.name.startswith("Posterize"))
+    posterise.prob = 1.0
+    ours.change.ops = [posterise]
+    assert np.asarray(changed(ours, 0)).tolist() == np.zeros((32, 32, 3)).tolist()
+
+
 def test_without_timm_its_policy_is_refused_by_name(monkeypatch):
     monkeypatch.setattr(of_timm.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="rand-m9 is timm's, which is not installed: pip install timm"):

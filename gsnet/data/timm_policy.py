@@ -9,13 +9,15 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 
 from gsnet.interface.options import InputError
 
 # How far timm's trainings move an image, as a share of its side.
 _TRANSLATION = 0.45
+# Bits of a channel.
+_DEPTH = 8
 
 
 class TimmPolicy(nn.Module):
@@ -35,10 +37,23 @@ class TimmPolicy(nn.Module):
 
         fill = tuple(min(255, round(255 * value)) for value in mean)
         self.change = rand_augment_transform(name, {"translate_const": int(side * _TRANSLATION), "img_mean": fill})
+        for operation in self.change.ops:
+            if operation.name.startswith("Posterize"):
+                operation.aug_fn = _posterised
 
     def forward(self, image: Image.Image) -> Image.Image:
         with _seeded(int(torch.randint(2**32, ()))):
             return self.change(image)
+
+
+def _posterised(image: Image.Image, bits: int, **_: object) -> Image.Image:
+    """The upper bits of each channel, 0 to 8 of them; of none the image is black.
+
+    timm asks for none at the end of its range, which Pillow from 13 on refuses.
+    """
+    if bits <= 0:
+        return Image.new(image.mode, image.size)
+    return image if bits >= _DEPTH else ImageOps.posterize(image, bits)
 
 
 @contextmanager
