@@ -55,6 +55,14 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
         *("--budget_growth", "3.5"),
     ),
     "PerturbationClosedForm": ("--zero_shot_score", "PerturbationClosedForm"),
+    # What that rule chooses among costs and closed forms alone.
+    "Ensemble of Params, ZenClosedForm, growth up to 4": (
+        *("--zero_shot_score", "Ensemble", "--ensemble", "Params,ZenClosedForm", "--budget_growth", "4"),
+    ),
+    # The two that order the networks of two benchmarks best without a module (docs/network_order.md).
+    "Ensemble of Flops, PerturbationClosedForm, growth up to 3.5": (
+        *("--zero_shot_score", "Ensemble", "--ensemble", "Flops,PerturbationClosedForm", "--budget_growth", "3.5"),
+    ),
 }
 PARAMETERS, LAYERS, PROPOSALS = 300_000, 14, 6_000
 Log = list[dict[str, str]]
