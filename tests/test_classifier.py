@@ -105,6 +105,16 @@ def test_wrong_input_is_one_sentence(trained, tmp_path):
             gsnet.Classifier.load(path)
     with pytest.raises(InputError, match="There is no file or folder"):
         gsnet.Classifier.load(tmp_path / "nothing")
+    with pytest.raises(InputError, match=r"There is no file missing\.pth: weights takes a checkpoint"):
+        gsnet.Classifier.load(trained, weights="missing.pth")
+    for path in (3, "", "  ", tmp_path / "net.xml"):
+        with pytest.raises(InputError, match=r"^path is|net.xml is for another runtime"):
+            gsnet.Classifier.load(path)
+    with pytest.raises(InputError, match=r"class_names is 'abc': it must be a sequence"):
+        gsnet.Classifier.load(trained, class_names="abc")
+    for side in (0, "a", True):
+        with pytest.raises(InputError, match="input_image_size"):
+            gsnet.Classifier.load(trained, input_image_size=side)
     classifier = gsnet.Classifier.load(trained)
     with pytest.raises(InputError, match="not a list"):
         classifier([1, 2])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from gsnet.data.pictures import read_picture
 from gsnet.detection.checkpoint import holds_detector
 from gsnet.interface.network_names import existing_path, holds_structure
 from gsnet.interface.options import InputError, device_name, named_few
+from gsnet.interface.values import check_counts
 from gsnet.models import ExpectedInput, expected_input, load_model, source_of
 from gsnet.models.described import checkpoint_in
 from gsnet.models.expected import at_side, classes_text
@@ -29,6 +32,11 @@ from gsnet.validation.predict import probabilities
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+# Options of scripts that have other names here.
+_KEYWORDS = {"arch": "path"}
+# Files of `gsnet export` that torch cannot compute, nor read back.
+_OF_OTHER_RUNTIMES = (".xml", ".param", ".pte", ".tflite")
 
 
 @dataclass(frozen=True)
@@ -103,16 +111,30 @@ class Classifier:
         pixels, instead of the trained one. flip: the mean of what it says of an image and of its mirror image. Raises
         InputError.
         """
+        _check(path, class_names, input_image_size)
         arch, own = str(path), None if weights is None else str(weights)
-        _refuse_detector(own or arch)
-        if own is None:
+        with _in_words_of_python():
+            return cls._loaded(arch, own, device, class_names, input_image_size, flip)
+
+    @classmethod
+    def _loaded(
+        cls,
+        arch: str,
+        weights: str | None,
+        device: str | None,
+        class_names: Sequence[str] | None,
+        side: int | None,
+        flip: bool,
+    ) -> Classifier:
+        _refuse_detector(weights or arch)
+        if weights is None:
             _check_weights(arch)
-        expected = expected_input(arch, own)
-        if input_image_size not in (None, expected.resolution):
-            expected = at_side(expected, input_image_size)
-        network = load_model(arch, pretrained=own is None, weights=own)
+        expected = expected_input(arch, weights)
+        if side not in (None, expected.resolution):
+            expected = at_side(expected, side)
+        network = load_model(arch, pretrained=weights is None, weights=weights)
         classes = width_of(network, expected.resolution)
-        names = _names(arch, own, classes) if class_names is None else list(class_names)
+        names = _names(arch, weights, classes) if class_names is None else list(class_names)
         if len(names) != classes:
             raise InputError(f"class_names has {len(names)} names, and {arch} has {classes_text(classes)}")
         asked = Mirrored(network) if flip else network
@@ -131,6 +153,32 @@ class Classifier:
             ready = torch.stack([self._prepare(_picture(image)) for image in batch])
             for chances in probabilities(self._network, ready, self.expected).numpy():
                 yield Classification(chances, self.class_names)
+
+
+def _check(path: object, class_names: object, input_image_size: int | None) -> None:
+    """Raise InputError for what is none of the kinds that `Classifier.load` takes."""
+    if not isinstance(path, str | Path) or not str(path).strip() or path == Path():
+        raise InputError(
+            f"path is {path!r:.60}: it must be that of a results folder, a checkpoint or an exported file, or a name"
+        )
+    if Path(path).suffix in _OF_OTHER_RUNTIMES:
+        raise InputError(
+            f"{path} is for another runtime: give the checkpoint that it was made from, or an .onnx file of it"
+        )
+    if isinstance(class_names, str):
+        raise InputError(f"class_names is {class_names!r}: it must be a sequence of names")
+    if input_image_size is not None:
+        check_counts(input_image_size=input_image_size)
+
+
+@contextmanager
+def _in_words_of_python() -> Iterator[None]:
+    """Errors name the keywords of `Classifier.load` in place of a script's options."""
+    try:
+        yield
+    except InputError as error:
+        said = re.sub(r"--(\w+)", lambda option: _KEYWORDS.get(option[1], option[1]), str(error))
+        raise InputError(said) from error
 
 
 def _picture(image: str | Path | np.ndarray | Image) -> Image:
