@@ -38,6 +38,10 @@ START = (
     "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)SuperResK3K3(16,24,2,16,1)SuperResK3K3(24,32,2,16,1)"
     "SuperConvK1BNRELU(32,64,1,1)"
 )
+WIDE_START = (
+    "SuperConvK3BNRELU(3,24,1,1)SuperResK3K3(24,24,2,24,1)SuperResK3K3(24,24,2,24,1)SuperResK3K3(24,32,2,24,1)"
+    "SuperConvK1BNRELU(32,64,1,1)"
+)
 # What each candidate adds to the search's command.
 CANDIDATES: dict[str, tuple[str, ...]] = {
     "Random": ("--zero_shot_score", "Random"),
@@ -58,6 +62,10 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     # What that rule chooses among costs and closed forms alone.
     "Ensemble of Params, ZenClosedForm, growth up to 4": (
         *("--zero_shot_score", "Ensemble", "--ensemble", "Params,ZenClosedForm", "--budget_growth", "4"),
+    ),
+    # Its winners have narrow places. The start is made as wide.
+    "ZenClosedForm, widths from 24": (
+        *("--zero_shot_score", "ZenClosedForm", "--min_width", "24", "--plainnet_struct", WIDE_START),
     ),
     # The two that order the networks of two benchmarks best without a module (docs/network_order.md).
     "Ensemble of Flops, PerturbationClosedForm, growth up to 3.5": (
@@ -121,12 +129,14 @@ class Runner:
         """The winner of a search: the content of its best.json."""
         ended = folder / "search.ended"
         if not ended.is_file():
-            options = [*CANDIDATES[candidate], "--search_space", str(ROOT / "SearchSpace/search_space_XXBL.py")]
+            options = ["--search_space", str(ROOT / "SearchSpace/search_space_XXBL.py")]
             options += ["--origin", "--fix_initialize", "--plainnet_struct", START, "--seed", str(seed)]
             options += ["--budget_model_size", str(PARAMETERS), "--budget_flops", str(scale.flops)]
             options += ["--max_layers", str(LAYERS), "--num_classes", "10", "--input_image_size", "32"]
             options += ["--evolution_max_iter", str(PROPOSALS), "--population_size", "128", "--save_dir", str(folder)]
             options += ["--gpu", "0"] if self._device == "cuda" else []
+            # What a candidate says counts more.
+            options += CANDIDATES[candidate]
             self.run("evolution_search.py", *options, *(["--resume"] if (folder / "search.db").exists() else []))
             # A search that was stopped leaves its best network so far, too.
             ended.touch()
