@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 from benchmarks.saved_rows import Row
 
 # Letters in a line of a candidate's name in the picture.
-_LABEL_WIDTH = 36
+_LABEL_WIDTH = 44
 # What a proxy has to beat: chance, and the cost that everybody knows.
 BASELINES = ("Random", "Flops")
 
@@ -74,7 +74,7 @@ def draw(file: Path, rows: Sequence[Row], title: str) -> None:
     for row in rows:
         found.setdefault(row["candidate"], []).append(float(row["test_acc1"]))
     names = sorted(found, key=lambda name: fmean(found[name]))
-    figure, axis = plt.subplots(figsize=(8, 0.6 + 0.38 * len(names)), layout="constrained")
+    figure, axis = plt.subplots(figsize=(8, 0.6 + 0.44 * len(names)), layout="constrained")
     for place, name in enumerate(names):
         axis.plot(found[name], [place] * len(found[name]), "o", color="tab:blue", alpha=0.7)
         axis.plot([fmean(found[name])], [place], "|", color="black", markersize=18)
