@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,14 +13,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from gsnet.api.keywords import in_words_of_python
 from gsnet.api.pictures import pixels_of
 from gsnet.data.pictures import read_picture
-from gsnet.detection.checkpoint import holds_detector
-from gsnet.interface.network_names import existing_path, holds_structure
 from gsnet.interface.options import InputError, device_name, named_few
 from gsnet.interface.values import check_counts
 from gsnet.models import ExpectedInput, expected_input, load_model, source_of
-from gsnet.models.described import checkpoint_in
 from gsnet.models.expected import at_side, classes_text
 from gsnet.models.module_costs import width_of
 from gsnet.validation.class_names import class_names as usual_names
@@ -29,6 +26,7 @@ from gsnet.validation.class_names import data_set_in
 from gsnet.validation.images import transform
 from gsnet.validation.mirrored import Mirrored
 from gsnet.validation.predict import probabilities
+from ZenNet.files import NoWeightsError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -126,9 +124,6 @@ class Classifier:
         side: int | None,
         flip: bool,
     ) -> Classifier:
-        _refuse_detector(weights or arch)
-        if weights is None:
-            _check_weights(arch)
         expected = expected_input(arch, weights)
         if side not in (None, expected.resolution):
             expected = at_side(expected, side)
@@ -176,9 +171,10 @@ def _in_words_of_python() -> Iterator[None]:
     """Errors name the keywords of `Classifier.load` in place of a script's options."""
     try:
         yield
+    except NoWeightsError as error:
+        raise InputError(error.told("weights")) from error
     except InputError as error:
-        said = re.sub(r"--(\w+)", lambda option: _KEYWORDS.get(option[1], option[1]), str(error))
-        raise InputError(said) from error
+        raise InputError(in_words_of_python(str(error), _KEYWORDS)) from error
 
 
 def _picture(image: str | Path | np.ndarray | Image) -> Image:
@@ -197,19 +193,3 @@ def _names(arch: str, weights: str | None, classes: int) -> list[str]:
         return list(own)
     told = found.description.dataset if found else None
     return usual_names(classes, dataset=told or data_set_in(arch) or "imagenet")
-
-
-def _check_weights(arch: str) -> None:
-    """Raise InputError for a network that is nowhere trained: of a search, a structure, or a class of one's own."""
-    found = source_of(arch)
-    if found.weights is None if found else holds_structure(arch) or ".py:" in arch:
-        shown = arch if len(arch) <= 60 else f"{arch[:60]}…"
-        raise InputError(f"{shown} has no weights: give a checkpoint of it as weights, or the folder of a training")
-
-
-def _refuse_detector(source: str) -> None:
-    """Raise InputError where a file holds a detector."""
-    path = existing_path(source)
-    file = checkpoint_in(path) if path is not None and path.is_dir() else path
-    if file is not None and file.suffix == ".pth" and holds_detector(file):
-        raise InputError(f"{file} holds a detector, which gsnet.Detector.load reads: a classifier was expected")

@@ -127,6 +127,6 @@ class SearchOptions(TypedDict, total=False):
     verify_top: int
 
 
-def in_words_of_python(text: str) -> str:
-    """A sentence about flags and settings with the keywords of a search in their place."""
-    return re.sub(r"--(\w+)", lambda flag: FLAGS.get(flag[1], flag[1]), text)
+def in_words_of_python(text: str, keywords: Mapping[str, str] = FLAGS) -> str:
+    """A sentence about flags with keywords in their place; by flag, where they are not called like it."""
+    return re.sub(r"--(\w+)", lambda flag: keywords.get(flag[1], flag[1]), text)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
 from typing import Any
@@ -184,3 +184,8 @@ def _check_channels(name: str, values: object) -> None:
     numbers = isinstance(values, tuple) and len(values) == 3
     if not numbers or not all(isinstance(v, int | float) and math.isfinite(v) for v in values):  # type: ignore[attr-defined]
         raise InputError(f"A description of a network has {name} {values!r}: three numbers were expected")
+
+
+def other_names(before: Sequence[str], now: Sequence[str]) -> list[tuple[int, str, str]]:
+    """The labels whose classes have other names now than before, with both names, as far as there are both."""
+    return [(label, *names) for label, names in enumerate(zip(before, now, strict=False)) if names[0] != names[1]]

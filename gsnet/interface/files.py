@@ -108,9 +108,7 @@ def made_for(folder: Path) -> Iterator[None]:
 
     Raises OSError where there can be no such folder.
     """
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    before = set(folder.iterdir())
+    made, before = _make(folder)
     try:
         yield
     except BaseException:
@@ -122,15 +120,20 @@ def made_for(folder: Path) -> Iterator[None]:
         raise
 
 
+def _make(folder: Path) -> tuple[list[Path], set[Path]]:
+    """Make a folder. Returns the folders that were not there, the deepest first, and what the folder has in it by now."""
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return made, set(folder.iterdir())
+
+
 @contextmanager
 def begun_in(folder: Path, log: str) -> Iterator[None]:
     """A folder for what is begun within: where an error ends it before there is more than its log, all goes that was made.
 
     log: name of a file there. Raises OSError where there can be no such folder.
     """
-    made = [place for place in (folder, *folder.parents) if not place.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    before = set(folder.iterdir())
+    made, before = _make(folder)
     try:
         yield
     except BaseException:

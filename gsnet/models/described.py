@@ -264,5 +264,7 @@ def _of_checkpoint(path: Path) -> Described | None:
         data = content.get("data_dir")
         return Described(NetworkDescription.from_dict(content[KEY]), path, path, Path(data) if data else None)
     if "detector" in content and "preprocessing" in content:
-        raise InputError(f"{path} holds a detector: val_detection.py, analyze_model.py and gsnet export take it")
+        raise InputError(
+            f"{path} holds a detector: val_detection.py, analyze_model.py, gsnet export and gsnet.Detector take it"
+        )
     return None

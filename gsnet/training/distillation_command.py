@@ -14,6 +14,7 @@ from gsnet.data import DataSettings
 from gsnet.data.class_folder import training_classes
 from gsnet.data.fingerprint import fingerprint
 from gsnet.data.settings import DEVICE
+from gsnet.interface.description import other_names
 from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import InputError
 from gsnet.models import Described, described, expected_input
@@ -116,12 +117,12 @@ def _check_names(options: Namespace, data: DataSettings) -> None:
     theirs = found.description.class_names if found else ()
     if not theirs or not (data.kind.folders or data.data_dir):
         return
-    for label, (here, there) in enumerate(zip(training_classes(data.folder) or (), theirs, strict=False)):
-        if here != there:
-            raise InputError(
-                f"{file} learnt other classes: class {label} is {there} there and {here} in {data.folder}; "
-                "leave --teacher_logit_weight out to learn from its maps alone"
-            )
+    if others := other_names(theirs, training_classes(data.folder) or ()):
+        label, there, here = others[0]
+        raise InputError(
+            f"{file} learnt other classes: class {label} is {there} there and {here} in {data.folder}; "
+            "leave --teacher_logit_weight out to learn from its maps alone"
+        )
 
 
 def teacher_classes(options: Namespace, classes: int) -> int:

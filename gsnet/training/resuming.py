@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gsnet.interface.description import other_names
 from gsnet.interface.options import InputError, named_few
 from gsnet.interface.result_files import CONFIG
 from gsnet.training import checkpoints
@@ -42,9 +43,7 @@ def check_classes(before: Sequence[str], now: Sequence[str]) -> None:
     if len(before) != len(now):
         told = f"{len(before)} classes ({named_few(before)}), and there are {len(now)} now ({named_few(now)})"
     else:
-        place, old, new = next(
-            (i, old, new) for i, (old, new) in enumerate(zip(before, now, strict=True)) if old != new
-        )
+        place, old, new = other_names(before, now)[0]
         told = f"other classes: class {place} was {old} and is now {new}"
     raise InputError(
         f"The checkpoint has learnt {told}. Give the classes their names back, or begin with the checkpoint's weights in a new "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
+from gsnet.interface.description import other_names
 from gsnet.interface.options import InputError
 from gsnet.models import described, expected_input
 from gsnet.models.described import checkpoint_of
@@ -83,8 +84,7 @@ def say_kept_classes(file: Path | str | None, before: Sequence[str], names: Sequ
     """Say it where the outputs of the same number of classes are kept that were called otherwise in a file."""
     if len(before) != len(names):
         return
-    others = [(i, old, new) for i, (old, new) in enumerate(zip(before, names, strict=True)) if old != new]
-    if others:
+    if others := other_names(before, names):
         _LOG.warning(
             "%s: the classifier is kept, and %d of its %d classes have other names: class %d was %s and is now %s",
             *(file, len(others), len(names), *others[0]),

@@ -17,6 +17,7 @@ from gsnet.data import DATASETS
 from gsnet.data.class_folder import ClassFolder
 from gsnet.data.loaders import WholeImages
 from gsnet.data.skipping import BrokenImages
+from gsnet.interface.description import other_names
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.models import Described, ExpectedInput, expected_input, names_of, source_of
@@ -107,7 +108,7 @@ def _check_names(options: Namespace, arch: str) -> None:
         raise InputError(
             f"--class_names has {names_text(names)}, and {arch} has {classes_text(classes)}: give a file with a name for each"
         )
-    others = [(i, old, new) for i, (old, new) in enumerate(zip(own, names, strict=False)) if old != new]
+    others = other_names(own, names)
     if len(own) == len(names) and others:
         _LOG.warning(
             "%s says its classes itself, and --class_names has %s: class %d is %s there and %s as given, which counts",
