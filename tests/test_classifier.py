@@ -58,6 +58,19 @@ def test_a_picture_a_file_and_an_array_are_the_same_image(data, trained, name):
     assert [one["label"] for one in found.top()] == np.argsort(-wanted).tolist()
 
 
+def test_a_picture_is_what_its_file_is(trained, tmp_path):
+    """16 bits, of which Pillow's own conversion makes white, and a picture that lies on its side."""
+    thermal = tmp_path / "thermal.png"
+    Image.fromarray(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)).save(thermal)
+    turned, exif = tmp_path / "turned.png", Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.linspace(0, 255, 192).astype(np.uint8).reshape(8, 8, 3)).save(turned, exif=exif)
+    classifier = gsnet.Classifier.load(trained)
+    for file in (thermal, turned):
+        with Image.open(file) as picture:
+            assert classifier(picture).probabilities == pytest.approx(classifier(file).probabilities, abs=1e-6)
+
+
 def test_many_images_are_looked_at_in_batches(data, trained):
     classifier = gsnet.Classifier.load(trained, flip=True)
     images = [Image.new("RGB", (8, 8), colour) for colour in (*COLOURS.values(), (0, 0, 0), (255, 255, 255))]
@@ -122,6 +135,8 @@ def test_wrong_input_is_one_sentence(trained, tmp_path):
         classifier(np.zeros((8, 8), np.uint8))
     with pytest.raises(InputError, match="There is no file"):
         classifier(tmp_path / "none.png")
+    with pytest.raises(InputError, match=r"count is -1"):
+        classifier(np.zeros((8, 8, 3), np.uint8)).top(-1)
     with pytest.raises(InputError, match="batch_size is 0"):
         next(classifier.each([], batch_size=0))
 

@@ -254,6 +254,7 @@ def test_a_callback_sees_every_round_and_changes_nothing(tmp_path):
         (("Params", "ZenClosedForm"), {"growth": 4}, "Params with ZenClosedForm"),
         (("Params", "ZenClosedForm", "NASWOT"), {"growth": 3.5}, None),
         (("Params", "Flops"), {}, None),
+        (("ZenClosedForm", "PerturbationClosedForm"), {}, None),
     ],
 )
 def test_a_search_says_where_trained_winners_were_no_better_than_random_ones(tmp_path, proxy, budgets, told):

@@ -64,7 +64,8 @@ class Classification:
         return float(self.probabilities.max())
 
     def top(self, count: int = 5) -> list[dict[str, Any]]:
-        """The likeliest classes, the likeliest first, as JSON takes them: label, name and probability."""
+        """The likeliest classes, the likeliest first, as JSON takes them: label, name and probability. Raises InputError."""
+        check_counts(count=count)
         order = np.argsort(-self.probabilities, kind="stable")[:count].tolist()
         return [{"label": i, "name": self.class_names[i], "probability": float(self.probabilities[i])} for i in order]
 

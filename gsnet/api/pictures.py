@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from PIL import Image
 
+from gsnet.data.pictures import as_rgb
 from gsnet.interface.options import InputError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 _WANTED = "an image is a file, an array (H, W, 3) uint8 of RGB or a picture of Pillow's"
 
 
-def pixels_of(image: np.ndarray | Image) -> np.ndarray:
+def pixels_of(image: np.ndarray | Image.Image) -> np.ndarray:
     """An image that is no file, as (H, W, 3) uint8 of RGB. Raises InputError for what is none."""
-    if not isinstance(image, np.ndarray) and not hasattr(image, "convert"):
+    if not isinstance(image, np.ndarray | Image.Image):
         raise InputError(f"{_WANTED}, not a {type(image).__name__}")
-    pixels = image if isinstance(image, np.ndarray) else np.asarray(image.convert("RGB"))
+    # Of a picture what there would be of its file: Pillow's own conversion cuts 16 bits at 255, and turns nothing.
+    pixels = image if isinstance(image, np.ndarray) else np.asarray(as_rgb(image))
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         raise InputError(f"an image is an array (H, W, 3) uint8 of RGB, not {pixels.shape} {pixels.dtype}")
     return pixels

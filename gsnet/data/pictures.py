@@ -45,15 +45,20 @@ def decoded(content: bytes, file: Path) -> Image.Image:
     """What `read_picture` makes of the bytes of a file; file: its name, for sentences. Raises BrokenImageError."""
     try:
         with Image.open(io.BytesIO(content)) as picture:
-            picture.load()
-            found = eight_bits(upright(picture))
-            # Pillow's conversion copies what is RGB already, which takes twice as long as decoding a large picture.
-            return found if found.mode == "RGB" else found.convert("RGB")
+            return as_rgb(picture)
     except MemoryError:
         raise
     # Of damaged files the readers of Pillow raise errors of every kind: struct.error, IndexError, zlib.error, …
     except Exception as error:
         raise _broken(file, error) from error
+
+
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """A picture of Pillow's as RGB of 8 bits, turned as its EXIF data says. Raises whatever its reader does."""
+    picture.load()
+    found = eight_bits(upright(picture))
+    # Pillow's conversion copies what is RGB already, which takes twice as long as decoding a large picture.
+    return found if found.mode == "RGB" else found.convert("RGB")
 
 
 def decoded_later(content: bytes, file: Path) -> Image.Image:
