@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gsnet.api.classifying import Classification, Classifier
     from gsnet.api.comparing import compare
     from gsnet.api.detecting import Detections, Detector
+    from gsnet.api.exporting import Exported, export
     from gsnet.api.loading import LoadedNetwork, load
     from gsnet.api.networks import analyze, parse, score
     from gsnet.api.plugins import load_plugin
@@ -41,6 +42,7 @@ _MODULES = {
     "Comparison": "comparing.comparison",
     "Detections": "api.detecting",
     "Detector": "api.detecting",
+    "Exported": "api.exporting",
     "InputError": "interface.options",
     "LoadedNetwork": "api.loading",
     "Row": "evolution.recorded",
@@ -52,6 +54,7 @@ _MODULES = {
     "Table": "evolution.result",
     "analyze": "api.networks",
     "compare": "api.comparing",
+    "export": "api.exporting",
     "load": "api.loading",
     "load_plugin": "api.plugins",
     "parse": "api.networks",
@@ -65,6 +68,7 @@ __all__ = [
     "Comparison",
     "Detections",
     "Detector",
+    "Exported",
     "InputError",
     "LoadedNetwork",
     "Row",
@@ -76,6 +80,7 @@ __all__ = [
     "Table",
     "analyze",
     "compare",
+    "export",
     "load",
     "load_plugin",
     "parse",
