@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gsnet.api.networks import analyze, parse, score
     from gsnet.api.plugins import load_plugin
     from gsnet.api.search import Search, search
+    from gsnet.api.validating import Validation, validate
     from gsnet.comparing.comparison import Comparison
     from gsnet.evolution.judging import SearchFailed
     from gsnet.evolution.recorded import Row
@@ -52,6 +53,7 @@ _MODULES = {
     "SearchFailed": "evolution.search",
     "SearchResult": "evolution.result",
     "Table": "evolution.result",
+    "Validation": "api.validating",
     "analyze": "api.networks",
     "compare": "api.comparing",
     "export": "api.exporting",
@@ -60,6 +62,7 @@ _MODULES = {
     "parse": "api.networks",
     "score": "api.networks",
     "search": "api.search",
+    "validate": "api.validating",
 }
 __all__ = [
     "Analysis",
@@ -78,6 +81,7 @@ __all__ = [
     "SearchFailed",
     "SearchResult",
     "Table",
+    "Validation",
     "analyze",
     "compare",
     "export",
@@ -86,6 +90,7 @@ __all__ = [
     "parse",
     "score",
     "search",
+    "validate",
 ]
 
 # What looks blocks, proxies, spaces and networks up, for which installed packages may have more of them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ _NOTHING: Records = MappingProxyType({})
 Given = Sequence[str] | Mapping[str, Any] | None
 # What says where other options come from: they are read before there is a parser.
 _SOURCES = ("plugin", "config", RECIPE)
+_SPELLINGS = re.compile(r"argument (--[\w-]+)(?:/--?[\w-]+)*")
 
 
 def script_parser(
@@ -233,7 +235,8 @@ class _KeywordParser(ScriptParser):
     """The same for options that a program gives, whose process no wrong one ends."""
 
     def error(self, message: str) -> NoReturn:
-        raise InputError(self._with_file(message).removeprefix("argument "))
+        # Of the spellings of an option, one is its name.
+        raise InputError(_SPELLINGS.sub(r"\1", self._with_file(message)))
 
 
 def _wrong(file: Config, key: str, value: Any, why: str) -> InputError:
