@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from gsnet.api.networks import analyze, parse, score
     from gsnet.api.plugins import load_plugin
     from gsnet.api.search import Search, search
+    from gsnet.api.trained import TrainingResult
+    from gsnet.api.training import train
     from gsnet.api.validating import Validation, validate
     from gsnet.comparing.comparison import Comparison
     from gsnet.evolution.judging import SearchFailed
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from gsnet.evolution.settings import SearchError
     from gsnet.interface.options import InputError
     from gsnet.models.analysis import Analysis
+    from gsnet.training.settings import TrainingFailed
 
     __version__: str
 
@@ -53,6 +56,8 @@ _MODULES = {
     "SearchFailed": "evolution.search",
     "SearchResult": "evolution.result",
     "Table": "evolution.result",
+    "TrainingFailed": "training.settings",
+    "TrainingResult": "api.trained",
     "Validation": "api.validating",
     "analyze": "api.networks",
     "compare": "api.comparing",
@@ -62,6 +67,7 @@ _MODULES = {
     "parse": "api.networks",
     "score": "api.networks",
     "search": "api.search",
+    "train": "api.training",
     "validate": "api.validating",
 }
 __all__ = [
@@ -81,6 +87,8 @@ __all__ = [
     "SearchFailed",
     "SearchResult",
     "Table",
+    "TrainingFailed",
+    "TrainingResult",
     "Validation",
     "analyze",
     "compare",
@@ -90,6 +98,7 @@ __all__ = [
     "parse",
     "score",
     "search",
+    "train",
     "validate",
 ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from gsnet.api.loading import LoadedNetwork
+from gsnet.api.trained import TrainingResult
 from gsnet.evolution.recorded import Row
 from gsnet.evolution.result import SearchResult
 from gsnet.interface.options import InputError
@@ -17,8 +18,9 @@ from gsnet.interface.suggestions import option_meant
 from gsnet.models.named import is_several
 from PlainNet import Network
 
-# What stands for one network: a structure, a path or a published name, a value, a candidate, a search, what was loaded.
-Named = str | Path | Network | Row | SearchResult | LoadedNetwork
+# What stands for one network: a structure, a path or a published name, a value, a candidate, a search, what was loaded, a
+# training.
+Named = str | Path | Network | Row | SearchResult | LoadedNetwork | TrainingResult
 # An option within a sentence.
 _FLAG = re.compile(r"--(\w+(?:-\w+)*)")
 
@@ -64,6 +66,8 @@ def arch_of(network: Named) -> str:
     """What --arch calls a network of a program. A search is its results folder, where it has one. Raises InputError."""
     if isinstance(network, SearchResult):
         return _of_search(network)
+    if isinstance(network, TrainingResult):
+        return str(network.folder)
     if isinstance(network, LoadedNetwork):
         return str(network.file)
     if isinstance(network, Row):

@@ -41,7 +41,7 @@ ELSEWHERE = {
     "smoothing": ("label_smoothing",),
     "stochastic_depth_prob": ("drop_path",),
     "torchcompile": ("compile",),
-    "train_crop_size": ("input_image_size",),
+    "train_crop_size": ("input_image_size", "resolution"),
     "warmup_epochs": ("warmup",),
     "weight_decay": ("wd",),
 }
