@@ -233,7 +233,7 @@ def test_every_flag_of_both_commands_is_a_keyword():
         (None, {}, "^Name a network: by network, or by start_from"),
         ("missing/folder", {}, "There is no file or folder missing/folder"),
         (nn.Flatten(), {}, "^A training builds its network itself: name the class of Flatten as FILE.py:Class$"),
-        (STRUCTURE, {"teacher": "missing.pth", "teacher_logit_weight": 1}, "There is no file or folder missing.pth"),
+        (STRUCTURE, {"teacher": "missing.pth", "teacher_logit_weight": 1}, "There is no network 'missing.pth'"),
         (STRUCTURE, {"teacher": STRUCTURE, "teacher_untrained": True}, "the teacher teaches nothing"),
         (STRUCTURE, {"teacher_logit_weight": 1}, "teacher_pretrained=True"),
     ],

@@ -145,7 +145,9 @@ def teacher_classes(options: Namespace, classes: int) -> int:
         return options.teacher_num_classes
     if found := _said_by_teacher(options):
         return found.description.classes
-    return expected_input(options.teacher_arch).classes if options.teacher_pretrained else classes
+    published = expected_input(options.teacher_arch) if options.teacher_pretrained else None
+    # Of a name that nothing is known of, what builds the network says more than a number of classes would.
+    return classes if published is None or published.assumed else published.classes
 
 
 def _file_of(arch: str) -> Path | None:
