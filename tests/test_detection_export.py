@@ -98,6 +98,19 @@ def test_a_file_computes_what_torch_does(loaded, files):
         assert json.loads(said["preprocessing"])["channel_order"] == "rgb"
 
 
+def test_from_python_a_detector_is_written_as_by_the_command(files, checkpoint, tmp_path):
+    for library in ("ncnn", "pnnx"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    found = gsnet.export(checkpoint, tmp_path / "bins.param", format="ncnn")
+    for file in found.files:
+        assert file.read_bytes() == files("bins").with_name(file.name).read_bytes()
+    assert (found.input["layout"], found.input["height"], found.input["width"]) == (BINS, 64, 96)
+    with pytest.raises(gsnet.InputError, match=r"^num_classes is of classifiers"):
+        gsnet.export(checkpoint, tmp_path / "bins.param", format="ncnn", num_classes=3)
+    with pytest.raises(gsnet.InputError, match=r"^decode=True is of detectors alone"):
+        gsnet.export(TINY, tmp_path / "net.pt", format="torchscript", untrained=True, decode=True)
+
+
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     # Of the input's own shape, which a file of one size pads no other way than a checkpoint does.
@@ -262,7 +275,7 @@ def test_int8_keeps_scores_and_boxes_apart(files, checkpoint, scenes, tmp_path, 
     assert not (tmp_path / "no.onnx").exists()
     for more, told in (
         (["--format", "ncnn"], "--int8 is written as onnx or openvino"),
-        (["--top1_loss", "3"], "--top1_loss is of the networks of --arch"),
+        (["--top1_loss", "3"], "--top1_loss is of classifiers;"),
         (["--calibration", str(tmp_path / "none")], "There is no data set"),
         (["--no_fuse"], "--no_fuse does nothing with --int8 of a detector"),
     ):
@@ -290,9 +303,9 @@ def test_what_a_file_must_say(tmp_path, files, capsys):
     [
         (("--weights", "none.pth"), "There is no file none.pth"),
         (("--weights", "detector.pth", "--arch", "resnet18"), "holds a detector, which says itself what it is of"),
-        (("--weights", "detector.pth", "--use_se"), "--use_se is of the networks of --arch"),
-        (("--weights", "detector.pth", "--unit", "searched"), "--unit is of the networks of --arch"),
-        (("--weights", "detector.pth", "--license", "mit"), "--license is of the networks of --arch"),
+        (("--weights", "detector.pth", "--use_se"), "--use_se is of classifiers;"),
+        (("--weights", "detector.pth", "--unit", "searched"), "--unit is of classifiers;"),
+        (("--weights", "detector.pth", "--license", "mit"), "--license is of classifiers;"),
         (("--weights", "detector.pth", "--format", "torchscript"), "detectors are written as onnx or openvino or ncnn"),
         (("--weights", "detector.pth", "--format", "ncnn", "--dynamic"), "--dynamic is of onnx and openvino"),
         (("--weights", "detector.pth", "--format", "openvino", "--nms"), "--nms is of onnx"),

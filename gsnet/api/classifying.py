@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gsnet.api.keywords import in_words_of_python
+from gsnet.api.naming import in_words_of_python
 from gsnet.api.pictures import pixels_of
 from gsnet.data.pictures import read_picture
 from gsnet.interface.options import InputError, device_name, named_few

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 from argparse import Namespace
-from collections.abc import Sequence
 from pathlib import Path
 
 from gsnet.data import DATASETS, data_set_name
 from gsnet.data.settings import CACHES, NONE
 from gsnet.interface.config import options_of_training
 from gsnet.interface.options import (
-    OptionParser,
     add_skip_broken,
     add_switch,
     not_negative,
@@ -27,7 +25,7 @@ from gsnet.interface.options import (
     true_or_false,
 )
 from gsnet.interface.path_options import path, structure
-from gsnet.interface.script_options import script_parser
+from gsnet.interface.script_options import Given, ScriptParser, script_parser
 from gsnet.tracking import add_log
 from gsnet.training.augmentation_options import add_augmentation
 from gsnet.training.ending_options import add_ending
@@ -51,7 +49,7 @@ _ALTERNATIVES = (
 )
 
 
-def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
+def parser(description: str, argv: Given = ()) -> ScriptParser:
     """The options that both training scripts have, for a command line."""
     parser = script_parser(description, argv, {"options": options_of_training}, RECIPES)
     parser.alternatives += _ALTERNATIVES
@@ -74,7 +72,7 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     return parser
 
 
-def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
+def parse(parser: ScriptParser, argv: Given) -> Namespace:
     """Parsed options; a retired one costs a warning that names what stands for it."""
     options = parser.parse_args(argv)
     for warning in options.retired:
