@@ -6,7 +6,8 @@ import logging
 import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from gsnet.interface.description import other_names
 from gsnet.interface.options import InputError, named_few
@@ -76,7 +77,14 @@ def restarted() -> bool:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-def interrupted(options: Namespace) -> dict[str, Any] | None:
+class Origin(NamedTuple):
+    """What a training goes on from: the content of a checkpoint, and the folder in which it lies."""
+
+    state: dict[str, Any]
+    folder: Path
+
+
+def interrupted(options: Namespace) -> Origin | None:
     """The checkpoint to go on from, if any: asked for, or left by the group that torchrun has restarted.
 
     Raises InputError where there is none that can be read.
@@ -88,9 +96,9 @@ def interrupted(options: Namespace) -> dict[str, Any] | None:
         since = 0.0 if options.auto_resume else config.stat().st_mtime
         state = checkpoints.load_latest(folder, since)
         if state is not None:
-            return state
+            return Origin(state, folder)
     if options.resume:
-        return checkpoints.load(options.resume)
+        return Origin(checkpoints.load(options.resume), options.resume.parent)
     if goes_on and config.is_file():
         _LOG.warning("The training in %s was stopped before its first checkpoint: it begins anew", folder)
     return None
