@@ -55,7 +55,8 @@ def test_the_best_epochs_come_along(tmp_path, train):
     for look in ("--dry_run", "--evaluate_only"):
         train(new, "--epochs", 3, "--resume", other / checkpoints.LATEST, look)
         assert not new.exists()
-    train(new, "--epochs", 3, "--resume", other / checkpoints.LATEST)
+    # The folder means its latest checkpoint.
+    train(new, "--epochs", 3, "--resume", other)
     assert epochs_of(new) == before
     assert (new / checkpoints.BEST).read_bytes() == (other / checkpoints.BEST).read_bytes()
 

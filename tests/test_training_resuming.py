@@ -220,6 +220,26 @@ def test_resume_does_not_write_over_another_training(tmp_path, begun):
     assert train(tmp_path / "own", *more, "--epochs", 2, "--resume", tmp_path / "own" / checkpoints.LATEST) == 0
 
 
+def test_a_folder_to_resume_is_its_latest_checkpoint(tmp_path, begun, capsys):
+    more = ("--optimizer", "adam", "--lr", 0.001, "--wd", 0.25, "--batch_size", 128)
+    own = shutil.copytree(begun.parent, tmp_path / "own")
+    assert train(own, *more, "--epochs", 2, "--resume", own) == 0
+    assert state_of(own)["epoch"] == 1
+    # Torn, which leaves the one before it.
+    (own / checkpoints.LATEST).write_bytes(b"torn")
+    capsys.readouterr()
+    assert train(tmp_path / "new", *more, "--epochs", 2, "--resume", own) == 0
+    said = capsys.readouterr().err
+    assert "Resuming at epoch 2/2" in said and checkpoints.BACKUP in said
+    with pytest.raises(InputError, match=r"own holds a training of its own, which --resume .*/new would write over"):
+        train(own, *more, "--epochs", 3, "--resume", tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        InputError, match=f"empty holds no {checkpoints.LATEST}: --resume takes the folder of a training"
+    ):
+        train(tmp_path / "none", *more, "--epochs", 2, "--resume", tmp_path / "empty")
+
+
 def test_time_of_a_part_of_an_epoch_counts(tmp_path):
     assert train(tmp_path, "--batch_size", 64, "--epochs", 1, "--time_limit", 1e-9) == 0
     assert state_of(tmp_path)["training_status_info"]["training_elasped_time"] > 0

@@ -107,7 +107,9 @@ def load(file: Path) -> dict[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError(f"There is no file {file}: --resume takes a {LATEST} of the same training") from error
+        raise InputError(
+            f"There is no file {file}: --resume takes a {LATEST} of the same training, or its folder"
+        ) from error
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise InputError(f"{file} is no whole checkpoint of this project: name another with --resume") from error
     if not isinstance(state, dict) or not {"epoch", "state_dict", "optimizer"} <= state.keys():

@@ -12,6 +12,7 @@ from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_JSON, DATABASE
 from gsnet.training import checkpoints
 from gsnet.training.named_structures import with_structures
+from gsnet.training.resuming import folder_of
 
 # Of more of these a training goes on.
 _LENGTH = ("epochs", "patience")
@@ -61,7 +62,7 @@ def check_not_interrupted(options: Namespace) -> None:
     if options.auto_resume or not _has_checkpoint(folder):
         return
     if options.resume:
-        if options.resume.resolve().parent == folder.resolve():
+        if folder_of(options.resume.resolve()) == folder.resolve():
             return
         raise InputError(
             f"{folder} holds a training of its own, which --resume {options.resume} would write over: go on with that by "

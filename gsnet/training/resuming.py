@@ -98,7 +98,24 @@ def interrupted(options: Namespace) -> Origin | None:
         if state is not None:
             return Origin(state, folder)
     if options.resume:
-        return Origin(checkpoints.load(options.resume), options.resume.parent)
+        return _asked_for(options.resume)
     if goes_on and config.is_file():
         _LOG.warning("The training in %s was stopped before its first checkpoint: it begins anew", folder)
     return None
+
+
+def folder_of(resume: Path) -> Path:
+    """The folder of the training that --resume names, itself or by one of its checkpoints."""
+    return resume if resume.is_dir() else resume.parent
+
+
+def _asked_for(resume: Path) -> Origin:
+    """What --resume names: a checkpoint, or the latest one of a training's folder. Raises InputError."""
+    if not resume.is_dir():
+        return Origin(checkpoints.load(resume), folder_of(resume))
+    state = checkpoints.load_latest(resume)
+    if state is None:
+        raise InputError(
+            f"{resume} holds no {checkpoints.LATEST}: --resume takes the folder of a training, or its checkpoint"
+        )
+    return Origin(state, resume)
