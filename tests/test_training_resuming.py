@@ -51,7 +51,7 @@ def begun(tmp_path_factory):
 def test_constants_of_the_optimiser_are_those_of_the_options(tmp_path, begun, capsys):
     more = ("--optimizer", "adam", "--lr", 0.001, "--batch_size", 128, "--epochs", 2, "--resume", begun)
     assert train(tmp_path, *more, "--wd", 0.5) == 0
-    assert "Options differ from those of the interrupted training: epochs, wd" in capsys.readouterr().err
+    assert "Options differ from those of the training so far: epochs, wd" in capsys.readouterr().err
     state = state_of(tmp_path)["optimizer"]
     assert [group["weight_decay"] for group in state["param_groups"]] == [0.5, 0.0]
     # Two steps before, and two after.
@@ -77,7 +77,7 @@ def test_a_structure_and_a_file_with_it_are_the_same_option(tmp_path, capsys, by
         train(tmp_path / "out", *more, 2, network=[by_file, str(file)])
     file.unlink()
     assert train(tmp_path / "out", *more, 2, network=[by_text, text]) == 0
-    assert "Options differ from those of the interrupted training: epochs" in capsys.readouterr().err
+    assert "Options differ from those of the training so far: epochs" in capsys.readouterr().err
 
 
 def test_what_is_finished_goes_on_by_the_options_by_which_what_was_interrupted_does(tmp_path, capsys):
@@ -87,7 +87,7 @@ def test_what_is_finished_goes_on_by_the_options_by_which_what_was_interrupted_d
     with pytest.raises(InputError, match="--batch_size was 16 and is now 8"):
         train(tmp_path, "--fake_images", 32, "--batch_size", 8, "--epochs", 2)
     assert train(tmp_path, "--fake_images", 32, "--batch_size", 8, "--epochs", 2, "--auto_resume") == 0
-    assert "Options differ from those of the interrupted training: " in capsys.readouterr().err
+    assert "Options differ from those of the training so far: " in capsys.readouterr().err
     with pytest.raises(InputError, match="whose state --optimizer adam cannot go on"):
         train(
             tmp_path,
@@ -197,7 +197,7 @@ def test_an_epoch_goes_on_when_pictures_were_taken_away(tmp_path, pictures, monk
     capsys.readouterr()
     # 20 pictures are two steps.
     assert on_pictures(tmp_path / "t", pictures, "--epochs", 2, "--auto_resume") == 0
-    assert "had 40 training images, and there are 20 now" in capsys.readouterr().err
+    assert "The training had 40 training images so far, and there are 20 now" in capsys.readouterr().err
     rows = (tmp_path / "t" / "log.csv").read_text().splitlines()
     assert len(rows) == 3
 

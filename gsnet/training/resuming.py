@@ -31,7 +31,8 @@ def check_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             "with: resume with the former, or begin with the checkpoint's weights in a new --save_dir"
         )
     if changed:
-        _LOG.warning("Options differ from those of the interrupted training: %s", ", ".join(changed))
+        # The training may have been interrupted or finished.
+        _LOG.warning("Options differ from those of the training so far: %s", ", ".join(changed))
 
 
 def check_classes(before: Sequence[str], now: Sequence[str]) -> None:
@@ -56,7 +57,7 @@ def check_images(before: int | None, now: int) -> None:
     """Say it where a training goes on with more or fewer images than its checkpoint's; None: it does not know."""
     if before not in (None, now):
         _LOG.warning(
-            "The interrupted training had %s training images, and there are %s now: it does not end as it would have",
+            "The training had %s training images so far, and there are %s now: it does not end as it would have",
             *(f"{before:,}", f"{now:,}"),
         )
 
