@@ -80,6 +80,25 @@ def test_a_structure_and_a_file_with_it_are_the_same_option(tmp_path, capsys, by
     assert "Options differ from those of the training so far: epochs" in capsys.readouterr().err
 
 
+def test_a_structure_is_the_same_by_arch_and_by_its_own_option(tmp_path, capsys):
+    text = "SuperConvK3BNRELU(3,8,2,1)SuperConvK1BNRELU(8,8,1,1)"
+    file = tmp_path / "net.txt"
+    file.write_text(text)
+    more = ("--fake_images", 32, "--batch_size", 16, "--epochs")
+    assert train(tmp_path / "out", *more, 1, network=["--arch", text]) == 0
+    by_option = (["--plainnet_struct", text], ["--arch", "PlainNet", "--plainnet_struct_txt", str(file)])
+    for network in by_option:
+        capsys.readouterr()
+        assert train(tmp_path / "out", *more, 1, network=network) == 0
+        assert "skip" in capsys.readouterr().err
+    assert train(tmp_path / "option", *more, 1, network=by_option[0]) == 0
+    # They are told apart by nothing, for they begin with the same weights.
+    ours, theirs = (state_of(tmp_path / name)["state_dict"] for name in ("out", "option"))
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    assert train(tmp_path / "option", *more, 2, "--auto_resume", network=["--arch", text]) == 0
+    assert "Options differ from those of the training so far: epochs\n" in capsys.readouterr().err
+
+
 def test_what_is_finished_goes_on_by_the_options_by_which_what_was_interrupted_does(tmp_path, capsys):
     assert train(tmp_path, "--fake_images", 32, "--batch_size", 16, "--epochs", 1) == 0
     with pytest.raises(InputError, match="--batch_size was 16 and is now 8"):

@@ -11,7 +11,7 @@ from typing import Any
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_JSON, DATABASE
 from gsnet.training import checkpoints
-from gsnet.training.named_structures import with_structures
+from gsnet.training.named_structures import comparable, with_structures
 from gsnet.training.resuming import folder_of
 
 # Of more of these a training goes on.
@@ -108,10 +108,10 @@ def _check_more(options: Namespace, folder: Path, before: int | None) -> None:
 def _changed(options: Namespace, config: Path, incidental: Collection[str]) -> dict[str, tuple[Any, Any]]:
     """What the options were in the finished training, as far as it says so, and are now, where they differ."""
     try:
-        recorded = with_structures(json.loads(config.read_text())["options"])
+        recorded = comparable(json.loads(config.read_text())["options"])
     except (OSError, ValueError, LookupError, TypeError):
         return {}
-    now = json.loads(json.dumps(recorded_options(options, incidental)))
+    now = comparable(json.loads(json.dumps(recorded_options(options, incidental))))
     return {
         name: (recorded[name], value) for name, value in now.items() if name in recorded and recorded[name] != value
     }

@@ -13,7 +13,7 @@ from gsnet.interface.description import other_names
 from gsnet.interface.options import InputError, named_few
 from gsnet.interface.result_files import CONFIG
 from gsnet.training import checkpoints
-from gsnet.training.named_structures import with_structures
+from gsnet.training.named_structures import comparable
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def check_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
     before: the checkpoint's, which may be fewer.
     """
-    before = with_structures(before)
+    before, now = comparable(before), comparable(now)
     changed = [name for name, value in now.items() if before.get(name, value) != value]
     if "optimizer" in changed:
         raise InputError(
