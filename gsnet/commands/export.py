@@ -35,6 +35,8 @@ from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 from gsnet.latency.bundle_options import OF_BUNDLES, ONLY_OF_BUNDLES, add_bundle_options
 from gsnet.latency.other_devices import write_device_bundle
+from gsnet.latency.space import CLASSES as BUNDLED_CLASSES
+from gsnet.latency.space import RESOLUTION as BUNDLED_RESOLUTION
 from gsnet.models.described import checkpoint_in
 from gsnet.models.options import add_network_options, refuse_ignored_mirror
 from gsnet.validation.export_command import FORMATS, UNKNOWN_LICENCE, export_networks, refuse, usual_name
@@ -64,7 +66,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
     parser.alternatives.append(("weights", "untrained"))
-    add_network_options(parser)
+    add_network_options(parser, f"; with --device_bundle {BUNDLED_CLASSES}")
     detector = parser.add_argument_group("detector, without --arch")
     add_detector_options(detector)
     output = parser.add_argument_group("output")
@@ -92,7 +94,10 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         help="of --folder's weights, such as apache-2.0",
     )
     output.add_argument(
-        "--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's"
+        "--input_image_size",
+        type=positive_int,
+        metavar="PIXELS",
+        help=f"side, instead of the network's (with --device_bundle by default {BUNDLED_RESOLUTION})",
     )
     bundle = parser.add_argument_group("device bundle, for a latency table of another device")
     add_bundle_options(bundle)
