@@ -10,6 +10,7 @@ from typing import Any
 
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_JSON, DATABASE
+from gsnet.interface.words import counted
 from gsnet.training import checkpoints
 from gsnet.training.named_structures import comparable, with_structures
 from gsnet.training.resuming import folder_of
@@ -96,7 +97,7 @@ def _is_more(before: int | None, now: int | None) -> bool:
 
 def _check_more(options: Namespace, folder: Path, before: int | None) -> None:
     """before: the epochs that there were, None where it is the patience that has grown."""
-    ended = "ended by --patience" if before is None else f"finished after {before} epochs"
+    ended = "ended by --patience" if before is None else f"finished after {counted(before, 'epoch')}"
     holds = f"{folder} holds this training, {ended}"
     if not (options.auto_resume or options.resume):
         raise InputError(f"{holds}: go on to {options.epochs} with --auto_resume")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from gsnet.interface.description import other_names
 from gsnet.interface.options import InputError, named_few
 from gsnet.interface.result_files import CONFIG
+from gsnet.interface.words import counted
 from gsnet.training import checkpoints
 from gsnet.training.named_structures import comparable
 
@@ -43,7 +44,8 @@ def check_classes(before: Sequence[str], now: Sequence[str]) -> None:
     if not before or not now or list(before) == list(now):
         return
     if len(before) != len(now):
-        told = f"{len(before)} classes ({named_few(before)}), and there are {len(now)} now ({named_few(now)})"
+        classes = counted(len(before), "class", "classes")
+        told = f"{classes} ({named_few(before)}), and there are {len(now)} now ({named_few(now)})"
     else:
         place, old, new = other_names(before, now)[0]
         told = f"other classes: class {place} was {old} and is now {new}"

@@ -114,7 +114,7 @@ class TrainingState:
         """Where a resumed training goes on, counted as the lines on its progress do: from 1."""
         epochs = self.settings.epochs
         if self.epoch >= epochs:
-            return f"Resuming: all {epochs} epochs are done"
+            return "Resuming: the one epoch is done" if epochs == 1 else f"Resuming: all {epochs} epochs are done"
         steps = f"{self.steps_done} step{'s are' if self.steps_done > 1 else ' is'} done"
         part = f", of which {steps}" if self.steps_done else ""
         return f"Resuming at epoch {self.epoch + 1}/{epochs}{part}"
