@@ -702,3 +702,31 @@ def test_a_reading_process_says_what_this_one_would(damaged):
         next(iter(detection_evaluation_loader(data, loading)))
     assert str(error.value).startswith(f"{damaged}/images/b.jpg is no image that can be read (")
     assert "Traceback" not in str(error.value)
+
+
+def test_a_converted_file_names_images_by_their_folders(tmp_path):
+    """Of two splits with images of equal names, which are read from the files again, wherever they lie below."""
+    for split in ("train", "val"):
+        yolo(tmp_path, ["yolo_six_columns"], f"data/images/{split}/cam")
+    file = text(
+        tmp_path / "data" / "data.yaml", "train: images/train\nval: images/val\nnames: {0: car, 1: bus, 2: person}\n"
+    )
+    elsewhere = tmp_path / "elsewhere"
+    for source, output, begin in (
+        (file, tmp_path / "data" / "{}.json", "images/{}/cam/"),
+        (file, tmp_path / "{}.json", "data/images/{}/cam/"),
+        # Images are not below it: from the folder of the data set.
+        (file, elsewhere / "{}.json", "images/{}/cam/"),
+    ):
+        for split in ("train", "val"):
+            target = Path(str(output).format(split))
+            assert (
+                detection_data.main(["convert", "--data_dir", str(source), "--split", split, "--output", str(target)])
+                == 0
+            )
+            names = [image["file_name"] for image in json.loads(target.read_text())["images"]]
+            assert names == [begin.format(split) + "yolo_six_columns.jpg"]
+            if output.parent == elsewhere:
+                continue
+            (scene,) = read_data_set(target).scenes
+            assert scene.image == tmp_path / "data" / "images" / split / "cam" / "yolo_six_columns.jpg"
