@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Sequence
 
+from gsnet.data.name_options import names_in_file
 from gsnet.data.settings import is_never_fetched
-from gsnet.data.text_files import names_in
 from gsnet.interface.options import (
-    InputError,
     OptionParser,
     add_device_options,
     add_skip_broken,
-    named_few,
     not_negative,
     positive_int,
     reading_processes,
@@ -40,7 +36,7 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
     data.add_argument(
         "--class_names",
         "--class_map",
-        type=_names_in,
+        type=names_in_file,
         metavar="FILE",
         help="a class name a line, in the order of the network's outputs, where it does not say them itself",
     )
@@ -80,21 +76,6 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
         "--confusion", type=new_file, metavar="FILE.png", help="picture of true against predicted classes"
     )
     return parser
-
-
-def _names_in(text: str) -> tuple[str, ...]:
-    """Names of classes, a line each, of a file."""
-    file = path(text)
-    try:
-        names = names_in(file)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{file}: {error.strerror}") from error
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice or not names:
-        raise argparse.ArgumentTypeError(f"{file} has {f'{named_few(twice)} more than once' if twice else 'no names'}")
-    return tuple(names)
 
 
 def names_text(names: Sequence[str]) -> str:
