@@ -13,8 +13,9 @@ import numpy as np
 
 from gsnet.api.loading import LoadedNetwork
 from gsnet.api.naming import Named, arch_of, check_names, check_switches, keywords_of, said_in_python
+from gsnet.data.name_options import distinct
 from gsnet.interface.options import InputError, device_name
-from gsnet.validation.options import checked, distinct, folder_parser
+from gsnet.validation.options import checked, folder_parser
 
 if TYPE_CHECKING:
     from torch import nn

@@ -15,6 +15,8 @@ from gsnet.detection.export_command import (
 from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import InputError, OptionParser, positive_int
 from gsnet.interface.path_options import new_file, path
+from gsnet.latency.space import CLASSES as BUNDLED_CLASSES
+from gsnet.latency.space import RESOLUTION as BUNDLED_RESOLUTION
 from gsnet.models.described import checkpoint_in
 from gsnet.models.options import add_network_options, refuse_ignored_mirror
 from gsnet.validation.export_command import FORMATS, UNKNOWN_LICENCE, export_networks, refuse, usual_name
@@ -41,7 +43,7 @@ _OF_NETWORKS = (
 def add_export_options(parser: OptionParser) -> None:
     """Which network, of which kind, and how it is written."""
     parser.alternatives.append(("weights", "untrained"))
-    add_network_options(parser)
+    add_network_options(parser, f"; with --device_bundle {BUNDLED_CLASSES}")
     detector = parser.add_argument_group("detector, without --arch")
     add_detector_options(detector)
     output = parser.add_argument_group("output")
@@ -69,7 +71,10 @@ def add_export_options(parser: OptionParser) -> None:
         help="of --folder's weights, such as apache-2.0",
     )
     output.add_argument(
-        "--input_image_size", type=positive_int, metavar="PIXELS", help="side, instead of the network's"
+        "--input_image_size",
+        type=positive_int,
+        metavar="PIXELS",
+        help=f"side, instead of the network's (with --device_bundle by default {BUNDLED_RESOLUTION})",
     )
 
 

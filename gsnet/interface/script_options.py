@@ -228,7 +228,9 @@ class ScriptParser(OptionParser):
             return [f"{name}={text}" for text in texts]
         if action.nargs not in (None, "?"):
             return [name, *texts]
-        return [f"{name}={','.join(texts)}"]
+        # Names with commas in them are typed in a way of their own.
+        typed = getattr(action.type, "typed", ",".join) if isinstance(value, list) else ",".join
+        return [f"{name}={typed(texts)}"]
 
 
 class _KeywordParser(ScriptParser):

@@ -137,8 +137,10 @@ def run_training(
             with begun_in(options.save_dir, log) if log else nullcontext():
                 stack.enter_context(caller.logged(options.save_dir / log if log else None, not first))
                 trainer = build(options, device)
+                # Only now: a training that cannot go on stays finished, and a folder without it as it is.
+                trainer.bring_best()
                 if first:
-                    # Only now: a training that cannot go on stays finished. And before its options are written over.
+                    # Before its options are written over.
                     done.unlink(missing_ok=True)
                 if first and not restarted():
                     _write_config(options, caller)
@@ -251,9 +253,11 @@ def kept_options(options: Namespace) -> dict[str, Any]:
 
 def resumed(trainer: TrainerT, options: Namespace) -> TrainerT:
     """The trainer, gone on from the checkpoint that the options mean. Raises InputError."""
-    state = checkpoints.from_first(interrupted(options) if place()[0] == 0 else None)
+    origin = interrupted(options) if place()[0] == 0 else None
+    state = checkpoints.from_first(origin.state if origin else None)
     if state is not None:
         trainer.resume(state)
+        trainer.origin = origin.folder if origin else None
     return trainer
 
 

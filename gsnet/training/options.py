@@ -113,7 +113,12 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
         help="begin with the weights of a training, a checkpoint or a published network, which need not be named again; "
         "of other classes the classifier starts anew",
     )
-    group.add_argument("--load_parameters_from", type=path, metavar="FILE", help="begin with a checkpoint's weights")
+    group.add_argument(
+        "--load_parameters_from",
+        type=path,
+        metavar="PATH",
+        help="begin with the weights of a checkpoint, or of a training's folder",
+    )
     group.add_argument(
         "--weight_init", default="None", metavar="NAME", help="custom, xavier, MSRAPrelu, stupid, 01, zero"
     )
@@ -245,7 +250,12 @@ def add_run(group: argparse._ArgumentGroup) -> None:
     """Options of the results folder, of resuming and of trying out, which every training has."""
     group.add_argument("--save_dir", type=path, required=True, metavar="FOLDER", help="results folder")
     group.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of everything random")
-    group.add_argument("--resume", type=path, metavar="FILE", help="go on from a checkpoint")
+    group.add_argument(
+        "--resume",
+        type=path,
+        metavar="PATH",
+        help="go on from a checkpoint, or from the latest one of a training's folder",
+    )
     group.add_argument("--auto_resume", action="store_true", help="go on from the folder's latest checkpoint, if any")
     group.add_argument("--evaluate_only", action="store_true", help="validate and write nothing")
     group.add_argument("--dry_run", action="store_true", help="two batches, and how long all would take")

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Sequence
 
 from gsnet.data import DATASETS, data_set_name
+from gsnet.data.name_options import names_in_file
 from gsnet.data.settings import is_never_fetched
-from gsnet.data.text_files import names_in
 from gsnet.interface.options import (
-    InputError,
     OptionParser,
     add_device_options,
     add_skip_broken,
-    named_few,
     not_negative,
     positive_int,
     reading_processes,
@@ -50,7 +46,7 @@ def option_parser(description: str, batch_size: int, argv: Given = ()) -> Script
     data.add_argument(
         "--class_names",
         "--class_map",
-        type=_names_in,
+        type=names_in_file,
         metavar="FILE",
         help="a class name a line, in the order of the network's outputs, where it does not say them itself",
     )
@@ -90,25 +86,6 @@ def option_parser(description: str, batch_size: int, argv: Given = ()) -> Script
         "--confusion", type=new_file, metavar="FILE.png", help="picture of true against predicted classes"
     )
     return parser
-
-
-def _names_in(text: str) -> tuple[str, ...]:
-    """Names of classes, a line each, of a file."""
-    file = path(text)
-    try:
-        return distinct(names_in(file), str(file))
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{file}: {error.strerror}") from error
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def distinct(names: Sequence[str], source: str) -> tuple[str, ...]:
-    """Names of classes, of which there are some and none twice. source: where they stand. Raises InputError."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice or not names:
-        raise InputError(f"{source} has {f'{named_few(twice)} more than once' if twice else 'no names'}")
-    return tuple(names)
 
 
 def names_text(names: Sequence[str]) -> str:
