@@ -27,6 +27,8 @@ from gsnet.detection.export_either import add_export_options, check_export_optio
 from gsnet.interface.script_options import script_parser
 from gsnet.latency.bundle_options import OF_BUNDLES, ONLY_OF_BUNDLES, add_bundle_options
 from gsnet.latency.other_devices import write_device_bundle
+from gsnet.latency.space import CLASSES as BUNDLED_CLASSES
+from gsnet.latency.space import RESOLUTION as BUNDLED_RESOLUTION
 from SearchSpace import SearchSpaceError
 
 _LOG = logging.getLogger(__name__)
@@ -35,7 +37,11 @@ _LOG = logging.getLogger(__name__)
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
-    add_export_options(parser)
+    add_export_options(
+        parser,
+        classes_also=f"; with --device_bundle {BUNDLED_CLASSES}",
+        side_also=f" (with --device_bundle by default {BUNDLED_RESOLUTION})",
+    )
     bundle = parser.add_argument_group("device bundle, for a latency table of another device")
     add_bundle_options(bundle)
     parser.add_argument("--json", action="store_true", help="one JSON object a network on standard output")

@@ -15,8 +15,6 @@ from gsnet.detection.export_command import (
 from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import InputError, OptionParser, positive_int
 from gsnet.interface.path_options import new_file, path
-from gsnet.latency.space import CLASSES as BUNDLED_CLASSES
-from gsnet.latency.space import RESOLUTION as BUNDLED_RESOLUTION
 from gsnet.models.described import checkpoint_in
 from gsnet.models.options import add_network_options, refuse_ignored_mirror
 from gsnet.validation.export_command import FORMATS, UNKNOWN_LICENCE, export_networks, refuse, usual_name
@@ -40,10 +38,13 @@ _OF_NETWORKS = (
 )
 
 
-def add_export_options(parser: OptionParser) -> None:
-    """Which network, of which kind, and how it is written."""
+def add_export_options(parser: OptionParser, *, classes_also: str = "", side_also: str = "") -> None:
+    """Which network, of which kind, and how it is written.
+
+    classes_also, side_also: what the help of --num_classes and --input_image_size ends with.
+    """
     parser.alternatives.append(("weights", "untrained"))
-    add_network_options(parser, f"; with --device_bundle {BUNDLED_CLASSES}")
+    add_network_options(parser, classes_also)
     detector = parser.add_argument_group("detector, without --arch")
     add_detector_options(detector)
     output = parser.add_argument_group("output")
@@ -71,10 +72,7 @@ def add_export_options(parser: OptionParser) -> None:
         help="of --folder's weights, such as apache-2.0",
     )
     output.add_argument(
-        "--input_image_size",
-        type=positive_int,
-        metavar="PIXELS",
-        help=f"side, instead of the network's (with --device_bundle by default {BUNDLED_RESOLUTION})",
+        "--input_image_size", type=positive_int, metavar="PIXELS", help=f"side, instead of the network's{side_also}"
     )
 
 
