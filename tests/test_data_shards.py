@@ -155,6 +155,10 @@ REFUSED = [
     ("cat/1.jpg twice", [("cat/1.jpg", b"a"), ("./cat/1.jpg", b"b")]),
     ("1.jpg and 1.seg.png, which are one sample", [("1.jpg", b""), ("1.cls", b"0"), ("1.seg.png", b"")]),
     ("has 1.cls twice", [("1.jpg", b""), ("1.cls", b"0"), ("1.cls", b"1")]),
+    (
+        "clip_0.5s.cls and clip_0.7s.cls, which are of one sample, clip_0: a KEY ends at the first dot",
+        [("clip_0.5s.jpg", b""), ("clip_0.5s.cls", b"0"), ("clip_0.7s.jpg", b""), ("clip_0.7s.cls", b"1")],
+    ),
     ("do not both lie in CLASS/IMAGE", [("dog/front/1.jpg", b""), ("cat/front/1.jpg", b"")]),
     ("do not both lie in CLASS/IMAGE", [("cat/1.jpg", b""), ("cat/small/2.jpg", b"")]),
     ("holds '99999999999999999999': the number of a class", [("1.jpg", b""), ("1.cls", b"9" * 20)]),

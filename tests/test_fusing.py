@@ -132,6 +132,66 @@ def test_narrow_halves_are_read_with_zeros_rather_than_cut_out():
     assert int((first.weight != 0).any(dim=(0, 2, 3)).sum()) == 16
 
 
+def test_normalisation_of_a_narrow_dense_half_is_done_by_the_depth_wise_half():
+    """Worked out by hand: all three GhostConvs have 8 and 8 channels, which one map of 16 holds."""
+    network = trained_like("SuperConvK3BNRELU(3,32,1,1)SuperGhostShuffleK3(32,32,1,16,1)SuperConvK1BNRELU(32,16,1,1)")
+    rewritten = fused(network, SIZE, 16)
+    assert difference(network, rewritten) < 1e-10
+    convolutions = [module for module in rewritten.modules() if isinstance(module, nn.Conv2d)]
+    # The stem; a dense and a depth-wise one of each GhostConv, and the body's own; of each branch's map a half of the head.
+    assert len(convolutions) == 1 + 2 * 3 + 1 + 2
+    assert sum(module.groups == module.out_channels == 16 for module in convolutions) == 4
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in rewritten.modules())
+    assert "cat" not in names(rewritten) and names(rewritten)["add"] == 1
+
+
+def test_wide_maps_are_not_copied_together():
+    """512 channels of 16 x 16 pixels: each half has a depth-wise convolution, and a dense one that adds the other's output."""
+    network = trained_like("SuperConvK3BNRELU(3,32,1,1)SuperGhostShuffleK5(32,32,1,512,1)SuperConvK1BNRELU(32,16,1,1)")
+    rewritten = fused(network, SIZE, 16)
+    assert difference(network, rewritten) < 1e-10
+    convolutions = [module for module in rewritten.modules() if isinstance(module, nn.Conv2d)]
+    assert sum(module.kernel_size == (5, 5) and module.groups == 256 for module in convolutions) == 2
+    assert sum(module.groups == 1 and module.in_channels == 256 for module in convolutions) == 2
+    # Too wide to be computed twice.
+    assert [m.num_features for m in rewritten.modules() if isinstance(m, nn.BatchNorm2d)] == [256]
+    assert "cat" not in names(rewritten) and names(rewritten)["add"] == 2
+
+
+class Ghostly(nn.Module):
+    """A dense half that a third convolution reads too, and a depth-wise half; normalised side by side."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.dense, self.thin = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, groups=6, **options)
+        self.norm, self.head, self.other = nn.BatchNorm2d(12), nn.Conv2d(12, 5, 1), nn.Conv2d(6, 5, 3, padding=1)
+        nn.init.normal_(self.norm.weight)
+        nn.init.normal_(self.norm.bias)
+
+    def forward(self, x):
+        dense = self.dense(x)
+        both = torch.cat((dense, self.thin(dense)), dim=1)
+        return self.head(functional.relu(self.norm(both))) + self.other(dense)
+
+
+@pytest.mark.parametrize(
+    ("options", "norms"),
+    [
+        ({"kernel_size": 3, "padding": 1}, 0),
+        ({"kernel_size": (1, 5), "padding": (0, 4), "dilation": 2}, 0),
+        # Windows whose middle lies elsewhere, or of which that is not known.
+        ({"kernel_size": 3, "padding": "same"}, 1),
+        ({"kernel_size": (2, 3), "padding": "same"}, 1),
+    ],
+)
+def test_a_window_takes_what_lies_in_its_middle(options, norms):
+    torch.manual_seed(0)
+    network = Ghostly(**options).double().eval()
+    rewritten = fused(network, SIZE, 16)
+    assert rewritten is not network and difference(network, rewritten) < 1e-10
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in rewritten.modules()) == norms
+
+
 class Awkward(nn.Module):
     """Maps that are read twice, changed in place, and by functions of which nothing is known."""
 

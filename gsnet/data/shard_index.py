@@ -73,6 +73,7 @@ def _looked_through(shard: Path) -> ShardIndex:
     pictures: list[tuple[PurePosixPath, int, int]] = []
     others: list[PurePosixPath] = []
     told: dict[str, int] = {}
+    named: dict[str, PurePosixPath] = {}
     try:
         with tarfile.open(shard, "r:") as archive, shard.open("rb") as content:
             for member in archive:
@@ -84,7 +85,8 @@ def _looked_through(shard: Path) -> ShardIndex:
                     pictures.append((path, member.offset_data, member.size))
                 elif path.suffix.lower() == _LABEL and member.isfile():
                     if _key(path) in told:
-                        raise InputError(f"{shard} has {_key(path)}{_LABEL} twice: each sample needs a KEY of its own")
+                        raise InputError(_two_classes(shard, named[_key(path)], path))
+                    named[_key(path)] = path
                     told[_key(path)] = _number(content, member, shard)
                 else:
                     others.append(path)
@@ -102,6 +104,16 @@ def _looked_through(shard: Path) -> ShardIndex:
     places = np.array([place for _, *place in pictures], dtype=np.int64)
     labels, folders = _classes(shard, [path for path, *_ in pictures], told)
     return ShardIndex(places[:, 0], places[:, 1], np.array(labels, dtype=np.int64), folders, passed_over)
+
+
+def _two_classes(shard: Path, first: PurePosixPath, second: PurePosixPath) -> str:
+    """What is wrong with two classes of one sample."""
+    if first == second:
+        return f"{shard} has {first} twice: each sample needs a KEY of its own"
+    return (
+        f"{shard} has {first} and {second}, which are of one sample, {_key(first)}: a KEY ends at the first dot of a name, so "
+        "write dots within it otherwise"
+    )
 
 
 def _check_stored(member: tarfile.TarInfo, shard: Path) -> None:

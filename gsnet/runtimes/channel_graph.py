@@ -48,6 +48,10 @@ class Convolution:
         self.weight[rows] *= scale.view(-1, *[1] * (self.weight.dim() - 1))
         self.bias[rows] = self.bias[rows] * scale + shift
 
+    def append(self, weight: Tensor, bias: Tensor) -> None:
+        """Add output channels behind the others."""
+        self.weight, self.bias = torch.cat((self.weight, weight)), torch.cat((self.bias, bias))
+
 
 @dataclass
 class Norm:

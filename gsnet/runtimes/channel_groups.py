@@ -27,7 +27,7 @@ def fold_norms(layers: list[Layer]) -> None:
     now = [identity(number, layer.channels) for number, layer in enumerate(layers)]
     for number, layer in enumerate(layers):
         before = layer.inputs
-        layer.inputs = [_renamed(view, now) for view in before]
+        layer.inputs = [renamed(view, now) for view in before]
         if not isinstance(layer.content, Norm):
             continue
         (read,), (first,) = layer.inputs, before
@@ -37,7 +37,7 @@ def fold_norms(layers: list[Layer]) -> None:
         now[number][foldable] = read[foldable]
         stays = np.flatnonzero(~foldable)
         now[number][stays] = identity(number, len(stays))
-        _keep(layer, layer.content, stays)
+        keep(layer, layer.content, stays)
 
 
 def _fold(layers: list[Layer], norm: Norm, read: View, channels: np.ndarray) -> None:
@@ -49,7 +49,8 @@ def _fold(layers: list[Layer], norm: Norm, read: View, channels: np.ndarray) -> 
         convolution.scale(read[chosen, 1], scale[rows], shift[rows])
 
 
-def _renamed(view: View, now: list[View]) -> View:
+def renamed(view: View, now: list[View]) -> View:
+    """A view by what each layer's channels are now."""
     found = view.copy()
     for layer in np.unique(view[:, 0]).tolist():
         mine = view[:, 0] == layer
@@ -57,7 +58,8 @@ def _renamed(view: View, now: list[View]) -> View:
     return found
 
 
-def _keep(layer: Layer, norm: Norm, channels: np.ndarray) -> None:
+def keep(layer: Layer, norm: Norm, channels: np.ndarray) -> None:
+    """Leave a normalisation some of its channels."""
     vectors = {name: getattr(norm, name)[torch.from_numpy(channels)] for name in ("mean", "var", "weight", "bias")}
     layer.inputs = [layer.inputs[0][channels]]
     layer.channels = len(channels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,16 @@ def dense(content: Convolution, places: np.ndarray, inputs: np.ndarray, width: i
     # The same channel may be read several times.
     spread.index_add_(1, torch.from_numpy(inputs), weight)
     return layer_like(content.module, spread, content.bias[rows] * there, dtype)
+
+
+def addends(whole: nn.Module, widths: Sequence[int], dtype: torch.dtype) -> list[nn.Module]:
+    """Convolutions without groups whose sum is one that reads maps of these widths side by side; the first has its bias."""
+    if not isinstance(whole, nn.Conv2d):
+        raise TypeError(f"{type(whole).__name__} is no convolution")
+    none = whole.weight.new_zeros(whole.out_channels)
+    biases = [none if whole.bias is None else whole.bias, *[none] * (len(widths) - 1)]
+    weights = whole.weight.split(list(widths), dim=1)
+    return [layer_like(whole, weight, bias, dtype) for weight, bias in zip(weights, biases, strict=True)]
 
 
 def depthwise(content: Convolution, places: np.ndarray, dtype: torch.dtype) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -213,6 +214,11 @@ class Reading:
 def _arguments(node: fx.Node) -> tuple[Any, ...]:
     """What a node's function is given by place; fx's own type says nothing of it."""
     return node.args
+
+
+def pixels(node: Any) -> int:
+    """Of one channel of a node's output."""
+    return math.prod(_shape(node)[2:])
 
 
 def _shape(node: Any) -> tuple[int, ...]:

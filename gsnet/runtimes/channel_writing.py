@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -15,54 +14,14 @@ from torch import fx, nn
 from gsnet.runtimes import channel_modules
 from gsnet.runtimes.channel_graph import Convolution, Kind, Layer, Norm, View
 from gsnet.runtimes.channel_groups import Readers
-from gsnet.runtimes.channel_reading import PRODUCTS, Reading
+from gsnet.runtimes.channel_maps import Joined, Lying, Map, Widths
+from gsnet.runtimes.channel_reading import PRODUCTS, Reading, pixels
 
 _NOBODY = (-1, -1)
 # The two halves of a GhostConv. In a network whose layers read all maps before them, one operator each would be far more.
 _MOST_APART = 2
 # Functions that change what they read, which others may read too now; and those that do not.
 _NOT_IN_PLACE: MappingProxyType[Any, Any] = MappingProxyType({operator.iadd: operator.add, operator.imul: operator.mul})
-
-
-@dataclass(frozen=True)
-class Widths:
-    """multiple: convolutions are widened to multiples of it. least: none is split into parts narrower than this.
-
-    most, narrow: a dense layer reads a map of up to so many times as many channels as it needs, or of so few in all, the others
-    with weights of zero, rather than a part that is cut out of it: a cut takes a map out of its blocked layout and back again.
-    """
-
-    multiple: int
-    least: int = 24
-    most: int = 4
-    narrow: int = 64
-
-
-@dataclass
-class _Map:
-    """A map of the new network: of each position the (layer, channel) that lies there, or nobody's zeros."""
-
-    node: fx.Node
-    channels: View
-
-
-@dataclass
-class _Joined:
-    """Maps side by side, `width` channels. places: of each channel of a view its position."""
-
-    node: fx.Node
-    width: int
-    places: np.ndarray
-
-    def in_order(self) -> bool:
-        """Whether this is the view, and nothing else."""
-        return self.width == len(self.places) and bool((self.places == np.arange(self.width)).all())
-
-    def channels(self) -> np.ndarray | None:
-        """Of each position the channel of the view that lies there, or -1; None where one of them stands for several."""
-        order = np.full(self.width, -1)
-        order[self.places] = np.arange(len(self.places))
-        return order if int((order >= 0).sum()) == len(self.places) else None
 
 
 class Writing:
@@ -74,7 +33,7 @@ class Writing:
         self._graph, self._root = fx.Graph(), nn.Module()
         # Nodes of the traced network that are no maps, and what they are here.
         self._nodes: dict[fx.Node, fx.Node] = {}
-        self._maps: list[_Map] = []
+        self._maps: list[Map] = []
         # (layer, channel) -> (map, position).
         self._where: dict[tuple[int, int], tuple[int, int]] = {}
         self._copies: dict[Any, fx.Node] = {}
@@ -100,10 +59,24 @@ class Writing:
         content = layer.content
         if not isinstance(content, Convolution):
             raise TypeError(f"{layer.node} has no weights")
-        joined = self._joined(layer.inputs[0], dense=True)
-        for places in self._parts(number, layer):
-            module = channel_modules.dense(content, places, joined.places, joined.width, self._dtype)
-            self._new(self._call(module, joined.node), number, places)
+        lying = self._lying(layer.inputs[0], dense=True)
+        groups = list(self._parts(number, layer))
+        more = len(groups) * (len(lying.parts) - 1)
+        numbers = lying.width * pixels(layer.node.args[0])
+        apart = more > 0 and isinstance(content.module, nn.Conv2d) and self._widths.apart(more, numbers)
+        for places in groups:
+            module = channel_modules.dense(content, places, lying.places, lying.width, self._dtype)
+            called = self._sum(module, lying) if apart else self._call(module, self._side_by_side(lying.parts))
+            self._new(called, number, places)
+
+    def _sum(self, module: nn.Module, lying: Lying) -> fx.Node:
+        """A convolution of several maps as a sum of one of each, which runtimes add up as they compute the last ones."""
+        widths = [high - low for _, low, high in lying.parts]
+        addends = channel_modules.addends(module, widths, self._dtype)
+        first, *others = (self._call(one, self._slice(*part)) for one, part in zip(addends, lying.parts, strict=True))
+        for other in others:
+            first = self._graph.call_function(operator.add, (first, other))
+        return first
 
     def _parts(self, number: int, layer: Layer) -> Iterable[np.ndarray]:
         """The output channels of each convolution that a dense layer becomes, in the order in which they lie there."""
@@ -136,10 +109,24 @@ class Writing:
     def _channelwise(self, number: int, layer: Layer) -> None:
         (view,) = layer.inputs
         read = self._readers.read(number)
-        # What lies in one map is not taken apart.
-        together = len(np.unique(self._owners(view[read]))) == 1
-        for group in [read] if together else self._readers.groups(number):
+        owners = self._owners(view[read])
+        several = dict.fromkeys(owners.tolist())
+        # Half of them is one more here and one more behind it.
+        numbers = sum(len(self._maps[one].channels) for one in several) * pixels(layer.node.args[0])
+        if len(several) == 2 and self._summed(number, layer) and self._widths.apart(3, numbers):
+            groups = [read[owners == owner] for owner in several]
+        else:
+            # What lies in one map is not taken apart.
+            groups = [read] if len(several) == 1 else self._readers.groups(number)
+        for group in groups:
             self._each(number, layer, group)
+
+    def _summed(self, number: int, layer: Layer) -> bool:
+        """Whether a layer is a convolution, or what is done to its output, that dense convolutions alone read."""
+        if layer.kind is not Kind.POINTWISE and not isinstance(layer.content, Convolution):
+            return False
+        readers = [(one, self._layers[one]) for one in self._readers.layers[number]]
+        return all(one.kind is Kind.DENSE or self._summed(reader, one) for reader, one in readers)
 
     def _pointwise(self, number: int, layer: Layer) -> None:
         """On every map by itself, so that runtimes make it a part of the convolution before it; on many maps, joined."""
@@ -208,14 +195,19 @@ class Writing:
         for place, channel in enumerate(places.tolist()):
             if channel >= 0:
                 self._where[number, channel] = len(self._maps), place
-        self._maps.append(_Map(node, channels))
+        self._maps.append(Map(node, channels))
 
     def _owners(self, view: View) -> np.ndarray:
         """The map in which each channel of a view lies."""
         return np.array([self._where[one][0] for one in map(tuple, view.tolist())])
 
-    def _joined(self, view: View, *, dense: bool = False) -> _Joined:
-        """The maps that hold a view, side by side; of those that hold much else only what is needed.
+    def _joined(self, view: View) -> Joined:
+        """The maps that hold a view, side by side."""
+        lying = self._lying(view)
+        return Joined(self._side_by_side(lying.parts), lying.width, lying.places)
+
+    def _lying(self, view: View, *, dense: bool = False) -> Lying:
+        """The maps that hold a view; of those that hold much else only what is needed.
 
         dense: a dense layer reads them, to which a little more is no harm: see `Widths`.
         """
@@ -231,7 +223,7 @@ class Writing:
             starts[owner] = width - low
             width += high - low
         places = np.array([starts[owner] + place for owner, place in where])
-        return _Joined(self._side_by_side(tuple(parts)), width, places)
+        return Lying(tuple(parts), width, places)
 
     def _side_by_side(self, parts: tuple[tuple[int, int, int], ...]) -> fx.Node:
         if parts not in self._copies:
@@ -250,7 +242,7 @@ class Writing:
             self._copies[owner, low, high] = self._graph.call_function(operator.getitem, arguments)
         return self._copies[owner, low, high]
 
-    def _sorted(self, view: View) -> _Joined:
+    def _sorted(self, view: View) -> Joined:
         """A map that is the view."""
         joined = self._joined(view)
         if joined.in_order():
@@ -261,7 +253,7 @@ class Writing:
             self._root.register_buffer(name, torch.from_numpy(joined.places), persistent=False)
             order = self._graph.get_attr(name)
             self._copies[key] = self._graph.call_function(torch.index_select, (joined.node, 1, order))
-        return _Joined(self._copies[key], len(view), np.arange(len(view)))
+        return Joined(self._copies[key], len(view), np.arange(len(view)))
 
     def _call(self, module: nn.Module, node: fx.Node) -> fx.Node:
         name = f"layer{len(self._graph.nodes)}"

@@ -7,6 +7,8 @@ Exporters fold batch normalisation into the convolution before it, and leave eve
   which channels lie (so that a shuffle has nothing to do);
 - batch normalisation behind a concatenation is folded channel by channel, into those convolutions behind which nothing else
   reads;
+- what stays of it is computed by a depth-wise convolution beside it, and a convolution of several maps side by side becomes a
+  sum of convolutions of each, where that takes less time;
 - convolutions are widened by channels of zeros to multiples of what processors compute at once, for ONNX Runtime keeps maps in
   its blocked layout only then.
 """
@@ -21,8 +23,10 @@ from torch import nn
 from torch.utils import _pytree
 
 from gsnet.runtimes.channel_groups import Readers, fold_norms
+from gsnet.runtimes.channel_maps import Widths
+from gsnet.runtimes.channel_pairs import pair_norms
 from gsnet.runtimes.channel_reading import Reading
-from gsnet.runtimes.channel_writing import Widths, Writing
+from gsnet.runtimes.channel_writing import Writing
 
 log = logging.getLogger(__name__)
 # Of the largest output: what the order of sums explains in float32.
@@ -44,6 +48,8 @@ def fused(
         if not reading.copies:
             return network
         fold_norms(reading.layers)
+        if multiple > 1:
+            pair_norms(reading.layers, multiple)
         writing = Writing(reading, Readers(reading.layers), Widths(multiple), norms_as_convolutions)
         rewritten = writing.network().eval()
         same = _agree(rewritten, reading)
