@@ -145,6 +145,14 @@ def test_what_is_made_of_single_images_is_refused_before_any_is_read(more):
         replace(FAKE, cache=DEVICE, **more)
 
 
+def test_seeds_are_the_published_numbers_of_splitmix64():
+    """The first ones from 0 and from 1234567, as its authors' program prints them; 63 bits of each are kept."""
+    assert mixed_seed(0) == 0xE220A8397B1DCDAF >> 1
+    assert mixed_seed(1234567) == 6457827717110365317 >> 1
+    # From a number the next ones count on from what it was mixed to.
+    assert mixed_seed(0, 5) == mixed_seed((0xE220A8397B1DCDAF + 5) % 2**64)
+
+
 def test_random_numbers_are_those_of_single_images():
     places = [(0, 3), (0, 4), (7, 2**40)]
     draws = Draws(11, places)
