@@ -182,9 +182,10 @@ def test_classes_of_a_file_are_told_by_its_own_ids_in_whatever_order_it_lists_th
     assert evaluate_coco(data, results).classes == expected.classes
 
 
-def test_detections_of_no_class_are_not_counted(case):
-    """They have their place in VisDrone's order, and no category in COCO's."""
-    data, results = case
+def test_detections_of_no_class_are_not_counted():
+    """They have their place in VisDrone's order, and no category in COCO's: also where the last class is there."""
+    data, results = synthetic_set(2, 100)
+    assert any((scene.labels == len(data.class_names) - 1).any() for scene in data.scenes)
     more = [
         ImageResults(
             np.concatenate([part.boxes, part.boxes]),
@@ -326,6 +327,8 @@ def test_more_than_ten_in_an_image(tmp_path):
     assert expected["AR10"] == 0 < expected["AR100"] < expected["AR500"]
     found = evaluate_visdrone(*written(tmp_path, {"a": rows}, {"a": dets}, (1300, 500)))
     assert found.figures() == pytest.approx(expected, abs=1e-9)
+    # There are cars alone.
+    assert [row.AR500 for row in found.classes if row.images] == pytest.approx([expected["AR500"]], abs=1e-9)
 
 
 def test_both_protocols_are_printed_apart(case):

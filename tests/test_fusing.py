@@ -223,7 +223,7 @@ class OneWay(nn.Module):
         super().__init__()
         self.way, self.stem, self.act = way, nn.Conv2d(3, 9, 3), nn.ReLU(inplace=True)
         self.nine, self.both, self.one = nn.Conv2d(9, 9, 3, padding=1), nn.Conv2d(18, 5, 1), nn.Conv2d(9, 1, 1)
-        self.single, self.dilated = nn.Conv2d(1, 1, 3), nn.Conv2d(9, 9, 3, dilation=2)
+        self.single, self.spread, self.dilated = nn.Conv2d(1, 1, 3), nn.Conv2d(1, 5, 1), nn.Conv2d(9, 9, 3, dilation=2)
 
     def forward(self, x):
         y = self.stem(x)
@@ -237,7 +237,7 @@ class OneWay(nn.Module):
             "parts by a function": lambda: self.nine(last_first(torch.split(y, 4, dim=1))),
             "dilated": lambda: self.dilated(turned),
             "read twice": lambda: self.both(torch.cat((turned, y), 1)),
-            "one channel": lambda: self.single(turned[:, :1]),
+            "one channel": lambda: self.spread(self.single(turned[:, :1])),
             "changed in place": lambda: self.both(torch.cat((self.act(turned), y), 1)),
             "changed in place by a function": lambda: self.both(
                 torch.cat((functional.relu(turned, inplace=True), y), 1)
