@@ -192,6 +192,8 @@ def test_a_copy_is_mirrored_as_its_box_is(box, plain, mirrored):
         down, across = inside[-1, 0] < inside[0, 0], inside[0, -1] < inside[0, 0]
         expected = image[10:30, 10:40, 0][:: -1 if down else 1, :: -1 if across else 1]
         assert (inside == expected[5:15, 5:25]).all()
+        # Also of pixels that it covers in part, half is the object's: the ground is black.
+        assert found.image[top : top + 20, left : left + 30].all()
         begins = mirrored[0] if across else plain[0], mirrored[1] if down else plain[1]
         assert tuple(found.boxes[1, :2] - [left, top]) == begins
         assert (found.boxes[1, 2:] - found.boxes[1, :2]).tolist() == [box[2] - box[0], box[3] - box[1]]
