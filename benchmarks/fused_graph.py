@@ -6,7 +6,7 @@
     python -m benchmarks.fused_graph --runtimes opencv --write               # leaves the page's other columns and rows
 
 Of each space networks at the ends of random walks, as a search visits them. ONNX Runtime and OpenCV: the network as torch has
-it (`--no_fuse`), and as it is exported. OpenVINO: its graph for any number of images, and for one, as it is exported. Both
+it (`--no_fuse`), and as it is exported. OpenVINO: as torch has it for any number of images, and as it is exported, for one. Both
 graphs of a runtime are run in turns, one thread, processor time, a batch of one image; a ratio is one's time over the other's,
 of lower quartiles: other programs on the computer only add.
 """
@@ -109,7 +109,8 @@ def compare(row: Row, network: Network, runtimes: Sequence[str], operations: boo
                 row, [runtime("onnxruntime").load(one, Settings()).operations(images, 40) for one in (plain, file)]
             )
         if "openvino" in runtimes:
-            fixed = runtime("openvino").load(plain, Settings()).ready(images)
+            file = exported(module, plain, "openvino", size)
+            fixed = runtime("openvino").load(file, Settings()).ready(images)
             before, after = times_in_turns(free_in_openvino(plain, images), fixed)
             row.add("OpenVINO", before / after)
         if "opencv" in runtimes:

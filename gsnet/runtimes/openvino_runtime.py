@@ -181,6 +181,7 @@ class OpenVino(Runtime):
     suffixes = (".xml", ".bin")
     precisions = (FP32, BF16, FP16)
     tells_operations = True
+    multiple = 8
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
