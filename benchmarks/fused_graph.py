@@ -6,9 +6,9 @@
     python -m benchmarks.fused_graph --runtimes opencv --write               # leaves the page's other columns and rows
 
 Of each space networks at the ends of random walks, as a search visits them. ONNX Runtime and OpenCV: the network as torch has
-it (`--no_fuse`), and as it is exported. OpenVINO: as torch has it for any number of images, and as it is exported, for one. Both
-graphs of a runtime are run in turns, one thread, processor time, a batch of one image; a ratio is one's time over the other's,
-of lower quartiles: other programs on the computer only add.
+it (`--no_fuse`), and as it is exported. OpenVINO: as torch has it for any number of images, and as it is exported, for one.
+Both graphs of a runtime are run in turns, one thread, processor time, a batch of one image; a ratio is one's time over the
+other's, of lower quartiles: other programs on the computer only add.
 """
 
 from __future__ import annotations
