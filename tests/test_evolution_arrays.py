@@ -253,6 +253,8 @@ def test_a_callback_sees_every_round_and_changes_nothing(tmp_path):
         ("Params", {"params": 1e5}, None),
         (("Params", "ZenClosedForm"), {"growth": 4}, "Params with ZenClosedForm"),
         (("Params", "ZenClosedForm", "NASWOT"), {"growth": 3.5}, None),
+        (("Flops", "NASWOT", "Syncflow-log"), {}, "Flops with NASWOT with Syncflow-log"),
+        (("Flops", "NASWOT", "Syncflow-log"), {"growth": 3.5}, None),
         (("Params", "Flops"), {}, None),
         (("ZenClosedForm", "PerturbationClosedForm"), {}, None),
     ],
