@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from PlainNet import Network, StructureError, Style, user_files
 from PlainNet.style import PLAIN
@@ -91,6 +92,11 @@ class RepeatedScore:
     std: float
     scores: tuple[float, ...]
 
+    @classmethod
+    def of(cls, scores: Sequence[float]) -> Self:
+        """The scores of all repeats, of which there is one at least."""
+        return cls(fmean(scores), stdev(scores) if len(scores) > 1 else 0.0, tuple(scores))
+
 
 def score(network: Network | nn.Module, proxy: str | Proxy, settings: ScoringSettings, seed: int = 0) -> float:
     """The proxy's score of a network value or of any torch classifier.
@@ -127,8 +133,7 @@ def repeated_score(
     network: Network | nn.Module, proxy: str | Proxy, settings: ScoringSettings, seeds: range
 ) -> RepeatedScore:
     """Mean and spread of a score over seeds, each with weights, images and BN statistics of its own."""
-    scores = tuple(score(network, proxy, settings, seed) for seed in seeds)
-    return RepeatedScore(fmean(scores), stdev(scores) if len(scores) > 1 else 0.0, scores)
+    return RepeatedScore.of([score(network, proxy, settings, seed) for seed in seeds])
 
 
 def _score_module(network: Network | nn.Module, proxy: Proxy, context: ScoringContext) -> float:

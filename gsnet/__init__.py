@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from gsnet.api.classifying import Classification, Classifier
     from gsnet.api.comparing import compare
     from gsnet.api.detecting import Detections, Detector
+    from gsnet.api.exporting import Exported, export
     from gsnet.api.loading import LoadedNetwork, load
     from gsnet.api.networks import analyze, parse, score
     from gsnet.api.plugins import load_plugin
     from gsnet.api.search import Search, search
+    from gsnet.api.trained import TrainingResult
+    from gsnet.api.training import train
+    from gsnet.api.validating import Validation, validate
     from gsnet.comparing.comparison import Comparison
     from gsnet.evolution.judging import SearchFailed
     from gsnet.evolution.recorded import Row
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from gsnet.evolution.settings import SearchError
     from gsnet.interface.options import InputError
     from gsnet.models.analysis import Analysis
+    from gsnet.training.settings import TrainingFailed
 
     __version__: str
 
@@ -41,6 +46,7 @@ _MODULES = {
     "Comparison": "comparing.comparison",
     "Detections": "api.detecting",
     "Detector": "api.detecting",
+    "Exported": "api.exporting",
     "InputError": "interface.options",
     "LoadedNetwork": "api.loading",
     "Row": "evolution.recorded",
@@ -50,13 +56,19 @@ _MODULES = {
     "SearchFailed": "evolution.search",
     "SearchResult": "evolution.result",
     "Table": "evolution.result",
+    "TrainingFailed": "training.settings",
+    "TrainingResult": "api.trained",
+    "Validation": "api.validating",
     "analyze": "api.networks",
     "compare": "api.comparing",
+    "export": "api.exporting",
     "load": "api.loading",
     "load_plugin": "api.plugins",
     "parse": "api.networks",
     "score": "api.networks",
     "search": "api.search",
+    "train": "api.training",
+    "validate": "api.validating",
 }
 __all__ = [
     "Analysis",
@@ -65,6 +77,7 @@ __all__ = [
     "Comparison",
     "Detections",
     "Detector",
+    "Exported",
     "InputError",
     "LoadedNetwork",
     "Row",
@@ -74,13 +87,19 @@ __all__ = [
     "SearchFailed",
     "SearchResult",
     "Table",
+    "TrainingFailed",
+    "TrainingResult",
+    "Validation",
     "analyze",
     "compare",
+    "export",
     "load",
     "load_plugin",
     "parse",
     "score",
     "search",
+    "train",
+    "validate",
 ]
 
 # What looks blocks, proxies, spaces and networks up, for which installed packages may have more of them.

@@ -1,5 +1,9 @@
 """`gsnet.Classifier`: what a trained network says of images, from Python."""
 
+import re
+import shutil
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +11,7 @@ from PIL import Image
 
 import gsnet
 from gsnet import InputError
+from gsnet.api import exported_classifier
 from gsnet.commands import export, train_image_classification
 from gsnet.detection.checkpoint import holds_detector
 
@@ -101,6 +106,69 @@ def test_what_was_exported_says_the_same(trained, tmp_path):
         assert found.class_names == wanted.class_names
 
 
+@pytest.mark.parametrize(
+    ("form", "suffix", "needs", "more", "tolerance"),
+    [
+        ("openvino", "xml", ("openvino",), (), 1e-4),
+        ("ncnn", "param", ("ncnn", "pnnx"), (), 1e-4),
+        ("torchscript", "pt", (), (), 1e-4),
+        ("torchscript", "pt", (), ("--fp16",), 2e-2),
+        ("opencv", "onnx", ("onnxruntime",), (), 1e-4),
+    ],
+)
+def test_what_was_exported_for_other_runtimes_says_the_same(trained, tmp_path, form, suffix, needs, more, tolerance):
+    for library in needs:
+        pytest.importorskip(library)
+    images = list(np.random.default_rng(0).integers(0, 256, (3, 9, 9, 3), np.uint8))
+    wanted = gsnet.Classifier.load(trained)
+    file = tmp_path / f"net.{suffix}"
+    assert export.main(["--arch", str(trained), "--format", form, "--output", str(file), *more]) == 0
+    for flip in (False, True):
+        classifier = gsnet.Classifier.load(file, flip=flip)
+        assert classifier.class_names == wanted.class_names and classifier.expected == wanted.expected
+        others = gsnet.Classifier.load(trained, flip=flip).each(images)
+        for found, other in zip(classifier.each(images), others, strict=True):
+            assert found.probabilities == pytest.approx(other.probabilities, abs=tolerance)
+    assert gsnet.Classifier.load(file, class_names=["a", "b", "c"]).class_names == ("a", "b", "c")
+    with pytest.raises(InputError, match="class_names has 2 names"):
+        gsnet.Classifier.load(file, class_names=["a", "b"])
+    if form != "opencv":
+        with pytest.raises(InputError, match=r"written for images of 8 x 8 pixels: leave input_image_size out"):
+            gsnet.Classifier.load(file, input_image_size=16)
+        with pytest.raises(InputError, match="holds its own weights: leave weights out"):
+            gsnet.Classifier.load(file, weights=trained)
+
+
+def test_an_exported_file_that_says_nothing_is_what_the_checkpoint_beside_it_is(trained, tmp_path):
+    """As formats have it in which nothing can be said: ExecuTorch's and LiteRT's."""
+    network, image = gsnet.load(trained).module(), torch.zeros(1, 3, 8, 8)
+    lonely = tmp_path / "net.pt"
+    torch.jit.trace(network, image).save(str(lonely))
+    with pytest.raises(InputError, match=r"net\.pt does not say how images reach it nor what its classes are"):
+        gsnet.Classifier.load(lonely)
+    folder = shutil.copytree(trained, tmp_path / "run")
+    shutil.copy(lonely, folder)
+    red = Image.new("RGB", (8, 8), COLOURS["red"])
+    found = gsnet.Classifier.load(folder / "net.pt")(red)
+    assert found.name == "red" and found.probabilities == pytest.approx(by_hand(trained, COLOURS["red"]), abs=1e-5)
+    with pytest.raises(InputError, match=r"holds a detector: gsnet\.Detector takes it"):
+        exported_classifier._said_by(lonely, {"detector": "{}"})
+    for suffix, package in ((".pte", "executorch"), (".tflite", "ai-edge-litert")):
+        file = tmp_path / f"net{suffix}"
+        file.write_bytes(b"no such file")
+        if find_spec(package.replace("-", "_")) is None:
+            with pytest.raises(InputError, match=f"not installed: pip install {package}"):
+                gsnet.Classifier.load(file)
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".param", ".pt"])
+def test_a_torn_exported_file_is_one_sentence(tmp_path, suffix):
+    file = tmp_path / f"net{suffix}"
+    file.write_bytes(b"<net")
+    with pytest.raises(InputError, match=re.escape(str(file))):
+        gsnet.Classifier.load(file)
+
+
 def test_a_structure_with_a_checkpoints_weights(trained):
     classifier = gsnet.Classifier.load(STRUCTURE, weights=trained, class_names=["a", "b", "c"])
     red = Image.new("RGB", (8, 8), COLOURS["red"])
@@ -121,7 +189,7 @@ def test_wrong_input_is_one_sentence(trained, tmp_path):
     with pytest.raises(InputError, match=r"There is no file missing\.pth: weights takes a checkpoint"):
         gsnet.Classifier.load(trained, weights="missing.pth")
     for path in (3, "", "  ", tmp_path / "net.xml"):
-        with pytest.raises(InputError, match=r"^path is|net.xml is for another runtime"):
+        with pytest.raises(InputError, match=r"^path is|There is no file .*net\.xml"):
             gsnet.Classifier.load(path)
     with pytest.raises(InputError, match=r"class_names is 'abc': it must be a sequence"):
         gsnet.Classifier.load(trained, class_names="abc")

@@ -170,6 +170,47 @@ def test_networks_that_no_member_can_score_have_no_order(capsys):
     assert told["notes"][-1].startswith("Ensemble: no network has a score by each of Flops, PerturbationClosedForm")
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        # Closed forms, and what any network is scored by.
+        (
+            ("Ensemble",),
+            "PerturbationClosedForm, GrowthMarginClosedForm score structures alone, and 1 network has none: "
+            "--ensemble MeCo,NASWOT,Syncflow-log ranks all.",
+        ),
+        (
+            ("Ensemble", "--ensemble", "Flops,MeCo"),
+            "Flops scores structures alone, and 1 network has none: --ensemble MeCo,NASWOT,Syncflow-log ranks all.",
+        ),
+    ],
+)
+def test_an_ensemble_says_which_members_rank_networks_without_structures(capsys, asked, told):
+    more = ("--batch_size", "2", "--json", *SMALL)
+    _, printed = run(capsys, "myresnet18", STRUCTURE, "resnet19", "--zero_shot_score", *asked, *more)
+    found = json.loads(printed.out)
+    (note,) = [note for note in found["notes"] if note.startswith("Ensemble: ")]
+    assert note.endswith(told)
+    # There is no other to be first or last of.
+    assert "The one network that has all of these scores has no other beside it" in note and "1 networks" not in note
+    # As it is advised, all have a place.
+    advised = told.split("--ensemble ")[1].split()[0]
+    more = ("--ensemble", advised, *more)
+    _, printed = run(capsys, "myresnet18", STRUCTURE, "--zero_shot_score", "Ensemble", *more)
+    assert all(row["Ensemble"] is not None for row in json.loads(printed.out)["networks"])
+
+
+def test_networks_of_other_numbers_of_classes_are_said_to_be_such(capsys, folders):
+    """The search's have 10 at 8 pixels; the structure alone has the usual ones."""
+    asked = ("--zero_shot_score", "Ensemble", "--ensemble", "Flops,Params", "--json")
+    both = "Networks have 10 and 1000 classes, each its own: --num_classes gives all the same number."
+    _, printed = run(capsys, folders / "first", STRUCTURE, *asked)
+    notes = json.loads(printed.out)["notes"]
+    assert both in notes and any(note.startswith("Networks are looked at with 8 and 224 pixels") for note in notes)
+    _, printed = run(capsys, folders / "first", STRUCTURE, *asked, *SMALL)
+    assert not any(word in note for note in json.loads(printed.out)["notes"] for word in ("classes", "pixels"))
+
+
 def test_networks_that_all_fail_are_bad_input(capsys, tmp_path):
     status, printed = run(capsys, "resnet19", tmp_path, "no_such.txt", "SuperConvK3BNRELU(3,8")
     assert status == 2

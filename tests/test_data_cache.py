@@ -145,6 +145,14 @@ def test_what_is_made_of_single_images_is_refused_before_any_is_read(more):
         replace(FAKE, cache=DEVICE, **more)
 
 
+def test_seeds_are_the_published_numbers_of_splitmix64():
+    """The first ones from 0 and from 1234567, as its authors' program prints them; 63 bits of each are kept."""
+    assert mixed_seed(0) == 0xE220A8397B1DCDAF >> 1
+    assert mixed_seed(1234567) == 6457827717110365317 >> 1
+    # From a number the next ones count on from what it was mixed to.
+    assert mixed_seed(0, 5) == mixed_seed((0xE220A8397B1DCDAF + 5) % 2**64)
+
+
 def test_random_numbers_are_those_of_single_images():
     places = [(0, 3), (0, 4), (7, 2**40)]
     draws = Draws(11, places)
@@ -226,6 +234,98 @@ def test_jitter_is_that_of_torchvision_however_strong(place, share):
     theirs = torch.stack([v2.ColorJitter(*strengths)(image) for _ in range(2000)]).float()
     for of in (torch.mean, torch.std):
         assert (of(ours, dim=0) - of(theirs, dim=0)).abs().max() < 4
+
+
+class Told:
+    """Numbers that are told in the place of those that are drawn: for each time that is asked, a row for all images."""
+
+    def __init__(self, *rows):
+        self.rows = iter(rows)
+
+    def take(self, count):
+        found = np.array(next(self.rows), dtype=float)
+        assert found.shape[1] == count
+        return found
+
+
+def magnitude(space, levels, name, level, sign):
+    """As torchvision has it for an image of 32 pixels a side."""
+    of_levels, signed = space[name]
+    found = of_levels(levels, 32, 32)
+    return 0.0 if found is None else float(found[level]) * (-1 if signed and sign <= 0.5 else 1)
+
+
+@pytest.mark.parametrize(("dataset", "kind"), [("cifar10", "CIFAR10"), ("image_folder", "IMAGENET")])
+@pytest.mark.parametrize("sign", [0.2, 0.8])
+def test_autoaugment_takes_the_pairs_of_its_data_set(dataset, kind, sign):
+    """All 25, used as often as each says: its number is at or below the probability."""
+    theirs = v2.AutoAugment(v2.AutoAugmentPolicy[kind])
+    pairs = theirs._policies
+    indices = [[(place + 0.5) / len(pairs)] for place in range(len(pairs))]
+    settings = replace(FAKE, dataset=dataset, auto_augment=True, data_dir=None if dataset == "cifar10" else "pictures")
+    for below in (True, False):
+        uses = [[[pair[turn][1] if below else pair[turn][1] + 1e-6, sign] for pair in pairs] for turn in (0, 1)]
+        for turn, choice in enumerate(BatchChanges(settings).policy.choices(Told(indices, *uses))):
+            expected = [pair[turn] for pair in pairs]
+            assert choice.names.tolist() == [name if below else "" for name, _, _ in expected]
+            for found, (name, _, level) in zip(choice.magnitudes, expected, strict=True):
+                wanted = magnitude(theirs._AUGMENTATION_SPACE, 10, name, level or 0, sign)
+                assert found == pytest.approx(wanted if below else 0.0, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "levels"),
+    [
+        ("ra-m7-n3", v2.RandAugment(3, 7), [7, 7, 7]),
+        ("ra", v2.RandAugment(), [9, 9]),
+        ("ta_wide", v2.TrivialAugmentWide(), [30]),
+    ],
+)
+def test_other_policies_take_as_many_operations_as_strong_as_they_say(name, theirs, levels):
+    space, count = theirs._AUGMENTATION_SPACE, len(theirs._AUGMENTATION_SPACE)
+    # Each kind once, at the largest strength, of signed ones every second in the opposite direction.
+    rows = [[(place + 0.5) / count, 0.999, place % 2] for place in range(count)]
+    found = BatchChanges(replace(FAKE, auto_augment=name)).policy.choices(Told(*[rows] * len(levels)))
+    assert [choice.names.tolist() for choice in found] == [list(space)] * len(levels)
+    for choice, level in zip(found, levels, strict=True):
+        wanted = [magnitude(space, 31, kind, level, place % 2) for place, kind in enumerate(space)]
+        assert choice.magnitudes.tolist() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_shifts_of_colours_have_the_spread_of_imagenets():
+    """The covariance of the colours (Krizhevsky et al. 2012, 4.1), a deviation of 0.2, in units of the data set's."""
+    settings = replace(FAKE, dataset="cifar10", lighting=0.2)
+    found = BatchChanges(settings)._light(Draws(1, [(0, place) for place in range(20_000)]))[:, :, 0, 0].numpy()
+    vectors = np.array([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+    values = 0.2 * np.array([0.2175, 0.0188, 0.0045])
+    deviation = np.array(settings.normalisation[1])
+    expected = vectors @ np.diag(values**2) @ vectors.T / np.outer(deviation, deviation)
+    assert np.cov(found.T) == pytest.approx(expected, rel=0.05)
+    assert np.abs(found.mean(axis=0)).max() < 0.01
+    # Of a normal number about as much lies beyond two deviations.
+    assert np.mean(np.abs(found[:, 0]) > 2 * found[:, 0].std()) == pytest.approx(0.0455, abs=0.006)
+
+
+def test_what_is_erased_is_as_large_and_as_wide_as_by_torchvision():
+    """In images twice as wide as high, three of ten of which lose nothing."""
+    settings = replace(FAKE, dataset="cifar10", random_erase=0.7)
+    erased = BatchChanges(settings)._erased(torch.ones(6000, 3, 24, 48), Draws(0, [(0, i) for i in range(6000)])) == 0
+    assert torch.equal(erased.all(dim=1), erased.any(dim=1))
+    lost = erased.any(dim=(1, 2, 3))
+    assert lost.float().mean() == pytest.approx(0.7, abs=0.02)
+    torch.manual_seed(0)
+    erasing = v2.RandomErasing(p=1, scale=(0.02, 0.33), ratio=(0.3, 3.3))
+    theirs = torch.stack([erasing(torch.ones(3, 24, 48)) for _ in range(3000)]) == 0
+
+    def sides(images):
+        return [images[:, 0].any(dim=axis).sum(dim=1).float() for axis in (2, 1)]
+
+    for ours, other in zip(sides(erased[lost]), sides(theirs), strict=True):
+        assert ours.mean() == pytest.approx(float(other.mean()), rel=0.03)
+        assert ours.std() == pytest.approx(float(other.std()), rel=0.05)
+    # Where it lies: each pixel about as often.
+    ours, other = (images[:, 0].float().mean(dim=0) for images in (erased[lost], theirs))
+    assert (ours - other).abs().max() < 0.05
 
 
 def test_all_changes_have_the_mean_and_the_spread_of_single_images(tree):

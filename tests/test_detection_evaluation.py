@@ -71,6 +71,18 @@ def test_what_ignored_regions_take_away(case):
         assert outside_regions(found.boxes, integral).sum() == kept["det"]
 
 
+@pytest.mark.parametrize("region", [(0, 0, 2, 1), (-2, 3, 4, 9), (3, 2, 1, 2.5), (1, 1, 1, 4), (5, 4, 3, 3)])
+def test_every_box_of_a_small_image_is_as_by_counting_pixels(region):
+    """Also those that begin before it, or end behind it, and those of half a pixel."""
+    width, height = 6, 5
+    sides = (0.4, 1, 2, 3.5)
+    boxes = np.array([(x, y, w, h) for x in range(-2, 8) for y in range(-2, 7) for w in sides for h in sides])
+    dets = [[*box, number, 1] for number, box in enumerate(boxes.tolist())]
+    kept = [int(row[4]) for row in oracle.without_ignored([[*region, 0, 0]], dets, width, height)[1]]
+    found = outside_regions(boxes, region_integral(np.array([region], dtype=float), width, height))
+    assert np.flatnonzero(found).tolist() == kept and 0 < len(kept) < len(boxes)
+
+
 def test_halves_are_rounded_away_from_zero():
     assert round_half_away(np.array([0.5, 1.5, 2.5, -0.5, -1.5, 0.49])).tolist() == [1, 2, 3, -1, -2, 0]
 
@@ -117,6 +129,74 @@ def test_figures_are_those_of_pycocotools_to_the_last_bit(regions, digits):
     assert 0 < expected["AP"] < expected["AP_500"] and expected["AR_medium"] > 0
 
 
+def by_hand(reference, places, recall=False):
+    """The mean of what exists in pycocotools' arrays at (class, size, limit), in per cent; None where nothing does."""
+    of_class, size, limit = places
+    values = reference["recall" if recall else "precision"][..., of_class, size, limit]
+    return 100 * values[values > -1].mean() if (values > -1).any() else None
+
+
+def test_each_figure_is_read_at_its_own_place():
+    """Thresholds 0.5, 0.75 and 0.5 to 0.95, four sizes, and limits of 1, 10, 100 and 500, of all classes and of each."""
+    data, results = synthetic_set(4, 500, seed=3)
+    # Names whose order is neither that of the alphabet nor that of the ids of their categories.
+    data = replace(data, category_ids=(7, 3, 9, 1, 4, 10, 2, 8, 6, 5))
+    found, reference = evaluate_coco(data, results), by_pycocotools(data, results).eval
+    thresholds = {"AP": slice(None), "AP50": slice(0, 1), "AP75": slice(5, 6)}
+    places, every = {"": 2, "_500": 3}, slice(None)
+    expected = {
+        name + ending: by_hand({"precision": reference["precision"][part]}, (every, 0, limit))
+        for name, part in thresholds.items()
+        for ending, limit in places.items()
+    }
+    for size, name in enumerate(("small", "medium", "large"), start=1):
+        for ending, limit in places.items():
+            expected[f"AP_{name}{ending}"] = by_hand(reference, (every, size, limit))
+            expected[f"AR_{name}{ending}"] = by_hand(reference, (every, size, limit), recall=True)
+    for limit, number in enumerate((1, 10, 100, 500)):
+        expected[f"AR{number}"] = by_hand(reference, (every, 0, limit), recall=True)
+    assert found.figures == pytest.approx(expected, abs=1e-9)
+    assert all(expected[name] < expected[f"{name}_500"] for name in ("AP", "AP75", "AR_small"))
+    names = dict(zip(data.category_ids, data.class_names, strict=True))
+    assert found.classes == {
+        names[category]: pytest.approx(
+            {
+                name + ending: by_hand({"precision": reference["precision"][part]}, (place, 0, limit))
+                for name, part in thresholds.items()
+                for ending, limit in places.items()
+            },
+            abs=1e-9,
+        )
+        for place, category in enumerate(sorted(names))
+    }
+
+
+def test_classes_of_a_file_are_told_by_its_own_ids_in_whatever_order_it_lists_them(case):
+    data, results = case
+    content = to_coco(data)
+    rows = to_coco_results(data, results)
+    expected = evaluate_json(content, rows)
+    assert len({figures["AP50"] for figures in expected.classes.values()}) > 2
+    turned = content | {"categories": content["categories"][::-1]}
+    assert evaluate_json(turned, rows).classes == expected.classes
+    assert evaluate_coco(data, results).classes == expected.classes
+
+
+def test_detections_of_no_class_are_not_counted():
+    """They have their place in VisDrone's order, and no category in COCO's: also where the last class is there."""
+    data, results = synthetic_set(2, 100)
+    assert any((scene.labels == len(data.class_names) - 1).any() for scene in data.scenes)
+    more = [
+        ImageResults(
+            np.concatenate([part.boxes, part.boxes]),
+            np.concatenate([part.scores, part.scores]),
+            np.concatenate([part.labels, np.full(len(part), -1)]),
+        )
+        for part in results
+    ]
+    assert evaluate_coco(data, more) == evaluate_coco(data, results)
+
+
 def test_500_detections_count_more_than_100():
     """200 cars in a row, all found: at most half of them within 100 detections."""
     truth = {"info": {}, "images": [{"id": 1, "width": 4000, "height": 20, "file_name": "a.jpg"}]}
@@ -131,6 +211,36 @@ def test_500_detections_count_more_than_100():
     assert figures["AR100"] == pytest.approx(50) and figures["AR500"] == pytest.approx(100)
     # 51 of the 101 recall points, from 0 to 0.5, have precision 1.
     assert figures["AP"] == pytest.approx(100 * 51 / 101) and figures["AP_500"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_is_said_of_each_class_and_of_what_was_kept(case, ordered):
+    """By the plain version, of one class at a time; counts by the toolkit's own, and by lines."""
+    data, results = case
+    files = OFFICIAL["detection_files"]
+    if ordered:
+        results = [part.by_score() for part in results]
+        files = {name: sorted(lines, key=lambda line: -float(line.split(",")[4])) for name, lines in files.items()}
+    found, sizes = evaluate_visdrone(data, results), dict.fromkeys(files, SIZE)
+    kept = OFFICIAL["kept_after_ignored_region_drop"]
+    truth = {name: oracle.without_ignored(*both, *SIZE)[0] for name, both in numbered(files).items()}
+    assert found.kept_objects == sum(row.objects for row in found.classes)
+    assert found.kept_detections == sum(one["det"] for one in kept.values()) < sum(map(len, files.values()))
+    for row, category in zip(found.classes, data.category_ids, strict=True):
+        assert row.objects == sum(one[5] == category for rows in truth.values() for one in rows), row.name
+        assert row.images == sum(any(one[5] == category for one in rows) for rows in truth.values()), row.name
+        expected = oracle.official(OFFICIAL["annotation_files"], files, sizes, [category])
+        if expected is not None:
+            figures = {name: getattr(row, name) for name in ("AP", "AP50", "AP75", "AR500")}
+            assert figures == pytest.approx({name: expected[name] for name in figures}, abs=1e-9)
+
+
+def numbered(files):
+    """Rows of ground truth and of detections by image."""
+    return {
+        name: tuple([oracle.numbers(line) for line in lines[name]] for lines in (OFFICIAL["annotation_files"], files))
+        for name in files
+    }
 
 
 def test_nothing_found_is_zero(case):
@@ -198,6 +308,15 @@ def test_the_plain_version_gives_the_official_toolkits_figures():
     assert found == pytest.approx(OFFICIAL["official_toolkit_percent"]["detections_in_given_file_order"], abs=1e-6)
 
 
+@pytest.mark.parametrize(("first", "second", "at_half"), [(0, 4, 100), (4, 0, 50)])
+def test_of_two_objects_that_are_as_near_the_later_one_is_taken(tmp_path, first, second, at_half):
+    """A car between two shares two thirds with each; the second one found is that at 0, if that is still free."""
+    rows = [f"{left},0,10,10,1,4,0,0" for left in (first, second)]
+    dets = ["2,0,10,10,0.9,4,-1,-1", "0,0,10,10,0.8,4,-1,-1"]
+    found = evaluate_visdrone(*written(tmp_path, {"a": rows}, {"a": dets}, (40, 30)))
+    assert found.figures()["AP50"] == pytest.approx(at_half)
+
+
 def test_more_than_ten_in_an_image(tmp_path):
     """Cuts of 10 and 100 bite: 120 cars found in an unsorted file, the first 30 lines being wrong."""
     rng = np.random.default_rng(0)
@@ -208,6 +327,8 @@ def test_more_than_ten_in_an_image(tmp_path):
     assert expected["AR10"] == 0 < expected["AR100"] < expected["AR500"]
     found = evaluate_visdrone(*written(tmp_path, {"a": rows}, {"a": dets}, (1300, 500)))
     assert found.figures() == pytest.approx(expected, abs=1e-9)
+    # There are cars alone.
+    assert [row.AR500 for row in found.classes if row.images] == pytest.approx([expected["AR500"]], abs=1e-9)
 
 
 def test_both_protocols_are_printed_apart(case):

@@ -1,6 +1,8 @@
 """Detectors as files of other programs: what these compute, and what val_detection.py finds with them."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -20,11 +22,11 @@ from gsnet.detection.postprocess import PostprocessSettings, suppressed
 from gsnet.detection.preprocessing import Preprocessing
 from gsnet.detection.priors import clipped, decode, priors
 from gsnet.detection.settings import DetectorSettings
-from gsnet.detection.suppression_graph import add_suppression, values_of
+from gsnet.detection.suppression_graph import add_suppression, check_suppression, values_of
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
 from gsnet.detection.tiles import TileSettings
 from gsnet.detection.visdrone_format import CLASS_NAMES
-from gsnet.models.exporting import converted
+from gsnet.models.exporting import ExportError, converted
 from gsnet.runtimes import Settings, runtime
 from tests.detection_golden import fill
 
@@ -96,6 +98,19 @@ def test_a_file_computes_what_torch_does(loaded, files):
         said = session.texts
         assert json.loads(said["detector"])["classes"] == list(CLASS_NAMES) and said["layout"] == layout
         assert json.loads(said["preprocessing"])["channel_order"] == "rgb"
+
+
+def test_from_python_a_detector_is_written_as_by_the_command(files, checkpoint, tmp_path):
+    for library in ("ncnn", "pnnx"):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    found = gsnet.export(checkpoint, tmp_path / "bins.param", format="ncnn")
+    for file in found.files:
+        assert file.read_bytes() == files("bins").with_name(file.name).read_bytes()
+    assert (found.input["layout"], found.input["height"], found.input["width"]) == (BINS, 64, 96)
+    with pytest.raises(gsnet.InputError, match=r"^num_classes is of classifiers"):
+        gsnet.export(checkpoint, tmp_path / "bins.param", format="ncnn", num_classes=3)
+    with pytest.raises(gsnet.InputError, match=r"^decode=True is of detectors alone"):
+        gsnet.export(TINY, tmp_path / "net.pt", format="torchscript", untrained=True, decode=True)
 
 
 @pytest.fixture(scope="module")
@@ -199,9 +214,11 @@ def test_a_detector_that_cannot_be_rewritten_is_written_as_it_is(loaded, files, 
         tried.clear()
 
 
-@pytest.mark.parametrize(("images", "priors"), [(1, 50), (3, 400), (2, 0), (1, 2500)])
-def test_suppression_as_operators(images, priors, tmp_path):
-    """Against torchvision's, for what has no priors, and more candidates than 5,000."""
+@pytest.mark.parametrize(
+    ("images", "priors", "candidates"), [(1, 50, 5000), (3, 400, 5000), (2, 0, 5000), (1, 2500, 5000), (2, 50, 20)]
+)
+def test_suppression_as_operators(images, priors, candidates, tmp_path):
+    """Against torchvision's, for what has no priors, and more boxes than may be candidates."""
     width = ["N", "P", 7]
     floats = [
         onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, width) for name in ("images", "predictions")
@@ -213,7 +230,7 @@ def test_suppression_as_operators(images, priors, tmp_path):
         ir_version=10,
     )
     onnx.save(model, tmp_path / "nms.onnx")
-    add_suppression(tmp_path / "nms.onnx", 3, PostprocessSettings())
+    add_suppression(tmp_path / "nms.onnx", 3, PostprocessSettings(candidates=candidates))
     session = runtime("onnxruntime").load(tmp_path / "nms.onnx", Settings())
     random = np.random.default_rng(0)
     corners, sides = random.uniform(0, 100, (images, priors, 2)), random.uniform(5, 40, (images, priors, 2))
@@ -225,11 +242,30 @@ def test_suppression_as_operators(images, priors, tmp_path):
         PostprocessSettings(0.99999),
     ):
         outputs = session.run_all(predictions, values_of(settings))
+        settings = replace(settings, candidates=candidates)
         for prediction, boxes, found, labels in zip(torch.from_numpy(predictions), *outputs, strict=True):
             expected, there = suppressed(prediction[:, :4], prediction[:, 4:], settings), labels >= 0
+            assert len(labels) == min(settings.max_detections, 3 * priors)
+            assert not found[~there].any() and set(labels[~there].tolist()) <= {-1}
             np.testing.assert_allclose(boxes[there], expected.boxes)
             np.testing.assert_allclose(found[there], expected.scores)
             assert labels[there].tolist() == expected.labels.tolist()
+
+
+def test_a_file_that_suppresses_other_overlaps_is_refused(files, tmp_path):
+    """Behind predictions whose boxes all lie in one place one of each class is left."""
+    file, run_decoded = tmp_path / "nms.onnx", runtime("onnxruntime").load(files("boxes"), Settings()).run
+    shutil.copy(files("boxes"), file)
+    add_suppression(file, CLASSES, PostprocessSettings())
+
+    def in_one_place(images):
+        predictions = run_decoded(images).copy()
+        predictions[..., :4] = 8, 8, 40, 40
+        return predictions
+
+    check_suppression(file, run_decoded, (64, 96))
+    with pytest.raises(ExportError, match=r"onnx suppresses other overlaps, .*: nothing is kept"):
+        check_suppression(file, in_one_place, (64, 96))
 
 
 def test_int8_keeps_scores_and_boxes_apart(files, checkpoint, scenes, tmp_path, capsys, monkeypatch):
@@ -262,7 +298,7 @@ def test_int8_keeps_scores_and_boxes_apart(files, checkpoint, scenes, tmp_path, 
     assert not (tmp_path / "no.onnx").exists()
     for more, told in (
         (["--format", "ncnn"], "--int8 is written as onnx or openvino"),
-        (["--top1_loss", "3"], "--top1_loss is of the networks of --arch"),
+        (["--top1_loss", "3"], "--top1_loss is of classifiers;"),
         (["--calibration", str(tmp_path / "none")], "There is no data set"),
         (["--no_fuse"], "--no_fuse does nothing with --int8 of a detector"),
     ):
@@ -290,9 +326,9 @@ def test_what_a_file_must_say(tmp_path, files, capsys):
     [
         (("--weights", "none.pth"), "There is no file none.pth"),
         (("--weights", "detector.pth", "--arch", "resnet18"), "holds a detector, which says itself what it is of"),
-        (("--weights", "detector.pth", "--use_se"), "--use_se is of the networks of --arch"),
-        (("--weights", "detector.pth", "--unit", "searched"), "--unit is of the networks of --arch"),
-        (("--weights", "detector.pth", "--license", "mit"), "--license is of the networks of --arch"),
+        (("--weights", "detector.pth", "--use_se"), "--use_se is of classifiers;"),
+        (("--weights", "detector.pth", "--unit", "searched"), "--unit is of classifiers;"),
+        (("--weights", "detector.pth", "--license", "mit"), "--license is of classifiers;"),
         (("--weights", "detector.pth", "--format", "torchscript"), "detectors are written as onnx or openvino or ncnn"),
         (("--weights", "detector.pth", "--format", "ncnn", "--dynamic"), "--dynamic is of onnx and openvino"),
         (("--weights", "detector.pth", "--format", "openvino", "--nms"), "--nms is of onnx"),

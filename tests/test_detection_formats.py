@@ -1,5 +1,6 @@
 """Detection data as people have them: small files that went wrong once; what is right the format says, or a hand worked out."""
 
+import argparse
 import json
 import shutil
 from collections import Counter
@@ -13,6 +14,8 @@ from PIL import Image, ImageOps
 
 from gsnet.commands import detection_data
 from gsnet.data.broken import BrokenImageError
+from gsnet.data.name_options import ClassNames
+from gsnet.detection import training_options, validation_command
 from gsnet.detection.classes import aligned, of_classes
 from gsnet.detection.coco_format import read_coco, read_coco_results, to_coco
 from gsnet.detection.data_set import LoadingSettings, detection_evaluation_loader
@@ -22,6 +25,7 @@ from gsnet.detection.image_check import checked
 from gsnet.detection.image_files import look_at
 from gsnet.detection.preprocessing import Preprocessing, read_image
 from gsnet.detection.scene import ImageResults, result_names, usable
+from gsnet.detection.score_limits import score_limits
 from gsnet.detection.splits import split_of
 from gsnet.detection.visdrone_format import FormatError, read_annotation, read_results_folder, write_results
 from gsnet.detection.yolo_format import read_yolo
@@ -702,3 +706,61 @@ def test_a_reading_process_says_what_this_one_would(damaged):
         next(iter(detection_evaluation_loader(data, loading)))
     assert str(error.value).startswith(f"{damaged}/images/b.jpg is no image that can be read (")
     assert "Traceback" not in str(error.value)
+
+
+def test_a_converted_file_names_images_by_their_folders(tmp_path):
+    """Of two splits with images of equal names, which are read from the files again, wherever they lie below."""
+    for split in ("train", "val"):
+        yolo(tmp_path, ["yolo_six_columns"], f"data/images/{split}/cam")
+    file = text(
+        tmp_path / "data" / "data.yaml", "train: images/train\nval: images/val\nnames: {0: car, 1: bus, 2: person}\n"
+    )
+    elsewhere = tmp_path / "elsewhere"
+    for source, output, begin in (
+        (file, tmp_path / "data" / "{}.json", "images/{}/cam/"),
+        (file, tmp_path / "{}.json", "data/images/{}/cam/"),
+        # Images are not below it: from the folder of the data set.
+        (file, elsewhere / "{}.json", "images/{}/cam/"),
+    ):
+        for split in ("train", "val"):
+            target = Path(str(output).format(split))
+            assert (
+                detection_data.main(["convert", "--data_dir", str(source), "--split", split, "--output", str(target)])
+                == 0
+            )
+            names = [image["file_name"] for image in json.loads(target.read_text())["images"]]
+            assert names == [begin.format(split) + "yolo_six_columns.jpg"]
+            if output.parent == elsewhere:
+                continue
+            (scene,) = read_data_set(target).scenes
+            assert scene.image == tmp_path / "data" / "images" / split / "cam" / "yolo_six_columns.jpg"
+
+
+COMMA = "truck, large"
+
+
+@pytest.mark.parametrize("typed", [r"truck\, large,car", "{}/mine.txt"])
+def test_a_class_whose_name_has_a_comma_is_chosen(tmp_path, typed):
+    text(tmp_path / "mine.txt", f"{COMMA}\ncar\n")
+    typed = typed.format(tmp_path)
+    trained = training_options.parse("", ["--data_dir", "d", "--save_dir", "s", "--classes", typed])
+    validated = validation_command.parser("").parse_args(["--weights", "w", "--data_dir", "d", "--classes", typed])
+    assert trained.classes == validated.classes == (COMMA, "car")
+    # A record has the names, and is begun again from.
+    (tmp_path / "config.json").write_text(json.dumps({"options": {"data_dir": "d", "classes": list(trained.classes)}}))
+    again = training_options.parse("", ["--config", str(tmp_path), "--save_dir", "s"])
+    assert again.classes == (COMMA, "car")
+
+
+def test_names_with_commas_are_told_how_to_be_typed(tmp_path):
+    yolo(tmp_path, ["yolo_six_columns"])
+    text(tmp_path / "data.yaml", f"train: images/train\nnames: {{0: '{COMMA}', 1: car, 2: bus}}\n")
+    data = read_data_set(tmp_path / "data.yaml")
+    with pytest.raises(InputError, match=r"no class truck, large: .*\(a comma that is"):
+        of_classes(data, ("truck", "large"), tmp_path)
+    assert of_classes(data, ClassNames()(r"truck\, large"), tmp_path).class_names == (COMMA,)
+    limits = score_limits(r"0.3,truck\, large=0.5")
+    assert limits.of((COMMA, "car")).tolist() == [0.5, 0.3] and score_limits(str(limits)) == limits
+    for wrong in ("a,a", " ,", str(text(tmp_path / "empty.txt", "\n")), str(tmp_path / "none.txt")):
+        with pytest.raises(argparse.ArgumentTypeError):
+            ClassNames()(wrong)

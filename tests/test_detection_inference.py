@@ -103,6 +103,22 @@ def test_tiles_cover_the_image_and_overlap(width, height, side, overlap):
     assert (np.diff(starts) <= side * (1 - overlap) + 1).all()
 
 
+@pytest.mark.parametrize(
+    ("length", "side", "overlap", "starts"),
+    [
+        # Steps of 160 at most: five to the last start at 680.
+        (1000, 320, 0.5, [0, 136, 272, 408, 544, 680]),
+        # Two steps of 45, which 100 * (1 - 0.55) is a little less than.
+        (190, 100, 0.55, [0, 45, 90]),
+        (191, 100, 0.55, [0, 30, 61, 91]),
+    ],
+)
+def test_tiles_are_as_few_as_overlap_so_far(length, side, overlap, starts):
+    tiles = tiles_of(length, 50, TileSettings(side, overlap, whole=False))
+    assert [tile.left for tile in tiles] == starts
+    assert [tile.top for tile in tiles_of(50, length, TileSettings(side, overlap, whole=False))] == starts
+
+
 def results(*rows):
     values = np.array(rows, dtype=float).reshape(-1, 6)
     return ImageResults(values[:, :4], values[:, 4], values[:, 5].astype(int))

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.ops import batched_nms, box_iou
 
+from gsnet.detection import joining
 from gsnet.detection.joining import first_of_each, overlapping_pairs
 from gsnet.detection.scene import ImageResults, corners, from_corners
 from gsnet.detection.tiles import Tile, TileSettings, joined
@@ -30,6 +31,28 @@ def crowd(count: int, side: float, largest: float, seed: int) -> tuple[np.ndarra
 @given(st.integers(1, 120), st.sampled_from([50.0, 400.0]), st.sampled_from([8.0, 300.0]), st.integers(0, 10**6))
 def test_pairs_share_what_torchvision_says(count, side, largest, seed):
     boxes, _, labels = crowd(count, side, largest, seed)
+    compare_pairs(boxes, labels)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_boxes_of_two_classes_are_apart_in_a_narrow_strip_too(axis):
+    """Many more rows of cells than columns, and the other way round."""
+    boxes, _, labels = crowd(400, 400, 8, 0)
+    boxes[:, [axis, axis + 2]] = boxes[:, [axis, axis + 2]] % 4 + [0, 6]
+    compare_pairs(boxes, labels)
+
+
+def test_candidates_are_compared_some_at_a_time(monkeypatch):
+    monkeypatch.setattr(joining, "_AT_A_TIME", 7)
+    found = joining._portions(np.array([3, 3, 3, 3, 9, 1, 1]))
+    assert [(part.start, part.stop) for part in found] == [(0, 2), (2, 4), (4, 5), (5, 7)]
+    boxes, _, labels = crowd(60, 50, 8, 0)
+    compare_pairs(boxes, labels)
+
+
+def compare_pairs(boxes, labels):
+    """Each pair once, and what it shares by torchvision, which looks at all of them."""
+    count = len(boxes)
     pairs = overlapping_pairs(boxes, labels)
     assert (pairs.earlier < pairs.later).all()
     areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)

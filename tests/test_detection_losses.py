@@ -7,7 +7,7 @@ import torch
 
 from gsnet.detection.assignment import AssignmentSettings, assign, costs, inside, matched, nearby
 from gsnet.detection.losses import Losses, distribution_focal_loss, head_loss, quality_focal_loss
-from gsnet.detection.overlap import generalised_iou, iof_matrix, iou, iou_matrix
+from gsnet.detection.overlap import areas, generalised_iou, iof_matrix, iou, iou_matrix
 from gsnet.detection.postprocess import PostprocessSettings, suppressed
 from gsnet.detection.priors import clipped, decode, distances, encode, priors
 from gsnet.detection.targets import Detections, Targets
@@ -87,6 +87,17 @@ def test_overlaps():
     close(golden["loss_weight"] * total / weighted["avg_factor"], weighted["value"])
     golden = GOLDEN["losses"]["iof"]
     close(iof_matrix(tensor(golden["boxes"]), tensor(golden["regions"])), golden["matrix"])
+
+
+def test_boxes_of_hardly_any_area_and_of_none():
+    """A hundredth of a pixel each side; and one whose right side is left of its left one."""
+    small, turned, whole = (torch.tensor([box]) for box in ([0, 0, 0.01, 0.01], [2.0, 0, 0, 2], [0.0, 0, 2, 2]))
+    for overlap in (iou, generalised_iou, iof_matrix):
+        assert overlap(small, small).item() == pytest.approx(1)
+    assert areas(torch.cat([small, turned, whole])).tolist() == pytest.approx([1e-4, 0, 4])
+    assert iou(turned, whole).item() == iof_matrix(turned, whole).item() == 0
+    # Neither fills anything, and there is nothing around both.
+    assert generalised_iou(turned, turned).item() == 0
 
 
 @pytest.mark.parametrize("case", GOLDEN["dsla"]["cases"], ids=lambda case: case["name"])

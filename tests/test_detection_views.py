@@ -171,15 +171,17 @@ def test_copies_are_the_object_itself_and_stand_where_nothing_was():
     assert part.boxes[1, 2] - part.boxes[1, 0] == 29.75 and part.boxes[1, 0] % 1 in (0, 0.25)
 
 
-def test_a_copy_is_mirrored_as_its_box_is():
-    """An object that is brighter to the right and below, and begins a quarter of a pixel after its first pixel."""
+@pytest.mark.parametrize(
+    ("box", "plain", "mirrored"),
+    # How far it begins after its first pixel, and ends before the end of its last one.
+    [([10.25, 10.5, 40, 30], (0.25, 0.5), (0, 0)), ([10.75, 10.625, 39.25, 29.125], (0.75, 0.625), (0.75, 0.875))],
+)
+def test_a_copy_is_mirrored_as_its_box_is(box, plain, mirrored):
+    """An object that is brighter to the right and below, and begins and ends between pixels."""
     image = np.zeros((90, 200, 3), dtype=np.uint8)
     rows, columns = np.arange(20), np.arange(30)
     image[10:30, 10:40] = (40 + 5 * rows[:, None] + 2 * columns)[..., None]
-    sample, rng = (
-        Sample(image, np.array([[10.25, 10.5, 40, 30]]), np.zeros(1), np.zeros((0, 4))),
-        np.random.default_rng(0),
-    )
+    sample, rng = Sample(image, np.array([box]), np.zeros(1), np.zeros((0, 4))), np.random.default_rng(0)
     seen = set()
     for _ in range(40):
         found = with_copies(rng, sample, 1)
@@ -190,9 +192,25 @@ def test_a_copy_is_mirrored_as_its_box_is():
         down, across = inside[-1, 0] < inside[0, 0], inside[0, -1] < inside[0, 0]
         expected = image[10:30, 10:40, 0][:: -1 if down else 1, :: -1 if across else 1]
         assert (inside == expected[5:15, 5:25]).all()
-        assert (found.boxes[1, :2] - [left, top]).tolist() == [0 if across else 0.25, 0 if down else 0.5]
+        # Also of pixels that it covers in part, half is the object's: the ground is black.
+        assert found.image[top : top + 20, left : left + 30].all()
+        begins = mirrored[0] if across else plain[0], mirrored[1] if down else plain[1]
+        assert tuple(found.boxes[1, :2] - [left, top]) == begins
+        assert (found.boxes[1, 2:] - found.boxes[1, :2]).tolist() == [box[2] - box[0], box[3] - box[1]]
         seen.add((bool(down), bool(across)))
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_copy_may_lie_beside_its_object_and_end_where_the_image_ends(down):
+    """The only free place of an image that is as large as two of it."""
+    image = np.full((20, 10, 3) if down else (10, 20, 3), 9, dtype=np.uint8)
+    sample = Sample(image, np.array([[0.0, 0, 10, 10]]), np.zeros(1), np.zeros((0, 4)))
+    found = [with_copies(np.random.default_rng(seed), sample, 1).boxes[1:].tolist() for seed in range(100)]
+    place = [0, 10, 10, 20] if down else [10, 0, 20, 10]
+    # Five tries of eleven places.
+    assert {str(boxes) for boxes in found} == {"[]", str([[float(value) for value in place]])}
+    assert 15 < sum(map(len, found)) < 65
 
 
 def test_batches_of_another_size_take_their_boxes_along():

@@ -177,6 +177,32 @@ def test_the_cache_asks_once_and_mistrusts_torn_rows(tmp_path):
     assert asked[-1] == 4.0
 
 
+def test_the_cache_tells_epochs_processes_and_parts_of_a_batch_apart(tmp_path):
+    asked = []
+
+    def told(cache, place, images):
+        def compute():
+            asked.append((cache.rank, *place))
+            return torch.arange(3.0 * images).view(images, 3) + 100 * place[0] + 10 * place[1] + cache.rank
+
+        expected = torch.arange(3.0 * images).view(images, 3) + 100 * place[0] + 10 * place[1] + cache.rank
+        assert torch.equal(cache.logits(place, torch.zeros(images, 3, 8, 8), compute), expected), place
+
+    first, second = (TeacherCache(tmp_path, {}, steps=3, batch_size=4, classes=3, rank=rank) for rank in (0, 1))
+    places = [(epoch, step, 0) for epoch in (0, 1, 0, 2) for step in (0, 1, 2)]
+    for _ in range(2):
+        for place in places:
+            told(first, place, 4)
+            told(second, place, 4)
+    # Each once: an epoch that comes back is known.
+    assert sorted(asked) == sorted({(rank, *place) for rank in (0, 1) for place in places})
+    asked.clear()
+    told(first, (5, 1, 0), 2)
+    # Half of these were asked about.
+    told(first, (5, 1, 0), 4)
+    assert asked == [(0, 5, 1, 0)] * 2
+
+
 def test_a_run_with_a_teacher_from_a_file(tmp_path, capsys):
     """The teacher is trained first; another teacher's weights give another student, the same ones the same."""
     own = ["--arch", "PlainNet", "--plainnet_struct", STRUCTURE.replace("24", "32")]

@@ -1,5 +1,6 @@
 """Outputs that are no new files: links, devices, pipes, and what the shell has opened."""
 
+import argparse
 import errno
 import fcntl
 import os
@@ -11,9 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from gsnet.commands import compare
 from gsnet.interface import partial
 from gsnet.interface.files import check_writable, write_text, written_whole
+from gsnet.interface.partial import part_folder
+from gsnet.interface.path_options import new_file
 from gsnet.models.exporting import written_beside
+from ZeroShotProxy import UnknownProxyError
 
 PRINTING = """
 import sys
@@ -131,3 +136,33 @@ def test_without_locks_files_are_written_and_nothing_is_taken_for_a_leftover(tmp
         write_text(tmp_path / "net.onnx", "whole")
         assert part.is_dir()
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
+
+
+def test_a_folder_is_made_when_its_file_is_written_and_not_before(tmp_path):
+    """Also where the writing ends in an error: an empty folder says nothing."""
+    file = tmp_path / "new" / "folder" / "table.csv"
+    assert new_file(str(file)) == file
+    with pytest.raises(UnknownProxyError):
+        compare.main(
+            ["SuperConvK3BNRELU(3,8,1,1)", "--csv", str(file), "--html", str(file), "--zero_shot_score", "Zne"]
+        )
+    assert list(tmp_path.iterdir()) == []
+    for begin in (written_whole, part_folder):
+        with pytest.raises(KeyError), begin(file):
+            raise KeyError
+    assert list(tmp_path.iterdir()) == []
+    write_text(file, "a")
+    assert file.read_text() == "a"
+
+
+def test_a_file_in_a_file_or_in_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(argparse.ArgumentTypeError, match="file is no folder, in which a file is to be written"):
+        new_file(str(tmp_path / "file" / "folder" / "table.csv"))
+    sealed = tmp_path / "sealed"
+    sealed.mkdir()
+    sealed.chmod(0o500)
+    if os.access(sealed, os.W_OK):
+        pytest.skip("whoever runs this may write everywhere")
+    with pytest.raises(argparse.ArgumentTypeError, match="Permission denied"):
+        new_file(str(sealed / "folder" / "table.csv"))

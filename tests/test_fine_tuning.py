@@ -56,9 +56,11 @@ def trained(tmp_path_factory):
 def test_what_weights_say_of_themselves_need_not_be_said_beside_arch(tmp_path, trained, option):
     structure = tmp_path / "structure.txt"
     structure.write_text(STRUCTURE)
-    folder = train(tmp_path / "again", "--arch", structure, option, trained / checkpoints.BEST)
-    found = described(folder).description
-    assert (found.resolution, found.bn_eps) == (16, 0.01)
+    # A folder is its best checkpoint.
+    for name, source in (("file", trained / checkpoints.BEST), ("folder", trained)):
+        folder = train(tmp_path / name, "--arch", structure, option, source)
+        found = described(folder).description
+        assert (found.resolution, found.bn_eps) == (16, 0.01)
 
 
 def test_a_folder_begins_a_training_of_other_classes(tmp_path, trained, capsys):

@@ -59,3 +59,32 @@ def test_lists_and_counts_are_told_in_their_own_way():
         "says less\n",
     ):
         assert told in text
+
+
+@pytest.mark.parametrize(
+    ("command", "mode", "more", "module"),
+    [
+        ("export", "--device_bundle", ["--device_bundle", "{}"], "other_devices"),
+        ("benchmark_network_latency", "--build_table", ["--build_table"], "command"),
+    ],
+)
+def test_a_table_s_networks_have_the_classes_and_the_side_that_the_help_says(
+    command, mode, more, module, monkeypatch, tmp_path
+):
+    told = {}
+    for _, action, text in options_of(command, monkeypatch):
+        if action.dest in ("num_classes", "input_image_size"):
+            told[action.dest] = int(re.search(rf"with {mode}\D*(\d+)\)$", text)[1])
+    seen = []
+
+    def stop(_, setting):
+        seen.append(setting)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"gsnet.latency.{module}.networks_of_layers", stop)
+    space = ["--search_space", "ghostshuffle", "--plainnet_struct", "SuperConvK3BNRELU(3,8,2,1)"]
+    run = importlib.import_module(f"gsnet.commands.{command}").main
+    with pytest.raises(KeyboardInterrupt):
+        run([*(word.format(tmp_path / "bundle") for word in more), *space])
+    (setting,) = seen
+    assert told == {"num_classes": setting.num_classes, "input_image_size": setting.conditions.resolution}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import nnls
 
 import PlainNet
 import ZenNet
@@ -199,6 +200,53 @@ def test_what_a_layer_computes_reads_and_writes_by_hand(layer, terms):
     assert roofline_terms(layer) == terms
 
 
+def kernel(points, others, length):
+    return np.exp(-((points[:, None] - others[None]) ** 2).sum(axis=2) / (2 * length**2))
+
+
+def left_out(points, residuals, variance, length, noise):
+    """The logarithm of the probability of each residual by a Gaussian process that knows all others."""
+    total = 0.0
+    for place in range(len(points)):
+        others = np.arange(len(points)) != place
+        covariance = kernel(points[others], points[others], length) + noise * np.eye(len(points) - 1)
+        near = kernel(points[[place]], points[others], length)[0]
+        solved = np.linalg.solve(covariance, near)
+        spread = variance * (1 + noise - solved @ near)
+        total -= 0.5 * (math.log(spread) + (residuals[place] - solved @ residuals[others]) ** 2 / spread)
+    return total
+
+
+@pytest.mark.parametrize("rough", [0.02, 0.4])
+def test_interpolation_is_that_of_a_gaussian_process_of_what_the_roofline_leaves(rough):
+    """Written down anew from the formulas (Rasmussen and Williams 2006, 2.2 and 5.4), one layer left out at a time."""
+    generator = np.random.default_rng(0)
+    sides = [(int(a), int(b), int(h)) for a, b, h in generator.integers((8, 8, 4), (256, 256, 64), (24, 3))]
+    layers = [Layer("Regular", 1, a, h, h, b, 3, 1, 0) for a, b, h in sides]
+    terms = np.array([roofline_terms(layer) for layer in layers])
+    points = np.log2(np.array(sides, dtype=float))
+    above = np.sin(points.sum(axis=1)) * 0.2 + rough * generator.standard_normal(24)
+    seconds = (2e-6 + 1e-11 * terms[:, 1]) * np.exp(above + 0.3)
+    scale = terms.max(axis=0)
+    coefficients = nnls(terms / scale / seconds[:, None], np.ones(24))[0] / scale
+    residuals = np.log(seconds / (terms @ coefficients))
+    offset = float(np.median(residuals))
+    residuals -= offset
+    variance = float((residuals**2).mean())
+    choices = [(length, noise) for length in (0.7, 1.2, 2.0, 3.5) for noise in (0.03, 0.1, 0.3)]
+    length, noise = max(choices, key=lambda pair: left_out(points, residuals, variance, *pair))
+    covariance = kernel(points, points, length) + noise * np.eye(24)
+    curve = LayerCurve(layers, seconds)
+    for a, b, h in ((100, 40, 16), (16, 16, 7), (500, 8, 32)):
+        asked = Layer("Regular", 1, a, h, h, b, 3, 1, 0)
+        near = kernel(np.log2(np.array([[a, b, h]])), points, length)[0]
+        base = float(np.array(roofline_terms(asked)) @ coefficients)
+        expected = base * math.exp(offset + near @ np.linalg.solve(covariance, residuals))
+        assert curve.seconds(asked) == pytest.approx(expected, rel=1e-4)
+        spread = math.sqrt(variance * (1 - near @ np.linalg.solve(covariance, near)))
+        assert curve.spread(asked) == pytest.approx(spread, rel=1e-4)
+
+
 def test_far_from_what_was_measured_the_error_bar_is_what_the_roofline_leaves():
     layers = [Layer("Regular", 1, width, 8, 8, width, 3, 1, 0) for width in range(16, 416, 16)]
     # In turn a fifth above and below what is proportional to the operations.
@@ -263,6 +311,26 @@ def test_calibration_finds_a_slow_depth_wise_library():
         fit(terms[:5], truth[:5])
 
 
+def test_coefficients_are_drawn_towards_one_ratio_as_four_networks_would():
+    """By SciPy: squares of relative errors, and of four times what each convolution's term is off the common ratio."""
+    generator = np.random.default_rng(1)
+    terms = np.column_stack((generator.uniform(1e-3, 9e-3, (12, 3)), generator.integers(20, 90, 12), np.ones(12)))
+    times = (terms @ [1.1, 1.8, 0.7, 2e-6, 3e-4]) * np.exp(generator.normal(0, 0.05, 12))
+    ratio = np.median(times / terms[:, :3].sum(axis=1))
+    typical = np.median(terms / times[:, None], axis=0)
+    # The common ratio for the first three; a layer and a network cost nothing besides unless they are seen to.
+    wanted = np.array([ratio, ratio, ratio, 0.0, 0.0])
+    a = np.vstack((terms / times[:, None] / typical, 4 * np.eye(5)))
+    b = np.concatenate((np.ones(12), 4 * wanted * typical))
+    coefficients = nnls(a, b)[0] / typical
+    # As many networks are predicted too slow as too fast.
+    coefficients *= math.exp(np.median(np.log(times / (terms @ coefficients))))
+    found = fit(terms, times)
+    assert found.coefficients == pytest.approx(coefficients, rel=1e-4, abs=1e-9)
+    errors = leave_one_out(terms, times)
+    assert found.spread == pytest.approx(math.sqrt((errors**2).mean()))
+
+
 def test_each_network_is_predicted_by_all_others():
     # By the mean of the others: 3 for the first, 2.5 for the second, 1.5 for the third.
     errors = leave_one_out(np.ones((3, 1)), np.array([1.0, 2.0, 4.0]), lambda rows, times: np.array([times.mean()]))
@@ -300,6 +368,21 @@ def test_predictions_are_calibrated(table, tmp_path):
     assert open_model(str(table.path), "table", CONDITIONS, num_classes=10).seconds(NETWORK) == plain.seconds(NETWORK)
     with pytest.raises(LatencyError, match="not calibrated for batch 2, 64 pixels"):
         open_model(str(table.path), "predict", CONDITIONS._replace(resolution=64), num_classes=10)
+
+
+def test_a_prediction_weighs_each_kind_of_layer_and_adds_what_a_network_takes_besides(table):
+    network = PlainNet.parse("SuperConvK3BNRELU(3,8,2,1)SuperResIDWE2K3(8,16,1,8,4)SuperConvK1BNRELU(16,32,1,1)")
+    layers = list_layers(network, batch=2, resolution=32, num_classes=10)
+    seconds = {layer: 1e-3 * (1 + place) for place, layer in enumerate(sorted(set(layers)))}
+    table.add_layers("fp32", seconds.items())
+    ratios = {"Regular": 2.0, "Depthwise": 3.0}
+    assert {"Regular", "Depthwise", "BN"} <= {layer.kind for layer in layers}
+    by_hand = sum(ratios.get(layer.kind, 5.0) * seconds[layer] for layer in layers) + 7e-3 * len(layers) + 11e-3
+    calibration = Calibration((2.0, 3.0, 5.0, 7e-3, 11e-3), 0.1, 9)
+    model = LatencyModel(table, CONDITIONS, num_classes=10, calibration=calibration)
+    # Also where all blocks are known by now.
+    assert [model.seconds(network) for _ in range(2)] == pytest.approx([by_hand] * 2)
+    assert np.dot(model.terms(network), calibration.coefficients) == pytest.approx(by_hand)
 
 
 def test_errors_of_interpolated_layers_and_of_the_fit_are_independent_of_each_other(table):

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zlib
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -463,6 +464,47 @@ def test_a_bundle_that_goes_on_keeps_what_it_lists_and_leaves_nothing_unfinished
             LatencyError, match=r"networks\.json is of no device bundle: give --device_bundle a new folder"
         ):
             export.main(options)
+
+
+@pytest.mark.parametrize("suffixes", [(".onnx",), (".param", ".bin")])
+def test_a_bundle_of_other_networks_leaves_those_before_out(tmp_path, monkeypatch, few_networks, capsys, suffixes):
+    """Neither does the device time them, nor is it refused to go on with times of theirs, which stay readable."""
+    kind = {".onnx": "onnx", ".param": "ncnn"}[suffixes[0]]
+    folder = tmp_path / "bundle"
+
+    def write(network, setting, program, where):
+        name = f"{zlib.crc32(network.text.encode()):016x}"
+        for suffix in suffixes:
+            (where / f"{name}{suffix}").write_text(network.text)
+        return where / f"{name}{suffixes[0]}"
+
+    monkeypatch.setattr(bundle, "written", write)
+    monkeypatch.setattr(runtimes.runtime("ncnn"), "require", lambda **_: None)
+    options = ["--device_bundle", str(folder), *NEAR, "--networks", "1", "--calibration_networks", "1"]
+    options += ["--format", kind]
+    assert export.main(options) == 0
+    first = json.loads((folder / NETWORKS).read_text())
+    timed = {"format": 1, "networks": first, "times": []}
+    (folder / TIMES).write_text(json.dumps(timed))
+    mine = folder / f"mine{suffixes[0]}"
+    mine.write_text("of the user's")
+    # The same networks: everything stays.
+    assert export.main(options) == 0
+    assert json.loads((folder / TIMES).read_text()) == timed
+    for seed in (1, 2):
+        monkeypatch.setattr(
+            "gsnet.latency.asked_networks.covering_networks",
+            lambda *_, width=8 * seed: [PlainNet.parse(f"SuperConvK3BNRELU(3,{width},2,1)")],
+        )
+        assert export.main([*options, "--seed", str(seed)]) == 0
+        now = json.loads((folder / NETWORKS).read_text())
+        assert now != first
+        stems = {Path(one["file"]).stem for one in now["networks"]} | {mine.stem}
+        assert {file.stem for file in folder.iterdir() if file.suffix in suffixes} == stems
+        assert not (folder / TIMES).exists()
+        assert json.loads((folder / f"times_before_{seed}.json").read_text())["networks"] == first
+        (folder / TIMES).write_text(json.dumps(timed))
+    assert "times_before_2.json now" in capsys.readouterr().err
 
 
 def test_a_bundle_without_networks_is_refused_on_the_device(tmp_path, networks):

@@ -252,7 +252,7 @@ def test_a_restarted_group_ignores_the_checkpoint_of_an_earlier_training(tmp_pat
     os.utime(config, (1000, 1000))
     assert interrupted(options) is None
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    assert interrupted(options)["epoch"] == 0
+    assert interrupted(options).state["epoch"] == 0
     os.utime(latest, (999, 999))
     assert interrupted(options) is None
 

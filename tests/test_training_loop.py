@@ -156,7 +156,7 @@ def test_a_finished_training_is_left_alone(tmp_path):
     assert script.main(arguments(tmp_path, "--epochs", 1, "--batch_size", 128)) == 0
     assert (tmp_path / checkpoints.LATEST).stat().st_mtime_ns == before
     for more, message in (
-        (("--epochs", 2, "--batch_size", 128), "finished after 1 epochs: go on to 2 with --auto_resume"),
+        (("--epochs", 2, "--batch_size", 128), "finished after 1 epoch: go on to 2 with --auto_resume"),
         (("--epochs", 1, "--batch_size", 128, "--lr", 0.5), "--lr was not given and is now 0.5"),
         (
             ("--epochs", 1, "--batch_size", 128, "--lr", 0.5),

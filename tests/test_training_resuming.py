@@ -51,7 +51,7 @@ def begun(tmp_path_factory):
 def test_constants_of_the_optimiser_are_those_of_the_options(tmp_path, begun, capsys):
     more = ("--optimizer", "adam", "--lr", 0.001, "--batch_size", 128, "--epochs", 2, "--resume", begun)
     assert train(tmp_path, *more, "--wd", 0.5) == 0
-    assert "Options differ from those of the interrupted training: epochs, wd" in capsys.readouterr().err
+    assert "Options differ from those of the training so far: epochs, wd" in capsys.readouterr().err
     state = state_of(tmp_path)["optimizer"]
     assert [group["weight_decay"] for group in state["param_groups"]] == [0.5, 0.0]
     # Two steps before, and two after.
@@ -77,7 +77,26 @@ def test_a_structure_and_a_file_with_it_are_the_same_option(tmp_path, capsys, by
         train(tmp_path / "out", *more, 2, network=[by_file, str(file)])
     file.unlink()
     assert train(tmp_path / "out", *more, 2, network=[by_text, text]) == 0
-    assert "Options differ from those of the interrupted training: epochs" in capsys.readouterr().err
+    assert "Options differ from those of the training so far: epochs" in capsys.readouterr().err
+
+
+def test_a_structure_is_the_same_by_arch_and_by_its_own_option(tmp_path, capsys):
+    text = "SuperConvK3BNRELU(3,8,2,1)SuperConvK1BNRELU(8,8,1,1)"
+    file = tmp_path / "net.txt"
+    file.write_text(text)
+    more = ("--fake_images", 32, "--batch_size", 16, "--epochs")
+    assert train(tmp_path / "out", *more, 1, network=["--arch", text]) == 0
+    by_option = (["--plainnet_struct", text], ["--arch", "PlainNet", "--plainnet_struct_txt", str(file)])
+    for network in by_option:
+        capsys.readouterr()
+        assert train(tmp_path / "out", *more, 1, network=network) == 0
+        assert "skip" in capsys.readouterr().err
+    assert train(tmp_path / "option", *more, 1, network=by_option[0]) == 0
+    # They are told apart by nothing, for they begin with the same weights.
+    ours, theirs = (state_of(tmp_path / name)["state_dict"] for name in ("out", "option"))
+    assert all(torch.equal(value, theirs[key]) for key, value in ours.items())
+    assert train(tmp_path / "option", *more, 2, "--auto_resume", network=["--arch", text]) == 0
+    assert "Options differ from those of the training so far: epochs\n" in capsys.readouterr().err
 
 
 def test_what_is_finished_goes_on_by_the_options_by_which_what_was_interrupted_does(tmp_path, capsys):
@@ -87,7 +106,7 @@ def test_what_is_finished_goes_on_by_the_options_by_which_what_was_interrupted_d
     with pytest.raises(InputError, match="--batch_size was 16 and is now 8"):
         train(tmp_path, "--fake_images", 32, "--batch_size", 8, "--epochs", 2)
     assert train(tmp_path, "--fake_images", 32, "--batch_size", 8, "--epochs", 2, "--auto_resume") == 0
-    assert "Options differ from those of the interrupted training: " in capsys.readouterr().err
+    assert "Options differ from those of the training so far: " in capsys.readouterr().err
     with pytest.raises(InputError, match="whose state --optimizer adam cannot go on"):
         train(
             tmp_path,
@@ -197,7 +216,7 @@ def test_an_epoch_goes_on_when_pictures_were_taken_away(tmp_path, pictures, monk
     capsys.readouterr()
     # 20 pictures are two steps.
     assert on_pictures(tmp_path / "t", pictures, "--epochs", 2, "--auto_resume") == 0
-    assert "had 40 training images, and there are 20 now" in capsys.readouterr().err
+    assert "The training had 40 training images so far, and there are 20 now" in capsys.readouterr().err
     rows = (tmp_path / "t" / "log.csv").read_text().splitlines()
     assert len(rows) == 3
 
@@ -218,6 +237,26 @@ def test_resume_does_not_write_over_another_training(tmp_path, begun):
     with pytest.raises(InputError, match="other holds a training of its own"):
         train(other.parent, *more, "--epochs", 2, "--resume", tmp_path / "own" / checkpoints.LATEST)
     assert train(tmp_path / "own", *more, "--epochs", 2, "--resume", tmp_path / "own" / checkpoints.LATEST) == 0
+
+
+def test_a_folder_to_resume_is_its_latest_checkpoint(tmp_path, begun, capsys):
+    more = ("--optimizer", "adam", "--lr", 0.001, "--wd", 0.25, "--batch_size", 128)
+    own = shutil.copytree(begun.parent, tmp_path / "own")
+    assert train(own, *more, "--epochs", 2, "--resume", own) == 0
+    assert state_of(own)["epoch"] == 1
+    # Torn, which leaves the one before it.
+    (own / checkpoints.LATEST).write_bytes(b"torn")
+    capsys.readouterr()
+    assert train(tmp_path / "new", *more, "--epochs", 2, "--resume", own) == 0
+    said = capsys.readouterr().err
+    assert "Resuming at epoch 2/2" in said and checkpoints.BACKUP in said
+    with pytest.raises(InputError, match=r"own holds a training of its own, which --resume .*/new would write over"):
+        train(own, *more, "--epochs", 3, "--resume", tmp_path / "new")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(
+        InputError, match=f"empty holds no {checkpoints.LATEST}: --resume takes the folder of a training"
+    ):
+        train(tmp_path / "none", *more, "--epochs", 2, "--resume", tmp_path / "empty")
 
 
 def test_time_of_a_part_of_an_epoch_counts(tmp_path):

@@ -28,6 +28,7 @@ from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
 from gsnet.validation.class_names import class_names, say_order_of_folders
 from gsnet.validation.command import _expected
+from gsnet.validation.options import option_parser
 from gsnet.validation.precision import warn_of_slow_half
 from gsnet.validation.predict import predict
 from gsnet.validation.report import Row, confusion_figure, text_of
@@ -284,7 +285,7 @@ def test_a_size_that_a_network_does_not_take_is_a_row_too(capsys):
 @pytest.mark.parametrize(("name", "how"), [("resnet18", "bilinear"), ("efficientnet_b0", "bicubic")])
 def test_another_size_is_reached_by_the_interpolation_of_the_networks_authors(name, how):
     """torchvision's page of weights: ResNet18 is tested with bilinear interpolation, EfficientNet-B0 with bicubic."""
-    options = val.option_parser("", 1).parse_args(["--arch", name, "--input_image_size", "160"])
+    options = option_parser("", 1).parse_args(["--arch", name, "--input_image_size", "160"])
     expected = _expected(options, name, "imagenet")
     assert (expected.resolution, expected.resize, expected.interpolation) == (160, 183, how)
 

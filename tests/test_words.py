@@ -2,7 +2,7 @@
 
 import pytest
 
-from gsnet.interface.words import duration, first_line
+from gsnet.interface.words import counted, duration, first_line
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,19 @@ from gsnet.interface.words import duration, first_line
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "nouns", "text"),
+    [
+        (1, ("file",), "1 file"),
+        (1200, ("file",), "1,200 files"),
+        (1, ("class", "classes"), "1 class"),
+        (0, ("class", "classes"), "0 classes"),
+    ],
+)
+def test_counts(number, nouns, text):
+    assert counted(number, *nouns) == text
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from gsnet.api.keywords import in_words_of_python
+from gsnet.api.exported_classifier import is_exported, load_exported
+from gsnet.api.naming import in_words_of_python
 from gsnet.api.pictures import pixels_of
 from gsnet.data.pictures import read_picture
 from gsnet.interface.options import InputError, device_name, named_few
 from gsnet.interface.values import check_counts
 from gsnet.models import ExpectedInput, expected_input, load_model, source_of
-from gsnet.models.expected import at_side, classes_text
+from gsnet.models.expected import at_side, classes_text, of_description, size_text
 from gsnet.models.module_costs import width_of
 from gsnet.validation.class_names import class_names as usual_names
 from gsnet.validation.class_names import data_set_in
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 # Options of scripts that have other names here.
 _KEYWORDS = {"arch": "path"}
-# Files of `gsnet export` that torch cannot compute, nor read back.
-_OF_OTHER_RUNTIMES = (".xml", ".param", ".pte", ".tflite")
 
 
 @dataclass(frozen=True)
@@ -105,6 +104,7 @@ class Classifier:
     ) -> Classifier:
         """The classifier of a training's folder, a checkpoint, a file that gsnet export wrote, or a published name.
 
+        An exported file is run by its runtime (ONNX Runtime, OpenVINO, ncnn, ExecuTorch, LiteRT, torch for TorchScript).
         weights: a checkpoint of the network that `path` names, where it holds none itself. device: name of torch's, the CPU by
         default. class_names: in the order of the logits, for a network that does not say them. input_image_size: side in
         pixels, instead of the trained one. flip: the mean of what it says of an image and of its mirror image. Raises
@@ -113,7 +113,33 @@ class Classifier:
         _check(path, class_names, input_image_size)
         arch, own = str(path), None if weights is None else str(weights)
         with _in_words_of_python():
+            if is_exported(arch):
+                return cls._exported(arch, own, device, class_names, input_image_size, flip)
             return cls._loaded(arch, own, device, class_names, input_image_size, flip)
+
+    @classmethod
+    def _exported(
+        cls,
+        path: str,
+        weights: str | None,
+        device: str | None,
+        class_names: Sequence[str] | None,
+        side: int | None,
+        flip: bool,
+    ) -> Classifier:
+        if weights is not None:
+            raise InputError(f"{path} holds its own weights: leave weights out")
+        place = device_name(None, device)
+        network, description = load_exported(path, place)
+        if side not in (None, description.resolution):
+            raise InputError(
+                f"{path} was written for images of {size_text(description.resolution)}: leave input_image_size out"
+            )
+        names = list(description.class_names) if class_names is None else list(class_names)
+        names = names or _usual_names(path, description.classes, description.dataset)
+        if len(names) != description.classes:
+            raise InputError(f"class_names has {len(names)} names, and {path} has {classes_text(description.classes)}")
+        return cls(Mirrored(network) if flip else network, of_description(description), names, place)
 
     @classmethod
     def _loaded(
@@ -157,10 +183,6 @@ def _check(path: object, class_names: object, input_image_size: int | None) -> N
         raise InputError(
             f"path is {path!r:.60}: it must be that of a results folder, a checkpoint or an exported file, or a name"
         )
-    if Path(path).suffix in _OF_OTHER_RUNTIMES:
-        raise InputError(
-            f"{path} is for another runtime: give the checkpoint that it was made from, or an .onnx file of it"
-        )
     if isinstance(class_names, str):
         raise InputError(f"class_names is {class_names!r}: it must be a sequence of names")
     if input_image_size is not None:
@@ -192,5 +214,8 @@ def _names(arch: str, weights: str | None, classes: int) -> list[str]:
     own = found.description.class_names if found else ()
     if len(own) == classes:
         return list(own)
-    told = found.description.dataset if found else None
-    return usual_names(classes, dataset=told or data_set_in(arch) or "imagenet")
+    return _usual_names(arch, classes, found.description.dataset if found else None)
+
+
+def _usual_names(arch: str, classes: int, dataset: str | None) -> list[str]:
+    return usual_names(classes, dataset=dataset or data_set_in(arch) or "imagenet")

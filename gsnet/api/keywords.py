@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -125,8 +124,3 @@ class SearchOptions(TypedDict, total=False):
     log: str | Sequence[str]
     tensorboard: bool
     verify_top: int
-
-
-def in_words_of_python(text: str, keywords: Mapping[str, str] = FLAGS) -> str:
-    """A sentence about flags with keywords in their place; by flag, where they are not called like it."""
-    return re.sub(r"--(\w+)", lambda flag: keywords.get(flag[1], flag[1]), text)

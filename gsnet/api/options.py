@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import PlainNet
 from gsnet.api.callables import merged, proxy_of, several, split_budgets, split_objectives
 from gsnet.api.keywords import FLAGS, SETTINGS, SearchOptions, Start
+from gsnet.api.naming import check_names
 from gsnet.evolution.ensemble import ENSEMBLE
 from gsnet.evolution.executors import TlsFiles
 from gsnet.evolution.figures import figure_settings
@@ -48,11 +48,7 @@ class Plan:
 
 def plan(start: Start | Iterable[Start] | None, options: Mapping[str, Any]) -> Plan:
     """The search that keywords describe. Raises InputError and its kinds, StructureError, UnknownProxyError."""
-    known = SearchOptions.__annotations__
-    for name in options:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            raise TypeError(f"A search has no option {name!r}{f'; did you mean {near[0]}?' if near else ''}")
+    check_names("A search", options, SearchOptions.__annotations__)
     options = {name: plain(value) for name, value in options.items()}
     folder = options.get("save_dir")
     run = RunOptions(

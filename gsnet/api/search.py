@@ -11,7 +11,8 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, Unpack
 
-from gsnet.api.keywords import SearchOptions, Start, in_words_of_python
+from gsnet.api.keywords import FLAGS, SearchOptions, Start
+from gsnet.api.naming import in_words_of_python
 from gsnet.api.options import Plan, plan
 from gsnet.evolution.asking import Asking, Score
 from gsnet.evolution.curves import tracking_of
@@ -85,7 +86,7 @@ class Search:
                 interrupted = self._run(callback, progress)
             except SearchFailed as failure:
                 self._session.finish()
-                raise SearchFailed(in_words_of_python(str(failure))) from failure
+                raise SearchFailed(in_words_of_python(str(failure), FLAGS)) from failure
             except BaseException:
                 # A function of the user's has failed in the middle of a round, which is proposed again if anyone goes on.
                 self._session.take_up_again()
@@ -94,7 +95,7 @@ class Search:
                 raise KeyboardInterrupt
             self._conclude()
             if self._session.search.best is None:
-                raise SearchFailed(in_words_of_python(self._session.search.nothing_scored()))
+                raise SearchFailed(in_words_of_python(self._session.search.nothing_scored(), FLAGS))
             return self.result()
 
     def ask(self, n: int | None = None) -> list[Network]:
@@ -244,7 +245,7 @@ def _in_words_of_python() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        said = in_words_of_python(str(error))
+        said = in_words_of_python(str(error), FLAGS)
         if said == str(error):
             raise
         raise (SearchError if isinstance(error, SearchError) else InputError)(said) from error

@@ -33,6 +33,7 @@ from gsnet.latency.options import add_table_options, add_timing_options, mode_of
 from gsnet.latency.other_devices import import_device, import_library
 from gsnet.latency.records import Calibration
 from gsnet.latency.runtime_report import ERROR, PACKAGES, comparison_table, operation_lines, operation_rows, reasons
+from gsnet.latency.space import CLASSES as TABLE_CLASSES
 from gsnet.models.named import names_of, structure_of
 from gsnet.models.options import add_network_options, network_named, resolution_of, size_and_classes
 from PlainNet import StructureError
@@ -51,7 +52,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
     parser = script_parser(__doc__ or "", argv)
     parser.alternatives += [("batch_size", "batch_size_list"), ("weights", "untrained"), ("gpu", "device")]
-    add_network_options(parser)
+    add_network_options(parser, f"; with --build_table and --calibrate {TABLE_CLASSES}")
 
     add_timing_options(parser)
     add_table_options(parser)

@@ -10,19 +10,17 @@ images and batch-normalisation statistics of its own, from the seeds SEED, SEED 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-import PlainNet
 from gsnet.interface.running import FAILED, run
 from gsnet.comparing.measuring import FAILURES, Answers
+from gsnet.comparing.timed_score import prepare, timed_score
 from gsnet.evolution.ensemble import refuse_ensembles
 from gsnet.interface.options import InputError, add_device_options, device_name, positive_float, positive_int, seed
 from gsnet.interface.path_options import new_file, path, structure
@@ -35,7 +33,6 @@ from gsnet.models.options import ARCH_HELP, CLASSES, RESOLUTION, size_and_classe
 from PlainNet import Network, Style
 from ZenNet.catalogue import list_models
 from ZeroShotProxy import (
-    PROXY_FILES,
     Needs,
     ProxyFailure,
     ScoringSettings,
@@ -43,14 +40,10 @@ from ZeroShotProxy import (
     get_proxy,
     list_proxies,
     proxies_named,
-    repeated_score,
-    score,
 )
 
 if TYPE_CHECKING:
     from torch import nn
-
-_ONE_LAYER = "SuperConvK3BNRELU(3,8,1,1)"
 
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
@@ -169,14 +162,15 @@ def score_network(candidate: Candidate, network: Network | nn.Module, proxy: str
     if not looks and not isinstance(network, Network):
         raise InputError(f"{proxy} scores structure strings only, and {candidate.name} has none")
     seeds, settings = range(options.seed, options.seed + options.repeat_times), candidate.settings
-    start = time.perf_counter()
-    result = repeated_score(network, proxy, settings, seeds)
+    timed = timed_score(network, proxy, settings, seeds)
+    result = timed.result
     return {
         "proxy": proxy,
         "score": result.mean,
         "std": result.std,
         "repeats": len(seeds),
-        "seconds_per_score": (time.perf_counter() - start) / len(seeds),
+        "seconds_per_score": timed.seconds,
+        "seconds_first_score": timed.first_seconds,
         "resolution": settings.resolution,
         "classes": settings.num_classes,
         "images": "standard normal noise" if looks else None,
@@ -184,25 +178,13 @@ def score_network(candidate: Candidate, network: Network | nn.Module, proxy: str
     }
 
 
-def prepare(proxy: str, settings: ScoringSettings) -> None:
-    """Do what a proxy of the package does once - load torch, load or compile a closed form - with a network of one layer.
-
-    No figure: a network that it cannot score so is none of the user's.
-    """
-    if proxy not in PROXY_FILES:
-        # A user's function is called for the user's networks alone.
-        return
-    if get_proxy(proxy).needs is not Needs.VALUE:
-        # Layers are loaded, whatever the size of their maps; closed forms are made for one size.
-        settings = replace(settings, resolution=min(settings.resolution, 32), batch_size=min(settings.batch_size, 2))
-    with contextlib.suppress(ProxyFailure):
-        score(PlainNet.parse(_ONE_LAYER), proxy, settings)
-
-
 def as_text(result: dict) -> str:
     """The result for a person."""
     spread = f" +- {result['std']:.2g} over {result['repeats']} repeats" if result["repeats"] > 1 else ""
-    head = f"{result['proxy']} {result['score']:.6g}{spread}, {result['seconds_per_score']:.3g} s a score"
+    # The first has what a process, and a closed form, does once for a network.
+    first = f"{result['seconds_first_score']:.3g} s for the first score"
+    seconds = f"{result['seconds_per_score']:.3g} s a score after {first}" if result["repeats"] > 1 else first
+    head = f"{result['proxy']} {result['score']:.6g}{spread}, {seconds}"
     noise = f", {result['images']}" if result["images"] else ""
     seen = f"at {size_text(result['resolution'])}{noise}, {classes_text(result['classes'])}"
     return f"{head} {seen}: {result['structure']}"

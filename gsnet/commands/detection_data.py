@@ -32,7 +32,9 @@ def convert(options: Namespace) -> int:
     """Write a split as COCO's JSON and say what was left out."""
     data = read_data_set(options.data_dir, options.data_format, split=options.split, skip_broken=options.skip_broken)
     dropped: Counter[str] = Counter()
-    content = to_coco(data, options.regions, dropped)
+    # As the file itself finds them, or else as whoever has the data set does.
+    whole = options.data_dir if options.data_dir.is_dir() else options.data_dir.parent
+    content = to_coco(data, options.regions, dropped, (options.output.parent, whole))
     write_text(options.output, json.dumps(content))
     for scene in data.scenes:
         faults = {kind: count for kind, count in sanity(scene).items() if count and kind != "repeated rows"}

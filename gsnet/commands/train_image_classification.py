@@ -14,30 +14,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gsnet.interface.running import log_to, run
-from gsnet.training.ignored_options import refuse_ignored
-from gsnet.training.options import parse, parser
-from gsnet.training.retired_options import retire_distillation
+from gsnet.training.command_lines import options_without_teacher
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit status."""
     log_to()
-    described = parser(__doc__ or "", argv)
-    retire_distillation(described)
-    options = parse(described, argv)
-    refuse_ignored(described, options)
-    from gsnet.training.command import exit_status, train
-    from gsnet.training.settings_of_options import training_side
-    from gsnet.training.tasks import Classification
+    options = options_without_teacher(__doc__ or "", argv)
+    from gsnet.training.command import exit_status, train_classifier
 
-    return exit_status(
-        lambda: train(
-            options,
-            "train_image_classification",
-            build_task=lambda network, *_: Classification(network),
-            side=training_side,
-        )
-    )
+    return exit_status(lambda: train_classifier(options))
 
 
 def command() -> int:

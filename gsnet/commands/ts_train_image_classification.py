@@ -14,26 +14,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gsnet.interface.running import log_to, run
-from gsnet.training.distillation_options import add_distillation_options
-from gsnet.training.ignored_options import refuse_ignored, refuse_ignored_by_teacher
-from gsnet.training.options import parse, parser
+from gsnet.training.command_lines import options_with_teacher
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit status."""
     log_to()
-    described = parser(__doc__ or "", argv)
-    add_distillation_options(described)
-    options = parse(described, argv)
-    refuse_ignored(described, options)
-    refuse_ignored_by_teacher(described, options)
-    from gsnet.training.command import exit_status, train
-    from gsnet.training.distillation_command import complete_teacher, distillation, largest_side
+    options = options_with_teacher(__doc__ or "", argv)
+    from gsnet.training.command import exit_status
+    from gsnet.training.distillation_command import train_student
 
-    complete_teacher(options)
-    return exit_status(
-        lambda: train(options, "ts_train_image_classification", build_task=distillation, side=largest_side)
-    )
+    return exit_status(lambda: train_student(options))
 
 
 def command() -> int:

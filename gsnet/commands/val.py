@@ -11,17 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gsnet.interface.running import run
-from gsnet.data import DATASETS, data_set_name
-from gsnet.validation.options import option_parser, parse
+from gsnet.validation.options import folder_parser, parse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Validate; returns the exit status."""
-    parser = option_parser(__doc__ or "", batch_size=128, argv=argv)
-    help_text = f"{', '.join(DATASETS)} (default: the one that it was trained on, else imagenet)"
-    parser.add_argument("--dataset", type=data_set_name, metavar="NAME", help=help_text)
-    parser.set_defaults(usual_dataset="imagenet")
-    options = parse(parser, argv)
+    options = parse(folder_parser(__doc__ or "", argv), argv)
     from gsnet.validation.command import report
 
     return report(options)

@@ -167,13 +167,21 @@ def _add_results(
 
 def _differences(rows: Sequence[Answers]) -> list[str]:
     """That networks were not looked at alike, which costs and scores depend on."""
-    seen = sorted({row.figures["resolution"] for row in rows if "resolution" in row.figures})
-    if len(seen) < 2:
-        return []
-    sizes = ", ".join(map(str, seen[:-1])) + f" and {seen[-1]}"
-    return [
-        f"Networks are looked at with {sizes} pixels, each as it is meant to be: --input_image_size looks at all with one size."
-    ]
+    told = []
+    if sizes := _several(rows, "resolution"):
+        told.append(
+            f"Networks are looked at with {sizes} pixels, each as it is meant to be: --input_image_size looks at all with one "
+            "size."
+        )
+    if counts := _several(rows, "classes"):
+        told.append(f"Networks have {counts} classes, each its own: --num_classes gives all the same number.")
+    return told
+
+
+def _several(rows: Sequence[Answers], figure: str) -> str:
+    """The values of a figure in words; an empty text where all networks have the same one."""
+    seen = sorted({row.figures[figure] for row in rows if row.figures.get(figure) is not None})
+    return f"{', '.join(map(str, seen[:-1]))} and {seen[-1]}" if len(seen) > 1 else ""
 
 
 def _target(path: str | Path) -> Path:

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES, ORDERING_MEMBERS, log_rank_sums
 from gsnet.evolution.options import ensemble_from
 from gsnet.interface.options import InputError
-from ZeroShotProxy import get_proxy
+from gsnet.interface.words import counted
+from ZeroShotProxy import Needs, get_proxy
 
 Named = TypeVar("Named")
 
@@ -59,16 +60,44 @@ def rank(rows: Sequence[dict[str, Any]], ranking: Ranking) -> str:
         sums = log_rank_sums([[row[member] for member in ranking.members] for row in scored])
         for row, total in zip(scored, sums.tolist(), strict=True):
             row[ranking.name] = total
-    size = len(scored)
+    return " ".join([_meaning(ranking, len(scored)), *_advice(rows, ranking, found_any=bool(scored))])
+
+
+def _meaning(ranking: Ranking, size: int) -> str:
+    """What the figure of a ranking is, of which so many networks have one."""
     if not size:
-        return (
-            f"{ranking.name}: no network has a score by each of {', '.join(ranking.members)}, so that none has a place. "
-            "Name members that score them all."
-        )
+        members = ", ".join(ranking.members)
+        return f"{ranking.name}: no network has a score by each of {members}, so that none has a place."
+    how = f"{ranking.name}: the sum of log(place / {size}) by {', '.join(ranking.members)}."
+    if size == 1:
+        return f"{how} The one network that has all of these scores has no other beside it to be ranked among."
     return (
-        f"{ranking.name}: the sum of log(place / {size}) by {', '.join(ranking.members)}. Of the {size} networks that have all "
-        f"of these scores the best has place {size}, the worst 1, and equal scores share the mean of theirs."
+        f"{how} Of the {size} networks that have all of these scores the best has place {size}, the worst 1, and equal scores "
+        "share the mean of theirs."
     )
+
+
+def _advice(rows: Sequence[dict[str, Any]], ranking: Ranking, *, found_any: bool) -> list[str]:
+    """Which members rank networks that have no structure, where there are such, which closed forms need."""
+    closed = [member for member in ranking.members if _is_of_structures(member)]
+    # Of a network that cannot be looked at at all there are no figures.
+    without = [row for row in rows if row and row.get("structure") is None]
+    if without and closed:
+        others = [member for member in ranking.members if member not in closed]
+        if len(others) < 2:
+            # One alone is no ensemble.
+            others = [member for member in ORDERING_MEMBERS if not _is_of_structures(member)]
+        asked = "" if ranking.name == ENSEMBLE else f"--zero_shot_score {ENSEMBLE} "
+        verbs = ("scores" if len(closed) == 1 else "score", "has" if len(without) == 1 else "have")
+        return [
+            f"{', '.join(closed)} {verbs[0]} structures alone, and {counted(len(without), 'network')} {verbs[1]} none: "
+            f"{asked}--ensemble {','.join(others)} ranks all."
+        ]
+    return [] if found_any else ["Name members that score them all."]
+
+
+def _is_of_structures(proxy: str) -> bool:
+    return get_proxy(proxy).needs is Needs.VALUE
 
 
 def _is_score(figure: object) -> bool:

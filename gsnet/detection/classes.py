@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gsnet.data.name_options import comma_hint
 from gsnet.detection.scene import ImageResults, SceneSet
 from gsnet.interface.options import InputError, named_few
 
@@ -53,7 +54,9 @@ def of_classes(data: SceneSet, names: Sequence[str], source: Path) -> SceneSet:
     """
     unknown = [name for name in names if name not in data.class_names]
     if unknown:
-        raise InputError(f"{source} has no class {named_few(unknown)}: it has {', '.join(data.class_names)}")
+        raise InputError(
+            f"{source} has no class {named_few(unknown)}: it has {', '.join(data.class_names)}{comma_hint(data.class_names)}"
+        )
     kept = [label for label, name in enumerate(data.class_names) if name in names]
     places = np.full(len(data.class_names) + 1, -1)
     places[kept] = range(len(kept))
@@ -70,7 +73,9 @@ def of_classes(data: SceneSet, names: Sequence[str], source: Path) -> SceneSet:
 def labels_of(names: Sequence[str], class_names: Sequence[str]) -> list[int]:
     """The labels of classes that a detector tells apart. Raises InputError for a name that it does not know."""
     if unknown := [name for name in names if name not in class_names]:
-        raise InputError(f"The detector knows no class {named_few(unknown)}, only {', '.join(class_names)}")
+        raise InputError(
+            f"The detector knows no class {named_few(unknown)}, only {', '.join(class_names)}{comma_hint(class_names)}"
+        )
     return [class_names.index(name) for name in names]
 
 

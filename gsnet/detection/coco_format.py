@@ -7,6 +7,7 @@ additional key `ignored_regions`, [{"image_id": 1, "bbox": [x, y, w, h]}].
 from __future__ import annotations
 
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -174,19 +175,22 @@ def _extra(rows: list[dict], key: str) -> np.ndarray | None:
     return np.array([int(row[key]) for row in rows], dtype=np.int64)
 
 
-def to_coco(data: SceneSet, regions: str = "discard", dropped: Counter[str] | None = None) -> dict[str, Any]:
+def to_coco(
+    data: SceneSet, regions: str = "discard", dropped: Counter[str] | None = None, folders: Sequence[Path] = ()
+) -> dict[str, Any]:
     """A data set as COCO's JSON: boxes clipped to their images, those without an area left out, ids from 1 in order.
 
     regions: "discard" keeps ignored regions only under `ignored_regions`; "crowd" adds one `iscrowd` annotation for each
     region and class; "drop" leaves objects out of which half or more lies in regions, as VisDrone's protocol does.
-    `dropped` counts what was left out.
+    `dropped` counts what was left out. folders: images are called by their paths in the first of these that holds them all;
+    else by those below the folder that they share, which of one split alone are bare names that other splits may have, too.
     """
     dropped = Counter() if dropped is None else dropped
     content: dict[str, Any] = {"info": {}, "licenses": [], "images": [], "annotations": [], "ignored_regions": []}
     content["categories"] = [
         {"id": i, "name": name} for i, name in zip(data.category_ids, data.class_names, strict=True)
     ]
-    for image_id, (scene, file_name) in enumerate(zip(data.scenes, _file_names(data), strict=True), start=1):
+    for image_id, (scene, file_name) in enumerate(zip(data.scenes, _file_names(data, folders), strict=True), start=1):
         content["images"].append({"id": image_id, "width": scene.width, "height": scene.height, "file_name": file_name})
         dropped["objects of no class"] += len(scene.others)
         scene = usable(_outside(scene, dropped) if regions == "drop" else scene, dropped)
@@ -196,11 +200,16 @@ def to_coco(data: SceneSet, regions: str = "discard", dropped: Counter[str] | No
     return content
 
 
-def _file_names(data: SceneSet) -> list[str]:
-    """Bare names of images in one folder, paths below the folder that they share of those in several."""
+def _file_names(data: SceneSet, folders: Sequence[Path]) -> list[str]:
+    """Paths of images in the first folder that holds all of them, or else below the one that they share."""
     files = [scene.image for scene in data.scenes if scene.image is not None]
     if len(files) < len(data):
         return [scene.name if scene.image is None else scene.image.name for scene in data.scenes]
+    # Not resolved: what a link leads to may lie anywhere.
+    whole = [Path(os.path.normpath(file.absolute())) for file in files]
+    for folder in (Path(os.path.normpath(folder.absolute())) for folder in folders):
+        if all(file.is_relative_to(folder) for file in whole):
+            return [file.relative_to(folder).as_posix() for file in whole]
     return relative_names(files)
 
 

@@ -28,7 +28,7 @@ def with_copies(rng: np.random.Generator, sample: Sample, probability: float) ->
     for number in np.flatnonzero(rng.random(len(sample.boxes)) < probability):
         x1, y1 = np.floor(sample.boxes[number, :2]).astype(int)
         x2, y2 = np.ceil(sample.boxes[number, 2:]).astype(int)
-        places = rng.integers(0, (max(width - (x2 - x1), 1), max(height - (y2 - y1), 1)), size=(_TRIES, 2))
+        places = rng.integers(0, (width - (x2 - x1), height - (y2 - y1)), size=(_TRIES, 2), endpoint=True)
         mirrors = rng.integers(0, 2, size=2)
         free = [place for place in places if not _covers(place, (x2 - x1, y2 - y1), taken)]
         if not free:

@@ -22,6 +22,7 @@ from gsnet.detection.targets import Batch, Targets
 from gsnet.detection.tiles import Tile
 from gsnet.detection.windows import Windows, with_parts_as_regions
 from gsnet.interface.options import InputError
+from gsnet.interface.words import counted
 
 _LOG = logging.getLogger(__name__)
 
@@ -179,7 +180,9 @@ def detection_training_loader(data: SceneSet, settings: LoadingSettings) -> Data
     sampler = EpochSampler(len(images), settings)
     if not sampler.batches:
         wanted = settings.batch_size * settings.processes
-        raise InputError(f"The data set has {len(images)} images, a batch {wanted}: use a smaller --batch_size")
+        raise InputError(
+            f"The data set has {counted(len(images), 'image')}, a batch {wanted}: use a smaller --batch_size"
+        )
     loader: DataLoader = DataLoader(images, settings.batch_size, sampler=sampler, drop_last=True, **_reading(settings))
     return loader
 

@@ -43,7 +43,6 @@ def write_page(
 ) -> None:
     """Judge, and write the page. Raises InputError where there is nothing to judge, or no place for it."""
     found = judged(data, results, regions)
-    file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, page(title, figures, found, data, results))
     _LOG.info("%s: a page for a browser", file)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from gsnet.data.name_options import ClassNames, split_at_commas
 from gsnet.detection.classes import labels_of
 from gsnet.detection.scene import ImageResults
 from gsnet.interface.options import InputError, share
@@ -30,7 +31,9 @@ class ScoreLimits:
                 raise InputError(f"{name} is {value!r}: a score lies between 0 and 1")
 
     def __str__(self) -> str:
-        return ",".join([f"{self.usual:g}", *(f"{name}={value:g}" for name, value in self.by_class.items())])
+        return ",".join(
+            [f"{self.usual:g}", *(f"{ClassNames.typed([name])}={value:g}" for name, value in self.by_class.items())]
+        )
 
     def of(self, class_names: Sequence[str]) -> np.ndarray:
         """The limit of each class (K,). Raises InputError for a class that is not among them."""
@@ -44,9 +47,9 @@ class ScoreLimits:
 
 
 def score_limits(text: str) -> ScoreLimits:
-    """An option's text: 0.3, or car=0.4,person=0.25, or 0.3,car=0.4."""
+    r"""An option's text: 0.3, or car=0.4,person=0.25, or 0.3,car=0.4; a comma that is a part of a name is written \,."""
     usual, by_class = ScoreLimits.usual, {}
-    for part in text.split(","):
+    for part in split_at_commas(text):
         name, equals, value = part.rpartition("=")
         if equals and not name.strip():
             raise argparse.ArgumentTypeError(f"{text!r} names no class before =")

@@ -164,7 +164,8 @@ class DetectionTrainer(Trainer):
         if accuracy.ap is None:
             return False
         measured_before = any(row["val_AP"] is not None for row in self.history[:-1])
-        best = not measured_before or accuracy.ap > self.status["best_AP"]
+        best = self.lacks_best or not measured_before or accuracy.ap > self.status["best_AP"]
+        self.lacks_best = False
         if best:
             self.status |= {"best_AP": accuracy.ap, "best_AP50": accuracy.ap50, "best_AP_at_epoch": self.epoch}
         return best

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from gsnet.data.name_options import ClassNames
 from gsnet.data.settings import NONE, RAM
 from gsnet.detection.catalogue import GSNET_DETECTOR
 from gsnet.detection.data_sets import FORMATS
@@ -13,7 +14,6 @@ from gsnet.interface.config import options_of_training
 from gsnet.interface.options import (
     OptionParser,
     add_skip_broken,
-    names,
     not_negative,
     not_negative_single,
     positive_int,
@@ -113,7 +113,12 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         help="validation data (default: the validation split of --data_dir, or else the training data)",
     )
     group.add_argument("--data_format", choices=FORMATS, default="auto", help="format of both")
-    group.add_argument("--classes", type=names, metavar="NAME,…", help="learn these classes alone (default: all)")
+    group.add_argument(
+        "--classes",
+        type=ClassNames(),
+        metavar="NAME,…|FILE.txt",
+        help="learn these classes alone (default: all); a file has a name a line",
+    )
     add_skip_broken(group)
     group.add_argument(
         "--train_tile",

@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from gsnet.interface.running import log_to
+from gsnet.data.name_options import ClassNames
 from gsnet.detection.coco_format import REGIONS
 from gsnet.detection.data_sets import FORMATS
 from gsnet.detection.data_yaml import SPLITS
@@ -63,7 +64,12 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     data.add_argument("--data_dir", type=path, metavar="PATH", help="data set to evaluate on")
     data.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
     data.add_argument("--split", choices=SPLITS, help="which of several splits (default: val, or the only one)")
-    data.add_argument("--classes", type=names, metavar="NAME,…", help="these classes alone (default: all)")
+    data.add_argument(
+        "--classes",
+        type=ClassNames(),
+        metavar="NAME,…|FILE.txt",
+        help="these classes alone (default: all); a file has a name a line",
+    )
     add_skip_broken(data)
     data.add_argument("--workers", type=not_negative, default=2, metavar="N", help="processes that read images")
     data.add_argument("--limit", type=positive_int, metavar="N", help="only N images, evenly spread")

@@ -29,7 +29,7 @@ NAMED_ENSEMBLES = {
 # What an ensemble joins of which no members are named; docs/ensemble_choice.md says how they were chosen.
 DEFAULT_MEMBERS = ("Params", "ZenClosedForm", "NASWOT")
 # What puts given networks in order, where all of them count and not the first alone (docs/network_order.md).
-ORDERING_MEMBERS = ("PerturbationClosedForm", "GrowthMarginClosedForm", "MeCo", "NASWOT", "Syncflow-log")
+ORDERING_MEMBERS = ("PerturbationClosedForm", "GrowthMarginClosedForm", "MeCo", "SWAP", "Syncflow-log")
 # Replaying survival needs the members' scores alone.
 _NO_NETWORK = Network.trusted(())
 

@@ -22,12 +22,20 @@ RECIPE = "recipe"
 
 
 class Config(NamedTuple):
-    """values: by option, without dashes. plugins: names and digests of those of a record; is_record: whether it is one."""
+    """values: by option, without dashes. plugins: names and digests of those of a record; is_record: whether it is one.
 
-    file: Path
+    file: where they stand; None for what a program gives.
+    """
+
+    file: Path | None
     values: dict[str, Any]
     plugins: tuple[tuple[str, str], ...] = ()
     is_record: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """What a sentence about one of the options begins with."""
+        return "" if self.file is None else f"{self.file}: "
 
     @property
     def recipe(self) -> str | None:

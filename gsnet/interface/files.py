@@ -16,7 +16,7 @@ from gsnet.interface.partial import is_part_of, part_file
 
 @contextmanager
 def written_whole(path: Path, mode: str = "w") -> Iterator[IO]:
-    """A file under a temporary name, flushed to disk and renamed when the block ends without error.
+    """A file under a temporary name, flushed to disk and renamed when the block ends without error; its folder is made.
 
     What a link leads to is written. A device, a pipe and /dev/stdout are written to: a new file in their place would be the end
     of them. Raises OSError, with the file's name where it would have none (a full disk).
@@ -87,11 +87,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Whether a file can be written, before long work is done for it: its folder is made. Raises OSError where it cannot."""
+    """Whether a file can be written, before long work is done for it. Raises OSError where it cannot.
+
+    Nothing is made: what comes between may fail, and would leave a folder without the file.
+    """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "this is a folder, and a file is to be written", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not os.access(path if _is_a_stream(path) else path.parent, os.W_OK):
+    above = next(place for place in path.parents if os.path.lexists(place))
+    if not above.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{above} is no folder, in which a file is to be written", str(path))
+    if not os.access(path if _is_a_stream(path) else above, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 

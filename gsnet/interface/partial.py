@@ -6,6 +6,7 @@ locked is nobody's. Its name has the computer, since not every disk that several
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import itertools
 import os
@@ -24,14 +25,17 @@ _numbers = itertools.count()
 
 @contextmanager
 def part_file(target: Path) -> Iterator[Path]:
-    """An empty file to write what will be a file; it is gone afterwards, unless it was renamed. Raises OSError."""
+    """An empty file to write what will be a file; it is gone afterwards, unless it was renamed. Raises OSError.
+
+    The folder is made, if need be.
+    """
 
     def make() -> Path:
         part = target.with_name(f"{_beginning(target)}{os.getpid()}-{next(_numbers)}{_END}")
         part.touch()
         return part
 
-    with _held(make) as part:
+    with _in_its_folder(target), _held(make) as part:
         try:
             yield part
         finally:
@@ -40,8 +44,15 @@ def part_file(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def part_folder(target: Path) -> Iterator[Path]:
-    """A folder for what will be a file, and others beside it; it is gone afterwards. Raises OSError."""
-    with _held(lambda: Path(tempfile.mkdtemp(dir=target.parent, prefix=_beginning(target), suffix=_END))) as folder:
+    """A folder for what will be a file, and others beside it; it is gone afterwards. Raises OSError.
+
+    That in which it lies is made, if need be.
+    """
+
+    def make() -> Path:
+        return Path(tempfile.mkdtemp(dir=target.parent, prefix=_beginning(target), suffix=_END))
+
+    with _in_its_folder(target), _held(make) as folder:
         try:
             yield folder
         finally:
@@ -84,6 +95,21 @@ def _remove_if_nobodys(part: Path) -> None:
         return
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _in_its_folder(target: Path) -> Iterator[None]:
+    """Make the folder of what is written within; where an error ends it, the folders go again that were made for it."""
+    made = list(itertools.takewhile(lambda place: not place.exists(), target.parents))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for place in made:
+            # Others may have put something there meanwhile.
+            with contextlib.suppress(OSError):
+                place.rmdir()
+        raise
 
 
 @contextmanager

@@ -22,7 +22,7 @@ def path(text: str) -> Path:
 
 
 def new_file(text: str) -> Path:
-    """A file to write, whose folder is made, before any work is done for it."""
+    """A file to write, which is looked at before any work is done for it; who writes it makes its folder."""
     file = path(text)
     try:
         check_writable(file)

@@ -19,6 +19,7 @@ from gsnet.interface.options import BAD_INPUT, InputError
 FAILED = 1
 INTERRUPTED = 130
 UNREAD = 141
+_LOG = logging.getLogger(__name__)
 
 
 def _interrupted_outside_run(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -81,7 +82,7 @@ def saying_when_interrupted(what: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        logging.getLogger(__name__).warning("stopped: %s", what)
+        _LOG.warning("stopped: %s", what)
         raise
 
 
@@ -93,16 +94,26 @@ def _leave_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class _LogFile(logging.FileHandler):
-    """A log file that is given up, with one sentence, when it cannot be written."""
+class LogFile(logging.FileHandler):
+    """A log file of messages alone, which is given up, with one sentence, when it cannot be written."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, encoding="utf-8")
+        self.setFormatter(logging.Formatter("%(message)s"))
+        self._given_up = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a message, unless the file is given up."""
+        if not self._given_up:
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
             return
-        logging.getLogger().removeHandler(self)
-        print(f"{self.baseFilename}: {error.strerror}: the log goes on without this file", file=sys.stderr)
+        self._given_up = True
+        _LOG.warning("%s: %s: the log goes on without this file", self.baseFilename, error.strerror)
 
 
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
@@ -119,7 +130,7 @@ def log_to(file: Path | None = None, quiet: bool = False) -> None:
     if quiet:
         handlers[0].setLevel(logging.WARNING)
     if file is not None:
-        handlers.append(_LogFile(file, encoding="utf-8"))
+        handlers.append(LogFile(file))
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
     # That it looks for fonts, once, is no news of ours.
     logging.getLogger("matplotlib").setLevel(logging.WARNING)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -14,22 +15,29 @@ from gsnet.interface import plugins
 from gsnet.interface.config import RECIPE, Config, Records, read_config, read_recipe, recipe_names
 from gsnet.interface.options import InputError, OptionParser
 from gsnet.interface.suggestions import option_meant
+from gsnet.interface.values import plain
 
 _LOG = logging.getLogger(__name__)
 _NOTHING: Records = MappingProxyType({})
+# How options are given: a command line, None for that of the process, or what a program gives, as keywords: values by the
+# names of options, with underscores and without leading dashes, None for what is not given.
+Given = Sequence[str] | Mapping[str, Any] | None
+# What says where other options come from: they are read before there is a parser.
+_SOURCES = ("plugin", "config", RECIPE)
+_SPELLINGS = re.compile(r"argument (--[\w-]+)(?:/--?[\w-]+)*")
 
 
 def script_parser(
-    description: str, argv: Sequence[str] | None, records: Records = _NOTHING, recipes: Path | None = None
-) -> OptionParser:
+    description: str, argv: Given, records: Records = _NOTHING, recipes: Path | None = None
+) -> ScriptParser:
     """The parser of a script, to which the script adds its options.
 
-    argv: the command line, None for the process's own. What its --plugin, or the file of its --config, names is loaded here,
+    argv: the options that `parse_args` will be given. What its --plugin, or the file of its --config, names is loaded here,
     and so are the plugins of installed packages, so that help, choices and defaults of what is added know their names.
     records: which records of results folders --config takes. recipes: the folder of those that --recipe knows by name, where
-    the script has that option. Raises InputError.
+    the script has that option. Raises InputError; of keywords the parser does so, too, where it would end the process.
     """
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments, keywords = _split(argv)
     config = next((read_config(source, records) for source in values_of("--config", arguments)[-1:]), None)
     recipe = None if recipes is None else _recipe(arguments, config, recipes)
     files = [file for file in (config, recipe) if file is not None]
@@ -38,10 +46,27 @@ def script_parser(
     if config:
         for difference in plugins.differences(config.plugins, plugins.recorded()):
             _LOG.warning("%s: %s", config.file, difference)
-    parser = _ScriptParser(description, files)
+    parser = ScriptParser(description, files) if keywords is None else _KeywordParser(description, [keywords, *files])
     if recipes is not None:
         parser.add_recipe(recipes, recipe)
     return parser
+
+
+def _split(given: Given) -> tuple[list[str], Config | None]:
+    """A command line as it is; of keywords those that say where others come from, as a command line, and the others."""
+    if not isinstance(given, Mapping):
+        return sys.argv[1:] if given is None else list(given), None
+    values = {name: _as_in_file(value) for name, value in given.items()}
+    values = {name: value for name, value in values.items() if value is not None and value != []}
+    sources = [f"--{name}={value}" for name in _SOURCES for value in _listed(values.pop(name, []))]
+    return sources, Config(None, values)
+
+
+def _as_in_file(value: Any) -> Any:
+    """A value of Python's kind as a file of options would have it."""
+    if isinstance(value, Path):
+        return str(value)
+    return [_as_in_file(one) for one in value] if isinstance(value, list | tuple) else plain(value)
 
 
 def _recipe(arguments: Sequence[str], config: Config | None, folder: Path) -> Config | None:
@@ -75,7 +100,7 @@ def values_of(option: str, arguments: Sequence[str]) -> list[str]:
     return found
 
 
-class _ScriptParser(OptionParser):
+class ScriptParser(OptionParser):
     """An OptionParser that reads options from files as if they stood before those of the command line.
 
     files: what the first of them says counts more than what the next says.
@@ -112,8 +137,8 @@ class _ScriptParser(OptionParser):
             "what else is given counts more",
         )
 
-    def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):  # type: ignore[no-untyped-def, override]
-        given = sys.argv[1:] if args is None else list(args)
+    def parse_args(self, args: Given = None, namespace: argparse.Namespace | None = None):  # type: ignore[no-untyped-def, override]
+        given, _ = _split(args)
         known = self._option_string_actions
         settled = {known[name].dest for name in (a.split("=")[0] for a in given) if name in known}
         arguments = given
@@ -126,9 +151,13 @@ class _ScriptParser(OptionParser):
         return parsed
 
     def error(self, message: str) -> NoReturn:
+        super().error(self._with_file(message))
+
+    def _with_file(self, message: str) -> str:
+        """What argparse says of an option, with the file before it that gives it, if one does."""
         name = message.removeprefix("argument ").partition(":")[0]
         files = [self._given_by[spelling] for spelling in name.split("/") if spelling in self._given_by]
-        super().error(f"{files[0].file}: {message}" if files else message)
+        return f"{files[0].prefix}{message}" if files else message
 
     def leave_out(self, options: argparse.Namespace, mode: str, ignored: Iterable[str]) -> None:
         names = set(ignored)
@@ -182,7 +211,7 @@ class _ScriptParser(OptionParser):
             raise InputError(f"{file.file} records a run of another script or version: {self.prog} has no option {key}")
         meant = option_meant(key, [f"--{name}" for name in named])
         hint = f"; did you mean {meant.lstrip('-')}?" if meant else f": {self.prog} --help lists them"
-        raise InputError(f"{file.file}: there is no option {key}{hint}")
+        raise InputError(f"{file.prefix}there is no option {key}{hint}")
 
     def _as_typed(self, file: Config, key: str, action: argparse.Action, value: Any) -> list[str]:
         """An option of a file as it stands on a command line. Raises InputError where none says that."""
@@ -199,11 +228,21 @@ class _ScriptParser(OptionParser):
             return [f"{name}={text}" for text in texts]
         if action.nargs not in (None, "?"):
             return [name, *texts]
-        return [f"{name}={','.join(texts)}"]
+        # Names with commas in them are typed in a way of their own.
+        typed = getattr(action.type, "typed", ",".join) if isinstance(value, list) else ",".join
+        return [f"{name}={typed(texts)}"]
+
+
+class _KeywordParser(ScriptParser):
+    """The same for options that a program gives, whose process no wrong one ends."""
+
+    def error(self, message: str) -> NoReturn:
+        # Of the spellings of an option, one is its name.
+        raise InputError(_SPELLINGS.sub(r"\1", self._with_file(message)))
 
 
 def _wrong(file: Config, key: str, value: Any, why: str) -> InputError:
-    return InputError(f"{file.file}: {key} is {value!r}: {why}")
+    return InputError(f"{file.prefix}{key} is {value!r}: {why}")
 
 
 def _listed(value: Any) -> list:

@@ -20,9 +20,9 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} d"
 
 
-def counted(number: int, noun: str) -> str:
-    """1 file, 2 files, 1,200 files."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """1 file, 2 files, 1,200 files. plural: where it is not the noun with an s, as of classes."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def either(names: Sequence[str]) -> str:

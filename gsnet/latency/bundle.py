@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from gsnet.interface.files import write_text
 from gsnet.interface.words import counted, either
 from gsnet.latency import device_script
+from gsnet.latency.bundle_folder import check_folder, remove_others, set_aside
 from gsnet.latency.device import FP32
 from gsnet.latency.errors import LatencyError, telling
 from gsnet.latency.setting import Setting
@@ -21,11 +23,10 @@ from gsnet.latency.timed_networks import UNFINISHED, written
 from gsnet.runtimes import Runtime, runtime
 from PlainNet import Network
 
+_LOG = logging.getLogger(__name__)
 SCRIPT, GUIDE, BENCHNCNN, BENCHNCNN_TIMES = "time_networks.py", "README.md", "benchncnn.sh", "benchncnn.txt"
 # Format of the files -> the runtime that writes them.
 FORMATS = {"onnx": "onnxruntime", "openvino": "openvino", "opencv": "opencv", "ncnn": "ncnn"}
-# What older bundles, of two formats, were of.
-OF_SUFFIXES = {".onnx": "onnxruntime", ".param": "ncnn"}
 # What begins a line of benchncnn.sh on a network that cannot run.
 FAILED = "failed"
 _GUIDE = """# Networks to time on a device
@@ -93,13 +94,14 @@ class Bundled:
 def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, quiet: bool = False) -> dict[str, Any]:
     """Write networks in the format of the setting's runtime, what times them, and how; returns what was written.
 
-    Networks that a bundle of the same kind holds already stay. Raises LatencyError for a folder with another bundle or with
-    other files, RuntimesError, OSError.
+    Networks that a bundle of the same kind holds already stay if they are asked for, too, and others go; what was timed of them
+    is kept under another name. Raises LatencyError for a folder with a bundle of another kind or with other files,
+    RuntimesError, OSError.
     """
     program = runtime(setting.backend)
     program.require(writing=True)
     told = _description(setting, program)
-    _check_folder(folder, told)
+    check_folder(folder, told)
     folder.mkdir(parents=True, exist_ok=True)
     entries = []
     listed = [(part.role, network) for part in parts for network in part.networks]
@@ -121,12 +123,25 @@ def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, qu
     able = {name: one.package for name, one in device_script.RUNTIMES.items() if program.name in one.reads}
     packages = either(list(able.values()))
     write_text(folder / GUIDE, _guide(program.name, list(able.values()), side))
-    write_text(folder / device_script.NETWORKS, json.dumps({**told, "networks": entries}, indent=1) + "\n")
+    listing = {**told, "networks": entries}
+    write_text(folder / device_script.NETWORKS, json.dumps(listing, indent=1) + "\n")
+    _leave_alone(folder, program, listing)
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
     networks = f"{folder}: {counted(len(entries), 'network')} of {setting.conditions}, {size:,} bytes"
     text = f"{networks}, for a device with Python and {packages}: "
     report = {"device_bundle": str(folder), "networks": len(entries), "bytes": size, "runtimes": list(able)}
     return report | {"text": f"{text}{folder / GUIDE} says what to do there"}
+
+
+def _leave_alone(folder: Path, program: Runtime, listing: Mapping[str, Any]) -> None:
+    """Leave a bundle's own networks in its folder, and of the bundle before what was timed of it."""
+    if removed := remove_others(folder, program.suffixes, listing):
+        _LOG.info("%s: removed %s that the folder held before", folder, counted(removed, "other network"))
+    if aside := set_aside(folder, listing):
+        _LOG.warning(
+            "%s was of the networks that the folder held before, and is %s now, which --import_timings takes as well",
+            *(folder / device_script.TIMES, aside.name),
+        )
 
 
 def _guide(written_for: str, packages: Sequence[str], side: int) -> str:
@@ -146,21 +161,3 @@ def _description(setting: Setting, program: Runtime) -> dict[str, Any]:
     shape = {"batch": conditions.batch, "resolution": conditions.resolution}
     files = {"suffix": program.suffixes[0], "exported_for": program.name}
     return {**shape, **files, "num_classes": setting.num_classes, "use_se": style.use_se}
-
-
-def _check_folder(folder: Path, told: Mapping[str, Any]) -> None:
-    """What is there must be a bundle that this one goes on with. Raises LatencyError."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    listing = folder / device_script.NETWORKS
-    if not listing.is_file():
-        raise LatencyError(f"{folder} holds other files: give --device_bundle a new folder")
-    try:
-        before = json.loads(listing.read_text(encoding="utf-8"))
-    except ValueError:
-        before = None
-    if not isinstance(before, dict) or "suffix" not in before:
-        raise LatencyError(f"{listing} is of no device bundle: give --device_bundle a new folder")
-    # Older ones do not say for which runtime they are: for the one that its suffix tells.
-    if {"exported_for": OF_SUFFIXES.get(before["suffix"]), **before, "networks": []} != {**told, "networks": []}:
-        raise LatencyError(f"{folder} holds a bundle for other conditions: give --device_bundle a new folder")

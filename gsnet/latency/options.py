@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from gsnet.interface.options import OptionParser, add_device_options, count, names, positive_float, positive_int, seed
 from gsnet.interface.path_options import new_file, path
 from gsnet.interface.rows import add_csv_option
+from gsnet.latency.space import RESOLUTION
 from gsnet.runtimes import runtime_names
 
 # Which networks of a space are measured.
@@ -21,7 +22,10 @@ def add_timing_options(parser: OptionParser) -> None:
     timing.add_argument("--batch_size", type=positive_int, default=1, metavar="N", help="images at once")
     timing.add_argument("--batch_size_list", metavar="N,N", help="several batch sizes, instead")
     timing.add_argument(
-        "--input_image_size", type=positive_int, metavar="PIXELS", help="side (default: the network's own, else 224)"
+        "--input_image_size",
+        type=positive_int,
+        metavar="PIXELS",
+        help=f"side (default: the network's own, else 224; with --build_table and --calibrate {RESOLUTION})",
     )
     timing.add_argument("--fp16", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a processor")
     timing.add_argument("--channels_last", action="store_true", help="maps with channels innermost")

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 
 from gsnet.interface.words import either
 from gsnet.latency import device_script
-from gsnet.latency.bundle import BENCHNCNN_TIMES, FAILED, FORMATS, OF_SUFFIXES, SCRIPT
+from gsnet.latency.bundle import BENCHNCNN_TIMES, FAILED, FORMATS, SCRIPT
+from gsnet.latency.bundle_folder import OF_SUFFIXES
 from gsnet.latency.device import FP16
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.records import Conditions, Origin, TimedNetwork

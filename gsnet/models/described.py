@@ -204,8 +204,8 @@ def _read(path: Path, changed: int, size: int) -> Described | None:
 
     if is_safetensors(path):
         return _of_metadata(path, _safetensors_metadata(path))
-    if (text := _torchscript_extra(path)) is not None:
-        return _of_metadata(path, {KEY: text})
+    if (texts := torchscript_texts(path)) is not None:
+        return _of_metadata(path, texts)
     return _of_checkpoint(path)
 
 
@@ -239,8 +239,8 @@ def _safetensors_metadata(path: Path) -> dict[str, str]:
         raise InputError(f"{path} is torn or no safetensors file ({error}); put a whole copy in its place") from error
 
 
-def _torchscript_extra(path: Path) -> str | None:
-    """The description in a TorchScript archive, empty where it has none; None for other files."""
+def torchscript_texts(path: Path) -> dict[str, str] | None:
+    """What a TorchScript archive says of its network, by name: nothing where it is of others; None for other files."""
     if not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
@@ -248,7 +248,7 @@ def _torchscript_extra(path: Path) -> str | None:
         if not any(name.endswith("/constants.pkl") for name in names):
             return None
         extra = next((name for name in names if name.endswith(f"/extra/{KEY}")), None)
-        return None if extra is None else archive.read(extra).decode()
+        return {} if extra is None else {KEY: archive.read(extra).decode()}
 
 
 def _of_checkpoint(path: Path) -> Described | None:

@@ -27,8 +27,11 @@ ARCH_HELP = (
 )
 
 
-def add_network_options(parser: argparse.ArgumentParser) -> None:
-    """Add --arch and what belongs to it, as a group."""
+def add_network_options(parser: argparse.ArgumentParser, other_classes: str = "") -> None:
+    """Add --arch and what belongs to it, as a group.
+
+    other_classes: for the help of --num_classes, where another default counts, and which.
+    """
     group = parser.add_argument_group(
         "network (what a folder or file says of itself need not be given; what is given wins)"
     )
@@ -47,7 +50,7 @@ def add_network_options(parser: argparse.ArgumentParser) -> None:
         "--num_classes",
         type=positive_int,
         metavar="N",
-        help="classes (default: the network's own or its data set's, else 1000)",
+        help=f"classes (default: the network's own or its data set's, else {CLASSES}{other_classes})",
     )
 
 

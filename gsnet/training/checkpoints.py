@@ -81,12 +81,9 @@ def keep_best(
 ) -> None:
     """Keep the best `count` epochs, each in its file, and no other epoch's.
 
-    measure: column of `history` that counts, the larger the better, None where there was no validation; of equals the earlier
-    epoch is the better. write: writes the last epoch's state to a file.
+    measure: as of `best_epochs`. write: writes the last epoch's state to a file.
     """
-    measured = [row for row in history if row[measure] is not None]
-    best = sorted(measured, key=lambda row: (-row[measure], row["epoch"]))[:count]
-    wanted = {KEPT.format(row["epoch"] + 1) for row in best}
+    wanted = {KEPT.format(epoch + 1) for epoch in best_epochs(history, measure, count)}
     latest = KEPT.format(history[-1]["epoch"] + 1)
     if latest in wanted:
         write(folder / latest)
@@ -95,12 +92,24 @@ def keep_best(
             file.unlink()
 
 
+def best_epochs(history: list[dict[str, Any]], measure: str, count: int) -> list[int]:
+    """The best `count` epochs, counted from 0, the best first; fewer where fewer were validated.
+
+    measure: column of `history` that counts, the larger the better, None where there was no validation; of equals the earlier
+    epoch is the better.
+    """
+    measured = [row for row in history if row[measure] is not None]
+    return [row["epoch"] for row in sorted(measured, key=lambda row: (-row[measure], row["epoch"]))[:count]]
+
+
 def load(file: Path) -> dict[str, Any]:
     """A checkpoint on the CPU, tensors and plain values alone. Raises InputError where the file is not one."""
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError(f"There is no file {file}: --resume takes a {LATEST} of the same training") from error
+        raise InputError(
+            f"There is no file {file}: --resume takes a {LATEST} of the same training, or its folder"
+        ) from error
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, pickle.UnpicklingError) as error:
         raise InputError(f"{file} is no whole checkpoint of this project: name another with --resume") from error
     if not isinstance(state, dict) or not {"epoch", "state_dict", "optimizer"} <= state.keys():

@@ -7,10 +7,9 @@ import logging
 import os
 import platform
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +18,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from gsnet.interface.running import FAILED, log_to
+from gsnet.interface.running import FAILED
 from gsnet.data import DataSettings, training_loader, validation_loader
 from gsnet.data.settings import NONE
 from gsnet.data.skipping import BrokenImages
@@ -29,13 +28,12 @@ from gsnet.interface.options import InputError, device_name
 from gsnet.interface.plugins import packages, recorded
 from gsnet.interface.result_files import CONFIG
 from gsnet.interface.version import commit, version
-from gsnet.interface.words import duration
 from gsnet.models.expected import of_description
 from gsnet.training import checkpoints, record
+from gsnet.training.caller import Caller, command_line
 from gsnet.training.class_weights import weights_of
 from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.describing import complete, describe
-from gsnet.training.dry_run import dry_run
 from gsnet.training.fine_tuning import freeze
 from gsnet.training.finished import check_no_search, check_not_interrupted, is_done, recorded_options
 from gsnet.training.image_check import check_images, pictures_of
@@ -44,9 +42,16 @@ from gsnet.training.loop import Trainer
 from gsnet.training.losses import BinaryCrossEntropy
 from gsnet.training.networks import build_network
 from gsnet.training.precision import ApexPrecision, TorchPrecision
+from gsnet.training.reporting import Report, report_reading, reported
 from gsnet.training.resuming import interrupted, restarted
 from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
-from gsnet.training.settings_of_options import asks_for_apex, check_classes, data_settings, training_settings
+from gsnet.training.settings_of_options import (
+    asks_for_apex,
+    check_classes,
+    data_settings,
+    training_settings,
+    training_side,
+)
 from gsnet.training.starting import say_other_names
 from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
@@ -56,6 +61,8 @@ from gsnet.validation.processes import place, process_group, told_by_first
 
 _LOG = logging.getLogger(__name__)
 _SEVERAL = ("ddp", "apex")
+# Of the log and of the .done file.
+CLASSIFIERS = "train_image_classification"
 # What two trainings may differ in and still be the same.
 _RUN = {"auto_resume", "resume", "save_dir", "save_freq", "print_freq", "skip_broken", "time_limit", "keep_best", "log"}
 _INCIDENTAL = _RUN | {"workers_per_gpu", "workers", "retired", "gpu", "plugin", "recipe", "cache_memory"}
@@ -64,7 +71,7 @@ Task = TypeVar("Task", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound=Trainer)
 
 
-def exit_status(training: Callable[[], None]) -> int:
+def exit_status(training: Callable[[], object]) -> int:
     """Run a training; where it ends before its time, say in one sentence why. Returns the exit status of its script."""
     try:
         training()
@@ -77,50 +84,71 @@ def exit_status(training: Callable[[], None]) -> int:
     return 0
 
 
-def train(options: Namespace, name: str, build_task: TaskBuilder, side: Callable[[Namespace], int]) -> None:
+def train_classifier(options: Namespace, caller: Caller | None = None) -> Report | None:
+    """What train_image_classification.py does; see `train`."""
+    return train(options, CLASSIFIERS, lambda network, *_: Classification(network), training_side, caller)
+
+
+def train(
+    options: Namespace,
+    name: str,
+    build_task: TaskBuilder,
+    side: Callable[[Namespace], int],
+    caller: Caller | None = None,
+) -> Report | None:
     """Train a classifier, or validate it with --evaluate_only. name: of the log and of the .done file.
 
     build_task makes the task from the network, the options, the settings, the training data's settings and the training
-    images. side: of training images, in pixels, by the options; validation images have --input_image_size.
+    images. side: of training images, in pixels, by the options; validation images have --input_image_size. caller: by default
+    the command line.
 
-    Raises InputError, TrainingFailed, Terminated.
+    Returns what is reported where nothing is written. Raises InputError, TrainingFailed, Terminated.
     """
     complete(options)
-    run_training(options, name, lambda options, device: _trainer(options, device, build_task, side(options)))
+    return run_training(
+        options, name, lambda options, device: _trainer(options, device, build_task, side(options)), caller
+    )
 
 
-def run_training(options: Namespace, name: str, build: Callable[[Namespace, str], Trainer]) -> None:
+def run_training(
+    options: Namespace, name: str, build: Callable[[Namespace, str], Trainer], caller: Caller | None = None
+) -> Report | None:
     """Run the training that `build` makes from the options and this process's device, and leave what people look at.
 
-    Raises InputError, TrainingFailed, Terminated.
+    Returns what is reported where nothing is written. Raises InputError, TrainingFailed, Terminated.
     """
     if options.resume and options.auto_resume:
         raise InputError("--resume and --auto_resume contradict each other: use one of them")
     if options.evaluate_only and options.dry_run:
         raise InputError("--evaluate_only and --dry_run contradict each other: use one of them")
+    caller = caller or command_line()
     done = options.save_dir / f"{name}.done"
     writes = not (options.evaluate_only or options.dry_run)
     with _group(options) as device:
         first = place()[0] == 0
-        if writes and _is_done(options, done):
+        if not writes:
+            with caller.logged(None, not first):
+                return reported(build(options, device), dry=options.dry_run)
+        if _is_done(options, done):
             _LOG.warning("skip: %s says that this training is finished", done)
-            return
-        log = f"{name}.log" if writes and first else None
-        with begun_in(options.save_dir, log) if log else nullcontext():
-            log_to(options.save_dir / log if log else None, quiet=not first)
-            trainer = build(options, device)
-            if not writes:
-                _report(trainer, options)
-                return
+            return None
+        log = f"{name}.log" if first else None
+        with ExitStack() as stack:
+            with begun_in(options.save_dir, log) if log else nullcontext():
+                stack.enter_context(caller.logged(options.save_dir / log if log else None, not first))
+                trainer = build(options, device)
+                # Only now: a training that cannot go on stays finished, and a folder without it as it is.
+                trainer.bring_best()
+                if first:
+                    # Before its options are written over.
+                    done.unlink(missing_ok=True)
+                if first and not restarted():
+                    _write_config(options, caller)
+            status = trainer.run()
             if first:
-                # Only now: a training that cannot go on stays finished. And before its options are written over.
-                done.unlink(missing_ok=True)
-            if first and not restarted():
-                _write_config(options)
-        status = trainer.run()
-        if first:
-            trainer.draw_curves()
-            record.write_done(done, status)
+                trainer.draw_curves()
+                record.write_done(done, status)
+    return None
 
 
 def _is_done(options: Namespace, done: Path) -> bool:
@@ -202,7 +230,7 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     looked_at = ([] if options.evaluate_only else pictures_of(training)) + pictures_of(validation)
     check_images(broken, looked_at, options.workers_per_gpu)
     if options.dataloader_testing:
-        _report_reading(training, validation)
+        report_reading(training, validation)
     return trainer
 
 
@@ -225,9 +253,11 @@ def kept_options(options: Namespace) -> dict[str, Any]:
 
 def resumed(trainer: TrainerT, options: Namespace) -> TrainerT:
     """The trainer, gone on from the checkpoint that the options mean. Raises InputError."""
-    state = checkpoints.from_first(interrupted(options) if place()[0] == 0 else None)
+    origin = interrupted(options) if place()[0] == 0 else None
+    state = checkpoints.from_first(origin.state if origin else None)
     if state is not None:
         trainer.resume(state)
+        trainer.origin = origin.folder if origin else None
     return trainer
 
 
@@ -253,37 +283,9 @@ def precision(options: Namespace, settings: TrainingSettings, device: str) -> To
     return by_torch
 
 
-def _report_reading(training: DataLoader, validation: DataLoader) -> None:
-    """How fast images are read while nobody trains, in this process's share of a first epoch."""
-    training.sampler.set_epoch(0)  # type: ignore[attr-defined]
-    for name, loader in (("training", training), ("validation", validation)):
-        begin = time.perf_counter()
-        images = sum(len(labels) for _, labels in loader)
-        seconds = time.perf_counter() - begin
-        _LOG.info(
-            "Reading alone: %d %s images in %.1f s with the start of reading processes, %.0f images/s",
-            *(images, name, seconds, images / seconds),
-        )
-
-
-def _report(trainer: Trainer, options: Namespace) -> None:
-    if options.dry_run:
-        found = dry_run(trainer)
-        epochs = trainer.settings.epochs
-        where = (
-            "of GPU memory" if trainer.stepper.device.startswith("cuda") else "of memory, reading processes not counted"
-        )
-        _LOG.info(
-            "Two batches ran. %s an epoch, %s for %d epochs; %.2f GB %s",
-            *(duration(found["seconds_per_epoch"]), duration(found["seconds"]), epochs, found["gigabytes"], where),
-        )
-        return
-    _LOG.info("%s", trainer.evaluated())
-
-
-def _write_config(options: Namespace) -> None:
+def _write_config(options: Namespace, caller: Caller) -> None:
     made_by: dict[str, Any] = {"version": version(), "commit": commit()}
-    made_by |= {"python": platform.python_version(), "torch": torch.__version__, "command": sys.argv}
+    made_by |= {"python": platform.python_version(), "torch": torch.__version__, "command": list(caller.command)}
     made_by |= {"plugins": recorded(), "packages": packages()}
     text = json.dumps(made_by | {"options": recorded_options(options)}, indent=1)
     write_text(options.save_dir / CONFIG, text + "\n")

@@ -11,6 +11,7 @@ from gsnet.data import DataSettings
 from gsnet.interface.description import CENTRE, WHOLE, NetworkDescription, versions
 from gsnet.interface.options import InputError
 from gsnet.models import described
+from gsnet.models.described import checkpoint_of
 from gsnet.models.describing import structure_description
 from gsnet.models.named import BUILT_AS, PLAIN_NET, SEARCHED
 from gsnet.models.options import RESOLUTION, refuse_wrong_path, resolution_of
@@ -24,6 +25,8 @@ def complete(options: Namespace) -> None:
     --start_from or --load_parameters_from alone will do for --arch, where the checkpoint says what it is of. Raises InputError.
     """
     name_network(options)
+    if options.load_parameters_from is not None:
+        options.load_parameters_from = checkpoint_of(options.load_parameters_from)
     if options.arch is None and (options.plainnet_struct or options.plainnet_struct_txt):
         options.arch = PLAIN_NET
     if options.arch is None:

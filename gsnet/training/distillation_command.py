@@ -21,18 +21,32 @@ from gsnet.models import Described, described, expected_input
 from gsnet.models.described import checkpoint_of
 from gsnet.models.expected import of_description
 from gsnet.models.named import BUILT_AS
+from gsnet.models.options import refuse_wrong_path
+from gsnet.training.caller import Caller
+from gsnet.training.command import train
 from gsnet.training.distillation import Distillation, DistillationSettings, Renormalise
 from gsnet.training.networks import build_teacher
+from gsnet.training.reporting import Report
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.settings_of_options import training_side
 from gsnet.training.teacher_cache import TeacherCache
 
+# Of the log and of the .done file.
+STUDENTS = "ts_train_image_classification"
 # Settings of data that change no image: images in memory are the same, and those of a device are not.
 _SAME_IMAGES = frozenset(("workers", "download", "cache", "cache_memory", "network_classes"))
 
 
+def train_student(options: Namespace, caller: Caller | None = None) -> Report | None:
+    """What ts_train_image_classification.py does; see `gsnet.training.command.train`."""
+    complete_teacher(options)
+    return train(options, STUDENTS, build_task=distillation, side=largest_side, caller=caller)
+
+
 def complete_teacher(options: Namespace) -> None:
     """Name the teacher's checkpoint where its folder is given, and by it the network of --teacher_arch. Raises InputError."""
+    if options.teacher_arch is not None:
+        refuse_wrong_path(options.teacher_arch)
     if options.teacher_load_parameters_from is None:
         return
     file = checkpoint_of(options.teacher_load_parameters_from.expanduser())
@@ -131,7 +145,9 @@ def teacher_classes(options: Namespace, classes: int) -> int:
         return options.teacher_num_classes
     if found := _said_by_teacher(options):
         return found.description.classes
-    return expected_input(options.teacher_arch).classes if options.teacher_pretrained else classes
+    published = expected_input(options.teacher_arch) if options.teacher_pretrained else None
+    # Of a name that nothing is known of, what builds the network says more than a number of classes would.
+    return classes if published is None or published.assumed else published.classes
 
 
 def _file_of(arch: str) -> Path | None:

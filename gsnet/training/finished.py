@@ -10,8 +10,10 @@ from typing import Any
 
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_JSON, DATABASE
+from gsnet.interface.words import counted
 from gsnet.training import checkpoints
-from gsnet.training.named_structures import with_structures
+from gsnet.training.named_structures import comparable, with_structures
+from gsnet.training.resuming import folder_of
 
 # Of more of these a training goes on.
 _LENGTH = ("epochs", "patience")
@@ -61,7 +63,7 @@ def check_not_interrupted(options: Namespace) -> None:
     if options.auto_resume or not _has_checkpoint(folder):
         return
     if options.resume:
-        if options.resume.resolve().parent == folder.resolve():
+        if folder_of(options.resume.resolve()) == folder.resolve():
             return
         raise InputError(
             f"{folder} holds a training of its own, which --resume {options.resume} would write over: go on with that by "
@@ -95,7 +97,7 @@ def _is_more(before: int | None, now: int | None) -> bool:
 
 def _check_more(options: Namespace, folder: Path, before: int | None) -> None:
     """before: the epochs that there were, None where it is the patience that has grown."""
-    ended = "ended by --patience" if before is None else f"finished after {before} epochs"
+    ended = "ended by --patience" if before is None else f"finished after {counted(before, 'epoch')}"
     holds = f"{folder} holds this training, {ended}"
     if not (options.auto_resume or options.resume):
         raise InputError(f"{holds}: go on to {options.epochs} with --auto_resume")
@@ -107,10 +109,10 @@ def _check_more(options: Namespace, folder: Path, before: int | None) -> None:
 def _changed(options: Namespace, config: Path, incidental: Collection[str]) -> dict[str, tuple[Any, Any]]:
     """What the options were in the finished training, as far as it says so, and are now, where they differ."""
     try:
-        recorded = with_structures(json.loads(config.read_text())["options"])
+        recorded = comparable(json.loads(config.read_text())["options"])
     except (OSError, ValueError, LookupError, TypeError):
         return {}
-    now = json.loads(json.dumps(recorded_options(options, incidental)))
+    now = comparable(json.loads(json.dumps(recorded_options(options, incidental))))
     return {
         name: (recorded[name], value) for name, value in now.items() if name in recorded and recorded[name] != value
     }

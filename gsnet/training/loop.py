@@ -28,8 +28,6 @@ class Trainer(TrainingState):
     """A training that runs."""
 
     columns = record.COLUMNS
-    # Field of the status with the best epoch.
-    best_at = "best_acc1_at_epoch"
     curves: curves.Curves | None = None
 
     @cached_property
@@ -199,10 +197,12 @@ class Trainer(TrainingState):
         }
 
     def _note_best(self, accuracy: Accuracy) -> bool:
-        best = not self.history[:-1] or accuracy.top1 > self.status["best_acc1"]
+        first = self.lacks_best or not self.history[:-1]
+        best = first or accuracy.top1 > self.status["best_acc1"]
         for name, value in (("best_acc1", accuracy.top1), ("best_acc5", accuracy.top5)):
-            if value > self.status[name]:
+            if first or value > self.status[name]:
                 self.status |= {name: value, f"{name}_at_epoch": self.epoch}
+        self.lacks_best = False
         return best
 
     def _times(self) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 from gsnet.interface.network_names import existing_path, is_structure
 from gsnet.interface.options import InputError
 from gsnet.models.described import described
-from gsnet.models.named import read_structure
+from gsnet.models.named import PLAIN_NET, read_structure
 from PlainNet import StructureError
 
 _NETWORKS = ("arch", "teacher_arch")
@@ -32,6 +32,18 @@ def with_structures(options: Mapping[str, Any]) -> dict[str, Any]:
             found |= {name: text, file: None}
         elif name in found:
             found[name] = _as_text(found[name])
+    return found
+
+
+def comparable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """`with_structures`, and a structure of its own option as --arch has it: the two are one network with the same weights.
+
+    Not what is recorded: who begins again from a record may give another structure in the place of its own.
+    """
+    found = with_structures(options)
+    for network, structure in zip(_NETWORKS, _STRUCTURES, strict=True):
+        if found.get(network) == PLAIN_NET and found.get(structure) is not None:
+            found |= {network: found[structure], structure: None}
     return found
 
 

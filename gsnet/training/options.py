@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import logging
 from argparse import Namespace
-from collections.abc import Sequence
 from pathlib import Path
 
 from gsnet.data import DATASETS, data_set_name
 from gsnet.data.settings import CACHES, NONE
 from gsnet.interface.config import options_of_training
 from gsnet.interface.options import (
-    OptionParser,
     add_skip_broken,
     add_switch,
     not_negative,
@@ -27,7 +25,7 @@ from gsnet.interface.options import (
     true_or_false,
 )
 from gsnet.interface.path_options import path, structure
-from gsnet.interface.script_options import script_parser
+from gsnet.interface.script_options import Given, ScriptParser, script_parser
 from gsnet.tracking import add_log
 from gsnet.training.augmentation_options import add_augmentation
 from gsnet.training.ending_options import add_ending
@@ -51,7 +49,7 @@ _ALTERNATIVES = (
 )
 
 
-def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
+def parser(description: str, argv: Given = ()) -> ScriptParser:
     """The options that both training scripts have, for a command line."""
     parser = script_parser(description, argv, {"options": options_of_training}, RECIPES)
     parser.alternatives += _ALTERNATIVES
@@ -74,7 +72,7 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
     return parser
 
 
-def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
+def parse(parser: ScriptParser, argv: Given) -> Namespace:
     """Parsed options; a retired one costs a warning that names what stands for it."""
     options = parser.parse_args(argv)
     for warning in options.retired:
@@ -115,7 +113,12 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
         help="begin with the weights of a training, a checkpoint or a published network, which need not be named again; "
         "of other classes the classifier starts anew",
     )
-    group.add_argument("--load_parameters_from", type=path, metavar="FILE", help="begin with a checkpoint's weights")
+    group.add_argument(
+        "--load_parameters_from",
+        type=path,
+        metavar="PATH",
+        help="begin with the weights of a checkpoint, or of a training's folder",
+    )
     group.add_argument(
         "--weight_init", default="None", metavar="NAME", help="custom, xavier, MSRAPrelu, stupid, 01, zero"
     )
@@ -247,7 +250,12 @@ def add_run(group: argparse._ArgumentGroup) -> None:
     """Options of the results folder, of resuming and of trying out, which every training has."""
     group.add_argument("--save_dir", type=path, required=True, metavar="FOLDER", help="results folder")
     group.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of everything random")
-    group.add_argument("--resume", type=path, metavar="FILE", help="go on from a checkpoint")
+    group.add_argument(
+        "--resume",
+        type=path,
+        metavar="PATH",
+        help="go on from a checkpoint, or from the latest one of a training's folder",
+    )
     group.add_argument("--auto_resume", action="store_true", help="go on from the folder's latest checkpoint, if any")
     group.add_argument("--evaluate_only", action="store_true", help="validate and write nothing")
     group.add_argument("--dry_run", action="store_true", help="two batches, and how long all would take")

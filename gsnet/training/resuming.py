@@ -6,13 +6,15 @@ import logging
 import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from gsnet.interface.description import other_names
 from gsnet.interface.options import InputError, named_few
 from gsnet.interface.result_files import CONFIG
+from gsnet.interface.words import counted
 from gsnet.training import checkpoints
-from gsnet.training.named_structures import with_structures
+from gsnet.training.named_structures import comparable
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ def check_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
 
     before: the checkpoint's, which may be fewer.
     """
-    before = with_structures(before)
+    before, now = comparable(before), comparable(now)
     changed = [name for name, value in now.items() if before.get(name, value) != value]
     if "optimizer" in changed:
         raise InputError(
@@ -30,7 +32,8 @@ def check_options(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             "with: resume with the former, or begin with the checkpoint's weights in a new --save_dir"
         )
     if changed:
-        _LOG.warning("Options differ from those of the interrupted training: %s", ", ".join(changed))
+        # The training may have been interrupted or finished.
+        _LOG.warning("Options differ from those of the training so far: %s", ", ".join(changed))
 
 
 def check_classes(before: Sequence[str], now: Sequence[str]) -> None:
@@ -41,7 +44,8 @@ def check_classes(before: Sequence[str], now: Sequence[str]) -> None:
     if not before or not now or list(before) == list(now):
         return
     if len(before) != len(now):
-        told = f"{len(before)} classes ({named_few(before)}), and there are {len(now)} now ({named_few(now)})"
+        classes = counted(len(before), "class", "classes")
+        told = f"{classes} ({named_few(before)}), and there are {len(now)} now ({named_few(now)})"
     else:
         place, old, new = other_names(before, now)[0]
         told = f"other classes: class {place} was {old} and is now {new}"
@@ -55,7 +59,7 @@ def check_images(before: int | None, now: int) -> None:
     """Say it where a training goes on with more or fewer images than its checkpoint's; None: it does not know."""
     if before not in (None, now):
         _LOG.warning(
-            "The interrupted training had %s training images, and there are %s now: it does not end as it would have",
+            "The training had %s training images so far, and there are %s now: it does not end as it would have",
             *(f"{before:,}", f"{now:,}"),
         )
 
@@ -76,7 +80,14 @@ def restarted() -> bool:
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-def interrupted(options: Namespace) -> dict[str, Any] | None:
+class Origin(NamedTuple):
+    """What a training goes on from: the content of a checkpoint, and the folder in which it lies."""
+
+    state: dict[str, Any]
+    folder: Path
+
+
+def interrupted(options: Namespace) -> Origin | None:
     """The checkpoint to go on from, if any: asked for, or left by the group that torchrun has restarted.
 
     Raises InputError where there is none that can be read.
@@ -88,9 +99,26 @@ def interrupted(options: Namespace) -> dict[str, Any] | None:
         since = 0.0 if options.auto_resume else config.stat().st_mtime
         state = checkpoints.load_latest(folder, since)
         if state is not None:
-            return state
+            return Origin(state, folder)
     if options.resume:
-        return checkpoints.load(options.resume)
+        return _asked_for(options.resume)
     if goes_on and config.is_file():
         _LOG.warning("The training in %s was stopped before its first checkpoint: it begins anew", folder)
     return None
+
+
+def folder_of(resume: Path) -> Path:
+    """The folder of the training that --resume names, itself or by one of its checkpoints."""
+    return resume if resume.is_dir() else resume.parent
+
+
+def _asked_for(resume: Path) -> Origin:
+    """What --resume names: a checkpoint, or the latest one of a training's folder. Raises InputError."""
+    if not resume.is_dir():
+        return Origin(checkpoints.load(resume), folder_of(resume))
+    state = checkpoints.load_latest(resume)
+    if state is None:
+        raise InputError(
+            f"{resume} holds no {checkpoints.LATEST}: --resume takes the folder of a training, or its checkpoint"
+        )
+    return Origin(state, resume)

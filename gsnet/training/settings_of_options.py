@@ -9,6 +9,7 @@ from pathlib import Path
 from gsnet.data import DATASETS, DataSettings
 from gsnet.data.class_folder import training_classes
 from gsnet.interface.options import InputError
+from gsnet.interface.words import counted
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.schedules import Schedule
 from gsnet.training.settings import TrainingSettings
@@ -148,9 +149,14 @@ def check_classes(images: object, classes: int) -> None:
             "There is one class alone, so that every answer is right and nothing is learnt: give it others beside it"
         )
     if names is not None and len(names) > classes:
-        raise InputError(f"The data set has {len(names)} classes, the network {classes}: raise --num_classes")
+        raise InputError(
+            f"The data set has {counted(len(names), 'class', 'classes')}, the network {classes}: raise --num_classes"
+        )
     if names is not None and len(names) < classes:
-        _LOG.warning("The data set has %d classes, the network %d: no image teaches the others", len(names), classes)
+        _LOG.warning(
+            "The data set has %s, the network %d: no image teaches the others",
+            *(counted(len(names), "class", "classes"), classes),
+        )
 
 
 def asks_for_apex(options: Namespace) -> bool:

@@ -13,12 +13,13 @@ from torch.utils.data import DataLoader
 from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.training import checkpoints
+from gsnet.training.best import BestSoFar
 from gsnet.training.describing import validated
 from gsnet.training.evaluation import Accuracy
 from gsnet.training.resuming import check_classes, check_images, check_options, steps_done
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
-from gsnet.validation.processes import place
+from gsnet.validation.processes import place, told_by_first
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,6 +34,12 @@ class TrainingState:
 
     # Column of the log that says which epoch is the best.
     measure = "val_acc1"
+    # Field of the status with the best epoch.
+    best_at = "best_acc1_at_epoch"
+    # The folder of the checkpoint that it goes on from, where this process has read it.
+    origin: Path | None = None
+    # Whether the checkpoint of the best epoch so far is lost, so that the next one counts as the best.
+    lacks_best = False
 
     def __init__(
         self,
@@ -74,6 +81,27 @@ class TrainingState:
         self.history, self.status = state["history"], state["training_status_info"]
         _LOG.info("%s", self._where())
 
+    def bring_best(self) -> None:
+        """Have the best checkpoints of the epochs behind in this folder, too, where they lie in another one.
+
+        Where they are nowhere, the best of the epochs to come will be the best, which is said.
+        """
+        if all(row[self.measure] is None for row in self.history):
+            return
+        kept = checkpoints.best_epochs(self.history, self.measure, self.settings.keep_best)
+        past = BestSoFar(
+            *(self.history, self.status[self.best_at], self.stepper.task.best_names),
+            kept if len(kept) > 1 else (),
+        )
+        # The first process alone has read the checkpoint, on a machine whose folders others may not see.
+        found = self.origin is not None and past.bring(self.origin, self.folder)
+        self.lacks_best = not told_by_first(b"found" if found else b"")
+        if self.lacks_best and self.origin is not None:
+            _LOG.warning(
+                "%s has no %s of epoch %d, the best so far: the best of the epochs from here on is kept in its place",
+                *(self.origin, checkpoints.BEST, past.epoch + 1),
+            )
+
     def _class_names(self) -> Sequence[str]:
         """The classes in the order of the labels, none where they have no names."""
         return self.description.class_names if self.description else ()
@@ -86,7 +114,7 @@ class TrainingState:
         """Where a resumed training goes on, counted as the lines on its progress do: from 1."""
         epochs = self.settings.epochs
         if self.epoch >= epochs:
-            return f"Resuming: all {epochs} epochs are done"
+            return "Resuming: the one epoch is done" if epochs == 1 else f"Resuming: all {epochs} epochs are done"
         steps = f"{self.steps_done} step{'s are' if self.steps_done > 1 else ' is'} done"
         part = f", of which {steps}" if self.steps_done else ""
         return f"Resuming at epoch {self.epoch + 1}/{epochs}{part}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -15,8 +14,6 @@ from torch import nn
 from gsnet.interface.running import log_to
 from gsnet.data import DATASETS
 from gsnet.data.class_folder import ClassFolder
-from gsnet.data.loaders import WholeImages
-from gsnet.data.skipping import BrokenImages
 from gsnet.interface.description import other_names
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.rows import write_csv
@@ -28,13 +25,12 @@ from gsnet.models.onnx_network import OnnxNetwork
 from gsnet.models.options import network_named, network_of, resolution_of
 from gsnet.validation.class_names import class_names, data_set_in, say_order_of_folders
 from gsnet.validation.images import test_images
-from gsnet.validation.measure import validate
+from gsnet.validation.measured import Asked, Validated, figures_of, measured
 from gsnet.validation.mirrored import Mirrored
 from gsnet.validation.options import names_text
-from gsnet.validation.precision import Precision, mixed
 from gsnet.validation.predict import pictures_in, predict
-from gsnet.validation.processes import process_group
-from gsnet.validation.report import Row, draw_confusion, finite, status_of, text_of
+from gsnet.validation.processes import is_first, process_group
+from gsnet.validation.report import Row, finite, status_of, text_of
 
 _LOG = logging.getLogger(__name__)
 _CIFAR_SIDE = 32
@@ -211,55 +207,33 @@ def _network(options: Namespace, arch: str, dataset: str, expected: ExpectedInpu
 
 
 def _figures(options: Namespace, arch: str, device: str) -> dict:
+    return figures_of(validated(options, arch, device), per_class=options.per_class)
+
+
+def validated(options: Namespace, arch: str, device: str) -> Validated:
+    """Validate one network; the picture that --confusion asks for is drawn. Raises InputError."""
     if fault := fault_of_path(arch):
         raise InputError(fault)
     dataset = dataset_of(options, arch)
     _check_names(options, arch)
     expected = _expected(options, arch, dataset)
-    # The data set first: a missing folder shows at once, a download of weights takes minutes.
-    data_dir = _data_dir(options, arch)
     own_names = _own_names(options, arch, expected.classes)
-    images = test_images(dataset, expected, data_dir, options.download, own_names)
+    # The data set first: a missing folder shows at once, a download of weights takes minutes.
+    images = test_images(dataset, expected, _data_dir(options, arch), options.download, own_names)
     if isinstance(images, ClassFolder) and not own_names and not options.untrained:
         say_order_of_folders(images.classes, arch)
-    broken = BrokenImages(options.skip_broken).split("validation", len(images))  # type: ignore[arg-type]
     network = _network(options, arch, dataset, expected)
-    precision = Precision.HALF if options.fp16 else Precision.SINGLE
-    if options.apex:
-        network, precision = mixed(network, device)
-    result = validate(
-        network,
-        WholeImages(images, broken),
-        resolution=expected.resolution,
-        batch_size=options.batch_size or _batch_size(options, arch),
-        device=device,
-        workers=options.workers,
-        precision=precision,
-        channels_last=options.channels_last,
-        limit=options.limit,
+    asked = Asked(
+        arch,
+        dataset,
+        expected,
+        options.batch_size or _batch_size(options, arch),
+        lambda classes: _names(options, arch, dataset, classes),
     )
-    names = _names(options, arch, dataset, len(result.confusion))
-    if options.confusion and is_first():
-        draw_confusion(options.confusion, result.confusion, names)
-    figures = {"arch": arch, "dataset": dataset, "images": result.images, "top1": result.top1, "top5": result.top5}
-    figures |= {"loss": result.loss, "images_per_second": result.images_per_second, "batch_size": result.batch_size}
-    seen = replace(expected, classes=len(result.confusion))
-    figures |= seen.to_dict() | {"device": device, "input": seen.described()}
-    if options.flip:
-        figures["flip"] = True
-    figures["precision"] = "mixed" if options.apex else precision.value
-    if options.per_class:
-        figures["per_class"] = result.per_class()
-        figures["class_names"] = names
-    return figures
+    return measured(options, asked, network, images, device)
 
 
 def _batch_size(options: Namespace, arch: str) -> int:
     """As the training validated with, so that its figures come again to the last digit."""
     found = _source(options, arch)
     return (found.description.accuracy.get("batch_size") if found else None) or options.usual_batch_size
-
-
-def is_first() -> bool:
-    """Whether this process reports: of those that torchrun started, the first."""
-    return int(os.environ.get("RANK", "0")) == 0

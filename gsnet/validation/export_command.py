@@ -6,16 +6,19 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.interface.network_names import is_structure
 from gsnet.interface.options import InputError
 from gsnet.models import expected_input, names_of, source_of
 from gsnet.models.described import HUB_WEIGHTS, Described, checkpoint_of
-from gsnet.models.expected import ExpectedInput, at_side, classes_text
+from gsnet.models.expected import ExpectedInput, at_side, centre_crop, classes_text
 from gsnet.models.options import network_named, network_of, resolution_of
 from gsnet.validation.int8_options import bounds_of, check_int8
+
+if TYPE_CHECKING:
+    from torch import nn
 
 UNKNOWN_LICENCE = "unknown"
 _SUFFIXES = {
@@ -87,7 +90,7 @@ def folder_of(options: Namespace) -> Path | None:
 def write(options: Namespace, arch: str) -> dict[str, Any]:
     """Export one network; returns what was written, and for which images. Raises InputError."""
     from gsnet.models.describing import of_these_weights, structure_description, with_input
-    from gsnet.models.exporting import check_is_no_source, export, files_of
+    from gsnet.models.exporting import check_is_no_source
     from gsnet.models.module_costs import width_of
 
     folder = folder_of(options)
@@ -97,44 +100,69 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
     network = network_of(options, arch, options.num_classes)
     expected = expected_input(arch, options.weights)
     resolution = resolution_of(arch, options.input_image_size, options.weights) or expected.resolution
-    file, classes = file_of(options, arch), width_of(network, resolution)
+    classes = width_of(network, resolution)
     seen_at = expected if resolution == expected.resolution else at_side(expected, resolution)
     found = source_of(arch, options.weights, options.plainnet_struct)
     told = found.description if found else structure_description(network, arch)
     if found:
         told = of_these_weights(told, _are_own(options, found), resolution)
     description = with_input(told, seen_at, classes)
+    written = _written(options, network, replace(seen_at, classes=classes), description, file_of(options, arch))
+    return {"arch": arch} | written
+
+
+def write_module(options: Namespace, network: nn.Module) -> dict[str, Any]:
+    """Export a module of a program's own, which is changed by it; the options name no network. Raises InputError."""
+    from gsnet.models.describing import structure_description, with_input
+    from gsnet.models.module_costs import width_of
+
+    check_int8(options, with_folder=folder_of(options) is not None)
+    if options.input_image_size is None:
+        raise InputError("A module does not say which images it takes: give --input_image_size")
+    network = network.eval().cpu().float()
+    usual = centre_crop(options.input_image_size)
+    expected = replace(usual, classes=width_of(network, usual.resolution), assumed=True)
+    name = type(network).__name__
+    description = with_input(structure_description(network, name), expected, expected.classes)
+    file = options.output or usual_name(options, "network")
+    return {"arch": name} | _written(options, network, expected, description, file)
+
+
+def _written(
+    options: Namespace, network: nn.Module, expected: ExpectedInput, description: NetworkDescription, file: Path
+) -> dict[str, Any]:
+    """Write a network into the file, or into the folder that is asked for; returns what was written."""
+    from gsnet.models.exporting import export, files_of
+
+    folder = folder_of(options)
     if folder is not None:
         from gsnet.models.publishing import write_folder
 
         difference, file = write_folder(network, description, folder, options.license), folder / HUB_WEIGHTS
+    elif options.int8:
+        # What the network got right in float32 is not what its int8 file gets right.
+        return write_int8(options, network, file, expected, replace(description, accuracy={}))
     else:
-        texts = {KEY: description.to_json()}
-        if options.int8:
-            # What the network got right in float32 is not what its int8 file gets right.
-            of_int8 = replace(description, accuracy={})
-            return {"arch": arch} | write_int8(options, network, file, replace(seen_at, classes=classes), of_int8)
-        side = (resolution, resolution)
+        side, texts = (expected.resolution, expected.resolution), {KEY: description.to_json()}
         difference = export(
             network, file, options.format, side, metadata=texts, half=options.fp16, fuse=not options.no_fuse
         )
     files = files_of(file, options.format)
     size = sum(one.stat().st_size for one in files)
     known = not expected.assumed
-    prepared = seen_at.preparation() if known else "prepared as in its training, of which it holds no record"
-    shape = f"input 3 x {resolution} x {resolution}"
+    prepared = expected.preparation() if known else "prepared as in its training, of which it holds no record"
+    shape = f"input 3 x {expected.resolution} x {expected.resolution}"
     text = f"{' and '.join(map(str, files))}, {size:,} bytes, {shape}; outputs agree to {difference:.1e}"
-    seen: dict[str, Any] = {"resolution": resolution, "classes": classes}
-    seen |= {name: value if known else None for name, value in seen_at.to_dict().items() if name not in seen}
+    seen: dict[str, Any] = {"resolution": expected.resolution, "classes": expected.classes}
+    seen |= {name: value if known else None for name, value in expected.to_dict().items() if name not in seen}
     return {
-        "arch": arch,
         "file": str(file),
         "files": [str(one) for one in files],
         "format": options.format,
         "bytes": size,
         "max_difference": difference,
         **seen,
-        "text": f"{text}; {prepared}; {classes_text(classes)}",
+        "text": f"{text}; {prepared}; {classes_text(expected.classes)}",
     }
 
 
@@ -146,7 +174,7 @@ def _are_own(options: Namespace, found: Described) -> bool:
 
 
 def write_int8(
-    options: Namespace, network: Any, file: Path, expected: ExpectedInput, description: NetworkDescription
+    options: Namespace, network: nn.Module, file: Path, expected: ExpectedInput, description: NetworkDescription
 ) -> dict[str, Any]:
     """Export one network in int8; returns what was written. Raises InputError, ExportError."""
     from gsnet.models.exporting import files_of

@@ -18,6 +18,7 @@ from gsnet.data.class_folder import ClassFolder
 from gsnet.data.loaders import WholeImages, without_gaps
 from gsnet.data.sharded import ShardedPictures
 from gsnet.interface.options import InputError
+from gsnet.interface.words import counted
 from gsnet.models.module_costs import as_logits
 from gsnet.validation.precision import Precision, autocast, half_type, warn_of_slow_half
 from gsnet.validation.processes import place, summed
@@ -60,7 +61,9 @@ def loader(images: Dataset, batch_size: int, workers: int = 0, limit: int | None
     chosen = range(total) if limit is None or limit >= total else [i * total // limit for i in range(limit)]
     rank, processes = place()
     if len(chosen) < processes:
-        raise InputError(f"There are {len(chosen)} images for {processes} processes: each needs one")
+        raise InputError(
+            f"{counted(processes, 'process', 'processes')} for {counted(len(chosen), 'image')}: each needs one"
+        )
     if len(chosen) < total or processes > 1:
         images = Subset(images, chosen[rank::processes])
     pinned = torch.cuda.is_available()

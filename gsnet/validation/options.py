@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import argparse
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Sequence
 
+from gsnet.data import DATASETS, data_set_name
+from gsnet.data.name_options import names_in_file
 from gsnet.data.settings import is_never_fetched
-from gsnet.data.text_files import names_in
 from gsnet.interface.options import (
-    InputError,
     OptionParser,
     add_device_options,
     add_skip_broken,
-    named_few,
     not_negative,
     positive_int,
     reading_processes,
 )
 from gsnet.interface.path_options import new_file, path
 from gsnet.interface.rows import add_csv_option
-from gsnet.interface.script_options import script_parser
+from gsnet.interface.script_options import Given, ScriptParser, script_parser
 from gsnet.models.options import add_network_options, refuse_ignored_mirror
 
 
-def option_parser(description: str, batch_size: int, argv: Sequence[str] | None = ()) -> OptionParser:
+def folder_parser(description: str, argv: Given = ()) -> ScriptParser:
+    """The options of a validation on ImageNet or on any folder of pictures, for a command line."""
+    parser = option_parser(description, batch_size=128, argv=argv)
+    help_text = f"{', '.join(DATASETS)} (default: the one that it was trained on, else imagenet)"
+    parser.add_argument("--dataset", type=data_set_name, metavar="NAME", help=help_text)
+    parser.set_defaults(usual_dataset="imagenet")
+    return parser
+
+
+def option_parser(description: str, batch_size: int, argv: Given = ()) -> ScriptParser:
     """The options of a validation, for a command line; batch_size: where the network's training does not say one."""
     parser = script_parser(description, argv)
     parser.alternatives += [("gpu", "device"), ("weights", "untrained")]
@@ -40,7 +46,7 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
     data.add_argument(
         "--class_names",
         "--class_map",
-        type=_names_in,
+        type=names_in_file,
         metavar="FILE",
         help="a class name a line, in the order of the network's outputs, where it does not say them itself",
     )
@@ -82,21 +88,6 @@ def option_parser(description: str, batch_size: int, argv: Sequence[str] | None 
     return parser
 
 
-def _names_in(text: str) -> tuple[str, ...]:
-    """Names of classes, a line each, of a file."""
-    file = path(text)
-    try:
-        names = names_in(file)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"{file}: {error.strerror}") from error
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice or not names:
-        raise argparse.ArgumentTypeError(f"{file} has {f'{named_few(twice)} more than once' if twice else 'no names'}")
-    return tuple(names)
-
-
 def names_text(names: Sequence[str]) -> str:
     """How many names there are, in words."""
     return f"{len(names)} name{'s' * (len(names) != 1)}"
@@ -104,7 +95,11 @@ def names_text(names: Sequence[str]) -> str:
 
 def parse(parser: OptionParser, argv: Sequence[str] | None) -> Namespace:
     """The command line. Raises InputError for an option that the way of working does not read."""
-    options = parser.parse_args(argv)
+    return checked(parser, parser.parse_args(argv))
+
+
+def checked(parser: OptionParser, options: Namespace) -> Namespace:
+    """The options that were parsed. Raises InputError for one that the way of working does not read."""
     if options.predict:
         reading = ("download", "skip_broken", "limit", "workers", "batch_size")
         precision = ("fp16", "apex", "channels_last")

@@ -50,6 +50,11 @@ def _output_to_errors() -> Iterator[None]:
         os.close(kept)
 
 
+def is_first() -> bool:
+    """Whether this process reports: of those that torchrun started, the first."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def place() -> tuple[int, int]:
     """This process's number and how many there are; (0, 1) outside of a group."""
     horovod = running()

@@ -1,0 +1,90 @@
+"""What a program calls networks and options, in the terms of the command line and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from gsnet.api.loading import LoadedNetwork
+from gsnet.api.trained import TrainingResult
+from gsnet.evolution.recorded import Row
+from gsnet.evolution.result import SearchResult
+from gsnet.interface.options import InputError
+from gsnet.interface.result_files import BEST_JSON
+from gsnet.interface.suggestions import option_meant
+from gsnet.models.named import is_several
+from PlainNet import Network
+
+# What stands for one network: a structure, a path or a published name, a value, a candidate, a search, what was loaded, a
+# training.
+Named = str | Path | Network | Row | SearchResult | LoadedNetwork | TrainingResult
+# An option within a sentence.
+_FLAG = re.compile(r"--(\w+(?:-\w+)*)")
+
+
+def in_words_of_python(text: str, keywords: Mapping[str, str]) -> str:
+    """A sentence about flags with keywords in their place; by flag, where they are not called like it."""
+    return _FLAG.sub(lambda flag: keywords.get(name := flag[1].replace("-", "_"), name), text)
+
+
+@contextmanager
+def said_in_python(keywords: Mapping[str, str]) -> Iterator[None]:
+    """Within it, errors of input name the keywords of a function in place of a script's options."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(in_words_of_python(str(error), keywords)) from error
+
+
+def keywords_of(options: type, renamed: Mapping[str, str]) -> dict[str, str]:
+    """What flags are called in Python, as far as not alike: those of a TypedDict that are switches, and these."""
+    switches = {name: f"{name}=True" for name, kind in get_type_hints(options).items() if kind is bool}
+    return switches | dict(renamed)
+
+
+def check_names(what: str, given: Iterable[str], known: Iterable[str], more: Iterable[str] = ()) -> None:
+    """Raises TypeError, as Python does, for a keyword that is none of those known. what: has them; more: names besides."""
+    names = list(known)
+    for name in given:
+        if name not in names:
+            meant = option_meant(name, [*names, *more])
+            raise TypeError(f"{what} has no option {name!r}{f'; did you mean {meant}?' if meant else ''}")
+
+
+def check_switches(given: Mapping[str, Any], options: type) -> None:
+    """Raises InputError for a value of a switch of a TypedDict that is neither True nor False."""
+    kinds = get_type_hints(options)
+    for name, value in given.items():
+        if kinds.get(name) is bool and not isinstance(value, bool):
+            raise InputError(f"{name} is {value!r}: it must be True or False")
+
+
+def arch_of(network: Named) -> str:
+    """What --arch calls a network of a program. A search is its results folder, where it has one. Raises InputError."""
+    if isinstance(network, SearchResult):
+        return _of_search(network)
+    if isinstance(network, TrainingResult):
+        return str(network.folder)
+    if isinstance(network, LoadedNetwork):
+        return str(network.file)
+    if isinstance(network, Row):
+        return network.structure
+    if not isinstance(network, str | Path | Network) or not str(network).strip():
+        raise InputError(
+            f"{network!r:.60} is no network: give a structure, a path, a name, a network or a candidate of a search"
+        )
+    named = str(network)
+    if is_several(named):
+        raise InputError(f"{named} names several networks: give one after the other")
+    return named
+
+
+def _of_search(result: SearchResult) -> str:
+    if result.folder is not None and (result.folder / BEST_JSON).is_file():
+        return str(result.folder)
+    if result.best is None:
+        raise InputError("The search has found no network yet")
+    return result.best.structure
