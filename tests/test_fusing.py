@@ -19,6 +19,7 @@ from gsnet.runtimes.eager import Torch
 from gsnet.runtimes.fusing import fused
 from Masternet import MasterNet
 from PlainNet import Style
+from PlainNet.modules import shuffle_halves
 from SearchSpace import load_search_space
 
 SIZE = (16, 16)
@@ -190,6 +191,65 @@ def test_a_window_takes_what_lies_in_its_middle(options, norms):
     rewritten = fused(network, SIZE, 16)
     assert rewritten is not network and difference(network, rewritten) < 1e-10
     assert sum(isinstance(module, nn.BatchNorm2d) for module in rewritten.modules()) == norms
+
+
+class Wide(nn.Module):
+    """A GhostConv, normalised, whose halves are read together, or each by a convolution of its own, or the dense one again."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way, self.dense = way, nn.Conv2d(3, 32, 1)
+        self.thin, self.norm = nn.Conv2d(32, 32, 3, padding=1, groups=32), nn.BatchNorm2d(64)
+        self.left, self.right = nn.Conv2d(32, 32, 1), nn.Conv2d(32, 32, 1)
+
+    def forward(self, x):
+        dense = self.dense(x)
+        both = torch.relu(self.norm(torch.cat((dense, self.thin(dense)), dim=1)))
+        if self.way == "shuffled":
+            both = shuffle_halves(both)
+        first, second = both.chunk(2, dim=1)
+        found = self.left(first) + self.right(second)
+        return found + self.right(dense) if self.way == "read again" else found
+
+
+@pytest.mark.parametrize(("way", "norms", "dense"), [("shuffled", 0, 4), ("halves", 1, 3), ("read again", 1, 4)])
+def test_a_wide_dense_half_is_given_again_to_those_alone_that_read_it_with_the_copy(way, norms, dense):
+    """Worked out by hand. 32 channels of 8 x 8 pixels are small, and wide enough to be split by readers.
+
+    Shuffled: two dense layers of 16 channels and their copies, and two readers. Else one and its readers, for a copy that
+    others read would be a layer more, and its normalisation a window of 3 x 3 in place of 1 x 1.
+    """
+    torch.manual_seed(0)
+    network = Wide(way).double().eval()
+    rewritten = fused(network, (8, 8), 16)
+    assert rewritten is not network and difference(network, rewritten, (8, 8)) < 1e-10
+    modules = list(rewritten.modules())
+    assert sum(isinstance(module, nn.BatchNorm2d) for module in modules) == norms
+    assert sum(isinstance(module, nn.Conv2d) and module.groups == 1 for module in modules) == dense
+
+
+class Grouped(nn.Module):
+    """A depth-wise convolution of two wide maps, read by one in groups, or by one without."""
+
+    def __init__(self, groups):
+        super().__init__()
+        self.left, self.right = nn.Conv2d(3, 64, 1), nn.Conv2d(3, 64, 3, padding=1)
+        self.thin, self.head = nn.Conv2d(128, 128, 3, groups=128), nn.Conv2d(128, 64, 1, groups=groups)
+        self.last = nn.Conv2d(64, 5, 1)
+
+    def forward(self, x):
+        return self.last(self.head(self.thin(torch.cat((self.left(x), self.right(x)), dim=1))))
+
+
+@pytest.mark.parametrize(("groups", "thin", "copies"), [(1, 2, 0), (2, 1, 1)])
+def test_a_depth_wise_convolution_becomes_two_for_dense_ones_alone(groups, thin, copies):
+    """Before one in groups both halves would be copied together just as before the depth-wise one."""
+    torch.manual_seed(0)
+    network = Grouped(groups).double().eval()
+    rewritten = fused(network, (32, 32), 16)
+    assert rewritten is not network and difference(network, rewritten, (32, 32)) < 1e-10
+    assert sum(isinstance(module, nn.Conv2d) and module.groups > 2 for module in rewritten.modules()) == thin
+    assert names(rewritten)["cat"] == copies
 
 
 class Awkward(nn.Module):

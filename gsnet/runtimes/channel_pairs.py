@@ -12,18 +12,21 @@ import torch
 from torch import nn
 
 from gsnet.runtimes.channel_graph import Convolution, Kind, Layer, Norm, View, identity
-from gsnet.runtimes.channel_groups import keep, renamed
+from gsnet.runtimes.channel_groups import Readers, keep, renamed
+from gsnet.runtimes.channel_maps import Widths
 from gsnet.runtimes.channel_reading import pixels
 
 # Numbers of a map: of larger ones the dense layer's sums, done twice, take longer than the calls that are saved.
 _MOST = 2048
 
 
-def pair_norms(layers: list[Layer], multiple: int) -> None:
+def pair_norms(layers: list[Layer], widths: Widths) -> None:
     """Move normalisations into depth-wise convolutions that read the same channels, which become channels of their own there.
 
-    Done where both halves fit into `multiple` channels, to which each would be widened, and where maps are small.
+    Done where both halves fit into `widths.multiple` channels, to which each would be widened, or where maps are small. Of a
+    dense half of `widths.least` channels or more only where it is read as its copy is: else each becomes a layer of its own.
     """
+    readers = Readers(layers)
     now = [identity(number, layer.channels) for number, layer in enumerate(layers)]
     for number, layer in enumerate(layers):
         layer.inputs = [renamed(view, now) for view in layer.inputs]
@@ -34,7 +37,9 @@ def pair_norms(layers: list[Layer], multiple: int) -> None:
         for source in np.unique(read[:, 0]).tolist():
             channels = np.flatnonzero(read[:, 0] == source)
             partner = _partner(layers, source, number)
-            if partner is None or not _gains(layers[partner], len(channels), multiple):
+            if partner is None or not _gains(layers[partner], len(channels), widths.multiple):
+                continue
+            if len(channels) >= widths.least and not _read_together(readers, source, partner, number, channels):
                 continue
             now[number][channels] = _pair(layers, source, partner, layer.content, read[channels, 1], channels)
             moved[channels] = True
@@ -46,6 +51,12 @@ def pair_norms(layers: list[Layer], multiple: int) -> None:
 def _gains(partner: Layer, channels: int, multiple: int) -> bool:
     widened = -(-channels // multiple) * multiple
     return 2 * channels <= multiple or widened * pixels(partner.node) <= _MOST
+
+
+def _read_together(readers: Readers, source: int, partner: int, norm: int, channels: np.ndarray) -> bool:
+    """Whether those who read a dense layer's channels would read those alike that it gives again."""
+    alone = set(readers.layers[source]) == {partner, norm}
+    return alone and set(readers.ways[partner].tolist()) == set(readers.ways[norm][channels].tolist())
 
 
 def _partner(layers: list[Layer], source: int, norm: int) -> int | None:

@@ -122,8 +122,10 @@ class Writing:
             self._each(number, layer, group)
 
     def _summed(self, number: int, layer: Layer) -> bool:
-        """Whether a layer is a convolution, or what is done to its output, that dense convolutions alone read."""
-        if layer.kind is not Kind.POINTWISE and not isinstance(layer.content, Convolution):
+        """Whether a layer is depth-wise, or what is done to the output of such a one, that dense convolutions alone read."""
+        # A convolution in groups reads one map, in the order of the network.
+        depthwise = layer.kind is Kind.CHANNELWISE and isinstance(layer.content, Convolution)
+        if layer.kind is not Kind.POINTWISE and not depthwise:
             return False
         readers = [(one, self._layers[one]) for one in self._readers.layers[number]]
         return all(one.kind is Kind.DENSE or self._summed(reader, one) for reader, one in readers)

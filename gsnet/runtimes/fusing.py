@@ -48,9 +48,10 @@ def fused(
         if not reading.copies:
             return network
         fold_norms(reading.layers)
+        widths = Widths(multiple)
         if multiple > 1:
-            pair_norms(reading.layers, multiple)
-        writing = Writing(reading, Readers(reading.layers), Widths(multiple), norms_as_convolutions)
+            pair_norms(reading.layers, widths)
+        writing = Writing(reading, Readers(reading.layers), widths, norms_as_convolutions)
         rewritten = writing.network().eval()
         same = _agree(rewritten, reading)
     # Whatever a module of somebody else's does where it is given no numbers.
