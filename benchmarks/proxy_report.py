@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from gsnet.interface.running import FAILED, run
+from gsnet.interface.running import run
 from benchmarks import score_tables
 from benchmarks.benchmark_files import open_benchmarks
 from benchmarks.pages import replace_section
@@ -43,7 +43,7 @@ from benchmarks.report_scores import Scores
 from benchmarks.report_summary import write_summary
 from benchmarks.report_winners import WinnerRow, winner_rows
 from gsnet.evolution.ensemble import DEFAULT_MEMBERS
-from gsnet.interface.options import InputError, OptionParser, positive_int
+from gsnet.interface.options import FAILED, InputError, OptionParser, positive_int
 from ZeroShotProxy import UnknownProxyError, get_proxy
 
 WINNER_SEEDS = 20

@@ -23,13 +23,13 @@ from statistics import median
 
 from tqdm import tqdm
 
-from gsnet.interface.running import FAILED, run
+from gsnet.interface.running import run
 from benchmarks import score_tables
 from benchmarks.benchmark_files import open_benchmarks
 from benchmarks.report_benchmarks import SETTINGS, Benchmark, is_instant
 from benchmarks.report_scores import Scores
 from benchmarks.score_tables import ScoreTable
-from gsnet.interface.options import InputError, OptionParser, positive_float, positive_int
+from gsnet.interface.options import FAILED, InputError, OptionParser, positive_float, positive_int
 from ZeroShotProxy import UnknownProxyError, get_proxy
 
 _SECONDS_BETWEEN_TABLES = 300

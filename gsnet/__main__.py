@@ -13,7 +13,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from gsnet.interface.running import BAD_INPUT
+from gsnet.interface.options import BAD_INPUT
 
 # Name -> what it does; each is a module of gsnet.commands.
 COMMANDS = {

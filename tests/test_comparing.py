@@ -177,11 +177,11 @@ def test_networks_that_no_member_can_score_have_no_order(capsys):
         (
             ("Ensemble",),
             "PerturbationClosedForm, GrowthMarginClosedForm score structures alone, and 1 network has none: "
-            "--ensemble MeCo,NASWOT,Syncflow-log ranks all.",
+            "--ensemble MeCo,SWAP,Syncflow-log ranks all.",
         ),
         (
             ("Ensemble", "--ensemble", "Flops,MeCo"),
-            "Flops scores structures alone, and 1 network has none: --ensemble MeCo,NASWOT,Syncflow-log ranks all.",
+            "Flops scores structures alone, and 1 network has none: --ensemble MeCo,SWAP,Syncflow-log ranks all.",
         ),
     ],
 )

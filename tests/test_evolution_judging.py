@@ -12,7 +12,6 @@ import pytest
 
 import gsnet
 import PlainNet
-from gsnet.interface.running import FAILED
 from gsnet.commands import evolution_search
 from gsnet.evolution.folder import is_done, open_history
 from gsnet.evolution.history import Row
@@ -22,6 +21,7 @@ from gsnet.evolution.recorded import HistoryReader
 from gsnet.evolution.search import Search
 from gsnet.evolution.session import RunOptions, Session
 from gsnet.evolution.settings import EVOLUTIONS
+from gsnet.interface.options import FAILED
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

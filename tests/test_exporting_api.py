@@ -126,6 +126,14 @@ def test_int8_has_a_table_of_both_forms(network, pictures, tmp_path):
     assert "output error" in str(found)
 
 
+def test_what_is_exported_already_is_no_network_to_export(weights, tmp_path):
+    file = gsnet.export(STRUCTURE, tmp_path / "net.onnx", weights=weights, resolution=16, num_classes=3).file
+    for named in (file, gsnet.load(file)):
+        with pytest.raises(gsnet.InputError, match=r"net\.onnx is exported already"):
+            gsnet.export(named, tmp_path / "again.onnx")
+    assert [one.name for one in tmp_path.iterdir() if "again" in one.name] == []
+
+
 def test_every_flag_of_the_command_is_a_keyword():
     parser = script_parser("", ())
     add_export_options(parser)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from gsnet.data.name_options import ClassNames
 from gsnet.interface.options import OptionParser, names
 from gsnet.interface.path_options import new_file, structure
 from gsnet.interface.path_options import path as any_path
@@ -193,7 +194,7 @@ def test_each_option_mistyped(script, capsys, monkeypatch, tmp_path):
 def test_each_number_and_choice_mistyped(script, capsys, monkeypatch, tmp_path):
     for name, action in options_of(script).items():
         # Any word is the name of a class, of a file, and the beginning of a structure.
-        free = action.type in (None, str, names, *_PATHS)
+        free = action.type in (None, str, names, *_PATHS) or isinstance(action.type, ClassNames)
         if action.nargs != 0 and (action.choices or not free):
             given = good(script, tmp_path) | {name: "twelve"}
             status, out, err = run_script(script, arguments_of(given), capsys, monkeypatch)

@@ -4,7 +4,10 @@ import csv
 import json
 import logging
 import re
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pandas
 import pytest
@@ -13,13 +16,14 @@ from PIL import Image
 from torch import nn
 
 import gsnet
-from gsnet.interface.running import log_to
 from gsnet.api.training_keywords import RENAMED, TeacherOptions, TrainingOptions
 from gsnet.commands import train_image_classification, ts_train_image_classification
+from gsnet.interface.logs import log_to
 from gsnet.training.command_lines import options_without_teacher
 from gsnet.training.distillation_options import add_distillation_options
 from gsnet.training.options import parser
 
+ROOT = Path(__file__).parent.parent
 STRUCTURE = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,1)"
 COLOURS = {"green": (20, 180, 20), "red": (200, 10, 10), "sky blue": (90, 160, 240)}
 HOW = {"dataset": "image_folder", "workers": 0, "resolution": 8, "epochs": 2, "batch_size": 4, "lr": 0.05}
@@ -201,6 +205,12 @@ def test_options_of_files_give_way_to_keywords(tmp_path):
     own = options_without_teacher("", given | {"recipe": None, "config": file, "nesterov": False, "warmup": 2})
     assert taken.nesterov is True and own.nesterov is False
     assert (own.epochs, own.warmup, own.weight_init) == (taken.epochs + 1, 2, taken.weight_init)
+
+
+def test_what_shows_errors_stays_as_the_program_has_it():
+    code = "import sys, gsnet; before = sys.excepthook; gsnet.train, gsnet.validate, gsnet.export, gsnet.Detector; "
+    code += "import gsnet.training.command, gsnet.validation.command, gsnet.detection.validation_command; "
+    subprocess.run([sys.executable, "-c", code + "sys.exit(sys.excepthook is not before)"], check=True, cwd=ROOT)
 
 
 def test_every_flag_of_both_commands_is_a_keyword():

@@ -90,6 +90,12 @@ def test_a_structure_with_weights_and_names_of_its_own(trained, colours):
     assert by_name.per_class == (0, 100, 25)
 
 
+def test_a_programs_random_numbers_stay_its_own(trained):
+    before = torch.random.get_rng_state()
+    gsnet.validate(trained, workers=0)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
 def test_every_flag_of_the_command_is_a_keyword():
     flags = {name.lstrip("-") for action in folder_parser("")._actions for name in action.option_strings}
     # What prints, other names of the same, and what a Classifier does.

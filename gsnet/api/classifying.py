@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 _KEYWORDS = {"arch": "path"}
 
 
-@dataclass(frozen=True)
+# Of arrays: equal where it is the same.
+@dataclass(frozen=True, eq=False)
 class Classification:
     """What is in an image. probabilities: (K,), the softmax of the network's logits, in the order of class_names."""
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-@dataclass(frozen=True)
+# Of arrays: equal where it is the same.
+@dataclass(frozen=True, eq=False)
 class Detections:
     """What was found in an image, by falling score.
 

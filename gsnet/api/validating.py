@@ -137,12 +137,15 @@ def _validated(network: Any, given: dict[str, Any], names: str | Path | Sequence
     if not is_module:
         given = {"arch": arch_of(network), **given}
     options = _options(given, names, is_module)
+    import torch
+
     from gsnet.models.options import network_named
     from gsnet.validation.command import validated
     from gsnet.validation.measured import validated_module
     from gsnet.validation.processes import process_group
 
-    with process_group(device_name(None, options.device)) as on:
+    # Weights are drawn, by the processor, before the network's own take their place.
+    with torch.random.fork_rng([]), process_group(device_name(None, options.device)) as on:
         if is_module:
             return validated_module(options, copy.deepcopy(network), on)
         return validated(options, network_named(options), on)

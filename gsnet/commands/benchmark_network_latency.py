@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from gsnet.interface.running import log_to, run
+from gsnet.interface.running import run
 from gsnet import runtimes
+from gsnet.interface.logs import log_to
 from gsnet.interface.options import BAD_INPUT, InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser

@@ -19,15 +19,17 @@ from collections.abc import Sequence
 
 from tqdm import tqdm
 
-from gsnet.interface.running import FAILED, INTERRUPTED, log_to, run
+from gsnet.interface.running import INTERRUPTED, run
 from gsnet.comparing.comparison import Comparison, Interrupted, compare
 from gsnet.comparing.measuring import Answers, Questions
 from gsnet.comparing.networks import View
 from gsnet.comparing.page import plotly_library
 from gsnet.comparing.ranking import rankings_among, scoring
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES, ORDERING_MEMBERS
+from gsnet.interface.logs import log_to
 from gsnet.interface.options import (
     BAD_INPUT,
+    FAILED,
     InputError,
     OptionParser,
     add_device_options,

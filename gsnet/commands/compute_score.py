@@ -18,11 +18,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gsnet.interface.running import FAILED, run
+from gsnet.interface.running import run
 from gsnet.comparing.measuring import FAILURES, Answers
 from gsnet.comparing.timed_score import prepare, timed_score
 from gsnet.evolution.ensemble import refuse_ensembles
-from gsnet.interface.options import InputError, add_device_options, device_name, positive_float, positive_int, seed
+from gsnet.interface.options import (
+    FAILED,
+    InputError,
+    add_device_options,
+    device_name,
+    positive_float,
+    positive_int,
+    seed,
+)
 from gsnet.interface.path_options import new_file, path, structure
 from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser

@@ -12,8 +12,9 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from gsnet.interface.running import log_to, run
+from gsnet.interface.running import run
 from gsnet.interface.files import check_replaceable, target_of, written_whole
+from gsnet.interface.logs import log_to
 from gsnet.interface.partial import remove_leftovers
 from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser

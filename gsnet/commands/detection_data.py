@@ -21,7 +21,7 @@ from gsnet.detection.image_check import checked
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
 from gsnet.detection.visdrone_format import sanity
 from gsnet.interface.files import write_text
-from gsnet.interface.options import OptionParser, add_skip_broken, not_negative, positive_int
+from gsnet.interface.options import InputError, OptionParser, add_skip_broken, not_negative, positive_int
 from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
 
@@ -30,9 +30,12 @@ _NAME = "gsnet detection-data"
 
 def convert(options: Namespace) -> int:
     """Write a split as COCO's JSON and say what was left out."""
+    if options.output.exists() and options.data_dir.is_file() and options.output.samefile(options.data_dir):
+        raise InputError(f"{options.output} is what is converted: give the new file another name, by --output")
     data = read_data_set(options.data_dir, options.data_format, split=options.split, skip_broken=options.skip_broken)
     dropped: Counter[str] = Counter()
     # As the file itself finds them, or else as whoever has the data set does.
+    here = options.output.parent.resolve()
     whole = options.data_dir if options.data_dir.is_dir() else options.data_dir.parent
     content = to_coco(data, options.regions, dropped, (options.output.parent, whole))
     write_text(options.output, json.dumps(content))
@@ -44,6 +47,12 @@ def convert(options: Namespace) -> int:
     counts = {"images": len(data), "annotations": len(content["annotations"])}
     counts |= {"ignored regions": len(content["ignored_regions"])}
     counts |= {"crowd annotations": sum(row["iscrowd"] for row in content["annotations"])}
+    images = [scene.image.resolve() for scene in data.scenes if scene.image is not None]
+    if not all(image.is_relative_to(here) for image in images):
+        print(
+            f"{options.output}: images are called by their paths from {whole}: the file is read from there",
+            file=sys.stderr,
+        )
     if options.json:
         print(json.dumps({"output": str(options.output), **counts, "dropped": dict(dropped)}))
         return 0

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gsnet.interface.running import FAILED, log_to, run
+from gsnet.interface.running import run
 from gsnet.evolution import runner
 from gsnet.evolution.folder import LOG, is_done
 from gsnet.evolution.judging import SearchFailed
@@ -26,6 +26,8 @@ from gsnet.evolution.options import parse_options, run_options, settings_from
 from gsnet.evolution.settings import SearchError, figure_in_words
 from gsnet.interface.description import KEY
 from gsnet.interface.files import begun_in
+from gsnet.interface.logs import log_to
+from gsnet.interface.options import FAILED
 from SearchSpace import SearchSpaceError
 from ZeroShotProxy import UnknownProxyError
 

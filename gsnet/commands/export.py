@@ -22,8 +22,9 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gsnet.interface.running import log_to, run
+from gsnet.interface.running import run
 from gsnet.detection.export_either import add_export_options, check_export_options, exported
+from gsnet.interface.logs import log_to
 from gsnet.interface.script_options import script_parser
 from gsnet.latency.bundle_options import OF_BUNDLES, ONLY_OF_BUNDLES, add_bundle_options
 from gsnet.latency.other_devices import write_device_bundle

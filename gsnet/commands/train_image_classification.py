@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gsnet.interface.running import log_to, run
+from gsnet.interface.running import run
+from gsnet.interface.logs import log_to
 from gsnet.training.command_lines import options_without_teacher
 
 

@@ -7,7 +7,6 @@ import json
 from argparse import Namespace
 from collections.abc import Sequence
 
-from gsnet.interface.running import log_to
 from gsnet.data.name_options import ClassNames
 from gsnet.detection.coco_format import REGIONS
 from gsnet.detection.data_sets import FORMATS
@@ -17,6 +16,7 @@ from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
 from gsnet.detection.score_limits import ScoreLimits, score_limits
 from gsnet.detection.tiles import JOINS
+from gsnet.interface.logs import log_to
 from gsnet.interface.options import (
     InputError,
     OptionParser,

@@ -1,16 +1,60 @@
-"""Messages of the package in a file, beside whatever a program does with them."""
+"""Messages of the package: for standard error, in a file, and beside whatever a program does with them."""
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from gsnet.interface.running import LogFile
-
+_LOG = logging.getLogger(__name__)
 # What messages of the package come from.
 _PACKAGES = ("gsnet", "PlainNet", "SearchSpace", "ZenNet", "ZeroShotProxy")
+
+
+class LogFile(logging.FileHandler):
+    """A log file of messages alone, which is given up, with one sentence, when it cannot be written."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, encoding="utf-8")
+        self.setFormatter(logging.Formatter("%(message)s"))
+        self._given_up = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a message, unless the file is given up."""
+        if not self._given_up:
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        self._given_up = True
+        _LOG.warning("%s: %s: the log goes on without this file", self.baseFilename, error.strerror)
+
+
+def log_to(file: Path | None = None, quiet: bool = False) -> None:
+    """Send log messages to standard error and, if given, to the end of a file."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if quiet:
+        handlers[0].setLevel(logging.WARNING)
+    if file is not None:
+        handlers.append(LogFile(file))
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
+    # That it looks for fonts, once, is no news of ours.
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+
+
+@contextmanager
+def saying_when_interrupted(what: str) -> Iterator[None]:
+    """Within it an interrupt is told, and goes on: what is kept of long work, and how to go on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _LOG.warning("stopped: %s", what)
+        raise
 
 
 class _PassedOn(logging.Handler):

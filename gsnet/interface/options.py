@@ -15,7 +15,7 @@ from gsnet.interface import quantities
 from gsnet.interface.suggestions import option_meant
 from gsnet.interface.words import first_line
 
-BAD_INPUT = 2
+FAILED, BAD_INPUT = 1, 2
 # Options whose values other programs take without them, and what is none of these.
 _NAMING = "--arch", "--weights", "--data_dir"
 _WORDS_OF_SWITCHES = re.compile(r"[\d.,e+-]+|true|false|yes|no|on|off", re.IGNORECASE)

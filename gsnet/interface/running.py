@@ -5,21 +5,17 @@ Scripts import this before anything else of the project, so that an interrupt wh
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from gsnet.interface.options import BAD_INPUT, InputError
 
-FAILED = 1
 INTERRUPTED = 130
 UNREAD = 141
-_LOG = logging.getLogger(__name__)
 
 
 def _interrupted_outside_run(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -76,16 +72,6 @@ def _run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...])
         return BAD_INPUT
 
 
-@contextmanager
-def saying_when_interrupted(what: str) -> Iterator[None]:
-    """Within it an interrupt is told, and goes on: what is kept of long work, and how to go on with it."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        _LOG.warning("stopped: %s", what)
-        raise
-
-
 def _leave_output() -> None:
     """Give up what standard output still holds, if it cannot take it, so that Python does not try again at its end."""
     try:
@@ -94,43 +80,9 @@ def _leave_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-class LogFile(logging.FileHandler):
-    """A log file of messages alone, which is given up, with one sentence, when it cannot be written."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__(file, encoding="utf-8")
-        self.setFormatter(logging.Formatter("%(message)s"))
-        self._given_up = False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a message, unless the file is given up."""
-        if not self._given_up:
-            super().emit(record)
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        error = sys.exc_info()[1]
-        if not isinstance(error, OSError):
-            super().handleError(record)
-            return
-        self._given_up = True
-        _LOG.warning("%s: %s: the log goes on without this file", self.baseFilename, error.strerror)
-
-
 def _thread_failed(failure: threading.ExceptHookArgs) -> None:
     """A thread of a library that writes files, such as TensorBoard's, says in one sentence that it could not."""
     if not isinstance(failure.exc_value, OSError):
         threading.__excepthook__(failure)
         return
     print(f"{failure.exc_value.filename or 'a file'}: {failure.exc_value.strerror}", file=sys.stderr)
-
-
-def log_to(file: Path | None = None, quiet: bool = False) -> None:
-    """Send log messages to standard error and, if given, to the end of a file."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    if quiet:
-        handlers[0].setLevel(logging.WARNING)
-    if file is not None:
-        handlers.append(LogFile(file))
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
-    # That it looks for fonts, once, is no news of ours.
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)

@@ -7,7 +7,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from gsnet.interface.running import saying_when_interrupted
+from gsnet.interface.logs import saying_when_interrupted
 from gsnet.interface.options import InputError
 from gsnet.latency.asked_networks import check_enough, networks_of_layers, networks_to_calibrate
 from gsnet.latency.building import calibrate, infer_layers, measure_layers, measure_missing, open_at_hand

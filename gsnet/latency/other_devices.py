@@ -7,7 +7,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
-from gsnet.interface.running import saying_when_interrupted
+from gsnet.interface.logs import saying_when_interrupted
 from gsnet.interface.options import InputError, named_few
 from gsnet.interface.words import either
 from gsnet.latency.asked_networks import check_enough, networks_of_layers, networks_to_calibrate

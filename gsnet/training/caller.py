@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gsnet.interface.running import log_to
+from gsnet.interface.logs import log_to
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,12 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from gsnet.interface.running import FAILED
 from gsnet.data import DataSettings, training_loader, validation_loader
 from gsnet.data.settings import NONE
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.apex import find_apex
 from gsnet.interface.files import begun_in, write_text
-from gsnet.interface.options import InputError, device_name
+from gsnet.interface.options import FAILED, InputError, device_name
 from gsnet.interface.plugins import packages, recorded
 from gsnet.interface.result_files import CONFIG
 from gsnet.interface.version import commit, version

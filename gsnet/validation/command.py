@@ -11,10 +11,10 @@ from pathlib import Path
 
 from torch import nn
 
-from gsnet.interface.running import log_to
 from gsnet.data import DATASETS
 from gsnet.data.class_folder import ClassFolder
 from gsnet.interface.description import other_names
+from gsnet.interface.logs import log_to
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.models import Described, ExpectedInput, expected_input, names_of, source_of

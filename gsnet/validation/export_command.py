@@ -92,12 +92,15 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
     from gsnet.models.describing import of_these_weights, structure_description, with_input
     from gsnet.models.exporting import check_is_no_source
     from gsnet.models.module_costs import width_of
+    from gsnet.models.onnx_network import OnnxNetwork
 
     folder = folder_of(options)
     check_int8(options, with_folder=folder is not None)
     if folder is None:
         check_is_no_source(file_of(options, arch), arch, options.weights)
     network = network_of(options, arch, options.num_classes)
+    if isinstance(network, OnnxNetwork):
+        raise InputError(f"{arch} is exported already: give the checkpoint or the training that it was made from")
     expected = expected_input(arch, options.weights)
     resolution = resolution_of(arch, options.input_image_size, options.weights) or expected.resolution
     classes = width_of(network, resolution)
