@@ -207,6 +207,29 @@ def test_options_of_files_give_way_to_keywords(tmp_path):
     assert (own.epochs, own.warmup, own.weight_init) == (taken.epochs + 1, 2, taken.weight_init)
 
 
+def test_what_is_evaluated_has_the_weights_that_are_meant(trained, data, tmp_path):
+    how = {**HOW, "data_dir": data, "save_dir": tmp_path, "evaluate_only": True}
+    with pytest.raises(gsnet.InputError, match="not its weights: evaluate these with start_from in its place"):
+        gsnet.train(trained, **how)
+    assert gsnet.train(start_from=trained.folder, **how).report["top1"] == pytest.approx(trained.top1)
+
+
+def test_a_file_of_options_that_is_missing_is_told(data, tmp_path):
+    with pytest.raises(gsnet.InputError, match=r"nope\.toml: No such file"):
+        gsnet.train(STRUCTURE, config=tmp_path / "nope.toml", **HOW, data_dir=data, save_dir=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_stands_for_its_weights(trained, data, tmp_path):
+    picture = data / "val" / "green" / "0.png"
+    by_path = gsnet.Classifier.load(trained.folder)(picture)
+    for named in (trained, gsnet.load(trained)):
+        assert gsnet.Classifier.load(named)(picture).probabilities.tolist() == by_path.probabilities.tolist()
+    how = {**HOW, "data_dir": data, "save_dir": tmp_path, "evaluate_only": True}
+    for named in (trained, gsnet.load(trained)):
+        assert gsnet.train(start_from=named, **how).report["top1"] == pytest.approx(trained.top1)
+
+
 def test_what_shows_errors_stays_as_the_program_has_it():
     code = "import sys, gsnet; before = sys.excepthook; gsnet.train, gsnet.validate, gsnet.export, gsnet.Detector; "
     code += "import gsnet.training.command, gsnet.validation.command, gsnet.detection.validation_command; "

@@ -14,8 +14,10 @@ import torch
 from torch import nn
 
 from gsnet.api.exported_classifier import is_exported, load_exported
-from gsnet.api.naming import in_words_of_python
+from gsnet.api.loading import LoadedNetwork
+from gsnet.api.naming import in_words_of_python, path_of
 from gsnet.api.pictures import pixels_of
+from gsnet.api.trained import TrainingResult
 from gsnet.data.pictures import read_picture
 from gsnet.interface.options import InputError, device_name, named_few
 from gsnet.interface.values import check_counts
@@ -95,15 +97,15 @@ class Classifier:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        path: str | Path | TrainingResult | LoadedNetwork,
         *,
-        weights: str | Path | None = None,
+        weights: str | Path | TrainingResult | LoadedNetwork | None = None,
         device: str | None = None,
         class_names: Sequence[str] | None = None,
         input_image_size: int | None = None,
         flip: bool = False,
     ) -> Classifier:
-        """The classifier of a training's folder, a checkpoint, a file that gsnet export wrote, or a published name.
+        """The classifier of a training or its folder, a checkpoint, a file that gsnet export wrote, or a published name.
 
         An exported file is run by its runtime (ONNX Runtime, OpenVINO, ncnn, ExecuTorch, LiteRT, torch for TorchScript).
         weights: a checkpoint of the network that `path` names, where it holds none itself. device: name of torch's, the CPU by
@@ -111,8 +113,8 @@ class Classifier:
         pixels, instead of the trained one. flip: the mean of what it says of an image and of its mirror image. Raises
         InputError.
         """
-        _check(path, class_names, input_image_size)
-        arch, own = str(path), None if weights is None else str(weights)
+        _check(path_of(path), class_names, input_image_size)
+        arch, own = str(path_of(path)), None if weights is None else str(path_of(weights))
         with _in_words_of_python():
             if is_exported(arch):
                 return cls._exported(arch, own, device, class_names, input_image_size, flip)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from gsnet.api.loading import LoadedNetwork
-from gsnet.api.naming import Named, arch_of, check_names, check_switches, keywords_of, said_in_python
+from gsnet.api.naming import Named, arch_of, check_names, check_switches, keywords_of, path_of, said_in_python
+from gsnet.api.trained import TrainingResult
 from gsnet.detection.export_either import add_export_options, check_export_options, exported
 from gsnet.interface.script_options import script_parser
 from gsnet.validation.export_command import write_module
@@ -98,7 +99,7 @@ def export(
     format: str = "onnx",
     resolution: int | None = None,
     num_classes: int | None = None,
-    weights: str | Path | LoadedNetwork | None = None,
+    weights: str | Path | LoadedNetwork | TrainingResult | None = None,
     half: bool = False,
     fuse: bool = True,
     int8: bool = False,
@@ -125,7 +126,7 @@ def export(
         "format": format,
         "input_image_size": resolution,
         "num_classes": num_classes,
-        "weights": weights.file if isinstance(weights, LoadedNetwork) else weights,
+        "weights": path_of(weights),
         "fp16": half,
         "no_fuse": not fuse,
         "int8": int8,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import PlainNet
+from gsnet.api.trained import TrainingResult
 from gsnet.evolution.result import SearchResult
 from gsnet.evolution.result import load as load_search
 from gsnet.interface.description import NetworkDescription
@@ -48,13 +49,15 @@ class LoadedNetwork:
         return load_model(str(self.file), pretrained=True).eval()
 
 
-def load(path: str | Path) -> SearchResult | LoadedNetwork:
-    """What a path holds.
+def load(path: str | Path | TrainingResult) -> SearchResult | LoadedNetwork:
+    """What a path, or a training, holds.
 
     The folder of a search, or its database: what it found, finished or not, also while it goes on. The folder of a training, a
     checkpoint, an ONNX, safetensors or TorchScript file: a `LoadedNetwork`. Raises InputError, of
     searches its kind SearchError.
     """
+    if isinstance(path, TrainingResult):
+        path = path.folder
     if not isinstance(path, str | Path):
         raise InputError(f"path is {path!r:.60}: it must be that of a results folder, a checkpoint or an exported file")
     if isinstance(path, str) and is_structure(path):

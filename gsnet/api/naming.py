@@ -62,14 +62,19 @@ def check_switches(given: Mapping[str, Any], options: type) -> None:
             raise InputError(f"{name} is {value!r}: it must be True or False")
 
 
+def path_of(given: object) -> object:
+    """The path of what a training or `gsnet.load` gave; whatever else it is stays."""
+    if isinstance(given, TrainingResult):
+        return given.folder
+    return given.file if isinstance(given, LoadedNetwork) else given
+
+
 def arch_of(network: Named) -> str:
     """What --arch calls a network of a program. A search is its results folder, where it has one. Raises InputError."""
     if isinstance(network, SearchResult):
         return _of_search(network)
-    if isinstance(network, TrainingResult):
-        return str(network.folder)
-    if isinstance(network, LoadedNetwork):
-        return str(network.file)
+    if isinstance(network, TrainingResult | LoadedNetwork):
+        return str(path_of(network))
     if isinstance(network, Row):
         return network.structure
     if not isinstance(network, str | Path | Network) or not str(network).strip():

@@ -17,6 +17,7 @@ from gsnet.api.naming import (
     check_switches,
     in_words_of_python,
     keywords_of,
+    path_of,
     said_in_python,
 )
 from gsnet.api.trained import TrainingResult, history_in
@@ -57,7 +58,9 @@ def train(
     """
     check_names("A training", options, TrainingOptions.__annotations__, train.__annotations__)
     check_switches(options, TrainingOptions)
-    given = {"input_image_size": resolution, **options}
+    given: dict[str, Any] = {"input_image_size": resolution, **options}
+    # A training or what was loaded names weights as its path does.
+    given = {name: path_of(value) for name, value in given.items()}
     keywords = keywords_of(TrainingOptions, RENAMED)
     with said_in_python(keywords), _ONE_AT_A_TIME:
         if network is not None:

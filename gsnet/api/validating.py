@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from gsnet.api.loading import LoadedNetwork
-from gsnet.api.naming import Named, arch_of, check_names, check_switches, keywords_of, said_in_python
+from gsnet.api.naming import Named, arch_of, check_names, check_switches, keywords_of, path_of, said_in_python
+from gsnet.api.trained import TrainingResult
 from gsnet.data.name_options import distinct
 from gsnet.interface.options import InputError, device_name
 from gsnet.validation.options import checked, folder_parser
@@ -91,7 +92,7 @@ def validate(
     dataset: str | None = None,
     resolution: int | None = None,
     num_classes: int | None = None,
-    weights: str | Path | LoadedNetwork | None = None,
+    weights: str | Path | LoadedNetwork | TrainingResult | None = None,
     class_names: str | Path | Sequence[str] | None = None,
     limit: int | None = None,
     batch_size: int | None = None,
@@ -120,7 +121,7 @@ def validate(
         "dataset": dataset,
         "input_image_size": resolution,
         "num_classes": num_classes,
-        "weights": weights.file if isinstance(weights, LoadedNetwork) else weights,
+        "weights": path_of(weights),
         "limit": limit,
         "batch_size": batch_size,
         "device": device,

@@ -62,6 +62,8 @@ def read_config(source: str, records: Records) -> Config:
         raise InputError(f"{file} is not a text file: {error.reason}") from error
     except ValueError as error:
         raise InputError(f"{file} cannot be read: {error}") from error
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from error
     if file.suffix == ".toml":
         return Config(file, found)
     return _of_record(file, found, records)

@@ -41,6 +41,11 @@ def complete(options: Namespace) -> None:
     refuse_wrong_path(options.arch)
     found, weights = described(options.arch), None
     file = starting_file(options) or options.load_parameters_from
+    goes_on = options.pretrained or options.resume or options.auto_resume
+    if options.evaluate_only and found is not None and found.weights and file is None and not goes_on:
+        raise InputError(
+            f"--arch takes the structure of {options.arch} and not its weights: evaluate these with --start_from in its place"
+        )
     of_weights = None if file is None else described(file)
     if found is None and of_weights is not None:
         found, weights = of_weights, str(file)
