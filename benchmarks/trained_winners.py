@@ -53,12 +53,16 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "Ensemble of Flops, NASWOT, Syncflow-log": (
         *("--zero_shot_score", "Ensemble", "--ensemble", "Flops,NASWOT,Syncflow-log"),
     ),
-    # What the rule of docs/ensemble_choice.md chooses on NAS-Bench-201 by our own scores of all cells.
+    # What the rule of docs/ensemble_choice.md chose on NAS-Bench-201 by our own scores, of few proxies then.
     "Ensemble of ZenClosedForm, MeCo-Rectified, NASWOT, growth up to 3.5": (
         *("--zero_shot_score", "Ensemble", "--ensemble", "ZenClosedForm,MeCo-Rectified,NASWOT"),
         *("--budget_growth", "3.5"),
     ),
     "PerturbationClosedForm": ("--zero_shot_score", "PerturbationClosedForm"),
+    # What it chooses by those of ten proxies.
+    "Ensemble of ZenClosedForm, MeCo-Rectified, SWAP, growth up to 5": (
+        *("--zero_shot_score", "Ensemble", "--ensemble", "ZenClosedForm,MeCo-Rectified,SWAP", "--budget_growth", "5"),
+    ),
     # What that rule chooses among costs and closed forms alone.
     "Ensemble of Params, ZenClosedForm, growth up to 4": (
         *("--zero_shot_score", "Ensemble", "--ensemble", "Params,ZenClosedForm", "--budget_growth", "4"),

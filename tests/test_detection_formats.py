@@ -708,6 +708,21 @@ def test_a_reading_process_says_what_this_one_would(damaged):
     assert "Traceback" not in str(error.value)
 
 
+def test_a_conversion_writes_over_nothing_that_it_reads_and_says_from_where_its_file_is_read(tmp_path, capsys):
+    yolo(tmp_path, ["yolo_six_columns"], "data/images/train")
+    source = text(tmp_path / "data" / "data.yaml", "train: images/train\nnames: {0: car, 1: bus, 2: person}\n")
+    convert = ["convert", "--data_dir", str(source), "--split", "train", "--output"]
+    (tmp_path / "elsewhere").mkdir()
+    for folder, told in (("data", False), (".", False), ("elsewhere", True)):
+        assert detection_data.main([*convert, str(tmp_path / folder / "all.json")]) == 0
+        assert (f"paths from {tmp_path / 'data'}: move it there" in capsys.readouterr().err) is told
+    file = tmp_path / "data" / "all.json"
+    before = file.read_bytes()
+    with pytest.raises(InputError, match="is what is converted"):
+        detection_data.main(["convert", "--data_dir", str(file), "--output", str(file)])
+    assert file.read_bytes() == before
+
+
 def test_a_converted_file_names_images_by_their_folders(tmp_path):
     """Of two splits with images of equal names, which are read from the files again, wherever they lie below."""
     for split in ("train", "val"):

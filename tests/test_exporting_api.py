@@ -128,9 +128,9 @@ def test_int8_has_a_table_of_both_forms(network, pictures, tmp_path):
 
 def test_what_is_exported_already_is_no_network_to_export(weights, tmp_path):
     file = gsnet.export(STRUCTURE, tmp_path / "net.onnx", weights=weights, resolution=16, num_classes=3).file
-    for named in (file, gsnet.load(file)):
+    for named in (file, gsnet.load(file), gsnet.load(file).module()):
         with pytest.raises(gsnet.InputError, match=r"net\.onnx is exported already"):
-            gsnet.export(named, tmp_path / "again.onnx")
+            gsnet.export(named, tmp_path / "again.onnx", resolution=16)
     assert [one.name for one in tmp_path.iterdir() if "again" in one.name] == []
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 import PlainNet
 from benchmarks import fused_graph
 from gsnet import runtimes
+from gsnet.commands import export
 from gsnet.interface.options import InputError
 from gsnet.latency.visited import random_networks
 from gsnet.models import exporting
@@ -596,6 +597,17 @@ def test_which_runtimes_networks_are_rewritten_for():
     """Those that it was measured to make faster (docs/runtimes.md)."""
     rewriting = [name for name in runtimes.runtime_names() if runtimes.runtime(name).multiple is not None]
     assert sorted(rewriting) == ["onnxruntime", "opencv", "openvino"]
+
+
+@pytest.mark.parametrize("form", [*exporting.FORMATS, exporting.SAFETENSORS])
+def test_what_is_not_rewritten_has_no_option_to_leave_it(form):
+    """Of all formats, those of the runtimes above have one."""
+    command = ["--arch", "a", "--format", form, "--no_fuse"]
+    if form in ("onnx", "opencv", "openvino"):
+        assert export.parse_options(command).no_fuse
+        return
+    with pytest.raises(InputError, match=f"with --format {form}, whose graphs are not rewritten"):
+        export.parse_options(command)
 
 
 @pytest.mark.parametrize(("kind", "multiple"), [("onnx", 16), ("opencv", 8)])

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.interface.options import InputError
-from gsnet.interface.words import first_line
 from gsnet.models.described import checkpoint_in, of_file, torchscript_texts
 from gsnet.models.expected import classes_text
 from gsnet.models.module_costs import as_logits
+from gsnet.models.onnx_network import cannot_run
 from gsnet.runtimes import Session, Settings, runtime
 from gsnet.runtimes.contract import FP16, FP32, Texts
 
@@ -47,8 +47,7 @@ class RuntimeNetwork(nn.Module):
             raise
         # Each library has errors of its own.
         except Exception as error:
-            seen = f"{images.shape[1]} channels and {images.shape[2]} x {images.shape[3]} pixels"
-            raise InputError(f"{self.file} cannot run on images of {seen} ({first_line(error)})") from error
+            raise cannot_run(self.file, images, error) from error
         return torch.from_numpy(np.ascontiguousarray(found))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,7 +146,7 @@ def _written(network: Any, given: dict[str, Any]) -> dict[str, Any]:
     check_export_options(parser, parsed)
     if is_module:
         parser.refuse_all_but(parsed, "with a module, which is all that it is", _OF_MODULES)
-        return write_module(parsed, copy.deepcopy(network))
+        return write_module(parsed, network)
     (written,) = exported(parsed)
     return written
 

@@ -192,8 +192,8 @@ def time_network(options: Namespace, arch: str) -> dict:
 
 def time_backend(options: Namespace, backend: str, network: nn.Module, resolution: int) -> dict:
     """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError."""
-    from gsnet.models.exporting import FORMATS
     from gsnet.runtimes.comparison import checked_session
+    from gsnet.runtimes.formats import FORMATS
 
     precision = "own" if options.own_precision else precision_of(options.device, options.fp16)
     settings = runtimes.Settings(options.threads, precision, options.device, options.channels_last)

@@ -35,7 +35,6 @@ def convert(options: Namespace) -> int:
     data = read_data_set(options.data_dir, options.data_format, split=options.split, skip_broken=options.skip_broken)
     dropped: Counter[str] = Counter()
     # As the file itself finds them, or else as whoever has the data set does.
-    here = options.output.parent.resolve()
     whole = options.data_dir if options.data_dir.is_dir() else options.data_dir.parent
     content = to_coco(data, options.regions, dropped, (options.output.parent, whole))
     write_text(options.output, json.dumps(content))
@@ -47,10 +46,10 @@ def convert(options: Namespace) -> int:
     counts = {"images": len(data), "annotations": len(content["annotations"])}
     counts |= {"ignored regions": len(content["ignored_regions"])}
     counts |= {"crowd annotations": sum(row["iscrowd"] for row in content["annotations"])}
-    images = [scene.image.resolve() for scene in data.scenes if scene.image is not None]
-    if not all(image.is_relative_to(here) for image in images):
+    first = next((image["file_name"] for image in content["images"]), None)
+    if first is not None and (whole / first).exists() and not (options.output.parent / first).exists():
         print(
-            f"{options.output}: images are called by their paths from {whole}: the file is read from there",
+            f"{options.output}: images are called by their paths from {whole}: move it there to read it",
             file=sys.stderr,
         )
     if options.json:

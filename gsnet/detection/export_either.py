@@ -17,11 +17,10 @@ from gsnet.interface.options import InputError, OptionParser, positive_int
 from gsnet.interface.path_options import new_file, path
 from gsnet.models.described import checkpoint_in
 from gsnet.models.options import add_network_options, refuse_ignored_mirror
+from gsnet.runtimes.formats import rewrites
 from gsnet.validation.export_command import FORMATS, UNKNOWN_LICENCE, export_networks, refuse, usual_name
 from gsnet.validation.int8_options import OF_INT8, add_int8_options
 
-# Formats whose graphs --no_fuse leaves as they are.
-_REWRITTEN = ("onnx", "opencv")
 # Files that --arch takes and that hold no detector.
 _NO_CHECKPOINTS = (".txt", ".py", ".onnx", ".safetensors")
 # What describes a classifier.
@@ -83,7 +82,7 @@ def check_export_options(parser: OptionParser, options: Namespace) -> None:
     if options.int8:
         return
     parser.refuse_ignored(options, "without --int8", OF_INT8)
-    if options.format not in _REWRITTEN:
+    if options.no_fuse and not rewrites(options.format):
         parser.refuse_ignored(options, f"with --format {options.format}, whose graphs are not rewritten", ("no_fuse",))
 
 

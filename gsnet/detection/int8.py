@@ -24,8 +24,9 @@ from gsnet.detection.preprocessing import MULTIPLE, read_image
 from gsnet.detection.scene import SceneSet
 from gsnet.detection.suppression_graph import add_suppression
 from gsnet.interface.options import InputError
-from gsnet.models.exporting import FORMATS, files_of, keep, told_in_a_sentence, written_beside
+from gsnet.models.exporting import files_of, keep, told_in_a_sentence, written_beside
 from gsnet.runtimes import Session, runtime
+from gsnet.runtimes.formats import FORMATS
 from gsnet.runtimes.int8 import INT8, behind_convolutions, to_int8
 from gsnet.runtimes.onnx_file import write_onnx
 from gsnet.validation.int8_comparison import (

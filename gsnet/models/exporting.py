@@ -21,18 +21,9 @@ from gsnet.interface.words import first_line
 from gsnet.models.described import checkpoint_in
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.comparison import TOLERANCES, compare
+from gsnet.runtimes.formats import FORMATS
 from gsnet.runtimes.onnx_file import add_texts
 
-# Format -> the runtime that writes it, and then runs it to compare outputs.
-FORMATS = {
-    "onnx": "onnxruntime",
-    "openvino": "openvino",
-    "ncnn": "ncnn",
-    "opencv": "opencv",
-    "executorch": "executorch",
-    "litert": "litert",
-    "torchscript": "torch",
-}
 log = logging.getLogger(__name__)
 _Told = TypeVar("_Told")
 

@@ -20,7 +20,7 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, file: Path) -> None:
         super().__init__()
-        self._file = file
+        self.file = file
         try:
             import onnxruntime
         except ImportError as error:
@@ -39,6 +39,11 @@ class OnnxNetwork(nn.Module):
             found = self._session.run(None, {self._input: images.detach().cpu().float().numpy()})[0]
         # The library's errors have no base of their own.
         except Exception as error:
-            seen = f"{images.shape[1]} channels and {images.shape[2]} x {images.shape[3]} pixels"
-            raise InputError(f"{self._file} cannot run on images of {seen} ({str(error).splitlines()[0]})") from error
+            raise cannot_run(self.file, images, error) from error
         return torch.from_numpy(found).to(images.device)
+
+
+def cannot_run(file: Path, images: Tensor, error: Exception) -> InputError:
+    """What an exported file says of images (N, channels, H, W) on which its library failed."""
+    seen = f"{images.shape[1]} channels and {images.shape[2]} x {images.shape[3]} pixels"
+    return InputError(f"{file} cannot run on images of {seen} ({first_line(error)})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -92,15 +93,13 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
     from gsnet.models.describing import of_these_weights, structure_description, with_input
     from gsnet.models.exporting import check_is_no_source
     from gsnet.models.module_costs import width_of
-    from gsnet.models.onnx_network import OnnxNetwork
 
     folder = folder_of(options)
     check_int8(options, with_folder=folder is not None)
     if folder is None:
         check_is_no_source(file_of(options, arch), arch, options.weights)
     network = network_of(options, arch, options.num_classes)
-    if isinstance(network, OnnxNetwork):
-        raise InputError(f"{arch} is exported already: give the checkpoint or the training that it was made from")
+    _refuse_exported(network)
     expected = expected_input(arch, options.weights)
     resolution = resolution_of(arch, options.input_image_size, options.weights) or expected.resolution
     classes = width_of(network, resolution)
@@ -115,20 +114,31 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
 
 
 def write_module(options: Namespace, network: nn.Module) -> dict[str, Any]:
-    """Export a module of a program's own, which is changed by it; the options name no network. Raises InputError."""
+    """Export a module of a program's own, which stays as it is; the options name no network. Raises InputError."""
     from gsnet.models.describing import structure_description, with_input
     from gsnet.models.module_costs import width_of
 
     check_int8(options, with_folder=folder_of(options) is not None)
     if options.input_image_size is None:
         raise InputError("A module does not say which images it takes: give --input_image_size")
-    network = network.eval().cpu().float()
+    _refuse_exported(network)
+    network = copy.deepcopy(network).eval().cpu().float()
     usual = centre_crop(options.input_image_size)
     expected = replace(usual, classes=width_of(network, usual.resolution), assumed=True)
     name = type(network).__name__
     description = with_input(structure_description(network, name), expected, expected.classes)
     file = options.output or usual_name(options, "network")
     return {"arch": name} | _written(options, network, expected, description, file)
+
+
+def _refuse_exported(network: nn.Module) -> None:
+    """Raises InputError for a file's network, which is none of torch's operators."""
+    from gsnet.models.onnx_network import OnnxNetwork
+
+    if isinstance(network, OnnxNetwork):
+        raise InputError(
+            f"{network.file} is exported already: give the checkpoint or the training that it was made from"
+        )
 
 
 def _written(

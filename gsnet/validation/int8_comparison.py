@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from gsnet.models.exporting import FORMATS, ExportError, converted
+from gsnet.models.exporting import ExportError, converted
 from gsnet.runtimes import Session, Settings, runtime
+from gsnet.runtimes.formats import FORMATS
 
 _REPEATS, _PRECISION = 200, 0.02
 

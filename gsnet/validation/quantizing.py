@@ -18,8 +18,9 @@ from gsnet.data.passed_over import is_hidden
 from gsnet.data.pictures import read_picture
 from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput
-from gsnet.models.exporting import FORMATS, files_of, keep, told_in_a_sentence, written_beside
+from gsnet.models.exporting import files_of, keep, told_in_a_sentence, written_beside
 from gsnet.runtimes import Session, runtime
+from gsnet.runtimes.formats import FORMATS
 from gsnet.runtimes.fusing import fused
 from gsnet.runtimes.int8 import INT8, to_int8
 from gsnet.runtimes.onnx_file import write_onnx

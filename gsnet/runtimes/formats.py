@@ -1,0 +1,20 @@
+"""Formats of exported files, and the runtime of each: it writes them, and then runs them to compare outputs."""
+
+from __future__ import annotations
+
+from gsnet.runtimes.registry import runtime
+
+FORMATS = {
+    "onnx": "onnxruntime",
+    "openvino": "openvino",
+    "ncnn": "ncnn",
+    "opencv": "opencv",
+    "executorch": "executorch",
+    "litert": "litert",
+    "torchscript": "torch",
+}
+
+
+def rewrites(form: str) -> bool:
+    """Whether networks are rewritten for files of a format (`gsnet.runtimes.fusing`); weights alone never are."""
+    return form in FORMATS and runtime(FORMATS[form]).multiple is not None
