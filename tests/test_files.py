@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,54 @@ def test_a_folder_is_made_when_its_file_is_written_and_not_before(tmp_path):
     assert list(tmp_path.iterdir()) == []
     write_text(file, "a")
     assert file.read_text() == "a"
+
+
+def written_in_a_folder(target: Path) -> None:
+    with written_beside(target) as part:
+        part.joinpath("network").write_text("whole")
+        part.joinpath("network").replace(target)
+
+
+def is_interrupted_at(line: int, work: Callable[[], None]) -> bool:
+    """Interrupt the work at its line-th line, Python's own library included; False where it has no so many."""
+    left = line
+    # The lines that remove a part are the last that may be interrupted; shutil then closes a descriptor twice.
+    skipped = {"written_in_a_folder", "part_file", "part_folder", "_remove_folder"}
+
+    def at_line(frame, event, _):
+        nonlocal left
+        if event == "line" and frame.f_code.co_name not in skipped and "shutil" not in frame.f_code.co_filename:
+            left -= 1
+            if left == -1:
+                raise KeyboardInterrupt
+        return at_line
+
+    before = sys.gettrace()
+    try:
+        sys.settrace(at_line)
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(before)
+    # Python itself drops an interrupt in a generator that is closed there.
+    return left < 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("write", [lambda target: write_text(target, "whole"), written_in_a_folder])
+def test_an_interrupt_at_any_line_leaves_nothing_half_written(write, tmp_path):
+    """A file is whole or is not there."""
+    target = tmp_path / "new" / "network"
+    line = 0
+    while is_interrupted_at(line, lambda: write(target)):
+        found = [path for path in tmp_path.rglob("*") if path.is_file() or path.name.endswith(".part")]
+        assert found in ([], [target]) and all(path.read_text() == "whole" for path in found), line
+        if target.exists():
+            target.unlink()
+            target.parent.rmdir()
+        line += 1
+    assert line > 300 and target.read_text() == "whole"
 
 
 def test_a_file_in_a_file_or_in_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path):

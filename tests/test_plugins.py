@@ -59,7 +59,7 @@ def test_every_command_takes_plugins_and_options_from_a_file(name, registries, c
     main = importlib.import_module(f"gsnet.commands.{command}").main
     with pytest.raises(InputError, match=r"nowhere\.py does not exist"):
         main([*task, "--plugin", "nowhere.py"])
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.toml"):
+    with pytest.raises(InputError, match=r"nowhere\.toml: No such file"):
         main([*task, "--config", "nowhere.toml"])
     with pytest.raises(SystemExit):
         main([*task, "--help"])

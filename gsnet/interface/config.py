@@ -44,7 +44,7 @@ class Config(NamedTuple):
 
 
 def read_config(source: str, records: Records) -> Config:
-    """The options of a TOML file, of a results folder, or of its config.json. Raises InputError, or OSError.
+    """The options of a TOML file, of a results folder, or of its config.json. Raises InputError.
 
     records: what the script can do again.
     """
@@ -75,7 +75,7 @@ def recipe_names(folder: Path) -> list[str]:
 
 
 def read_recipe(name: str, folder: Path) -> Config:
-    """The options of a recipe of the folder, by its name, or of a TOML file of one's own. Raises InputError, or OSError."""
+    """The options of a recipe of the folder, by its name, or of a TOML file of one's own. Raises InputError."""
     file = Path(name).expanduser()
     if file.suffix != ".toml":
         if name not in recipe_names(folder):

@@ -11,8 +11,8 @@ import fcntl
 import itertools
 import os
 import platform
+import secrets
 import shutil
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,6 @@ from pathlib import Path
 
 _END = ".part"
 _COMPUTER = f"{zlib.crc32(platform.node().encode()):08x}"
-_numbers = itertools.count()
 
 
 @contextmanager
@@ -29,15 +28,12 @@ def part_file(target: Path) -> Iterator[Path]:
 
     The folder is made, if need be.
     """
-
-    def make() -> Path:
-        part = target.with_name(f"{_beginning(target)}{os.getpid()}-{next(_numbers)}{_END}")
-        part.touch()
-        return part
-
-    with _in_its_folder(target), _held(make) as part:
+    part = _new_name(target)
+    # Named and tried for before it is made, so that an interrupt at any moment leaves nothing.
+    with _in_its_folder(target):
         try:
-            yield part
+            with _held(part, part.touch):
+                yield part
         finally:
             part.unlink(missing_ok=True)
 
@@ -48,15 +44,13 @@ def part_folder(target: Path) -> Iterator[Path]:
 
     That in which it lies is made, if need be.
     """
-
-    def make() -> Path:
-        return Path(tempfile.mkdtemp(dir=target.parent, prefix=_beginning(target), suffix=_END))
-
-    with _in_its_folder(target), _held(make) as folder:
+    folder = _new_name(target)
+    with _in_its_folder(target):
         try:
-            yield folder
+            with _held(folder, lambda: folder.mkdir(mode=0o700, exist_ok=True)):
+                yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove_folder(folder)
 
 
 def is_part_of(target: Path, name: str) -> bool:
@@ -87,7 +81,7 @@ def _remove_if_nobodys(part: Path) -> None:
         if not _is_at(descriptor, part):
             return
         if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
+            _remove_folder(part)
         else:
             part.unlink(missing_ok=True)
     except OSError:
@@ -101,8 +95,8 @@ def _remove_if_nobodys(part: Path) -> None:
 def _in_its_folder(target: Path) -> Iterator[None]:
     """Make the folder of what is written within; where an error ends it, the folders go again that were made for it."""
     made = list(itertools.takewhile(lambda place: not place.exists(), target.parents))
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException:
         for place in made:
@@ -113,18 +107,18 @@ def _in_its_folder(target: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _held(make: Callable[[], Path]) -> Iterator[Path]:
+def _held(part: Path, make: Callable[[], None]) -> Iterator[None]:
     """A new part with a lock on it."""
-    part, descriptor = _locked(make)
+    descriptor = _locked(part, make)
     try:
-        yield part
+        yield
     finally:
         os.close(descriptor)
 
 
-def _locked(make: Callable[[], Path]) -> tuple[Path, int]:
+def _locked(part: Path, make: Callable[[], None]) -> int:
     while True:
-        part = make()
+        make()
         try:
             descriptor = os.open(part, os.O_RDONLY)
         except FileNotFoundError:
@@ -134,10 +128,23 @@ def _locked(make: Callable[[], Path]) -> tuple[Path, int]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError:
             # A disk without locks, on which nobody takes anything for a leftover.
-            return part, descriptor
+            return descriptor
         if _is_at(descriptor, part):
-            return part, descriptor
+            return descriptor
         os.close(descriptor)
+
+
+def _remove_folder(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except KeyboardInterrupt:
+        # As far as it came: the rest is no more use than the beginning.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _new_name(target: Path) -> Path:
+    return target.with_name(f"{_beginning(target)}{secrets.token_hex(6)}{_END}")
 
 
 def _is_at(descriptor: int, part: Path) -> bool:
