@@ -133,8 +133,8 @@ def test_what_was_exported_for_other_runtimes_says_the_same(trained, tmp_path, f
     with pytest.raises(InputError, match="class_names has 2 names"):
         gsnet.Classifier.load(file, class_names=["a", "b"])
     if form != "opencv":
-        with pytest.raises(InputError, match=r"written for images of 8 x 8 pixels: leave input_image_size out"):
-            gsnet.Classifier.load(file, input_image_size=16)
+        with pytest.raises(InputError, match=r"written for images of 8 x 8 pixels: leave resolution out"):
+            gsnet.Classifier.load(file, resolution=16)
         with pytest.raises(InputError, match="holds its own weights: leave weights out"):
             gsnet.Classifier.load(file, weights=trained)
 
@@ -194,8 +194,8 @@ def test_wrong_input_is_one_sentence(trained, tmp_path):
     with pytest.raises(InputError, match=r"class_names is 'abc': it must be a sequence"):
         gsnet.Classifier.load(trained, class_names="abc")
     for side in (0, "a", True):
-        with pytest.raises(InputError, match="input_image_size"):
-            gsnet.Classifier.load(trained, input_image_size=side)
+        with pytest.raises(InputError, match="resolution"):
+            gsnet.Classifier.load(trained, resolution=side)
     classifier = gsnet.Classifier.load(trained)
     with pytest.raises(InputError, match="not a list"):
         classifier([1, 2])

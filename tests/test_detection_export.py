@@ -168,9 +168,9 @@ def test_a_file_of_one_size_pads_and_one_of_any_takes_another(files, checkpoint)
     tall = np.random.default_rng(0).integers(0, 256, (160, 100, 3), dtype=np.uint8)
     found = gsnet.Detector.load(files("bins"), score_threshold=0.01)(tall)
     assert len(found) and (found.boxes >= 0).all() and (found.boxes <= [100, 160, 100, 160]).all()
-    with pytest.raises(gsnet.InputError, match="takes inputs of 96 x 64 alone"):
-        gsnet.Detector.load(files("bins"), input_image_size=128)
-    inputs = {"input_image_size": 128, "score_threshold": 0.01}
+    with pytest.raises(gsnet.InputError, match="takes inputs of 96 x 64 alone: leave resolution out"):
+        gsnet.Detector.load(files("bins"), resolution=128)
+    inputs = {"resolution": 128, "score_threshold": 0.01}
     one, other = (gsnet.Detector.load(file, **inputs)(tall) for file in (checkpoint, files("boxes")))
     # On noise most scores are 1, and rounding decides which of equal ones are kept.
     assert agreement(rows_of(one), rows_of(other)) > 0.9

@@ -230,6 +230,21 @@ def test_a_training_stands_for_its_weights(trained, data, tmp_path):
         assert gsnet.train(start_from=named, **how).report["top1"] == pytest.approx(trained.top1)
 
 
+def test_a_training_and_what_is_loaded_are_networks_everywhere(trained, monkeypatch):
+    loaded = gsnet.load(trained)
+    assert gsnet.parse(trained) == gsnet.parse(loaded) == gsnet.parse(STRUCTURE)
+    folder = gsnet.analyze(trained.folder)
+    assert gsnet.analyze(trained) == gsnet.analyze(loaded) == folder
+    # Its own images and classes, not a bare structure's.
+    assert folder != gsnet.analyze(STRUCTURE)
+    scores = {gsnet.score(one, "Flops") for one in (trained, loaded, trained.folder)}
+    assert len(scores) == 1 and scores != {gsnet.score(STRUCTURE, "Flops")}
+    found = gsnet.compare(trained, loaded, trained.folder, proxies="Flops")
+    assert len(set(found["Flops"])) == 1 and not any(found["error"])
+    # Its page tells of the training, too.
+    assert found.trainings
+
+
 def test_what_shows_errors_stays_as_the_program_has_it():
     code = "import sys, gsnet; before = sys.excepthook; gsnet.train, gsnet.validate, gsnet.export, gsnet.Detector; "
     code += "import gsnet.training.command, gsnet.validation.command, gsnet.detection.validation_command; "

@@ -102,23 +102,23 @@ class Classifier:
         weights: str | Path | TrainingResult | LoadedNetwork | None = None,
         device: str | None = None,
         class_names: Sequence[str] | None = None,
-        input_image_size: int | None = None,
+        resolution: int | None = None,
         flip: bool = False,
     ) -> Classifier:
         """The classifier of a training or its folder, a checkpoint, a file that gsnet export wrote, or a published name.
 
         An exported file is run by its runtime (ONNX Runtime, OpenVINO, ncnn, ExecuTorch, LiteRT, torch for TorchScript).
         weights: a checkpoint of the network that `path` names, where it holds none itself. device: name of torch's, the CPU by
-        default. class_names: in the order of the logits, for a network that does not say them. input_image_size: side in
+        default. class_names: in the order of the logits, for a network that does not say them. resolution: side in
         pixels, instead of the trained one. flip: the mean of what it says of an image and of its mirror image. Raises
         InputError.
         """
-        _check(path_of(path), class_names, input_image_size)
+        _check(path_of(path), class_names, resolution)
         arch, own = str(path_of(path)), None if weights is None else str(path_of(weights))
         with _in_words_of_python():
             if is_exported(arch):
-                return cls._exported(arch, own, device, class_names, input_image_size, flip)
-            return cls._loaded(arch, own, device, class_names, input_image_size, flip)
+                return cls._exported(arch, own, device, class_names, resolution, flip)
+            return cls._loaded(arch, own, device, class_names, resolution, flip)
 
     @classmethod
     def _exported(
@@ -136,7 +136,7 @@ class Classifier:
         network, description = load_exported(path, place)
         if side not in (None, description.resolution):
             raise InputError(
-                f"{path} was written for images of {size_text(description.resolution)}: leave input_image_size out"
+                f"{path} was written for images of {size_text(description.resolution)}: leave resolution out"
             )
         names = list(description.class_names) if class_names is None else list(class_names)
         names = names or _usual_names(path, description.classes, description.dataset)
@@ -180,7 +180,7 @@ class Classifier:
                 yield Classification(chances, self.class_names)
 
 
-def _check(path: object, class_names: object, input_image_size: int | None) -> None:
+def _check(path: object, class_names: object, resolution: int | None) -> None:
     """Raise InputError for what is none of the kinds that `Classifier.load` takes."""
     if not isinstance(path, str | Path) or not str(path).strip() or path == Path():
         raise InputError(
@@ -188,8 +188,8 @@ def _check(path: object, class_names: object, input_image_size: int | None) -> N
         )
     if isinstance(class_names, str):
         raise InputError(f"class_names is {class_names!r}: it must be a sequence of names")
-    if input_image_size is not None:
-        check_counts(input_image_size=input_image_size)
+    if resolution is not None:
+        check_counts(resolution=resolution)
 
 
 @contextmanager

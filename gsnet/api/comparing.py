@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsnet.api.callables import ProxyLike, proxy_of, several
+from gsnet.api.naming import Named, source_of
 from gsnet.comparing.comparison import Comparison
 from gsnet.comparing.comparison import compare as compare_all
 from gsnet.comparing.measuring import Questions
 from gsnet.comparing.networks import View
 from gsnet.comparing.ranking import rankings_among, scoring
-from gsnet.evolution.recorded import Row
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, check_scoring, plain
 from gsnet.runtimes import runtimes_named
-from PlainNet import Network
 from ZeroShotProxy import proxies_named
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    *networks: str | Path | Network | Row | nn.Module,
+    *networks: Named | nn.Module,
     proxies: ProxyLike | Iterable[ProxyLike] = (),
     ensemble: Sequence[str] = (),
     resolution: int | None = None,
@@ -44,14 +43,14 @@ def compare(
 ) -> Comparison:
     """What networks cost, how long they take, what proxies, searches and trainings say of them, as `gsnet compare` tells it.
 
-    networks: results folders of searches and trainings, checkpoints, names, patterns, structure files and strings, networks,
-    candidates such as `*result.pareto`, torch modules. proxies: names ("NASWOT,Zen", "all") or functions; "Ensemble", "AZ-NAS"
-    and "VKDNW-Aggregate" put the networks in order, the best first. ensemble: what "Ensemble" joins, where not what orders
-    networks best (docs/network_order.md). resolution and
-    num_classes: of all networks; without them each one's own, 224 pixels and 1000 classes for a bare structure. use_se, unit:
-    of structures. batch_size, gamma, seed, repeats: of scores, whose mean counts; device: where they are worked out, and
-    latencies measured. time: names of `gsnet.runtimes.runtime_names()`, such as "onnxruntime", or "all" that are installed,
-    which measure a latency here; latency_table: a file that predicts it; latency_batch_size, fp16, threads: for which.
+    networks: results folders of searches and trainings, what these or `gsnet.load` gave, checkpoints, names, patterns,
+    structure files and strings, networks, candidates such as `*result.pareto`, torch modules. proxies: names ("NASWOT,Zen",
+    "all") or functions; "Ensemble", "AZ-NAS" and "VKDNW-Aggregate" put the networks in order, the best first. ensemble: what
+    "Ensemble" joins, where not what orders networks best (docs/network_order.md). resolution and num_classes: of all networks;
+    without them each one's own, 224 pixels and 1000 classes for a bare structure. use_se, unit: of structures. batch_size,
+    gamma, seed, repeats: of scores, whose mean counts; device: where they are worked out, and latencies measured. time: names
+    of `gsnet.runtimes.runtime_names()`, such as "onnxruntime", or "all" that are installed, which measure a latency here;
+    latency_table: a file that predicts it; latency_batch_size, fp16, threads: for which.
 
     The result is a table that pandas and polars take, with `to_html(path)`, `to_csv(path)`, `correlations`, `searches` and
     `trainings`. What fails for one network is told in its column `error`. Raises InputError, UnknownProxyError.
@@ -82,7 +81,7 @@ def compare(
         fp16=fp16,
         threads=threads,
     )
-    return compare_all(networks, questions)
+    return compare_all([source_of(network) for network in networks], questions)
 
 
 def _each(proxies: ProxyLike | Iterable[ProxyLike]) -> list[ProxyLike]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gsnet.api.naming import said_in_python
 from gsnet.api.pictures import pixels_of
 from gsnet.detection.classes import only
 from gsnet.detection.drawing import drawn
@@ -21,6 +22,9 @@ from gsnet.interface.options import InputError, device_name, named_few
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+# What the command line calls otherwise.
+_KEYWORDS = {"input_image_size": "resolution", "dynamic": "dynamic=True"}
 
 
 # Of arrays: equal where it is the same.
@@ -88,13 +92,13 @@ class Detector:
         score_threshold: float | Mapping[str, float] = 0.3,
         nms_threshold: float = 0.6,
         max_detections: int = 500,
-        input_image_size: int | None = None,
+        resolution: int | None = None,
     ) -> Detector:
         """The detector of a training's folder, of a checkpoint or of a file that gsnet export wrote (.onnx, .xml, .param).
 
         device: name of torch's, the CPU by default. score_threshold: less is not reported; by class where it is a table,
         as {"car": 0.4}, and 0.3 of the others. nms_threshold: of two boxes of a class whose IoU is larger the weaker goes.
-        max_detections: of an image or a tile. input_image_size: side of the network's input in pixels, instead of the
+        max_detections: of an image or a tile. resolution: side of the network's input in pixels, instead of the
         trained one. Raises InputError.
         """
         chosen = device_name(None, device)
@@ -104,7 +108,9 @@ class Detector:
             else ScoreLimits(score_threshold)
         )
         least = min((limits.usual, *limits.by_class.values()))
-        finder = load_finder(path, chosen, PostprocessSettings(least, nms_threshold, max_detections), input_image_size)
+        settings = PostprocessSettings(least, nms_threshold, max_detections)
+        with said_in_python(_KEYWORDS):
+            finder = load_finder(path, chosen, settings, resolution)
         limits.of(finder.settings.classes)
         return cls(finder, limits)
 

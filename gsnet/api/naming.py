@@ -69,12 +69,15 @@ def path_of(given: object) -> object:
     return given.file if isinstance(given, LoadedNetwork) else given
 
 
+def source_of(given: Any) -> Any:
+    """Where the network of a training, of a search or of `gsnet.load` is read; whatever else it is stays. Raises InputError."""
+    return _of_search(given) if isinstance(given, SearchResult) else path_of(given)
+
+
 def arch_of(network: Named) -> str:
     """What --arch calls a network of a program. A search is its results folder, where it has one. Raises InputError."""
-    if isinstance(network, SearchResult):
-        return _of_search(network)
-    if isinstance(network, TrainingResult | LoadedNetwork):
-        return str(path_of(network))
+    if isinstance(network, SearchResult | TrainingResult | LoadedNetwork):
+        return str(source_of(network))
     if isinstance(network, Row):
         return network.structure
     if not isinstance(network, str | Path | Network) or not str(network).strip():
@@ -87,9 +90,9 @@ def arch_of(network: Named) -> str:
     return named
 
 
-def _of_search(result: SearchResult) -> str:
+def _of_search(result: SearchResult) -> str | Path:
     if result.folder is not None and (result.folder / BEST_JSON).is_file():
-        return str(result.folder)
+        return result.folder
     if result.best is None:
         raise InputError("The search has found no network yet")
     return result.best.structure

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import PlainNet
 from gsnet.api.callables import ProxyLike, proxy_of
+from gsnet.api.naming import Named, source_of
 from gsnet.evolution.recorded import Row
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, check_scoring, plain
@@ -22,28 +23,30 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def parse(structure: str | Path | Network | Row) -> Network:
+def parse(structure: Named) -> Network:
     """The network of a structure string, or of a path: a structure file (.txt), results folder, checkpoint or exported file.
 
-    A candidate of a search, such as `result.best`, is its network. Raises StructureError, InputError or OSError.
+    A candidate of a search, such as `result.best`, is its network, and so are a search's result, whose best it is, a training's
+    and what `gsnet.load` gave. Raises StructureError, InputError or OSError.
     """
-    if isinstance(structure, Network):
-        return structure
-    if isinstance(structure, Row):
-        return structure.network
-    if not isinstance(structure, str | Path):
-        raise InputError(f"{structure!r} is no network: give a structure, a Path, a network or a candidate of a search")
-    if found := _told(structure):
+    source = source_of(structure)
+    if isinstance(source, Network):
+        return source
+    if isinstance(source, Row):
+        return source.network
+    if not isinstance(source, str | Path):
+        raise InputError(f"{source!r} is no network: give a structure, a Path, a network or a candidate of a search")
+    if found := _told(source):
         if found.description.structure is None:
             raise InputError(f"{found.file} is of {found.description.arch}, which has no structure")
         return PlainNet.parse(found.description.structure)
-    if isinstance(structure, Path) or structure.endswith(".txt"):
-        return PlainNet.read_structure_file(Path(structure).expanduser())
-    return PlainNet.parse(structure)
+    if isinstance(source, Path) or source.endswith(".txt"):
+        return PlainNet.read_structure_file(Path(source).expanduser())
+    return PlainNet.parse(source)
 
 
 def analyze(
-    network: str | Path | Network | Row,
+    network: Named,
     *,
     resolution: int | None = None,
     num_classes: int | None = None,
@@ -62,7 +65,7 @@ def analyze(
 
 
 def score(
-    network: str | Path | Network | Row | nn.Module,
+    network: Named | nn.Module,
     proxy: ProxyLike = "Zen",
     *,
     resolution: int | None = None,
@@ -104,6 +107,7 @@ def score(
 
 def _told(network: object) -> Described | None:
     """What a path says of its network; structures are strings that are no paths."""
+    network = source_of(network)
     return (
         described(network) if isinstance(network, Path) or (isinstance(network, str) and "(" not in network) else None
     )
