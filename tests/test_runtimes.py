@@ -208,6 +208,16 @@ def test_files_of_two_parts(kind, main, other, tmp_path):
         exporting.export(network, tmp_path / "out", kind, (8, 8))
 
 
+def test_a_file_of_another_format_names_that(tmp_path):
+    with pytest.raises(InputError, match=r"^onnx is a file \.onnx: name it net\.onnx, or choose --format openvino$"):
+        exporting.files_of(tmp_path / "net.xml", "onnx")
+    with pytest.raises(InputError, match=r"name it net\.param, or choose --format onnx or opencv$"):
+        exporting.files_of(tmp_path / "net.onnx", "ncnn")
+    # Its own second file is no other format's.
+    with pytest.raises(InputError, match=r"name it net\.param$"):
+        exporting.files_of(tmp_path / "net.bin", "ncnn")
+
+
 def test_the_second_file_of_another_format_is_not_overwritten(tmp_path):
     (tmp_path / "net.param").touch()
     (tmp_path / "net.bin").write_bytes(b"weights")

@@ -41,11 +41,13 @@ def files_of(file: Path, kind: str) -> tuple[Path, ...]:
     Raises InputError where the name is not one that the format can have, or where another file of that name has the same second
     one.
     """
-    suffixes = (".safetensors",) if kind == SAFETENSORS else runtime(FORMATS[kind]).suffixes
-    of_others = {".safetensors", *(suffix for name in FORMATS.values() for suffix in runtime(name).suffixes)}
-    if file.suffix != suffixes[0] and (len(suffixes) > 1 or file.suffix in of_others):
+    known = {SAFETENSORS: (".safetensors",)} | {name: runtime(of).suffixes for name, of in FORMATS.items()}
+    suffixes = known[kind]
+    meant = [name for name, others in known.items() if file.suffix in others]
+    if file.suffix != suffixes[0] and (len(suffixes) > 1 or meant):
         with_others = f" with its {' and '.join(suffixes[1:])}" if len(suffixes) > 1 else ""
-        raise InputError(f"{kind} is a file {suffixes[0]}{with_others}: name it {file.stem}{suffixes[0]}")
+        or_else = f", or choose --format {' or '.join(meant)}" if meant and kind not in meant else ""
+        raise InputError(f"{kind} is a file {suffixes[0]}{with_others}: name it {file.stem}{suffixes[0]}{or_else}")
     files = (file, *(file.with_suffix(suffix) for suffix in suffixes[1:]))
     for other in (runtime(name).suffixes for name in FORMATS.values()):
         taken = file.with_suffix(other[0])

@@ -10,7 +10,7 @@ from gsnet.training.usual import OPTIMISERS, WITH_MOMENTUM, WITH_NESTEROV
 
 TEACHES_NOTHING = (
     "Without --teacher_feature_weight or --teacher_logit_weight above 0 the teacher teaches nothing: "
-    "use train_image_classification.py, or give one of them"
+    "give one of them, or train without a teacher (train_image_classification.py)"
 )
 _ALONE = ("cpu", "single")
 _CHANGES = ("auto_augment", "random_erase", "color_jitter", "lighting", "scale", "aug_repeats")
