@@ -91,6 +91,8 @@ PROXY_FILES: dict[str, str] = {
     "Params": "compute_cost_scores",
     "GradientGrowth": "compute_gradient_growth",
     "GradientGrowthClosedForm": "compute_gradient_growth",
+    "GradientSpread": "compute_gradient_growth",
+    "GradientSpreadClosedForm": "compute_gradient_growth",
     "GrowthMargin": "compute_gradient_growth",
     "GrowthMarginClosedForm": "compute_gradient_growth",
     "Random": "compute_random_score",
@@ -168,7 +170,9 @@ def get_proxy(name: str) -> Proxy:
 def _what_there_is(name: str) -> str:
     """That no proxy has this name, what is nearest to it, and what there is."""
     if name in AGGREGATES:
-        return f"{name} adds up the ranks of several proxies, and is none itself (there are {', '.join(list_proxies())})"
+        return (
+            f"{name} adds up the ranks of several proxies, and is none itself (there are {', '.join(list_proxies())})"
+        )
     # Whatever the case: NASWOT and TE-NAS are typed in any.
     lowered = {known.lower(): known for known in (*list_proxies(), *AGGREGATES)}
     nearest = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
