@@ -180,6 +180,7 @@ def test_a_table_of_ones_own_from_end_to_end(mine, tmp_path, capsys):
         (f'structure,accuracy\n"{STRUCTURES[0]}",nan\n', "line 2: 'nan' is no accuracy"),
         (f'structure,accuracy\n"{STRUCTURES[0]}",1\n"{STRUCTURES[0]}",2\n', "line 3: a structure comes twice"),
         (f'structure,accuracy\n"{STRUCTURES[0]}",1\n', "has 1 network: an order needs"),
+        ("structure,accuracy\n" + "".join(f'"{s}",5\n' for s in STRUCTURES), "all accuracies are the same"),
     ],
 )
 def test_bad_tables_are_refused_with_their_line(tmp_path, text, complaint):
