@@ -21,9 +21,14 @@ def meco_score(network: nn.Module, context: ScoringContext) -> float:
     variance has correlation 0 with all channels, itself included, as in the published code, so that the least eigenvalue is at
     most zero.
 
-    The paper sums over layers. Its code sums over all modules, containers included, so that a map counts once more for each
-    container around it and the score depends on how the network is written down; over 306 cells of NAS-Bench-201 (CIFAR-10) the
-    former has a Spearman correlation of .903, the latter of .898, and .89 is published. Here each layer counts once.
+    Sources disagree about the image: the authors' program for NAS-Bench-201, whose figure is quoted below, takes one of the
+    data set at 32 x 32 pixels, a second measure in their repository standard normal noise at 64 x 64, where more maps have
+    fewer channels than positions.
+
+    And about the sum: the paper's is over layers, its code's over all modules, containers included, so that a map counts once
+    more for each container around it and the score depends on how the network is written down; over 306 cells of
+    NAS-Bench-201 (CIFAR-10) the former has a Spearman correlation of .903, the latter of .898, and .89 is published. Here each
+    layer counts once.
 
     A map with no fewer channels than positions has least eigenvalue zero: wide maps of few pixels do not count at all. BN hands
     on 1 x 1 maps, as there is nothing to normalise them by. Raises ProxyFailure where no layer makes a map.

@@ -19,7 +19,8 @@ def swap_score(network: nn.Module, context: ScoringContext) -> float:
     Peng et al., "SWAP-NAS: Sample-Wise Activation Patterns for Ultra-fast NAS", ICLR 2024. The pattern of a unit (one channel
     at one position of the map behind a rectifier) is the batch's images at which it is on; the score counts how many patterns
     there are among all units. NASWOT looks at the same bits image by image. Standard normal weights, BN in training mode, and
-    the published 16 images, here standard normal ones, not real ones.
+    the published 16 images, here standard normal ones, not real ones. Published scores are means over 32 draws of weights; this
+    is one.
 
     There are 2 ^ batch patterns: with small batches and wide networks the count saturates (65,536 at 16, 256 at 8), and it
     orders wide networks by little else than the number of their units. At most 62 images. The paper also multiplies by

@@ -91,13 +91,16 @@ PROXY_FILES: dict[str, str] = {
     "Params": "compute_cost_scores",
     "GradientGrowth": "compute_gradient_growth",
     "GradientGrowthClosedForm": "compute_gradient_growth",
+    "GradientSpread": "compute_gradient_growth",
+    "GradientSpreadClosedForm": "compute_gradient_growth",
     "GrowthMargin": "compute_gradient_growth",
     "GrowthMarginClosedForm": "compute_gradient_growth",
     "Random": "compute_random_score",
 }
 
-# What a search may be told to rank by beside a proxy.
-_OTHER_NAMES = ("Ensemble",)
+# What ranks networks among each other by several proxies at once (gsnet/evolution/ensemble.py): names that a search and a
+# comparison take beside those of proxies.
+AGGREGATES = ("Ensemble", "AZ-NAS", "VKDNW-Aggregate")
 _registered: dict[str, Proxy] = {}
 
 
@@ -125,7 +128,7 @@ def proxy(
 def add(made: Proxy) -> None:
     """Register a proxy. Raises ValueError for a name of the package, and for what cannot be called as one."""
     own = getattr(made.compute, "__module__", "") == f"{__package__}.{PROXY_FILES.get(made.name)}"
-    if made.name in (*PROXY_FILES, *_OTHER_NAMES) and not own:
+    if made.name in AGGREGATES or (made.name in PROXY_FILES and not own):
         raise ValueError(f"The package has a proxy {made.name} already: give yours another name")
     for option, wanted in (("needs", Needs), ("weights", Weights)):
         if not isinstance(given := getattr(made, option), wanted):
@@ -160,12 +163,22 @@ def get_proxy(name: str) -> Proxy:
     if name in PROXY_FILES:
         importlib.import_module(f"{__package__}.{PROXY_FILES[name]}")
     if name not in _registered:
-        # Whatever the case: NASWOT and TE-NAS are typed in any.
-        lowered = {known.lower(): known for known in list_proxies()}
-        nearest = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
-        hint = f"; did you mean {lowered[nearest[0]]}?" if nearest else ""
-        raise UnknownProxyError(f"No proxy is called {name!r}{hint} (there are {', '.join(list_proxies())})")
+        raise UnknownProxyError(_what_there_is(name))
     return _registered[name]
+
+
+def _what_there_is(name: str) -> str:
+    """That no proxy has this name, what is nearest to it, and what there is."""
+    if name in AGGREGATES:
+        return (
+            f"{name} adds up the ranks of several proxies, and is none itself (there are {', '.join(list_proxies())})"
+        )
+    # Whatever the case: NASWOT and TE-NAS are typed in any.
+    lowered = {known.lower(): known for known in (*list_proxies(), *AGGREGATES)}
+    nearest = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
+    hint = f"; did you mean {lowered[nearest[0]]}?" if nearest else ""
+    there = f"{', '.join(list_proxies())}; {', '.join(AGGREGATES)} rank networks by several of them"
+    return f"No proxy is called {name!r}{hint} (there are {there})"
 
 
 def users_proxies() -> tuple[Proxy, ...]:

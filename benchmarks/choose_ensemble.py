@@ -40,6 +40,8 @@ LIMITS = (math.inf, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0)
 CHOSEN_BY = LENGTHS[1:]
 LARGEST_SET = 3
 SHOWN = 8
+# Draws after which means are known to some hundredths of a point.
+MANY = 400
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,20 @@ def winners_table(networks: Networks, choices: Sequence[Choice], seeds: int, dat
     return markdown(("log ranks of", *columns, "Spearman, no limit"), lines)
 
 
+def certain_table(networks: Networks, choices: Sequence[Choice], seeds: int = MANY) -> str:
+    """Winners among 1,000 drawn networks over many draws, mean and its standard error, and what an oracle finds there."""
+    draws = Draws(networks, 1_000, seeds)
+    rows = {ORACLE: [draws.oracle(name) for name in networks.accuracies]}
+    rows |= {str(choice): [draws.accuracies(choice, name) for name in networks.accuracies] for choice in choices}
+    lines = [
+        (name, *(f"{found.mean():.2f} ± {found.std(ddof=1) / len(found) ** 0.5:.2f}" for found in figures))
+        for name, figures in rows.items()
+    ]
+    return f"{seeds} draws of 1,000 cells, mean ± its standard error.\n\n" + markdown(
+        ("log ranks of", *networks.accuracies), lines
+    )
+
+
 def on_macro(choice: Choice, macro: Networks) -> Choice | None:
     """The same choice with Macro's scores; None where a member has not been scored there."""
     names = tuple("NASWOT" if member == NASWOT else member for member in choice.members)
@@ -220,6 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     sections = [f"**{d}**\n\n{winners_table(cells, compared, options.seeds, d)}" for d in cells.accuracies]
     tables["winners"] = "\n\n".join(sections)
+    tables["many draws"] = certain_table(cells, compared)
     tables["macro"] = macro_table(macro, compared, options.seeds)
     for name, text in tables.items():
         print(text, end="\n\n", flush=True)

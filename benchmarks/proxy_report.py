@@ -9,7 +9,8 @@ confined to the benchmark's own space. Scores that are made here are kept in --c
 continues; --from_tables writes the pages again from the figures of an earlier run. Files of benchmarks are looked for in
 the folder that the environment variable GSNET_DATA names; one that is absent is left out, with a note.
 
-A benchmark of your own is a CSV file with the columns structure,accuracy:
+A benchmark of your own is a CSV file with the columns structure,accuracy, the structures in double quotes for their commas, and
+accuracies in percent:
 
     python -m benchmarks.proxy_report --benchmark_file table.csv --input_image_size 64 --num_classes 100 --output_dir mine
 """
@@ -42,12 +43,15 @@ from benchmarks.report_rows import (
 from benchmarks.report_scores import Scores
 from benchmarks.report_summary import write_summary
 from benchmarks.report_winners import WinnerRow, winner_rows
+from benchmarks.structure_table import StructureTable
 from gsnet.evolution.ensemble import DEFAULT_MEMBERS
 from gsnet.interface.options import FAILED, InputError, OptionParser, positive_int
 from ZeroShotProxy import UnknownProxyError, get_proxy
 
 WINNER_SEEDS = 20
 ROOT = Path(__file__).resolve().parent.parent
+# The repository's report is of all benchmarks, and no place for that of some files.
+OUTPUT, OUTPUT_OF_FILES = Path("docs/proxy_report"), Path("save_dir/proxy_report_output")
 # Pages that have the summary, and their headings of it.
 PAGES = {"docs/proxy_report.md": "### ", "README.md": "#### "}
 
@@ -104,14 +108,20 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         "--cache_dir", type=Path, default=Path("save_dir/proxy_report"), metavar="FOLDER", help="scores so far"
     )
     parser.add_argument(
-        "--output_dir", type=Path, default=Path("docs/proxy_report"), metavar="FOLDER", help="tables and plots"
+        "--output_dir",
+        type=Path,
+        metavar="FOLDER",
+        help=f"tables and plots (default: {OUTPUT}, with --benchmark_file {OUTPUT_OF_FILES})",
     )
     parser.add_argument(
         "--pages",
         action="store_true",
         help=f"put the summary into {' and '.join(PAGES)}, which are those of all proxies",
     )
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    if options.output_dir is None:
+        options.output_dir = OUTPUT_OF_FILES if options.benchmark_file else OUTPUT
+    return options
 
 
 def proxy_limits(options: Namespace, benchmark: Benchmark) -> dict[str, int]:
@@ -203,7 +213,9 @@ def measured(options: Namespace) -> Rows:
     settings = replace(SETTINGS, resolution=options.input_image_size, num_classes=options.num_classes)
     made = Rows([], [], [])
     for benchmark in open_benchmarks(options.benchmark_file, settings):
-        scores = Scores(benchmark, options.cache_dir / f"{benchmark.cache_name}.csv", options.scores)
+        # A table of one's own may have any name.
+        tables = None if isinstance(benchmark, StructureTable) else options.scores
+        scores = Scores(benchmark, options.cache_dir / f"{benchmark.cache_name}.csv", tables)
         try:
             rows = measure(scores, options)
         finally:

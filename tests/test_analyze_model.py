@@ -1,13 +1,18 @@
 """analyze_model.py: golden totals, JSON, the comparison with ptflops, refusals."""
 
 import json
+import math
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+import PlainNet
 from gsnet.commands import analyze_model
+from gsnet.models.analysis import analyze_network, summary
+from PlainNet import Style
+from ZeroShotProxy.gradient_growth import GradientGrowth
 
 pytestmark = pytest.mark.usefixtures("warm_python")
 ROOT = Path(__file__).parent.parent
@@ -111,3 +116,42 @@ def test_sizes_that_a_network_says_itself_are_no_defaults(capsys, tmp_path):
         out = capsys.readouterr().out
         assert ("by default" in out) == bool(said), arch
         assert "1000 classes (--num_classes)" not in out
+
+
+def test_growth_is_that_which_a_search_limits(capsys):
+    """In closed form, with the links that are asked for; not without batch normalisation, where there is none."""
+    network = PlainNet.parse(STRUCTURES["init_XX_cifar"]["string"])
+    for options, style in ((["--input_image_size", "32"], Style()), (["--no_reslink"], Style(no_reslink=True))):
+        size = ["--input_image_size", "32", "--num_classes", "10"]
+        assert analyze_model.main(["--plainnet_struct", str(network), *size, *options, "--json"]) == 0
+        grown = json.loads(capsys.readouterr().out)["growth"]
+        assert grown == pytest.approx(GradientGrowth(32, style).growth(network))
+    analysis = analyze_network(network, 32, 10)
+    assert f"growth of the gradient on its way back: {analysis.growth:.2f}" in str(analysis)
+    assert f"  {analysis.growth:.2f}  " in summary(["net"], [analysis])
+    without = analyze_network(network, 32, 10, Style(no_BN=True))
+    assert without.growth is None and "growth" not in without.to_dict() and "growth" not in str(without)
+
+
+def test_growth_of_a_module_is_by_a_backward_pass(capsys, tmp_path):
+    """A deep chain without links, and what has one map alone, which has no growth."""
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from torch import nn\n\n\ndef layer(i, o):\n"
+        "    return nn.Conv2d(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.ReLU()\n\n\n"
+        "class Deep(nn.Sequential):\n    def __init__(self, num_classes=3):\n"
+        "        deep = [m for _ in range(16) for m in layer(32, 32)]\n"
+        "        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, num_classes))\n"
+        "        super().__init__(*layer(3, 32), *deep, *head)\n\n\n"
+        "class Patches(nn.Sequential):\n    def __init__(self, num_classes=3):\n"
+        "        super().__init__(nn.Conv2d(3, 8, 4, 4), nn.Flatten(), nn.Linear(128, num_classes))\n"
+    )
+    found = {}
+    for name in ("Deep", "Patches"):
+        assert analyze_model.main(["--arch", f"{file}:{name}", "--input_image_size", "16", "--json"]) == 0
+        found[name] = json.loads(capsys.readouterr().out)
+    # As its structure in closed form, and nearly pi / (pi - 1) a layer (Yang et al. 2019), of which there are sixteen.
+    structure = PlainNet.parse("SuperConvK3BNRELU(3,32,1,1)" + "SuperConvK3BNRELU(32,32,1,1)" * 16)
+    assert found["Deep"]["growth"] == pytest.approx(GradientGrowth(16).growth(structure), rel=0.1)
+    assert found["Deep"]["growth"] == pytest.approx(16 * 0.5 * math.log(math.pi / (math.pi - 1)), rel=0.2)
+    assert "growth" not in found["Patches"]

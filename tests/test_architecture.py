@@ -27,7 +27,13 @@ ALLOWED = {
     "gsnet.tracking": {"gsnet.interface"},
     "gsnet.data": {"PlainNet", "gsnet.interface"},
     "ZenNet": {"PlainNet", "Masternet", "gsnet.interface", "gsnet.data"},
-    "gsnet.models": {"PlainNet", "Masternet", "gsnet.interface", "ZenNet", "gsnet.data", "gsnet.runtimes"},
+    "gsnet.models": {
+        "PlainNet",
+        "Masternet",
+        "ZenNet",
+        "ZeroShotProxy",
+        *("gsnet.interface", "gsnet.data", "gsnet.runtimes"),
+    },
     "gsnet.validation": {"gsnet.interface", "gsnet.data", "gsnet.models", "gsnet.runtimes"},
     "gsnet.training": {
         "PlainNet",

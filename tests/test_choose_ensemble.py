@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import nas_bench_201, score_tables
-from benchmarks.choose_ensemble import Choice, Draws, groups, halves, ranked, winners_table
+from benchmarks.choose_ensemble import PAGE, Choice, Draws, certain_table, groups, halves, ranked, winners_table
 from benchmarks.scored_networks import LOG_SYNFLOW, NASWOT, Networks, read_cells
 
 DATA = Path(os.environ.get("GSNET_DATA", Path(__file__).parent.parent.parent / "shared/data"))
@@ -55,6 +55,29 @@ def test_references_stand_behind_what_the_project_has():
         "and NASWOT (reference)",
         "and log-SynFlow (reference)",
     ]
+
+
+def test_means_of_many_draws_are_shown_with_their_errors():
+    """An oracle finds the best of 1,000 of 1,200 networks, or one close by; a score of none of them does not."""
+    toy = networks()
+    table = certain_table(toy, [Choice(("B",), 4.0)], seeds=30).splitlines()
+    assert table[0] == "30 draws of 1,000 cells, mean ± its standard error."
+    found = {line.split("|")[1].strip(): line.split("|")[2].split() for line in table[4:]}
+    best = toy.accuracies["CIFAR-10"].max()
+    assert best - 0.05 < float(found["Oracle"][0]) <= best + 0.005
+    # Networks beyond the limit have 20.
+    mean, error = (float(found["B, growth up to 4"][place]) for place in (0, 2))
+    assert 90 <= mean <= 94 and 0 <= error < 0.5
+
+
+def test_the_page_says_by_how_much_aims_are_missed():
+    path = DATA / nas_bench_201.FILE
+    if not path.is_file():
+        pytest.skip(f"{path} is not here (GSNET_DATA names its folder)")
+    choices = [Choice(("Params", "ZenClosedForm", "NASWOT"), 3.5), Choice(("Params",), math.inf)]
+    rows = certain_table(read_cells(path, score_tables.FOLDER), choices).splitlines()[4:]
+    page = PAGE.read_text(encoding="utf-8")
+    assert len(rows) == 3 and all(row in page for row in rows)
 
 
 def test_the_limit_finds_the_cells_that_a_prototype_found():

@@ -249,6 +249,7 @@ def test_a_callback_sees_every_round_and_changes_nothing(tmp_path):
     ("proxy", "budgets", "told"),
     [
         ("ZenClosedForm", {}, "ZenClosedForm"),
+        ("Zen", {}, "ZenClosedForm"),
         ("ZenClosedForm", {"growth": 3.5}, None),
         ("Params", {"params": 1e5}, None),
         (("Params", "ZenClosedForm"), {"growth": 4}, "Params with ZenClosedForm"),

@@ -10,6 +10,7 @@ from statistics import fmean, stdev
 import pytest
 
 import PlainNet
+from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
 from ZeroShotProxy import (
     Needs,
     ProxyFailure,
@@ -23,6 +24,7 @@ from ZeroShotProxy import (
     users_proxies,
 )
 from ZeroShotProxy.compute_zen_closed_form import ClosedForm
+from ZeroShotProxy.registry import AGGREGATES
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/scores.json").read_text())["structures"]
 SEEDS = range(12)
@@ -126,6 +128,21 @@ def test_unknown_proxy_names_the_nearest():
         get_proxy("Zenn")
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("Ensembel", "Ensemble"), ("ensemble", "Ensemble"), ("AZNAS", "AZ-NAS"), ("VKDNW-Agregate", "VKDNW-Aggregate")],
+)
+def test_a_mistyped_ranking_by_several_proxies_names_the_nearest(typed, meant):
+    with pytest.raises(UnknownProxyError, match=rf"did you mean {meant}\?"):
+        get_proxy(typed)
+
+
+def test_rankings_by_several_proxies_are_what_searches_and_comparisons_take():
+    assert set(AGGREGATES) == {ENSEMBLE, *NAMED_ENSEMBLES}
+    with pytest.raises(UnknownProxyError, match="AZ-NAS adds up the ranks of several proxies, and is none itself"):
+        get_proxy("AZ-NAS")
+
+
 def test_a_proxy_of_ones_own_is_known_wherever_it_stands(registries):
     @proxy("Width", needs=Needs.VALUE)
     def width(network, context):
@@ -137,7 +154,7 @@ def test_a_proxy_of_ones_own_is_known_wherever_it_stands(registries):
     assert [made.compute for made in users_proxies()] == [width]
     with pytest.raises(UnknownProxyError, match="did you mean Width"):
         get_proxy("Widht")
-    for name in ("NASWOT", "Ensemble"):
+    for name in ("NASWOT", *AGGREGATES):
         with pytest.raises(ValueError, match=f"a proxy {name} already"):
             proxy(name, needs=Needs.VALUE)(width)
 

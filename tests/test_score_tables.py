@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 import PlainNet
 from benchmarks import nas_bench_201, nas_bench_macro, score_tables
 from benchmarks.benchmark_files import open_benchmarks
+from benchmarks.proxy_report import OUTPUT, parse_options
 from benchmarks.proxy_report import main as report
 from benchmarks.report_benchmarks import GROWTH
 from benchmarks.report_rows import Candidate, candidates
@@ -172,10 +173,14 @@ def test_a_table_of_ones_own_from_end_to_end(mine, tmp_path, capsys):
         ("a,accuracy\nx,1\n", "no column structure"),
         ("", "no column accuracy and structure"),
         ("structure,accuracy\nSuperConv(1),5\n", "line 2: "),
-        (f'structure,accuracy\n"{STRUCTURES[0]}",good\n', "line 2: could not convert"),
-        (f'structure,accuracy\n"{STRUCTURES[0]}",nan\n', "line 2: nan is no accuracy"),
+        (f'structure,accuracy\n"{STRUCTURES[0]}",good\n', "line 2: 'good' is no accuracy"),
+        (f'structure,accuracy\n"{STRUCTURES[0]}",\n', "line 2: there is no accuracy"),
+        (f"structure,accuracy\n{STRUCTURES[0]},50\n", "line 2: more values than columns: a structure has commas"),
+        (f"structure;accuracy\n{STRUCTURES[0]};50\n", "must name both, with a comma between them"),
+        (f'structure,accuracy\n"{STRUCTURES[0]}",nan\n', "line 2: 'nan' is no accuracy"),
         (f'structure,accuracy\n"{STRUCTURES[0]}",1\n"{STRUCTURES[0]}",2\n', "line 3: a structure comes twice"),
-        (f'structure,accuracy\n"{STRUCTURES[0]}",1\n', "1 networks"),
+        (f'structure,accuracy\n"{STRUCTURES[0]}",1\n', "has 1 network: an order needs"),
+        ("structure,accuracy\n" + "".join(f'"{s}",5\n' for s in STRUCTURES), "all accuracies are the same"),
     ],
 )
 def test_bad_tables_are_refused_with_their_line(tmp_path, text, complaint):
@@ -183,6 +188,26 @@ def test_bad_tables_are_refused_with_their_line(tmp_path, text, complaint):
     path.write_text(text)
     with pytest.raises(InputError, match=complaint):
         read_structures(path)
+
+
+def test_a_table_has_scores_of_its_own_whatever_its_name_and_the_order_of_its_rows(mine, tmp_path, capsys):
+    """Like a benchmark of the repository's tables; and a network keeps its score when others are added before it."""
+    named = tmp_path / "NAS-Bench-Macro.csv"
+    named.write_text(mine.read_text())
+    options = ["--benchmark_file", str(named), "--input_image_size", "8", "--seeds", "1", "--resamples", "10"]
+    options += ["--proxies", "Params,NASWOT", "--ensemble", "", "--cache_dir", str(tmp_path / "cache")]
+    assert report([*options, "--output_dir", str(tmp_path / "report")]) == 0
+    capsys.readouterr()
+    settings = ScoringSettings(resolution=8, batch_size=4)
+    one, other = StructureTable(mine, settings), StructureTable(mine, settings)
+    other.keys = other.keys[::-1]
+    key = one.keys[0]
+    assert one.score(key, "NASWOT", 0) == other.score(key, "NASWOT", 0) != one.score(key, "NASWOT", 1)
+    assert "GradientGrowth" not in one.proxies and "GrowthMargin" in one.proxies
+
+
+def test_a_report_of_files_leaves_the_one_of_the_repository_alone(mine):
+    assert parse_options(["--benchmark_file", str(mine)]).output_dir != parse_options([]).output_dir == OUTPUT
 
 
 def test_tables_of_spreadsheets_and_compressed_ones_are_read(mine, tmp_path):

@@ -16,6 +16,7 @@ from gsnet.evolution.settings import IN_BYTES, KNOWN_FIGURES, OBJECTIVES
 from gsnet.interface.options import InputError, count, positive_int, seconds, size_in_bytes
 from gsnet.interface.values import plain
 from ZeroShotProxy import PROXY_FILES, Needs, Proxy, get_proxy, users_proxies
+from ZeroShotProxy.registry import AGGREGATES
 
 ProxyLike = str | Proxy | Callable[..., float]
 Budget = float | str | tuple[Figure, float]
@@ -60,7 +61,7 @@ def proxy_of(source: ProxyLike, gets_module: bool = False) -> Proxy:
         if registered.compute is source:
             return registered
     name = name_of(source)
-    if name in (*PROXY_FILES, "Ensemble"):
+    if name in (*PROXY_FILES, *AGGREGATES):
         raise InputError(f"The function {name} has the name of a proxy of the package: give it another one")
     arguments = _positional(source)
     compute = source if len(arguments) > 1 else WithoutContext(source)

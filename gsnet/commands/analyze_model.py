@@ -5,8 +5,9 @@
     python analyze_model.py --arch 'zennet_cifar10*,resnet18,mine.py:Network'
 
 FLOPs are multiply-accumulates of convolutions and linear layers; MAC is memory access cost: the elements that those layers
-read and write plus their weights. The figures are counted on the structure and compared with ptflops on the built module; those
-of a network without a structure (torchvision's, timm's, a class of one's own) are counted while it runs.
+read and write plus their weights; growth is that of the gradient on its way back, which --budget_growth of a search limits.
+The figures are counted on the structure and compared with ptflops on the built module; those of a network without a structure
+(torchvision's, timm's, a class of one's own) are counted while it runs, growth by one backward pass of eight images.
 """
 
 from __future__ import annotations
@@ -113,12 +114,13 @@ def module_analysis(options: Namespace, arch: str, structure: str | None, unit: 
     if options.no_reslink or options.no_BN:
         raise InputError(f"--arch {arch} is fixed: --no_reslink and --no_BN are for structures")
     from gsnet.models import expected_input, load_model
+    from gsnet.models.growth import growth_of_module
     from gsnet.models.module_costs import analyze_module
 
     classes = options.num_classes
     module = load_model(arch, num_classes=classes, plainnet_struct=structure, use_se=options.use_se, unit=unit)
     resolution = resolution_of(arch, options.input_image_size) or expected_input(arch).resolution
-    analysis = analyze_module(module, arch, resolution)
+    analysis = replace(analyze_module(module, arch, resolution), measured_growth=growth_of_module(module, resolution))
 
     def by_ptflops() -> Comparison:
         from gsnet.models.complexity import compare_module_with_ptflops

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gsnet.evolution.functions import Figure
 from gsnet.evolution.settings import GROWTH, IN_BYTES, KNOWN_FIGURES, PEAK_MEMORY, WEIGHTS, SearchError, SearchSettings
@@ -11,6 +11,8 @@ from PlainNet import Network, StructureError, Style
 from PlainNet.memory import Memory, MemoryModel
 
 _LOG = logging.getLogger(__name__)
+# As many as in `gsnet.models.growth`.
+_IMAGES_OF_A_PASS = 8
 
 
 def known_figures(settings: SearchSettings) -> dict[str, Figure]:
@@ -51,13 +53,36 @@ def gradient_growth(settings: SearchSettings) -> Figure:
             "growth in closed form is a tenth off with squeeze-and-excitation, at worst a third: winners near a limit may be "
             "above it (docs/gradient_growth.md)"
         )
-    closed_form = GradientGrowth(settings.input_image_size, Style(use_se=settings.use_se))
+    style = Style(use_se=settings.use_se)
+    closed_form = GradientGrowth(settings.input_image_size, style)
+    by_passes = _growth_by_passes(settings.input_image_size, style)
 
     def growth(network: Network) -> float:
         try:
             return closed_form.growth(network)
         except ProxyFailure as failure:
-            raise SearchError(f"--budget_growth: {failure}") from None
+            return by_passes(network, str(failure))
+
+    return growth
+
+
+def _growth_by_passes(resolution: int, style: Style) -> Callable[[Network, str], float]:
+    """Growth of a network that has none in closed form, for a reason, such as one with a block that makes its own layers."""
+    from ZeroShotProxy import ProxyFailure, ScoringSettings, score
+
+    settings = ScoringSettings(resolution, _IMAGES_OF_A_PASS, style=style)
+    told: set[str] = set()
+
+    def growth(network: Network, why: str) -> float:
+        if not told:
+            told.add(why)
+            _LOG.warning(
+                "growth is measured by backward passes, on one draw of weights, where it has no closed form: %s", why
+            )
+        try:
+            return score(network, "GradientGrowth", settings)
+        except ProxyFailure as failure:
+            raise SearchError(f"--budget_growth: {why}; by a backward pass: {failure}") from None
 
     return growth
 

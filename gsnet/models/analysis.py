@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from gsnet.models.expected import classes_text, size_text
+from gsnet.models.growth import growth_of_structure
 from PlainNet import PLAIN, BlockReport, Cost, Network, StructureError, Style
 from PlainNet.memory import PRECISIONS, Memory, memory_of
 
@@ -18,7 +20,8 @@ class Analysis:
     blocks: a row each, the classifier last. total: their sum. layers: depth as budgets count it. output_shape: of the map that
     is pooled, (channels, height, width), and where there is no structure of the last output. resolution, num_classes: what was
     counted. network and layers are None for a module without a structure, which `arch` names. memory: of the deployed network;
-    None where there is no structure, or where it has a block of a user's own that does not say.
+    None where there is no structure, or where it has a block of a user's own that does not say. style: of the structure.
+    measured_growth: of a module, by a backward pass.
     """
 
     network: Network | None
@@ -29,6 +32,18 @@ class Analysis:
     num_classes: int
     arch: str | None = None
     memory: Memory | None = None
+    style: Style = PLAIN
+    measured_growth: float | None = None
+
+    @cached_property
+    def growth(self) -> float | None:
+        """Logarithm of how much the gradient grows from the last map back to the first (docs/gradient_growth.md).
+
+        In closed form, worked out when it is first asked for; None where it is not known.
+        """
+        if self.network is None:
+            return self.measured_growth
+        return growth_of_structure(self.network, self.resolution, self.style)
 
     @property
     def parameters(self) -> int:
@@ -59,7 +74,8 @@ class Analysis:
         """Plain figures, as `analyze_model.py --json` prints them."""
         blocks = [{"structure": r.structure, **_figures(r.cost), "output_shape": r.output_shape} for r in self.blocks]
         named = {"arch": self.arch} if self.network is None else {"structure": str(self.network)}
-        head = {**named, **_figures(self.total), "layers": self.layers, **self._bytes()}
+        grown = {} if self.growth is None else {"growth": self.growth}
+        head = {**named, **_figures(self.total), "layers": self.layers, **grown, **self._bytes()}
         seen = {"resolution": self.resolution, "classes": self.num_classes}
         return head | {"output_shape": self.output_shape, **seen, "blocks": blocks}
 
@@ -72,6 +88,8 @@ class Analysis:
         layers = "" if self.layers is None else f"{self.layers} layers, "
         sizes = f"at {size_text(self.resolution)} (however normalised), {classes_text(self.num_classes)}"
         lines.append(f"{layers}largest feature map {self.peak_feature_map:,} elements; {sizes}")
+        if self.growth is not None:
+            lines.append(f"growth of the gradient on its way back: {self.growth:.2f} (docs/gradient_growth.md)")
         if self.memory is not None:
             lines += [f"{name}: {values}" for name, values in self.memory.in_words().items()]
         return "\n".join(lines)
@@ -94,14 +112,14 @@ def analyze_network(network: Network, resolution: int, num_classes: int, style: 
         memory = memory_of(network, resolution, num_classes, style)
     except StructureError:
         memory = None
-    return Analysis(network, rows, total, network.layers, resolution, num_classes, memory=memory)
+    return Analysis(network, rows, total, network.layers, resolution, num_classes, memory=memory, style=style)
 
 
 def summary(names: Sequence[str], rows: Sequence[Analysis | str]) -> str:
     """A table of several networks, a row each: its costs, or why there are none."""
     width = max(len(name) for name in names)
-    line = "{:<" + str(width) + "}  {:>12}  {:>15}  {:>13}  {:>6}  {:>10}  {:>7}"
-    lines = [line.format("network", "parameters", "FLOPs", "MAC", "layers", "pixels", "classes")]
+    line = "{:<" + str(width) + "}  {:>12}  {:>15}  {:>13}  {:>6}  {:>6}  {:>10}  {:>7}"
+    lines = [line.format("network", "parameters", "FLOPs", "MAC", "layers", "growth", "pixels", "classes")]
     for name, row in zip(names, rows, strict=True):
         if isinstance(row, str):
             lines.append(f"{name:<{width}}  error: {row}")
@@ -111,6 +129,7 @@ def summary(names: Sequence[str], rows: Sequence[Analysis | str]) -> str:
             f"{row.flops:,}",
             f"{row.memory_access:,}",
             "-" if row.layers is None else row.layers,
+            "-" if row.growth is None else f"{row.growth:.2f}",
         )
         lines.append(line.format(name, *counts, f"{row.resolution} x {row.resolution}", row.num_classes))
     return "\n".join([*lines, "counts do not depend on how images are normalised"])
