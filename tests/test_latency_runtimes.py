@@ -123,19 +123,21 @@ def test_layers_are_inferred_from_whole_networks(table, networks):
         inference.infer_layers([list_layers(PlainNet.parse(START), batch=1, resolution=32, num_classes=10)], [1.0])
 
 
-def likeness(one, other, deviations):
-    """The covariance of two layers as the fit's page defines it, in plain Python."""
+def likeness(one, other, deviations, former=False):
+    """The covariance of two layers as the fit's page defines it, in plain Python. former: as it was defined before."""
     kind = [{"Depthwise": "Depthwise"}.get(a.kind, "dense") if a.is_convolution else a.kind for a in (one, other)]
     if kind[0] != kind[1]:
         return 0.0
     group = all(getattr(one, name) == getattr(other, name) for name in ("kind", "kernel_size", "stride", "fused"))
     blocks = [[width % of == 0 for of in (16, 8) for width in (a.in_channels, a.out_channels)] for a in (one, other)]
-    shares = (1, group, group and blocks[0] == blocks[1])
+    alike = blocks[0] == blocks[1]
+    shares = (1, group, group and alike)
     sizes = [[c if c < 4 else math.ceil(c / 16) * 16 for c in (a.in_channels, a.out_channels)] for a in (one, other)]
-    apart = (math.log2(a / b) ** 2 for a, b in zip([*sizes[0], one.height], [*sizes[1], other.height], strict=True))
-    squared = sum(apart)
-    near = [math.exp(-squared / 2 / length**2) for length in (0.7, 1.5, 3.0)]
-    parts = [1, group, *(close * share for close in near for share in shares)]
+    apart = [math.log2(a / b) for a, b in zip([*sizes[0], one.height], [*sizes[1], other.height], strict=True)]
+    apart[-1] *= 1 if former else 2
+    squared = sum(distance**2 for distance in apart)
+    near = [math.exp(-squared / 2 / length**2) for length in ((0.7, 1.5, 3.0) if former else (0.7, 3.0))]
+    parts = [1, group, *([] if former else [alike]), *(close * share for close in near for share in shares)]
     return sum(math.exp(2 * deviation) * part for deviation, part in zip(deviations, parts, strict=True))
 
 
@@ -159,6 +161,31 @@ def test_layers_of_no_network_are_told_by_all_networks_also_when_the_file_is_rea
         file.execute("DROP TABLE inferred")
     assert table.inferred(SETTING.conditions) is None
     assert LayerTimes(table, "fp32", 1).seconds(new[0]) == pytest.approx(inferred.seconds(new[0]), rel=0.5)
+
+
+def test_what_was_inferred_before_kernel_sizes_had_coefficients_of_their_own_tells_what_it_told(table, networks):
+    layers = sorted({layer for text in networks[:4] for layer in SETTING.layers(PlainNet.parse(text), True)})
+    names = {name for layer in layers for name in roofline_parts(layer) if not name.endswith("operations")}
+    coefficients = dict.fromkeys(names, 1e-9) | {"dense operations": 2e-11, "Depthwise operations": 5e-11}
+    deviations = [-2.0, -1.5, -3.0, -1.0, -2.5, -1.8, -2.2, -1.2, -2.8, -1.4, -1.6]
+    pulls = np.random.default_rng(0).normal(0, 0.02, len(layers)).tolist()
+    rows = [[*layer, pull] for layer, pull in zip(layers, pulls, strict=True)]
+    kept = {"coefficients": coefficients, "floor": 1e-9, "deviations": deviations, "layers": rows}
+    infer_layers(table, SETTING)
+    with sqlite3.connect(table.path) as file:
+        file.execute("UPDATE inferred SET fit = ?", (json.dumps(kept),))
+    inferred = table.inferred(SETTING.conditions)
+    other = {layer for text in networks[50:] for layer in SETTING.layers(PlainNet.parse(text), True)}
+    other = sorted(layer for layer in other if inferred.tells(layer))
+    assert len({layer.kernel_size for layer in other if layer.kind == "Regular"}) > 1
+    for layer in other[::5]:
+        more = sum(
+            pull * likeness(layer, one, deviations, former=True) for one, pull in zip(layers, pulls, strict=True)
+        )
+        # All kernel sizes of a class had one coefficient.
+        parts = {name.replace(f" {layer.kernel_size} oper", " oper"): v for name, v in roofline_parts(layer).items()}
+        roofline = sum(coefficients[name] * value for name, value in parts.items())
+        assert inferred.seconds(layer) == pytest.approx(max(roofline, 1e-9) * max(1 + more, 0.05), rel=1e-9)
 
 
 def test_a_table_says_its_runtime_and_is_refused_for_another(table, tmp_path):

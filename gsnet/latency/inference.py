@@ -3,8 +3,9 @@
 A network takes the sum of its layers. So a Gaussian process over layers is conditioned on such sums (a linear functional of
 a process is Gaussian with it: Rasmussen and Williams 2006, section 9.8): each layer's time is a roofline, fitted to the
 networks first, times 1 + g, and g varies smoothly with the layer's widths and height. Layers of one class (dense, depth-wise,
-each other kind) share a part of g, those of one kernel and stride another, and those whose widths fill whole blocks of
-channels alike a third. How much each part counts is what makes the networks' times most probable.
+each other kind) share a part of g, those of one kernel and stride another, those whose widths fill whole blocks of
+channels alike a third, and in a class those that fill them alike one that no width or height changes. How much each part
+counts is what makes the networks' times most probable.
 
 Where the runtime tells the times of its operations (`gsnet.latency.profiled`), the process is conditioned on those, too: on
 single layers beside sums of layers, each kind of time with a noise of its own.
@@ -151,9 +152,11 @@ def _parts(layers: Sequence[Layer]) -> Iterator[np.ndarray]:
     """Covariances of g between all layers, (layers, layers) each, one for each part of it."""
     classes = _same([layer_class(layer) for layer in layers])
     groups = _same([layer_group(layer) for layer in layers])
-    alike = groups * _same([whole_blocks(layer) for layer in layers])
+    blocks = _same([whole_blocks(layer) for layer in layers])
+    alike = groups * blocks
     yield classes
     yield groups
+    yield classes * blocks
     points = positions(layers)
     norms = (points**2).sum(axis=1)
     squares = np.maximum(norms[:, None] + norms[None] - 2.0 * (points @ points.T), 0.0)

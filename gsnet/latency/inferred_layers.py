@@ -8,15 +8,21 @@ layer that no network has is worked out just as those that some have. `gsnet.lat
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from gsnet.latency.interpolation import CHANNEL_BLOCK, in_blocks, roofline_terms
 from gsnet.latency.layer import DEPTHWISE, WRITTEN_ANEW, Layer
 
-# Over how much of the logarithm of a width or height layers stay alike.
-LENGTHS = (0.7, 1.5, 3.0)
+# Over how much of the logarithm of a width layers stay alike, and how many times as much a map's height counts: of the
+# variants that were compared the one with the least error where networks of six tables predict others of their table.
+LENGTHS = (0.7, 3.0)
+HEIGHT = 2.0
+# What fits had that were kept without saying it.
+_FORMER_LENGTHS, _FORMER_HEIGHT = (0.7, 1.5, 3.0), 1.0
 # A layer takes at least this part of its roofline.
 _LEAST = 0.05
 
@@ -26,7 +32,7 @@ class InferredLayers:
 
     coefficients: of `roofline_parts`, and floor: the least roofline, in seconds; layers: of the networks; pulls: what the
     networks' times say of each; deviations: logarithms of the standard deviations of g's parts, in the order of
-    `gsnet.latency.inference`.
+    `gsnet.latency.inference`; lengths and height: as LENGTHS and HEIGHT.
     """
 
     def __init__(
@@ -36,8 +42,12 @@ class InferredLayers:
         layers: Sequence[Layer],
         pulls: Sequence[float],
         deviations: Sequence[float],
+        *,
+        lengths: Sequence[float] = LENGTHS,
+        height: float = HEIGHT,
     ) -> None:
         self.layers = tuple(layers)
+        self._lengths, self._height = tuple(lengths), height
         self._coefficients, self._floor = dict(coefficients), floor
         self._pulls, self._deviations = tuple(pulls), tuple(deviations)
         classes: dict[str, list[int]] = {}
@@ -59,25 +69,47 @@ class InferredLayers:
         """What `from_json` makes the same of."""
         layers = [[*layer, pull] for layer, pull in zip(self.layers, self._pulls, strict=True)]
         content = {"coefficients": self._coefficients, "floor": self._floor, "deviations": self._deviations}
+        content |= {"lengths": self._lengths, "height": self._height}
         return json.dumps(content | {"layers": layers})
 
     @classmethod
     def from_json(cls, text: str) -> InferredLayers:
-        """What `to_json` wrote."""
+        """What `to_json` wrote, also before it wrote lengths."""
         content = json.loads(text)
-        layers, pulls = [Layer(*row[:-1]) for row in content["layers"]], [row[-1] for row in content["layers"]]
-        return cls(content["coefficients"], content["floor"], layers, pulls, content["deviations"])
+        rows = content.pop("layers")
+        layers, pulls = [Layer(*row[:-1]) for row in rows], [row[-1] for row in rows]
+        return cls(layers=layers, pulls=pulls, **(content if "lengths" in content else _of_former(content, layers)))
 
     def _of_class(self, members: Sequence[int]) -> _Class:
-        return _Class([self.layers[i] for i in members], [self._pulls[i] for i in members], self._deviations)
+        layers, pulls = [self.layers[i] for i in members], [self._pulls[i] for i in members]
+        return _Class(layers, pulls, self._deviations, self._lengths, self._height)
+
+
+def _of_former(content: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str, Any]:
+    """A fit that was kept before, as today's: all kernel sizes have one coefficient, and one part of g counts nothing."""
+    found = dict(content["coefficients"])
+    for layer in layers:
+        found[_operations_of(layer)] = found.get(f"{layer_class(layer)} operations", 0.0)
+    everywhere, of_groups, *others = content["deviations"]
+    deviations = [everywhere, of_groups, -math.inf, *others]
+    form = {"lengths": _FORMER_LENGTHS, "height": _FORMER_HEIGHT}
+    return {"coefficients": found, "floor": content["floor"], "deviations": deviations} | form
 
 
 class _Class:
     """All layers of one class, those of a group one after the other, and in it those alike in blocks of channels."""
 
-    def __init__(self, layers: Sequence[Layer], pulls: Sequence[float], deviations: Sequence[float]) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        pulls: Sequence[float],
+        deviations: Sequence[float],
+        lengths: Sequence[float],
+        height: float,
+    ) -> None:
         order = sorted(range(len(layers)), key=lambda i: (layer_group(layers[i]), whole_blocks(layers[i])))
-        self._points = positions([layers[i] for i in order])
+        self._height = height
+        self._points = positions([layers[i] for i in order], height)
         self._squared = (self._points**2).sum(axis=1)
         self._pulls = np.array([pulls[i] for i in order])
         self._variances = np.exp(2.0 * np.array(deviations))
@@ -86,7 +118,11 @@ class _Class:
             for key in (layer_group(layers[i]), (layer_group(layers[i]), whole_blocks(layers[i]))):
                 self._groups[key] = slice(self._groups.get(key, slice(place, place)).start, place + 1)
         self._everywhere = float(self._variances[0] * self._pulls.sum())
-        self._scales = -0.5 / np.array(LENGTHS)[:, None] ** 2
+        self._of_blocks: dict[tuple[bool, ...], float] = {}
+        for layer, pull in zip(layers, pulls, strict=True):
+            blocks = whole_blocks(layer)
+            self._of_blocks[blocks] = self._of_blocks.get(blocks, 0.0) + float(self._variances[2]) * pull
+        self._scales = -0.5 / np.array(lengths)[:, None] ** 2
 
     def has_group(self, layer: Layer) -> bool:
         """Whether there is a layer of its group."""
@@ -94,26 +130,37 @@ class _Class:
 
     def more(self, layer: Layer) -> float:
         """g of a layer of this class."""
-        position = positions([layer])[0]
+        position = positions([layer], self._height)[0]
         squares = np.maximum(self._squared + position @ position - 2.0 * (self._points @ position), 0.0)
         near = np.exp(squares * self._scales)
         group = layer_group(layer)
-        in_group, alike = self._groups[group], self._groups.get((group, whole_blocks(layer)), slice(0))
-        # The order of the parts in `gsnet.latency.inference`: two without a length, then three for each length.
+        blocks = whole_blocks(layer)
+        in_group, alike = self._groups[group], self._groups.get((group, blocks), slice(0))
+        # The order of the parts in `gsnet.latency.inference`: three without a length, then three for each length.
         found = self._everywhere + float(self._variances[1] * self._pulls[in_group].sum())
+        found += self._of_blocks.get(blocks, 0.0)
         for part, members in enumerate((slice(None), in_group, alike)):
-            found += float(self._variances[2 + part :: 3] @ (near[:, members] @ self._pulls[members]))
+            found += float(self._variances[3 + part :: 3] @ (near[:, members] @ self._pulls[members]))
         return found
 
 
 def roofline_parts(layer: Layer) -> Mapping[str, float]:
-    """What a layer's roofline is made of, by the coefficients that it shares with others."""
+    """What a layer's roofline is made of, by the coefficients that it shares with others.
+
+    Operations of a convolution have a coefficient for each kernel size: a library computes windows of 3 in ways that need
+    fewer of them (Winograd), those of 1 as one product, and those of 5 and 7 as it can. With one for all sizes it is left to g
+    to tell them apart, whose variance is then large for all layers and whose parts tell little else.
+    """
     one, operations, read, written, weights = roofline_terms(layer)
     name = layer_class(layer)
     if not layer.is_convolution:
         return {"other": one, f"{name} elements": read + written, "dense weights": weights}
-    parts = {name: one, f"{name} operations": operations, f"{name} elements": read + written}
+    parts = {name: one, _operations_of(layer): operations, f"{name} elements": read + written}
     return parts if layer.kind == DEPTHWISE else {**parts, "dense weights": weights}
+
+
+def _operations_of(layer: Layer) -> str:
+    return f"{layer_class(layer)} {layer.kernel_size} operations"
 
 
 def layer_class(layer: Layer) -> str:
@@ -133,10 +180,10 @@ def whole_blocks(layer: Layer) -> tuple[bool, ...]:
     return tuple(width % block == 0 for block in (CHANNEL_BLOCK, CHANNEL_BLOCK // 2) for width in widths)
 
 
-def positions(layers: Sequence[Layer]) -> np.ndarray:
-    """(layers, 3): logarithms of widths, in whole blocks, and of the map's height."""
+def positions(layers: Sequence[Layer], height: float = HEIGHT) -> np.ndarray:
+    """(layers, 3): logarithms of widths, in whole blocks, and of the map's height, which counts `height` times."""
     sizes = [(blocked_width(layer.in_channels), blocked_width(layer.out_channels), layer.height) for layer in layers]
-    return np.log2(np.array(sizes, dtype=np.float64))
+    return np.log2(np.array(sizes, dtype=np.float64)) * (1.0, 1.0, height)
 
 
 def blocked_width(channels: int) -> int:
