@@ -8,14 +8,14 @@ import torch
 
 from gsnet.data import DataSettings
 from gsnet.data.held_batches import ChangedImages, HeldImages
-from gsnet.training import losses
-from gsnet.training.evaluation import counts
+from gsnet.training import evaluation, losses
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.precision import TorchPrecision
 from gsnet.training.schedules import Schedule
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
+from gsnet.validation import measure
 from Masternet import MasterNet
 
 _SPEC = importlib.util.spec_from_file_location("pretended_gpu", Path(__file__).parent / "pretended_gpu.py")
@@ -79,6 +79,15 @@ def test_a_step_is_made_without_waiting(more, monkeypatch):
     assert places == [] and found.device.type == "cuda"
 
 
+def test_a_validation_counts_without_waiting():
+    with pretended.pretended_gpu():
+        counts = measure._Counts(10, "cuda")
+        logits, labels = torch.zeros(8, 10, device="cuda"), torch.zeros(8, dtype=torch.int64, device="cuda")
+        with pretended.waits() as places:
+            counts.add(logits, labels)
+        assert places == []
+
+
 def test_parts_of_partners_are_pasted_without_waiting():
     with pretended.pretended_gpu():
         images, targets = torch.zeros(8, 3, 32, 32, device="cuda"), torch.zeros(8, 10, device="cuda")
@@ -91,5 +100,5 @@ def test_accuracy_is_counted_without_waiting():
     with pretended.pretended_gpu():
         logits, labels = torch.zeros(8, 10, device="cuda"), torch.zeros(8, dtype=torch.int64, device="cuda")
         with pretended.waits() as places:
-            found = counts(logits, labels)
+            found = evaluation.counts(logits, labels)
     assert places == [] and found.device.type == "cuda"
