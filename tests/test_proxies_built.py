@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import PlainNet
 from benchmarks.gpu_launches import counted, zen_of_few_launches
+from benchmarks.gpu_scores import PUBLISHED, agree
 from Masternet import MasterNet
 from PlainNet.primitive import SameWidth
 from PlainNet.style import PLAIN, Style
@@ -223,3 +224,9 @@ def test_blocks_that_make_layers_of_their_own_are_built_as_they_say():
     module = build(network, zen, ScoringContext(settings, PLAIN, 0, few_launches=True))
     assert dict(module.named_buffers())[f"module_list.{len(network.blocks) - 1}.own"] == 3
     assert math.isfinite(score(network, "Zen", settings)) and math.isfinite(zen_of_few_launches(network, settings, 0))
+
+
+@pytest.mark.parametrize("name", [name for name, (_, comparable) in PUBLISHED.items() if comparable])
+def test_published_ways_that_ours_are_timed_beside_give_the_same_scores(name):
+    network = PlainNet.parse("SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,16,2,8,1)")
+    assert agree(name, network, ScoringSettings(batch_size=8, resolution=16))
