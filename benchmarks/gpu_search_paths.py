@@ -92,7 +92,9 @@ def measured_search(machine: Machine) -> Seen:
 
 
 def scoring_processes(machine: Machine) -> Seen:
-    """Two of them beside one: on a GPU never slower."""
+    """Two of them beside one: on a GPU never slower. Of a processor `benchmarks.executor_overhead` tells."""
+    if not machine.is_gpu:
+        return Seen("not of a processor")
     settings = searches(machine.device, 2 if machine.smoke else 96, images=4 if machine.smoke else 64)[CIFAR]
     one, two = (search_loop(settings, workers) for workers in (1, 2))
     return Seen(f"{one:.1f} and {two:.1f} iterations a second; two of one", two / one, 0.9)
