@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import PlainNet
 from benchmarks.gpu_launches import counted, zen_of_few_launches
+from benchmarks.gpu_precision import as_bfloat16, as_tf32
 from benchmarks.gpu_scores import PUBLISHED, agree
 from Masternet import MasterNet
 from PlainNet.primitive import SameWidth
@@ -230,3 +231,13 @@ def test_blocks_that_make_layers_of_their_own_are_built_as_they_say():
 def test_published_ways_that_ours_are_timed_beside_give_the_same_scores(name):
     network = PlainNet.parse("SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,16,2,8,1)")
     assert agree(name, network, ScoringSettings(batch_size=8, resolution=16))
+
+
+def test_numbers_are_rounded_to_the_bits_that_tensor_cores_have():
+    """TF32 has 10 bits of mantissa behind the leading one, bfloat16 has 7; signs and exponents stay."""
+    values = torch.tensor([1 + 2**-12, 1 + 3 * 2**-12, -(1 + 2**-10), 3.0e-30, 0.0, 2.0 - 2**-12])
+    expected = torch.tensor([1.0, 1 + 2**-10, -(1 + 2**-10), 3.0e-30, 0.0, 2.0])
+    found = as_tf32(values)
+    torch.testing.assert_close(found, expected, rtol=2**-11, atol=0)
+    assert torch.equal(found[[0, 1, 2, 4, 5]], expected[[0, 1, 2, 4, 5]])
+    assert as_bfloat16(torch.tensor([1 + 2**-9])).item() == 1.0
