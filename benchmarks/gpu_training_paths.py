@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -75,7 +76,7 @@ def tuned_step(machine: Machine) -> Seen:
     return Seen(f"{times[0]:.1f} and {times[1]:.1f} ms for {batch} images; times as fast", times[0] / times[1], 2.0)
 
 
-def _stepper(machine: Machine, **more: bool) -> Stepper:
+def _stepper(machine: Machine, **more: Any) -> Stepper:
     settings = TrainingSettings(
         Schedule("cosine", LR, 0.0, 10, 128), OptimiserSettings(nesterov=True), CLASSES, smoothing=0.1, **more
     )

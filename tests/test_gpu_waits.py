@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException
 
+import PlainNet
 from gsnet.data import DataSettings
 from gsnet.data.held_batches import ChangedImages, HeldImages
 from gsnet.training import evaluation, losses
@@ -17,6 +19,9 @@ from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
 from gsnet.validation import measure
 from Masternet import MasterNet
+from ZeroShotProxy import ScoringSettings, get_proxy
+from ZeroShotProxy.compute_wrcor_score import _Responses
+from ZeroShotProxy.scoring import ScoringContext, build
 
 _SPEC = importlib.util.spec_from_file_location("pretended_gpu", Path(__file__).parent / "pretended_gpu.py")
 pretended = importlib.util.module_from_spec(_SPEC)
@@ -86,6 +91,30 @@ def test_a_validation_counts_without_waiting():
         with pretended.waits() as places:
             counts.add(logits, labels)
         assert places == []
+
+
+# Those without a backward pass, which a pretended GPU has not; whose first number is read layer by layer are not among them.
+@pytest.mark.parametrize("name", ["Zen", "Perturbation", "NASWOT", "TE-NAS-LR"])
+def test_scores_wait_for_their_figures_alone(name):
+    proxy, settings = get_proxy(name), ScoringSettings(batch_size=4, device="cuda")
+    with pretended.pretended_gpu(), torch.no_grad():
+        context = ScoringContext(settings, settings.style_for(proxy), 0, few_launches=True)
+        context.generator = None
+        network = build(PlainNet.parse(STRUCTURE), proxy, context)
+        with pretended.waits() as places, pytest.raises(DataDependentOutputException):
+            proxy.compute(network, context)
+    assert places == []
+
+
+def test_wrcor_adds_up_where_maps_lie(monkeypatch):
+    """torch's own correlations look at a number inside: they stand aside."""
+    monkeypatch.setattr(torch, "corrcoef", lambda values: values @ values.T)
+    with pretended.pretended_gpu():
+        maps = torch.randn(4, 3, 8, 8, device="cuda")
+        with pretended.waits() as places:
+            responses = _Responses(4, maps.device)
+            responses._add(maps, 2.0)
+    assert places == [] and responses.total.device.type == "cuda"
 
 
 def test_parts_of_partners_are_pasted_without_waiting():
