@@ -49,7 +49,7 @@ def wrcor_score(network: nn.Module, context: ScoringContext) -> float:
     """
     normalise_by_batch(network)
     images = context.random_images()
-    with _Responses(len(images)).of(network) as responses:
+    with _Responses(len(images), images.device).of(network) as responses:
         logits = network(images)
         if not responses.rectifiers:
             raise ProxyFailure("the network has no rectifying activation")
@@ -62,9 +62,9 @@ def wrcor_score(network: nn.Module, context: ScoringContext) -> float:
 class _Responses(TorchFunctionMode):
     """Inside this mode, `total` adds up the weighted correlations of rectifiers' inputs and, later, of their gradients."""
 
-    def __init__(self, batch_size: int) -> None:
+    def __init__(self, batch_size: int, device: torch.device) -> None:
         super().__init__()
-        self.total = torch.zeros(batch_size, batch_size, dtype=torch.float64)
+        self.total = torch.zeros(batch_size, batch_size, dtype=torch.float64, device=device)
         self.rectifiers = 0
         self.blocks_done = 0
 
@@ -98,6 +98,6 @@ class _Responses(TorchFunctionMode):
     def _add(self, values: Tensor | None, weight: float) -> None:
         if values is None:
             return
-        correlations = torch.corrcoef(values.detach().flatten(1)).abs().double().cpu()
-        if bool(torch.isfinite(correlations).all()):
-            self.total += weight * correlations
+        correlations = torch.corrcoef(values.detach().flatten(1)).abs().double()
+        # Chosen where they are: to look at each rectifier's would be to wait for a GPU as often.
+        self.total += torch.where(torch.isfinite(correlations).all(), weight * correlations, 0.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ZeroShotProxy.scored_network import ScoredNetwork
+
+
+# How torch refuses float64 on Apple's GPUs.
+_OF_MPS = re.compile("float64|Double")
 
 
 @dataclass(frozen=True)
@@ -160,6 +165,10 @@ def _score_module(network: Network | nn.Module, proxy: Proxy, context: ScoringCo
         # torch's own refusal of BN in training mode with a single value per channel
         raise ProxyFailure(user_files.sentence_of(error) or str(error)) from error
     except (AttributeError, TypeError, LookupError) as error:
+        if context.settings.device.startswith("mps") and isinstance(error, TypeError) and _OF_MPS.search(str(error)):
+            raise ProxyFailure(
+                f"{proxy.name} is computed in float64, which Apple's GPUs have not: use --device cpu"
+            ) from error
         if isinstance(network, Network) or (output := _other_output(network, context)) is None:
             raise
         raise ProxyFailure(

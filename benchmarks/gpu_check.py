@@ -31,9 +31,11 @@ from gsnet.latency.device import processor_name
 _LOG = logging.getLogger(__name__)
 PATHS: dict[str, Callable[[Machine], Seen]] = {
     "scores": gpu_search_paths.scores,
+    "scores beside the published ways": gpu_search_paths.published_scores,
     "latency by every backend": gpu_search_paths.latency,
-    "table, predicted search, its winner measured": gpu_search_paths.predicted_search,
     "a step beside one by hand": gpu_training_paths.step,
+    "a step in half precision, channels last, compiled": gpu_training_paths.tuned_step,
+    "whole epochs beside steps": gpu_training_paths.epochs,
     "trainings": gpu_training_paths.trainings,
     "resume to equal bits": gpu_training_paths.resume,
     "distillation": gpu_training_paths.distillation,
@@ -41,6 +43,11 @@ PATHS: dict[str, Callable[[Machine], Seen]] = {
     "validation": gpu_training_paths.validation,
     "detector": gpu_training_paths.detector,
     "export": gpu_training_paths.exported,
+    "search": gpu_search_paths.search,
+    "search that measures latency": gpu_search_paths.measured_search,
+    "two scoring processes": gpu_search_paths.scoring_processes,
+    "table, predicted search, its winner measured": gpu_search_paths.predicted_search,
+    "the same by CUDA graphs": gpu_search_paths.recorded_search,
 }
 _HEAD = ("| path | verdict | what was seen | s |", "|---|---|---|---|")
 

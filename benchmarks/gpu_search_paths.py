@@ -9,6 +9,9 @@ from typing import Any
 
 import PlainNet
 from benchmarks.gpu_machine import ROOT, STRUCTURE, Machine, Seen, printed
+from benchmarks.gpu_scores import PUBLISHED, milliseconds, network_of
+from benchmarks.gpu_searches import CIFAR, MEASURED, rates, searches
+from benchmarks.search_throughput import search_loop
 from benchmarks.zen_monte_carlo_speed import plain_zen
 from gsnet.commands import benchmark_network_latency, evolution_search
 from ZeroShotProxy import ScoringSettings, repeated_score, score
@@ -59,17 +62,68 @@ def latency(machine: Machine) -> Seen:
     return Seen("ms by batch: " + "; ".join(_in_words(report) for report in found.get("backends", [found])))
 
 
+def published_scores(machine: Machine) -> Seen:
+    """Every score that has a published way here, building counted in both."""
+    network = PlainNet.parse(STRUCTURE) if machine.smoke else network_of()
+    settings, repeats = ScoringSettings(batch_size=4 if machine.smoke else 64, device=machine.device), 1
+    ratios = {}
+    for name in PUBLISHED:
+        plain, ours = milliseconds(machine, name, network, settings, repeats if machine.smoke else 10)
+        ratios[name] = plain / ours
+    words = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    return Seen(f"times as fast: {words}; the least", min(ratios.values()), 1.0)
+
+
+def _search(machine: Machine, name: str) -> Seen:
+    """Iterations a second beside a plain loop."""
+    few = (2, 32, 2, 4) if machine.smoke else (96, 224, 64, 64)
+    plain, ours = rates(searches(machine.device, *few)[name])
+    return Seen(f"{ours:.1f} iterations a second, {plain:.1f} in the published way; times as many", ours / plain, 4.0)
+
+
+def search(machine: Machine) -> Seen:
+    """Zen-Score for CIFAR under a million parameters."""
+    return _search(machine, CIFAR)
+
+
+def measured_search(machine: Machine) -> Seen:
+    """Zen-Score at 224 pixels, each candidate being timed."""
+    return _search(machine, MEASURED)
+
+
+def scoring_processes(machine: Machine) -> Seen:
+    """Two of them beside one: on a GPU never slower. Of a processor `benchmarks.executor_overhead` tells."""
+    if not machine.is_gpu:
+        return Seen("not of a processor")
+    settings = searches(machine.device, 2 if machine.smoke else 96, images=4 if machine.smoke else 64)[CIFAR]
+    one, two = (search_loop(settings, workers) for workers in (1, 2))
+    return Seen(f"{one:.1f} and {two:.1f} iterations a second; two of one", two / one, 0.9)
+
+
 def _in_words(report: dict[str, Any]) -> str:
     if "error" in report:
         return f"{report['backend']}: {report['error']}"
-    return f"{report['backend']} " + ", ".join(f"{row['batch']}: {1e3 * row['median']:.3g}" for row in report["rows"])
+    times = ", ".join(f"{row['batch']}: {1e3 * row['median']:.3g}" for row in report["rows"])
+    return f"{report['backend']} in {report['precision']} {times}"
 
 
 def predicted_search(machine: Machine) -> Seen:
     """A table of the device, a search that predicts from it, and its winner measured."""
-    table, folder, networks = machine.folder / "table.db", machine.folder / "search", 2 if machine.smoke else 12
+    return _predicted(machine, "torch", *((2, 6) if machine.smoke else (12, 48)))
+
+
+def recorded_search(machine: Machine) -> Seen:
+    """The same by CUDA graphs, of which only a GPU has any."""
+    if not machine.is_gpu:
+        return Seen("not of a processor")
+    return _predicted(machine, "torch.cudagraph", 12, 6 if machine.smoke else 12)
+
+
+def _predicted(machine: Machine, backend: str, networks: int, whole: int) -> Seen:
+    table, folder = machine.folder / f"{backend}.db", machine.folder / f"search_{backend}"
     space = ("--search_space", _SPACE, "--plainnet_struct", STRUCTURE, "--max_layers", 12, "--budget_flops", "30e6")
-    build = ("--build_table", "--calibrate", "--networks", networks, "--calibration_networks", 4 * networks, "--json")
+    counts = ("--networks", networks, "--calibration_networks", whole)
+    build = ("--build_table", "--calibrate", *counts, "--json", "--backend", backend)
     size = ("--input_image_size", 32, "--latency_table", table, *machine.options)
     printed(benchmark_network_latency.main, *build, *space, *size)
     loop = (
@@ -85,6 +139,8 @@ def predicted_search(machine: Machine) -> Seen:
         1.0,
         "--latency_source",
         "predict",
+        "--latency_backend",
+        backend,
         "--latency_batch_size",
         1,
         "--latency_resolution",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import math
@@ -10,15 +11,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from benchmarks.gpu_machine import ROOT, STRUCTURE, Machine, Seen, printed
+from benchmarks.image_caches import measure
 from benchmarks.training_speed import CLASSES, LR, ByHand
-from gsnet.commands import export, train_detection, val, val_detection
+from gsnet.commands import benchmark_network_latency, export, train_detection, val, val_detection
 from gsnet.commands import train_image_classification as train
 from gsnet.commands import ts_train_image_classification as distil
+from gsnet.data import DataSettings
+from gsnet.data.settings import CACHES, DEVICE
 from gsnet.detection.synthetic import SyntheticSettings, write_synthetic
+from gsnet.runtimes import runtime
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.schedules import Schedule
 from gsnet.training.settings import TrainingSettings
@@ -54,12 +60,41 @@ def step(machine: Machine) -> Seen:
     images = torch.randn(batch, 3, 32, 32, device=machine.device)
     labels = torch.arange(batch, device=machine.device) % CLASSES
     plain = ByHand(STRUCTURE, machine.device)
-    schedule, optimiser = Schedule("cosine", LR, 0.0, 10, batch), OptimiserSettings(nesterov=True)
-    network = Classification(MasterNet(num_classes=CLASSES, plainnet_struct=STRUCTURE)).to(machine.device)
-    ours = Stepper(network, TrainingSettings(schedule, optimiser, CLASSES, smoothing=0.1), machine.device)
+    ours = _stepper(machine)
     by_hand = machine.milliseconds(lambda: plain.step(images, labels), repeats)
     own = machine.milliseconds(lambda: ours.step(images, labels, 0, 0, LR), repeats)
     return Seen(f"{own:.1f} ms for {batch} images, by hand {by_hand:.1f}; as fast as that", by_hand / own, 0.8)
+
+
+def tuned_step(machine: Machine) -> Seen:
+    """A step in half precision with channels last, on a GPU compiled, too, beside a plain one."""
+    batch, repeats = (16, 2) if machine.smoke else (128, 50)
+    images = torch.randn(batch, 3, 32, 32, device=machine.device)
+    labels = torch.arange(batch, device=machine.device) % CLASSES
+    plain, tuned = _stepper(machine), _stepper(machine, amp=True, channels_last=True, compile=machine.is_gpu)
+    times = [machine.milliseconds(lambda: one.step(images, labels, 0, 0, LR), repeats) for one in (plain, tuned)]  # noqa: B023
+    return Seen(f"{times[0]:.1f} and {times[1]:.1f} ms for {batch} images; times as fast", times[0] / times[1], 2.0)
+
+
+def _stepper(machine: Machine, **more: Any) -> Stepper:
+    settings = TrainingSettings(
+        Schedule("cosine", LR, 0.0, 10, 128), OptimiserSettings(nesterov=True), CLASSES, smoothing=0.1, **more
+    )
+    network = Classification(MasterNet(num_classes=CLASSES, plainnet_struct=STRUCTURE)).to(machine.device)
+    layout = torch.channels_last if settings.channels_last else torch.preserve_format
+    return Stepper(network.to(memory_format=layout), settings, machine.device)  # type: ignore[call-overload]
+
+
+def epochs(machine: Machine) -> Seen:
+    """Whole epochs with images on the device beside steps whose images are in memory and changed already."""
+    batches, rounds = (2, 1) if machine.smoke else (24, 3)
+    batch = 16 if machine.smoke else 128
+    data = DataSettings("fake", None, batch, 0, 32, fake_images=batches * batch, auto_augment=True, random_erase=0.5)
+    options = argparse.Namespace(structure=STRUCTURE, batches=batches, rounds=rounds)
+    found = measure(data, options, machine.device, machine.folder / "epochs")
+    share, speed = found[DEVICE]
+    words = f"AutoAugment and erasing; {speed:.1f} times as fast as read from files; of a step's speed"
+    return Seen(words, share, 0.9)
 
 
 def trainings(machine: Machine) -> Seen:
@@ -76,7 +111,7 @@ def trainings(machine: Machine) -> Seen:
 
 def resume(machine: Machine) -> Seen:
     """A training that goes on from its first epoch's checkpoint ends with the bits of one that was never stopped."""
-    for cache in ("none", "device"):
+    for cache in CACHES:
         how = ("--cache", cache, "--auto_augment", "--mixup")
         whole = _trained(machine, f"whole_{cache}", *how, epochs=2)
         again = machine.folder / f"again_{cache}"
@@ -88,7 +123,7 @@ def resume(machine: Machine) -> Seen:
         other = [name for name, value in first.items() if not torch.equal(value, second[name])]
         if other:
             raise RuntimeError(f"--cache {cache}: {len(other)} of {len(first)} tensors differ, {other[0]} among them")
-    return Seen("equal bits, with and without --cache device")
+    return Seen(f"equal bits with --cache {', '.join(CACHES)}")
 
 
 def distillation(machine: Machine) -> Seen:
@@ -153,7 +188,17 @@ def exported(machine: Machine) -> Seen:
     """What was trained on the device as ONNX, compared with torch."""
     folder, file = _trained(machine, "exported"), machine.folder / "network.onnx"
     printed(export.main, "--arch", folder, "--format", "onnx", "--output", file)
-    return Seen(f"{file.stat().st_size / 1e3:.0f} kB, outputs agree")
+    return Seen(f"{file.stat().st_size / 1e3:.0f} kB, outputs agree; {_by_tensorrt(machine, folder)}")
+
+
+def _by_tensorrt(machine: Machine, folder: Path) -> str:
+    """What TensorRT makes of it, whose outputs are compared before it is timed. Raises RuntimeError where it fails."""
+    if not machine.is_gpu or runtime("tensorrt").missing(writing=True):
+        return "TensorRT is not here"
+    how = ("--backend", "tensorrt", "--input_image_size", 32, "--batch_size_list", "1,64", "--json")
+    told = json.loads(printed(benchmark_network_latency.main, "--arch", folder, *how, *machine.options))
+    milliseconds = ", ".join(f"{row['batch']}: {1e3 * row['median']:.3g}" for row in told["rows"])
+    return f"TensorRT's differ by {told['max_difference']:.1g}, ms by batch {milliseconds}"
 
 
 def _size(machine: Machine) -> tuple[int, int]:

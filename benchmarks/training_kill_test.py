@@ -3,6 +3,7 @@
 python -m benchmarks.training_kill_test --kills 10
 python -m benchmarks.training_kill_test --distil        # a student with a teacher
 python -m benchmarks.training_kill_test --recipe timm-a2
+python -m benchmarks.training_kill_test --cache device [--gpu 0]
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import torch
 
 from gsnet.interface.running import run
+from gsnet.data.settings import CACHES, NONE
 
 ROOT = Path(__file__).parent.parent
 # Everything random that a published training has.
@@ -46,7 +48,8 @@ def command(folder: Path, options: argparse.Namespace) -> list[str]:
         *("--arch", "PlainNet", "--plainnet_struct", STRUCTURE, "--warmup", "1"),
         *("--epochs", str(options.epochs), "--batch_size", "32", "--workers_per_gpu", str(options.workers)),
         *(CHANGES if options.recipe is None else ("--recipe", options.recipe, "--train_crop_size", "24")),
-        *("--save_dir", str(folder), "--auto_resume", *(teacher if options.distil else [])),
+        *("--save_dir", str(folder), "--auto_resume", *(teacher if options.distil else []), "--cache", options.cache),
+        *(() if options.gpu is None else ("--dist_mode", "single", "--gpu", str(options.gpu))),
     ]
 
 
@@ -94,6 +97,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     parser.add_argument("--recipe", help="of --recipe of the training scripts, in the place of the published changes")
     parser.add_argument("--distil", action="store_true", help="kill a distillation")
+    parser.add_argument("--cache", choices=CACHES, default=NONE, help="of the training scripts")
+    parser.add_argument("--gpu", type=int, metavar="N", help="train on a GPU (default: the processor)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         whole, torn = Path(temporary) / "whole", Path(temporary) / "torn"

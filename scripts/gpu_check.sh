@@ -13,7 +13,8 @@ ensure_environment requirements-test.txt
 
 options=(--page "${PAGE:-${SAVE_DIR:-$ROOT/save_dir}/gpu_check.md}")
 if [[ ${SMOKE:-} == 1 ]]; then
-    options+=(--smoke)
+    # A processor that is busy takes its time.
+    options+=(--smoke --minutes 30)
 else
     options+=(--gpu "${GPU:-0}")
 fi

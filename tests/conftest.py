@@ -22,6 +22,12 @@ from ZeroShotProxy import registry
 _HERE = Path(__file__).parent
 
 
+def pytest_configure() -> None:
+    """Tests are of a processor, also where there is a GPU, which those that are marked `gpu` use in processes of their own."""
+    os.environ.setdefault("GSNET_TEST_GPUS", os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Sums of several threads end in other bits than those of one, which processes that tests start have.

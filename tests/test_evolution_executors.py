@@ -1,6 +1,7 @@
 """Scoring elsewhere gives the same history, whoever dies on the way."""
 
 import contextlib
+import json
 import multiprocessing
 import os
 import pickle
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from gsnet.evolution import scorer
-from gsnet.evolution.executors import WorkerPool
+from gsnet.evolution.executors import InProcess, WorkerPool, processes_for
 from gsnet.evolution.extensions import NO_EXTENSIONS
 from gsnet.evolution.functions import NO_FUNCTIONS
 from gsnet.evolution.island_places import IslandsLost
@@ -374,3 +375,30 @@ def test_an_error_of_ones_own_is_told_in_another_process(error, monkeypatch):
     # Dask's pickle follows causes: an error that is its own would never end.
     assert told.value.__cause__ is not told.value
     assert str(pickle.loads(pickle.dumps(told.value))).endswith("no width in mine.py")
+
+
+@pytest.mark.parametrize(
+    ("changes", "processes"),
+    [
+        ({"device": "cuda:0"}, 1),
+        ({"device": "mps"}, 1),
+        ({}, 4),
+        ({"device": "cuda:0", "zero_shot_score": "ZenClosedForm"}, 4),
+        ({"device": "cuda:0", "zero_shot_score": "Params", "budget_latency": 1.0}, 1),
+    ],
+)
+def test_one_process_scores_where_several_would_share_a_gpu(changes, processes, caplog):
+    """A network of the closed form is a value, which no GPU sees; what is built, and what is timed, is on it."""
+    settings = SearchSettings(**({"search_space": "XXBL", "zero_shot_score": "Zen"} | changes))
+    assert processes_for(settings, 4) == processes
+    assert ("several are slower than one" in caplog.text) == (processes == 1)
+    assert processes_for(settings, 1) == 1
+
+
+def test_what_was_asked_for_is_recorded_where_one_process_scores(tmp_path, monkeypatch):
+    """On another machine the same options may mean several processes."""
+    monkeypatch.setattr("gsnet.evolution.session.processes_for", lambda settings, workers, given: 1)
+    settings = SearchSettings(search_space="XXBL", zero_shot_score="Params", evolution_max_iter=20)
+    with contextlib.closing(Session(settings, tmp_path / "search", RunOptions(workers=2))) as session:
+        assert isinstance(session._executor, InProcess)
+    assert json.loads((tmp_path / "search/config.json").read_text())["run"]["workers"] == 2

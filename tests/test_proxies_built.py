@@ -2,7 +2,7 @@
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 import pytest
@@ -12,10 +12,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import PlainNet
 from benchmarks.gpu_launches import counted, zen_of_few_launches
+from benchmarks.gpu_precision import as_bfloat16, as_tf32
+from benchmarks.gpu_scores import PUBLISHED, agree
 from Masternet import MasterNet
 from PlainNet.primitive import SameWidth
 from PlainNet.style import PLAIN, Style
-from ZeroShotProxy import ScoringSettings, compute_zen_score, get_proxy, score
+from ZeroShotProxy import ProxyFailure, ScoringSettings, compute_zen_score, get_proxy, score, scoring
 from ZeroShotProxy.compute_zen_score import running_variances
 from ZeroShotProxy.flat_tensors import allocate, draw_at_once
 from ZeroShotProxy.registry import Weights
@@ -223,3 +225,40 @@ def test_blocks_that_make_layers_of_their_own_are_built_as_they_say():
     module = build(network, zen, ScoringContext(settings, PLAIN, 0, few_launches=True))
     assert dict(module.named_buffers())[f"module_list.{len(network.blocks) - 1}.own"] == 3
     assert math.isfinite(score(network, "Zen", settings)) and math.isfinite(zen_of_few_launches(network, settings, 0))
+
+
+@pytest.mark.parametrize("name", [name for name, (_, comparable) in PUBLISHED.items() if comparable])
+def test_published_ways_that_ours_are_timed_beside_give_the_same_scores(name):
+    network = PlainNet.parse("SuperConvK3BNRELU(3,8,2,1)SuperResK3K3(8,16,2,8,1)")
+    assert agree(name, network, ScoringSettings(batch_size=8, resolution=16))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64.",
+        "Trying to convert Double to the MPS backend but it does not have support for that dtype.",
+    ],
+)
+def test_what_apples_gpus_have_not_is_a_sentence(monkeypatch, words):
+    """As torch refuses it."""
+
+    def compute(network, context):
+        raise TypeError(words)
+
+    monkeypatch.setattr(scoring, "build", lambda *_: None)
+    settings = ScoringSettings(device="mps")
+    with pytest.raises(ProxyFailure, match="NASWOT is computed in float64, which Apple's GPUs have not"):
+        score(parsed("residual"), replace(get_proxy("NASWOT"), compute=compute), settings)
+    with pytest.raises(TypeError):
+        score(parsed("residual"), replace(get_proxy("NASWOT"), compute=compute), ScoringSettings())
+
+
+def test_numbers_are_rounded_to_the_bits_that_tensor_cores_have():
+    """TF32 has 10 bits of mantissa behind the leading one, bfloat16 has 7; signs and exponents stay."""
+    values = torch.tensor([1 + 2**-12, 1 + 3 * 2**-12, -(1 + 2**-10), 3.0e-30, 0.0, 2.0 - 2**-12])
+    expected = torch.tensor([1.0, 1 + 2**-10, -(1 + 2**-10), 3.0e-30, 0.0, 2.0])
+    found = as_tf32(values)
+    torch.testing.assert_close(found, expected, rtol=2**-11, atol=0)
+    assert torch.equal(found[[0, 1, 2, 4, 5]], expected[[0, 1, 2, 4, 5]])
+    assert as_bfloat16(torch.tensor([1 + 2**-9])).item() == 1.0

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from gsnet.interface.options import InputError
 from gsnet.models import described
 from gsnet.training import checkpoints
 from gsnet.training.dry_run import dry_run
+from gsnet.training.repeatable import repeatable
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("GSNET_DATA", ROOT / ".." / "shared" / "data"))
@@ -118,6 +120,49 @@ def test_killed_four_times_and_still_the_same_training(tmp_path, processes):
     assert_same_weights(whole, torn)
     assert_same_weights(whole, torn, checkpoints.BEST)
     assert log_rows(whole) == log_rows(torn) and len(log_rows(whole)) == 16
+
+
+@pytest.mark.parametrize("cache", ["ram", "device"])
+def test_images_in_memory_are_changed_alike_after_kills(tmp_path, processes, cache):
+    """One kill between two epochs, and one within; without a cache it is the test above."""
+    less = ("--fake_images", 32, "--batch_size", 8)
+    how = ("--epochs", 6, *less, "--mixup", "--auto_augment", "--random_erase", "--cache", cache)
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    assert script.main(arguments(whole, *how)) == 0
+    kills = 0
+    for _ in range(2):
+        process = processes.Process(target=child, args=(arguments(torn, *how, "--auto_resume"),))
+        started(process, torn, "log.csv")
+        process.kill()
+        process.join()
+        kills += process.exitcode == -signal.SIGKILL
+    assert kills == 2 and len(log_rows(torn)) < 6
+    assert script.main(arguments(torn, *how, "--auto_resume")) == 0
+    assert_same_weights(whole, torn)
+    assert log_rows(whole) == log_rows(torn)
+
+
+def test_on_a_gpu_convolutions_have_one_order_of_their_sums():
+    """By itself cuDNN adds gradients up as threads are done; what was set before is set again."""
+    cudnn = torch.backends.cudnn
+    with repeatable("cuda:0"):
+        assert cudnn.deterministic
+    assert not cudnn.deterministic
+    with repeatable("cpu"):
+        assert not cudnn.deterministic
+
+
+def test_a_training_is_made_of_repeatable_kernels(tmp_path, monkeypatch):
+    seen = []
+
+    @contextmanager
+    def noted(device):
+        seen.append(device)
+        yield
+
+    monkeypatch.setattr("gsnet.training.command.repeatable", noted)
+    assert script.main(arguments(tmp_path, "--dry_run")) == 0
+    assert seen == ["cpu"]
 
 
 def test_sigterm_saves_within_the_epoch_and_exits_143(tmp_path, processes):

@@ -29,7 +29,7 @@ from gsnet.interface.script_options import script_parser
 from gsnet.interface.words import first_line
 from gsnet.latency import command as latency
 from gsnet.latency.calibration import described
-from gsnet.latency.device import TORCH, device_identity, precision_of
+from gsnet.latency.device import FP32, TORCH, device_identity, is_tuned, precision_of
 from gsnet.latency.options import add_table_options, add_timing_options, mode_of
 from gsnet.latency.other_devices import import_device, import_library
 from gsnet.latency.records import Calibration
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Of a report, what is not of a row of --csv.
-_NO_COLUMNS = ("rows", "backends", "operations", "no_operations", PACKAGES)
+_NO_COLUMNS = ("rows", "backends", "operations", "no_operations", PACKAGES, latency.LAUNCHES)
 # What a report says of a fit.
 FITTED = ("coefficients", "spread", "networks")
 
@@ -66,7 +66,11 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     if options.batch_size_list:
         parser.refuse_ignored(options, "beside --batch_size_list", ("batch_size",))
     if options.own_precision:
-        parser.refuse_ignored(options, "beside --own_precision", ("fp16",))
+        parser.refuse_ignored(options, "beside --own_precision", ("fp16", "fp32"))
+    if options.fp32:
+        parser.refuse_ignored(options, "beside --fp32", ("fp16",))
+    if options.channels_first:
+        parser.refuse_ignored(options, "beside --channels_first", ("channels_last",))
     options.operations |= options.operations_csv is not None
     return options
 
@@ -195,8 +199,7 @@ def time_backend(options: Namespace, backend: str, network: nn.Module, resolutio
     from gsnet.runtimes.comparison import checked_session
     from gsnet.runtimes.formats import FORMATS
 
-    precision = "own" if options.own_precision else precision_of(options.device, options.fp16)
-    settings = runtimes.Settings(options.threads, precision, options.device, options.channels_last)
+    settings = settings_of(options, backend)
     # What other runtimes would load of it is not what is exported for them.
     written = options.export_onnx if backend == FORMATS["onnx"] else None
     try:
@@ -208,6 +211,14 @@ def time_backend(options: Namespace, backend: str, network: nn.Module, resolutio
         # A library's own: an operator that it does not know, a compiler that is missing, too little memory.
         raise runtimes.RuntimesError(f"{backend} cannot run the network: {first_line(error)}") from error
     return report
+
+
+def settings_of(options: Namespace, backend: str) -> runtimes.Settings:
+    """How a runtime runs the network: as is usual for it, unless the options say otherwise."""
+    usual = FP32 if options.fp32 else precision_of(options.device, options.fp16, backend)
+    precision = "own" if options.own_precision else usual
+    last = options.channels_last or (is_tuned(backend, options.device) and not options.channels_first)
+    return runtimes.Settings(options.threads, precision, options.device, last)
 
 
 def operations_of(options: Namespace, backend: str, session: runtimes.Session, resolution: int) -> dict:
@@ -227,7 +238,7 @@ def show(report: dict, as_json: bool) -> None:
     rows, backends = report.pop("rows", []), report.pop("backends", [])
     each = backends or [report]
     operations = [(one["backend"], one.pop("operations")) for one in each if "operations" in one]
-    untold = [one.pop("no_operations") for one in each if "no_operations" in one]
+    untold = [one.pop(name) for one in each for name in ("no_operations", latency.LAUNCHES) if name in one]
     fitted = Calibration(**{name: report.pop(name) for name in FITTED}) if FITTED[0] in report else None
     print(", ".join(f"{name} {_plain(value)}" for name, value in report.items() if value is not None))
     if fitted:

@@ -14,7 +14,7 @@ from gsnet.comparing.networks import Contender, Found, View
 from gsnet.comparing.ranking import Ranking
 from gsnet.interface.options import InputError
 from gsnet.interface.words import first_line
-from gsnet.latency.device import device_identity, precision_of
+from gsnet.latency.device import device_identity, is_tuned, precision_of
 from gsnet.latency.predictor import LatencyModel
 from gsnet.latency.records import Conditions
 from gsnet.latency.table import LatencyTable
@@ -178,7 +178,8 @@ def _timed(subject: _Subject, questions: Questions, name: str) -> float:
     from gsnet.runtimes.comparison import checked_session
 
     side = subject.found.resolution
-    settings = Settings(questions.threads, precision_of(questions.device, questions.fp16), questions.device)
+    precision, tuned = precision_of(questions.device, questions.fp16, name), is_tuned(name, questions.device)
+    settings = Settings(questions.threads, precision, questions.device, channels_last=tuned)
     with _threads(questions.threads):
         # A copy: scores need the network as it was.
         session, _ = checked_session(name, copy.deepcopy(subject.module).eval(), (side, side), settings)
@@ -206,7 +207,9 @@ def told(questions: Questions) -> list[str]:
     batch = questions.latency_batch_size
     if questions.runtimes:
         where = device_identity(questions.device, questions.threads)
-        precision = precision_of(questions.device, questions.fp16)
+        of_each = {one: precision_of(questions.device, questions.fp16, one) for one in questions.runtimes}
+        alike = len(set(of_each.values())) == 1
+        precision = of_each[questions.runtimes[0]] if alike else ", ".join(" in ".join(one) for one in of_each.items())
         lines.append(f"Latency by {', '.join(questions.runtimes)}: measured on {where}, {precision}, batch {batch}.")
     if questions.latency_table is not None:
         with LatencyTable.open(questions.latency_table) as table:

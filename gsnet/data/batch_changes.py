@@ -14,7 +14,7 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
-from gsnet.data.batch_policies import Choice, Magnitudes, brightness, colour, contrast
+from gsnet.data.batch_policies import Choice, Magnitudes, brightness, colour, contrast, sent
 from gsnet.data.policies import TRIVIAL, rand_numbers
 from gsnet.data.random_numbers import Draws
 from gsnet.data.settings import DataSettings
@@ -31,6 +31,7 @@ class BatchChanges:
         self.settings = settings
         self.strengths = strengths(settings)
         self.policy = _policy(settings)
+        self.normalised = Normalisation(settings)
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """Images (N, 3, H, W) of 8 bits as normalised floats (N, 3, side, side)."""
@@ -39,9 +40,9 @@ class BatchChanges:
         for choice in self.policy.choices(draws):
             images = choice.applied(images)
         images = self._jittered(images, draws)
-        values = normalised(images, self.settings)
+        values = self.normalised(images)
         if self.strengths.lighting:
-            values += self._light(draws).to(values.device)
+            values += self._light(draws).to(values.device, non_blocking=True)
         return self._erased(values, draws)
 
     def _cropped(self, images: Tensor, draws: Draws) -> Tensor:
@@ -55,7 +56,7 @@ class BatchChanges:
         for change, share in zip((brightness, contrast, colour), self.strengths.jitter, strict=False):
             least = min(share, 1.0)
             magnitudes = (share + least) * draws.take(1)[:, 0] - least
-            images = change(images, torch.from_numpy(magnitudes.astype(np.float32)).to(images.device))
+            images = change(images, sent(magnitudes.astype(np.float32), images.device))
         return images
 
     def _light(self, draws: Draws) -> Tensor:
@@ -77,23 +78,28 @@ class BatchChanges:
         top, left, height, width = rectangles(numbers, size, ERASED_SCALE, ERASED_RATIO, whole=False)
         down = _between(size[0], top, height) & torch.from_numpy(wanted)[:, None]
         inside = down[:, :, None] & _between(size[1], left, width)[:, None, :]
-        return values.masked_fill(inside[:, None].to(values.device), 0)
+        return values.masked_fill(inside[:, None].to(values.device, non_blocking=True), 0)
 
 
-def normalised(images: Tensor, settings: DataSettings) -> Tensor:
+class Normalisation:
     """Images (N, 3, H, W) of 8 bits as floats of the data set's mean and deviation."""
-    return functional.normalize(
-        functional.to_dtype(images, torch.float32, scale=True), *map(list, settings.normalisation)
-    )
+
+    def __init__(self, settings: DataSettings) -> None:
+        # Put on the images' device once: for each batch that would be waited for.
+        self._constants = [torch.tensor(values)[:, None, None] for values in settings.normalisation]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        if self._constants[0].device != images.device:
+            self._constants = [values.to(images.device) for values in self._constants]
+        mean, deviation = self._constants
+        return functional.to_dtype(images, torch.float32, scale=True).sub_(mean).div_(deviation)
 
 
 def shifted(images: Tensor, numbers: np.ndarray, padding: int) -> Tensor:
     """A window as large as the image in the image with a black border; numbers: uniform, (N, 2), of its row and column."""
     height, width = images.shape[2:]
     padded = torch.nn.functional.pad(images, (padding,) * 4)
-    top, left = (
-        torch.from_numpy((numbers[:, i] * (2 * padding + 1)).astype(np.int64)).to(images.device) for i in (0, 1)
-    )
+    top, left = (sent((numbers[:, i] * (2 * padding + 1)).astype(np.int64), images.device) for i in (0, 1))
     rows = top[:, None] + torch.arange(height, device=images.device)
     columns = left[:, None] + torch.arange(width, device=images.device)
     flat = rows[:, :, None] * padded.shape[3] + columns[:, None, :]
@@ -147,7 +153,9 @@ def resized(
         [columns[:, None, :].expand(count, side, side), rows[:, :, None].expand(count, side, side)], dim=3
     )
     sample = torch.nn.functional.grid_sample
-    found = sample(images.float(), grid.to(images.device), "bicubic", padding_mode="border", align_corners=False)
+    found = sample(
+        images.float(), grid.to(images.device, non_blocking=True), "bicubic", padding_mode="border", align_corners=False
+    )
     return found.round_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -163,7 +171,7 @@ def _between(size: int, first: np.ndarray, length: np.ndarray) -> Tensor:
 
 
 def _mask(chosen: np.ndarray, images: Tensor) -> Tensor:
-    return torch.from_numpy(chosen)[:, None, None, None].to(images.device)
+    return sent(chosen, images.device)[:, None, None, None]
 
 
 class _Policy:

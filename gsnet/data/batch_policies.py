@@ -20,6 +20,11 @@ _GREY = 128
 _LUMA = (0.2989, 0.587, 0.114)
 
 
+def sent(values: np.ndarray, device: torch.device) -> Tensor:
+    """What the processor has drawn, on a device, which is not waited for: else each batch waits for the step before it."""
+    return torch.from_numpy(values).to(device, non_blocking=True)
+
+
 class Choice:
     """What is done to each image of a batch in one go: names (N,) of operations, "" for none, and magnitudes (N,)."""
 
@@ -30,10 +35,8 @@ class Choice:
         """The images, (N, 3, H, W) of 8 bits, changed."""
         for name in sorted(set(self.names.tolist()) - {"", "Identity"}):
             chosen = np.flatnonzero(self.names == name)
-            places = torch.from_numpy(chosen).to(images.device, non_blocking=True)
-            magnitudes = torch.from_numpy(self.magnitudes[chosen].astype(np.float32)).to(
-                images.device, non_blocking=True
-            )
+            places = sent(chosen, images.device)
+            magnitudes = sent(self.magnitudes[chosen].astype(np.float32), images.device)
             images = images.index_copy(0, places, OPERATIONS[name](images.index_select(0, places), magnitudes))
         return images
 

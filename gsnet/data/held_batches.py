@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from gsnet.data.batch_changes import BatchChanges, normalised
+from gsnet.data.batch_changes import BatchChanges, Normalisation
 from gsnet.data.random_numbers import Draws
 from gsnet.data.reading import read_by_threads
 from gsnet.data.settings import DataSettings
@@ -34,6 +34,7 @@ class HeldImages(Dataset[tuple[Tensor, int]]):
 
     def __init__(self, images: Dataset, pixels: Tensor, labels: Tensor, settings: DataSettings) -> None:
         self.images, self.pixels, self.labels, self.settings = images, pixels, labels, settings
+        self._normalised = Normalisation(settings)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -50,7 +51,7 @@ class HeldImages(Dataset[tuple[Tensor, int]]):
 
     def prepared(self, pixels: Tensor, places: Sequence[Place]) -> Tensor:
         """Pixels (N, 3, H, W) of 8 bits as floats that a network takes."""
-        return normalised(pixels, self.settings)
+        return self._normalised(pixels)
 
 
 class ChangedImages(HeldImages):

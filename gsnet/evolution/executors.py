@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -21,8 +22,10 @@ from gsnet.evolution.jobs import (
     worker_died,
 )
 from gsnet.evolution.scorer import Scored, Scorer, score_texts
-from gsnet.evolution.settings import SearchError, SearchSettings
+from gsnet.evolution.settings import TOLD, SearchError, SearchSettings
 from ZeroShotProxy import Proxy
+
+log = logging.getLogger(__name__)
 
 
 class InProcess:
@@ -133,6 +136,22 @@ def _end_with_driver() -> None:
     if driver is not None:
         driver.join()
         os._exit(1)
+
+
+def processes_for(settings: SearchSettings, workers: int, given: tuple[Proxy, ...] = ()) -> int:
+    """How many processes of this machine score: one where they would share a GPU, which gives the same result sooner.
+
+    One process launches as fast as it can, and launches of several take turns on the device (docs/gpu.md). given: proxies of
+    this search alone.
+    """
+    shared = workers > 1 and settings.device != "cpu" and settings.zero_shot_score != TOLD
+    if not (shared and Scorer(settings, given).needs_torch):
+        return workers
+    log.warning(
+        "one process scores in place of %d: on %s, which they would share, several are slower than one",
+        *(workers, settings.device),
+    )
+    return 1
 
 
 def make_executor(

@@ -39,7 +39,9 @@ def latency_source(settings: SearchSettings, table: Path | None) -> dict[str, An
     with LatencyTable.open(path, backend) as opened:
         opened.check_runtime(backend)
         own = opened.device == identity
-        precision = precision_of(settings.device, settings.fp16) if own else opened.precision(settings.fp16)
+        precision = (
+            precision_of(settings.device, settings.fp16, opened.runtime) if own else opened.precision(settings.fp16)
+        )
         conditions = latency_conditions(settings)._replace(precision=precision)
         source = source or ("predict" if opened.calibration(conditions) else "table")
         backend = _recorded(opened.runtime)

@@ -101,7 +101,8 @@ def measured_latency(
 
 def latency_conditions(settings: SearchSettings) -> Conditions:
     """Batch, resolution and precision at which a search looks at latency."""
-    precision = settings.latency_precision or precision_of(settings.device, settings.fp16)
+    usual = precision_of(settings.device, settings.fp16, settings.latency_backend or TORCH)
+    precision = settings.latency_precision or usual
     return Conditions(precision, settings.latency_batch_size, settings.latency_resolution or settings.input_image_size)
 
 

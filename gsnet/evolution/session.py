@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from gsnet.evolution import array_compiling
 from gsnet.evolution.array_choice import make_loop, why_in_python, why_settings_are_pythons
 from gsnet.evolution.digest import Digest, digest
 from gsnet.evolution.ensemble import aggregate_of, scoring_proxies
-from gsnet.evolution.executors import make_executor
+from gsnet.evolution.executors import make_executor, processes_for
 from gsnet.evolution.extensions import Extensions
 from gsnet.evolution.figures import known_figures
 from gsnet.evolution.folder import begin, open_history
@@ -104,6 +104,9 @@ class Session:
         self._functions = functions
         self._refuse_aims_that_are_none()
         # Islands have whatever they need where they live.
+        asked = options
+        if options.scheduler is None:
+            options = replace(options, workers=processes_for(settings, options.workers, functions.proxies))
         in_process = settings.islands > 1 or (options.workers == 1 and options.scheduler is None)
         array_compiling.begin(
             closed_form=bool(set(scoring_proxies(settings)) & COMPILED),
@@ -115,7 +118,7 @@ class Session:
         self._figures = {name: figures[name] for name in settings.figures}
         self._executor: CandidateExecutor | None = None
         self._places: Places | None = None
-        self._refuse_islands_nowhere(options)
+        self._refuse_islands_nowhere(asked)
         self._why_in_python = why_in_python(settings, self._proposer, functions, in_process)
         self.history = open_history(settings, folder, options.resume, options.overwrite)
         try:
@@ -128,7 +131,7 @@ class Session:
             if folder and self.history.path == IN_MEMORY:
                 self._begin_in(folder, options.overwrite)
             if folder:
-                write_config(folder, settings, options.recorded(), list(arguments))
+                write_config(folder, settings, asked.recorded(), list(arguments))
         except BaseException:
             self.close()
             raise

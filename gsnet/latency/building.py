@@ -27,7 +27,8 @@ def open_at_hand(path: Path, device: str, backend: str = TORCH, threads: int = 1
     program = runtime(backend)
     program.require(writing=False)
     origin = Origin(device_identity(device, threads), backend, program.version())
-    return LatencyTable.open_for(path, origin, rewrites=program.multiple is not None, exported_for=backend)
+    rewrites = program.multiple is not None
+    return LatencyTable.open_for(path, origin, fuses=program.fuses, rewrites=rewrites, exported_for=backend)
 
 
 def measure_missing(table: Path, device: str, precision: str, threads: int = 1) -> Measure:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gsnet.interface.logs import saying_when_interrupted
 from gsnet.interface.options import InputError
@@ -18,6 +19,9 @@ from gsnet.latency.rounds import profile_networks, remove_files, settle_networks
 from gsnet.latency.space import asked_backend, batch_sizes, setting_of
 from gsnet.latency.table import LatencyTable, told_of
 from PlainNet import Network, Style
+
+# Where a report says that a batch takes no longer than one image, and from which part of its time on it does.
+LAUNCHES, _AS_LONG = "launches", 0.9
 
 if TYPE_CHECKING:
     import numpy as np
@@ -136,7 +140,27 @@ def time_session(options: Namespace, backend: str, session: Session, resolution:
         )
         row = asdict(figures) | ({"interval": None} if unsure else {})
         report["rows"].append(row | {"batch": batch, "images_per_second": rate, "text": text})
+    if session.device.startswith("cuda"):
+        report |= _launches(options, backend, session, resolution, report["rows"])
     return report
+
+
+def _launches(
+    options: Namespace, backend: str, session: Session, resolution: int, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """A sentence where a GPU takes as long for one image as for the largest batch that was asked for; nothing where not."""
+    seconds = {row["batch"]: row["median"] for row in rows}
+    if (most := max(seconds)) == 1:
+        return {}
+    if 1 not in seconds:
+        seconds[1] = session.time(noise(1, resolution), options.repeat_times, options.precision).median
+    share = seconds[1] / seconds[most]
+    if share < _AS_LONG:
+        return {}
+    told = f"{backend}: one image takes {share:.0%} of the time of {most}"
+    if backend == TORCH:
+        return {LAUNCHES: f"{told}: this is the time of launching, which --backend torch.cudagraph leaves out"}
+    return {LAUNCHES: f"{told}: so many do not fill the device"}
 
 
 def noise(images: int, side: int) -> np.ndarray:

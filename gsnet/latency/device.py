@@ -9,6 +9,8 @@ from pathlib import Path
 
 FP32, FP16, BF16, INT8 = "fp32", "fp16", "bf16", "int8"
 TORCH = "torch"
+# Runtimes that are for GPUs as they are used best: half precision and channels last there, unless they are told otherwise.
+_TUNED = frozenset({"torch.compile", "torch.cudagraph"})
 
 
 def device_identity(device: str = "cpu", threads: int = 1) -> str:
@@ -36,9 +38,14 @@ def processor_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def precision_of(device: str, half: bool) -> str:
-    """What --fp16 means: float16 on a GPU, bfloat16 on a processor."""
-    if not half:
+def is_tuned(runtime: str, device: str) -> bool:
+    """Whether a runtime computes in half precision and with channels last on a device without being asked to."""
+    return runtime in _TUNED and device.startswith("cuda")
+
+
+def precision_of(device: str, half: bool, runtime: str = TORCH) -> str:
+    """What --fp16 means: float16 on a GPU, bfloat16 on a processor. Without it float32, unless it is usual (`is_tuned`)."""
+    if not (half or is_tuned(runtime, device)):
         return FP32
     return FP16 if device.startswith("cuda") else BF16
 

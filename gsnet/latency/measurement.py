@@ -8,11 +8,11 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from gsnet.latency.device import BF16, FP16, TORCH, precision_of
+from gsnet.latency.device import BF16, FP16, TORCH, is_tuned, precision_of
 from gsnet.latency.errors import telling
 from gsnet.runtimes import Settings, runtime
 from gsnet.runtimes.memory import keep_freed_memory
-from gsnet.runtimes.timing import REPEATS, LatencyFigures, clock_of, time_calls
+from gsnet.runtimes.timing import REPEATS, LatencyFigures, clock_of, time_calls, timer_of
 from Masternet import MasterNet
 from PlainNet import Network, Style
 
@@ -35,8 +35,9 @@ def measure_latency(
 ) -> LatencyFigures:
     """Time forward passes of a network in evaluation mode, after a warm-up; see `time_calls`.
 
-    half_precision: float16 on a GPU, bfloat16 on a CPU. Residual links are part of the timed network. backend: a runtime,
-    with one thread of a processor. undisturbed: on a processor, by the clock that tables go by (`undisturbed_clock`).
+    half_precision: float16 on a GPU, bfloat16 on a CPU; see `precision_of`. Residual links are part of the timed network.
+    backend: a runtime, with one thread of a processor. undisturbed: on a processor, by the clock that tables go by
+    (`undisturbed_clock`).
     Raises RuntimesError for what it has not, and LatencyError for a network that cannot run.
     """
     with telling(backend, network):
@@ -52,7 +53,8 @@ def measure_latency(
             dtype = dtype_of(device, half_precision)
             clock = undisturbed_clock(device) if undisturbed and device == "cpu" else None
             return time_forward(model.to(device, dtype), images.to(device, dtype), repeats, precision, clock)
-        settings = Settings(precision=precision_of(device, half_precision), device=device)
+        kind, tuned = precision_of(device, half_precision, backend), is_tuned(backend, device)
+        settings = Settings(precision=kind, device=device, channels_last=tuned)
         session = runtime(backend).make_to_time(model, (resolution, resolution), batch_size, settings)
         clock = process_clock("cpu", settings.threads) if undisturbed and session.device == "cpu" else None
         return session.time(images.numpy(), repeats, precision, clock)
@@ -88,18 +90,14 @@ def process_clock(device: str, threads: int) -> Callable[[], float]:
     return time.process_time if device == "cpu" and threads == 1 else clock_of(device)
 
 
-def time_for(action: Callable[[], object], clock: Callable[[], float], seconds: float) -> float:
-    """Seconds of an action by a clock, after a warm-up: lower quartile of at least 3 repeats in about `seconds`.
+def time_for(action: Callable[[], object], clock: Callable[[], float], seconds: float, device: str = "cpu") -> float:
+    """Seconds of an action, after a warm-up: lower quartile of at least 3 repeats in about `seconds`.
 
-    The quartile, since what disturbs a run only ever makes it longer.
+    The quartile, since what disturbs a run only ever makes it longer. They are of the clock; on an NVIDIA GPU of its events, by
+    which a winner is measured, too.
     """
     keep_freed_memory()
-
-    def timer(action: Callable[[], object]) -> float:
-        start = clock()
-        action()
-        return clock() - start
-
+    timer = timer_of(device, None if device.startswith("cuda") else clock)
     timer(action)
     times = [timer(action) for _ in range(3)]
     while sum(times) < seconds:

@@ -28,7 +28,12 @@ def add_timing_options(parser: OptionParser) -> None:
         help=f"side (default: the network's own, else 224; with --build_table and --calibrate {RESOLUTION})",
     )
     timing.add_argument("--fp16", action="store_true", help="half precision: float16 on a GPU, bfloat16 on a processor")
+    timing.add_argument("--fp32", action="store_true",
+                        help="float32 where half precision is usual (torch.cudagraph; torch.compile on a GPU)")  # fmt: skip
     timing.add_argument("--channels_last", action="store_true", help="maps with channels innermost")
+    timing.add_argument(
+        "--channels_first", action="store_true", help="maps as images lie where channels last is usual: there"
+    )
     add_device_options(timing)
     timing.add_argument("--threads", type=positive_int, default=1, metavar="N", help="of the processor")
     timing.add_argument("--backend", type=names, metavar="NAME,NAME",
@@ -109,7 +114,9 @@ def mode_of(options: Namespace) -> tuple[str, Sequence[str]]:
     # Published weights take no part in how long a network takes.
     weights = ("weights", "untrained")
     timing = (
+        "fp32",
         "channels_last",
+        "channels_first",
         "backend",
         "own_precision",
         "operations",

@@ -34,7 +34,7 @@ def setting_of(options: Namespace, backend: str) -> Setting:
     sizes = batch_sizes(options)
     if len(sizes) > 1:
         raise InputError("A table is built for one --batch_size at a time")
-    precision = precision_of(options.device, options.fp16)
+    precision = precision_of(options.device, options.fp16, backend)
     conditions = Conditions(precision, sizes[0], options.input_image_size or RESOLUTION)
     style = Style(use_se=options.use_se)
     return Setting(conditions, options.num_classes or CLASSES, style, options.device, backend, options.threads)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gsnet.latency.device import BF16, FP16, FP32
+from gsnet.latency.device import BF16, FP16, FP32, is_tuned
 from gsnet.latency.inferred_layers import InferredLayers
 from gsnet.latency.layer import Layer
 from gsnet.latency.profiled import Share
@@ -40,8 +40,8 @@ class LatencyTable(TableFile):
         return found
 
     def precision(self, half: bool) -> str:
-        """What --fp16 means in this table: float16 in a GPU's, bfloat16 in a processor's. Without it "fp32"."""
-        if not half:
+        """What --fp16 means in this table: float16 in a GPU's, bfloat16 in a processor's. Without it what its runtime takes."""
+        if not (half or is_tuned(self.runtime, "cuda")):
             return FP32
         known = self.batches()
         return BF16 if BF16 in known else FP16

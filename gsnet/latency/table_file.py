@@ -150,13 +150,18 @@ class TableFile:
             raise
 
     @classmethod
-    def open_for(cls, path: Path, origin: Origin, *, rewrites: bool = False, exported_for: str = "") -> Self:
-        """The table of a device and runtime that are at hand, made if there is none. Raises LatencyError for one of others."""
+    def open_for(
+        cls, path: Path, origin: Origin, *, fuses: bool | None = None, rewrites: bool = False, exported_for: str = ""
+    ) -> Self:
+        """The table of a device and runtime that are at hand, made if there is none. Raises LatencyError for one of others.
+
+        fuses: see `create`; by default whether it is of another runtime than torch.
+        """
         if path.is_file():
             table = cls.open(path)
         else:
-            fuses = origin.runtime != TORCH
-            table = cls.create(path, origin, fuses=fuses, rewrites=rewrites, exported_for=exported_for)
+            folded = origin.runtime != TORCH if fuses is None else fuses
+            table = cls.create(path, origin, fuses=folded, rewrites=rewrites, exported_for=exported_for)
         try:
             table.check_is_of(origin, exported_for)
         except LatencyError:

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gsnet.latency.device import FP32, TORCH
+from gsnet.latency.device import FP32, TORCH, is_tuned
 from gsnet.latency.errors import LatencyError, telling
 from gsnet.latency.setting import Setting
-from gsnet.runtimes import Operation, Runtime, Settings, runtime
+from gsnet.runtimes import Operation, Runtime, Session, Settings, runtime
 from PlainNet import Network
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def timer_of(setting: Setting, folder: Path) -> SecondsOf:
     """
     if setting.backend == TORCH:
         return partial(_by_torch, setting)
-    return partial(_by_runtime, setting, _with_files(setting, folder), folder)
+    if (program := _ready_program(setting)).tables_without_files:
+        return partial(_by_runtime, setting, partial(_made, program, setting))
+    return partial(_by_runtime, setting, partial(_loaded, _with_files(setting, folder), setting, folder))
 
 
 def profiler_of(setting: Setting, folder: Path) -> OperationsOf:
@@ -45,10 +47,16 @@ def profiler_of(setting: Setting, folder: Path) -> OperationsOf:
     return partial(_operations, setting, _with_files(setting, folder), folder)
 
 
-def _with_files(setting: Setting, folder: Path) -> Runtime:
+def _ready_program(setting: Setting) -> Runtime:
+    """The runtime, with all that it needs. Raises RuntimesError."""
     program = runtime(setting.backend)
     program.require(writing=True)
     program.check(settings_of(setting))
+    return program
+
+
+def _with_files(setting: Setting, folder: Path) -> Runtime:
+    program = _ready_program(setting)
     if not program.suffixes:
         raise LatencyError(
             f"{program.name} has no files, and a table's networks are loaded from files: use another --backend"
@@ -59,7 +67,8 @@ def _with_files(setting: Setting, folder: Path) -> Runtime:
 
 def settings_of(setting: Setting) -> Settings:
     """How a runtime's sessions run."""
-    return Settings(setting.threads, setting.conditions.precision, setting.device)
+    tuned = is_tuned(setting.backend, setting.device)
+    return Settings(setting.threads, setting.conditions.precision, setting.device, channels_last=tuned)
 
 
 def module_of(network: Network, setting: Setting) -> nn.Module:
@@ -96,13 +105,22 @@ def written(network: Network, setting: Setting, program: Runtime, folder: Path) 
     return file
 
 
-def _by_runtime(setting: Setting, program: Runtime, folder: Path, network: Network) -> float:
+def _loaded(program: Runtime, setting: Setting, folder: Path, network: Network) -> Session:
+    return program.load(written(network, setting, program, folder), settings_of(setting))
+
+
+def _made(program: Runtime, setting: Setting, network: Network) -> Session:
+    side, batch = setting.conditions.resolution, setting.conditions.batch
+    return program.make_to_time(module_of(network, setting), (side, side), batch, settings_of(setting))
+
+
+def _by_runtime(setting: Setting, session_of: Callable[[Network], Session], network: Network) -> float:
     from gsnet.latency.measurement import process_clock, time_for
 
-    with telling(program.name, f"{network} at {setting.conditions}"):
-        session = program.load(written(network, setting, program, folder), settings_of(setting))
+    with telling(setting.backend, f"{network} at {setting.conditions}"):
+        session = session_of(network)
         clock = process_clock(setting.device, setting.threads)
-        return time_for(session.ready(_images(network, setting)), clock, _SECONDS_A_TURN)
+        return time_for(session.ready(_images(network, setting)), clock, _SECONDS_A_TURN, setting.device)
 
 
 def _operations(setting: Setting, program: Runtime, folder: Path, network: Network, seconds: float) -> list[Operation]:
@@ -111,7 +129,7 @@ def _operations(setting: Setting, program: Runtime, folder: Path, network: Netwo
     keep_freed_memory()
     passes = min(max(round(_SECONDS_A_TURN / seconds), _FEWEST_PASSES), _MOST_PASSES)
     with telling(program.name, f"{network} at {setting.conditions}"):
-        session = program.load(written(network, setting, program, folder), settings_of(setting))
+        session = _loaded(program, setting, folder, network)
         return session.operations(_images(network, setting), passes)
 
 
@@ -133,4 +151,5 @@ def _by_torch(setting: Setting, network: Network) -> float:
     images = torch.randn(setting.conditions.batch, network.in_channels, size, size).to(setting.device, dtype)
     model = module_of(network, setting).to(setting.device, dtype)
     with telling(TORCH, f"{network} at {setting.conditions}"), torch.inference_mode():
-        return time_for(lambda: model(images), undisturbed_clock(setting.device), _SECONDS_A_TURN)
+        clock = undisturbed_clock(setting.device)
+        return time_for(lambda: model(images), clock, _SECONDS_A_TURN, setting.device)

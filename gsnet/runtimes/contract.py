@@ -135,7 +135,8 @@ class Runtime(abc.ABC):
     suffixes: of the files that it writes and loads, the first being the one that is named. compared: whether its outputs are
     compared with torch's before it is timed. multiple: of which the widths of a rewritten network are (`rewritten`); None where
     rewriting does not make it faster. tells_operations: whether sessions give times of single operations, and of which
-    convolutions they are.
+    convolutions they are. fuses: whether normalisation, activations and residual sums become part of a convolution.
+    tables_without_files: whether the networks of a latency table are made anew each time, where there are no suffixes.
     """
 
     name: ClassVar[str]
@@ -148,6 +149,8 @@ class Runtime(abc.ABC):
     compared: ClassVar[bool] = True
     multiple: ClassVar[int | None] = None
     tells_operations: ClassVar[bool] = False
+    fuses: ClassVar[bool] = True
+    tables_without_files: ClassVar[bool] = False
 
     @abc.abstractmethod
     def write(

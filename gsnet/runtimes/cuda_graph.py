@@ -23,17 +23,21 @@ class CudaGraphSession(TorchSession):
         self._recorded: dict[tuple[int, ...], tuple[torch.cuda.CUDAGraph, torch.Tensor, torch.Tensor]] = {}
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        graph, where, outputs = self._record(images)
-        where.copy_(self.placed(images))
+        graph, outputs = self._filled(images)
         graph.replay()
         return outputs.float().cpu().numpy()
 
     def ready(self, images: np.ndarray) -> Callable[[], object]:
-        graph, where, _ = self._record(images)
-        where.copy_(self.placed(images))
-        return graph.replay
+        return self._filled(images)[0].replay
 
+    # What a recorded pass reads was made in this mode, outside of which torch writes to no such tensor.
     @torch.inference_mode()
+    def _filled(self, images: np.ndarray) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
+        """The recorded pass with these images in its place, and where its outputs will be."""
+        graph, where, outputs = self._record(images)
+        where.copy_(self.placed(images))
+        return graph, outputs
+
     def _record(self, images: np.ndarray) -> tuple[torch.cuda.CUDAGraph, torch.Tensor, torch.Tensor]:
         if images.shape not in self._recorded:
             where = self.placed(images)
@@ -51,7 +55,8 @@ class CudaGraphSession(TorchSession):
                 self._module(where)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # By itself torch records on a stream of the first device that anything was recorded on.
+        with torch.cuda.graph(graph, stream=side):
             outputs = self._module(where)
         return graph, outputs
 
@@ -61,6 +66,8 @@ class TorchCudaGraph(TorchRuntime):
 
     name = "torch.cudagraph"
     devices = ("cuda",)
+    # A recording takes as long as some passes.
+    tables_without_files = True
 
     def session(self, module: nn.Module, settings: Settings) -> Session:
         return CudaGraphSession(module, settings)

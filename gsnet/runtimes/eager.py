@@ -86,6 +86,7 @@ class TorchRuntime(Runtime):
     devices: ClassVar[tuple[str, ...]] = ("cpu", "cuda", "mps")
     channels_last = True
     compared = False
+    fuses = False
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS

@@ -48,7 +48,7 @@ def time_calls(
     of those.
     """
     keep_freed_memory()
-    seconds = _timer(device, clock)
+    seconds = timer_of(device, clock)
     for _ in range(WARM_UP):
         action()
     times: list[float] = []
@@ -89,7 +89,8 @@ def clock_of(device: str) -> Callable[[], float]:
     return clock
 
 
-def _timer(device: str, given: Callable[[], float] | None) -> Callable[[Callable[[], object]], float]:
+def timer_of(device: str, given: Callable[[], float] | None) -> Callable[[Callable[[], object]], float]:
+    """What times an action: by a clock that is given, else by CUDA events on an NVIDIA GPU, or by the wall's elsewhere."""
     if given is None and device.startswith("cuda"):
         return partial(_cuda_seconds, device)
     clock = given or clock_of(device)

@@ -41,6 +41,7 @@ from gsnet.training.loop import Trainer
 from gsnet.training.losses import BinaryCrossEntropy
 from gsnet.training.networks import build_network
 from gsnet.training.precision import ApexPrecision, TorchPrecision
+from gsnet.training.repeatable import repeatable
 from gsnet.training.reporting import Report, report_reading, reported
 from gsnet.training.resuming import interrupted, restarted
 from gsnet.training.settings import Terminated, TrainingFailed, TrainingSettings
@@ -123,7 +124,7 @@ def run_training(
     caller = caller or command_line()
     done = options.save_dir / f"{name}.done"
     writes = not (options.evaluate_only or options.dry_run)
-    with _group(options) as device:
+    with _group(options) as device, repeatable(device):
         first = place()[0] == 0
         if not writes:
             with caller.logged(None, not first):

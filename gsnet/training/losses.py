@@ -111,4 +111,5 @@ def _share(alpha: float) -> float:
 
 
 def _partners(images: Tensor) -> Tensor:
-    return torch.randperm(len(images)).to(images.device)
+    # Without waiting: a GPU is behind by the steps before.
+    return torch.randperm(len(images)).to(images.device, non_blocking=True)

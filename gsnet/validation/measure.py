@@ -20,7 +20,7 @@ from gsnet.data.sharded import ShardedPictures
 from gsnet.interface.options import InputError
 from gsnet.interface.words import counted
 from gsnet.models.module_costs import as_logits
-from gsnet.validation.precision import Precision, autocast, half_type, warn_of_slow_half
+from gsnet.validation.precision import Precision, autocast, half_type, sum_type, warn_of_slow_half
 from gsnet.validation.processes import place, summed
 
 _LOG = logging.getLogger(__name__)
@@ -108,6 +108,31 @@ def validate(
             torch.cuda.empty_cache()
 
 
+class _Counts:
+    """What is counted over batches, where it is computed: to read a number is to wait for the device."""
+
+    def __init__(self, classes: int, device: str) -> None:
+        self._images, self._classes = 0, classes
+        # Hits among one and among five, and cross-entropies.
+        self._sums = torch.zeros(3, dtype=sum_type(device), device=device)
+        self._pairs = torch.zeros(classes * classes, dtype=torch.int64, device=device)
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch: logits (N, classes), labels (N,) below classes, both on the device."""
+        self._images += len(labels)
+        ranked = logits.topk(min(5, self._classes)).indices
+        found = ranked == labels[:, None]
+        loss = functional.cross_entropy(logits, labels, reduction="sum")
+        self._sums += torch.stack([found[:, 0].sum(), found.any(dim=1).sum(), loss])
+        self._pairs.scatter_add_(0, labels * self._classes + ranked[:, 0], torch.ones_like(labels))
+
+    def of_all_processes(self) -> tuple[list[float], Tensor]:
+        """Images, hits among one and among five, summed cross-entropy; and the confusion, (classes, classes)."""
+        # On the processor, whose float64 holds counts below 2^53 exactly.
+        own = torch.cat([torch.tensor([self._images], dtype=torch.float64), self._sums.cpu().double()])
+        return summed(own).tolist(), summed(self._pairs.cpu()).reshape(self._classes, self._classes)
+
+
 @torch.inference_mode()
 def _pass(
     network: nn.Module,
@@ -119,34 +144,24 @@ def _pass(
 ) -> Result:
     from tqdm import tqdm
 
-    count = hits = hits5 = loss = 0.0
-    confusion: Tensor | None = None
+    counts: _Counts | None = None
     begin = time.perf_counter()
     for images, labels in tqdm(batches, disable=place()[0] > 0 or not sys.stderr.isatty(), desc="validation"):
         if not len(labels):
             # Broken images were all that it held.
             continue
-        labels = labels.to(device)
-        logits = as_logits(network(prepared(images.to(device), resolution, kind, layout))).float()
+        placed = images.to(device, non_blocking=True)
+        logits = as_logits(network(prepared(placed, resolution, kind, layout))).float()
         classes = logits.shape[1]
         if int(labels.max()) >= classes:
             raise InputError(f"The data set has label {int(labels.max())}, but the network only {classes} classes")
-        if confusion is None:
+        if counts is None:
             check_whose_classes(batches.dataset, classes)
-        count += len(labels)
-        loss += float(functional.cross_entropy(logits, labels, reduction="sum"))
-        ranked = logits.topk(min(5, classes)).indices
-        found = ranked == labels[:, None]
-        hits += float(found[:, 0].sum())
-        hits5 += float(found.any(dim=1).sum())
-        pairs = torch.bincount(labels * classes + ranked[:, 0], minlength=classes * classes).cpu()
-        confusion = pairs if confusion is None else confusion + pairs
-    if confusion is None:
+            counts = _Counts(classes, device)
+        counts.add(logits, labels.to(device, non_blocking=True))
+    if counts is None:
         raise InputError("The data set has no images")
-    # Counts below 2^53 are exact in float64.
-    sums = summed(torch.tensor([count, hits, hits5, loss], dtype=torch.float64, device=device))
-    count, hits, hits5, loss = (float(value) for value in sums)
-    table = summed(confusion.to(device)).cpu().reshape(classes, classes)
+    (count, hits, hits5, loss), table = counts.of_all_processes()
     speed = count / (time.perf_counter() - begin)
     if not math.isfinite(loss):
         _LOG.warning("Some outputs are no finite numbers, so that there is no loss, and top-1 says little")

@@ -28,6 +28,11 @@ def half_type(device: str) -> torch.dtype:
     return torch.float16 if device.startswith("cuda") else torch.bfloat16
 
 
+def sum_type(device: str) -> torch.dtype:
+    """What sums of many images are kept in on a device: float64, which Apple's GPUs have not, and float32 there."""
+    return torch.float32 if device.startswith("mps") else torch.float64
+
+
 def warn_of_slow_half(device: str) -> None:
     """Say that bfloat16 takes longer than float32 on a processor that has no arithmetic in it."""
     if device.startswith("cpu") and torch.backends.cpu.get_cpu_capability() in _WITHOUT_BFLOAT16:
