@@ -236,7 +236,7 @@ class TableFile:
             return
         raise LatencyError(
             f"{self.path} holds latencies of {held}, and this is {given}: nothing measured here belongs into it, "
-            "give another --latency_table"
+            "give another --latency_table, or remove that file to measure all anew"
         )
 
     def take_way(self, way: int) -> None:
