@@ -103,7 +103,7 @@ class TableFile:
         # Of a runtime that is not known here, as of a plugin that is not given, nothing can be said.
         if name not in runtime_names() or self.way == way_of_rewriting(name) or not self._moves_channels():
             return ""
-        written = f"of networks as an earlier version wrote them for {name}, and exports of now take another time"
+        written = f"of networks as an earlier version wrote them for {name}, and exports of now may take another time"
         return f"{written}: build the table again"
 
     @property
