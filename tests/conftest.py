@@ -16,6 +16,7 @@ import PlainNet
 import SearchSpace
 from gsnet.data import DATASETS
 from gsnet.interface import plugins
+from gsnet.runtimes import registry as runtimes_registry
 from ZenNet import catalogue
 from ZeroShotProxy import registry
 
@@ -68,7 +69,7 @@ def registries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a test registers is forgotten after it."""
     for holder, name in (
         *((PlainNet, "_all_netblocks_dict_"), (PlainNet, "_users"), (registry, "_registered")),
-        *((SearchSpace, "_registered"), (catalogue, "_registered")),
+        *((SearchSpace, "_registered"), (catalogue, "_registered"), (runtimes_registry, "_registered")),
     ):
         monkeypatch.setattr(holder, name, dict(getattr(holder, name)))
     data_sets = dict(DATASETS)

@@ -270,13 +270,20 @@ def test_a_file_that_suppresses_other_overlaps_is_refused(files, tmp_path):
 
 
 def test_int8_keeps_scores_and_boxes_apart(files, checkpoint, scenes, tmp_path, capsys, monkeypatch):
-    graph = files("boxes").read_bytes()
+    graph, detectors = files("boxes").read_bytes(), {}
+
+    def write(network, file, *_):
+        detectors[file.stem] = network.detector
+        file.write_bytes(graph)
+
     for module in ("export", "int8"):
-        monkeypatch.setattr(f"gsnet.detection.{module}.write_onnx", lambda network, file, *_: file.write_bytes(graph))
+        monkeypatch.setattr(f"gsnet.detection.{module}.write_onnx", write)
     file = tmp_path / "int8.onnx"
     options = ("--weights", str(checkpoint), "--output", str(file), "--nms", "--dynamic", "--int8", "--json")
     assert export.main([*options, "--calibration", str(scenes), "--ap_loss", "90"]) == 0
     written = json.loads(capsys.readouterr().out)
+    # Beside it is what an export in float32 writes, in which splits and shuffles are weights.
+    assert isinstance(detectors["int8"], Detector) and isinstance(detectors["fp32"], torch.fx.GraphModule)
     floats, integers = written["forms"]
     assert floats["output_error"] == 0 < integers["output_error"] and integers["ap50"] is not None
     kinds = [one.kind for one in runtime("onnxruntime").load(file, Settings()).operations(NOISE, 1)]

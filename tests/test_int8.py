@@ -53,16 +53,21 @@ def options(tmp_path_factory, pictures):
 
 @pytest.fixture(scope="module")
 def graphs(tmp_path_factory):
-    """Where the network's graph is kept: to write it takes seconds, and it is the same one each time."""
-    return tmp_path_factory.mktemp("graphs") / "network.onnx"
+    """Where the network's graphs are kept: to write one takes seconds, and they are the same each time."""
+    return tmp_path_factory.mktemp("graphs")
+
+
+def widths_of(network):
+    return [one.out_channels for one in network.modules() if isinstance(one, torch.nn.Conv2d)]
 
 
 @pytest.fixture(autouse=True)
 def written_once(monkeypatch, graphs):
     def write(network, file, size):
-        if not graphs.exists():
-            write_onnx(network, graphs, size)
-        shutil.copy(graphs, file)
+        kept = graphs / f"{'_'.join(map(str, widths_of(network)))}.onnx"
+        if not kept.exists():
+            write_onnx(network, kept, size)
+        shutil.copy(kept, file)
 
     monkeypatch.setattr(quantizing, "write_onnx", write)
 
@@ -107,6 +112,33 @@ def test_int8_in_both_runtimes(options, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["forms"][1]["output_error"] < 0.1
     operators = [one.get_type_name() for one in openvino.Core().read_model(tmp_path / "net.xml").get_ops()]
     assert "FakeQuantize" in operators
+
+
+@pytest.mark.parametrize(("kind", "suffix", "multiple"), [("onnx", ".onnx", 16), ("openvino", ".xml", 8)])
+def test_float32_beside_int8_is_what_an_export_writes(kind, suffix, multiple, options, tmp_path, monkeypatch):
+    """int8 is to be slower or faster than the file that it would stand in for; integers take any width."""
+    for library in ("onnxruntime", kind):
+        pytest.importorskip(library, reason=f"{library} is not installed")
+    widths = {}
+
+    def write(network, file, size):
+        widths[file.stem] = widths_of(network)
+        file.touch()
+
+    def to_int8(file, images):
+        raise RuntimeError("graphs are what counts here")
+
+    monkeypatch.setattr(quantizing, "write_onnx", write)
+    monkeypatch.setattr(quantizing, "to_int8", to_int8)
+    written = [*options, "--format", kind, "--output", str(tmp_path / f"net{suffix}")]
+    with pytest.raises(InputError, match="graphs are what counts here"):
+        export.main(written)
+    assert not any(width % multiple for width in widths["fp32"]) and any(width % multiple for width in widths["int8"])
+    widths.clear()
+    with pytest.raises(InputError, match="graphs are what counts here"):
+        export.main([*written, "--no_fuse"])
+    torchs = widths_of(MasterNet(num_classes=CLASSES, plainnet_struct=STRUCTURE))
+    assert widths == {"fp32": torchs}, "and int8 is a copy of it"
 
 
 def test_what_changes_too_much_is_not_kept(options, pictures, tmp_path):

@@ -19,6 +19,7 @@ from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import random_networks
 from gsnet.runtimes import ConvolutionShape, Operation, memory
+from gsnet.runtimes.rewriting import WAY
 from SearchSpace import load_search_space
 
 START = "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,1,8,1)SuperResK3K3(16,32,2,16,1)SuperConvK1BNRELU(32,64,1,1)"
@@ -127,7 +128,7 @@ def test_profiles_are_kept_and_asked_for_once(tmp_path, monkeypatch):
         return [operation(3.0, 3, 32, 16, 16, 3, 1), operation(1.0)]
 
     monkeypatch.setattr(rounds, "profiler_of", lambda setting, folder: operations_of)
-    with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime"), fuses=True, rewrites=True) as table:
+    with LatencyTable.create(tmp_path / "t.db", Origin("a phone", "onnxruntime"), fuses=True, way=WAY) as table:
         for text in texts:
             table.add_network(SETTING.conditions, TimedNetwork(text, 10, False, TABLE, 2e-3))
         assert table.profiles(SETTING.conditions, TABLE) == {}

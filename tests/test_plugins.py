@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import gsnet
 import PlainNet
 import ZenNet
 from gsnet.__main__ import COMMANDS
-from gsnet.commands import analyze_model, compute_score, evolution_search, val
+from gsnet.commands import analyze_model, benchmark_network_latency, compute_score, evolution_search, val
 from gsnet.interface.options import InputError
 from gsnet.training.options import parser
 from SearchSpace import SearchSpaceError, list_spaces, load_search_space, register_space
@@ -92,6 +93,35 @@ def test_what_it_registers_has_a_name_everywhere(mine, capsys):
         compute_score.main([*mine, "--zero_shot_score", "MyWitdh"])
     with pytest.raises(SearchSpaceError, match="no search space mien; did you mean mine"):
         load_search_space("mien")
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_runtime_of_ones_own_is_one_file(missing, tmp_path, registries, capsys, monkeypatch):
+    """That of the page: timed and compared with torch; a library that it lacks is one sentence, also of a search."""
+    for library in ("onnx", "onnxscript"):
+        pytest.importorskip(library, reason=f"{library} is not installed (requirements-runtimes.txt)")
+    (text,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/runtimes.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "my_runtime.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    structure = "SuperConvK3BNRELU(3,8,2,1)SuperConvK1BNRELU(8,8,1,1)"
+    network = ["--plainnet_struct", structure, "--num_classes", "3", "--input_image_size", "8"]
+    own = ["--plugin", "my_runtime.py"]
+    timed = [*own, "--arch", "PlainNet", "--untrained", *network, "--backend", "torch,reference"]
+    timed += ["--repeat_times", "2", "--json"]
+    search = [*own, "--zero_shot_score", "Params", "--origin", "--fix_initialize", "--search_space", "XXBL", *network]
+    search += ["--latency_source", "measure", "--latency_backend", "reference", "--evolution_max_iter", "2"]
+    search += ["--save_dir", "out"]
+    if missing:
+        monkeypatch.setitem(sys.modules, "onnxscript", None)
+        sentence = "reference needs a library that is not installed: pip install onnxscript"
+        assert benchmark_network_latency.main(timed) == 0
+        assert json.loads(capsys.readouterr().out)["backends"][1]["error"] == sentence
+        with pytest.raises(InputError, match=sentence):
+            evolution_search.main([*search, "--budget_latency", "9"])
+        return
+    assert benchmark_network_latency.main(timed) == 0
+    _, by_file = json.loads(capsys.readouterr().out)["backends"]
+    assert by_file["backend"] == "reference" and by_file["rows"][0]["median"] > 0 and by_file["max_difference"] < 1e-5
 
 
 def test_names_of_the_package_are_its_own(registries):

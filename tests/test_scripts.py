@@ -32,10 +32,11 @@ TRAININGS = {
     if ("_cifar_" in name or "_ImageNet_" in name) and "_train" not in name
 }
 OTHERS = {"quickstart", "cifar_sample_end_to_end", "gpu_check", "proxy_report", "GSNet_VisDrone_params1.5M"}
-# Stands for Python: writes down what it is called with.
+# Stands for Python: writes down what it is called with, and says what scripts ask of a network.
 RECORDER = f"""#!/usr/bin/env bash
 [[ $1 == -c ]] && exec {sys.executable} "$@"
 printf '%s\\n' "$@" >"$RECORD/$(ls "$RECORD" | wc -l)"
+echo '{{"flops": 2e6, "rows": [{{"seconds_per_image": 0.002}}]}}'
 """
 
 
@@ -243,6 +244,35 @@ def test_overrides_reach_the_search(name, tmp_path):
     assert [value(arguments, f"--{option}") for option in names] == [
         *("200", "20", "Params", "3", "5", "7", str(tmp_path / "out"))
     ]
+
+
+@pytest.mark.parametrize("runtime", ["", "openvino"])
+def test_a_latency_is_of_the_runtime_that_is_asked_for(runtime, tmp_path):
+    """In the search, and in the table that is built for it where there is none."""
+    (tmp_path / "one").mkdir()
+    asked = {"LATENCY_BACKEND": runtime, "LATENCY_TABLE": "", "ONLY_SEARCH": "1"}
+    calls = recorded("Zen_NAS_ImageNet_latency0.1ms", tmp_path / "one", **asked)
+    assert [script for script, _ in calls] == [
+        *(
+            "analyze_model",
+            "benchmark_network_latency",
+            "benchmark_network_latency",
+            "evolution_search",
+            "analyze_model",
+        )
+    ]
+    (tmp_path / "two").mkdir()
+    calls += recorded("GhostShuffle_cifar_params1M_search", tmp_path / "two", **asked, BUDGET_LATENCY="2ms")[:1]
+    tables = [arguments for script, arguments in calls if script == "benchmark_network_latency"]
+    searches = [arguments for script, arguments in calls if script == "evolution_search"]
+    for arguments, option in [
+        *((one, "--backend") for one in tables),
+        *((one, "--latency_backend") for one in searches),
+    ]:
+        assert (value(arguments, option) == runtime) if runtime else option not in arguments
+    # Single layers are measured in torch alone.
+    assert ("--measure_missing" in tables[1]) is not bool(runtime)
+    assert [value(one, "--budget_latency") for one in searches] == ["0.002", "2ms"]
 
 
 def test_a_search_of_a_least_width_starts_from_as_wide_a_network(tmp_path):

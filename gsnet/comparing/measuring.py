@@ -215,7 +215,7 @@ def told(questions: Questions) -> list[str]:
         with LatencyTable.open(questions.latency_table) as table:
             precision = table.precision(questions.fp16)
             lines.append(f"Latency by table: predicted for {table.origin}, {precision}, batch {batch}.")
-            lines += [f"Its latencies are {table.of_other_files}."] if table.of_other_files else []
+            lines += [f"Its latencies are {warning}." for warning in table.warnings]
     if questions.proxies:
         lines.append(
             f"Scores: {_seeds(questions.seeds)}, batch {questions.batch_size}, images of standard normal noise."

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from gsnet.detection.checkpoint import LoadedDetector
 from gsnet.detection.classes import aligned
@@ -24,7 +25,7 @@ from gsnet.detection.preprocessing import MULTIPLE, read_image
 from gsnet.detection.scene import SceneSet
 from gsnet.detection.suppression_graph import add_suppression
 from gsnet.interface.options import InputError
-from gsnet.models.exporting import files_of, keep, told_in_a_sentence, written_beside
+from gsnet.models.exporting import files_of, in_the_best_form, keep, told_in_a_sentence, written_beside
 from gsnet.runtimes import Session, runtime
 from gsnet.runtimes.formats import FORMATS
 from gsnet.runtimes.int8 import INT8, behind_convolutions, to_int8
@@ -100,7 +101,7 @@ def read_samples(path: Path, classes: tuple[str, ...]) -> Samples:
 
 
 def write_int8(loaded: LoadedDetector, file: Path, form: Form, samples: Samples, bounds: Bounds) -> list[Figures]:
-    """Write a detector in int8; returns the figures of the float32 file and of the int8 one.
+    """Write a detector in int8; returns the figures of the float32 file, as an export writes it, and of the int8 one.
 
     What is behind the last convolutions, which makes boxes and scores, is computed in float32. Every second image decides the
     scales, the others compare. What is there stays as it was where AP50 (outputs, without labels) changes beyond the bounds.
@@ -116,10 +117,20 @@ def write_int8(loaded: LoadedDetector, file: Path, form: Form, samples: Samples,
     with written_beside(file) as folder:
         images = _prepared(compared.at(range(min(len(compared.files), _FOR_ERRORS))), loaded)
         floats, integers = (folder / f"{name}.onnx" for name in ("fp32", INT8))
-        with told_in_a_sentence(form.kind):
-            write_onnx(exported(loaded, form), floats, sides, "predictions", MULTIPLE if form.dynamic else None)
+
+        def written(detector: nn.Module, graph: Path = floats) -> nn.Module:
+            multiple = MULTIPLE if form.dynamic else None
+            with told_in_a_sentence(form.kind):
+                write_onnx(exported(loaded, form, detector), graph, sides, "predictions", multiple)
+            return detector
+
+        as_it_is = loaded.detector.eval()
+        if in_the_best_form(as_it_is, form.kind, sides, written, fuse=form.fuse) is as_it_is:
             shutil.copy(floats, integers)
-            to_int8(integers, _prepared(calibrated, loaded), behind_convolutions(floats))
+        else:
+            written(as_it_is, integers)
+        with told_in_a_sentence(form.kind):
+            to_int8(integers, _prepared(calibrated, loaded), behind_convolutions(integers))
             texts, rows = texts_of(loaded, form), []
             told = None
             for name, parts, session in both_forms(floats, integers, form.kind, texts):

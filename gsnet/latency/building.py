@@ -18,7 +18,7 @@ from gsnet.latency.records import CALIBRATION, TABLE, Calibration, Conditions, O
 from gsnet.latency.rounds import layers_of
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
-from gsnet.runtimes import runtime
+from gsnet.runtimes import runtime, way_of_rewriting
 from PlainNet import Network
 
 
@@ -27,8 +27,8 @@ def open_at_hand(path: Path, device: str, backend: str = TORCH, threads: int = 1
     program = runtime(backend)
     program.require(writing=False)
     origin = Origin(device_identity(device, threads), backend, program.version())
-    rewrites = program.multiple is not None
-    return LatencyTable.open_for(path, origin, fuses=program.fuses, rewrites=rewrites, exported_for=backend)
+    way = way_of_rewriting(backend)
+    return LatencyTable.open_for(path, origin, fuses=program.fuses, way=way, exported_for=backend)
 
 
 def measure_missing(table: Path, device: str, precision: str, threads: int = 1) -> Measure:

@@ -20,7 +20,7 @@ from gsnet.latency.device import FP32
 from gsnet.latency.errors import LatencyError, telling
 from gsnet.latency.setting import Setting
 from gsnet.latency.timed_networks import UNFINISHED, written
-from gsnet.runtimes import Runtime, runtime
+from gsnet.runtimes import Runtime, runtime, way_of_rewriting
 from PlainNet import Network
 
 _LOG = logging.getLogger(__name__)
@@ -159,5 +159,5 @@ def _description(setting: Setting, program: Runtime) -> dict[str, Any]:
     if conditions.precision != FP32 or style.no_BN:
         raise LatencyError("A device bundle holds networks in float32, with batch normalisation")
     shape = {"batch": conditions.batch, "resolution": conditions.resolution}
-    files = {"suffix": program.suffixes[0], "exported_for": program.name}
+    files = {"suffix": program.suffixes[0], "exported_for": program.name, "way": way_of_rewriting(program.name)}
     return {**shape, **files, "num_classes": setting.num_classes, "use_se": style.use_se}

@@ -10,6 +10,7 @@ from typing import Any
 
 from gsnet.latency import device_script
 from gsnet.latency.errors import LatencyError
+from gsnet.runtimes.rewriting import SOME_WAY
 
 # What older bundles, of two formats, were of.
 OF_SUFFIXES = {".onnx": "onnxruntime", ".param": "ncnn"}
@@ -27,8 +28,18 @@ def check_folder(folder: Path, told: Mapping[str, Any]) -> None:
     before = _table(listing)
     if before is None or "suffix" not in before:
         raise LatencyError(f"{listing} is of no device bundle: give --device_bundle a new folder")
-    # Older ones do not say for which runtime they are: for the one that its suffix tells.
-    if {"exported_for": OF_SUFFIXES.get(before["suffix"]), **before, "networks": []} != {**told, "networks": []}:
+    # Older ones do not say for which runtime they are: for the one that its suffix tells. Nor in which way they are rewritten.
+    known = {
+        "exported_for": OF_SUFFIXES.get(before["suffix"]),
+        "way": min(told["way"], SOME_WAY),
+        **before,
+        "networks": [],
+    }
+    if {**known, "way": told["way"]} == {**told, "networks": []} and known["way"] != told["way"]:
+        raise LatencyError(
+            f"{folder} holds a bundle of another version, whose networks take another time: give --device_bundle a new folder"
+        )
+    if known != {**told, "networks": []}:
         raise LatencyError(f"{folder} holds a bundle for other conditions: give --device_bundle a new folder")
 
 

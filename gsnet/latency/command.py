@@ -17,7 +17,7 @@ from gsnet.latency.predictor import LatencyModel
 from gsnet.latency.records import TABLE, Conditions
 from gsnet.latency.rounds import profile_networks, remove_files, settle_networks, time_networks
 from gsnet.latency.space import asked_backend, batch_sizes, setting_of
-from gsnet.latency.table import LatencyTable, told_of
+from gsnet.latency.table import LatencyTable, say_what_it_is_of, told_of
 from PlainNet import Network, Style
 
 # Where a report says that a batch takes no longer than one image, and from which part of its time on it does.
@@ -45,6 +45,7 @@ def build_table(options: Namespace) -> dict:
     check_enough(options, setting, (layers, whole), path)
     kept = f"what was measured so far is kept in {path}, and the same command goes on from there"
     with open_at_hand(path, options.device, setting.backend, options.threads) as table, saying_when_interrupted(kept):
+        say_what_it_is_of(table)
         report: dict = {"latency_table": str(path)} | told_of(table)
         if not layers:
             # Raises LatencyError where there is nothing that could be calibrated.

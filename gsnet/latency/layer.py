@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 REGULAR, DEPTHWISE = "Regular", "Depthwise"
 ADD, LINEAR = "Add", "Linear"
+# What channels go through unchanged, to lie elsewhere.
+MOVING = ("Concatenate", "Split", "Shuffle")
 # What `Layer.fused` says of a convolution.
 ADDS_LINK, WRITTEN_ANEW = 1, 2
 

@@ -18,7 +18,7 @@ from gsnet.latency.errors import LatencyError
 from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin
 from gsnet.latency.setting import Setting
 from gsnet.latency.space import CLASSES, RESOLUTION
-from gsnet.latency.table import LatencyTable, told_of
+from gsnet.latency.table import LatencyTable, say_what_it_is_of, told_of
 from gsnet.latency.timings import read_timings
 from gsnet.latency.tinynas import read_tinynas
 from PlainNet import Style
@@ -56,6 +56,7 @@ def import_device(options: Namespace) -> dict:
         named = named_few([f"{structure} ({reason})" for structure, reason in failed.items()])
         _LOG.warning("left out: %d %s could not run on the device: %s", len(failed), plural, named)
     with measured.put_into(options.latency_table) as table:
+        say_what_it_is_of(table)
         report: dict = {"latency_table": str(options.latency_table)} | told_of(table)
         fitted = calibrate(table, setting)
         report |= {"conditions": str(setting.conditions)}

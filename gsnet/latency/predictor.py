@@ -58,7 +58,7 @@ class LatencyModel:
     ) -> None:
         self.conditions = conditions
         self.calibration = calibration
-        self._fuses, self._rewrites, self._of_other_files = table.fuses, table.rewrites, table.of_other_files
+        self._fuses, self._rewrites, self._of_table = table.fuses, table.rewrites, table.warnings
         self._style = style
         self._num_classes = num_classes
         self._times = LayerTimes(table, conditions.precision, conditions.batch, table.inferred(conditions))
@@ -118,7 +118,7 @@ class LatencyModel:
 
     def warnings(self) -> list[str]:
         """What is to be known of all predictions, in sentences."""
-        return [sentence for sentence in (self._of_other_files, self.beyond_timed) if sentence]
+        return [*self._of_table, *([self.beyond_timed] if self.beyond_timed else [])]
 
     def layers(self, network: Network) -> list[Layer]:
         """The network's layers in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,8 @@ from gsnet.latency.layer import Layer
 from gsnet.latency.profiled import Share
 from gsnet.latency.records import Calibration, Conditions, TimedNetwork
 from gsnet.latency.table_file import LATER_SCHEMA, LAYER_KEY, TableFile
+
+_LOG = logging.getLogger(__name__)
 
 
 class LatencyTable(TableFile):
@@ -194,6 +197,12 @@ def is_calibrated(path: Path, conditions: Conditions) -> bool:
         return False
     with LatencyTable.open(path) as table:
         return table.calibration(conditions) is not None
+
+
+def say_what_it_is_of(table: LatencyTable) -> None:
+    """Log what is to be known of all latencies of a table that something is put in."""
+    if table.of_other_graphs:
+        _LOG.warning("%s holds latencies %s", table.path, table.of_other_graphs)
 
 
 def told_of(table: LatencyTable) -> dict[str, str | None]:

@@ -14,7 +14,10 @@ from gsnet.interface.files import check_replaceable, target_of
 from gsnet.interface.partial import part_file, part_folder, remove_leftovers
 from gsnet.latency.device import TORCH
 from gsnet.latency.errors import LatencyError
+from gsnet.latency.layer import MOVING
 from gsnet.latency.records import Origin
+from gsnet.runtimes import runtime_names, way_of_rewriting
+from gsnet.runtimes.rewriting import AS_IT_IS, SOME_WAY
 
 _VERSION = "1"
 LAYER_KEY = "kind, batch, in_channels, height, width, out_channels, kernel_size, stride, fused"
@@ -53,8 +56,8 @@ CREATE TABLE IF NOT EXISTS profiles (
 class TableFile:
     """A table's file, and which device and runtime it is of.
 
-    exported_for: the runtime for which its networks were written, which may be another than the one that ran them; "" where
-    that is not known.
+    way: in which its networks were rewritten (`gsnet.runtimes.rewriting`). exported_for: the runtime for which they were
+    written, which may be another than the one that ran them; "" where that is not known.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
@@ -67,8 +70,9 @@ class TableFile:
         before = "" if meta["fuses"] == "1" else TORCH
         self.origin = Origin(meta["device"], meta.get("runtime", before), meta.get("runtime_version", ""))
         self.fuses = meta["fuses"] == "1"
-        # Older tables list what an export writes anew as if it were not.
-        self.rewrites = meta.get("rewrites") == "1"
+        # Older tables do not say it, and list what an export writes anew as if it were not.
+        self.way = int(meta.get("rewrites", AS_IT_IS))
+        self.rewrites = self.way != AS_IT_IS
         # Older tables do not say it.
         self.exported_for = meta.get("exported_for", "")
 
@@ -89,18 +93,34 @@ class TableFile:
             return ""
         return f"of files that are exported for {self.exported_for}, not of those for {self.runtime}"
 
+    @property
+    def of_other_graphs(self) -> str:
+        """In words, that its networks were written otherwise than exports are now; "" where they were not.
+
+        Nor where the same came of it: only networks that split, join or shuffle channels are rewritten.
+        """
+        name = self.exported_for or self.runtime
+        # Of a runtime that is not known here, as of a plugin that is not given, nothing can be said.
+        if name not in runtime_names() or self.way == way_of_rewriting(name) or not self._moves_channels():
+            return ""
+        written = f"of networks as an earlier version wrote them for {name}, and exports of now may take another time"
+        return f"{written}: build the table again"
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be known of all its latencies, in words that go on from "latencies"."""
+        return [sentence for sentence in (self.of_other_files, self.of_other_graphs) if sentence]
+
     @classmethod
-    def create(cls, path: Path, origin: Origin, *, fuses: bool, rewrites: bool = False, exported_for: str = "") -> Self:
+    def create(cls, path: Path, origin: Origin, *, fuses: bool, way: int = AS_IT_IS, exported_for: str = "") -> Self:
         """A new, empty table; the one that is there, where another process was quicker.
 
-        fuses: the runtime folds normalisation, activations and sums into convolutions. rewrites: networks are written anew for
-        it; see `gsnet.latency.layers.Listing`. exported_for: see the class.
-
+        fuses: the runtime folds normalisation, activations and sums into convolutions. way, exported_for: see the class.
         Raises LatencyError or OSError where the file cannot be written.
         """
         check_replaceable(path)
         path = target_of(path)
-        meta = {"version": _VERSION, "device": origin.device, "fuses": str(int(fuses)), "rewrites": str(int(rewrites))}
+        meta = {"version": _VERSION, "device": origin.device, "fuses": str(int(fuses)), "rewrites": str(way)}
         meta |= {"runtime": origin.runtime, "runtime_version": origin.version, "exported_for": exported_for}
         remove_leftovers(path)
         with part_file(path) as part:
@@ -151,19 +171,20 @@ class TableFile:
 
     @classmethod
     def open_for(
-        cls, path: Path, origin: Origin, *, fuses: bool | None = None, rewrites: bool = False, exported_for: str = ""
+        cls, path: Path, origin: Origin, *, fuses: bool | None = None, way: int = AS_IT_IS, exported_for: str = ""
     ) -> Self:
         """The table of a device and runtime that are at hand, made if there is none. Raises LatencyError for one of others.
 
-        fuses: see `create`; by default whether it is of another runtime than torch.
+        fuses: see `create`; by default whether it is of another runtime than torch. way, exported_for: of what is to be put in.
         """
         if path.is_file():
             table = cls.open(path)
         else:
             folded = origin.runtime != TORCH if fuses is None else fuses
-            table = cls.create(path, origin, fuses=folded, rewrites=rewrites, exported_for=exported_for)
+            table = cls.create(path, origin, fuses=folded, way=way, exported_for=exported_for)
         try:
-            table.check_is_of(origin, exported_for)
+            table.check_is_of(origin, exported_for, way)
+            table.take_way(way)
         except LatencyError:
             table.close()
             raise
@@ -172,16 +193,17 @@ class TableFile:
     @classmethod
     @contextmanager
     def changed_whole(
-        cls, path: Path, origin: Origin, *, rewrites: bool = False, exported_for: str = ""
+        cls, path: Path, origin: Origin, *, way: int = AS_IT_IS, exported_for: str = ""
     ) -> Iterator[Self]:
         """`open_for` of a table that has all that is put in when the block ends, and nothing of it where an error ends it."""
         check_replaceable(path)
         target = target_of(path)
-        open_for = partial(cls.open_for, origin=origin, rewrites=rewrites, exported_for=exported_for)
+        open_for = partial(cls.open_for, origin=origin, way=way, exported_for=exported_for)
         with part_folder(target) as folder:
             draft = folder / target.name
             if path.is_file():
-                with open_for(path) as before:
+                with cls.open(path) as before:
+                    before.check_is_of(origin, exported_for, way)
                     before.copy_to(draft)
             with open_for(draft) as table:
                 # As messages name it.
@@ -200,19 +222,32 @@ class TableFile:
         with self.reporting():
             table.connection.backup(self.connection)
 
-    def check_is_of(self, origin: Origin, exported_for: str) -> None:
-        """Raise LatencyError unless the latencies are of this device and runtime, and of files for that runtime."""
+    def check_is_of(self, origin: Origin, exported_for: str, way: int) -> None:
+        """Raise LatencyError unless the latencies are of this device and runtime, and of files for that runtime of this way.
+
+        Of older tables it is not known in which way theirs are: `of_other_graphs` says so.
+        """
         # Older tables do not say torch's version.
         if self.origin._replace(version=self.origin.version or origin.version) != origin:
             held, given = str(self.origin), str(origin)
         elif self.exported_for and exported_for and self.exported_for != exported_for:
             held, given = (f"files that are exported for {name}" for name in (self.exported_for, exported_for))
+        elif self.way != way and SOME_WAY not in (self.way, way) and self._moves_channels():
+            held, given = "networks as another version wrote them", "one whose networks take another time"
         else:
             return
         raise LatencyError(
             f"{self.path} holds latencies of {held}, and this is {given}: nothing measured here belongs into it, "
-            "give another --latency_table"
+            "give another --latency_table, or remove that file to measure all anew"
         )
+
+    def take_way(self, way: int) -> None:
+        """Make the table one of networks that are rewritten in this way, if none of its own would be another by it."""
+        if self.way == way or self._moves_channels():
+            return
+        with self.reporting(), self.connection:
+            self.connection.execute("INSERT OR REPLACE INTO meta VALUES ('rewrites', ?)", (str(way),))
+        self.way, self.rewrites = way, way != AS_IT_IS
 
     def check_runtime(self, name: str | None) -> None:
         """Raise LatencyError where another runtime's latencies are asked for."""
@@ -228,6 +263,17 @@ class TableFile:
         with self.reporting():
             found = self.connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (name,)).fetchone()
         return found is not None
+
+    def _moves_channels(self) -> bool:
+        """Whether a network of the table splits, joins or shuffles channels; also where nothing is known of its layers yet."""
+        kinds = ", ".join("?" * len(MOVING))
+        with self.reporting():
+            if self.connection.execute(f"SELECT 1 FROM layers WHERE kind IN ({kinds}) LIMIT 1", MOVING).fetchone():
+                return True
+            some = [
+                self.connection.execute(f"SELECT 1 FROM {name} LIMIT 1").fetchone() for name in ("layers", "networks")
+            ]
+        return some[0] is None and some[1] is not None
 
     def close(self) -> None:
         """Release the file."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gsnet.latency.device import FP32, TORCH, is_tuned
 from gsnet.latency.errors import LatencyError, telling
 from gsnet.latency.setting import Setting
-from gsnet.runtimes import Operation, Runtime, Session, Settings, runtime
+from gsnet.runtimes import Operation, Runtime, Session, Settings, runtime, way_of_rewriting
 from PlainNet import Network
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def module_of(network: Network, setting: Setting) -> nn.Module:
 def written(network: Network, setting: Setting, program: Runtime, folder: Path) -> Path:
     """The network's file in a folder, made unless it is there. Raises RuntimesError."""
     told = f"{network} {setting.conditions} {setting.num_classes} {setting.style}"
+    # What an earlier version left unfinished is another file.
+    told += f" {way}" if (way := way_of_rewriting(program.name)) else ""
     name = hashlib.sha256(told.encode()).hexdigest()[:16]
     file = folder / f"{name}{program.suffixes[0]}"
     if file.is_file():

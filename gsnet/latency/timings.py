@@ -18,7 +18,8 @@ from gsnet.latency.errors import LatencyError
 from gsnet.latency.records import Conditions, Origin, TimedNetwork
 from gsnet.latency.setting import Setting
 from gsnet.latency.table import LatencyTable
-from gsnet.runtimes import runtime
+from gsnet.runtimes import way_of_rewriting
+from gsnet.runtimes.rewriting import SOME_WAY
 from PlainNet import Style
 
 # As ncnn's benchmark prints it, in milliseconds.
@@ -28,12 +29,14 @@ _LINE = re.compile(r"^\s*(\S+)\.param\s+min\s*=\s*([0-9.]+)\s+max\s*=")
 class Measured(NamedTuple):
     """What a device measured: of what it is, under which conditions, of files for which runtime's exports.
 
-    rounds: networks, each with the number of its round; failed: those that could not run there, and why.
+    way: in which their networks were rewritten (`gsnet.runtimes.rewriting`). rounds: networks, each with the number of its
+    round; failed: those that could not run there, and why.
     """
 
     origin: Origin
     setting: Setting
     exported_for: str
+    way: int
     rounds: Sequence[tuple[TimedNetwork, int]]
     failed: Mapping[str, str]
 
@@ -43,8 +46,7 @@ class Measured(NamedTuple):
 
         Raises LatencyError for a table of another device, runtime or files, and OSError.
         """
-        rewrites = runtime(self.exported_for).multiple is not None
-        with LatencyTable.changed_whole(path, self.origin, rewrites=rewrites, exported_for=self.exported_for) as table:
+        with LatencyTable.changed_whole(path, self.origin, way=self.way, exported_for=self.exported_for) as table:
             for timed, number in self.rounds:
                 table.add_network(self.setting.conditions, timed, number)
             yield table
@@ -102,7 +104,10 @@ def _understood(measured: Mapping[str, Any], device_name: str | None) -> Measure
             shape = setting.num_classes, style.use_se
             timed = TimedNetwork(str(entry["structure"]), *shape, str(entry["role"]), seconds)
             rounds.append((timed, int(one["round"])))
-    return Measured(origin, setting, _exported_for(told), rounds, failed)
+    exported_for = _exported_for(told)
+    # Older bundles do not say it.
+    way = int(told.get("way", min(way_of_rewriting(exported_for), SOME_WAY)))
+    return Measured(origin, setting, exported_for, way, rounds, failed)
 
 
 def _exported_for(told: Mapping[str, Any]) -> str:

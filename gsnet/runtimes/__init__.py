@@ -16,7 +16,7 @@ from gsnet.runtimes.contract import (
     Session,
     Settings,
 )
-from gsnet.runtimes.registry import register, runtime, runtime_names, runtimes_named
+from gsnet.runtimes.registry import register, runtime, runtime_names, runtimes_named, way_of_rewriting
 
 __all__ = [
     "ConvolutionShape",
@@ -30,4 +30,5 @@ __all__ = [
     "runtime",
     "runtime_names",
     "runtimes_named",
+    "way_of_rewriting",
 ]

@@ -26,8 +26,9 @@ _CHANNELWISE = (
     *(functional.adaptive_avg_pool2d, functional.avg_pool2d, functional.max_pool2d, functional.interpolate),
 )
 _UNCHANGED = (nn.Identity, nn.Dropout, nn.Dropout2d)
-_SUMS = (operator.add, torch.add, operator.iadd, "add")
-PRODUCTS = (operator.mul, torch.mul, operator.imul, "mul")
+# What changes its first argument by an operator (x += y) is traced as if it did not.
+_SUMS = (operator.add, torch.add, "add")
+PRODUCTS = (operator.mul, torch.mul, "mul")
 _FLATTENINGS = (nn.Flatten, torch.flatten, "flatten")
 
 

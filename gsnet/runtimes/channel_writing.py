@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,6 @@ from gsnet.runtimes.channel_reading import PRODUCTS, Reading, pixels
 _NOBODY = (-1, -1)
 # The two halves of a GhostConv. In a network whose layers read all maps before them, one operator each would be far more.
 _MOST_APART = 2
-# Functions that change what they read, which others may read too now; and those that do not.
-_NOT_IN_PLACE: MappingProxyType[Any, Any] = MappingProxyType({operator.iadd: operator.add, operator.imul: operator.mul})
 
 
 class Writing:
@@ -264,7 +261,7 @@ class Writing:
 
     def _copied(self, node: fx.Node, arguments: dict[Any, Any]) -> fx.Node:
         """A node of the traced network with other arguments, its module or tensor taken along."""
-        target, options = _NOT_IN_PLACE.get(node.target, node.target), dict(node.kwargs)
+        target, options = node.target, dict(node.kwargs)
         if options.get("inplace") is True:
             options["inplace"] = False
         if node.op in ("call_module", "get_attr"):

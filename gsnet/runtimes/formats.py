@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gsnet.runtimes.registry import runtime
+from gsnet.runtimes.registry import way_of_rewriting
+from gsnet.runtimes.rewriting import AS_IT_IS
 
 FORMATS = {
     "onnx": "onnxruntime",
@@ -17,4 +18,4 @@ FORMATS = {
 
 def rewrites(form: str) -> bool:
     """Whether networks are rewritten for files of a format (`gsnet.runtimes.fusing`); weights alone never are."""
-    return form in FORMATS and runtime(FORMATS[form]).multiple is not None
+    return form in FORMATS and way_of_rewriting(FORMATS[form]) != AS_IT_IS

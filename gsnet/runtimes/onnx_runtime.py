@@ -13,6 +13,7 @@ import numpy as np
 
 from gsnet.runtimes import onnx_file
 from gsnet.runtimes.contract import FP32, ConvolutionShape, Operation, Session, Settings
+from gsnet.runtimes.rewriting import MULTIPLES
 
 # Alone, and with the activation behind it.
 _CONVOLUTIONS = ("Conv", "FusedConv")
@@ -89,7 +90,7 @@ class OnnxRuntime(onnx_file.OnnxFiles):
     needs = {"onnxruntime": "onnxruntime"}  # noqa: RUF012
     precisions = (FP32,)
     tells_operations = True
-    multiple = 16
+    multiple = MULTIPLES[name]
 
     def failures(self) -> tuple[type[Exception], ...]:
         from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NotImplemented

@@ -9,6 +9,7 @@ from torch import nn
 
 from gsnet.runtimes import onnx_file
 from gsnet.runtimes.contract import FP32, NO_TEXTS, Operation, RuntimesError, Session, Settings, Texts
+from gsnet.runtimes.rewriting import MULTIPLES
 
 
 class OpenCvSession(Session):
@@ -49,7 +50,7 @@ class OpenCv(onnx_file.OnnxFiles):
     needs = {"cv2": "opencv-python-headless"}  # noqa: RUF012
     precisions = (FP32,)
     # Those of ONNX Runtime, 16, make it no faster than what is not rewritten.
-    multiple = 8
+    multiple = MULTIPLES[name]
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS

@@ -29,6 +29,7 @@ from gsnet.runtimes.contract import (
     Settings,
     Texts,
 )
+from gsnet.runtimes.rewriting import MULTIPLES
 
 _TYPES = {FP32: "f32", BF16: "bf16", FP16: "f16"}
 _NOT_RUN = "NOT_RUN"
@@ -181,7 +182,7 @@ class OpenVino(Runtime):
     suffixes = (".xml", ".bin")
     precisions = (FP32, BF16, FP16)
     tells_operations = True
-    multiple = 8
+    multiple = MULTIPLES[name]
 
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS

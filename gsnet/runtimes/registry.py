@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from gsnet.runtimes.contract import Runtime, RuntimesError
+from gsnet.runtimes.rewriting import AS_IT_IS, MULTIPLES, WAY
 from PlainNet.user_files import takes
 
 # Name -> module of this package and its class, imported when it is asked for.
@@ -67,6 +68,12 @@ def runtime(name: str) -> Runtime:
 def runtime_names() -> tuple[str, ...]:
     """Every name, installed or not, the package's first."""
     return (*_OURS, *_registered)
+
+
+def way_of_rewriting(name: str) -> int:
+    """In which way networks are rewritten for a runtime, whose library is not imported; AS_IT_IS where they are not."""
+    rewritten = _registered[name].multiple is not None if name in _registered else name in MULTIPLES
+    return WAY if rewritten else AS_IT_IS
 
 
 def runtimes_named(names: Sequence[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from gsnet.data.passed_over import is_hidden
 from gsnet.data.pictures import read_picture
 from gsnet.interface.options import InputError
 from gsnet.models.expected import ExpectedInput
-from gsnet.models.exporting import files_of, keep, told_in_a_sentence, written_beside
+from gsnet.models.exporting import files_of, in_the_best_form, keep, told_in_a_sentence, written_beside
 from gsnet.runtimes import Session, runtime
 from gsnet.runtimes.formats import FORMATS
 from gsnet.runtimes.fusing import fused
@@ -128,6 +128,7 @@ def export_int8(
 ) -> list[Figures]:
     """Write a network in int8 as one of `INT8_FORMATS`; returns the figures of the float32 file and of the int8 one.
 
+    The float32 file is the one that an export writes, which int8 would stand in for.
     What is there stays as it was where top-1 (outputs, without classes) changes beyond the bounds. Raises ExportError, with
     both rows in its sentence, and InputError as `gsnet.models.exporting.export` does. fuse: as there.
     """
@@ -143,11 +144,20 @@ def export_int8(
         told = _outputs(network, compared.images)
         floats, integers = (folder / f"{name}.onnx" for name in ("fp32", INT8))
         rows = []
+
+        def written(form: nn.Module) -> nn.Module:
+            with told_in_a_sentence(kind):
+                write_onnx(form, floats, side)
+            return form
+
+        best = in_the_best_form(network, kind, side, written, fuse=fuse)
         with told_in_a_sentence(kind):
             # Integer operators take any width; of normalisation there is none in integers, but for a convolution.
-            rewritten = fused(network, side, 1, norms_as_convolutions=True) if fuse else network
-            write_onnx(rewritten, floats, side)
-            shutil.copy(floats, integers)
+            narrow = fused(network, side, 1, norms_as_convolutions=True) if fuse else network
+            if narrow is best:
+                shutil.copy(floats, integers)
+            else:
+                write_onnx(narrow, integers, side)
             to_int8(integers, calibrated.images)
             for name, parts, session in both_forms(floats, integers, kind, texts or {}):
                 rows.append(_figures(name, session, parts, compared, told))
