@@ -1032,7 +1032,7 @@ def test_a_prediction_grows_with_the_number_of_classes_and_says_whence(tmp_path,
         assert benchmark_network_latency.main([*predict, *board, "--num_classes", str(classes)]) == 0
         found.append(json.loads(capsys.readouterr().out)["rows"][0])
     seconds, spreads = ([row[name] for row in found] for name in ("seconds", "spread"))
-    assert seconds[0] < seconds[1] < seconds[2] / 5 and spreads[2] > 0.5
+    assert seconds[0] < seconds[1] < seconds[2] / 3 and spreads[2] > 0.5
     assert "classifier" not in found[0]["text"]
     assert "a classifier of 1000 is worked out from those of 10 classes" in found[1]["text"]
 
