@@ -1,12 +1,12 @@
 """Up to which growth of gradients a network trains: a ladder of growing depth, with links and without.
 
-    python -m benchmarks.growth_ladder                     # an hour or two on one core; an interrupted run goes on
-    python -m benchmarks.growth_ladder --write             # and puts the table into docs/gradient_growth.md
+    python -m benchmarks.growth_ladder                     # some hours on one core; an interrupted run goes on
+    python -m benchmarks.growth_ladder --write             # and puts the tables into docs/gradient_growth.md
     python -m benchmarks.growth_ladder --trained --write   # of what was trained so far, at once
 
 Each network is trained from the same seeds by SGD (momentum .9, Nesterov, weight decay 5e-4, cosine, no warm-up, no
 augmentation) at each learning rate, on the sample of 2,000 CIFAR-10 images in GSNET_DATA. Shown is the best learning rate
-of each.
+of each. Those without links are trained with smaller and larger batches, too, for as many steps.
 """
 
 from __future__ import annotations
@@ -37,11 +37,14 @@ from ZeroShotProxy.gradient_growth import GradientGrowth
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/gradient_growth.md"
 SAMPLE = "cifar10_jpeg_2000_1000.tar.gz"
-KEY = ("kind", "layers", "rate", "seed")
+KEY = ("kind", "layers", "rate", "batch", "seed")
 FIELDS = (*KEY, "growth", "loss", "train", "test")
 LAYERS = (8, 16, 24, 32, 40, 48, 64)
-RATES = (0.01, 0.03, 0.1)
+RATES = (0.01, 0.03, 0.1, 0.3)
 BATCH = 64
+# Of networks without links, up to where the ladder's end at chance begins.
+OTHER_BATCHES = (16, 256)
+LAYERS_OF_BATCHES = (8, 16, 24, 32)
 Images = tuple[Tensor, Tensor]
 
 
@@ -73,17 +76,17 @@ def _tensors(pictures: Sequence[tuple[str, np.ndarray]], names: Sequence[str]) -
     return (images - 125.0) / 63.0, torch.tensor([names.index(name) for name, _ in pictures])
 
 
-def trained(text: str, images: Images, rate: float, seed: int, steps: int) -> tuple[torch.nn.Module, float]:
+def trained(text: str, images: Images, rate: float, batch: int, seed: int, steps: int) -> tuple[torch.nn.Module, float]:
     """The network after these steps, and the mean loss of the last tenth; infinite where it is no number any more."""
     torch.manual_seed(seed)
     network = MasterNet(num_classes=10, plainnet_struct=text).train()
     network.init_parameters()
     optimiser = torch.optim.SGD(network.parameters(), rate, 0.9, nesterov=True, weight_decay=5e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    order = torch.cat([torch.randperm(len(images[0])) for _ in range(steps * BATCH // len(images[0]) + 1)])
+    order = torch.cat([torch.randperm(len(images[0])) for _ in range(steps * batch // len(images[0]) + 1)])
     losses = []
     for step in range(steps):
-        chosen = order[step * BATCH : (step + 1) * BATCH]
+        chosen = order[step * batch : (step + 1) * batch]
         loss = functional.cross_entropy(network(images[0][chosen]), images[1][chosen])
         optimiser.zero_grad()
         loss.backward()
@@ -103,22 +106,37 @@ def accuracy(network: torch.nn.Module, images: Images) -> float:
     return float((found == images[1]).float().mean()) * 100
 
 
-def climb(rows: Rows, file: Path, archive: Path, seeds: int, steps: int) -> None:
-    """Train what the rows lack, the short networks first."""
-    train, test = sample(archive)
-    growth = GradientGrowth(32)
-    order = [
-        (kind, str(layers), str(rate), str(seed))
-        for seed in range(seeds)
-        for layers in LAYERS
-        for kind in ("plain", "residual")
+def trainings(seeds: int) -> list[tuple[str, ...]]:
+    """Keys of all trainings: the first seed of the ladder, the short networks first, the other batches, further seeds."""
+
+    def of_a_seed(seed: int) -> list[tuple[str, ...]]:
+        return [
+            (kind, str(layers), str(rate), str(BATCH), str(seed))
+            for layers in LAYERS
+            for kind in ("plain", "residual")
+            for rate in RATES
+        ]
+
+    batches = [
+        ("plain", str(layers), str(rate), str(batch), "0")
+        for layers in LAYERS_OF_BATCHES
+        for batch in OTHER_BATCHES
         for rate in RATES
     ]
+    return [*of_a_seed(0), *batches, *(key for seed in range(1, seeds) for key in of_a_seed(seed))]
+
+
+def climb(rows: Rows, file: Path, archive: Path, seeds: int, steps: int) -> None:
+    """Train what the rows lack."""
+    train, test = sample(archive)
+    growth = GradientGrowth(32)
+    order = trainings(seeds)
     for key in order:
         if key in rows:
             continue
-        text = structure(key[0], int(key[1]))
-        network, loss = trained(text, train, float(key[2]), int(key[3]), steps)
+        kind, layers, rate, batch, seed = key
+        text = structure(kind, int(layers))
+        network, loss = trained(text, train, float(rate), int(batch), int(seed), steps)
         figures = (growth.growth(parse(text)), loss, accuracy(network, train), accuracy(network, test))
         shown = dict(zip(FIELDS[len(KEY) :], (f"{figure:.4g}" for figure in figures), strict=True))
         rows[key] = dict(zip(KEY, key, strict=True)) | shown
@@ -134,19 +152,40 @@ def table(rows: Rows, steps: int) -> str:
         "| links | convolutions | growth | learning rate | loss | training images | test images |",
         "|---|---|---|---|---|---|---|",
     ]
-    for kind in ("plain", "residual"):
+    for kind, links in (("plain", "none"), ("residual", "kept")):
         for layers in LAYERS:
-            found = {
-                rate: [row for key, row in rows.items() if key[:3] == (kind, str(layers), str(rate))] for rate in RATES
-            }
-            if not all(found.values()):
-                continue
-            rate = min(RATES, key=lambda rate: fmean(float(row["loss"]) for row in found[rate]))
-            best = found[rate]
-            figures = " | ".join(_mean([float(row[name]) for row in best]) for name in ("loss", "train", "test"))
-            links = "none" if kind == "plain" else "kept"
-            lines.append(f"| {links} | {layers} | {float(best[0]['growth']):.2f} | {rate} | {figures} |")
+            if figures := _figures(rows, kind, layers, BATCH):
+                lines.append(f"| {links} | {layers} | {figures} |")
     return "\n".join(lines)
+
+
+def table_of_batches(rows: Rows, steps: int) -> str:
+    """The same of networks without links, a line a batch."""
+    lines = [
+        f"{steps} steps without links, the best of learning rates {', '.join(map(str, RATES))}:",
+        "",
+        "| batch | convolutions | growth | learning rate | loss | training images | test images |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for layers in LAYERS_OF_BATCHES:
+        for batch in sorted((BATCH, *OTHER_BATCHES)):
+            if figures := _figures(rows, "plain", layers, batch):
+                lines.append(f"| {batch} | {layers} | {figures} |")
+    return "\n".join(lines)
+
+
+def _figures(rows: Rows, kind: str, layers: int, batch: int) -> str:
+    """Cells of the rate with the least loss; empty where one is missing."""
+    found = {
+        rate: [row for key, row in rows.items() if key[:4] == (kind, str(layers), str(rate), str(batch))]
+        for rate in RATES
+    }
+    if not all(found.values()):
+        return ""
+    rate = min(RATES, key=lambda rate: fmean(float(row["loss"]) for row in found[rate]))
+    best = found[rate]
+    figures = " | ".join(_mean([float(row[name]) for row in best]) for name in ("loss", "train", "test"))
+    return f"{float(best[0]['growth']):.2f} | {rate} | {figures}"
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -162,14 +201,16 @@ def main() -> int:
         "--file", type=Path, default=ROOT / "docs/growth_ladder.csv", help="rows (default: %(default)s)"
     )
     parser.add_argument("--trained", action="store_true", help="train nothing, and show what was trained so far")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/gradient_growth.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/gradient_growth.md")
     options = parser.parse_args()
     rows = read_rows(options.file, KEY)
     if not options.trained:
         climb(rows, options.file, data_file(SAMPLE), options.seeds, options.steps)
-    print(found := table(rows, options.steps), sep="\n")
+    sections = {"ladder": table(rows, options.steps), "batches": table_of_batches(rows, options.steps)}
+    print(*sections.values(), sep="\n\n")
     if options.write:
-        replace_section(PAGE, "ladder", found)
+        for name, found in sections.items():
+            replace_section(PAGE, name, found)
     return 0
 
 

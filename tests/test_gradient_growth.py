@@ -117,13 +117,14 @@ def test_the_page_shows_the_ladder_that_was_trained():
     """Counts of layers and growth of its networks, by the language and the closed form, and the table by its rows."""
     rows = read_rows(ROOT / "docs/growth_ladder.csv", growth_ladder.KEY)
     closed_form = GradientGrowth(32)
-    for kind, layers, _, _ in rows:
+    for kind, layers, *_ in rows:
         network = PlainNet.parse(growth_ladder.structure(kind, int(layers)))
         found = {row["growth"] for key, row in rows.items() if key[:2] == (kind, layers)}
         assert found == {f"{closed_form.growth(network):.4g}"}
         blocks = network.blocks[1:-1]
         assert sum(block.sub_layers for block in blocks) * (1 if kind == "plain" else 2) == int(layers)
-    assert growth_ladder.table(rows, 300) in (ROOT / "docs/gradient_growth.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/gradient_growth.md").read_text(encoding="utf-8")
+    assert growth_ladder.table(rows, 300) in page and growth_ladder.table_of_batches(rows, 300) in page
 
 
 def without_links(settings):
