@@ -21,13 +21,17 @@ from PlainNet import Network
 # What stands for one network: a structure, a path or a published name, a value, a candidate, a search, what was loaded, a
 # training.
 Named = str | Path | Network | Row | SearchResult | LoadedNetwork | TrainingResult
-# An option within a sentence.
-_FLAG = re.compile(r"--(\w+(?:-\w+)*)")
+# A command within a sentence, which stays one, or an option.
+_COMMAND_OR_FLAG = re.compile(r"((?:gsnet [\w-]+|\w+\.py)(?: --[\w-]+(?: [A-Z][A-Z_.]*\b)?)+)|--(\w+(?:-\w+)*)")
 
 
 def in_words_of_python(text: str, keywords: Mapping[str, str]) -> str:
     """A sentence about flags with keywords in their place; by flag, where they are not called like it."""
-    return _FLAG.sub(lambda flag: keywords.get(name := flag[1].replace("-", "_"), name), text)
+
+    def said(found: re.Match[str]) -> str:
+        return found[1] or keywords.get(name := found[2].replace("-", "_"), name)
+
+    return _COMMAND_OR_FLAG.sub(said, text)
 
 
 @contextmanager
