@@ -1,23 +1,31 @@
 """GradNorm in closed form: against autograd, kind by kind of parameter, and against limits that are known exactly."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median
 
 import pytest
 from scipy.stats import spearmanr
-from torch import nn
-from torch.nn import functional
 
 import PlainNet
-from benchmarks.gradient_norm import BATCHES, FILE, KEY, SEEDS, accuracy_table, kinds_table, measured, networks_of
+from benchmarks import gradient_norm
+from benchmarks.gradient_norm import (
+    BATCHES,
+    FILE,
+    KEY,
+    SEEDS,
+    accuracy_table,
+    kinds_table,
+    measure,
+    measured,
+    networks_of,
+    squares_of_pass,
+)
 from benchmarks.saved_rows import read_rows
 from PlainNet import Style
-from ZeroShotProxy import ProxyFailure, ScoringSettings, get_proxy, score
+from ZeroShotProxy import ProxyFailure, ScoringSettings, score
 from ZeroShotProxy.compute_gradnorm_closed_form import KINDS, GradientNorm
 from ZeroShotProxy.gradient_logits import logit_gradient
-from ZeroShotProxy.network_state import normalise_by_batch
 
 PAGE = Path(__file__).parent.parent / "docs/gradient_norm.md"
 NETWORKS = {
@@ -28,31 +36,10 @@ NETWORKS = {
 
 
 def squares_by_kind(network, images, seeds):
-    """Means over passes of squared gradients, in the order of `KINDS`, with GradNorm's own weights, images and labels."""
-    found = []
-
-    def compute(module, context):
-        normalise_by_batch(module)
-        logits = module(context.random_images())
-        functional.cross_entropy(logits, context.random_labels(10)).backward()
-        found.append([0.0] * len(KINDS))
-        for layer in module.modules():
-            for name, parameter in layer.named_parameters(recurse=False):
-                found[-1][kind_of(layer, name)] += float((parameter.grad.double() ** 2).sum())
-        return 0.0
-
-    proxy = replace(get_proxy("GradNorm"), compute=compute)
-    for seed in range(seeds):
-        score(network, proxy, ScoringSettings(resolution=16, batch_size=images), seed)
+    """Means over passes, in the order of `KINDS`."""
+    settings = ScoringSettings(resolution=16, batch_size=images)
+    found = [squares_of_pass(network, settings, seed) for seed in range(seeds)]
     return [fmean(values) for values in zip(*found, strict=True)]
-
-
-def kind_of(layer, name):
-    if isinstance(layer, nn.Conv2d):
-        return KINDS.index("depth-wise" if layer.groups > 1 else "convolutions")
-    if isinstance(layer, nn.BatchNorm2d):
-        return KINDS.index("scales" if name == "weight" else "shifts")
-    return KINDS.index("classifier" if name == "weight" else "biases")
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -92,9 +79,9 @@ def test_what_images_have_of_their_own_averages_out_over_a_batch():
     """
     form = GradientNorm(16)
     few, many = (form.squares(PlainNet.parse(NETWORKS["ResNet-like"]), images) for images in (32, 512))
-    ratio = dict(zip(KINDS, few / many, strict=True))
-    assert ratio["convolutions"] == pytest.approx(16, rel=0.1)
-    assert 1 < ratio["classifier"] < 1.2
+    convolutions, classifier = KINDS.index("convolutions"), KINDS.index("classifier")
+    assert few[convolutions] == pytest.approx(16 * many[convolutions], rel=0.1)
+    assert many[classifier] < few[classifier] < 1.2 * many[classifier]
 
 
 @pytest.mark.parametrize(
@@ -112,11 +99,23 @@ def test_the_closed_form_agrees_with_kept_passes(space, rank, difference):
 def test_kept_passes_are_scores_of_these_networks():
     rows = read_rows(FILE, KEY)
     assert list(rows) == [(space, network.text) for space in BATCHES for network in networks_of(space)]
-    assert all(len(row["norms"].split()) == SEEDS for row in rows.values())
+    assert all(len(row[kind].split()) == SEEDS for row in rows.values() for kind in KINDS)
     network = networks_of("ghostshuffle")[0]
-    kept = float(rows["ghostshuffle", network.text]["norms"].split()[1])
+    kept = dict(measured(rows))["ghostshuffle"][0].squares[1].sum() ** 0.5
     found = score(network, "GradNorm", ScoringSettings(batch_size=BATCHES["ghostshuffle"]), 1)
     assert found == pytest.approx(kept, rel=1e-3)
+
+
+def test_missing_passes_are_added_to_those_that_are_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(gradient_norm, "BATCHES", {"XXBL": 4})
+    monkeypatch.setattr(gradient_norm, "networks_of", lambda space: [PlainNet.parse(NETWORKS["ResNet-like"])])
+    file = tmp_path / "passes.csv"
+    for seeds in (1, 3, 2):
+        measure(read_rows(file, KEY), file, seeds)
+    ((_, (one,)),) = measured(read_rows(file, KEY))
+    assert one.squares.shape == (3, len(KINDS))
+    settings = ScoringSettings(batch_size=4)
+    assert one.squares[2].tolist() == pytest.approx(squares_of_pass(one.network, settings, 2), rel=1e-3)
 
 
 def test_the_page_shows_the_tables_of_the_kept_passes():
