@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from PlainNet import Network, StructureError, Style
 from PlainNet.compiling import prepare
 from PlainNet.step_table import CALL_WIDTH, ROW_WIDTH, StepTable
 from PlainNet.style import PLAIN
-from ZeroShotProxy.gradient_layout import LONGEST_RECORD, TOO_LONG
+from ZeroShotProxy.gradient_layout import GATED, LONGEST_RECORD, TOO_LONG
 from ZeroShotProxy.gradient_machine import run
 from ZeroShotProxy.gradient_map import gradient_room
 from ZeroShotProxy.mean_field_machine import FAILURES, first_map, room
@@ -19,6 +21,7 @@ from ZeroShotProxy.registry import ProxyFailure
 GAMMA = 0.0
 # Numbers: of a hundred layers.
 _FIRST_RECORDS = 32_768
+_FAILURES = FAILURES | {GATED: "with squeeze-and-excitation there is no closed form of gradients of weights"}
 
 
 class GradientGrowth:
@@ -39,7 +42,11 @@ class GradientGrowth:
         self._gradients = gradient_room(STACK, resolution)
         self._records = np.zeros(_FIRST_RECORDS)
         self._images: dict[int, np.ndarray] = {}
-        _prepare()
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Have the machine ready: read it, or compile it where no run has done so before, which is said in the log."""
+        prepare("the closed form of gradients (about 20 seconds)", [(run, examples())])
 
     def growth(self, network: Network) -> float:
         """log of the gradient's norm at the first block's map over that at the last block's. Raises ProxyFailure."""
@@ -48,6 +55,12 @@ class GradientGrowth:
 
     def log_norms(self, network: Network) -> np.ndarray:
         """Logarithm of the gradient's norm behind each block, up to a constant: (blocks,). Raises ProxyFailure."""
+        norms = np.empty(len(network.blocks))
+        self.follow(network, run, norms)
+        return norms
+
+    def follow(self, network: Network, machine: Callable[..., int], *more: object) -> None:
+        """Call a machine that takes the arguments of `gradient_machine.run` up to records, then `more`. Raises ProxyFailure."""
         if self._table.is_full:
             self._table = StepTable(self.style)
         known, call = self._table.calls, self._table.call
@@ -60,15 +73,13 @@ class GradientGrowth:
         image = self._images.get(channels)
         if image is None:
             image = self._images[channels] = first_map(self.resolution, GAMMA, channels)
-        norms = np.empty(len(network.blocks))
         while True:
-            failure = run(calls, self._table.rows, image, self._stack, self._gradients, self._records, norms)
+            failure = machine(calls, self._table.rows, image, self._stack, self._gradients, self._records, *more)
             if failure != TOO_LONG:
                 break
             self._records = np.zeros(2 * len(self._records))
         if failure:
-            raise ProxyFailure(f"{network}: {FAILURES[failure]}")
-        return norms
+            raise ProxyFailure(f"{network}: {_FAILURES[failure]}")
 
 
 def examples() -> tuple:
@@ -83,8 +94,3 @@ def examples() -> tuple:
         records,
         np.empty(1),
     )
-
-
-def _prepare() -> None:
-    """Have the machine ready: read it, or compile it where no run has done so before, which is said in the log."""
-    prepare("the closed form of gradients (about 20 seconds)", [(run, examples())])

@@ -16,3 +16,5 @@ LONGEST_RECORD = PAIRS + 2 * GROUPS
 BETWEEN = -1.0
 # Records that a network needs more of: the caller comes again with more room.
 TOO_LONG = 100
+# A gate, which machines of `gradient_growth` refuse that know none.
+GATED = 101

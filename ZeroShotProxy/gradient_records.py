@@ -102,6 +102,9 @@ def write_down(
         record[KEPT] = share_of_lower(stack[int(order[top - 1])], state)
     elif kind != Step.COPY and kind != Step.SWAP:
         record[HEIGHT], record[WIDTH] = state[SIZE], width(state)
+        if is_convolution(kind):
+            # Behind it: `note_variances`.
+            return 1
     return 0
 
 
@@ -223,6 +226,15 @@ def note_excess(kind: int, record: np.ndarray, state: np.ndarray, overlap: float
     record[FIRST], record[OTHER] = first, other
 
 
+@unfolded
+def note_variances(record: np.ndarray, state: np.ndarray) -> None:
+    """After a convolution, in place of a pair: mean variance of its channels; of a ghost convolution, that of either half."""
+    if int(record[KIND]) == Step.GHOST:
+        record[PAIRS], record[PAIRS + 1] = state[HEADER + VARIANCE], state[HEADER + FIELDS + VARIANCE]
+    else:
+        record[PAIRS] = spread(state) / width(state)
+
+
 @compiled
 def forward(
     calls: np.ndarray,
@@ -272,6 +284,7 @@ def forward(
                     note_steady(kind, record, stack, order, top, notes)
                 if is_convolution(kind):
                     note_excess(kind, record, state, overlap, lag)
+                    note_variances(record, state)
                 latest = used
                 used += PAIRS + 2 * pairs + (int(record[HEIGHT]) if kind == Step.SMOOTH else 0)
         if top:

@@ -122,6 +122,27 @@ LINEAR, SPREAD_ELASTICITY, SQUARE_ELASTICITY = 3, 4, 5
 RECTIFIED_LINEAR = 0.25 / (0.5 - 0.5 / math.pi)
 
 
+def _beside_parameters() -> np.ndarray:
+    """What gradients of BN's scale and shift need of the activation f behind it; x standard normal, relative to E f'^2.
+
+    For each smooth function, then for the rectifier: (E f')^2, (E f' x)^2, E (f' x)^2, and the part of the variance of f' and
+    of f' x that goes along with f.
+    """
+    slopes = [_slopes(function, _Z) for function in range(3)] + [np.heaviside(_Z, 0.5)]
+    values = [_values(function, _Z) for function in range(3)] + [np.maximum(_Z, 0)]
+    rows = []
+    for slope, value in zip(slopes, values, strict=True):
+        around = value - (_WEIGHT * value).sum()
+        square, variance = (_WEIGHT * slope**2).sum(), (_WEIGHT * around**2).sum()
+        means = [(_WEIGHT * slope).sum() ** 2, (_WEIGHT * slope * _Z).sum() ** 2, (_WEIGHT * (slope * _Z) ** 2).sum()]
+        along = [(_WEIGHT * around * factor).sum() ** 2 / variance for factor in (slope, slope * _Z)]
+        rows.append(np.array([*means, *along]) / square)
+    return np.array(rows)
+
+
+BESIDE_PARAMETERS = _beside_parameters()
+
+
 @compiled
 def smooth_slopes(function: int) -> float:
     """(E f')^2 of a smooth function behind BN."""

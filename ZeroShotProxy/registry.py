@@ -68,6 +68,7 @@ PROXY_FILES: dict[str, str] = {
     "Zen": "compute_zen_score",
     "Perturbation": "compute_perturbation_score",
     "GradNorm": "compute_gradnorm_score",
+    "GradNormClosedForm": "compute_gradnorm_closed_form",
     "NASWOT": "compute_NASWOT_score",
     "Syncflow": "compute_syncflow_score",
     "Syncflow-log": "compute_syncflow_score",

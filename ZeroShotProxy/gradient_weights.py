@@ -1,0 +1,341 @@
+"""Squared gradients of a network's parameters, read off the gradients of its maps; docs/gradient_norm.md derives every rule.
+
+Beside each gradient of `gradient_map` stands a row of shares: how gradients of two positions of an image, and of two images,
+go together, as parts of the mean square.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from PlainNet.compiling import compiled, kept_on_disk, source_version
+from PlainNet.mean_field import Step
+from ZeroShotProxy import gradient_machine
+from ZeroShotProxy.gradient_convolutions import slide_back
+from ZeroShotProxy.gradient_layout import (
+    BEFORE,
+    BETWEEN,
+    FIRST,
+    GATED,
+    HEIGHT,
+    KEPT,
+    KIND,
+    NUMBER,
+    OTHER,
+    PAIRS,
+    WIDTH,
+)
+from ZeroShotProxy.gradient_machine import step_back
+from ZeroShotProxy.gradient_map import SIZE, copy_gradient, first_gradient, keep_channels, sum_over_channels
+from ZeroShotProxy.gradient_map import scale_all as scale_gradient
+from ZeroShotProxy.gradient_records import forward
+from ZeroShotProxy.gradient_slopes import BESIDE_PARAMETERS
+from ZeroShotProxy.gradient_steady import window_shares
+from ZeroShotProxy.mean_field_kernel import ONE
+from ZeroShotProxy.mean_field_machine import ZERO
+from ZeroShotProxy.mean_field_map import (
+    CHANNELS,
+    COUNT,
+    DONE,
+    FIELDS,
+    HEADER,
+    MEAN,
+    OFFSET,
+    STACK,
+    TOO_MANY_GROUPS,
+    VARIANCE,
+)
+from ZeroShotProxy.mean_field_map import SIZE as MAP_SIZE
+
+# A row of shares. SAME, ABROAD: covariance of the gradients at two positions of an image, and in two images. *_OUT: that of
+# their products with the output of the BN before, behind an activation; OWN_OUT: the mean square of such a product.
+# ALONG_SHIFT, ALONG_SCALE: what a gradient with respect to BN's shift and scale misses since a window over one channel follows.
+SAME, ABROAD, SAME_OUT, ABROAD_OUT, OWN_OUT, ALONG_SHIFT, ALONG_SCALE = range(7)
+SHARES = 7
+# Squares by kind of parameter.
+CONVOLUTIONS, DEPTHWISE, SCALES, SHIFTS = range(4)
+# Of the last map: squares of its channels' means, its variances, both summed over channels, and its height.
+MEANS, VARIANCES, LAST_SIZE = range(3)
+# No fewer directions than four are reckoned with among the inputs of an output: the mean has a pole at two.
+_FEWEST = 0.25
+_RECTIFIER, _BISECTIONS = 3, 40
+
+
+@compiled
+def independent_taps(size: int, out: int, kernel: int, stride: int) -> float:
+    """How many taps of a zero-padded window count: (sum n_t)^2 / sum n_t^2, tap t sees n_t positions; along one axis."""
+    padding = (kernel - 1) // 2
+    total = squares = 0.0
+    for tap in range(kernel):
+        first = max(0, (padding - tap + stride - 1) // stride)
+        last = min(out - 1, (size - 1 + padding - tap) // stride)
+        seen = float(max(0, last - first + 1))
+        total += seen
+        squares += seen * seen
+    return total * total / squares
+
+
+@compiled
+def weight_factor(excess: float, listed: float, inputs: float) -> float:
+    """The squared gradient of an output's weights over variance times squared gradient, which holds `excess` already.
+
+    E tr C / w'Cw (1 - e) for normal weights w, e = tr C^2 / (tr C)^2: the mean inverse of a chi-squared number with 1 / e
+    degrees of freedom, and the direction of w itself has no gradient. listed: inputs by which `gradient_records` has taken e
+    into the excess; inputs: those that there are.
+    """
+    overlap = max(0.0, (excess - 1) * (listed + 2) / (2 * listed)) + 1 / inputs
+    return (1 - overlap) / max(_FEWEST, 1 - 2 * overlap) / excess
+
+
+@compiled
+def density_at_chance(chance: float) -> float:
+    """The standard normal density where the distribution has this value."""
+    low, high = -8.0, 8.0
+    for _ in range(_BISECTIONS):
+        middle = 0.5 * (low + high)
+        if 0.5 * math.erfc(-middle / math.sqrt(2)) < chance:
+            low = middle
+        else:
+            high = middle
+    return math.exp(-0.5 * low * low) / math.sqrt(2 * math.pi)
+
+
+@compiled
+def mean_squares(gradient: np.ndarray, shares: np.ndarray, images: float) -> tuple[float, float]:
+    """The squared sum over all positions and images of gradient, and of gradient times BN's output, over the sum of squares."""
+    others = gradient[SIZE] * gradient[SIZE] - 1
+    abroad = (others + 1) * (images - 1)
+    shift = 1 + others * shares[SAME] + abroad * shares[ABROAD]
+    scale = shares[OWN_OUT] + others * shares[SAME_OUT] + abroad * shares[ABROAD_OUT]
+    return shift, scale
+
+
+@compiled
+def add_convolution(gradient: np.ndarray, record: np.ndarray, images: float, squares: np.ndarray) -> None:
+    """Before the gradient goes back through a convolution: the square of its weights' gradient."""
+    alone = int(record[KIND]) == Step.DEPTHWISE
+    first = NUMBER if alone else NUMBER + 1
+    height, size, kernel = int(record[HEIGHT]), int(gradient[SIZE]), int(record[first])
+    channels = 1.0 if alone else record[WIDTH] / record[NUMBER + 3]
+    reached = min(kernel, height)
+    taps = independent_taps(height, size, kernel, int(record[first + 1]))
+    factor = weight_factor(record[FIRST], reached * reached * channels, taps * taps * channels)
+    square = images * size * size * sum_over_channels(gradient) * record[PAIRS] * factor
+    squares[DEPTHWISE if alone else CONVOLUTIONS] += square
+
+
+@compiled
+def add_ghost(gradients: np.ndarray, row: int, record: np.ndarray, images: float, squares: np.ndarray) -> bool:
+    """The same of a ghost convolution: the half that is made of the other has a window's weights."""
+    own, made, work = gradients[STACK], gradients[STACK + 1], gradients[STACK + 2]
+    copy_gradient(gradients[row], own)
+    if not keep_channels(own, made, float((int(record[NUMBER]) + 1) // 2)):
+        return False
+    height, size = int(record[HEIGHT]), int(own[SIZE])
+    kernel, stride, cheap = int(record[NUMBER + 1]), int(record[NUMBER + 2]), int(record[NUMBER + 3])
+    positions = images * size * size
+    square = sum_over_channels(made)
+    reached, taps = min(cheap, size), independent_taps(size, size, cheap, ONE)
+    factor = weight_factor(record[OTHER] / record[FIRST], reached * reached, taps * taps)
+    squares[DEPTHWISE] += positions * square * record[PAIRS + 1] * factor
+    square = sum_over_channels(own) + square * slide_back(made, size, cheap, ONE, work)
+    reached, taps = min(kernel, height), independent_taps(height, size, kernel, stride)
+    factor = weight_factor(record[FIRST], reached * reached * record[WIDTH], taps * taps * record[WIDTH])
+    squares[CONVOLUTIONS] += positions * square * record[PAIRS] * factor
+    return True
+
+
+@compiled
+def normalise_shares(gradient: np.ndarray, shares: np.ndarray, images: float, squares: np.ndarray) -> None:
+    """Before a gradient goes back through BN: squares of scale and shift, and what BN takes from what all have in common."""
+    shift, scale = mean_squares(gradient, shares, images)
+    size = gradient[SIZE] * gradient[SIZE]
+    square, values = images * size * sum_over_channels(gradient), images * size
+    squares[SHIFTS] += square * max(0.0, shift - shares[ALONG_SHIFT])
+    squares[SCALES] += square * max(0.0, scale - shares[ALONG_SCALE])
+    # What a value has in common with itself alone is made up for by the overlap of a batch.
+    left = 1 - (shift - 1 + scale - shares[OWN_OUT]) / values
+    scale_gradient(gradient, left)
+    same = (shares[SAME] - shift / values) / left
+    set_shares(shares, same, -(1 + (size - 1) * same) / (size * max(1.0, images - 1)))
+
+
+@compiled
+def set_shares(shares: np.ndarray, same: float, abroad: float) -> None:
+    """Of a gradient that no activation follows."""
+    shares[SAME], shares[ABROAD], shares[OWN_OUT] = same, abroad, 1.0
+    shares[SAME_OUT] = shares[ABROAD_OUT] = shares[ALONG_SHIFT] = shares[ALONG_SCALE] = 0.0
+
+
+@compiled
+def activate_shares(shares: np.ndarray, record: np.ndarray) -> None:
+    """Back through an activation: slopes at two positions are independent."""
+    kind, chance = int(record[KIND]), record[FIRST]
+    beside = BESIDE_PARAMETERS[_RECTIFIER if kind == Step.RECTIFY else int(record[NUMBER])]
+    kept, along = beside[0], beside[1]
+    if kind == Step.RECTIFY and 0 < chance < 1:
+        density = density_at_chance(chance)
+        kept, along = chance, density * density / chance
+    shares[SAME_OUT], shares[ABROAD_OUT], shares[OWN_OUT] = along * shares[SAME], along * shares[ABROAD], beside[2]
+    shares[SAME] *= kept
+    shares[ABROAD] *= kept
+    # Without an activation in between BN's scale is all that a window's BN takes away.
+    shares[ALONG_SHIFT], shares[ALONG_SCALE] = shares[ALONG_SCALE] * beside[3], shares[ALONG_SCALE] * beside[4]
+
+
+@compiled
+def pool_shares(shares: np.ndarray, size: float, height: float) -> None:
+    """Back through average pooling: all positions of a window have the same gradient."""
+    window = height * height / (size * size)
+    pairs = height * height - 1
+    if pairs > 0:
+        set_shares(shares, (window - 1 + (size * size - 1) * window * shares[SAME]) / pairs, shares[ABROAD])
+
+
+@compiled
+def blend_shares(first: np.ndarray, second: np.ndarray, weight: float) -> None:
+    """Of two gradients together, into the first; weight: its part of the square."""
+    for field in range(SHARES):
+        first[field] = weight * first[field] + (1 - weight) * second[field]
+
+
+@compiled
+def divide_shares(lower: np.ndarray, upper: np.ndarray, part: float) -> None:
+    """Back through a sum: what goes along with its output goes along with a part of it as far as that is the output."""
+    for field in range(SHARES):
+        upper[field] = lower[field]
+    for field in (SAME_OUT, ABROAD_OUT, ALONG_SHIFT, ALONG_SCALE):
+        lower[field] *= part
+        upper[field] *= 1 - part
+    lower[OWN_OUT] = 1 + (lower[OWN_OUT] - 1) * part
+    upper[OWN_OUT] = 1 + (upper[OWN_OUT] - 1) * (1 - part)
+
+
+@compiled
+def note_last(state: np.ndarray, last: np.ndarray) -> None:
+    """Of the last map, what the classifier reads."""
+    last[MEANS] = last[VARIANCES] = 0.0
+    for index in range(int(state[COUNT])):
+        base = HEADER + index * FIELDS
+        last[MEANS] += state[base + CHANNELS] * (state[base + MEAN] ** 2 + state[base + OFFSET])
+        last[VARIANCES] += state[base + CHANNELS] * state[base + VARIANCE]
+    last[LAST_SIZE] = state[MAP_SIZE]
+
+
+@compiled
+def share_step(
+    gradients: np.ndarray,
+    order: np.ndarray,
+    top: int,
+    record: np.ndarray,
+    images: float,
+    shares: np.ndarray,
+    squares: np.ndarray,
+) -> int:
+    """Before a gradient goes back through a step: squares of the step's parameters, and what becomes of shares."""
+    kind, row = int(record[KIND]), int(order[top])
+    gradient, mine = gradients[row], shares[row]
+    if kind == Step.NORMALISE:
+        normalise_shares(gradient, mine, images, squares)
+    elif kind == Step.RECTIFY or kind == Step.SMOOTH:
+        activate_shares(mine, record)
+    elif kind == Step.DENSE or kind == Step.DEPTHWISE or kind == Step.GHOST:
+        if kind == Step.GHOST:
+            if not add_ghost(gradients, row, record, images, squares):
+                return TOO_MANY_GROUPS
+        else:
+            add_convolution(gradient, record, images, squares)
+        first = NUMBER if kind == Step.DEPTHWISE else NUMBER + 1
+        kept = window_shares(int(record[HEIGHT]), int(gradient[SIZE]), int(record[first]), int(record[first + 1]))[1]
+        set_shares(mine, mine[SAME] * kept, mine[ABROAD] * kept)
+        mine[ALONG_SCALE] = 1.0 if kind == Step.DEPTHWISE else 0.0
+    elif kind == Step.COPY or kind == Step.SPLIT:
+        below = int(order[top - 1])
+        one, other = sum_over_channels(gradients[below]), sum_over_channels(gradient)
+        blend_shares(shares[below], mine, one / (one + other) if one + other > 0 else 0.5)
+    elif kind == Step.ADD:
+        divide_shares(mine, shares[int(order[top + 1])], record[KEPT])
+    elif kind == Step.CONCATENATE:
+        upper = shares[int(order[top + 1])]
+        for field in range(SHARES):
+            upper[field] = mine[field]
+    elif kind == Step.AVERAGE_POOL:
+        pool_shares(mine, gradient[SIZE], record[HEIGHT])
+    elif kind == Step.GATE:
+        return GATED
+    return DONE
+
+
+@compiled
+def add_squares(
+    calls: np.ndarray,
+    rows: np.ndarray,
+    image: np.ndarray,
+    stack: np.ndarray,
+    gradients: np.ndarray,
+    records: np.ndarray,
+    shares: np.ndarray,
+    last: np.ndarray,
+    squares: np.ndarray,
+    images: float,
+    abroad: float,
+) -> int:
+    """Why it failed, or `DONE`; squares by kind of parameter go into `squares`, what the last map is into `last`.
+
+    Arguments up to records are those of `gradient_machine.log_norms`. shares: room, a row for each map of the stack. images: of
+    the batch; 0: only the last map is asked for. abroad: the covariance of the gradients of two images at the last map, whose
+    gradient has a mean square of 1.
+    """
+    failure, at = forward(calls, rows, image, stack, gradients[STACK + 2], records)
+    if failure:
+        return failure
+    order = stack[STACK + 1]
+    note_last(stack[int(order[0])], last)
+    for place in range(STACK):
+        order[place] = place
+    top, chance, going = ZERO, 1.0, images > 0
+    first_gradient(gradients[0], records[at + WIDTH], int(records[at + HEIGHT]), records[at + FIRST])
+    set_shares(shares[0], 1.0, abroad)
+    while going:
+        record, going = records[at:], at > 0
+        at = int(record[BEFORE])
+        if record[KIND] == BETWEEN:
+            continue
+        failure = share_step(gradients, order, top, record, images, shares, squares)
+        if failure:
+            return failure
+        top = step_back(gradients, order, top, record, chance)
+        if top < 0:
+            return TOO_MANY_GROUPS
+        chance = record[FIRST] if int(record[KIND]) == Step.RECTIFY else 1.0
+    return DONE
+
+
+def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
+    """`add_squares` with its machine code in a cache that a change of any of its files renews; see `source_version`."""
+
+    def run(
+        calls: np.ndarray,
+        rows: np.ndarray,
+        image: np.ndarray,
+        stack: np.ndarray,
+        gradients: np.ndarray,
+        records: np.ndarray,
+        shares: np.ndarray,
+        last: np.ndarray,
+        squares: np.ndarray,
+        images: float,
+        abroad: float,
+    ) -> int:
+        if version == 0:
+            return DONE
+        return add_squares(calls, rows, image, stack, gradients, records, shares, last, squares, images, abroad)
+
+    return kept_on_disk(run)
+
+
+SOURCES = [Path(__file__), *gradient_machine.SOURCES]
+run = _kept_on_disk(source_version(*SOURCES))
