@@ -12,7 +12,8 @@ from PlainNet.style import PLAIN
 from ZeroShotProxy.gradient_growth import GradientGrowth
 from ZeroShotProxy.gradient_growth import examples as growth_examples
 from ZeroShotProxy.gradient_logits import logit_gradient
-from ZeroShotProxy.gradient_weights import LAST_SIZE, MEANS, SHARES, VARIANCES, run
+from ZeroShotProxy.gradient_shares import SHARES
+from ZeroShotProxy.gradient_weights import LAST_SIZE, MEANS, VARIANCES, run
 from ZeroShotProxy.mean_field_map import STACK
 from ZeroShotProxy.per_thread import PerThread
 from ZeroShotProxy.registry import Needs, ProxyFailure, proxy
