@@ -163,28 +163,44 @@ def test_layers_of_no_network_are_told_by_all_networks_also_when_the_file_is_rea
     assert LayerTimes(table, "fp32", 1).seconds(new[0]) == pytest.approx(inferred.seconds(new[0]), rel=0.5)
 
 
-def test_what_was_inferred_before_kernel_sizes_had_coefficients_of_their_own_tells_what_it_told(table, networks):
+# Coefficients that parts of a roofline shared in fits that earlier versions kept: all weights one, before all kernel sizes.
+SHARED_WEIGHTS = (re.compile(r"^(dense|Linear).* weights.*$"), "dense weights")
+SHARED_OPERATIONS = (re.compile(r"^(.*) \d operations$"), r"\1 operations")
+
+
+@pytest.mark.parametrize(
+    ("shared", "form"),
+    [
+        ((SHARED_WEIGHTS,), {"lengths": [0.7, 3.0], "height": 2.0}),
+        ((SHARED_WEIGHTS, SHARED_OPERATIONS), {}),
+    ],
+)
+def test_a_fit_that_was_kept_when_parts_shared_coefficients_tells_what_it_told(table, networks, shared, form):
+    def former(name):
+        for pattern, replaced in shared:
+            name = pattern.sub(replaced, name)
+        return name
+
     layers = sorted({layer for text in networks[:4] for layer in SETTING.layers(PlainNet.parse(text), True)})
-    names = {name for layer in layers for name in roofline_parts(layer) if not name.endswith("operations")}
-    coefficients = dict.fromkeys(names, 1e-9) | {"dense operations": 2e-11, "Depthwise operations": 5e-11}
-    deviations = [-2.0, -1.5, -3.0, -1.0, -2.5, -1.8, -2.2, -1.2, -2.8, -1.4, -1.6]
+    names = sorted({former(name) for layer in layers for name in roofline_parts(layer)})
+    coefficients = {name: 1e-9 if "operations" not in name else 2e-11 + 1e-12 * n for n, name in enumerate(names)}
+    deviations = [-2.0, -1.5, *([-2.7] if form else []), -3.0, -1.0, -2.5, -1.8, -2.2, -1.2]
+    deviations += [] if form else [-2.8, -1.4, -1.6]
     pulls = np.random.default_rng(0).normal(0, 0.02, len(layers)).tolist()
     rows = [[*layer, pull] for layer, pull in zip(layers, pulls, strict=True)]
     kept = {"coefficients": coefficients, "floor": 1e-9, "deviations": deviations, "layers": rows}
     infer_layers(table, SETTING)
     with sqlite3.connect(table.path) as file:
-        file.execute("UPDATE inferred SET fit = ?", (json.dumps(kept),))
+        file.execute("UPDATE inferred SET fit = ?", (json.dumps(kept | form),))
     inferred = table.inferred(SETTING.conditions)
     other = {layer for text in networks[50:] for layer in SETTING.layers(PlainNet.parse(text), True)}
     other = sorted(layer for layer in other if inferred.tells(layer))
     assert len({layer.kernel_size for layer in other if layer.kind == "Regular"}) > 1
     for layer in other[::5]:
         more = sum(
-            pull * likeness(layer, one, deviations, former=True) for one, pull in zip(layers, pulls, strict=True)
+            pull * likeness(layer, one, deviations, former=not form) for one, pull in zip(layers, pulls, strict=True)
         )
-        # All kernel sizes of a class had one coefficient.
-        parts = {name.replace(f" {layer.kernel_size} oper", " oper"): v for name, v in roofline_parts(layer).items()}
-        roofline = sum(coefficients[name] * value for name, value in parts.items())
+        roofline = sum(coefficients[former(name)] * value for name, value in roofline_parts(layer).items())
         assert inferred.seconds(layer) == pytest.approx(max(roofline, 1e-9) * max(1 + more, 0.05), rel=1e-9)
 
 

@@ -23,6 +23,7 @@ LENGTHS = (0.7, 3.0)
 HEIGHT = 2.0
 # What fits had that were kept without saying it.
 _FORMER_LENGTHS, _FORMER_HEIGHT = (0.7, 1.5, 3.0), 1.0
+_ALL_WEIGHTS = "dense weights"
 # A layer takes at least this part of its roofline.
 _LEAST = 0.05
 
@@ -74,11 +75,14 @@ class InferredLayers:
 
     @classmethod
     def from_json(cls, text: str) -> InferredLayers:
-        """What `to_json` wrote, also before it wrote lengths."""
+        """What `to_json` wrote, also before it wrote lengths, and when all dense weights had one coefficient."""
         content = json.loads(text)
         rows = content.pop("layers")
         layers, pulls = [Layer(*row[:-1]) for row in rows], [row[-1] for row in rows]
-        return cls(layers=layers, pulls=pulls, **(content if "lengths" in content else _of_former(content, layers)))
+        if "lengths" not in content:
+            content = _of_former(content, layers)
+        content["coefficients"] = _weights_apart(content["coefficients"], layers)
+        return cls(layers=layers, pulls=pulls, **content)
 
     def _of_class(self, members: Sequence[int]) -> _Class:
         layers, pulls = [self.layers[i] for i in members], [self._pulls[i] for i in members]
@@ -94,6 +98,14 @@ def _of_former(content: Mapping[str, Any], layers: Sequence[Layer]) -> dict[str,
     deviations = [everywhere, of_groups, -math.inf, *others]
     form = {"lengths": _FORMER_LENGTHS, "height": _FORMER_HEIGHT}
     return {"coefficients": found, "floor": content["floor"], "deviations": deviations} | form
+
+
+def _weights_apart(coefficients: Mapping[str, float], layers: Sequence[Layer]) -> Mapping[str, float]:
+    """Coefficients as today's, where they may be of a fit with one for the weights of all dense layers."""
+    of_all = coefficients.get(_ALL_WEIGHTS)
+    if of_all is None:
+        return coefficients
+    return {**coefficients, **{_weights_of(layer): of_all for layer in layers}}
 
 
 class _Class:
@@ -149,18 +161,26 @@ def roofline_parts(layer: Layer) -> Mapping[str, float]:
 
     Operations of a convolution have a coefficient for each kernel size: a library computes windows of 3 in ways that need
     fewer of them (Winograd), those of 1 as one product, and those of 5 and 7 as it can. With one for all sizes it is left to g
-    to tell them apart, whose variance is then large for all layers and whose parts tell little else.
+    to tell them apart, whose variance is then large for all layers and whose parts tell little else. Weights have one for each
+    kernel size and stride: for Winograd's windows, which have no stride, up to seven times as many are kept as a layer has, and
+    read anew in each pass, as layers in between have taken their place in the cache.
     """
     one, operations, read, written, weights = roofline_terms(layer)
     name = layer_class(layer)
     if not layer.is_convolution:
-        return {"other": one, f"{name} elements": read + written, "dense weights": weights}
+        return {"other": one, f"{name} elements": read + written, _weights_of(layer): weights}
     parts = {name: one, _operations_of(layer): operations, f"{name} elements": read + written}
-    return parts if layer.kind == DEPTHWISE else {**parts, "dense weights": weights}
+    return parts if layer.kind == DEPTHWISE else {**parts, _weights_of(layer): weights}
 
 
 def _operations_of(layer: Layer) -> str:
     return f"{layer_class(layer)} {layer.kernel_size} operations"
+
+
+def _weights_of(layer: Layer) -> str:
+    if not layer.is_convolution:
+        return f"{layer_class(layer)} weights"
+    return f"{layer_class(layer)} {layer.kernel_size} weights, stride {layer.stride}"
 
 
 def layer_class(layer: Layer) -> str:
