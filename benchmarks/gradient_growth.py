@@ -1,4 +1,4 @@
-"""Growth of gradients in closed form: beside backward passes, what it costs, and that of NAS-Bench-201's accurate cells.
+"""Growth of gradients in closed form: beside backward passes, as is their spread, what it costs, and growth of accurate cells.
 
     python -m benchmarks.gradient_growth              # prints; some minutes, for what it costs
     python -m benchmarks.gradient_growth --write      # and puts the tables into docs/gradient_growth.md
@@ -54,25 +54,31 @@ SPACES = ("XXBL_32", "IDW_fixfc_32", "ghostshuffle_32")
 QUANTILES = (5, 25, 50, 75, 95)
 # On growth, of the searches that are timed.
 LIMIT = 4.0
+# Quantities of backward passes, of the logarithms of norms at all maps.
+OF_NORMS: dict[str, Callable[[np.ndarray], float]] = {
+    "growth": lambda norms: float(norms[0] - norms[-1]),
+    "spread": lambda norms: float(norms.std()),
+}
 
 
-def accuracy_row(space: str, case: str, found: Sequence[Measured]) -> str:
-    """How the closed form and means over backward passes agree on networks of one space."""
+def accuracy_row(space: str, case: str, quantity: str, found: Sequence[Measured]) -> str:
+    """How the closed form and means over backward passes agree on networks of one space. quantity: of `QUANTITIES`."""
     closed_form = GradientGrowth(32, PASSES[case].style)
-    computed = [closed_form.growth(one.network) for one in found]
-    measured_growth = [fmean(one.growth) for one in found]
-    differences = [one - other for one, other in zip(computed, measured_growth, strict=True)]
-    relative = [abs(d) / m for d, m in zip(differences, measured_growth, strict=True)]
-    seeds = min(len(one.growth) for one in found)
-    errors = [float(np.std(one.growth, ddof=1)) / len(one.growth) ** 0.5 for one in found] if seeds > 1 else []
-    rank = spearmanr(computed, measured_growth).statistic
+    computed = [OF_NORMS[quantity](closed_form.log_norms(one.network)) for one in found]
+    passes = [getattr(one, quantity) for one in found]
+    means = [fmean(numbers) for numbers in passes]
+    differences = [one - mean for one, mean in zip(computed, means, strict=True)]
+    relative = [abs(d) / m for d, m in zip(differences, means, strict=True)]
+    seeds = min(len(numbers) for numbers in passes)
+    errors = [float(np.std(numbers, ddof=1)) / len(numbers) ** 0.5 for numbers in passes] if seeds > 1 else []
+    rank = spearmanr(computed, means).statistic
     return (
         f"| {space} | {case} | {found[0].batch} | {len(found)} | {rank:.3f} | {median(relative):.1%} | "
         f"{max(relative):.1%} | {fmean(differences):+.2f} | {fmean(errors or [float('nan')]):.2f} |"
     )
 
 
-def accuracy_table(count: int) -> str:
+def accuracy_table(quantity: str, count: int) -> str:
     """Each space with links, without, with PyTorch's weights, and with squeeze-and-excitation."""
     lines = [
         "| space | links | batch | networks | Spearman | median \\|difference\\| | worst | bias | standard error |",
@@ -82,7 +88,7 @@ def accuracy_table(count: int) -> str:
     for space in BATCHES:
         for case in PASSES:
             found = list(measured(space, case, count, rows))
-            lines += [accuracy_row(space, case, found)] if found else []
+            lines += [accuracy_row(space, case, quantity, found)] if found else []
     return "\n".join(lines)
 
 
@@ -198,7 +204,10 @@ def main() -> int:
     parser.add_argument("--accuracy", action="store_true", help="the comparison with backward passes alone")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/gradient_growth.md")
     options = parser.parse_args()
-    tables = {"accuracy": accuracy_table(options.networks)}
+    tables = {
+        "accuracy": accuracy_table("growth", options.networks),
+        "spread": accuracy_table("spread", options.networks),
+    }
     if not options.accuracy:
         cells = cells_table(data_folder())
         tables |= {"cells": cells, "cost": cost_table(20), "search": search_table(12_000)}

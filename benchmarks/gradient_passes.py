@@ -1,4 +1,4 @@
-"""Growth of gradients by backward passes, of the networks on which the closed form is measured; each is kept in a file.
+"""Growth and spread of gradients by backward passes, of the networks on which the closed form is measured, kept in a file.
 
     python -m benchmarks.gradient_passes                              # what docs/gradient_passes.csv lacks; an hour on one core
     python -m benchmarks.gradient_passes --spaces IDW_fixfc --cases kept "left out" --networks 6
@@ -15,16 +15,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from torch import nn
+
 from gsnet.interface.running import run
 from benchmarks.saved_rows import Rows, read_rows, save_rows
 from benchmarks.zen_closed_form_networks import CASES as NETWORKS
 from benchmarks.zen_closed_form_networks import sample_networks
 from PlainNet import Network, Style
-from ZeroShotProxy import ScoringSettings, Weights, get_proxy, score
+from ZeroShotProxy import ScoringContext, ScoringSettings, Weights, get_proxy, score
+from ZeroShotProxy.compute_gradient_growth import log_gradient_norms
 
 FILE = Path(__file__).parent.parent / "docs/gradient_passes.csv"
 KEY = ("space", "case", "structure")
-FIELDS = (*KEY, "batch", "growth")
+# Of each draw of weights and images one number, one after the other.
+QUANTITIES = ("growth", "spread")
+FIELDS = (*KEY, "batch", *QUANTITIES)
 # Images of a pass. Maps of IDW_fixfc end in one pixel: with few images, BN sees few values of a channel there.
 BATCHES = {"XXBL": 32, "ghostshuffle": 32, "IDW_fixfc": 256}
 SEEDS = 2
@@ -47,22 +52,37 @@ CASES = {
 
 
 class Measured(NamedTuple):
-    """Growth of a network by backward passes, one number for each draw of weights and images."""
+    """Growth and spread of a network's gradients by backward passes, one number for each draw of weights and images."""
 
     network: Network
     batch: int
     growth: tuple[float, ...]
+    spread: tuple[float, ...]
 
 
-def measure(case: Case, network: Network, batch: int, seeds: int) -> tuple[float, ...]:
-    """Growth by backward passes at 32 x 32 pixels."""
+def measure(case: Case, network: Network, batch: int, seeds: int) -> Measured:
+    """Backward passes at 32 x 32 pixels."""
     settings = ScoringSettings(
         batch_size=batch,
         style=replace(case.style, no_reslink=False),
         keep_links=not case.style.no_reslink,
     )
-    proxy = replace(get_proxy("GradientGrowth"), weights=case.weights)
-    return tuple(score(network, proxy, settings, seed) for seed in range(seeds))
+    passes = [_quantities(network, case.weights, settings, seed) for seed in range(seeds)]
+    growth, spread = zip(*passes, strict=True)
+    return Measured(network, batch, growth, spread)
+
+
+def _quantities(network: Network, weights: Weights, settings: ScoringSettings, seed: int) -> tuple[float, float]:
+    """Growth and spread of one backward pass, which the proxies of both would make each by itself."""
+    spreads = []
+
+    def compute(module: nn.Module, context: ScoringContext) -> float:
+        norms = log_gradient_norms(module, context)
+        spreads.append(float(norms.std(correction=0)))
+        return float(norms[0] - norms[-1])
+
+    growth = score(network, replace(get_proxy("GradientGrowth"), compute=compute, weights=weights), settings, seed)
+    return growth, spreads[-1]
 
 
 def measured(space: str, case: str, count: int, rows: Rows | None = None) -> Iterator[Measured]:
@@ -71,7 +91,8 @@ def measured(space: str, case: str, count: int, rows: Rows | None = None) -> Ite
     for network in sample_networks(NETWORKS[f"{space}_32"], count, seed=0):
         row = rows.get((space, case, network.text))
         if row:
-            yield Measured(network, int(row["batch"]), tuple(map(float, row["growth"].split())))
+            quantities = (tuple(map(float, row[quantity].split())) for quantity in QUANTITIES)
+            yield Measured(network, int(row["batch"]), *quantities)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,11 +109,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for space in options.spaces:
             for network in sample_networks(NETWORKS[f"{space}_32"], options.networks, seed=0):
                 key = space, case, network.text
-                if key in rows and len(rows[key]["growth"].split()) >= options.seeds:
+                if key in rows and len((rows[key].get("spread") or "").split()) >= options.seeds:
                     continue
-                batch = BATCHES[space]
-                growth = " ".join(f"{found:.4f}" for found in measure(CASES[case], network, batch, options.seeds))
-                rows[key] = dict(zip(FIELDS, (*key, str(batch), growth), strict=True))
+                found = measure(CASES[case], network, BATCHES[space], options.seeds)
+                numbers = (" ".join(f"{number:.4f}" for number in getattr(found, name)) for name in QUANTITIES)
+                rows[key] = dict(zip(FIELDS, (*key, str(found.batch), *numbers), strict=True))
                 save_rows(options.file, FIELDS, rows, rows)
             print(f"{space}, {case}", flush=True)
     return 0

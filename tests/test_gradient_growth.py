@@ -20,7 +20,7 @@ import gsnet
 import PlainNet
 from benchmarks import gradient_passes, growth_ladder
 from benchmarks.gradient_growth import accuracy_row
-from benchmarks.gradient_passes import CASES, measured
+from benchmarks.gradient_passes import CASES, QUANTITIES, Measured, measured
 from benchmarks.nas_bench_201 import FILE, CellNetwork, parse_cell, read_table
 from benchmarks.saved_rows import read_rows
 from gsnet.evolution.figures import known_figures
@@ -272,18 +272,22 @@ def test_the_page_says_what_the_kept_backward_passes_are():
     page = (ROOT / "docs/gradient_growth.md").read_text(encoding="utf-8")
     for space, case in itertools.product(("XXBL", "IDW_fixfc", "ghostshuffle"), CASES):
         found = list(measured(space, case, 60))
-        assert len(found) == 60 and all(len(one.growth) == 2 for one in found)
-        assert accuracy_row(space, case, found) in page
+        assert len(found) == 60 and all(len(one.growth) == len(one.spread) == 2 for one in found)
+        for quantity in QUANTITIES:
+            assert accuracy_row(space, case, quantity, found) in page
 
 
 def test_backward_passes_are_made_where_there_are_fewer_than_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(gradient_passes, "measure", lambda case, network, batch, seeds: tuple(map(float, range(seeds))))
+    def measure(case, network, batch, seeds):
+        return Measured(network, batch, tuple(range(seeds)), tuple(range(1, seeds + 1)))
+
+    monkeypatch.setattr(gradient_passes, "measure", measure)
     monkeypatch.setattr(gradient_passes, "sample_networks", lambda *_, **__: [PlainNet.parse(START)])
     options = ["--spaces", "XXBL", "--cases", "kept", "--file", str(tmp_path / "passes.csv")]
     for seeds, growth in ((2, "0.0000 1.0000"), (3, "0.0000 1.0000 2.0000"), (2, "0.0000 1.0000 2.0000")):
         gradient_passes.main([*options, "--seeds", str(seeds)])
         (row,) = read_rows(tmp_path / "passes.csv", gradient_passes.KEY).values()
-        assert row["growth"] == growth
+        assert row["growth"] == growth and len(row["spread"].split()) == len(growth.split())
 
 
 @pytest.mark.parametrize(
