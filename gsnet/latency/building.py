@@ -89,14 +89,15 @@ def infer_layers(table: LatencyTable, setting: Setting, *roles: str) -> int:
     return len(found.layers)
 
 
-def _told(table: LatencyTable, conditions: Conditions, timed: Sequence[TimedNetwork]) -> dict[Layer, list[float]]:
-    """Seconds of layers, as often as a runtime's profiles of these networks tell them."""
+def _told(
+    table: LatencyTable, conditions: Conditions, timed: Sequence[TimedNetwork]
+) -> list[list[tuple[Layer, float]]]:
+    """Of each network the seconds of layers that a runtime's profiles of it tell."""
     profiles = ChainMap(*(table.profiles(conditions, role) for role in {network.role for network in timed}))
-    found: dict[Layer, list[float]] = {}
-    for network in timed:
-        for layer, part in profiles.get(network._replace(seconds=0.0), ()):
-            found.setdefault(layer, []).append(part * network.seconds)
-    return found
+    return [
+        [(layer, part * network.seconds) for layer, part in profiles.get(network._replace(seconds=0.0), ())]
+        for network in timed
+    ]
 
 
 def calibrate(table: LatencyTable, setting: Setting, role: str = CALIBRATION) -> Calibration:

@@ -7,6 +7,9 @@ each other kind) share a part of g, those of one kernel and stride another, thos
 channels alike a third, and in a class those that fill them alike one that no width or height changes. How much each part
 counts is what makes the networks' times most probable.
 
+What is no sum over layers is the cache: weights that it has no room for are read from memory in each pass. So a network takes
+besides what is a convex function of its number of weights, of pieces that the rooflines' fit finds.
+
 Where the runtime tells the times of its operations (`gsnet.latency.profiled`), the process is conditioned on those, too: on
 single layers beside sums of layers, each kind of time with a noise of its own.
 """
@@ -15,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
-from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -24,10 +26,12 @@ from gsnet.latency.errors import LatencyError
 from gsnet.latency.inferred_layers import (
     LENGTHS,
     InferredLayers,
+    besides,
     layer_class,
     layer_group,
     positions,
     roofline_parts,
+    weights_of,
     whole_blocks,
 )
 from gsnet.latency.interpolation import non_negative_least_squares
@@ -43,6 +47,10 @@ _DRAWN_TO, _DRAWN = -3.0, 0.02
 _SWEEPS = 6
 # Deviations are found by so many of the layers that were told: all of them take minutes, and say the same.
 _TOLD_FOR_TUNING = 400
+# Numbers of weights beyond which a network may take more for each: 256 KiB to 16 MiB of float32.
+_FEWER = tuple(2.0**power for power in range(16, 23))
+# At least this part of a layer's time is its own.
+_LEAST_TOLD = 0.1
 # What a clock adds to the time of an operation, in seconds.
 _CLOCK = 1e-6
 
@@ -50,49 +58,71 @@ _CLOCK = 1e-6
 def infer_layers(
     networks: Sequence[Sequence[Layer]],
     seconds: Sequence[float],
-    told: Mapping[Layer, Sequence[float]] = MappingProxyType({}),
+    told: Sequence[Sequence[tuple[Layer, float]]] = (),
 ) -> InferredLayers:
     """Seconds of the layers of networks (in any order) that take so long as a whole, and of others like them.
 
-    told: seconds of layers that the runtime told, each as often as it did. Raises LatencyError for fewer than 12 networks.
+    told: of each network the seconds of layers that the runtime told, of none where it told nothing. Raises LatencyError for
+    fewer than 12 networks.
     """
     if len(networks) < FEWEST_NETWORKS:
         raise LatencyError(
             f"{len(networks)} timed networks say too little of their layers: time at least {FEWEST_NETWORKS}"
         )
     times = np.array(seconds, dtype=np.float64)
-    layers = sorted({layer for network in networks for layer in network} | set(told))
-    coefficients, base, sums = _rooflines(networks, layers, times)
+    layers = sorted({layer for network in [*networks, *(dict(one) for one in told)] for layer in network})
+    coefficients, beyond, base, sums = _rooflines(networks, layers, times)
     place = {layer: index for index, layer in enumerate(layers)}
     shares = np.zeros((len(networks), len(layers)))
     for row, network in enumerate(networks):
         for layer in network:
             shares[row, place[layer]] += base[place[layer]] / times[row]
-    single = _told_layers(layers, base, told)
+    single = _told_layers(layers, base, _without_weights(networks, told, beyond))
     pulls, deviations = _posterior(layers, _Sums(shares, 1.0 - sums / times), single)
-    return InferredLayers(coefficients, float(base.min()), layers, pulls.tolist(), deviations.tolist())
+    return InferredLayers(coefficients, float(base.min()), layers, pulls.tolist(), deviations.tolist(), beyond=beyond)
 
 
 def _rooflines(
     networks: Sequence[Sequence[Layer]], layers: Sequence[Layer], times: np.ndarray
-) -> tuple[Mapping[str, float], np.ndarray, np.ndarray]:
-    """Coefficients of `roofline_parts`, each layer's roofline, and for each network their sum with what it takes besides."""
+) -> tuple[Mapping[str, float], list[tuple[float, float]], np.ndarray, np.ndarray]:
+    """Coefficients of `roofline_parts`, what weights take besides beyond each of _FEWER, each layer's roofline, and for each
+    network the sum of its layers' with all that it takes besides.
+    """
     columns = sorted({key for layer in layers for key in roofline_parts(layer)})
-    rows = np.zeros((len(networks), len(columns) + 1))
-    rows[:, -1] = 1.0
+    of_layers = np.zeros((len(networks), len(columns)))
     place = {key: column for column, key in enumerate(columns)}
     for row, network in enumerate(networks):
         for layer in network:
             for key, value in roofline_parts(layer).items():
-                rows[row, place[key]] += value
+                of_layers[row, place[key]] += value
+    weights = np.array([weights_of(network) for network in networks])
+    beyond = np.maximum(weights[:, None] - np.array(_FEWER), 0.0)
+    rows = np.hstack((of_layers, beyond, np.ones((len(networks), 1))))
     relative = rows / times[:, None]
     scale = np.array([np.median(column[column > 0]) if column.any() else 1.0 for column in relative.T])
     found = non_negative_least_squares(relative / scale, np.ones(len(times))) / scale
     coefficients = {key: float(found[column]) for key, column in place.items()}
+    besides = [(fewer, float(more)) for fewer, more in zip(_FEWER, found[len(columns) :], strict=False) if more > 0]
     base = np.array(
         [sum(coefficients[key] * value for key, value in roofline_parts(layer).items()) for layer in layers]
     )
-    return coefficients, np.maximum(base, base[base > 0].min() if base.any() else 0.0), rows @ found
+    return coefficients, besides, np.maximum(base, base[base > 0].min() if base.any() else 0.0), rows @ found
+
+
+def _without_weights(
+    networks: Sequence[Sequence[Layer]],
+    told: Sequence[Sequence[tuple[Layer, float]]],
+    beyond: Sequence[tuple[float, float]],
+) -> Mapping[Layer, Sequence[float]]:
+    """Seconds of layers as often as they were told, less their part of what all weights of a network take besides."""
+    found: dict[Layer, list[float]] = {}
+    for network, of_layers in zip(networks, told, strict=False):
+        weights = weights_of(network)
+        of_a_weight = besides(beyond, weights) / max(weights, 1.0)
+        for layer, seconds in of_layers:
+            less = seconds - of_a_weight * weights_of([layer])
+            found.setdefault(layer, []).append(max(less, _LEAST_TOLD * seconds))
+    return found
 
 
 class _Sums(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,8 @@ class InferredLayers:
 
     coefficients: of `roofline_parts`, and floor: the least roofline, in seconds; layers: of the networks; pulls: what the
     networks' times say of each; deviations: logarithms of the standard deviations of g's parts, in the order of
-    `gsnet.latency.inference`; lengths and height: as LENGTHS and HEIGHT.
+    `gsnet.latency.inference`; lengths and height: as LENGTHS and HEIGHT; beyond: pairs of a number of weights and the seconds
+    that each weight takes besides which a network has more than that.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class InferredLayers:
         *,
         lengths: Sequence[float] = LENGTHS,
         height: float = HEIGHT,
+        beyond: Sequence[tuple[float, float]] = (),
     ) -> None:
         self.layers = tuple(layers)
         self._lengths, self._height = tuple(lengths), height
+        self._beyond = tuple((weights, seconds) for weights, seconds in beyond)
         self._coefficients, self._floor = dict(coefficients), floor
         self._pulls, self._deviations = tuple(pulls), tuple(deviations)
         classes: dict[str, list[int]] = {}
@@ -66,11 +69,18 @@ class InferredLayers:
         roofline = sum(self._coefficients.get(name, 0.0) * value for name, value in roofline_parts(layer).items())
         return max(roofline, self._floor) * max(1.0 + self._classes[layer_class(layer)].more(layer), _LEAST)
 
+    def of_weights(self, weights: float) -> float:
+        """Seconds that a network with so many weights takes besides its layers'.
+
+        A layer's weights stay in a processor's cache from one pass to the next as far as those of all layers have room there.
+        """
+        return besides(self._beyond, weights)
+
     def to_json(self) -> str:
         """What `from_json` makes the same of."""
         layers = [[*layer, pull] for layer, pull in zip(self.layers, self._pulls, strict=True)]
         content = {"coefficients": self._coefficients, "floor": self._floor, "deviations": self._deviations}
-        content |= {"lengths": self._lengths, "height": self._height}
+        content |= {"lengths": self._lengths, "height": self._height, "beyond": self._beyond}
         return json.dumps(content | {"layers": layers})
 
     @classmethod
@@ -171,6 +181,16 @@ def roofline_parts(layer: Layer) -> Mapping[str, float]:
         return {"other": one, f"{name} elements": read + written, _weights_of(layer): weights}
     parts = {name: one, _operations_of(layer): operations, f"{name} elements": read + written}
     return parts if layer.kind == DEPTHWISE else {**parts, _weights_of(layer): weights}
+
+
+def besides(beyond: Iterable[tuple[float, float]], weights: float) -> float:
+    """What so many weights take besides, in seconds. beyond: as `InferredLayers` has it."""
+    return sum(seconds * max(weights - fewer, 0.0) for fewer, seconds in beyond)
+
+
+def weights_of(layers: Iterable[Layer]) -> float:
+    """How many weights layers have."""
+    return sum(roofline_terms(layer)[-1] for layer in layers)
 
 
 def _operations_of(layer: Layer) -> str:

@@ -1,7 +1,8 @@
 """Latency of a network value: a sum over its layers, in microseconds of computing and without torch.
 
 A network's terms are the seconds of its dense convolutions, of its depth-wise ones and of everything between them, the number
-of layers, and 1. Calibrated, the prediction is their sum with fitted coefficients; uncalibrated, the sum of the first three.
+of layers, and 1. What weights take besides, where layers were inferred, is between. Calibrated, the prediction is their sum
+with fitted coefficients; uncalibrated, the sum of the first three.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gsnet.latency.errors import LatencyError
+from gsnet.latency.inferred_layers import weights_of
 from gsnet.latency.layer import DEPTHWISE, REGULAR, Layer
 from gsnet.latency.layer_times import LARGEST_MEMORY, LayerTimes
 from gsnet.latency.layers import Listing, classifier_layers, list_layers
@@ -24,7 +26,8 @@ from PlainNet.super_blocks import layer_of
 
 TERMS = ("dense", "depthwise", "between", "layers", "network")
 UNCALIBRATED = (1.0, 1.0, 1.0, 0.0, 0.0)
-Terms = tuple[float, float, float, float]
+# Of layers: the first four of these, and their weights.
+Terms = tuple[float, float, float, float, float]
 # Times a chain of layers, and returns and keeps what was missing of them; None for one that cannot run.
 Measure = Callable[[Sequence[Layer], Collection[Layer]], Mapping[Layer, float | None]]
 # A search measures a missing layer where interpolation is less certain than this.
@@ -61,19 +64,20 @@ class LatencyModel:
         self._fuses, self._rewrites, self._of_table = table.fuses, table.rewrites, table.warnings
         self._style = style
         self._num_classes = num_classes
-        self._times = LayerTimes(table, conditions.precision, conditions.batch, table.inferred(conditions))
+        self._inferred = table.inferred(conditions)
+        self._times = LayerTimes(table, conditions.precision, conditions.batch, self._inferred)
         if self._times.is_empty and measure is None:
             raise LatencyError(_nothing_measured(table, conditions.precision, conditions.batch))
         self._measure, self._tolerance = measure, tolerance
         self._coefficients = calibration.coefficients if calibration else UNCALIBRATED
-        self._blocks: dict[tuple, tuple[float, int, bool]] = {}
+        self._blocks: dict[tuple, tuple[float, float, int, bool]] = {}
         self._units: dict[tuple, tuple[Terms, int, bool]] = {}
-        self._classifiers: dict[tuple[int, int], float] = {}
+        self._classifiers: dict[tuple[int, int], tuple[float, float]] = {}
 
     def seconds(self, network: Network) -> float:
         """Seconds for one batch. Raises LatencyError."""
         size, channels = self.conditions.resolution, network.in_channels
-        total, blocks = self._coefficients[-1], self._blocks
+        total, weights, blocks = self._coefficients[-1], 0.0, self._blocks
         # Whether a convolution comes right before, in which a library may fold what follows.
         behind = False
         for block in network.blocks:
@@ -82,15 +86,17 @@ class LatencyModel:
                 self._complete(network)
                 known = self._block(block, channels, size, behind)
             total += known[0]
-            _, size, behind = known
+            weights += known[1]
+            _, _, size, behind = known
             channels = channels if block.any_width else block.out_channels
         end = (channels, size)
         classifier = self._classifiers.get(end)
         if classifier is None:
             self._complete(network)
             layers = classifier_layers(*end, self.conditions.batch, self._num_classes)
-            classifier = self._classifiers[end] = self._weigh(self._terms_of(layers))
-        return total + classifier
+            terms = self._terms_of(layers)
+            classifier = self._classifiers[end] = self._weigh(terms), terms[-1]
+        return total + classifier[0] + self._coefficients[2] * self._of_weights(weights + classifier[1])
 
     def seconds_per_image(self, network: Network) -> float:
         """`seconds` divided by the batch size: the unit of budgets."""
@@ -134,7 +140,8 @@ class LatencyModel:
 
     def terms(self, network: Network) -> tuple[float, ...]:
         """The network's terms, in the order of TERMS."""
-        return (*self._terms_of(self.layers(network)), 1.0)
+        dense, depthwise, between, layers, weights = self._terms_of(self.layers(network))
+        return dense, depthwise, between + self._of_weights(weights), layers, 1.0
 
     def _complete(self, network: Network) -> None:
         """Measure what the table lacks of a network, if it may be measured."""
@@ -145,23 +152,24 @@ class LatencyModel:
         if missing:
             self._times.add(self._measure(chain, missing))
 
-    def _block(self, block: Block, channels: int, size: int, behind: bool) -> tuple[float, int, bool]:
-        """Seconds of a block, the size of its output, and whether it ends with a convolution."""
+    def _block(self, block: Block, channels: int, size: int, behind: bool) -> tuple[float, float, int, bool]:
+        """Seconds and weights of a block, the size of its output, and whether it ends with a convolution."""
         if len(self._blocks) > LARGEST_MEMORY:
             self._blocks.clear()
             self._units.clear()
         terms, out, ends = self._first(block, channels, size, behind)
-        seconds = self._weigh(terms)
+        seconds, weights = self._weigh(terms), terms[-1]
         if isinstance(block, SuperBlock) and block.sub_layers > 1:
             later = made(type(block), (*block.later_layer(), 1))
             second, _, last = self._unit(later, False, later.in_channels, out, ends)
-            seconds += self._weigh(second)
+            seconds, weights = seconds + self._weigh(second), weights + second[-1]
             if block.sub_layers > 2:
                 more, _, last = self._unit(later, False, later.in_channels, out, last)
                 seconds += (block.sub_layers - 2) * self._weigh(more)
+                weights += (block.sub_layers - 2) * more[-1]
             ends = last
-        self._blocks[block.key, channels, size, behind] = seconds, out, ends
-        return seconds, out, ends
+        known = self._blocks[block.key, channels, size, behind] = seconds, weights, out, ends
+        return known
 
     def _first(self, block: Block, channels: int, size: int, behind: bool) -> tuple[Terms, int, bool]:
         if isinstance(block, SuperBlock) and block.sub_layers > 1:
@@ -198,7 +206,10 @@ class LatencyModel:
                 depthwise += seconds
             else:
                 dense += seconds
-        return dense, depthwise, between, float(len(layers))
+        return dense, depthwise, between, float(len(layers)), weights_of(layers)
+
+    def _of_weights(self, weights: float) -> float:
+        return self._inferred.of_weights(weights) if self._inferred else 0.0
 
     def _weigh(self, terms: Terms) -> float:
         c, t = self._coefficients, terms
