@@ -11,7 +11,8 @@ What is no sum over layers is the cache: weights that it has no room for are rea
 besides what is a convex function of its number of weights, of pieces that the rooflines' fit finds.
 
 Where the runtime tells the times of its operations (`gsnet.latency.profiled`), the process is conditioned on those, too: on
-single layers beside sums of layers, each kind of time with a noise of its own.
+single layers beside sums of layers, each kind of time with a noise of its own. A pass that writes down its times is another
+one than those that were timed: where what it tells makes the networks' own times less probable, it counts for nothing.
 """
 
 from __future__ import annotations
@@ -77,9 +78,14 @@ def infer_layers(
     for row, network in enumerate(networks):
         for layer in network:
             shares[row, place[layer]] += base[place[layer]] / times[row]
-    single = _told_layers(layers, base, _without_weights(networks, told, beyond))
-    pulls, deviations = _posterior(layers, _Sums(shares, 1.0 - sums / times), single)
-    return InferredLayers(coefficients, float(base.min()), layers, pulls.tolist(), deviations.tolist(), beyond=beyond)
+    of_sums = _Sums(shares, 1.0 - sums / times)
+    found = _posterior(layers, of_sums, _told_layers(layers, base, {}))
+    if own := _without_weights(networks, told, beyond):
+        found = max(
+            found, _posterior(layers, of_sums, _told_layers(layers, base, own)), key=lambda one: one.probability
+        )
+    pulls, deviations = found.pulls.tolist(), found.deviations.tolist()
+    return InferredLayers(coefficients, float(base.min()), layers, pulls, deviations, beyond=beyond)
 
 
 def _rooflines(
@@ -156,18 +162,29 @@ def _told_layers(layers: Sequence[Layer], base: np.ndarray, told: Mapping[Layer,
     return _Single(places, shares, 1.0 - shares, (_CLOCK / means) ** 2)
 
 
-def _posterior(layers: Sequence[Layer], sums: _Sums, single: _Single) -> tuple[np.ndarray, np.ndarray]:
-    """What the times of networks, and of single layers, say of each layer, and the deviations of g's parts."""
+class _Posterior(NamedTuple):
+    """What the times of networks, and of single layers, say of each layer, and the deviations of g's parts. probability: the
+    logarithm of that of the networks' times, single layers given.
+    """
+
+    pulls: np.ndarray
+    deviations: np.ndarray
+    probability: float
+
+
+def _posterior(layers: Sequence[Layer], sums: _Sums, single: _Single) -> _Posterior:
     few = single.some(_TOLD_FOR_TUNING)
     of_few = [_of_times(part, sums, few) for part in _parts(layers)]
     deviations, noises = _most_probable(of_few, sums, few)
     told_all = len(few.left) == len(single.left)
     of_all = of_few if told_all else (_of_times(part, sums, single) for part in _parts(layers))
     total = _sum(of_all, deviations, _noise(noises, sums, single))
-    solved = np.linalg.solve(total, np.concatenate((sums.left, single.left)))
-    pulls = sums.shares.T @ solved[: len(sums.left)]
-    pulls[single.places] += single.shares * solved[len(sums.left) :]
-    return pulls, deviations
+    left, networks = np.concatenate((sums.left, single.left)), len(sums.left)
+    solved = np.linalg.solve(total, left)
+    pulls = sums.shares.T @ solved[:networks]
+    pulls[single.places] += single.shares * solved[networks:]
+    probability = _log_density(total, left) - _log_density(total[networks:, networks:], left[networks:])
+    return _Posterior(pulls, deviations, probability)
 
 
 def _of_times(part: np.ndarray, sums: _Sums, single: _Single) -> np.ndarray:
@@ -238,7 +255,13 @@ def _most_probable(parts: Sequence[np.ndarray], sums: _Sums, single: _Single) ->
 def _unlikelihood(parts: Sequence[np.ndarray], sums: _Sums, single: _Single, values: np.ndarray) -> float:
     """Negative logarithm of the marginal likelihood (Rasmussen and Williams 2006, equation 2.30), with a weak prior."""
     deviations = values[: len(parts)]
-    root = np.linalg.cholesky(_sum(parts, deviations, _noise(values[len(parts) :], sums, single)))
-    solved = np.linalg.solve(root, np.concatenate((sums.left, single.left)))
+    total = _sum(parts, deviations, _noise(values[len(parts) :], sums, single))
     prior = _DRAWN * float(np.sum((deviations - _DRAWN_TO) ** 2))
-    return float(0.5 * solved @ solved + np.log(np.diag(root)).sum()) + prior
+    return prior - _log_density(total, np.concatenate((sums.left, single.left)))
+
+
+def _log_density(covariance: np.ndarray, values: np.ndarray) -> float:
+    """Of a normal distribution around 0, up to a constant for each value."""
+    root = np.linalg.cholesky(covariance)
+    solved = np.linalg.solve(root, values)
+    return -float(0.5 * solved @ solved + np.log(np.diag(root)).sum())
