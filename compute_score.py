@@ -1,4 +1,4 @@
-"""Score networks with a zero-shot proxy, without training them. Larger is better.
+"""Score networks with a zero-shot proxy, without training them.
 
 `python compute_score.py --help` says how.
 """

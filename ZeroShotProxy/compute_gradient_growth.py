@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Up to here, networks with and without links that have the same depth learn alike (docs/gradient_growth.md, the ladder).
 LIMIT = 3.0
+# Of a backward pass: as many as had those of NAS-Bench-201's cells that limits were read from.
+IMAGES_OF_A_PASS = 8
 
 _closed_forms = PerThread(GradientGrowth)
 

@@ -167,6 +167,20 @@ def step_back(stack: np.ndarray, order: np.ndarray, top: int, record: np.ndarray
 
 
 @compiled
+def begin_back(gradients: np.ndarray, order: np.ndarray, record: np.ndarray) -> None:
+    """Before all steps back: the gradient of the last map, of which the last record is, lies alone on the stack."""
+    for place in range(STACK):
+        order[place] = place
+    first_gradient(gradients[0], record[WIDTH], int(record[HEIGHT]), record[FIRST])
+
+
+@compiled
+def let_through(record: np.ndarray) -> float:
+    """What a rectifier lets through, of which the record is; 1 of another step."""
+    return record[FIRST] if int(record[KIND]) == Step.RECTIFY else 1.0
+
+
+@compiled
 def log_norms(
     calls: np.ndarray,
     rows: np.ndarray,
@@ -185,10 +199,8 @@ def log_norms(
     if failure:
         return failure
     order = stack[STACK + 1]
-    for place in range(STACK):
-        order[place] = place
+    begin_back(gradients, order, records[at:])
     block, top, chance = norms.size, ZERO, 1.0
-    first_gradient(gradients[0], records[at + WIDTH], int(records[at + HEIGHT]), records[at + FIRST])
     while True:
         record = records[at:]
         at = int(record[BEFORE])
@@ -201,7 +213,7 @@ def log_norms(
         top = step_back(gradients, order, top, record, chance)
         if top < 0:
             return TOO_MANY_GROUPS
-        chance = record[FIRST] if int(record[KIND]) == Step.RECTIFY else 1.0
+        chance = let_through(record)
 
 
 def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]

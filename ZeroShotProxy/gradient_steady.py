@@ -15,6 +15,7 @@ from PlainNet.mean_field import Step
 from ZeroShotProxy.gradient_layout import FIRST, HEIGHT, KEPT, NUMBER, OTHER
 from ZeroShotProxy.gradient_norms import of_image
 from ZeroShotProxy.gradient_slopes import smooth_slopes
+from ZeroShotProxy.gradient_windows import tap_sums
 from ZeroShotProxy.mean_field_joins import spread, width
 from ZeroShotProxy.mean_field_kernel import ONE
 from ZeroShotProxy.mean_field_map import (
@@ -43,15 +44,7 @@ def window_shares(size: int, out: int, kernel: int, stride: int) -> tuple[float,
     """
     if kernel == 1 and stride == 1:
         return 1.0, 1.0
-    padding = (kernel - 1) // 2
-    total = squares = 0.0
-    for tap in range(kernel):
-        # Positions q with 0 <= stride q + tap - padding < size.
-        first = max(0, (padding - tap + stride - 1) // stride)
-        last = min(out - 1, (size - 1 + padding - tap) // stride)
-        seen = float(max(0, last - first + 1))
-        total += seen
-        squares += seen * seen
+    total, squares = tap_sums(size, out, kernel, stride)
     behind, before = squares / (total * out), squares / (total * size)
     return behind * behind, before * before
 

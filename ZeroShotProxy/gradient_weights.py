@@ -12,7 +12,6 @@ import numpy as np
 from PlainNet.compiling import compiled, kept_on_disk, source_version
 from PlainNet.mean_field import Step
 from ZeroShotProxy import gradient_machine
-from ZeroShotProxy.gradient_convolutions import slide_back
 from ZeroShotProxy.gradient_layout import (
     BEFORE,
     BETWEEN,
@@ -26,8 +25,8 @@ from ZeroShotProxy.gradient_layout import (
     PAIRS,
     WIDTH,
 )
-from ZeroShotProxy.gradient_machine import step_back
-from ZeroShotProxy.gradient_map import SIZE, copy_gradient, first_gradient, keep_channels, sum_over_channels
+from ZeroShotProxy.gradient_machine import begin_back, let_through, step_back
+from ZeroShotProxy.gradient_map import SIZE, copy_gradient, keep_channels, sum_over_channels
 from ZeroShotProxy.gradient_records import forward
 from ZeroShotProxy.gradient_shares import (
     ABROAD,
@@ -44,6 +43,7 @@ from ZeroShotProxy.gradient_shares import (
     set_shares,
 )
 from ZeroShotProxy.gradient_steady import window_shares
+from ZeroShotProxy.gradient_windows import slide_back, tap_sums
 from ZeroShotProxy.mean_field_kernel import ONE
 from ZeroShotProxy.mean_field_machine import ZERO
 from ZeroShotProxy.mean_field_map import (
@@ -69,14 +69,7 @@ _FEWEST = 0.25
 @compiled
 def independent_taps(size: int, out: int, kernel: int, stride: int) -> float:
     """How many taps of a zero-padded window count: (sum n_t)^2 / sum n_t^2, tap t sees n_t positions; along one axis."""
-    padding = (kernel - 1) // 2
-    total = squares = 0.0
-    for tap in range(kernel):
-        first = max(0, (padding - tap + stride - 1) // stride)
-        last = min(out - 1, (size - 1 + padding - tap) // stride)
-        seen = float(max(0, last - first + 1))
-        total += seen
-        squares += seen * seen
+    total, squares = tap_sums(size, out, kernel, stride)
     return total * total / squares
 
 
@@ -207,10 +200,8 @@ def add_squares(
         return failure
     order = stack[STACK + 1]
     note_last(stack[int(order[0])], last)
-    for place in range(STACK):
-        order[place] = place
+    begin_back(gradients, order, records[at:])
     top, chance, going = ZERO, 1.0, images > 0
-    first_gradient(gradients[0], records[at + WIDTH], int(records[at + HEIGHT]), records[at + FIRST])
     set_shares(shares[0], 1.0, abroad)
     while going:
         record, going = records[at:], at > 0
@@ -223,7 +214,7 @@ def add_squares(
         top = step_back(gradients, order, top, record, chance)
         if top < 0:
             return TOO_MANY_GROUPS
-        chance = record[FIRST] if int(record[KIND]) == Step.RECTIFY else 1.0
+        chance = let_through(record)
     return DONE
 
 

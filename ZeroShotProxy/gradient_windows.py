@@ -13,6 +13,24 @@ from ZeroShotProxy.gradient_map import PROFILE, SIZE
 from ZeroShotProxy.mean_field_windows import sum_of_one, sums_of_four
 
 
+@compiled
+def tap_sums(size: int, out: int, kernel: int, stride: int) -> tuple[float, float]:
+    """How many positions the taps of a zero-padded window see, and the squares of these numbers, summed over taps of one axis.
+
+    size, out: height of the map before and behind the window.
+    """
+    padding = (kernel - 1) // 2
+    total = squares = 0.0
+    for tap in range(kernel):
+        # Positions q with 0 <= stride q + tap - padding < size.
+        first = max(0, (padding - tap + stride - 1) // stride)
+        last = min(out - 1, (size - 1 + padding - tap) // stride)
+        seen = float(max(0, last - first + 1))
+        total += seen
+        squares += seen * seen
+    return total, squares
+
+
 @unfolded
 def spread_windows(gradient: np.ndarray, height: int, kernel: int, stride: int, work: np.ndarray) -> float:
     """`slide_back` of a window that is larger than a pixel."""

@@ -1,10 +1,13 @@
-"""Everything that runs on a GPU, once: right, wrong, or slower than its bar; one page with the device's name.
+"""Everything that runs on a GPU, once: one page with the device's name and a verdict for each path.
 
     python -m benchmarks.gpu_check --gpu 0 --page gpu_check.md
     python -m benchmarks.gpu_check --smoke        # on the processor, on next to nothing: that every path runs
 
 Paths are walked one after the other, none of which begins after --minutes; a row is written as soon as it is known, so that a
 page that was broken off holds what was seen until then. Status 1 where a row is wrong.
+
+Right is what was compared with what it has to be, or reached its bar. A row of figures alone is not judged, nor is a figure on
+next to nothing; left out is, with the reason, what there was no time for, and what the device or a missing package cannot do.
 """
 
 from __future__ import annotations
@@ -22,11 +25,12 @@ import torch
 
 from gsnet.interface.running import run
 from benchmarks import gpu_search_paths, gpu_training_paths
-from benchmarks.gpu_machine import Machine, Seen
+from benchmarks.gpu_machine import LeftOutError, Machine, Seen
 from gsnet.interface.files import write_text
 from gsnet.interface.options import OptionParser, device_name, positive_float
 from gsnet.interface.version import commit, version
 from gsnet.latency.device import processor_name
+from gsnet.runtimes import MissingLibraryError
 
 _LOG = logging.getLogger(__name__)
 PATHS: dict[str, Callable[[Machine], Seen]] = {
@@ -43,12 +47,14 @@ PATHS: dict[str, Callable[[Machine], Seen]] = {
     "validation": gpu_training_paths.validation,
     "detector": gpu_training_paths.detector,
     "export": gpu_training_paths.exported,
+    "TensorRT": gpu_training_paths.by_tensorrt,
     "search": gpu_search_paths.search,
     "search that measures latency": gpu_search_paths.measured_search,
-    "two scoring processes": gpu_search_paths.scoring_processes,
+    "two workers beside one": gpu_search_paths.scoring_processes,
     "table, predicted search, its winner measured": gpu_search_paths.predicted_search,
     "the same by CUDA graphs": gpu_search_paths.recorded_search,
 }
+LEFT_OUT = "left out"
 _HEAD = ("| path | verdict | what was seen | s |", "|---|---|---|---|")
 
 
@@ -58,7 +64,7 @@ def check(machine: Machine, page: Path | None, minutes: float, wanted: list[str]
     end = time.monotonic() + 60 * minutes
     for name in wanted:
         begin = time.monotonic()
-        verdict, words = ("not reached", "no time was left") if begin > end else _walked(name, machine)
+        verdict, words = (LEFT_OUT, "no time was left") if begin > end else _walked(name, machine)
         verdicts[name] = verdict
         row = f"| {name} | {verdict} | {words} | {time.monotonic() - begin:.0f} |"
         print(row, flush=True)
@@ -73,6 +79,8 @@ def _walked(name: str, machine: Machine) -> tuple[str, str]:
     """Verdict and words. Whatever a path raises is a row of the page."""
     try:
         seen = PATHS[name](machine)
+    except (LeftOutError, MissingLibraryError) as reason:
+        return LEFT_OUT, str(reason)
     except Exception as error:
         _LOG.error("%s", name, exc_info=True)
         return "**wrong**", f"{type(error).__name__}: {error}".replace("\n", " ").replace("|", "/")
@@ -80,10 +88,10 @@ def _walked(name: str, machine: Machine) -> tuple[str, str]:
 
 
 def _verdict(seen: Seen, smoke: bool) -> str:
-    if seen.figure is None or seen.bar is None or seen.figure >= seen.bar:
-        return "right"
     # On next to nothing no figure means anything.
-    return "right" if smoke else "slower"
+    if seen.figure is None or seen.bar is None or smoke:
+        return "right" if seen.compared else "not judged"
+    return "right" if seen.figure >= seen.bar else "slower"
 
 
 def _words(seen: Seen) -> str:

@@ -10,7 +10,6 @@ the processor to a GPU adds is stated beside the first: a copy for each of its t
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -18,9 +17,9 @@ from collections.abc import Callable
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import PlainNet
 from gsnet.interface.running import run
-from benchmarks.zen_monte_carlo_speed import STRUCTURES, plain_zen
+from benchmarks.collected_networks import network_of
+from benchmarks.gpu_published_ways import plain_zen
 from Masternet import MasterNet
 from PlainNet import Network
 from ZeroShotProxy import ScoringSettings, get_proxy
@@ -79,10 +78,9 @@ def main() -> int:
     """Print one row a network."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
-    structures = {case["id"]: case["string"] for case in json.loads(STRUCTURES.read_text())["structures"]}
     print(f"{'network':<34} {'plain: kernels':>14} {'copies':>7} {'waits':>6} {'here: kernels':>14} {'waits':>6}")
     for name in _NETWORKS:
-        network = PlainNet.parse(structures[name])
+        network = network_of(name)
         plain, ours = (counted(compute, network) for compute in (plain_zen, zen_of_few_launches))
         copies = len(MasterNet(num_classes=10, plainnet_struct=network, no_reslink=True).state_dict())
         # All logarithms are read as one vector, which on a processor is no operator.

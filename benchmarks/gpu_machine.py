@@ -20,11 +20,19 @@ STRUCTURE = (
 
 @dataclass(frozen=True)
 class Seen:
-    """What a path saw: figures in words, and where there is a bar the figure that has to reach it."""
+    """What a path saw: figures in words, and where there is a bar the figure that has to reach it.
+
+    compared: whether something was held against what it has to be, of which a path that finds another raises.
+    """
 
     words: str
     figure: float | None = None
     bar: float | None = None
+    compared: bool = False
+
+
+class LeftOutError(Exception):
+    """Why a path is not walked here."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,11 @@ class Machine:
         """Whether it is a GPU of CUDA."""
         return self.device.startswith("cuda")
 
+    def needs_gpu(self) -> None:
+        """Raise LeftOutError where it is none."""
+        if not self.is_gpu:
+            raise LeftOutError("not of a processor")
+
     @property
     def training_options(self) -> list[str]:
         """How training scripts are told of it."""
@@ -53,16 +66,18 @@ class Machine:
     def milliseconds(self, run: Callable[[], object], repeats: int) -> float:
         """Mean time of a call on the wall, after one that does not count."""
         run()
-        self._wait()
+        wait_for(self.device)
         begin = time.perf_counter()
         for _ in range(repeats):
             run()
-        self._wait()
+        wait_for(self.device)
         return 1e3 * (time.perf_counter() - begin) / repeats
 
-    def _wait(self) -> None:
-        if self.is_gpu:
-            torch.cuda.synchronize(self.device)
+
+def wait_for(device: str) -> None:
+    """Until a GPU has done what it was given; a processor has."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
 
 
 def printed(main: Callable[[Sequence[str]], int], *arguments: object) -> str:

@@ -10,7 +10,6 @@ float32's scores of the same seed, beside that of float32's scores of two seeds;
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from statistics import fmean
@@ -19,10 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-import PlainNet
 from gsnet.interface.running import run
+from benchmarks.collected_networks import cifar_networks
 from benchmarks.report_statistics import spearman
-from benchmarks.zen_monte_carlo_speed import STRUCTURES, WANTED
 from PlainNet import Network
 from ZeroShotProxy import ScoringSettings, get_proxy
 from ZeroShotProxy.scoring import ScoringContext, build
@@ -76,8 +74,7 @@ def main() -> int:
     """Print the table."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     torch.set_num_threads(1)
-    cases = [case for case in json.loads(STRUCTURES.read_text())["structures"] if WANTED.match(case["id"])]
-    networks = [PlainNet.parse(case["string"]) for case in cases]
+    networks = list(cifar_networks().values())
     exact = [zen_in(network, 0, None) for network in networks]
     print(f"{len(networks)} networks, Zen-Scores from {min(exact):.1f} to {max(exact):.1f}")
     print(f"{'beside float32':<24} {'Spearman':>8} {'mean off':>10}", flush=True)

@@ -10,7 +10,6 @@ condition number of a kernel is read from its smallest eigenvalue, of which a ru
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable
@@ -21,11 +20,10 @@ from statistics import fmean, stdev
 
 import torch
 
-import PlainNet
 from gsnet.interface.running import run
+from benchmarks.collected_networks import STRUCTURES, network_of
 from benchmarks.gpu_machine import Machine
-from benchmarks.gpu_published_ways import plain_condition, plain_gradient_norm, plain_naswot
-from benchmarks.zen_monte_carlo_speed import STRUCTURES, plain_zen
+from benchmarks.gpu_published_ways import plain_condition, plain_gradient_norm, plain_naswot, plain_zen
 from gsnet.interface.options import OptionParser, device_name, positive_int
 from PlainNet import Network
 from ZeroShotProxy import ScoringSettings, score
@@ -40,12 +38,6 @@ PUBLISHED: dict[str, tuple[Way, bool]] = {
     "TE-NAS-NTK": (plain_condition, False),
 }
 _SEEDS = 6
-
-
-def network_of(name: str = NETWORK) -> Network:
-    """A network of the tests' collection."""
-    cases = json.loads(STRUCTURES.read_text())["structures"]
-    return PlainNet.parse(next(case["string"] for case in cases if case["id"] == name))
 
 
 def milliseconds(machine: Machine, name: str, network: Network, settings: ScoringSettings, repeats: int) -> list[float]:

@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 import PlainNet
+from benchmarks.collected_networks import network_of
 from benchmarks.gpu_machine import ROOT, STRUCTURE, Machine, Seen, printed
-from benchmarks.gpu_scores import PUBLISHED, milliseconds, network_of
-from benchmarks.gpu_searches import CIFAR, MEASURED, rates, searches
-from benchmarks.search_throughput import search_loop
-from benchmarks.zen_monte_carlo_speed import plain_zen
+from benchmarks.gpu_scores import NETWORK, PUBLISHED, milliseconds
+from benchmarks.gpu_searches import CIFAR, MEASURED, our_rate, rates, searches
 from gsnet.commands import benchmark_network_latency, evolution_search
+from gsnet.latency.runtime_report import ERROR, PACKAGES
 from ZeroShotProxy import ScoringSettings, repeated_score, score
 
 _SPACE = ROOT / "SearchSpace" / "search_space_ghostshuffle.py"
@@ -36,10 +36,9 @@ def scores(machine: Machine) -> Seen:
     expected = score(network, "ZenClosedForm", settings)
     if abs(drawn.mean - expected) > 4 * drawn.std / math.sqrt(_SEEDS) + 0.1:
         raise RuntimeError(f"Zen is {drawn.mean:.2f} +- {drawn.std:.2f} here, {expected:.2f} in closed form")
-    ours = machine.milliseconds(partial(score, network, "Zen", settings), repeats)
-    plain = machine.milliseconds(partial(plain_zen, network, settings, 0), repeats)
+    plain, ours = milliseconds(machine, "Zen", network, settings, repeats)
     words.append(f"Zen in the published way {plain:.1f}")
-    return Seen(f"ms a score: {', '.join(words)}; as many times as fast as that", plain / ours, 1.0)
+    return Seen(f"ms a score: {', '.join(words)}; as many times as fast as that", plain / ours, 1.0, compared=True)
 
 
 def latency(machine: Machine) -> Seen:
@@ -59,16 +58,21 @@ def latency(machine: Machine) -> Seen:
         "--json",
     )
     found = json.loads(printed(benchmark_network_latency.main, *network, *how, *machine.options))
-    return Seen("ms by batch: " + "; ".join(_in_words(report) for report in found.get("backends", [found])))
+    reports = found.get("backends", [found])
+    if failed := [report for report in reports if ERROR in report and PACKAGES not in report]:
+        raise RuntimeError("; ".join(map(_in_words, failed)))
+    others = [report for report in reports if ERROR not in report and report["backend"] != "torch"]
+    return Seen("ms by batch: " + "; ".join(map(_in_words, reports)), compared=bool(others))
 
 
 def published_scores(machine: Machine) -> Seen:
     """Every score that has a published way here, building counted in both."""
-    network = PlainNet.parse(STRUCTURE) if machine.smoke else network_of()
-    settings, repeats = ScoringSettings(batch_size=4 if machine.smoke else 64, device=machine.device), 1
+    network = PlainNet.parse(STRUCTURE) if machine.smoke else network_of(NETWORK)
+    batch, repeats = (4, 1) if machine.smoke else (64, 10)
+    settings = ScoringSettings(batch_size=batch, device=machine.device)
     ratios = {}
     for name in PUBLISHED:
-        plain, ours = milliseconds(machine, name, network, settings, repeats if machine.smoke else 10)
+        plain, ours = milliseconds(machine, name, network, settings, repeats)
         ratios[name] = plain / ours
     words = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
     return Seen(f"times as fast: {words}; the least", min(ratios.values()), 1.0)
@@ -92,17 +96,19 @@ def measured_search(machine: Machine) -> Seen:
 
 
 def scoring_processes(machine: Machine) -> Seen:
-    """Two of them beside one: on a GPU never slower. Of a processor `benchmarks.executor_overhead` tells."""
-    if not machine.is_gpu:
-        return Seen("not of a processor")
+    """--workers 2 beside 1: on a GPU, where one process scores all the same, never slower.
+
+    Of a processor `benchmarks.executor_overhead` tells.
+    """
+    machine.needs_gpu()
     settings = searches(machine.device, 2 if machine.smoke else 96, images=4 if machine.smoke else 64)[CIFAR]
-    one, two = (search_loop(settings, workers) for workers in (1, 2))
+    one, two = (our_rate(settings, workers) for workers in (1, 2))
     return Seen(f"{one:.1f} and {two:.1f} iterations a second; two of one", two / one, 0.9)
 
 
 def _in_words(report: dict[str, Any]) -> str:
-    if "error" in report:
-        return f"{report['backend']}: {report['error']}"
+    if ERROR in report:
+        return f"{report['backend']}: {report[ERROR]}"
     times = ", ".join(f"{row['batch']}: {1e3 * row['median']:.3g}" for row in report["rows"])
     return f"{report['backend']} in {report['precision']} {times}"
 
@@ -114,8 +120,7 @@ def predicted_search(machine: Machine) -> Seen:
 
 def recorded_search(machine: Machine) -> Seen:
     """The same by CUDA graphs, of which only a GPU has any."""
-    if not machine.is_gpu:
-        return Seen("not of a processor")
+    machine.needs_gpu()
     return _predicted(machine, "torch.cudagraph", 12, 6 if machine.smoke else 12)
 
 

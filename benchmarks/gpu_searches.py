@@ -5,28 +5,23 @@
 CIFAR: Zen-Score under a million parameters, the start and budgets of scripts/Zen_NAS_cifar_params1M.sh. Measured: that of
 scripts/Zen_NAS_ImageNet_latency0.1ms.sh, at 224 pixels, with each candidate's latency measured in half precision, 64 images at
 once. The plain loop chooses, mutates and checks budgets as ours does; then it builds the network layer by layer on the
-processor, moves it, times one pass after three others, and takes `benchmarks.zen_monte_carlo_speed.plain_zen`. In the end the
+processor, moves it, times one pass after three others, and takes `benchmarks.gpu_published_ways.plain_zen`. In the end the
 CIFAR search once more with two scoring processes.
 """
 
 from __future__ import annotations
 
-import random
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 
 import torch
 
 from gsnet.interface.running import run
-from benchmarks.search_throughput import search_loop
+from benchmarks.gpu_machine import wait_for
+from benchmarks.search_throughput import plain_loop, search_loop
 from benchmarks.searches import settings_of
-from benchmarks.zen_monte_carlo_speed import plain_zen
-from gsnet.evolution.budgets import first_exceeded
-from gsnet.evolution.parts import cost_model, search_budgets
-from gsnet.evolution.population import Member, Population
-from gsnet.evolution.proposals import make_proposer
-from gsnet.evolution.scorer import scoring_settings
 from gsnet.evolution.settings import SearchSettings
 from gsnet.interface.options import OptionParser, device_name, positive_int
 from gsnet.validation.precision import half_type
@@ -63,25 +58,8 @@ def searches(
     return {CIFAR: cifar, MEASURED: measured}
 
 
-def plain_loop(settings: SearchSettings) -> float:
-    """Iterations a second in the published way."""
-    proposer, budgets, costs = make_proposer(settings), search_budgets(settings), cost_model(settings)
-    generator, scoring = random.Random(0), scoring_settings(settings)
-    population = Population(settings.evolution_max_iter)
-    population.add(Member(0.0, 0, proposer.starts[0]))
-    begun = time.perf_counter()
-    for iteration in range(settings.evolution_max_iter):
-        child = proposer.rule.child(population.choose(generator), population, generator)
-        if first_exceeded(budgets, costs.costs(child)):
-            continue
-        if settings.measures_latency:
-            _timed(child, settings)
-        population.add(Member(plain_zen(child, scoring, iteration), iteration + 1, child))
-    return settings.evolution_max_iter / (time.perf_counter() - begun)
-
-
 @torch.no_grad()
-def _timed(network: Network, settings: SearchSettings) -> float:
+def _timed(settings: SearchSettings, network: Network) -> float:
     """Seconds of one pass, the device being waited for: unlike the published loop, but a fair one."""
     side = settings.latency_resolution or settings.input_image_size
     kind = half_type(settings.device)
@@ -89,23 +67,24 @@ def _timed(network: Network, settings: SearchSettings) -> float:
     images = torch.randn(settings.latency_batch_size, 3, side, side, dtype=kind, device=settings.device)
     for _ in range(_WARM_UP):
         module(images)
-    _wait(settings.device)
+    wait_for(settings.device)
     begun = time.perf_counter()
     module(images)
-    _wait(settings.device)
+    wait_for(settings.device)
     return time.perf_counter() - begun
-
-
-def _wait(device: str) -> None:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
 
 
 def rates(settings: SearchSettings, rounds: int = 1) -> tuple[float, float]:
     """Iterations a second in the published way and here, the best of some rounds by turns; ours without its first round."""
-    skip = settings.round_size if settings.evolution_max_iter > settings.round_size else 0
-    found = [(plain_loop(settings), search_loop(settings, skip=skip)) for _ in range(rounds)]
+    timed = partial(_timed, settings) if settings.measures_latency else None
+    found = [(plain_loop(settings, timed), our_rate(settings)) for _ in range(rounds)]
     return max(plain for plain, _ in found), max(ours for _, ours in found)
+
+
+def our_rate(settings: SearchSettings, workers: int = 1) -> float:
+    """Iterations a second here, without the first round, in which processes start, where there are others."""
+    skip = settings.round_size if settings.evolution_max_iter > settings.round_size else 0
+    return search_loop(settings, workers, skip)
 
 
 def parser() -> OptionParser:
@@ -132,8 +111,7 @@ def main() -> int:
     for name, settings in wanted.items():
         plain, ours = rates(settings, options.rounds)
         print(f"{name:<24} {plain:>12.2f} {ours:>9.2f} {ours / plain:>6.2f}", flush=True)
-    skip = wanted[CIFAR].round_size
-    several = max(search_loop(wanted[CIFAR], options.workers, skip) for _ in range(options.rounds))
+    several = max(our_rate(wanted[CIFAR], options.workers) for _ in range(options.rounds))
     print(f"{CIFAR}, {options.workers} processes {several:>22.2f} iterations a second", flush=True)
     return 0
 

@@ -56,24 +56,32 @@ _VARIANTS: dict[str, tuple[object, ...]] = {
 
 def step(machine: Machine) -> Seen:
     """A step with images in memory beside the same by hand."""
-    batch, repeats = (16, 2) if machine.smoke else (128, 50)
-    images = torch.randn(batch, 3, 32, 32, device=machine.device)
-    labels = torch.arange(batch, device=machine.device) % CLASSES
+    images, labels, repeats = _batch(machine)
     plain = ByHand(STRUCTURE, machine.device)
-    ours = _stepper(machine)
     by_hand = machine.milliseconds(lambda: plain.step(images, labels), repeats)
-    own = machine.milliseconds(lambda: ours.step(images, labels, 0, 0, LR), repeats)
-    return Seen(f"{own:.1f} ms for {batch} images, by hand {by_hand:.1f}; as fast as that", by_hand / own, 0.8)
+    own = _step_milliseconds(machine)
+    return Seen(f"{own:.1f} ms for {len(images)} images, by hand {by_hand:.1f}; as fast as that", by_hand / own, 0.8)
 
 
 def tuned_step(machine: Machine) -> Seen:
     """A step in half precision with channels last, on a GPU compiled, too, beside a plain one."""
+    plain = _step_milliseconds(machine)
+    tuned = _step_milliseconds(machine, amp=True, channels_last=True, compile=machine.is_gpu)
+    batch = len(_batch(machine)[0])
+    return Seen(f"{plain:.1f} and {tuned:.1f} ms for {batch} images; times as fast", plain / tuned, 2.0)
+
+
+def _batch(machine: Machine) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Images in memory, their labels, and how many steps are timed with them."""
     batch, repeats = (16, 2) if machine.smoke else (128, 50)
     images = torch.randn(batch, 3, 32, 32, device=machine.device)
-    labels = torch.arange(batch, device=machine.device) % CLASSES
-    plain, tuned = _stepper(machine), _stepper(machine, amp=True, channels_last=True, compile=machine.is_gpu)
-    times = [machine.milliseconds(lambda: one.step(images, labels, 0, 0, LR), repeats) for one in (plain, tuned)]  # noqa: B023
-    return Seen(f"{times[0]:.1f} and {times[1]:.1f} ms for {batch} images; times as fast", times[0] / times[1], 2.0)
+    return images, torch.arange(batch, device=machine.device) % CLASSES, repeats
+
+
+def _step_milliseconds(machine: Machine, **more: Any) -> float:
+    images, labels, repeats = _batch(machine)
+    stepper = _stepper(machine, **more)
+    return machine.milliseconds(lambda: stepper.step(images, labels, 0, 0, LR), repeats)
 
 
 def _stepper(machine: Machine, **more: Any) -> Stepper:
@@ -123,7 +131,7 @@ def resume(machine: Machine) -> Seen:
         other = [name for name, value in first.items() if not torch.equal(value, second[name])]
         if other:
             raise RuntimeError(f"--cache {cache}: {len(other)} of {len(first)} tensors differ, {other[0]} among them")
-    return Seen(f"equal bits with --cache {', '.join(CACHES)}")
+    return Seen(f"equal bits with --cache {', '.join(CACHES)}", compared=True)
 
 
 def distillation(machine: Machine) -> Seen:
@@ -165,7 +173,7 @@ def validation(machine: Machine) -> Seen:
     top1 = json.loads(printed(val.main, "--arch", folder, *how))["top1"]
     if abs(top1 - expected) > 0.5:
         raise RuntimeError(f"val.py has {top1:.2f} %, the training {expected:.2f} %")
-    return Seen(f"top-1 {top1:.2f} % in both")
+    return Seen(f"top-1 {top1:.2f} % in both", compared=True)
 
 
 def detector(machine: Machine) -> Seen:
@@ -181,24 +189,25 @@ def detector(machine: Machine) -> Seen:
     expected = float(_rows(folder)[-1]["val_AP"])
     if abs(found - expected) > 0.5:
         raise RuntimeError(f"val_detection.py has AP {found:.2f}, the training {expected:.2f}")
-    return Seen(f"AP {found:.2f} in both")
+    return Seen(f"AP {found:.2f} in both", compared=True)
 
 
 def exported(machine: Machine) -> Seen:
     """What was trained on the device as ONNX, compared with torch."""
     folder, file = _trained(machine, "exported"), machine.folder / "network.onnx"
     printed(export.main, "--arch", folder, "--format", "onnx", "--output", file)
-    return Seen(f"{file.stat().st_size / 1e3:.0f} kB, outputs agree; {_by_tensorrt(machine, folder)}")
+    return Seen(f"{file.stat().st_size / 1e3:.0f} kB, outputs agree", compared=True)
 
 
-def _by_tensorrt(machine: Machine, folder: Path) -> str:
-    """What TensorRT makes of it, whose outputs are compared before it is timed. Raises RuntimeError where it fails."""
-    if not machine.is_gpu or runtime("tensorrt").missing(writing=True):
-        return "TensorRT is not here"
+def by_tensorrt(machine: Machine) -> Seen:
+    """What TensorRT makes of what was trained, whose outputs are compared before it is timed."""
+    machine.needs_gpu()
+    runtime("tensorrt").require(writing=True)
+    folder = _trained(machine, "tensorrt")
     how = ("--backend", "tensorrt", "--input_image_size", 32, "--batch_size_list", "1,64", "--json")
     told = json.loads(printed(benchmark_network_latency.main, "--arch", folder, *how, *machine.options))
     milliseconds = ", ".join(f"{row['batch']}: {1e3 * row['median']:.3g}" for row in told["rows"])
-    return f"TensorRT's differ by {told['max_difference']:.1g}, ms by batch {milliseconds}"
+    return Seen(f"outputs differ by {told['max_difference']:.1g}, ms by batch {milliseconds}", compared=True)
 
 
 def _size(machine: Machine) -> tuple[int, int]:

@@ -10,22 +10,19 @@ taking turns.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-import PlainNet
 from gsnet.interface.running import run
 from benchmarks import nas_bench_201, nas_bench_macro
+from benchmarks.collected_networks import network_of
+from benchmarks.turns import least_seconds
 from Masternet import MasterNet
 from ZeroShotProxy.neural_tangent_kernel import neural_tangent_kernel
 
-STRUCTURES = Path(__file__).parent.parent / "tests/golden/structures.json"
 WANTED = ("init_XX_cifar", "mut_XXBL_0", "mut_IDW_0", "init_GS_2M", "zennet_cifar_model_size05M_res32")
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|skip_connect~0|nor_conv_3x3~1|avg_pool_3x3~2|"
 MACRO = "21021012"
@@ -43,18 +40,10 @@ def kernel_of_backward_passes(network: nn.Module, images: Tensor) -> Tensor:
     return jacobian @ jacobian.T
 
 
-def processor_seconds(compute: Callable[[nn.Module, Tensor], Tensor], network: nn.Module, images: Tensor) -> tuple:
-    """Seconds of one kernel, and the kernel."""
-    start = time.process_time()
-    kernel = compute(network, images)
-    return time.process_time() - start, kernel
-
-
 def networks() -> Iterator[tuple[str, nn.Module]]:
     """Names and networks, with PyTorch's default weights."""
-    structures = {case["id"]: case["string"] for case in json.loads(STRUCTURES.read_text())["structures"]}
     for name in WANTED:
-        yield name, MasterNet(num_classes=10, plainnet_struct=PlainNet.parse(structures[name]))
+        yield name, MasterNet(num_classes=10, plainnet_struct=network_of(name))
     yield f"NAS-Bench-Macro {MACRO}", MasterNet(num_classes=10, plainnet_struct=nas_bench_macro.network(MACRO))
     yield "NAS-Bench-201, a cell", nas_bench_201.CellNetwork(nas_bench_201.parse_cell(CELL))
 
@@ -71,10 +60,14 @@ def main() -> int:
     torch.manual_seed(0)
     for name, network in networks():
         images = torch.randn(options.batch_size, 3, 32, 32)
-        ways = (kernel_of_backward_passes, neural_tangent_kernel)
-        results = [[processor_seconds(way, network, images) for way in ways] for _ in range(options.rounds)]
-        seconds = [min(row[way][0] for row in results) for way in (0, 1)]
-        expected, kernel = results[0][0][1], results[0][1][1]
+        seconds, kernels = least_seconds(
+            (
+                lambda _: kernel_of_backward_passes(network, images),  # noqa: B023
+                lambda _: neural_tangent_kernel(network, images),  # noqa: B023
+            ),
+            options.rounds,
+        )
+        expected, kernel = kernels[0][0], kernels[1][0]
         difference = float((kernel - expected).abs().max() / expected.abs().max())
         totals = [total + spent for total, spent in zip(totals, seconds, strict=True)]
         print(f"{name:<34} {seconds[0]:>10.2f} {seconds[1]:>8.2f} {seconds[0] / seconds[1]:>6.2f} {difference:>11.1e}",

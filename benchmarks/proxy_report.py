@@ -46,7 +46,7 @@ from benchmarks.report_winners import WinnerRow, winner_rows
 from benchmarks.structure_table import StructureTable
 from gsnet.evolution.ensemble import DEFAULT_MEMBERS
 from gsnet.interface.options import FAILED, InputError, OptionParser, positive_int
-from ZeroShotProxy import UnknownProxyError, get_proxy
+from ZeroShotProxy import UnknownProxyError, get_proxy, list_proxies
 
 WINNER_SEEDS = 20
 ROOT = Path(__file__).resolve().parent.parent
@@ -122,6 +122,16 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     if options.output_dir is None:
         options.output_dir = OUTPUT_OF_FILES if options.benchmark_file else OUTPUT
     return options
+
+
+def refuse_limits(options: Namespace) -> None:
+    """The report puts the largest score first. Raises InputError for a proxy of which more is not better, UnknownProxyError."""
+    asked = [*parse_counts("--proxies", options.proxies or ""), *options.ensemble.split(",")]
+    for name in (*asked, *parse_counts("--search_proxies", options.search_proxies or "")):
+        if name in list_proxies() and not get_proxy(name).larger_is_better:
+            raise InputError(
+                f"The report puts the largest score first, and of {name} more is not better: leave it out, or name GrowthMargin"
+            )
 
 
 def proxy_limits(options: Namespace, benchmark: Benchmark) -> dict[str, int]:
@@ -234,6 +244,7 @@ def kept(folder: Path) -> Rows:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure every benchmark that is there and write the report."""
     options = parse_options(argv)
+    refuse_limits(options)
     options.output_dir.mkdir(parents=True, exist_ok=True)
     rows = kept(options.output_dir) if options.from_tables else measured(options)
     if options.update and not options.from_tables:

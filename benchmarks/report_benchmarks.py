@@ -12,6 +12,7 @@ from benchmarks import nas_bench_201, nas_bench_macro
 from benchmarks.cell_closed_form import cell_scores
 from SearchSpace.random_numbers import candidate_seed
 from ZeroShotProxy import Needs, ProxyFailure, ScoringSettings, Weights, get_proxy, score
+from ZeroShotProxy.compute_gradient_growth import IMAGES_OF_A_PASS
 
 DISCONNECTED = "no path from the image to the logits"
 SETTINGS = ScoringSettings(resolution=32, batch_size=16, num_classes=10)
@@ -24,8 +25,8 @@ MODULE_PROXIES = (
 CLOSED_FORM_PROXIES = ("ZenClosedForm", "PerturbationClosedForm")
 # A limit, no aim: not among the proxies of a benchmark.
 GROWTH = "GradientGrowthClosedForm"
-# Images of a backward pass for the growth of cells: as many as had those that were measured elsewhere.
-GROWTH_BATCH = 8
+# Images of a backward pass for the growth of cells.
+GROWTH_BATCH = IMAGES_OF_A_PASS
 
 
 class Benchmark(ABC):

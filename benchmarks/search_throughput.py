@@ -16,12 +16,14 @@ import random
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from gsnet.interface.running import run
+from benchmarks.gpu_published_ways import plain_zen
 from benchmarks.searches import STARTS, settings_of
 from benchmarks.two_builds import compare
 from gsnet.evolution.budgets import first_exceeded
@@ -29,19 +31,16 @@ from gsnet.evolution.parts import cost_model, search_budgets
 from gsnet.evolution.population import Member, Population
 from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.runner import without_collector
+from gsnet.evolution.scorer import scoring_settings
 from gsnet.evolution.session import RunOptions, Session
 from gsnet.evolution.settings import EVOLUTIONS, FITTING, PUBLISHED, SearchSettings
-from Masternet import MasterNet
-from ZeroShotProxy import ScoringContext, ScoringSettings
-from ZeroShotProxy.compute_zen_score import zen_score
-from ZeroShotProxy.network_state import set_gaussian_weights
+from PlainNet import Network
 
 
-def plain_loop(settings: SearchSettings) -> float:
-    """Iterations a second of the plain loop."""
+def plain_loop(settings: SearchSettings, timed: Callable[[Network], object] | None = None) -> float:
+    """Iterations a second of the plain loop; timed: what each candidate goes through before its score."""
     proposer, budgets, costs = make_proposer(settings), search_budgets(settings), cost_model(settings)
-    generator, scoring = random.Random(0), ScoringSettings(32, 64, 10)
-    context = ScoringContext(scoring, replace(scoring.style, no_reslink=True), 0)
+    generator, scoring = random.Random(0), scoring_settings(settings)
     if not proposer.starts:
         raise ValueError("The plain loop begins with a given structure")
     population = Population(settings.evolution_max_iter)
@@ -51,9 +50,9 @@ def plain_loop(settings: SearchSettings) -> float:
         child = proposer.rule.child(population.choose(generator), population, generator)
         if first_exceeded(budgets, costs.costs(child)):
             continue
-        module = MasterNet(num_classes=10, plainnet_struct=child, no_reslink=True)
-        set_gaussian_weights(module, context.generator)
-        population.add(Member(zen_score(module, context), iteration + 1, child))
+        if timed is not None:
+            timed(child)
+        population.add(Member(plain_zen(child, scoring, iteration), iteration + 1, child))
     return settings.evolution_max_iter / (time.perf_counter() - begun)
 
 

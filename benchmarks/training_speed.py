@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from gsnet.interface.running import run as run_command
 from benchmarks.data_folder import data_folder
+from benchmarks.gpu_machine import wait_for
 from gsnet.data import DataSettings, training_loader, validation_loader
 from gsnet.data.data_sets import data_set
 from gsnet.interface.options import OptionParser, device_name, not_negative, positive_int
@@ -96,8 +97,7 @@ def seconds(run: Callable[[], object], device: str) -> tuple[float, float]:
     """Of one call, with everything that it left to a GPU: on the wall, and of the processor in this process."""
     begin, worked = time.perf_counter(), time.process_time()
     run()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize(device)
+    wait_for(device)
     return time.perf_counter() - begin, time.process_time() - worked
 
 

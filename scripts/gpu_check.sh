@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Walks every path that runs on a GPU once, in at most six minutes, and writes one page with the device's name: right, wrong,
-# or slower than the bar, row by row. Send it with docs/gpu.md in mind, which collects such pages.
+# slower than the bar, not judged or left out, row by row. Send it with docs/gpu.md in mind, which collects such pages.
 #
 #   GPU=0 bash scripts/gpu_check.sh            # results in save_dir/gpu_check.md, or in the file that PAGE names
 #   SMOKE=1 bash scripts/gpu_check.sh          # on the processor and on next to nothing: that every path runs

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pkgutil
+import re
 import statistics
 import subprocess
 from pathlib import Path
@@ -14,7 +15,7 @@ import PlainNet
 from gsnet.commands import compute_score
 from gsnet.comparing import timed_score
 from gsnet.interface.options import InputError
-from ZeroShotProxy import ScoringSettings, UnknownProxyError, list_proxies, proxies_named, score
+from ZeroShotProxy import ScoringSettings, UnknownProxyError, get_proxy, list_proxies, proxies_named, score
 
 pytestmark = pytest.mark.usefixtures("warm_python")
 ROOT = Path(__file__).parent.parent
@@ -196,6 +197,12 @@ def test_a_proxy_that_returns_no_number_fails(tmp_path, capsys, registries):
     chosen = ("--plugin", str(tmp_path / "mine.py"), "--zero_shot_score", "Forgetful")
     status, results, err = scored(capsys, *chosen, "--plainnet_struct", STRUCTURE)
     assert (status, results) == (1, []) and "the score is None, which is no number" in err
+
+
+def test_help_names_the_proxies_of_which_more_is_not_better():
+    said = next(line for line in compute_score.__doc__.split("\n\n") if line.startswith("Larger is better, but"))
+    named = {name for name in list_proxies() if name in re.split(r"\W+", said)}
+    assert named == {name for name in list_proxies() if not get_proxy(name).larger_is_better} != set()
 
 
 def test_all_proxies_are_meant_by_all():

@@ -366,6 +366,10 @@ def test_from_python_it_finds_what_the_script_finds(scenes, checkpoint, tmp_path
         ({"score_threshold": {"car": 40}}, "car is 40: a score lies between 0 and 1"),
         ({"nms_threshold": "0.6"}, "nms_threshold is '0.6': it must be a number"),
         ({"max_detections": "all"}, "max_detections is 'all': it must be a whole number"),
+        ({"resolution": "320"}, "resolution is '320': it must be a whole number of at least 1"),
+        ({"resolution": 320.0}, r"resolution is 320\.0: it must be a whole number of at least 1"),
+        ({"resolution": 0}, "resolution is 0: it must be a whole number of at least 1"),
+        ({"resolution": 100}, "An input of 100 x 100 is not possible: both are multiples of 32"),
     ):
         with pytest.raises(gsnet.InputError, match=told):
             gsnet.Detector.load(checkpoint, **wrong)

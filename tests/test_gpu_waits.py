@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import DataDependentOutputException
 import PlainNet
 from gsnet.data import DataSettings
 from gsnet.data.held_batches import ChangedImages, HeldImages
-from gsnet.training import evaluation, losses
+from gsnet.training import losses
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.precision import TorchPrecision
 from gsnet.training.schedules import Schedule
@@ -18,6 +18,7 @@ from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
 from gsnet.validation import measure
+from gsnet.validation.tally import Tally
 from Masternet import MasterNet
 from ZeroShotProxy import ScoringSettings, get_proxy
 from ZeroShotProxy.compute_wrcor_score import _Responses
@@ -86,11 +87,12 @@ def test_a_step_is_made_without_waiting(more, monkeypatch):
 
 def test_a_validation_counts_without_waiting():
     with pretended.pretended_gpu():
-        counts = measure._Counts(10, "cuda")
+        tally, confusion = Tally("cuda"), measure._Confusion(10, "cuda")
         logits, labels = torch.zeros(8, 10, device="cuda"), torch.zeros(8, dtype=torch.int64, device="cuda")
         with pretended.waits() as places:
-            counts.add(logits, labels)
-        assert places == []
+            predicted = tally.add(logits, labels)
+            confusion.add(predicted, labels)
+    assert places == [] and {predicted.device.type, tally._sums.device.type} == {"cuda"}
 
 
 # Those without a backward pass, which a pretended GPU has not; whose first number is read layer by layer are not among them.
@@ -123,11 +125,3 @@ def test_parts_of_partners_are_pasted_without_waiting():
         with pretended.waits() as places:
             mixed, shares = losses.pasted(images, targets, losses._partners(images), 0.3, (16, 16))
     assert places == [] and {mixed.device.type, shares.device.type} == {"cuda"}
-
-
-def test_accuracy_is_counted_without_waiting():
-    with pretended.pretended_gpu():
-        logits, labels = torch.zeros(8, 10, device="cuda"), torch.zeros(8, dtype=torch.int64, device="cuda")
-        with pretended.waits() as places:
-            found = evaluation.counts(logits, labels)
-    assert places == [] and found.device.type == "cuda"

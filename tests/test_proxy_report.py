@@ -256,6 +256,20 @@ def test_how_far_each_proxy_searches():
             parse_counts("--search_proxies", text)
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "name"),
+    [
+        ("--proxies", "Zen,GradientSpread:8", "GradientSpread"),
+        ("--search_proxies", "GradientGrowthClosedForm", "GradientGrowthClosedForm"),
+        ("--ensemble", "Zen,GradientGrowth", "GradientGrowth"),
+    ],
+)
+def test_proxies_of_which_more_is_not_better_are_refused(option, text, name, tmp_path):
+    with pytest.raises(InputError, match=f"puts the largest score first, and of {name} more is not better"):
+        main([option, text, "--output_dir", str(tmp_path / "report")])
+    assert not (tmp_path / "report").exists()
+
+
 def test_tables_are_read_again_as_they_were_written(tmp_path):
     correlations, searches = (read(ROOT / "docs/proxy_report") for read in (read_correlations, read_searches))
     assert len(correlations) > len(searches) > 20

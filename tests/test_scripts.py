@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import gpu_check
 from benchmarks.gpu_check import PATHS
+from benchmarks.gpu_machine import LeftOutError, Machine, Seen
 from gsnet import runtimes
+from gsnet.runtimes import MissingLibraryError
 from gsnet.training import options
 from gsnet.training.distillation_options import add_distillation_options
 
@@ -175,7 +178,43 @@ def test_every_path_of_a_gpu_runs_on_a_processor(tmp_path, warm_python):
     page = (tmp_path / "out/gpu_check.md").read_text()
     rows = [line.split(" | ")[:2] for line in page.splitlines() if line.startswith("| ")][1:]
     assert [name.removeprefix("| ") for name, _ in rows] == list(PATHS)
-    assert {verdict for _, verdict in rows} == {"right"}, page
+    verdicts = {name.removeprefix("| "): verdict for name, verdict in rows}
+    compared = {"scores", "resume to equal bits", "validation", "detector", "export"}
+    of_a_gpu = {"TensorRT", "two workers beside one", "the same by CUDA graphs"}
+    for name, verdict in verdicts.items():
+        assert verdict == ("right" if name in compared else "left out" if name in of_a_gpu else "not judged"), page
+
+
+def raising(error):
+    def path(machine):
+        raise error
+
+    return path
+
+
+@pytest.mark.parametrize(
+    ("path", "verdict", "words"),
+    [
+        (lambda _: Seen("faster", 2.0, 1.0), "right", "faster: 2.00, bar 1.0"),
+        (lambda _: Seen("slower", 0.5, 1.0, compared=True), "slower", "slower: 0.50, bar 1.0"),
+        (lambda _: Seen("equal bits", compared=True), "right", "equal bits"),
+        (lambda _: Seen("images a second"), "not judged", "images a second"),
+        (raising(LeftOutError("not of a processor")), "left out", "not of a processor"),
+        (
+            raising(MissingLibraryError("x", ["y"])),
+            "left out",
+            "x needs a library that is not installed: pip install y",
+        ),
+        (raising(RuntimeError("other bits")), "**wrong**", "RuntimeError: other bits"),
+    ],
+)
+def test_what_a_gpus_page_says_of_a_path(path, verdict, words, monkeypatch, tmp_path):
+    monkeypatch.setitem(gpu_check.PATHS, "a path", path)
+    page, machine = tmp_path / "page.md", Machine("cpu", tmp_path, smoke=False)
+    assert gpu_check.check(machine, page, 1, ["a path"]) == {"a path": verdict}
+    assert f"| a path | {verdict} | {words} | 0 |" in page.read_text()
+    assert gpu_check.check(machine, page, -1, ["a path"]) == {"a path": "left out"}
+    assert "| a path | left out | no time was left | 0 |" in page.read_text()
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"{DATA} is not there")

@@ -32,6 +32,7 @@ from gsnet.validation.options import option_parser
 from gsnet.validation.precision import warn_of_slow_half
 from gsnet.validation.predict import predict
 from gsnet.validation.report import Row, confusion_figure, text_of
+from gsnet.validation.tally import Tally
 from Masternet import MasterNet
 
 ROOT = Path(__file__).parent.parent
@@ -80,6 +81,20 @@ def test_figures_worked_out_by_hand(colours, capsys, options):
     assert found["loss"] == pytest.approx(math.log(math.exp(2) + 2) - 2 * 8 / 11, abs=1e-6)
     assert found["per_class"] == [75.0, 100.0, 60.0]
     assert Image.open(colours / "c.png").size[0] > 500
+
+
+def test_a_tally_of_batches_is_that_of_their_images():
+    rising = torch.arange(6.0)
+    tally = Tally("cpu")
+    first = tally.add(rising.expand(3, 6), torch.tensor([5, 5, 0]))
+    tally.add(rising.flip(0).expand(2, 6), torch.tensor([4, 5]))
+    found = tally.accuracy()
+    assert first.tolist() == [5, 5, 5]
+    assert (found.images, found.top1, found.top5) == (5, 40, 60)
+    own = (5, 5, 0, 1, 0)
+    assert found.loss == pytest.approx(math.log(sum(map(math.exp, range(6)))) - sum(own) / 5, rel=1e-6)
+    with pytest.raises(InputError, match="no validation images"):
+        Tally("cpu").accuracy()
 
 
 def test_limit_spreads_over_the_classes(colours, capsys):

@@ -15,10 +15,11 @@ from gsnet.detection.classes import only
 from gsnet.detection.drawing import drawn
 from gsnet.detection.inference import Finder, load_finder
 from gsnet.detection.postprocess import PostprocessSettings
-from gsnet.detection.preprocessing import read_image
+from gsnet.detection.preprocessing import check_sides, read_image
 from gsnet.detection.scene import ImageResults, corners, from_corners
 from gsnet.detection.score_limits import ScoreLimits
 from gsnet.interface.options import InputError, device_name, named_few
+from gsnet.interface.values import check_counts, plain
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -98,9 +99,13 @@ class Detector:
 
         device: name of torch's, the CPU by default. score_threshold: less is not reported; by class where it is a table,
         as {"car": 0.4}, and 0.3 of the others. nms_threshold: of two boxes of a class whose IoU is larger the weaker goes.
-        max_detections: of an image or a tile. resolution: side of the network's input in pixels, instead of the
-        trained one. Raises InputError.
+        max_detections: of an image or a tile. resolution: side of the network's input in pixels, a multiple of 32, instead of
+        the trained one. Raises InputError.
         """
+        resolution = plain(resolution)
+        if resolution is not None:
+            check_counts(resolution=resolution)
+            check_sides(resolution, resolution)
         chosen = device_name(None, device)
         limits = (
             ScoreLimits(by_class=score_threshold)

@@ -78,8 +78,9 @@ def score(
     use_se: bool = False,
     no_BN: bool = False,
 ) -> float:
-    """The zero-shot score of a structure or of any torch classifier, as `gsnet compute_score` gives it. Larger is better.
+    """The zero-shot score of a structure or of any torch classifier, as `gsnet compute_score` gives it.
 
+    Larger is better, but of proxies whose `larger_is_better` is false (GradientGrowth, GradientSpread, their closed forms).
     proxy: a name of `ZeroShotProxy.list_proxies()`, or a function of a network or module. batch_size, resolution: of its
     images. gamma: size of Zen's perturbation. seed: of weights and images; a module is given back with the weights that it
     came with. device: name of torch's, the CPU by default. keep_links: with or without residual links; None leaves it to the

@@ -1,4 +1,4 @@
-"""Score networks with a zero-shot proxy, without training them. Larger is better.
+"""Score networks with a zero-shot proxy, without training them.
 
     python compute_score.py --zero_shot_score Zen --plainnet_struct_txt best_structure.txt --repeat_times 8
     python compute_score.py --zero_shot_score NASWOT --arch 'resnet18,zennet_cifar10*,mine.py:Network' --batch_size 64 --json
@@ -6,6 +6,9 @@
 
 A structure file holds one network a line; blank lines and lines that begin with # are skipped. Every repeat has weights,
 images and batch-normalisation statistics of its own, from the seeds SEED, SEED + 1, and so on.
+
+Larger is better, but of GradientGrowth, GradientSpread, GradientGrowthClosedForm and GradientSpreadClosedForm: networks train
+badly where these are large, and small ones are not better for it. They are limits and no aims.
 """
 
 from __future__ import annotations

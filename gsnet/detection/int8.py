@@ -37,6 +37,7 @@ from gsnet.validation.int8_comparison import (
     halves,
     outputs_of,
     per_cent,
+    points_lost,
     relative_error,
     seconds_of,
 )
@@ -142,7 +143,8 @@ def write_int8(loaded: LoadedDetector, file: Path, form: Form, samples: Samples,
                 rows.append(Figures(name, size, seconds, error, _ap50(session, compared, loaded, form)))
             if form.suppression is not None:
                 add_suppression(integers, classes, form.suppression)
-        _check(rows, bounds, form.kind)
+        lost = points_lost(rows[0].ap50, rows[1].ap50)
+        check_loss(rows, lost, bounds.ap_points, "points of AP50", form.kind, bounds.output_error)
         keep(parts, files)
     return rows
 
@@ -167,11 +169,3 @@ def _ap50(session: Session, samples: Samples, loaded: LoadedDetector, form: Form
     sizes = [(scene.width, scene.height) for scene in samples.truth.scenes]
     images = (read_image(file, size) for file, size in zip(samples.files, sizes, strict=True))
     return evaluate_coco(samples.truth, [finder.find_in(image) for image in images]).figures["AP50_500"]
-
-
-def _check(rows: Sequence[Figures], bounds: Bounds, kind: str) -> None:
-    before, after = rows
-    if before.ap50 is not None and after.ap50 is not None:
-        check_loss(rows, before.ap50 - after.ap50, bounds.ap_points, "points of AP50", kind)
-    else:
-        check_loss(rows, after.output_error, bounds.output_error, "output error", kind)

@@ -146,19 +146,8 @@ class DetectionTrainer(Trainer):
         due = (self.epoch + 1) % self.interval == 0 or self.epoch + 1 == self.settings.epochs
         return self.evaluated() if due else Precision()
 
-    def _row(self, accuracy: Precision, speed: float, total: Tensor) -> dict[str, Any]:  # type: ignore[override]
-        images = self.steps_done * self.step_images
-        loss, positives = (float(value) / images for value in total)
-        return {
-            "epoch": self.epoch,
-            "lr": self.rate(self.epoch, self.steps_done - 1),
-            "train_loss": loss,
-            "positives": positives,
-            "val_AP": accuracy.ap,
-            "val_AP50": accuracy.ap50,
-            "val_AP75": accuracy.ap75,
-            "images_per_second": speed * place()[1],
-        }
+    def _figures(self, hits: float, accuracy: Precision) -> dict[str, Any]:  # type: ignore[override]
+        return {"positives": hits, "val_AP": accuracy.ap, "val_AP50": accuracy.ap50, "val_AP75": accuracy.ap75}
 
     def _note_best(self, accuracy: Precision) -> bool:  # type: ignore[override]
         if accuracy.ap is None:

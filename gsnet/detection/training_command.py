@@ -34,6 +34,7 @@ from gsnet.models.described import checkpoint_of
 from gsnet.training.command import kept_options, placed, precision, resumed, run_training
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.settings import TrainingSettings
+from gsnet.training.settings_of_options import of_machine_and_run
 from gsnet.training.starting import say_kept_classes
 from gsnet.validation.processes import place
 from ZenNet.state import State, load_into, read_state
@@ -195,17 +196,7 @@ def training_settings(options: Namespace, steps_per_epoch: int) -> TrainingSetti
         grad_norm=options.grad_norm,
         accumulate=options.batches_per_step,
         ema=options.ema or None,
-        amp=options.fp16 or ((options.apex or options.dist_mode == "apex") and options.apex_opt_level != "O0"),
-        fp16_allreduce=options.fp16_allreduce,
-        channels_last=options.channels_last,
-        compile=options.compile,
-        save_freq=options.save_freq,
-        print_freq=options.print_freq,
-        patience=options.patience,
-        time_limit=options.time_limit,
-        keep_best=options.keep_best,
-        log=options.log,
-        seed=options.seed,
+        **of_machine_and_run(options),
     )
 
 

@@ -7,13 +7,12 @@ maximises a single proxy does not notice. TE-NAS (Chen et al. 2021, section 3.3)
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from gsnet.evolution.population import Member
+from gsnet.evolution.population import CutPopulation, Member
 from gsnet.evolution.settings import SearchSettings
 from gsnet.interface.options import InputError
 from PlainNet import Network
@@ -124,22 +123,17 @@ def last_population(scores: Iterable[tuple[float, ...]], capacity: int, rule: Ru
     return [member.scores for member in population.members]
 
 
-class EnsemblePopulation:
-    """At most `capacity` members; the surplus goes in one cut, each time that twice the capacity has gathered.
+class EnsemblePopulation(CutPopulation):
+    """Members carry the score of every proxy (`Member.scores`), and survivors are those with the best aggregate among the
+    members of the moment, the oldest among equals.
 
-    Members carry the score of every proxy (`Member.scores`), and survivors are those with the best aggregate among the
-    members of the moment, the oldest among equals. Cutting in one go keeps the cost of a newcomer at O(proxies x log
-    capacity) on average; parents are drawn from the survivors of the last cut and the newcomers since. The same members
-    in the same order always leave the same population, so a search that is taken up again replays it.
+    A newcomer costs O(proxies x log capacity) on average. The same members in the same order always leave the same population,
+    so a search that is taken up again replays it.
     """
 
     def __init__(self, capacity: int, rule: Rule = log_rank_sums) -> None:
-        self.capacity = capacity
+        super().__init__(capacity)
         self._rule = rule
-        self._members: list[Member] = []
-
-    def __len__(self) -> int:
-        return len(self._members)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -174,22 +168,10 @@ class EnsemblePopulation:
         order = np.argsort(-self._aggregates(), kind="stable")[:count]
         return [self._members[place] for place in order.tolist()]
 
-    def choose(self, generator: random.Random) -> Member:
-        """A member drawn uniformly."""
-        return self._members[int(generator.random() * len(self._members))]
-
-    def choose_fit(self, generator: random.Random, contestants: int) -> Member:
-        """A member drawn uniformly, whatever the number of contestants."""
-        del contestants
-        return self.choose(generator)
-
-    def add(self, member: Member) -> None:
-        """Take a member in, and cut the population back when it has doubled."""
-        self._members.append(member)
-        if len(self._members) >= 2 * self.capacity:
-            # A stable sort: of equal aggregates the older one comes first.
-            survivors = np.argsort(-self._aggregates(), kind="stable")[: self.capacity]
-            self._members = [self._members[place] for place in sorted(survivors)]
+    def _survivors(self) -> list[Member]:
+        # A stable sort: of equal aggregates the older one comes first.
+        survivors = np.argsort(-self._aggregates(), kind="stable")[: self.capacity]
+        return [self._members[place] for place in sorted(survivors)]
 
     def _aggregates(self) -> np.ndarray:
         return self._rule([member.scores for member in self._members]) if self._members else np.empty(0)

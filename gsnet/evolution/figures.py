@@ -11,8 +11,6 @@ from PlainNet import Network, StructureError, Style
 from PlainNet.memory import Memory, MemoryModel
 
 _LOG = logging.getLogger(__name__)
-# As many as in `gsnet.models.growth`.
-_IMAGES_OF_A_PASS = 8
 
 
 def known_figures(settings: SearchSettings) -> dict[str, Figure]:
@@ -69,8 +67,9 @@ def gradient_growth(settings: SearchSettings) -> Figure:
 def _growth_by_passes(resolution: int, style: Style) -> Callable[[Network, str], float]:
     """Growth of a network that has none in closed form, for a reason, such as one with a block that makes its own layers."""
     from ZeroShotProxy import ProxyFailure, ScoringSettings, score
+    from ZeroShotProxy.compute_gradient_growth import IMAGES_OF_A_PASS
 
-    settings = ScoringSettings(resolution, _IMAGES_OF_A_PASS, style=style)
+    settings = ScoringSettings(resolution, IMAGES_OF_A_PASS, style=style)
     told: set[str] = set()
 
     def growth(network: Network, why: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import random
+from abc import ABC, abstractmethod
 from typing import NamedTuple, Protocol
 
 from PlainNet import Network
@@ -59,27 +60,61 @@ class AnyPopulation(Protocol):
         ...
 
 
-class Population:
-    """At most `capacity` members. When one too many comes in, the lowest score goes, the oldest among equals."""
+class Members:
+    """Members in a list, and parents drawn from them. capacity: how many stay."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._members: list[Member] = []
-        self._places: dict[int, int] = {}
-        self._worst_first: list[tuple[float, int]] = []
 
     def __len__(self) -> int:
         return len(self._members)
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """All members, in no particular but in a reproducible order."""
+        """All members, in a reproducible order."""
         return tuple(self._members)
 
     @property
     def scores(self) -> list[float]:
         """The scores of all members, in the same order."""
         return [member.score for member in self._members]
+
+    def choose(self, generator: random.Random) -> Member:
+        """A member drawn uniformly."""
+        return self._members[int(generator.random() * len(self._members))]
+
+
+class CutPopulation(Members, ABC):
+    """At most `capacity` members; the surplus goes in one cut, each time that twice the capacity has gathered.
+
+    Cutting in one go spares a newcomer the comparison with all others; parents are drawn from the survivors of the last cut and
+    the newcomers since.
+    """
+
+    @abstractmethod
+    def _survivors(self) -> list[Member]:
+        """Those of the members, more than the capacity, who stay, in order of iteration."""
+
+    def choose_fit(self, generator: random.Random, contestants: int) -> Member:
+        """A member drawn uniformly, whatever the number of contestants."""
+        del contestants
+        return self.choose(generator)
+
+    def add(self, member: Member) -> None:
+        """Take a member in, and cut the population back when it has doubled."""
+        self._members.append(member)
+        if len(self._members) >= 2 * self.capacity:
+            self._members = self._survivors()
+
+
+class Population(Members):
+    """At most `capacity` members. When one too many comes in, the lowest score goes, the oldest among equals."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__(capacity)
+        self._places: dict[int, int] = {}
+        self._worst_first: list[tuple[float, int]] = []
 
     @property
     def lowest_score(self) -> float:
@@ -89,10 +124,6 @@ class Population:
     def foremost(self, count: int) -> list[Member]:
         """The best members, the oldest first among equals."""
         return sorted(self._members, key=lambda member: (-member.score, member.iteration))[:count]
-
-    def choose(self, generator: random.Random) -> Member:
-        """A member drawn uniformly."""
-        return self._members[int(generator.random() * len(self._members))]
 
     def choose_fit(self, generator: random.Random, contestants: int) -> Member:
         """The best of so many members drawn uniformly, the first among equals."""

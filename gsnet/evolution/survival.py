@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 import math
-import random
 
 import numpy as np
 
-from gsnet.evolution.population import Member
+from gsnet.evolution.population import CutPopulation, Member
 from gsnet.evolution.settings import OBJECTIVES
 
 
-class ParetoPopulation:
-    """At most `capacity` members; the surplus goes in one cut, each time that twice the capacity has gathered.
+class ParetoPopulation(CutPopulation):
+    """Survivors are the best by non-dominated rank, then by crowding distance, then the oldest.
 
-    Survivors are the best by non-dominated rank, then by crowding distance, then the oldest. Cutting in one go keeps the
-    cost of a newcomer at O(objectives x capacity) on average; parents are drawn from the survivors of the last cut and
-    the newcomers since. known: the names of what members' `(score, *costs)` are.
+    A newcomer costs O(objectives x capacity) on average. known: the names of what members' `(score, *costs)` are.
     """
 
     def __init__(self, capacity: int, objectives: tuple[str, ...], known: tuple[str, ...] = OBJECTIVES) -> None:
-        self.capacity = capacity
+        super().__init__(capacity)
         self._objectives = objectives
         self._known = known
-        self._members: list[Member] = []
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """All members, in a reproducible order."""
-        return tuple(self._members)
-
-    @property
-    def scores(self) -> list[float]:
-        """The scores of all members, in the same order."""
-        return [member.score for member in self._members]
 
     @property
     def lowest_score(self) -> float:
@@ -47,20 +30,8 @@ class ParetoPopulation:
         """The best members by rank and crowding."""
         return select(self._members, count, self._objectives, self._known)
 
-    def choose(self, generator: random.Random) -> Member:
-        """A member drawn uniformly."""
-        return self._members[int(generator.random() * len(self._members))]
-
-    def choose_fit(self, generator: random.Random, contestants: int) -> Member:
-        """A member drawn uniformly, whatever the number of contestants."""
-        del contestants
-        return self.choose(generator)
-
-    def add(self, member: Member) -> None:
-        """Take a member in, and cut the population back when it has doubled."""
-        self._members.append(member)
-        if len(self._members) >= 2 * self.capacity:
-            self._members = select(self._members, self.capacity, self._objectives, self._known)
+    def _survivors(self) -> list[Member]:
+        return select(self._members, self.capacity, self._objectives, self._known)
 
 
 def select(

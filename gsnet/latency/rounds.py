@@ -6,6 +6,7 @@ import logging
 import random
 import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,16 +51,15 @@ def time_networks(
     turns = [(number, network) for number in range(rounds) for network in _shuffled(networks, number)]
     waiting = [(number, network) for number, network in turns if (number, network.text) not in done]
     timer = _Replacing(timer_of(setting, files_of(table.path)), others)
-    with progress(len(turns), len(turns) - len(waiting), "timing networks", quiet) as bar:
-        for index, (number, network) in enumerate(waiting):
-            if not more():
-                return len(waiting) - index
-            if (number, timer.in_place_of(network).text) not in done:
-                network, seconds = timer.time(network)
-                timed = TimedNetwork(network.text, setting.num_classes, setting.style.use_se, role, seconds)
-                table.add_network(setting.conditions, timed, number)
-            bar.update()
-    return 0
+
+    def time(turn: tuple[int, Network]) -> None:
+        number, network = turn
+        if (number, timer.in_place_of(network).text) not in done:
+            network, seconds = timer.time(network)
+            timed = TimedNetwork(network.text, setting.num_classes, setting.style.use_se, role, seconds)
+            table.add_network(setting.conditions, timed, number)
+
+    return _left_of(waiting, time, more, progress(len(turns), len(turns) - len(waiting), "timing networks", quiet))
 
 
 def settle_networks(
@@ -77,16 +77,17 @@ def settle_networks(
     """
     seconds_of = timer_of(setting, files_of(table.path))
     passes = 0
+
+    def time(again: tuple[TimedNetwork, int]) -> None:
+        network, rounds = again
+        seconds = seconds_of(PlainNet.parse(network.structure))
+        table.add_network(setting.conditions, network._replace(seconds=seconds), rounds)
+
     while left := _unsettled(table, setting, role):
         number = 1 + min(left.values())
         what = f"timing again where times differ by over {AGREEMENT:.0%}, round {number} of at most {MOST_ROUNDS}"
-        with progress(len(left), 0, what, quiet) as bar:
-            for index, (network, rounds) in enumerate(_shuffled(left.items(), passes)):
-                if not more():
-                    return len(left) - index
-                again = network._replace(seconds=seconds_of(PlainNet.parse(network.structure)))
-                table.add_network(setting.conditions, again, rounds)
-                bar.update()
+        if remaining := _left_of(_shuffled(left.items(), passes), time, more, progress(len(left), 0, what, quiet)):
+            return remaining
         passes += 1
     return 0
 
@@ -110,14 +111,24 @@ def profile_networks(
     timed = [one for one in table.networks(setting.conditions, role) if setting.of(one) == setting]
     waiting = [one for one in timed if one._replace(seconds=0.0) not in done]
     operations_of = profiler_of(setting, files_of(table.path))
-    with progress(len(timed), len(timed) - len(waiting), "profiling networks", quiet) as bar:
-        for index, network in enumerate(waiting):
+
+    def ask(network: TimedNetwork) -> None:
+        operations = operations_of(PlainNet.parse(network.structure), network.seconds)
+        shares = convolution_shares(layers_of(network, setting, table), operations)
+        table.add_profile(setting.conditions, network, shares)
+
+    return _left_of(waiting, ask, more, progress(len(timed), len(timed) - len(waiting), "profiling networks", quiet))
+
+
+def _left_of(
+    items: Sequence[_Item], work: Callable[[_Item], None], more: Callable[[], bool], shown: AbstractContextManager
+) -> int:
+    """Do the work of one item after the other while `more()`; returns how many are left. shown: the bar that counts them."""
+    with shown as bar:
+        for index, item in enumerate(items):
             if not more():
-                return len(waiting) - index
-            operations = operations_of(PlainNet.parse(network.structure), network.seconds)
-            table.add_profile(
-                setting.conditions, network, convolution_shares(layers_of(network, setting, table), operations)
-            )
+                return len(items) - index
+            work(item)
             bar.update()
     return 0
 

@@ -9,9 +9,6 @@ from PlainNet import Network, Style
 if TYPE_CHECKING:
     from torch import nn
 
-# Of a backward pass: as many as had those of NAS-Bench-201's cells that limits were read from.
-_IMAGES = 8
-
 
 def growth_of_structure(network: Network, resolution: int, style: Style) -> float | None:
     """The logarithm of growth in closed form; None without batch normalisation, and where a block has no closed form."""
@@ -26,11 +23,12 @@ def growth_of_structure(network: Network, resolution: int, style: Style) -> floa
 
 
 def growth_of_module(module: nn.Module, resolution: int) -> float | None:
-    """The same of any classifier, which is left as it was, by one backward pass of eight images; None where it has none."""
+    """The same of any classifier, which is left as it was, by one backward pass of few images; None where it has none."""
     from ZeroShotProxy import ProxyFailure, ScoringSettings, score
+    from ZeroShotProxy.compute_gradient_growth import IMAGES_OF_A_PASS
 
     try:
-        return score(module, "GradientGrowth", ScoringSettings(resolution, _IMAGES))
+        return score(module, "GradientGrowth", ScoringSettings(resolution, IMAGES_OF_A_PASS))
     # Some ask for labels in training mode by an assertion.
     except (ProxyFailure, AssertionError):
         return None

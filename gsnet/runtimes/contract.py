@@ -235,6 +235,11 @@ class Runtime(abc.ABC):
         if missing := self.missing(writing=writing):
             raise MissingLibraryError(self.name, missing)
 
+    def refuse_half(self, half: bool) -> None:
+        """Raise RuntimesError where 16 bits are asked of a file that is written in float32 alone."""
+        if half:
+            raise RuntimesError(f"{self.name} is written in float32 here: leave --fp16 out")
+
     def check(self, settings: Settings) -> None:
         """Raise RuntimesError for settings that the runtime has not."""
         if settings.precision not in (*self.precisions, OWN):

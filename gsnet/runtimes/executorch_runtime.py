@@ -61,8 +61,7 @@ class ExecuTorch(Runtime):
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
     ) -> None:
-        if half:
-            raise RuntimesError(f"{self.name} is written in float32 here: leave --fp16 out")
+        self.refuse_half(half)
         from executorch.exir.error import ExportError, InternalError
         from torch._export.verifier import SpecViolationError
 

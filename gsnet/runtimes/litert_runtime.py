@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from gsnet.runtimes.contract import FP32, NO_TEXTS, Runtime, RuntimesError, Session, Settings, Texts
+from gsnet.runtimes.contract import FP32, NO_TEXTS, Runtime, Session, Settings, Texts
 
 
 class LiteRTSession(Session):
@@ -45,8 +45,7 @@ class LiteRT(Runtime):
     def write(
         self, network: nn.Module, file: Path, size: tuple[int, int], output: str, *, half: bool, texts: Texts = NO_TEXTS
     ) -> None:
-        if half:
-            raise RuntimesError(f"{self.name} is written in float32 here: leave --fp16 out")
+        self.refuse_half(half)
         import litert_torch
 
         # It tells its progress on standard output, which may be a file of ours.

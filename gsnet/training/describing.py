@@ -15,8 +15,8 @@ from gsnet.models.described import checkpoint_of
 from gsnet.models.describing import structure_description
 from gsnet.models.named import BUILT_AS, PLAIN_NET, SEARCHED
 from gsnet.models.options import RESOLUTION, refuse_wrong_path, resolution_of
-from gsnet.training.evaluation import Accuracy
 from gsnet.training.starting import name_network, starting_file
+from gsnet.validation.tally import Accuracy
 
 
 def complete(options: Namespace) -> None:

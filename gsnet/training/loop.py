@@ -16,9 +16,10 @@ from gsnet.interface.words import duration
 from gsnet.tracking import TrackedRun
 from gsnet.training import checkpoints, curves, record
 from gsnet.training.ending import Ending, check_loss, check_weights, has_no_progress, say_no_progress
-from gsnet.training.evaluation import Accuracy, evaluate
+from gsnet.training.evaluation import evaluate
 from gsnet.training.state import TrainingState
 from gsnet.validation.processes import place, summed
+from gsnet.validation.tally import Accuracy
 
 _LOG = logging.getLogger(__name__)
 _BAR_STEPS = 20
@@ -127,8 +128,7 @@ class Trainer(TrainingState):
         self._ending.leave(self.epoch)
 
     def _print_step(self, bar, speed: float, lr: float) -> None:  # type: ignore[no-untyped-def]
-        images = self.steps_done * (self.training.batch_size or 1)
-        loss, hits = (float(value) / images for value in self.sums)
+        loss, hits = self._means(self.sums, self.training.batch_size or 1)
         self.check(loss)
         accuracy = self._step_words(hits)
         bar.set_postfix_str(f"loss {loss:.3f}{accuracy} {speed:.0f} images/s", refresh=False)
@@ -182,18 +182,22 @@ class Trainer(TrainingState):
                 self.curves.add(row)
         self._print_epoch(row)
 
-    def _row(self, accuracy: Accuracy, speed: float, total: Tensor) -> dict[str, Any]:
-        images = self.steps_done * self.step_images
-        loss, hits = (float(value) / images for value in total)
+    def _means(self, total: Tensor, images: int) -> list[float]:
+        """Loss and hits of an image, so far in this epoch; images: of a step that are in the total."""
+        return [float(value) / (self.steps_done * images) for value in total]
+
+    def _row(self, accuracy: Any, speed: float, total: Tensor) -> dict[str, Any]:
+        loss, hits = self._means(total, self.step_images)
+        row = {"epoch": self.epoch, "lr": self.rate(self.epoch, self.steps_done - 1), "train_loss": loss}
+        return row | self._figures(hits, accuracy) | {"images_per_second": speed * place()[1]}
+
+    def _figures(self, hits: float, accuracy: Accuracy) -> dict[str, Any]:
+        """What an epoch's row has between loss and speed. hits: of an image."""
         return {
-            "epoch": self.epoch,
-            "lr": self.rate(self.epoch, self.steps_done - 1),
-            "train_loss": loss,
             "train_acc1": None if self.settings.mixes else 100 * hits,
             "val_loss": accuracy.loss,
             "val_acc1": accuracy.top1,
             "val_acc5": accuracy.top5,
-            "images_per_second": speed * place()[1],
         }
 
     def _note_best(self, accuracy: Accuracy) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from gsnet.data import DATASETS, DataSettings
 from gsnet.data.class_folder import training_classes
@@ -16,6 +17,11 @@ from gsnet.training.settings import TrainingSettings
 from gsnet.validation.processes import place
 
 _LOG = logging.getLogger(__name__)
+# What options and `TrainingSettings` call alike, of classifiers and detectors.
+_OF_MACHINE_AND_RUN = (
+    *("fp16_allreduce", "channels_last", "compile", "save_freq", "print_freq", "patience", "time_limit", "keep_best"),
+    *("log", "seed"),
+)
 
 
 def data_settings(options: Namespace) -> DataSettings:
@@ -87,18 +93,14 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         grad_norm=options.grad_norm,
         accumulate=options.batches_per_allreduce,
         ema=options.ema,
-        amp=options.fp16 or (asks_for_apex(options) and options.apex_opt_level != "O0"),
-        fp16_allreduce=options.fp16_allreduce,
-        channels_last=options.channels_last,
-        compile=options.compile,
-        save_freq=options.save_freq,
-        print_freq=options.print_freq,
-        patience=options.patience,
-        time_limit=options.time_limit,
-        keep_best=options.keep_best,
-        log=options.log,
-        seed=options.seed,
+        **of_machine_and_run(options),
     )
+
+
+def of_machine_and_run(options: Namespace) -> dict[str, Any]:
+    """What `TrainingSettings` has of the options of `gsnet.training.options.add_machine` and `add_run`."""
+    half = options.fp16 or (asks_for_apex(options) and options.apex_opt_level != "O0")
+    return {"amp": half} | {name: getattr(options, name) for name in _OF_MACHINE_AND_RUN}
 
 
 def _head_scale(wanted: float | None, rate: float) -> float:

@@ -15,11 +15,11 @@ from gsnet.interface.options import InputError
 from gsnet.training import checkpoints
 from gsnet.training.best import BestSoFar
 from gsnet.training.describing import validated
-from gsnet.training.evaluation import Accuracy
 from gsnet.training.resuming import check_classes, check_images, check_options, steps_done
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
 from gsnet.validation.processes import place, told_by_first
+from gsnet.validation.tally import Accuracy
 
 _LOG = logging.getLogger(__name__)
 

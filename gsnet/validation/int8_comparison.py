@@ -90,8 +90,20 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.sqrt(np.square(found - expected).mean() / max(float(np.square(expected).mean()), 1e-24)))
 
 
-def check_loss(rows: Sequence[Measured], lost: float, allowed: float, what: str, kind: str) -> None:
-    """Raise ExportError, with the table below its sentence, where int8 costs more than allowed. what: is lost, and unit."""
+def points_lost(before: float | None, after: float | None) -> float | None:
+    """Of a figure in per cent; None where there is none."""
+    return None if before is None or after is None else before - after
+
+
+def check_loss(
+    rows: Sequence[Measured], lost: float | None, allowed: float, what: str, kind: str, output_error: float
+) -> None:
+    """Raise ExportError, with the table below its sentence, where int8 costs more than allowed. what: is lost, and unit.
+
+    Where nobody knows what is lost, None, the outputs decide: output_error of them is allowed.
+    """
+    if lost is None:
+        lost, allowed, what = rows[-1].output_error, output_error, "output error"
     if not lost <= allowed:
         raise ExportError(
             f"int8 costs {lost:.3g} {what}, {allowed:g} are allowed: nothing is kept as {kind}\n{table(rows)}"

@@ -20,25 +20,21 @@ from gsnet.data.sharded import ShardedPictures
 from gsnet.interface.options import InputError
 from gsnet.interface.words import counted
 from gsnet.models.module_costs import as_logits
-from gsnet.validation.precision import Precision, autocast, half_type, sum_type, warn_of_slow_half
+from gsnet.validation.precision import Precision, autocast, half_type, warn_of_slow_half
 from gsnet.validation.processes import place, summed
+from gsnet.validation.tally import Accuracy, Tally
 
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Accuracy):
     """What a validation found.
 
-    images: how many were classified; loss: mean cross-entropy; top1 and top5: per cent whose label is the first, or among
-    the first five; images_per_second: of the whole loop, reading included; batch_size: the one that fitted into memory;
-    confusion: counts, (classes, classes), row true label, column prediction.
+    images_per_second: of the whole loop, reading included; batch_size: the one that fitted into memory; confusion: counts,
+    (classes, classes), row true label, column prediction.
     """
 
-    images: int
-    loss: float
-    top1: float
-    top5: float
     images_per_second: float
     batch_size: int
     confusion: Tensor
@@ -108,29 +104,20 @@ def validate(
             torch.cuda.empty_cache()
 
 
-class _Counts:
-    """What is counted over batches, where it is computed: to read a number is to wait for the device."""
+class _Confusion:
+    """Pairs of true and predicted classes, counted on the device."""
 
     def __init__(self, classes: int, device: str) -> None:
-        self._images, self._classes = 0, classes
-        # Hits among one and among five, and cross-entropies.
-        self._sums = torch.zeros(3, dtype=sum_type(device), device=device)
+        self._classes = classes
         self._pairs = torch.zeros(classes * classes, dtype=torch.int64, device=device)
 
-    def add(self, logits: Tensor, labels: Tensor) -> None:
-        """Count a batch: logits (N, classes), labels (N,) below classes, both on the device."""
-        self._images += len(labels)
-        ranked = logits.topk(min(5, self._classes)).indices
-        found = ranked == labels[:, None]
-        loss = functional.cross_entropy(logits, labels, reduction="sum")
-        self._sums += torch.stack([found[:, 0].sum(), found.any(dim=1).sum(), loss])
-        self._pairs.scatter_add_(0, labels * self._classes + ranked[:, 0], torch.ones_like(labels))
+    def add(self, predicted: Tensor, labels: Tensor) -> None:
+        """Count a batch: both (N,) below classes, on the device."""
+        self._pairs.scatter_add_(0, labels * self._classes + predicted, torch.ones_like(labels))
 
-    def of_all_processes(self) -> tuple[list[float], Tensor]:
-        """Images, hits among one and among five, summed cross-entropy; and the confusion, (classes, classes)."""
-        # On the processor, whose float64 holds counts below 2^53 exactly.
-        own = torch.cat([torch.tensor([self._images], dtype=torch.float64), self._sums.cpu().double()])
-        return summed(own).tolist(), summed(self._pairs.cpu()).reshape(self._classes, self._classes)
+    def of_all_processes(self) -> Tensor:
+        """(classes, classes), row true class, column predicted one."""
+        return summed(self._pairs.cpu()).reshape(self._classes, self._classes)
 
 
 @torch.inference_mode()
@@ -144,7 +131,7 @@ def _pass(
 ) -> Result:
     from tqdm import tqdm
 
-    counts: _Counts | None = None
+    tally, confusion = Tally(device), None
     begin = time.perf_counter()
     for images, labels in tqdm(batches, disable=place()[0] > 0 or not sys.stderr.isatty(), desc="validation"):
         if not len(labels):
@@ -155,18 +142,19 @@ def _pass(
         classes = logits.shape[1]
         if int(labels.max()) >= classes:
             raise InputError(f"The data set has label {int(labels.max())}, but the network only {classes} classes")
-        if counts is None:
+        if confusion is None:
             check_whose_classes(batches.dataset, classes)
-            counts = _Counts(classes, device)
-        counts.add(logits, labels.to(device, non_blocking=True))
-    if counts is None:
-        raise InputError("The data set has no images")
-    (count, hits, hits5, loss), table = counts.of_all_processes()
-    speed = count / (time.perf_counter() - begin)
-    if not math.isfinite(loss):
+            confusion = _Confusion(classes, device)
+        labels = labels.to(device, non_blocking=True)
+        confusion.add(tally.add(logits, labels), labels)
+    if confusion is None:
+        raise InputError("The data set has no validation images")
+    found, table = tally.accuracy(), confusion.of_all_processes()
+    speed = found.images / (time.perf_counter() - begin)
+    if not math.isfinite(found.loss):
         _LOG.warning("Some outputs are no finite numbers, so that there is no loss, and top-1 says little")
-    figures = (loss / count, 100 * hits / count, 100 * hits5 / count)
-    return Result(int(count), *figures, speed, batches.batch_size or 1, table)
+    figures = (found.images, found.loss, found.top1, found.top5)
+    return Result(*figures, speed, batches.batch_size or 1, table)
 
 
 def check_whose_classes(images: Dataset, classes: int) -> None:

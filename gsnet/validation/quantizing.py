@@ -32,6 +32,7 @@ from gsnet.validation.int8_comparison import (
     halves,
     outputs_of,
     per_cent,
+    points_lost,
     relative_error,
     seconds_of,
 )
@@ -161,7 +162,8 @@ def export_int8(
             to_int8(integers, calibrated.images)
             for name, parts, session in both_forms(floats, integers, kind, texts or {}):
                 rows.append(_figures(name, session, parts, compared, told))
-        _check(rows, bounds, kind)
+        lost = points_lost(rows[0].top1, rows[1].top1)
+        check_loss(rows, lost, bounds.top1_points, "points of top-1", kind, bounds.output_error)
         keep(parts, files)
     return rows
 
@@ -180,11 +182,3 @@ def _figures(name: str, session: Session, parts: list[Path], compared: Pictures,
     seconds = seconds_of(session, compared.images)
     size = sum(part.stat().st_size for part in parts)
     return Figures(name, size, seconds, relative_error(found, told), same, top1)
-
-
-def _check(rows: list[Figures], bounds: Bounds, kind: str) -> None:
-    before, after = rows
-    if before.top1 is not None and after.top1 is not None:
-        check_loss(rows, before.top1 - after.top1, bounds.top1_points, "points of top-1", kind)
-    else:
-        check_loss(rows, after.output_error, bounds.output_error, "output error", kind)
