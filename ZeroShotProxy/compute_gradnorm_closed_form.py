@@ -44,7 +44,7 @@ class GradientNorm(GradientGrowth):
         self.follow(network, run, self._shares, last, squares[:_BODY], 0.0, 0.0)
         positions = last[LAST_SIZE] ** 2
         if images * positions < 2:
-            raise ProxyFailure(f"{network}: batch normalisation has a single value per channel")
+            raise ProxyFailure("batch normalisation has a single value per channel")
         # Pooled: what positions have of their own averages out.
         common, pooled = last[MEANS], last[MEANS] + last[VARIANCES] / positions
         found = logit_gradient(math.sqrt(pooled), common / pooled, classes)

@@ -108,7 +108,7 @@ class ClosedForm:
         kept = np.empty((shared - first, self._map_width))
         failure, perturbation, scale = run(calls, self._table.rows, maps, row, kept, self._stack)
         if failure:
-            raise ProxyFailure(f"{network}: {FAILURES[failure]}")
+            raise ProxyFailure(FAILURES[failure])
         self._beginnings.add(beginning, blocks[first:shared], kept)
         return perturbation, scale
 

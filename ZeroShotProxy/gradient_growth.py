@@ -79,7 +79,7 @@ class GradientGrowth:
                 break
             self._records = np.zeros(2 * len(self._records))
         if failure:
-            raise ProxyFailure(f"{network}: {_FAILURES[failure]}")
+            raise ProxyFailure(_FAILURES[failure])
 
 
 def examples() -> tuple:

@@ -7,7 +7,7 @@ import enum
 import fnmatch
 import importlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,26 +159,30 @@ def proxies_named(text: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def get_proxy(name: str) -> Proxy:
-    """The proxy of that name; only its own file is imported. Raises UnknownProxyError."""
+def get_proxy(name: str, aggregates: Sequence[str] = AGGREGATES) -> Proxy:
+    """The proxy of that name; only its own file is imported. Raises UnknownProxyError.
+
+    aggregates: those of `AGGREGATES` that whoever asks takes in its place, which may be what was meant.
+    """
     if name in PROXY_FILES:
         importlib.import_module(f"{__package__}.{PROXY_FILES[name]}")
     if name not in _registered:
-        raise UnknownProxyError(_what_there_is(name))
+        raise UnknownProxyError(_what_there_is(name, aggregates))
     return _registered[name]
 
 
-def _what_there_is(name: str) -> str:
+def _what_there_is(name: str, aggregates: Sequence[str]) -> str:
     """That no proxy has this name, what is nearest to it, and what there is."""
     if name in AGGREGATES:
         return (
             f"{name} adds up the ranks of several proxies, and is none itself (there are {', '.join(list_proxies())})"
         )
     # Whatever the case: NASWOT and TE-NAS are typed in any.
-    lowered = {known.lower(): known for known in (*list_proxies(), *AGGREGATES)}
+    lowered = {known.lower(): known for known in (*list_proxies(), *aggregates)}
     nearest = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.6)
     hint = f"; did you mean {lowered[nearest[0]]}?" if nearest else ""
-    there = f"{', '.join(list_proxies())}; {', '.join(AGGREGATES)} rank networks by several of them"
+    ranking = f"; {', '.join(aggregates)} rank networks by several of them" if aggregates else ""
+    there = f"{', '.join(list_proxies())}{ranking}"
     return f"No proxy is called {name!r}{hint} (there are {there})"
 
 

@@ -45,7 +45,9 @@ from benchmarks.report_summary import write_summary
 from benchmarks.report_winners import WinnerRow, winner_rows
 from benchmarks.structure_table import StructureTable
 from gsnet.evolution.ensemble import DEFAULT_MEMBERS
-from gsnet.interface.options import FAILED, InputError, OptionParser, positive_int
+from gsnet.interface.files import check_writable
+from gsnet.interface.options import FAILED, InputError, not_negative, positive_int, seed
+from gsnet.interface.script_options import script_parser
 from ZeroShotProxy import UnknownProxyError, get_proxy, list_proxies
 
 WINNER_SEEDS = 20
@@ -58,7 +60,7 @@ PAGES = {"docs/proxy_report.md": "### ", "README.md": "#### "}
 
 def parse_options(argv: Sequence[str] | None) -> Namespace:
     """The command line."""
-    parser = OptionParser(__doc__ or "")
+    parser = script_parser(__doc__ or "", argv)
     parser.add_argument(
         "--benchmark_file",
         type=Path,
@@ -78,13 +80,15 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     parser.add_argument(
         "--ensemble", default=",".join(DEFAULT_MEMBERS), metavar="A,B", help="members of the rank aggregate"
     )
-    parser.add_argument("--sample_seed", type=int, default=0, metavar="N", help="which networks are drawn")
+    parser.add_argument("--sample_seed", type=seed, default=0, metavar="N", help="which networks are drawn")
     parser.add_argument("--seeds", type=positive_int, default=3, metavar="N", help="scoring seeds for the spread")
     parser.add_argument(
         "--seed_samples", type=positive_int, default=50, metavar="N", help="networks scored with every seed"
     )
     parser.add_argument("--resamples", type=positive_int, default=500, metavar="N", help="resamples for the intervals")
-    parser.add_argument("--searches", type=int, default=20, metavar="N", help="searches for each proxy, 0 for none")
+    parser.add_argument(
+        "--searches", type=not_negative, default=20, metavar="N", help="searches for each proxy, 0 for none"
+    )
     parser.add_argument(
         "--search_networks", type=positive_int, default=64, metavar="N", help="networks a search scores"
     )
@@ -140,7 +144,7 @@ def proxy_limits(options: Namespace, benchmark: Benchmark) -> dict[str, int]:
         return dict.fromkeys(benchmark.proxies, options.samples)
     counts = parse_counts("--proxies", options.proxies)
     for name in counts:
-        get_proxy(name)
+        get_proxy(name, aggregates=())
     return {
         name: min(count or options.samples, options.samples)
         for name, count in counts.items()
@@ -174,8 +178,8 @@ def measure(scores: Scores, options: Namespace) -> Rows:
     sample = benchmark.sample(options.samples, options.sample_seed)
     for proxy, limit in limits.items():
         scores.score_all(benchmark.keys if is_instant(proxy) else sample[:limit], proxy)
-        for seed in range(1, options.seeds):
-            scores.score_all(sample[: min(limit, options.seed_samples)], proxy, seed)
+        for number in range(1, options.seeds):
+            scores.score_all(sample[: min(limit, options.seed_samples)], proxy, number)
     chosen = candidates(limits, options.ensemble.split(",") if options.ensemble else ())
     correlations = list(
         correlation_rows(scores, chosen, sample, range(options.seeds), options.seed_samples, options.resamples)
@@ -245,7 +249,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure every benchmark that is there and write the report."""
     options = parse_options(argv)
     refuse_limits(options)
-    options.output_dir.mkdir(parents=True, exist_ok=True)
+    # Made when there is something to write.
+    check_writable(options.output_dir / "summary.md")
     rows = kept(options.output_dir) if options.from_tables else measured(options)
     if options.update and not options.from_tables:
         earlier = kept(options.output_dir)

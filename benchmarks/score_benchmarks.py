@@ -61,7 +61,7 @@ def chosen_proxies(text: str, benchmark: Benchmark) -> list[str]:
         return [name for name in benchmark.proxies if not is_instant(name) and name not in _SLOW]
     names = [name.strip() for name in text.split(",")]
     for name in names:
-        get_proxy(name)
+        get_proxy(name, aggregates=())
     return [name for name in names if name in benchmark.proxies]
 
 

@@ -34,7 +34,21 @@ from gsnet.evolution.runner import without_collector
 from gsnet.evolution.scorer import scoring_settings
 from gsnet.evolution.session import RunOptions, Session
 from gsnet.evolution.settings import EVOLUTIONS, FITTING, PUBLISHED, SearchSettings
+from gsnet.interface.options import InputError
 from PlainNet import Network
+
+# What is measured once only, compiling included, lies in the first iterations: of value-only proxies, and of Zen.
+SKIPPED, SKIPPED_OF_ZEN = 1_000, 64
+# Searches by Zen are so many times as long as the plain loop.
+_OF_ZEN = 4
+
+
+def check_length(iterations: int, skip: int) -> None:
+    """Raise InputError where a search has no iteration after those that are not timed."""
+    if iterations <= skip:
+        raise InputError(
+            f"A search of {iterations:,} iterations has none after its first {skip:,}, which are not timed"
+        )
 
 
 def plain_loop(settings: SearchSettings, timed: Callable[[Network], object] | None = None) -> float:
@@ -57,7 +71,8 @@ def plain_loop(settings: SearchSettings, timed: Callable[[Network], object] | No
 
 
 def search_loop(settings: SearchSettings, workers: int = 1, skip: int = 0) -> float:
-    """Iterations a second of the search, history included, after `skip` iterations."""
+    """Iterations a second of the search, history included, after `skip` iterations. Raises InputError where none follow."""
+    check_length(settings.evolution_max_iter, skip)
     with tempfile.TemporaryDirectory() as folder:
         session = Session(settings, Path(folder), RunOptions(workers=workers))
         search = session.search
@@ -93,16 +108,19 @@ def main() -> None:
         ]
         compare(options.against, named, options.repeats)
         return
+    check_length(options.iterations, SKIPPED)
+    check_length(_OF_ZEN * options.plain_iterations, SKIPPED_OF_ZEN)
     print(f"{'space':<14}{'what':<28}{'iterations/s':>14}{'times plain':>14}")
     for space in options.spaces:
         plain = plain_loop(settings_of(space, "Zen", options.plain_iterations))
         rows = {"plain loop, Zen batch 64": plain}
         for proxy in ("ZenClosedForm", "Params", "Random"):
-            # What is measured once only, compiling included, lies in the first iterations.
-            rows[proxy] = search_loop(settings_of(space, proxy, options.iterations), skip=1_000)
+            rows[proxy] = search_loop(settings_of(space, proxy, options.iterations), skip=SKIPPED)
         for workers in (1, 2):
-            settings = settings_of(space, "Zen", 4 * options.plain_iterations)
-            rows[f"Zen batch 64, {workers} worker{'s' * (workers > 1)}"] = search_loop(settings, workers, skip=64)
+            settings = settings_of(space, "Zen", _OF_ZEN * options.plain_iterations)
+            rows[f"Zen batch 64, {workers} worker{'s' * (workers > 1)}"] = search_loop(
+                settings, workers, skip=SKIPPED_OF_ZEN
+            )
         for name, speed in rows.items():
             print(f"{space:<14}{name:<28}{speed:>14,.1f}{speed / plain:>14,.1f}", flush=True)
 

@@ -81,6 +81,8 @@ def read_structures(path: Path) -> dict[str, float]:
         found[key] = accuracy
     if len(found) < _FEWEST:
         raise InputError(f"{path} has {counted(len(found), 'network')}: an order needs at least {_FEWEST}")
+    if all(0 <= accuracy <= 1 for accuracy in found.values()):
+        raise InputError(f"{path}: all accuracies are between 0 and 1, and percent are expected: multiply them by 100")
     if len(set(found.values())) == 1:
         raise InputError(f"{path}: all accuracies are the same, so that there is no order to find")
     return found

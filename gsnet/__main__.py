@@ -13,6 +13,9 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+# First of all, for the rest may be interrupted.
+import gsnet.interface.interrupts  # noqa: F401  # isort: skip
+
 from gsnet.interface.options import BAD_INPUT
 
 # Name -> what it does; each is a module of gsnet.commands.

@@ -48,6 +48,7 @@ WRONG = {
     "growth_ladder": ([], "GSNET_DATA"),
     "latency_predictor": (["--backend", "no_such_runtime"], "no_such_runtime"),
     "picture_reading": ([], "GSNET_DATA"),
+    "search_throughput": (["--iterations", "500"], "none after its first 1,000"),
     "published_latency_searches": (["--output", "searches.csv"], "GSNET_DATA"),
 }
 

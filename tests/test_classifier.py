@@ -214,5 +214,5 @@ def test_a_detector_is_read_by_another(tmp_path):
     torch.save({"detector": {}, "preprocessing": {}, "state_dict": {}}, file)
     assert holds_detector(file)
     for path in (file, tmp_path):
-        with pytest.raises(InputError, match=r"holds a detector: .* gsnet.Detector take it"):
+        with pytest.raises(InputError, match=r"holds a detector: programs read it by gsnet.Detector and"):
             gsnet.Classifier.load(path)

@@ -203,7 +203,7 @@ def test_an_ensemble_says_which_members_rank_networks_without_structures(capsys,
 def test_networks_of_other_numbers_of_classes_are_said_to_be_such(capsys, folders):
     """The search's have 10 at 8 pixels; the structure alone has the usual ones."""
     asked = ("--zero_shot_score", "Ensemble", "--ensemble", "Flops,Params", "--json")
-    both = "Networks have 10 and 1000 classes, each its own: --num_classes gives all the same number."
+    both = "Networks have 10 and 1000 classes, each its own, unless one number is given for all."
     _, printed = run(capsys, folders / "first", STRUCTURE, *asked)
     notes = json.loads(printed.out)["notes"]
     assert both in notes and any(note.startswith("Networks are looked at with 8 and 224 pixels") for note in notes)

@@ -112,6 +112,8 @@ def test_a_network_that_cannot_be_scored_ends_in_status_1_and_one_sentence():
         (("--plainnet_struct_txt", "no_such_file.txt"), "no_such_file.txt"),
         (("--arch", "resnet19"), "did you mean resnet18"),
         (("--arch", "resnet18", "--zero_shot_score", "Flops"), "structure strings only"),
+        (("--arch", "resnet18", "--no_BN"), "--no_BN is for structures"),
+        (("--plainnet_struct", STRUCTURE, "--zero_shot_score", "Zen,Ensembel"), "No proxy is called 'Ensembel' (there"),
         ((), "Give one of"),
     ],
 )
@@ -131,6 +133,18 @@ def scored(capsys, *arguments):
     status = compute_score.main([*arguments, "--json"])
     printed = capsys.readouterr()
     return status, [json.loads(line) for line in printed.out.splitlines()], printed.err
+
+
+def test_without_batch_normalisation(capsys):
+    """BN's parameters, 2 a channel, are not there; and what needs it says so, with the structure once."""
+    common = ("--zero_shot_score", "Params", "--num_classes", "10")
+    status, (found,), _ = scored(capsys, "--plainnet_struct", TABLE, "--no_BN", *common)
+    assert (status, found["score"]) == (0, 232 - 16 + 90)
+    for option, told in (("--no_BN", "networks with batch normalisation"), ("--use_se", "squeeze-and-excitation")):
+        asked = ["--plainnet_struct", STRUCTURE, option, "--zero_shot_score", "GradNormClosedForm"]
+        assert compute_score.main(asked) == 1
+        error = capsys.readouterr().err
+        assert told in error and error.count(STRUCTURE) == 1
 
 
 def test_several_proxies_and_networks_in_one_table(tmp_path, capsys):

@@ -165,9 +165,9 @@ def test_a_search_of_before_is_known_by_its_settings(folder, tmp_path):
 def test_what_is_given_wins_and_is_said(folder, caplog, capsys):
     found = told(capsys, analyze_model, "--arch", folder, "--input_image_size", 32, "--num_classes", 5)
     assert (found["resolution"], found["classes"]) == (32, 5)
-    assert "--input_image_size 32 as given, where it says 24" in caplog.text
+    assert "a side of 32 pixels as given, where it says 24" in caplog.text
     structure_of(str(folder), unit="deployed")
-    assert "--unit deployed as given, where it says unit searched" in caplog.text
+    assert "unit deployed as given, where it says unit searched" in caplog.text
 
 
 def test_errors_are_one_sentence(folder, tmp_path, capsys):
@@ -236,6 +236,15 @@ def test_python_loads_what_the_scripts_do(folder):
     assert all(torch.equal(state[key], saved[key]) for key in saved)
     with pytest.raises(gsnet.InputError, match="There is no file or folder"):
         gsnet.load(folder / "nothing.pth")
+    with pytest.raises(gsnet.InputError, match=r"resnet18 is no structure, and no file .* gsnet\.compare takes names"):
+        gsnet.analyze("resnet18")
+
+
+def test_a_training_that_was_loaded_is_compared_with_its_results(folder):
+    loaded, named = gsnet.compare(gsnet.load(folder / "training")), gsnet.compare(folder / "training")
+    assert (
+        loaded.to_dict() == named.to_dict() and named["epochs"] == [2] and named["arch"] == [str(folder / "training")]
+    )
 
 
 def test_several_networks_are_rows_of_a_table_also_those_that_fail(folder, noise_images, tmp_path, capsys):

@@ -323,7 +323,7 @@ def test_it_leaves_in_time_and_ends_without_progress_and_the_log_says_what_its_f
         for name, steps in (("train_loss", [1, 2, 3, 4]), ("val_AP", [2, 4]), ("best_AP_at_epoch", [4])):
             assert [m.step for m in client.get_metric_history(run.info.run_id, name)] == steps
     log = (tmp_path / "train_detection.log").read_text()
-    assert "Nothing better for 2 epochs (--patience): the training ends after 4 of 9 epochs" in log
+    assert "Nothing better for 2 epochs (patience): the training ends after 4 of 9 epochs" in log
     # No accuracy of positives, no best before anything was measured, and on which images it was measured.
     steps = [line for line in log.splitlines() if " step " in line and " loss " in line]
     assert steps and all(" positives " in line and "top-1" not in line for line in steps)

@@ -475,6 +475,7 @@ def test_verify_top_rescores_by_forward_passes(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert "Monte-Carlo Zen of the winner" in result.stdout
+    assert "re-scoring the best by Zen: 100%" in result.stderr and "48/48" in result.stderr
     rows = list(csv.DictReader((tmp_path / "verified.csv").open()))
     assert len(rows) == 2
     assert rows[0]["structure"] == (tmp_path / "best_structure.txt").read_text()

@@ -263,7 +263,7 @@ def test_a_training_ends_without_progress_and_goes_on_with_more_patience(tmp_pat
     network = ("--arch", "PlainNet", "--plainnet_struct", "SuperConvK1BNRELU(3,4,2,1)", "--input_image_size", 8)
     more = (*network, "--lr", 1e-30, "--wd", 0, "--bn_momentum", 0, "--keep_best", 2)
     folder = train(tmp_path, *more, "--epochs", 9, "--patience", 2, "--save_freq", 4)
-    assert "Nothing better for 2 epochs (--patience): the training ends after 3 of 9 epochs" in capsys.readouterr().err
+    assert "Nothing better for 2 epochs (patience): the training ends after 3 of 9 epochs" in capsys.readouterr().err
     kept = torch.load(folder / "best-params_epoch2.pth", weights_only=True)
     assert (kept["epoch"], (folder / "best-params_epoch1.pth").is_file()) == (1, True)
     assert torch.load(folder / checkpoints.LATEST, weights_only=True)["epoch"] == 2

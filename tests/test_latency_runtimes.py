@@ -373,7 +373,7 @@ def test_other_programs_are_no_error_of_a_prediction(monkeypatch):
     assert measurement.measure_latency(network, **options, undisturbed=True).median < 0.015
 
 
-def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch):
+def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch, capsys):
     """Three block types bring one network each to the 12 that infer layers, and none to the 6 that calibrate."""
     monkeypatch.setattr(rounds, "timer_of", lambda *_: pytest.fail("timed before it was refused"))
     monkeypatch.setattr(visited, "_MOST_IN_VAIN", 3)
@@ -386,7 +386,11 @@ def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch)
         ),
         (("9", "5"), "at least 6 calibrate .* makes 5. Give --calibration_networks 6, or more"),
         (("2", "1"), "12 tell .* 6 calibrate .* Give --networks 9 --calibration_networks 6, or more"),
-        (("9", "6", "--budget_flops", "1"), "--networks 9: search_space_ghostshuffle has only 1 such network"),
+        (
+            ("9", "6", "--budget_flops", "1"),
+            "--networks 9: search_space_ghostshuffle has only 1 such network and --calibration_networks 6: "
+            "search_space_ghostshuffle has only 1 such network within --max_layers",
+        ),
     ):
         with pytest.raises(InputError, match=words):
             numbers = ["--networks", counts[0], "--calibration_networks", counts[1], *counts[2:]]
@@ -394,6 +398,11 @@ def test_too_few_networks_are_refused_before_any_is_timed(tmp_path, monkeypatch)
     with pytest.raises(InputError, match="Give --networks 9 --calibration_networks 6, or more"):
         few = ["--networks", "8", "--calibration_networks", "5"]
         export.main(["--device_bundle", str(tmp_path / "bundle"), *NEAR, *few])
+    assert "no structure to start from" not in capsys.readouterr().err
+    with pytest.raises(InputError, match="Too few networks"):
+        # Without a structure, which is said: networks of the space's own.
+        benchmark_network_latency.main([*build[:5], "ghostshuffle", *build[8:], *few])
+    assert "networks are changed from random ones of search_space_ghostshuffle" in capsys.readouterr().err
     fit = [*build[1:], "--calibration_networks", "6"]
     with pytest.raises(LatencyError, match="There is no latency table"):
         benchmark_network_latency.main(fit)

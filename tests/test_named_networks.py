@@ -87,6 +87,58 @@ def test_a_module_costs_what_its_structure_says():
     assert module.total == value.total
 
 
+# One image of three patches of sixteen numbers: their map, four projections, and twice three times three products a head.
+ATTENTION = """
+import torch
+from torch import nn
+
+
+class Own(nn.Module):
+    def __init__(self, num_classes=5):
+        super().__init__()
+        self.patches = nn.Conv2d(3, 16, (4, 12), (4, 12))
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.head = nn.Linear(16, num_classes)
+
+    def forward(self, images):
+        maps = self.patches(images).flatten(2).transpose(1, 2)
+        return self.head(self.attention(maps, maps, maps, need_weights=False)[0].mean(1))
+"""
+AS_FUNCTION = (
+    "self.attention(maps, maps, maps, need_weights=False)[0]",
+    "nn.functional.scaled_dot_product_attention(maps, maps, maps)",
+)
+
+
+def test_attention_is_counted(capsys, tmp_path):
+    """As a module, in agreement with ptflops, and as a function; the growth that there is not is said to be missing."""
+    patches, projections, products, head = 3 * 16 * 144, 4 * 3 * 16 * 16, 2 * 3 * 3 * 16, 16 * 5
+    for code, flops in ((ATTENTION, projections + products), (ATTENTION.replace(*AS_FUNCTION), products)):
+        own = tmp_path / f"own{flops}.py"
+        own.write_text(code)
+        text = said(capsys, analyze_model, "--arch", f"{own}:Own", "--input_image_size", 12).out
+        assert f"  {patches + flops + head:,}  " in text.split("total")[1]
+        assert "back: unknown, as one block alone gives a map" in text
+        assert ("agrees exactly" in text) == (code == ATTENTION), text
+    assert "ptflops leaves out products that are functions" in text
+    assert torch.backends.mha.get_fastpath_enabled()
+    found = json.loads(said(capsys, analyze_model, "--arch", f"{own}:Own", "--input_image_size", 12, "--json").out)
+    assert found["mac"] == (432 + 48 + 2304) + (48 + 48 + 9) + (9 + 48 + 48) + (16 + 5 + 80)
+
+
+def test_what_is_not_counted_is_said(capsys, tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from torch import nn\n\n\nclass Own(nn.Module):\n    def __init__(self, num_classes=5):\n"
+        "        super().__init__()\n        self.rows = nn.LSTM(24, num_classes, batch_first=True)\n\n"
+        "    def forward(self, images):\n        return self.rows(images.transpose(1, 2).flatten(2))[0].mean(1)\n"
+    )
+    asked = ("--arch", f"{own}:Own", "--input_image_size", 8)
+    text = said(capsys, analyze_model, *asked, "--no_ptflops", "--no_growth").out
+    assert "leave these operations out: aten::mkldnn_rnn_layer" in text
+    assert "unknown, as it was left out (--no_growth)" in text
+
+
 def test_a_users_own_class_is_analysed(capsys, mine):
     found = json.loads(said(capsys, analyze_model, "--arch", mine, "--input_image_size", 8, "--json").out)
     # 4 x 4 outputs of 27 weights in 4 channels, and 4 x 5 weights; read, written and weights of both layers.

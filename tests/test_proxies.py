@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 
 import pytest
 
+import gsnet
 import PlainNet
 from gsnet.evolution.ensemble import ENSEMBLE, NAMED_ENSEMBLES
 from ZeroShotProxy import (
@@ -135,6 +136,10 @@ def test_unknown_proxy_names_the_nearest():
 def test_a_mistyped_ranking_by_several_proxies_names_the_nearest(typed, meant):
     with pytest.raises(UnknownProxyError, match=rf"did you mean {meant}\?"):
         get_proxy(typed)
+    # Where one network is scored, it would be refused.
+    with pytest.raises(UnknownProxyError) as error:
+        gsnet.score("ConvKX(3,8,3,1)", typed)
+    assert f"did you mean {meant}?" not in str(error.value)
 
 
 def test_rankings_by_several_proxies_are_what_searches_and_comparisons_take():

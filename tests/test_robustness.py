@@ -5,6 +5,7 @@ Python with torch takes seconds. Where that matters (imports, an interrupt) they
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import random
@@ -18,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from gsnet.data.name_options import ClassNames
+from gsnet.interface import running
 from gsnet.interface.options import OptionParser, names
 from gsnet.interface.path_options import new_file, structure
 from gsnet.interface.path_options import path as any_path
@@ -351,7 +353,7 @@ def test_an_interrupt_at_a_random_moment(script, tmp_path, warm_python):
     assert not list(tmp_path.rglob("*.part"))
 
 
-# An interrupt at the next import but SKIPPED after gsnet.interface.running, which scripts import before all else of ours.
+# An interrupt at the next import but SKIPPED after gsnet.interface.interrupts, which scripts import before all else of ours.
 AT_AN_IMPORT = f"""
 import os, runpy, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -359,7 +361,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 class Interrupting:
     left = int(sys.argv[2])
     def find_spec(self, name, path=None, target=None):
-        if "run" in vars(sys.modules.get("gsnet.interface.running", os)):
+        if "_other_errors" in vars(sys.modules.get("gsnet.interface.interrupts", os)):
             if self.left == 0:
                 os.kill(os.getpid(), signal.SIGINT)
             self.left -= 1
@@ -376,6 +378,25 @@ def test_an_interrupt_while_a_script_imports(script, tmp_path):
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert (result.returncode, result.stderr) == (130, ""), (skipped, result.stderr)
         assert not result.stdout
+
+
+def test_an_interrupt_that_a_library_loses_while_it_loads(capsys):
+    """Half loaded, it then fails in a way of its own."""
+
+    def main():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise RecursionError("maximum recursion depth exceeded")
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert running.run(main) == 130 and capsys.readouterr().err == ""
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    # Without an interrupt it is a fault, which is shown.
+    with pytest.raises(ZeroDivisionError):
+        running.run(lambda: 1 // 0)
 
 
 WRITING = {

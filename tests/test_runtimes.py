@@ -213,6 +213,9 @@ def test_a_file_of_another_format_names_that(tmp_path):
         exporting.files_of(tmp_path / "net.xml", "onnx")
     with pytest.raises(InputError, match=r"name it net\.param, or choose --format onnx or opencv$"):
         exporting.files_of(tmp_path / "net.onnx", "ncnn")
+    for odd in ("y.foo", "net0.5"):
+        with pytest.raises(InputError, match=f"onnx is a file .onnx: name it {odd}.onnx"):
+            exporting.files_of(tmp_path / odd, "onnx")
     # Its own second file is no other format's.
     with pytest.raises(InputError, match=r"name it net\.param$"):
         exporting.files_of(tmp_path / "net.bin", "ncnn")

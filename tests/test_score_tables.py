@@ -158,7 +158,15 @@ def test_a_table_of_ones_own_from_end_to_end(mine, tmp_path, capsys):
     options = ["--benchmark_file", str(mine), "--input_image_size", "8", "--seeds", "1", "--resamples", "10"]
     options += ["--proxies", "Flops,Params,NASWOT", "--ensemble", "Flops,NASWOT"]
     options += ["--cache_dir", str(tmp_path / "cache"), "--output_dir", str(tmp_path / "report")]
-    assert report(options) == 0
+    mine.write_text((text := mine.read_text()).replace("SuperConv", "SuperConf"))
+    with pytest.raises(InputError, match="No block is called"):
+        report(options)
+    assert not (tmp_path / "report").exists()
+    mine.write_text(text)
+    # Options stand in a file as well.
+    (tmp_path / "report.toml").write_text('proxies = "Flops,Params,NASWOT"\nseeds = 1\n')
+    assert options[4:6] == ["--seeds", "1"] and options[8:10] == ["--proxies", "Flops,Params,NASWOT"]
+    assert report([*options[:4], *options[6:8], *options[10:], "--config", str(tmp_path / "report.toml")]) == 0
     out = capsys.readouterr().out
     assert out.startswith("### mine, accuracy")
     parameters = [PlainNet.parse(structure).cost(8, 10).parameters for structure in STRUCTURES]
@@ -181,6 +189,10 @@ def test_a_table_of_ones_own_from_end_to_end(mine, tmp_path, capsys):
         (f'structure,accuracy\n"{STRUCTURES[0]}",1\n"{STRUCTURES[0]}",2\n', "line 3: a structure comes twice"),
         (f'structure,accuracy\n"{STRUCTURES[0]}",1\n', "has 1 network: an order needs"),
         ("structure,accuracy\n" + "".join(f'"{s}",5\n' for s in STRUCTURES), "all accuracies are the same"),
+        (
+            "structure,accuracy\n" + "".join(f'"{s}",0.{i}\n' for i, s in enumerate(STRUCTURES)),
+            "between 0 and 1, and percent are expected: multiply them by 100",
+        ),
     ],
 )
 def test_bad_tables_are_refused_with_their_line(tmp_path, text, complaint):

@@ -25,7 +25,9 @@ from gsnet.commands import train_image_classification as script
 from gsnet.interface.options import InputError
 from gsnet.models import described
 from gsnet.training import checkpoints
+from gsnet.training.describing import complete
 from gsnet.training.dry_run import dry_run
+from gsnet.training.options import parser as option_parser
 from gsnet.training.repeatable import repeatable
 
 ROOT = Path(__file__).parent.parent
@@ -273,9 +275,7 @@ def test_a_training_goes_on_past_broken_pictures(tmp_path, noise_images, capsys)
         train(tmp_path / "none", "--epochs", 1, *more, "--skip_broken", 1)
     assert train(tmp_path / "whole", "--epochs", 2, *more, "--skip_broken", 2) == 0
     told = capsys.readouterr().err
-    assert (
-        "left out, as --skip_broken 2 allows" in told and "All others of 40 training and 10 validation images" in told
-    )
+    assert "left out, as skip_broken 2 allows" in told and "All others of 40 training and 10 validation images" in told
     assert train(tmp_path / "torn", "--epochs", 1, *more, "--skip_broken", 9) == 0
     assert train(tmp_path / "torn", "--epochs", 2, *more, "--skip_broken", 2, "--auto_resume") == 0
     assert [row["epoch"] for row in log_rows(tmp_path / "torn")] == ["0", "1"]
@@ -383,6 +383,35 @@ def test_tensorboard_shows_the_log_s_curves_and_the_graph(tmp_path):
         logged = [(int(row["epoch"]) + 1, pytest.approx(float(row[column]), rel=1e-5)) for row in log_rows(tmp_path)]
         assert shown == logged
     assert "fc_linear" in str(events.Graph())
+
+
+def test_what_writes_nothing_needs_no_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for look in ("--evaluate_only", "--dry_run"):
+        assert script.main([*BASE, *NETWORK, look, "--batch_size", "8"]) == 0
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(InputError, match="--auto_resume goes on with what --save_dir holds"):
+        script.main([*BASE, *NETWORK, "--evaluate_only", "--auto_resume"])
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        script.main([*BASE[2:], *NETWORK])
+    assert "the following arguments are required: --dataset, --save_dir" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "side", "told"),
+    [
+        ({"arch": STRUCTURE}, 224, "images of 32 x 32 pixels are brought to 224 x 224 pixels, as neither"),
+        ({"arch": STRUCTURE, "input_image_size": 32}, 32, ""),
+        ({"arch": "zennet_cifar10_model_size05M_res32"}, 32, ""),
+    ],
+)
+def test_the_side_of_images_is_as_asked_for_or_said(given, side, told, caplog):
+    asked = {"dataset": "cifar10", "save_dir": "none", **given}
+    options = option_parser("", asked).parse_args(asked)
+    complete(options)
+    assert options.input_image_size == side
+    assert (told in caplog.text) and bool(caplog.text) == bool(told)
 
 
 def test_where_nothing_is_trained_no_training_images_are_kept(tmp_path, capsys):

@@ -313,7 +313,8 @@ def test_an_exported_file_takes_images_of_its_size_in_float32(tmp_path):
     assert export.main([*made, "--num_classes", "3", "--format", "onnx", "--output", str(file)]) == 0
     data = ["--dataset", "fake", "--limit", "2", "--workers", "0"]
     assert val.main(["--arch", str(file), *data]) == 0
-    with pytest.raises(InputError, match=r"net\.onnx cannot run on images of 3 channels and 16 x 16 pixels \("):
+    told = r"net\.onnx cannot run on images of 3 channels and 16 x 16 pixels \(it takes batches of N x 3 x 8 x 8 numbers, not"
+    with pytest.raises(InputError, match=told):
         val.main(["--arch", str(file), *data, "--input_image_size", "16"])
     for option in ("--fp16", "--apex"):
         with pytest.raises(InputError, match=f"computes in float32, as it was exported: leave {option} out"):
@@ -513,7 +514,7 @@ def test_names_given_for_a_network_that_names_its_classes(tmp_path, capsys):
     names, given = tmp_path / "names.txt", ["--arch", tmp_path / "training", "--workers", "0"]
     for content, said in (
         ("1\n10\n2\n", ""),
-        ("1\n2\n10\n", "--class_names has another order: class 1 is 10 there and 2 as given, which counts"),
+        ("1\n2\n10\n", "class_names has another order: class 1 is 10 there and 2 as given, which counts"),
     ):
         names.write_text(content)
         assert val.main([*map(str, given), "--class_names", str(names), "--per_class", "--json"]) == 0
@@ -524,7 +525,7 @@ def test_names_given_for_a_network_that_names_its_classes(tmp_path, capsys):
     assert val.main(predicting) == 0 and "another order" in capsys.readouterr().err
     names.write_text("one\nten\ntwo\n")
     assert val.main(predicting) == 0
-    assert "--class_names has other names: class 0 is 1 there and one as given" in capsys.readouterr().err
+    assert "class_names has other names: class 0 is 1 there and one as given" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"has the classes 1, 10, 2, which the network .* rename the folders, or take"):
         val.main([*map(str, given), "--class_names", str(names)])
     names.write_text("1\n2\n")
@@ -623,7 +624,7 @@ def test_who_asks_for_half_precision_of_an_old_processor_is_told_that_it_is_slow
         monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda processor=processor: processor)
         caplog.clear()
         warn_of_slow_half(device)
-        assert ("no arithmetic in bfloat16: --fp16 takes longer" in caplog.text) == told
+        assert ("no arithmetic in bfloat16: half precision takes longer" in caplog.text) == told
 
 
 def test_a_file_without_an_end_is_no_list_of_names(capsys):

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsnet.api.callables import ProxyLike, proxy_of, several
-from gsnet.api.naming import Named, source_of
+from gsnet.api.loading import LoadedNetwork
+from gsnet.api.naming import Named, said_in_python, source_of
 from gsnet.comparing.comparison import Comparison
 from gsnet.comparing.comparison import compare as compare_all
 from gsnet.comparing.measuring import Questions
@@ -20,6 +21,9 @@ from ZeroShotProxy import proxies_named
 
 if TYPE_CHECKING:
     from torch import nn
+
+# What the command line calls otherwise.
+_KEYWORDS = {"input_image_size": "resolution", "zero_shot_score": "proxies"}
 
 
 def compare(
@@ -66,7 +70,8 @@ def compare(
     if table is not None and not table.is_file():
         raise InputError(f"There is no file {table}: latency_table is one of benchmark_network_latency.py")
     named = _each(proxies)
-    rankings = rankings_among((one for one in named if isinstance(one, str)), ",".join(several(ensemble)))
+    with said_in_python(_KEYWORDS):
+        rankings = rankings_among((one for one in named if isinstance(one, str)), ",".join(several(ensemble)))
     questions = Questions(
         view=View(resolution, num_classes, use_se, unit),
         proxies=tuple(proxy_of(source) for source in scoring(named, rankings)),
@@ -81,7 +86,14 @@ def compare(
         fp16=fp16,
         threads=threads,
     )
-    return compare_all([source_of(network) for network in networks], questions)
+    return compare_all([_with_results(network) for network in networks], questions)
+
+
+def _with_results(network: object) -> object:
+    """Where a network is read, together with its training where it was loaded from one's folder."""
+    if isinstance(network, LoadedNetwork) and network.folder is not None:
+        return network.folder
+    return source_of(network)
 
 
 def _each(proxies: ProxyLike | Iterable[ProxyLike]) -> list[ProxyLike]:

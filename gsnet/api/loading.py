@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 class LoadedNetwork:
     """A network of a training's folder, a checkpoint or an exported file.
 
-    description: all that it says of itself (resolution, classes and their names, accuracy, …). file: where it lies.
+    description: all that it says of itself (resolution, classes and their names, accuracy, …). file: where it lies. folder: of
+    the training that it was loaded from; None where that was a file.
     """
 
     description: NetworkDescription
     file: Path
+    folder: Path | None = None
 
     @property
     def network(self) -> Network | None:
@@ -56,7 +58,7 @@ def load(path: str | Path | TrainingResult) -> SearchResult | LoadedNetwork:
     checkpoint, an ONNX, safetensors or TorchScript file: a `LoadedNetwork`. Raises InputError, of
     searches its kind SearchError.
     """
-    if isinstance(path, TrainingResult):
+    if isinstance(path, TrainingResult) and path.folder is not None:
         path = path.folder
     if not isinstance(path, str | Path):
         raise InputError(f"path is {path!r:.60}: it must be that of a results folder, a checkpoint or an exported file")
@@ -77,4 +79,4 @@ def load(path: str | Path | TrainingResult) -> SearchResult | LoadedNetwork:
             f"{given} does not say what it is of: a results folder, checkpoint or exported file was expected"
             + (", and gsnet.parse takes structure files" if given.suffix == ".txt" else "")
         )
-    return LoadedNetwork(found.description, found.weights)
+    return LoadedNetwork(found.description, found.weights, given if given.is_dir() else None)

@@ -15,6 +15,7 @@ from gsnet.evolution.result import SearchResult
 from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_JSON
 from gsnet.interface.suggestions import option_meant
+from gsnet.interface.words import shown
 from gsnet.models.named import is_several
 from PlainNet import Network
 
@@ -69,6 +70,8 @@ def check_switches(given: Mapping[str, Any], options: type) -> None:
 def path_of(given: object) -> object:
     """The path of what a training or `gsnet.load` gave; whatever else it is stays."""
     if isinstance(given, TrainingResult):
+        if given.folder is None:
+            raise InputError("This training wrote nothing: name a network, or what a training left in a folder")
         return given.folder
     return given.file if isinstance(given, LoadedNetwork) else given
 
@@ -86,7 +89,7 @@ def arch_of(network: Named) -> str:
         return network.structure
     if not isinstance(network, str | Path | Network) or not str(network).strip():
         raise InputError(
-            f"{network!r:.60} is no network: give a structure, a path, a name, a network or a candidate of a search"
+            f"{shown(network)} is no network: give a structure, a path, a name, a network or a candidate of a search"
         )
     named = str(network)
     if is_several(named):

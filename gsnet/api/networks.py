@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,19 @@ from gsnet.api.naming import Named, source_of
 from gsnet.evolution.recorded import Row
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, check_scoring, plain
+from gsnet.interface.words import shown
 from gsnet.models.analysis import Analysis, analyze_network
 from gsnet.models.described import Described, described
 from gsnet.models.options import CLASSES, RESOLUTION
 from PlainNet import Network, Style
-from ZeroShotProxy import ScoringSettings
+from ZeroShotProxy import ScoringSettings, get_proxy
 from ZeroShotProxy import score as score_by
 
 if TYPE_CHECKING:
     from torch import nn
+
+# What a network is called, and no structure.
+_NAME = re.compile(r"[\w.\-]+(?<!\.txt)")
 
 
 def parse(structure: Named) -> Network:
@@ -35,11 +40,18 @@ def parse(structure: Named) -> Network:
     if isinstance(source, Row):
         return source.network
     if not isinstance(source, str | Path):
-        raise InputError(f"{source!r} is no network: give a structure, a Path, a network or a candidate of a search")
+        raise InputError(
+            f"{shown(source)} is no network: give a structure, a Path, a network or a candidate of a search"
+        )
     if found := _told(source):
         if found.description.structure is None:
             raise InputError(f"{found.file} is of {found.description.arch}, which has no structure")
         return PlainNet.parse(found.description.structure)
+    if isinstance(source, str) and _NAME.fullmatch(source):
+        raise InputError(
+            f"{source} is no structure, and no file or folder is called so: gsnet.compare takes names of networks, "
+            "gsnet.score their modules"
+        )
     if isinstance(source, Path) or source.endswith(".txt"):
         return PlainNet.read_structure_file(Path(source).expanduser())
     return PlainNet.parse(source)
@@ -92,6 +104,8 @@ def score(
     batch_size, gamma, seed = plain(batch_size), plain(gamma), plain(seed)
     check_counts(batch_size=batch_size)
     check_scoring(gamma, seed)
+    if isinstance(proxy, str):
+        proxy = get_proxy(proxy, aggregates=())
     settings = ScoringSettings(
         resolution=resolution,
         batch_size=batch_size,

@@ -17,12 +17,13 @@ _COUNTS = ("epoch",)
 class TrainingResult:
     """What a training came to.
 
-    folder: its results. history: an epoch each, as log.csv has them (epoch from 0; val_acc1 and val_acc5 in per cent; None
-    where there is no figure), which pandas and polars take as a table. finished: whether it came to its end; else
-    `auto_resume=True` goes on. report: with evaluate_only=True or dry_run=True, which write nothing, their figures.
+    folder: its results; None where it was given none. history: an epoch each, as log.csv has them (epoch from 0; val_acc1 and
+    val_acc5 in per cent; None where there is no figure), which pandas and polars take as a table. finished: whether it came to
+    its end; else `auto_resume=True` goes on. report: with evaluate_only=True or dry_run=True, which write nothing, their
+    figures.
     """
 
-    folder: Path
+    folder: Path | None
     history: tuple[dict[str, Any], ...]
     finished: bool
     report: Mapping[str, Any]
@@ -40,12 +41,13 @@ class TrainingResult:
     @property
     def checkpoint(self) -> Path | None:
         """The file with its weights; None where none was written."""
-        file = self.folder / BEST_CHECKPOINT
-        return file if file.is_file() else None
+        file = None if self.folder is None else self.folder / BEST_CHECKPOINT
+        return file if file is not None and file.is_file() else None
 
     def __repr__(self) -> str:
         if self.best is None:
-            return f"TrainingResult({dict(self.report) or 'no epoch'}, {self.folder})"
+            where = "" if self.folder is None else f", {self.folder}"
+            return f"TrainingResult({dict(self.report) or 'no epoch'}{where})"
         state = "" if self.finished else ", not finished"
         return f"TrainingResult(top-1 {self.top1:.2f}%, {len(self.history)} epochs{state}, {self.folder})"
 

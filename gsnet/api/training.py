@@ -87,9 +87,9 @@ def _trained(given: Mapping[str, Any], distils: bool, keywords: Mapping[str, str
         _LOG.info("%s", in_words_of_python(str(end), keywords))
     except TrainingFailed as failure:
         raise TrainingFailed(in_words_of_python(str(failure), keywords)) from failure
-    folder: Path = options.save_dir
     if report is not None:
-        return TrainingResult(folder, (), False, report)
+        return TrainingResult(options.save_dir, (), False, report)
+    folder: Path = options.save_dir
     # Of several processes the first writes, maybe where the others see nothing.
     rows = history_in(folder) if is_first() else ()
     return TrainingResult(folder, rows, (folder / f"{STUDENTS if distils else CLASSIFIERS}.done").is_file(), {})

@@ -7,7 +7,8 @@
 FLOPs are multiply-accumulates of convolutions and linear layers; MAC is memory access cost: the elements that those layers
 read and write plus their weights; growth is that of the gradient on its way back, which --budget_growth of a search limits.
 The figures are counted on the structure and compared with ptflops on the built module; those of a network without a structure
-(torchvision's, timm's, a class of one's own) are counted while it runs, growth by one backward pass of eight images.
+(torchvision's, timm's, a class of one's own) are counted while it runs, attention's products among them, growth by one backward
+pass of eight images.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gsnet.interface.script_options import script_parser
 from gsnet.models.analysis import Analysis, analyze_network, summary
 from gsnet.models.counters import explain
 from gsnet.models.described import checkpoint_in, described
+from gsnet.models.growth import Growth
 from gsnet.models.named import BUILT_AS, MASTER_NET, names_of, structure_of
 from gsnet.models.options import ARCH_HELP, CLASSES, RESOLUTION, assumed, resolution_of, size_and_classes
 from PlainNet import UNITS, StructureError
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from gsnet.models.complexity import Comparison
 
 _DETECTOR = "gsnet_detector"
+_LEFT_OUT = Growth(None, "it was left out (--no_growth)")
 _CHECKPOINTS = (".pth", ".pt", ".tar")
 
 
@@ -70,6 +73,11 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object on standard output, no cross-check")
     add_csv_option(output)
+    output.add_argument(
+        "--no_growth",
+        action="store_true",
+        help="leave growth out; of a network without a structure, it takes the memory of a backward pass of eight images",
+    )
     output.add_argument("--no_ptflops", action="store_true", help="leave the comparison with ptflops out")
     output.add_argument(
         "--explain",
@@ -106,7 +114,10 @@ def analysis_of(options: Namespace, arch: str) -> Analysed:
     def explained() -> str:
         return explain(operations(network, resolution, classes, style))
 
-    return Analysed(analyze_network(network, resolution, classes, style), by_ptflops, explained)
+    analysis = analyze_network(network, resolution, classes, style)
+    return Analysed(
+        replace(analysis, measured_growth=_LEFT_OUT) if options.no_growth else analysis, by_ptflops, explained
+    )
 
 
 def module_analysis(options: Namespace, arch: str, structure: str | None, unit: str | None) -> Analysed:
@@ -120,7 +131,9 @@ def module_analysis(options: Namespace, arch: str, structure: str | None, unit: 
     classes = options.num_classes
     module = load_model(arch, num_classes=classes, plainnet_struct=structure, use_se=options.use_se, unit=unit)
     resolution = resolution_of(arch, options.input_image_size) or expected_input(arch).resolution
-    analysis = replace(analyze_module(module, arch, resolution), measured_growth=growth_of_module(module, resolution))
+    analysis = analyze_module(module, arch, resolution)
+    growth = _LEFT_OUT if options.no_growth else growth_of_module(module, resolution)
+    analysis = replace(analysis, measured_growth=growth)
 
     def by_ptflops() -> Comparison:
         from gsnet.models.complexity import compare_module_with_ptflops

@@ -15,6 +15,7 @@ Times are of a forward pass in evaluation mode: after a warm-up, repeats until t
 from __future__ import annotations
 
 import json
+import logging
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -43,6 +44,7 @@ from SearchSpace import SearchSpaceError
 if TYPE_CHECKING:
     from torch import nn
 
+_LOG = logging.getLogger(__name__)
 # Of a report, what is not of a row of --csv.
 _NO_COLUMNS = ("rows", "backends", "operations", "no_operations", PACKAGES, latency.LAUNCHES)
 # What a report says of a fit.
@@ -200,6 +202,7 @@ def time_backend(options: Namespace, backend: str, network: nn.Module, resolutio
     from gsnet.runtimes.formats import FORMATS
 
     settings = settings_of(options, backend)
+    _LOG.info("timing in %s", backend)
     # What other runtimes would load of it is not what is exported for them.
     written = options.export_onnx if backend == FORMATS["onnx"] else None
     try:

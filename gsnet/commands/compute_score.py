@@ -17,7 +17,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         "--num_classes", type=positive_int, metavar="N", help="classes (default: the network's own, else 1000)"
     )
     network.add_argument("--use_se", action="store_true", help="with squeeze-and-excitation in super-blocks")
+    network.add_argument("--no_BN", action="store_true", help="without batch normalisation")
     links = network.add_mutually_exclusive_group()
     links.add_argument("--keep_reslink", dest="keep_links", action="store_true", default=None,
                        help="with residual links (default: the proxy's choice, for Zen without)")  # fmt: skip
@@ -127,7 +128,7 @@ def attempts(options: Namespace) -> list[tuple[str, Callable[[], Candidate]]]:
     if described(options.plainnet_struct_txt):
         # The folder of a search knows more of the structure in it.
         return [(str(options.plainnet_struct_txt), partial(_named, options, str(options.plainnet_struct_txt)))]
-    settings = settings_of(options, Style(use_se=options.use_se), RESOLUTION, CLASSES)
+    settings = settings_of(options, Style(use_se=options.use_se, no_BN=options.no_BN), RESOLUTION, CLASSES)
     networks = read_structures(options.plainnet_struct_txt)
     return [(str(network), partial(_value, network, str(network), settings)) for network in networks]
 
@@ -136,11 +137,14 @@ def _named(options: Namespace, arch: str) -> Candidate:
     found = structure_of(arch, options.plainnet_struct, use_se=options.use_se)
     if found is not None:
         network, style = found
+        style = replace(style, no_BN=options.no_BN or style.no_BN)
         size, classes = size_and_classes(arch, options.input_image_size, options.num_classes)
         name = arch if arch in list_models() else str(network)
         return _value(network, name, settings_of(options, style, size, classes))
     if options.keep_links is not None:
         raise InputError(f"--arch {arch} is fixed: --keep_reslink and --no_reslink are for structures")
+    if options.no_BN:
+        raise InputError(f"--arch {arch} is fixed: --no_BN is for structures")
     from gsnet.models import expected_input, load_model
 
     built = {"num_classes": options.num_classes, "plainnet_struct": options.plainnet_struct, "use_se": options.use_se}
@@ -206,7 +210,7 @@ def chosen_proxies(options: Namespace) -> list[str]:
     chosen = proxies_named(options.zero_shot_score)
     refuse_ensembles(chosen)
     for name in chosen:
-        get_proxy(name)
+        get_proxy(name, aggregates=())
     return chosen
 
 
@@ -242,7 +246,7 @@ def score_all(
             except (ProxyFailure, InputError) as failure:
                 if isinstance(failure, InputError) and len(several) == len(proxies) == 1:
                     raise
-                row.failures[proxy] = say_failure(name, (proxy,), failure)
+                row.failures[proxy] = say_failure(candidate.name, (proxy,), failure)
                 status = FAILED
                 continue
             row.figures |= {proxy: result["score"], deviation(proxy): result["std"]}

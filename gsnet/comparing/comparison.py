@@ -170,11 +170,10 @@ def _differences(rows: Sequence[Answers]) -> list[str]:
     told = []
     if sizes := _several(rows, "resolution"):
         told.append(
-            f"Networks are looked at with {sizes} pixels, each as it is meant to be: --input_image_size looks at all with one "
-            "size."
+            f"Networks are looked at with {sizes} pixels, each as it is meant to be, unless one size is given for all."
         )
     if counts := _several(rows, "classes"):
-        told.append(f"Networks have {counts} classes, each its own: --num_classes gives all the same number.")
+        told.append(f"Networks have {counts} classes, each its own, unless one number is given for all.")
     return told
 
 

@@ -13,6 +13,7 @@ import PlainNet
 from gsnet.evolution.recorded import Row
 from gsnet.interface.network_names import is_structure
 from gsnet.interface.options import InputError
+from gsnet.interface.words import shown
 from gsnet.models import described, expected_input, load_model, names_of, structure_of
 from gsnet.models.named import read_structures
 from gsnet.models.options import CLASSES, RESOLUTION, size_and_classes
@@ -147,7 +148,7 @@ def _of_module(module: object, view: View) -> Found:
     from torch import nn
 
     if not isinstance(module, nn.Module):
-        raise InputError(f"{module!r} is no network: give a name, a file, a folder, a structure or a torch module")
+        raise InputError(f"{shown(module)} is no network: give a name, a file, a folder, a structure or a torch module")
     # A copy, since what is measured is put into evaluation mode.
     return Found(None, PLAIN, view.resolution or RESOLUTION, view.num_classes, lambda: copy.deepcopy(module))
 

@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 
 from gsnet.data.pictures import decode
 from gsnet.data.policies import OF_TIMM, THREE, TRIVIAL, rand_numbers
-from gsnet.data.settings import DataSettings
+from gsnet.data.settings import CIFAR_SIDE, DataSettings
 from gsnet.data.timm_policy import TimmPolicy
 
 _BICUBIC = v2.InterpolationMode.BICUBIC
@@ -20,7 +20,6 @@ _GREY = (128, 128, 128)
 # Principal components of ImageNet's RGB values in [0, 1] (Krizhevsky et al. 2012, section 4.1).
 _EIGENVALUES = (0.2175, 0.0188, 0.0045)
 _EIGENVECTORS = ((-0.5675, 0.7192, 0.4009), (-0.5808, -0.0045, -0.8140), (-0.5836, -0.6948, 0.4203))
-_CIFAR_SIDE = 32
 # Shares of an image that are cut out: torchvision's own, and those of CIFAR's images made larger; and how wide a part is.
 _IMAGENET_SCALE, _LARGE_CIFAR_SCALE = (0.08, 1.0), (0.8, 1.0)
 CROP_RATIO = (3 / 4, 4 / 3)
@@ -106,7 +105,7 @@ def strengths(settings: DataSettings) -> Strengths:
     """What the settings say, or where they do not what the data set's training does."""
     cifar = settings.kind.cifar
     scale = settings.crop_scale
-    if scale is None and not (cifar and settings.side <= _CIFAR_SIDE):
+    if scale is None and not (cifar and settings.side <= CIFAR_SIDE):
         scale = _LARGE_CIFAR_SCALE if cifar else _IMAGENET_SCALE
     jitter = settings.color_jitter
     if jitter is None:
@@ -121,9 +120,9 @@ def strengths(settings: DataSettings) -> Strengths:
 def held_steps(settings: DataSettings) -> list[nn.Module]:
     """What is done to every picture of training alike, before any change: CIFAR's are brought to another size."""
     side = settings.side
-    if not settings.kind.cifar or side == _CIFAR_SIDE:
+    if not settings.kind.cifar or side == CIFAR_SIDE:
         return []
-    if side > _CIFAR_SIDE:
+    if side > CIFAR_SIDE:
         return [v2.Resize(round(side / 0.75), _BICUBIC)]
     return [] if settings.crop_scale is not None else [v2.Resize((side, side), _BICUBIC)]
 

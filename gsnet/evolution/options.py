@@ -241,7 +241,7 @@ def ensemble_from(text: str, zero_shot_score: str, objectives: tuple[str, ...]) 
     if objectives != ("score",):
         raise InputError(f"--objectives go with a single proxy: the ranks of an {ENSEMBLE} are its objectives")
     for name in names:
-        get_proxy(name)
+        get_proxy(name, aggregates=())
     return names
 
 

@@ -41,7 +41,6 @@ def plot_search(path: Path, scored: Scatter, front: Sequence[Row], settings: Sea
     )
     left.set_xlabel("iteration")
     left.set_ylabel(f"{settings.zero_shot_score} score")
-    left.legend(loc="lower right")
     right.scatter(millions, scores, s=3, color=_GREY, label="candidate")
     right.step(
         *_front_in([(row.parameters or 0) / 1e6 for row in front], [row.score or 0.0 for row in front]),
@@ -56,7 +55,7 @@ def plot_search(path: Path, scored: Scatter, front: Sequence[Row], settings: Sea
     right.set_xlabel("parameters (millions)")
     _spread_out(right, millions.tolist())
     right.set_ylabel(f"{settings.zero_shot_score} score")
-    right.legend(loc="lower right")
+    _legend_below(figure, left, right)
     figure.suptitle(f"{scored.count:,} candidates scored, best {settings.zero_shot_score} score {scored.best:.4g}")
     left.xaxis.set_major_formatter("{x:,.0f}")
     _save(figure, path)
@@ -136,6 +135,16 @@ def _figure(columns: int, size: tuple[float, float]) -> tuple[Any, Any]:
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(1, columns)
+
+
+def _legend_below(figure: Any, *axes: Any) -> None:
+    """One legend of several panels, below them: inside it would lie over points."""
+    named = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    legend = figure.legend(named.values(), named, loc="outside lower center", ncols=len(named), frameon=False)
+    for handle in legend.legend_handles:
+        # Points of candidates are too small to be seen alone.
+        if hasattr(handle, "set_sizes"):
+            handle.set_sizes([20])
 
 
 def _save(figure: Any, path: Path) -> None:

@@ -7,11 +7,15 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 import PlainNet
 from gsnet.evolution.history import History, Row
 from gsnet.evolution.scorer import scoring_settings
 from gsnet.interface.files import written_whole
-from ZeroShotProxy import ProxyFailure, RepeatedScore, repeated_score
+from gsnet.latency.progress import progress
+from PlainNet import Network
+from ZeroShotProxy import ProxyFailure, RepeatedScore, ScoringSettings, score
 
 log = logging.getLogger(__name__)
 VERIFIED = "verified.csv"
@@ -32,15 +36,28 @@ def verify_top(folder: Path, history: History, count: int) -> list[Verified]:
     settings = history.settings
     scoring = replace(scoring_settings(settings), keep_links=bool(settings.keep_links))
     verified = []
-    for row in history.best(count):
-        try:
-            result = repeated_score(PlainNet.parse(row.structure), _PROXY, scoring, _SEEDS)
-        except ProxyFailure as failure:
-            log.warning("iteration %d cannot be verified: %s", row.iteration, failure)
+    best = history.best(count)
+    # It takes minutes. A program that does not listen to the log has no bar either.
+    quiet = not log.isEnabledFor(logging.INFO)
+    with progress(len(best) * len(_SEEDS), 0, f"re-scoring the best by {_PROXY}", quiet) as bar:
+        for row in best:
             result = None
-        verified.append(Verified(row, result))
+            try:
+                result = _scored(PlainNet.parse(row.structure), scoring, bar)
+            except ProxyFailure as failure:
+                log.warning("iteration %d cannot be verified: %s", row.iteration, failure)
+            verified.append(Verified(row, result))
     _write(folder / VERIFIED, verified)
     return verified
+
+
+def _scored(network: Network, settings: ScoringSettings, bar: tqdm) -> RepeatedScore:
+    """Scores over all seeds, each a step of the bar. Raises ProxyFailure."""
+    scores = []
+    for seed in _SEEDS:
+        scores.append(score(network, _PROXY, settings, seed))
+        bar.update()
+    return RepeatedScore.of(scores)
 
 
 def _write(path: Path, verified: list[Verified]) -> None:

@@ -43,8 +43,9 @@ def log_to(file: Path | None = None, quiet: bool = False) -> None:
     if file is not None:
         handlers.append(LogFile(file))
     logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
-    # That it looks for fonts, once, is no news of ours.
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)
+    # That one looks for fonts, once, and what the other has in its caches at its end, is no news of ours.
+    for library in ("matplotlib", "torch"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -19,6 +19,8 @@ FAILED, BAD_INPUT = 1, 2
 # Options whose values other programs take without them, and what is none of these.
 _NAMING = "--arch", "--weights", "--data_dir"
 _WORDS_OF_SWITCHES = re.compile(r"[\d.,e+-]+|true|false|yes|no|on|off", re.IGNORECASE)
+# Of an option, the switches with which it is not required.
+_UNLESS = "unless"
 # Of torch, whose seeds are signed.
 _LEAST_SEED = -(2**63)
 
@@ -63,6 +65,9 @@ class OptionParser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):  # type: ignore[no-untyped-def, override]
         arguments = sys.argv[1:] if args is None else list(args)
+        for action in self._actions:
+            if without := getattr(action, _UNLESS, ()):
+                action.required = not set(without) & set(arguments)
         # Before argparse complains that a required option is missing, which a mistyped one is.
         for argument in itertools.takewhile(lambda a: a != "--", arguments):
             if argument.startswith("--") and argument.split("=")[0] not in self._option_string_actions:
@@ -116,6 +121,11 @@ class OptionParser(argparse.ArgumentParser):
         if not free or not value.strip() or _WORDS_OF_SWITCHES.fullmatch(value):
             return f"{shown} follows no option: every value stands behind the option that it is for"
         return f"{shown} follows no option; did you mean {' or '.join(f'{name} {shown}' for name in free)}?"
+
+
+def require_unless(option: argparse.Action, *switches: str) -> None:
+    """An option that is required where none of these switches is given."""
+    setattr(option, _UNLESS, switches)
 
 
 def _differ(value: object, default: object) -> bool:

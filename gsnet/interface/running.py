@@ -5,29 +5,21 @@ Scripts import this before anything else of the project, so that an interrupt wh
 
 from __future__ import annotations
 
+# First of all, for the rest may be interrupted.
+from gsnet.interface.interrupts import INTERRUPTED  # isort: skip
+
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from types import FrameType
 
 from gsnet.interface.options import BAD_INPUT, InputError
 
-INTERRUPTED = 130
 UNREAD = 141
-
-
-def _interrupted_outside_run(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """No traceback for Ctrl-C while a script imports what it needs, or when its main has returned."""
-    if issubclass(kind, KeyboardInterrupt):
-        raise SystemExit(INTERRUPTED)
-    _other_errors(kind, error, trace)
-
-
-# Whoever imports a room for other purposes keeps what shows errors there.
-_other_errors = sys.excepthook
-sys.excepthook = _interrupted_outside_run
 
 
 def run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...] = ()) -> int:
@@ -43,9 +35,37 @@ def run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...] =
 
 
 def _run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...]) -> int:
+    threading.excepthook = _thread_failed
+    with _noticed() as interrupts:
+        return _ended(main, bad_input, interrupts)
+
+
+@contextmanager
+def _noticed() -> Iterator[list[int]]:
+    """Interrupts that come within, also those that get lost: libraries written in C that are loading may swallow one."""
+    came: list[int] = []
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+    def notice(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.default_int_handler(number, frame)
+
+    if not ours:
+        yield came
+        return
+    signal.signal(signal.SIGINT, notice)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _ended(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...], interrupts: list[int]) -> int:
     from PlainNet import StructureError, user_files
 
-    threading.excepthook = _thread_failed
     expected: tuple[type[Exception], ...] = (InputError, StructureError, *bad_input)
     try:
         status = main() or 0
@@ -56,6 +76,8 @@ def _run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...])
         _leave_output()
         return UNREAD
     except expected as error:
+        if interrupts:
+            return INTERRUPTED
         print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return BAD_INPUT
     except OSError as error:
@@ -64,6 +86,9 @@ def _run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...])
         _leave_output()
         return BAD_INPUT
     except Exception as error:
+        # What an interrupt that got lost leads to, such as a library that is loaded by half.
+        if interrupts:
+            return INTERRUPTED
         # Of what a user wrote, file and line are the answer; of the package's own faults, the traceback is.
         sentence = user_files.sentence_of(error)
         if sentence is None:

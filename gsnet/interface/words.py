@@ -31,6 +31,12 @@ def either(names: Sequence[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
+def shown(value: object, most: int = 60) -> str:
+    """What a value is called in a sentence: one line of it, cut where it is long."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def first_line(error: BaseException) -> str:
     """The first line that an error says; its kind where it says nothing."""
     lines = _COLOURS.sub("", str(error)).strip().splitlines()

@@ -29,7 +29,7 @@ class Drawn:
     """Different networks, and more of the same draw in place of those that cannot run.
 
     role: what they are timed for; option: which of the options says how many are random; types: of how many block types there
-    is one network each besides.
+    is one network each besides. space: its name.
     """
 
     networks: list[Network]
@@ -37,31 +37,44 @@ class Drawn:
     role: str
     option: str
     types: int = 0
+    space: str = ""
+
+    @property
+    def random(self) -> int:
+        """How many of the networks are random."""
+        return len(self.networks) - self.types
 
 
 def networks_of_layers(options: Namespace, setting: Setting) -> Drawn:
-    """One network for each block type, and as many random ones as --networks says. Raises InputError."""
+    """One network for each block type, and as many random ones as --networks says, or all that there are."""
     space, start = space_of(options)
     covering = covering_networks(space, start, options.seed)
     return _drawn(options, setting, "networks", 2 * options.seed, TABLE, covering)
 
 
 def networks_to_calibrate(options: Namespace, setting: Setting) -> Drawn:
-    """As many random networks as --calibration_networks says. Raises InputError."""
+    """As many random networks as --calibration_networks says, or all that there are."""
     return _drawn(options, setting, "calibration_networks", 2 * options.seed + 1, CALIBRATION)
 
 
 def check_enough(
     options: Namespace, setting: Setting, asked: Iterable[Drawn | None], table: Path | None = None
 ) -> None:
-    """Raise InputError where networks are fewer than layers are inferred from, or a table is calibrated by.
+    """Raise InputError where networks are fewer than asked for, than layers are inferred from, or a table is calibrated by.
 
     table: the file that they are for, which may have others.
     """
+    drawn = [one for one in asked if one is not None]
+    if few := [
+        f"--{one.option} {getattr(options, one.option)}: {one.space} has only {counted(one.random, 'such network')}"
+        for one in drawn
+        if one.random < getattr(options, one.option)
+    ]:
+        raise InputError(f"{' and '.join(few)} within --max_layers and the budgets")
     said, enough = [], []
-    for one in asked:
+    for one in drawn:
         # Layers of torch are timed one by one.
-        if one is None or (one.role == TABLE and setting.backend == TORCH):
+        if one.role == TABLE and setting.backend == TORCH:
             continue
         fewest = FEWEST_TO_INFER if one.role == TABLE else FEWEST_TO_CALIBRATE
         have = len(_known(table, setting, one.role) | {network.text for network in one.networks})
@@ -84,12 +97,8 @@ def _drawn(
     count = getattr(options, option)
     draw = drawn_networks(space, start, seed, admitting(options, setting), besides)
     random = list(islice(draw, count))
-    if len(random) < count:
-        plural = "s" * (len(random) != 1)
-        raise InputError(
-            f"--{option} {count}: {space.name} has only {len(random)} such network{plural} within --max_layers and the budgets"
-        )
-    return Drawn([*besides, *random], islice(draw, 1 + count // _IN_PLACE), role, option, len(besides))
+    others = islice(draw, 1 + count // _IN_PLACE)
+    return Drawn([*besides, *random], others, role, option, len(besides), space.name)
 
 
 def _known(table: Path | None, setting: Setting, role: str) -> set[str]:

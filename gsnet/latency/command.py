@@ -16,7 +16,7 @@ from gsnet.latency.device import TORCH, default_table, device_identity, precisio
 from gsnet.latency.predictor import LatencyModel
 from gsnet.latency.records import TABLE, Conditions
 from gsnet.latency.rounds import profile_networks, remove_files, settle_networks, time_networks
-from gsnet.latency.space import asked_backend, batch_sizes, setting_of
+from gsnet.latency.space import asked_backend, batch_sizes, say_start, setting_of
 from gsnet.latency.table import LatencyTable, say_what_it_is_of, told_of
 from PlainNet import Network, Style
 
@@ -39,6 +39,7 @@ def build_table(options: Namespace) -> dict:
     if not options.build_table:
         # Raises LatencyError where there is none: one that was begun here would hold nothing that could be calibrated.
         LatencyTable.open(path).close()
+    say_start(options)
     # Both before anything is timed: what cannot suffice is refused at once.
     layers = networks_of_layers(options, setting) if options.build_table else None
     whole = networks_to_calibrate(options, setting) if options.calibrate else None

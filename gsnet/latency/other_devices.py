@@ -17,7 +17,7 @@ from gsnet.latency.device import FP32
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.records import CALIBRATION, TABLE, Conditions, Origin
 from gsnet.latency.setting import Setting
-from gsnet.latency.space import CLASSES, RESOLUTION
+from gsnet.latency.space import CLASSES, RESOLUTION, say_start
 from gsnet.latency.table import LatencyTable, say_what_it_is_of, told_of
 from gsnet.latency.timings import read_timings
 from gsnet.latency.tinynas import read_tinynas
@@ -36,6 +36,7 @@ def write_device_bundle(options: Namespace) -> dict:
     style = Style(use_se=options.use_se)
     conditions = Conditions(FP32, options.batch_size, options.input_image_size or RESOLUTION)
     setting = Setting(conditions, options.num_classes or CLASSES, style, backend=FORMATS[options.format])
+    say_start(options)
     layers, whole = networks_of_layers(options, setting), networks_to_calibrate(options, setting)
     check_enough(options, setting, (layers, whole))
     parts = (Bundled(TABLE, layers.networks), Bundled(CALIBRATION, whole.networks))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from gsnet.runtimes.registry import ALL
 from PlainNet import Network, Style
 from SearchSpace import SearchSpace, load_search_space
 
+_LOG = logging.getLogger(__name__)
 RESOLUTION, CLASSES = 32, 10
 
 
@@ -46,6 +48,16 @@ def space_of(options: Namespace) -> tuple[SearchSpace, Network | None]:
         raise InputError("A latency table needs --search_space FILE: the search whose networks are measured")
     start = PlainNet.parse(options.plainnet_struct) if options.plainnet_struct else None
     return load_search_space(options.search_space, (start,) if start else ()), start
+
+
+def say_start(options: Namespace) -> None:
+    """Where the networks of a table come from, if the options leave it open. Raises InputError."""
+    space, start = space_of(options)
+    if start is None:
+        _LOG.info(
+            "no structure to start from: networks are changed from random ones of %s; a search's is taken by --plainnet_struct",
+            space.name,
+        )
 
 
 def admitting(options: Namespace, setting: Setting) -> Callable[[Network], bool]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from gsnet.models.expected import classes_text, size_text
-from gsnet.models.growth import growth_of_structure
+from gsnet.models.growth import Growth, growth_of_structure
 from PlainNet import PLAIN, BlockReport, Cost, Network, StructureError, Style
 from PlainNet.memory import PRECISIONS, Memory, memory_of
 
@@ -21,7 +21,7 @@ class Analysis:
     is pooled, (channels, height, width), and where there is no structure of the last output. resolution, num_classes: what was
     counted. network and layers are None for a module without a structure, which `arch` names. memory: of the deployed network;
     None where there is no structure, or where it has a block of a user's own that does not say. style: of the structure.
-    measured_growth: of a module, by a backward pass.
+    measured_growth: of a module, by a backward pass. not_counted: operations of a module whose products are in no figure.
     """
 
     network: Network | None
@@ -33,17 +33,25 @@ class Analysis:
     arch: str | None = None
     memory: Memory | None = None
     style: Style = PLAIN
-    measured_growth: float | None = None
+    measured_growth: Growth | None = None
+    not_counted: tuple[str, ...] = ()
 
     @cached_property
-    def growth(self) -> float | None:
-        """Logarithm of how much the gradient grows from the last map back to the first (docs/gradient_growth.md).
+    def found_growth(self) -> Growth:
+        """How much the gradient grows from the last map back to the first, or why that is not known.
 
-        In closed form, worked out when it is first asked for; None where it is not known.
+        In closed form, worked out when it is first asked for, where it was not measured (docs/gradient_growth.md).
         """
-        if self.network is None:
+        if self.measured_growth is not None:
             return self.measured_growth
+        if self.network is None:
+            return Growth(None, "it was not measured")
         return growth_of_structure(self.network, self.resolution, self.style)
+
+    @property
+    def growth(self) -> float | None:
+        """Logarithm of how much the gradient grows; None where it is not known."""
+        return self.found_growth.value
 
     @property
     def parameters(self) -> int:
@@ -52,7 +60,7 @@ class Analysis:
 
     @property
     def flops(self) -> int:
-        """Multiply-accumulates of convolutions and linear layers."""
+        """Multiply-accumulates of convolutions and linear layers; of a module those of attention's products, too."""
         return self.total.flops
 
     @property
@@ -75,7 +83,8 @@ class Analysis:
         blocks = [{"structure": r.structure, **_figures(r.cost), "output_shape": r.output_shape} for r in self.blocks]
         named = {"arch": self.arch} if self.network is None else {"structure": str(self.network)}
         grown = {} if self.growth is None else {"growth": self.growth}
-        head = {**named, **_figures(self.total), "layers": self.layers, **grown, **self._bytes()}
+        missed = {"not_counted": self.not_counted} if self.not_counted else {}
+        head = {**named, **_figures(self.total), "layers": self.layers, **grown, **missed, **self._bytes()}
         seen = {"resolution": self.resolution, "classes": self.num_classes}
         return head | {"output_shape": self.output_shape, **seen, "blocks": blocks}
 
@@ -88,8 +97,10 @@ class Analysis:
         layers = "" if self.layers is None else f"{self.layers} layers, "
         sizes = f"at {size_text(self.resolution)} (however normalised), {classes_text(self.num_classes)}"
         lines.append(f"{layers}largest feature map {self.peak_feature_map:,} elements; {sizes}")
-        if self.growth is not None:
-            lines.append(f"growth of the gradient on its way back: {self.growth:.2f} (docs/gradient_growth.md)")
+        if self.not_counted:
+            lines.append(f"FLOPs and MAC leave these operations out: {', '.join(self.not_counted)}")
+        grown = f"unknown, as {self.found_growth.reason}" if self.growth is None else f"{self.growth:.2f}"
+        lines.append(f"growth of the gradient on its way back: {grown} (docs/gradient_growth.md)")
         if self.memory is not None:
             lines += [f"{name}: {values}" for name, values in self.memory.in_words().items()]
         return "\n".join(lines)

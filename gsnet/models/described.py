@@ -82,7 +82,7 @@ def chosen(found: Described, *, use_se: bool = False, unit: str | None = None) -
         changed["unit"] = unit
     if not changed:
         return own
-    said = ("--use_se" if name == "use_se" else f"--{name} {value}" for name, value in changed.items())
+    said = ("use_se" if name == "use_se" else f"{name} {value}" for name, value in changed.items())
     recorded = (f"{name} {getattr(own, name)}" for name in changed)
     _LOG.warning("%s: %s as given, where it says %s", found.file, ", ".join(said), ", ".join(recorded))
     return replace(own, **changed)
@@ -265,6 +265,7 @@ def _of_checkpoint(path: Path) -> Described | None:
         return Described(NetworkDescription.from_dict(content[KEY]), path, path, Path(data) if data else None)
     if "detector" in content and "preprocessing" in content:
         raise InputError(
-            f"{path} holds a detector: val_detection.py, analyze_model.py, gsnet export and gsnet.Detector take it"
+            f"{path} holds a detector: programs read it by gsnet.Detector and gsnet.export, and the commands val_detection, "
+            "analyze_model and export take it"
         )
     return None

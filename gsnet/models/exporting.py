@@ -44,10 +44,12 @@ def files_of(file: Path, kind: str) -> tuple[Path, ...]:
     known = {SAFETENSORS: (".safetensors",)} | {name: runtime(of).suffixes for name, of in FORMATS.items()}
     suffixes = known[kind]
     meant = [name for name, others in known.items() if file.suffix in others]
-    if file.suffix != suffixes[0] and (len(suffixes) > 1 or meant):
+    if file.suffix != suffixes[0] and (file.suffix or len(suffixes) > 1):
         with_others = f" with its {' and '.join(suffixes[1:])}" if len(suffixes) > 1 else ""
         or_else = f", or choose --format {' or '.join(meant)}" if meant and kind not in meant else ""
-        raise InputError(f"{kind} is a file {suffixes[0]}{with_others}: name it {file.stem}{suffixes[0]}{or_else}")
+        # What no format ends with may be part of a name, such as that of net0.5.
+        name = file.stem if any(file.suffix in others for others in known.values()) else file.name
+        raise InputError(f"{kind} is a file {suffixes[0]}{with_others}: name it {name}{suffixes[0]}{or_else}")
     files = (file, *(file.with_suffix(suffix) for suffix in suffixes[1:]))
     for other in (runtime(name).suffixes for name in FORMATS.values()):
         taken = file.with_suffix(other[0])

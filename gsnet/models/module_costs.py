@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from gsnet.interface.options import InputError
@@ -19,40 +21,65 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList)
 _Handle = torch.utils.hooks.RemovableHandle
 
 
-class _Meter:
-    """Running sums while a module works: multiply-accumulates of all matrix products, memory accesses, the largest map."""
+# Products by where their two factors stand among the arguments: of layers, whose products are maps, and of maps with maps.
+_LAYERS = {torch.ops.aten.convolution: (0, 1), torch.ops.aten.addmm: (1, 2), torch.ops.aten.mm: (0, 1)}
+_PRODUCTS = {torch.ops.aten.bmm: (0, 1), torch.ops.aten.baddbmm: (1, 2)}
+# An LSTM in one piece, whose products torch's counter does not see.
+_UNSEEN = {torch.ops.aten.mkldnn_rnn_layer}
+
+
+class _Meter(TorchDispatchMode):
+    """Running sums while a module works: multiply-accumulates of all products, memory accesses, the largest map."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.counter = FlopCounterMode(display=False)
         self.memory_access = self.peak = 0
+        self.not_counted: dict[str, None] = {}
 
     def sums(self) -> tuple[int, int]:
         """Multiply-accumulates and memory accesses so far."""
         # torch's counter takes a multiplication and an addition as two.
         return self.counter.get_total_flops() // 2, self.memory_access
 
-    def layer_done(self, layer: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-        """A forward hook: what a convolution or linear layer has read and written."""
-        weight = cast(Tensor, layer.weight)
-        self.memory_access += inputs[0].numel() + output.numel() + weight.numel()
-        self.peak = max(self.peak, output.numel())
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What a product has read and written, and whether an operation is one that nobody counts."""
+        output = func(*args, **(kwargs or {}))
+        operation = func.overloadpacket
+        if places := (_LAYERS | _PRODUCTS).get(operation):
+            self.memory_access += output.numel() + sum(args[place].numel() for place in places)
+        if operation in _LAYERS:
+            self.peak = max(self.peak, output.numel())
+        if operation in _UNSEEN or func.namespace not in ("aten", "prim", "prims"):
+            self.not_counted[f"{func.namespace}::{operation.__name__}"] = None
+        return output
+
+
+@contextmanager
+def _attention_in_products() -> Iterator[None]:
+    """Attention is worked out product by product: fused, torch's counter sees none of its products or not all."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 def analyze_module(module: nn.Module, arch: str, resolution: int) -> Analysis:
     """Costs of a module for one image of resolution x resolution pixels, a row for each of its parts.
 
     FLOPs are multiply-accumulates of convolutions, linear layers and other matrix products (attention's), as torch counts them.
-    Memory access is that of convolutions and linear layers. The module is put into evaluation mode. Raises InputError where it
+    Memory access is what these products read and write. The module is put into evaluation mode. Raises InputError where it
     cannot run on such an image.
     """
     meter, rows = _Meter(), dict[str, BlockReport]()
-    handles = [
-        m.register_forward_hook(meter.layer_done) for m in module.modules() if isinstance(m, _ConvNd | nn.Linear)
-    ]
+    handles = list[_Handle]()
     for name, part in _parts(module):
         handles += _watched(f"{name} {type(part).__name__}", part, meter, rows)
     try:
-        with meter.counter:
+        with _attention_in_products(), meter, meter.counter:
             output = output_of(module, resolution, arch)
     finally:
         for handle in handles:
@@ -62,7 +89,8 @@ def analyze_module(module: nn.Module, arch: str, resolution: int) -> Analysis:
     rest = _rest(total, list(rows.values()), _shape(output))
     # The first number is classes, or channels of a map.
     classes = next(iter(_shape(output)), 0)
-    return Analysis(None, (*rows.values(), *rest), total, None, resolution, classes, arch)
+    not_counted = tuple(meter.not_counted)
+    return Analysis(None, (*rows.values(), *rest), total, None, resolution, classes, arch, not_counted=not_counted)
 
 
 def output_of(network: nn.Module, resolution: int, name: str = "The network", channels: int = 3) -> object:

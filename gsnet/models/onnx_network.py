@@ -32,9 +32,15 @@ class OnnxNetwork(nn.Module):
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4:
             raise InputError(f"{file} takes other inputs than one batch of images")
-        self._input = inputs[0].name
+        self._input, self._shape = inputs[0].name, inputs[0].shape
 
     def forward(self, images: Tensor) -> Tensor:
+        # What is free has a name, and no number.
+        if any(isinstance(own, int) and own != given for own, given in zip(self._shape, images.shape, strict=True)):
+            # The library says it in several lines.
+            own = " x ".join(str(size) if isinstance(size, int) else "N" for size in self._shape)
+            given = " x ".join(map(str, images.shape))
+            raise cannot_run(self.file, images, InputError(f"it takes batches of {own} numbers, not {given}"))
         try:
             found = self._session.run(None, {self._input: images.detach().cpu().float().numpy()})[0]
         # The library's errors have no base of their own.

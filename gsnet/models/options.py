@@ -92,7 +92,7 @@ def resolution_of(arch: str, given: int | None, weights: str | None = None) -> i
         return known.resolution if known else None
     found = described(weights or arch)
     if known and found and given != known.resolution:
-        _LOG.warning("%s: --input_image_size %d as given, where it says %d", found.file, given, known.resolution)
+        _LOG.warning("%s: a side of %d pixels as given, where it says %d", found.file, given, known.resolution)
     return given
 
 

@@ -122,13 +122,15 @@ def run_training(
     if options.evaluate_only and options.dry_run:
         raise InputError("--evaluate_only and --dry_run contradict each other: use one of them")
     caller = caller or command_line()
-    done = options.save_dir / f"{name}.done"
     writes = not (options.evaluate_only or options.dry_run)
+    if options.save_dir is None and options.auto_resume:
+        raise InputError("--auto_resume goes on with what --save_dir holds: name that, or leave --auto_resume out")
     with _group(options) as device, repeatable(device):
         first = place()[0] == 0
         if not writes:
             with caller.logged(None, not first):
                 return reported(build(options, device), dry=options.dry_run)
+        done = options.save_dir / f"{name}.done"
         if _is_done(options, done):
             _LOG.warning("skip: %s says that this training is finished", done)
             return None
@@ -222,7 +224,9 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     task = placed(task, options, device)
     task.frozen = freeze(task.network, options.freeze, settings.classes)
     stepper = Stepper(task, settings, device, precision(options, settings, device))
-    trainer = Trainer(stepper, settings, training, validation, options.save_dir, kept_options(options), description)
+    trainer = Trainer(
+        stepper, settings, training, validation, results_folder(options), kept_options(options), description
+    )
     if seen.kind.folders or seen.data_dir:
         trainer.data_dir = seen.folder.resolve()
     trainer = resumed(trainer, options)
@@ -244,6 +248,11 @@ def placed(task: Task, options: Namespace, device: str) -> Task:
         check_layout(task, device)
         task = task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return with_synchronised_norms(task, device) if options.sync_bn else task
+
+
+def results_folder(options: Namespace) -> Path:
+    """--save_dir; where nothing is written and none was given, a place that holds no file."""
+    return options.save_dir or Path(os.devnull)
 
 
 def kept_options(options: Namespace) -> dict[str, Any]:

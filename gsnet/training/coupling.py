@@ -102,7 +102,7 @@ def coupling(device: str, half: bool, parts: int) -> Coupling:
 def with_synchronised_norms(task: Task, device: str) -> Task:
     """Batch normalisation over the images of all GPUs; on a CPU, where neither engine has it, the task as it is."""
     if place()[1] == 1 or not device.startswith("cuda"):
-        _LOG.warning("--sync_bn has no effect here: it needs several GPUs")
+        _LOG.warning("sync_bn has no effect here: it needs several GPUs")
         return task
     horovod = running()
     if horovod is None:

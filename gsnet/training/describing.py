@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from dataclasses import replace
 
 from torch import nn
 
 from gsnet.data import DataSettings
+from gsnet.data.settings import CIFAR_SIDE
 from gsnet.interface.description import CENTRE, WHOLE, NetworkDescription, versions
 from gsnet.interface.options import InputError
 from gsnet.models import described
@@ -17,6 +19,8 @@ from gsnet.models.named import BUILT_AS, PLAIN_NET, SEARCHED
 from gsnet.models.options import RESOLUTION, refuse_wrong_path, resolution_of
 from gsnet.training.starting import name_network, starting_file
 from gsnet.validation.tally import Accuracy
+
+_LOG = logging.getLogger(__name__)
 
 
 def complete(options: Namespace) -> None:
@@ -50,7 +54,7 @@ def complete(options: Namespace) -> None:
     if found is None and of_weights is not None:
         found, weights = of_weights, str(file)
     if found is None:
-        options.input_image_size = options.input_image_size or RESOLUTION
+        options.input_image_size = resolution_of(options.arch, options.input_image_size) or _usual_side(options.dataset)
         options.unit = options.unit or SEARCHED
         return
     options.input_image_size = resolution_of(options.arch, options.input_image_size, weights) or RESOLUTION
@@ -61,6 +65,18 @@ def complete(options: Namespace) -> None:
         for name in ("bn_momentum", "bn_eps"):
             if getattr(options, name) is None:
                 setattr(options, name, getattr(of_weights.description, name))
+
+
+def _usual_side(dataset: str) -> int:
+    """Side of images where neither the options nor the network say one, which is told: 224 pixels."""
+    small = dataset in ("cifar10", "cifar100")
+    _LOG.log(
+        logging.WARNING if small else logging.INFO,
+        "images%s are brought to %d x %d pixels, as neither options nor network name another side",
+        f" of {CIFAR_SIDE} x {CIFAR_SIDE} pixels" * small,
+        *(RESOLUTION, RESOLUTION),
+    )
+    return RESOLUTION
 
 
 def describe(

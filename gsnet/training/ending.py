@@ -108,6 +108,6 @@ def has_no_progress(
 def say_no_progress(epoch: int, epochs: int, patience: int) -> None:
     """Why a training ends now. epoch: how many are done."""
     _LOG.info(
-        "Nothing better for %d epoch%s (--patience): the training ends after %d of %d epochs",
+        "Nothing better for %d epoch%s (patience): the training ends after %d of %d epochs",
         *(patience, "s" * (patience != 1), epoch, epochs),
     )

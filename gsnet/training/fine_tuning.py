@@ -76,7 +76,7 @@ def freeze(network: nn.Module, what: tuple[str, ...], classes: int) -> tuple[nn.
     total, trained = _counts(network)
     if not trained:
         raise InputError(f"--freeze {','.join(what)} leaves nothing to train")
-    _LOG.info("Frozen by --freeze %s: %s of %s parameters are trained", ",".join(what), f"{trained:,}", f"{total:,}")
+    _LOG.info("Frozen by freeze %s: %s of %s parameters are trained", ",".join(what), f"{trained:,}", f"{total:,}")
     return tuple(frozen)
 
 

@@ -72,7 +72,7 @@ def check_images(run: BrokenImages, sets: Sequence[Looked], threads: int, second
     if len(broken) > run.allowed:
         raise BrokenImageError(run.refusal(_told(broken), len(broken)), broken[0].file, broken[0].reason)
     if broken:
-        _LOG.warning("%s: left out, as --skip_broken %d allows", _told(broken), run.allowed)
+        _LOG.warning("%s: left out, as skip_broken %d allows", _told(broken), run.allowed)
     if looked_at:
         others = " others" if broken else ""
         _LOG.info(

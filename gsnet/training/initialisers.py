@@ -30,7 +30,7 @@ def initialise(network: nn.Module, name: str) -> None:
     if name not in INITIALISERS:
         raise InputError(f"There is no --weight_init {name!r}: use one of {', '.join(INITIALISERS)}")
     if name == "None":
-        _LOG.info("Weights start as the network's constructor left them (--weight_init None)")
+        _LOG.info("Weights start as the network's constructor left them (weight_init None)")
         return
     if name == "custom":
         own = getattr(network, "init_parameters", None)

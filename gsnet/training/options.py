@@ -19,6 +19,7 @@ from gsnet.interface.options import (
     positive_int,
     positive_single,
     reading_processes,
+    require_unless,
     share,
     single,
     size_in_bytes,
@@ -248,7 +249,13 @@ def add_machine(group: argparse._ArgumentGroup) -> None:
 
 def add_run(group: argparse._ArgumentGroup) -> None:
     """Options of the results folder, of resuming and of trying out, which every training has."""
-    group.add_argument("--save_dir", type=path, required=True, metavar="FOLDER", help="results folder")
+    folder = group.add_argument(
+        "--save_dir",
+        type=path,
+        metavar="FOLDER",
+        help="results folder; needed but for --evaluate_only and --dry_run, which write nothing",
+    )
+    require_unless(folder, "--evaluate_only", "--dry_run")
     group.add_argument("--seed", type=not_negative, default=0, metavar="N", help="of everything random")
     group.add_argument(
         "--resume",

@@ -92,7 +92,10 @@ def interrupted(options: Namespace) -> Origin | None:
 
     Raises InputError where there is none that can be read.
     """
-    folder, config = options.save_dir, options.save_dir / CONFIG
+    folder = options.save_dir
+    if folder is None:
+        return _asked_for(options.resume) if options.resume else None
+    config = folder / CONFIG
     goes_on = options.auto_resume or (restarted() and config.is_file())
     if goes_on:
         # What is older than the first start of a group belongs to an earlier training in the same folder.

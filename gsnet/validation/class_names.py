@@ -58,7 +58,7 @@ def say_order_of_folders(names: Sequence[str], arch: str) -> None:
         return
     _LOG.warning(
         "%s does not say its classes, so that the folders count in the order of the alphabet: %s. timm has another: %s. Where "
-        "it was trained by timm on such folders, give a file with a name a line as --class_names",
+        "it was trained by timm on such folders, give a file with a name a line as class_names",
         *(arch, named_few(names), named_few(theirs)),
     )
 

@@ -107,7 +107,7 @@ def _check_names(options: Namespace, arch: str) -> None:
     others = other_names(own, names)
     if len(own) == len(names) and others:
         _LOG.warning(
-            "%s says its classes itself, and --class_names has %s: class %d is %s there and %s as given, which counts",
+            "%s says its classes itself, and class_names has %s: class %d is %s there and %s as given, which counts",
             *(
                 found.file if found else arch,
                 "another order" if sorted(own) == sorted(names) else "other names",

@@ -36,7 +36,7 @@ def sum_type(device: str) -> torch.dtype:
 def warn_of_slow_half(device: str) -> None:
     """Say that bfloat16 takes longer than float32 on a processor that has no arithmetic in it."""
     if device.startswith("cpu") and torch.backends.cpu.get_cpu_capability() in _WITHOUT_BFLOAT16:
-        _LOG.warning("This processor has no arithmetic in bfloat16: --fp16 takes longer than float32 here")
+        _LOG.warning("This processor has no arithmetic in bfloat16: half precision takes longer than float32 here")
 
 
 def autocast(device: str, enabled: bool) -> torch.autocast:
