@@ -196,6 +196,7 @@ def training_settings(options: Namespace, steps_per_epoch: int) -> TrainingSetti
         accumulate=options.batches_per_step,
         ema=options.ema or None,
         amp=options.fp16 or ((options.apex or options.dist_mode == "apex") and options.apex_opt_level != "O0"),
+        amp_dtype=options.amp_dtype,
         fp16_allreduce=options.fp16_allreduce,
         channels_last=options.channels_last,
         compile=options.compile,

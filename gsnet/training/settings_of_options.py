@@ -88,6 +88,7 @@ def training_settings(options: Namespace, images: int, data: DataSettings) -> Tr
         accumulate=options.batches_per_allreduce,
         ema=options.ema,
         amp=options.fp16 or (asks_for_apex(options) and options.apex_opt_level != "O0"),
+        amp_dtype=options.amp_dtype,
         fp16_allreduce=options.fp16_allreduce,
         channels_last=options.channels_last,
         compile=options.compile,
