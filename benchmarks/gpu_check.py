@@ -39,6 +39,7 @@ PATHS: dict[str, Callable[[Machine], Seen]] = {
     "latency by every backend": gpu_search_paths.latency,
     "a step beside one by hand": gpu_training_paths.step,
     "a step in half precision, channels last, compiled": gpu_training_paths.tuned_step,
+    "a step in bfloat16 beside float16": gpu_training_paths.bfloat16_step,
     "whole epochs beside steps": gpu_training_paths.epochs,
     "trainings": gpu_training_paths.trainings,
     "resume to equal bits": gpu_training_paths.resume,

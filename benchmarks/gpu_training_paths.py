@@ -30,6 +30,7 @@ from gsnet.training.schedules import Schedule
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
+from gsnet.training.usual import AMP_TYPES
 from Masternet import MasterNet
 
 _NETWORK = ("--arch", "PlainNet", "--plainnet_struct", STRUCTURE)
@@ -48,6 +49,7 @@ _ON_A_GPU: dict[str, tuple[object, ...]] = {
 _VARIANTS: dict[str, tuple[object, ...]] = {
     "plain": (),
     "--fp16": ("--fp16",),
+    "--amp_dtype bfloat16": ("--fp16", "--amp_dtype", "bfloat16"),
     "--channels-last": ("--channels-last", True),
     "--ema": ("--ema", 0.99),
     "--cache device": ("--cache", "device", "--auto_augment"),
@@ -82,6 +84,25 @@ def _step_milliseconds(machine: Machine, **more: Any) -> float:
     images, labels, repeats = _batch(machine)
     stepper = _stepper(machine, **more)
     return machine.milliseconds(lambda: stepper.step(images, labels, 0, 0, LR), repeats)
+
+
+def bfloat16_step(machine: Machine) -> Seen:
+    """A step in bfloat16 beside one in float16, whose loss is scaled: they learn the same, and neither is slower."""
+    batch, repeats = (16, 2) if machine.smoke else (128, 50)
+    images = torch.randn(batch, 3, 32, 32, device=machine.device)
+    labels = torch.arange(batch, device=machine.device) % CLASSES
+    times, losses = {}, {}
+    for name in AMP_TYPES:
+        torch.manual_seed(0)
+        one = _stepper(machine, amp=True, amp_dtype=name, channels_last=True)
+        losses[name] = [float(one.step(images, labels, 0, number, LR)[0]) / batch for number in range(3)][-1]
+        times[name] = machine.milliseconds(lambda: one.step(images, labels, 0, 0, LR), repeats)  # noqa: B023
+    if not math.isclose(*losses.values(), rel_tol=0.1):
+        raise RuntimeError(
+            f"the loss of the third step is {losses['bfloat16']:.3f}, in float16 {losses['float16']:.3f}"
+        )
+    words = f"{times['float16']:.1f} and {times['bfloat16']:.1f} ms for {batch} images; times as fast"
+    return Seen(words, times["float16"] / times["bfloat16"], 0.9)
 
 
 def _stepper(machine: Machine, **more: Any) -> Stepper:

@@ -190,9 +190,12 @@ def test_two_processes_share_training_and_validation(tmp_path, scenes):
 
 def test_a_step_in_parts_and_without_guidance(tmp_path, scenes):
     more = ("--batches_per_step", 2, "--no_auxiliary", "--ema", 0, "--epochs", 1, "--tiny_radius", 1.0, "--keep_ratio")
+    more += ("--fp16", "--amp_dtype", "float16")
     assert script.main(arguments(tmp_path, scenes, *more, "--unit", "searched", "--tap_strides", "4,8,16,32")) == 0
     loaded = load_detector(tmp_path / checkpoints.LATEST)
     assert loaded.settings.strides == (4, 8, 16, 32, 64)
+    # The scale of a loss in float16, which bfloat16, a processor's own format, has not.
+    assert checkpoints.load(tmp_path / checkpoints.LATEST)["scaler"]["scale"] > 1
     assert not any("auxiliary" in key for key in torch.load(tmp_path / checkpoints.LATEST)["state_dict"])
     # The finished folder answers this command alone.
     more, before = (*more, "--unit", "searched", "--tap_strides", "4,8,16,32"), log_rows(tmp_path)

@@ -266,6 +266,11 @@ def test_a_teacher_whose_code_has_changed_is_asked_anew(tmp_path):
         file.write_text(changed)
         assert script.main(arguments(tmp_path / str(number), *options, teacher=teacher)) == 0
         assert len(list(cache.iterdir())) == (2 if number == 2 else 1)
+    # What it says in another format is another word, too.
+    for number, dtype in enumerate(("bfloat16", "float16")):
+        more = ["--fp16", "--amp_dtype", dtype]
+        assert script.main(arguments(tmp_path / dtype, *options, *more, teacher=teacher)) == 0
+        assert len(list(cache.iterdir())) == 3 + number
 
 
 def test_a_teacher_is_asked_anew_about_other_images_in_the_same_folder(tmp_path, noise_images):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from gsnet.validation.export_command import file_of, usual_name
 from Masternet import MasterNet
 from PlainNet import Style
 
+ROOT = Path(__file__).parent.parent
 STRUCTURE = (
     "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,2)SuperResK3K3(16,16,1,8,1)SuperConvK1BNRELU(16,32,1,1)"
 )
@@ -236,3 +238,21 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch):
 )
 def test_a_file_is_called_as_its_network(arch, file):
     assert file_of(export.parse_options(["--arch", arch]), arch) == Path(file)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "gsnet/commands/export.py"],
+    ids=lambda p: p.name,
+)
+def test_commands_of_a_page_write_no_file_of_another_one(page):
+    """Typed one after the other: OpenVINO's and ncnn's second files have the same ending."""
+    writers: dict[str, set[tuple[str, bool]]] = {}
+    for line in re.findall(r"gsnet export (.*)", page.read_text(encoding="utf-8")):
+        if not (output := re.search(r"--output (\S+)", line)):
+            continue
+        kind = re.search(r"--format (\w+)", line)
+        form = kind[1] if kind else "onnx"
+        for file in exporting.files_of(Path("elsewhere", output[1]), form):
+            writers.setdefault(file.name, set()).add((form, "--int8" in line))
+    assert {file: forms for file, forms in writers.items() if len(forms) > 1} == {}

@@ -60,17 +60,49 @@ def test_held_images_are_changed_without_waiting(kind, more):
 
 def gradients_of_zero(self, loss, optimiser, last):
     """In place of a backward pass, whose threads ask a real GPU for its number."""
+    self.scaler.scale(loss)
     for group in optimiser.param_groups:
         for weight in group["params"]:
             weight.grad = torch.zeros_like(weight)
 
 
-@pytest.mark.parametrize("more", STEPS, ids=str)
-def test_a_step_is_made_without_waiting(more, monkeypatch):
-    """But for the backward pass."""
+@pytest.fixture
+def without_backward_pass(monkeypatch):
     monkeypatch.setattr(TorchPrecision, "backward", gradients_of_zero)
     # Numbers of the processor have no values there either.
     monkeypatch.setattr(losses, "_share", lambda alpha: 0.3)
+
+
+@pytest.mark.parametrize("more", STEPS, ids=str)
+def test_a_step_is_made_without_waiting(more, without_backward_pass):
+    """But for the backward pass."""
+    found, places = two_steps(more)
+    assert places == [] and found.device.type == "cuda"
+
+
+@pytest.fixture
+def autocast_on_the_gpu(monkeypatch):
+    """torch leaves layers in float32 where it finds no GPU."""
+    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
+
+
+def test_a_step_in_bfloat16_is_made_without_waiting(without_backward_pass, autocast_on_the_gpu, monkeypatch):
+    """One in float16 asks, for the optimiser's part of it, whether a gradient has overflowed."""
+    seen = []
+    forward = torch.nn.Linear.forward
+    monkeypatch.setattr(torch.nn.Linear, "forward", lambda self, x: seen.append(y := forward(self, x)) or y)
+    found, places = two_steps({"amp": True, "amp_dtype": "bfloat16"})
+    assert places == [] and found.device.type == "cuda"
+    assert {logits.dtype for logits in seen} == {torch.bfloat16}
+    seen.clear()
+    with pytest.raises(DataDependentOutputException):
+        two_steps({"amp": True})
+    assert {logits.dtype for logits in seen} == {torch.float16}
+
+
+def two_steps(more):
+    """What the second returns, and where the GPU would be waited for."""
     images, labels = torch.zeros(8, 3, 32, 32), torch.zeros(8, dtype=torch.int64)
     settings = TrainingSettings(
         Schedule("cosine", 0.1, 0.0, 10, 8), OptimiserSettings(nesterov=True), 10, smoothing=0.1, **more
@@ -82,7 +114,7 @@ def test_a_step_is_made_without_waiting(more, monkeypatch):
         with pretended.waits() as places:
             for number in range(2):
                 found = stepper.step(images, labels, 0, number, 0.1)
-    assert places == [] and found.device.type == "cuda"
+    return found, places
 
 
 def test_a_validation_counts_without_waiting():

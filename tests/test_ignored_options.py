@@ -111,6 +111,13 @@ def nothing(script, given, how, *options):
         *nothing(train, TRAINING, "with --dataset cifar10, whose images are", "--input_image_crop 0.5"),
         *nothing(train, TRAINING, "without --apex", "--apex_opt_level O2"),
         *nothing(train, TRAINING, "without --fp16 or --apex", "--apex_loss_scale 128"),
+        *nothing(train, TRAINING, "without --fp16", "--amp_dtype bfloat16"),
+        *nothing(train_detector, DETECTION, "without --fp16", "--amp_dtype float16"),
+        (
+            *(train, f"{TRAINING} --apex --fp16 --amp_dtype bfloat16"),
+            "does nothing with NVIDIA Apex, whose levels are of float16: leave it out, or use --fp16 in place of it",
+        ),
+        (train, f"{TRAINING} --dist_mode apex --fp16 --amp_dtype float16", "or use --dist_mode ddp in place of it"),
         (train, f"{TRAINING} --batch_size 8 --batch_size_per_gpu 4", "say the same thing twice"),
         (train, f"{TRAINING} --pretrained --load_parameters_from c", "say the same thing twice"),
         *nothing(distil, f"{TEACHER} --teacher_logit_weight 1", "without --teacher_feature_weight", "--ts_clip 2"),

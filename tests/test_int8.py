@@ -215,6 +215,14 @@ def test_splits_of_a_data_set_are_no_classes(options, pictures, tmp_path):
         export.main([*options, "--calibration", str(tmp_path)])
 
 
+@pytest.mark.parametrize("named", [".", "cifar-10-batches-py", "cifar-100-python"])
+def test_cifar_as_a_training_fetches_it_holds_no_pictures(options, tmp_path, named):
+    for folder in ("cifar-10-batches-py", "cifar-100-python"):
+        (tmp_path / folder).mkdir()
+    with pytest.raises(InputError, match="holds CIFAR in torchvision's own files: --calibration takes pictures"):
+        export.main([*options, "--calibration", str(tmp_path / named)])
+
+
 def test_options_of_int8_need_it(options):
     with pytest.raises(InputError, match="--calibration does nothing without --int8"):
         export.main([one for one in options if one != "--int8"])

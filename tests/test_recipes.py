@@ -167,6 +167,15 @@ def test_what_is_left_out_of_a_recipe_is_said(caplog):
     assert "cifar.toml: --nesterov does nothing with --optimizer adamw and is left out" in caplog.text
 
 
+def test_a_recipe_s_format_of_16_bits_goes_with_torch_alone(tmp_path, caplog):
+    caplog.set_level("INFO")
+    file = tmp_path / "mine.toml"
+    file.write_text('fp16 = true\namp_dtype = "bfloat16"\n')
+    assert options_of(f"--recipe {file}").amp_dtype == "bfloat16"
+    assert options_of(f"--recipe {file} --apex").amp_dtype is None
+    assert "mine.toml: --amp_dtype does nothing with NVIDIA Apex and is left out" in caplog.text
+
+
 def test_options_reach_the_images_the_loss_and_the_network():
     changes = "--color_jitter 0.1 --scale 0.3 0.9 --lighting 0.2 --input_image_size 32 --num_classes 3"
     options = options_of(f"--recipe timm-a2 --grad_checkpointing --batch_size 8 {changes}")

@@ -7,6 +7,7 @@ import math
 import operator
 import re
 import signal
+import sys
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
@@ -29,6 +30,7 @@ from gsnet.models import exporting
 from gsnet.runtimes import registry, torch_operations
 from gsnet.runtimes.comparison import compare
 from gsnet.runtimes.eager import Torch
+from gsnet.runtimes.litert_runtime import LiteRT
 from gsnet.runtimes.onnx_file import write_onnx
 from gsnet.runtimes.timing import time_calls
 from Masternet import MasterNet
@@ -363,6 +365,24 @@ def test_who_tells_no_operations_is_timed_all_the_same(capsys, monkeypatch):
     assert benchmark_network_latency.main([*network, "--backend", "silent", "--repeat_times", "2", "--operations"]) == 0
     *_, row, last = capsys.readouterr().out.splitlines()
     assert "images a second" in row and last == "silent: times of single operations are not told"
+
+
+def test_what_litert_s_converter_tells_of_its_progress_is_not_heard(tmp_path, monkeypatch, capsys):
+    """It is pages long, on standard output, where --json has its object alone."""
+
+    class Converted:
+        def export(self, file):
+            print("[START] Write Model")
+            Path(file).write_bytes(b"TFL3")
+
+    def convert(network, images):
+        print("[START] Convert")
+        return Converted()
+
+    monkeypatch.setitem(sys.modules, "litert_torch", SimpleNamespace(convert=convert))
+    LiteRT().write(torch.nn.Identity(), tmp_path / "net.tflite", SIZE, "logits", half=False)
+    assert (tmp_path / "net.tflite").read_bytes() == b"TFL3"
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

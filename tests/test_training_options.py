@@ -113,6 +113,7 @@ def settings_of(given):
         ("--batches_per_allreduce 2", "training", "accumulate", 2),
         ("--ema 0.9", "training", "ema", 0.9),
         ("--fp16", "training", "amp", True),
+        ("--amp --amp_dtype bfloat16", "training", "amp_dtype", "bfloat16"),
         ("--fp16_allreduce", "training", "fp16_allreduce", True),
         ("--channels-last True", "training", "channels_last", True),
         ("--compile", "training", "compile", True),
@@ -185,12 +186,23 @@ def test_numbers_that_no_optimiser_takes(given, capsys):
     assert f"argument {given.split()[0]}" in capsys.readouterr().err
 
 
+def test_the_scale_of_a_float16_loss_is_the_one_asked_for():
+    given = ["--input_image_size", "8", "--fp16", "--amp_dtype", "float16", "--apex_loss_scale", "128"]
+    options = parse(parser(""), ["--arch", "a", "--dataset", "fake", "--save_dir", "b", *given])
+    scaler = precision(options, training_settings(options, 256, data_settings(options)), "cpu").scaler
+    assert scaler.is_enabled() and scaler.get_scale() == 128
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ("--fp16 --apex_loss_scale 128", "on a processor, whose half precision is bfloat16"),
         ("--apex --apex_opt_level O1 --apex_loss_scale 128", "on a processor, whose half precision is bfloat16"),
         ("--apex --apex_opt_level O0 --apex_loss_scale 128", "with --apex_opt_level O0, float32"),
+        (
+            "--fp16 --amp_dtype bfloat16 --apex_loss_scale 128",
+            "with --amp_dtype bfloat16, which has the range of float32",
+        ),
         ("--apex --apex_opt_level O0 --apex_loss_scale dynamic", None),
         ("--fp16", None),
     ],

@@ -12,6 +12,7 @@ from gsnet.models.own import set_batch_norm
 from gsnet.training import optimisers
 from gsnet.training import step as steps_of_training
 from gsnet.training.averaged import AveragedWeights
+from gsnet.training.evaluation import evaluate
 from gsnet.training.initialisers import initialise
 from gsnet.training.layout import check_layout
 from gsnet.training.losses import (
@@ -372,6 +373,30 @@ def test_a_step_follows_the_gradient_and_counts_loss_and_hits(smoothing, parts):
     found = one.step(images, labels, 0, 0, 0.25)
     assert found.tolist() == pytest.approx([6 * float(loss), int((logits.argmax(1) == labels).sum())], rel=1e-6)
     torch.testing.assert_close(one.task.network[1].weight, layer.weight - 0.25 * layer.weight.grad)
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype", "scale"),
+    [
+        ({}, torch.float32, None),
+        # Nothing that is asked for is what a processor has arithmetic for, float16 what torch begins to scale with 2^16.
+        ({"amp": True}, torch.bfloat16, None),
+        ({"amp": True, "amp_dtype": "bfloat16"}, torch.bfloat16, None),
+        ({"amp": True, "amp_dtype": "float16"}, torch.float16, 65536.0),
+    ],
+)
+def test_a_step_computes_in_the_format_that_is_asked_for(given, dtype, scale):
+    """So does what is validated; the loss of float16 alone is scaled, and weights stay in float32."""
+    made, single, (images, labels) = stepper(**given), stepper(), batch_of(8)
+    network, seen = made.task.network, []
+    network[1].register_forward_hook(lambda layer, images, logits: seen.append(logits.dtype))
+    for one in (made, single):
+        one.step(images, labels, 0, 0, 0.1)
+    evaluate(network, [(images, labels)], "cpu", made.precision.dtype)
+    assert seen == [dtype, dtype]
+    assert made.precision.state_dict().get("scale") == scale
+    assert network[1].weight.dtype is torch.float32
+    torch.testing.assert_close(network[1].weight, single.task.network[1].weight, atol=1e-3, rtol=0)
 
 
 def test_gradients_are_bounded_one_by_one_or_by_their_norm():

@@ -139,11 +139,25 @@ def test_a_checkpoint_without_a_scale_of_the_loss():
         def load_state_dict(self, state):
             raise AssertionError(state)
 
-    by_torch, by_apex = TorchPrecision("cpu", True), ApexPrecision(Amp(), "O1")  # type: ignore[arg-type]
-    by_torch.scaler = torch.amp.GradScaler("cpu", enabled=True, init_scale=8.0)
+    by_torch, by_apex = TorchPrecision("cpu", torch.float16), ApexPrecision(Amp(), "O1")  # type: ignore[arg-type]
+    assert by_torch.scaler.is_enabled()
     for precision in (by_torch, by_apex):
         precision.load_state_dict({})
-    assert by_torch.scaler.get_scale() == 8.0
+    assert by_torch.scaler.get_scale() == 65536.0
+
+
+def test_a_training_that_goes_on_in_another_format_says_so(tmp_path, capsys):
+    """With a scale that begins anew: what is not scaled has none to keep."""
+    more, scales = ("--fake_images", 32, "--batch_size", 16, "--fp16", "--epochs"), []
+    for epochs, how in ((1, ["float16"]), (2, ["float16", "--auto_resume"]), (3, ["bfloat16", "--auto_resume"])):
+        capsys.readouterr()
+        assert train(tmp_path, *more, epochs, "--amp_dtype", *how) == 0
+        scales.append(state_of(tmp_path)["scaler"])
+    assert "Options differ from those of the training so far: epochs, amp_dtype\n" in capsys.readouterr().err
+    # Steps without overflow, which torch counts: two an epoch.
+    assert [scale.get("_growth_tracker") for scale in scales] == [2, 4, None]
+    with pytest.raises(InputError, match="--amp_dtype was 'bfloat16' and is now 'float16'"):
+        train(tmp_path, *more, 3, "--amp_dtype", "float16")
 
 
 def test_an_epoch_goes_on_with_another_batch_after_the_images_that_it_has_seen(tmp_path):

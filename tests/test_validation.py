@@ -619,12 +619,35 @@ def test_a_confusion_matrix_of_many_classes_is_colours_alone():
     assert not confusion_figure(torch.eye(100), [f"class {i}" for i in range(100)]).axes[0].texts
 
 
-def test_who_asks_for_half_precision_of_an_old_processor_is_told_that_it_is_slow(monkeypatch, caplog):
-    for processor, device, told in (("AVX2", "cpu", True), ("AVX512", "cpu", False), ("AVX2", "cuda:0", False)):
-        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda processor=processor: processor)
+@pytest.mark.parametrize(
+    ("device", "dtype", "said"),
+    [
+        (
+            "cpu",
+            torch.bfloat16,
+            "This processor has no arithmetic in bfloat16: half precision takes longer than float32",
+        ),
+        (
+            "cpu",
+            torch.float16,
+            "This processor has no arithmetic in float16: it takes longer than float32 and bfloat16",
+        ),
+        ("cuda:0", torch.bfloat16, "This GPU has no arithmetic in bfloat16: float16 is faster"),
+        ("cuda:0", torch.float16, ""),
+    ],
+)
+def test_who_asks_for_half_precision_of_an_old_device_is_told_that_it_is_slow(monkeypatch, caplog, device, dtype, said):
+    for old in (True, False):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda old=old: "AVX2" if old else "AVX512")
+        monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", lambda old=old: not old, raising=False)
+        monkeypatch.setattr(
+            torch.cuda, "is_bf16_supported", lambda including_emulation, old=old: including_emulation or not old
+        )
         caplog.clear()
-        warn_of_slow_half(device)
-        assert ("no arithmetic in bfloat16: half precision takes longer" in caplog.text) == told
+        warn_of_slow_half(device, dtype)
+        told = said if old else ""
+        assert told in caplog.text and bool(caplog.text) == bool(told)
 
 
 def test_a_file_without_an_end_is_no_list_of_names(capsys):

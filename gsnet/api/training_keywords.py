@@ -126,6 +126,7 @@ class TrainingOptions(TeacherOptions, total=False):
     sync_bn: bool
     fp16: bool
     amp: bool
+    amp_dtype: str | None
     apex: bool
     apex_opt_level: str
     apex_loss_scale: Number | str | None

@@ -5,8 +5,8 @@ safetensors.
     gsnet export --arch zennet_cifar10_model_size05M_res32 --weights best.pth --format safetensors
     gsnet export --arch save_dir/my_training --format safetensors --folder my_network --license apache-2.0
     gsnet export --weights save_dir/my_detector/best-params_rank0.pth --output detector.onnx --decode
-    gsnet export --arch best_structure.txt --weights best.pth --format ncnn --fp16 --output net.param
-    gsnet export --arch save_dir/my_training --format openvino --int8 --calibration pictures/ --output net.xml
+    gsnet export --arch best_structure.txt --weights best.pth --format ncnn --fp16 --output net_ncnn.param
+    gsnet export --arch save_dir/my_training --format openvino --int8 --calibration pictures/ --output net_openvino.xml
     gsnet export --device_bundle my_phone --search_space ghostshuffle --plainnet_struct TEXT --input_image_size 32
 
 With --device_bundle: the networks of a latency table, and what times them on a device without torch (docs/latency.md).

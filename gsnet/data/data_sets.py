@@ -22,6 +22,8 @@ _CIFAR = {
     "cifar10": (datasets.CIFAR10, "cifar-10-batches-py"),
     "cifar100": (datasets.CIFAR100, "cifar-100-python"),
 }
+# Folders in which torchvision keeps images that are no files.
+CIFAR_FOLDERS = tuple(folder for _, folder in _CIFAR.values())
 
 
 def data_set(

@@ -26,7 +26,7 @@ from gsnet.detection.targets import Batch, Detections, Targets
 from gsnet.detection.tiles import Tile, TileSettings, joined, tiles_of
 from gsnet.interface.options import InputError
 from gsnet.runtimes.timing import clock_of
-from gsnet.validation.precision import autocast
+from gsnet.validation.precision import autocast, half_type
 
 # With fewer batches of tiles an image is done before a bar can be read.
 _BATCHES_OF_A_BAR = 4
@@ -55,8 +55,8 @@ class Finder:
     """A network with all that its predictions need to become detections.
 
     network: images (N, 3, H, W) to predictions (N, priors, classes + 32), on the device and in evaluation mode already, or to
-    what `read` makes detections of. half: bfloat16 on a CPU, float16 on a GPU. batch_size: tiles at a time. trained_tiles: how
-    it looks at large images, where it was trained on windows of them. views: images and tiles looked at so far;
+    what `read` makes detections of. dtype: of mixed precision, None for float32. batch_size: tiles at a time. trained_tiles:
+    how it looks at large images, where it was trained on windows of them. views: images and tiles looked at so far;
     limits_reached: in how many of them, and of joined images, a limit left nothing more in.
     """
 
@@ -65,7 +65,7 @@ class Finder:
     preprocessing: Preprocessing
     postprocess: PostprocessSettings
     device: str = "cpu"
-    half: bool = False
+    dtype: torch.dtype | None = None
     batch_size: int = 8
     trained_tiles: TileSettings | None = None
     seconds: Seconds = field(default_factory=Seconds)
@@ -84,7 +84,7 @@ class Finder:
         """The detections of every image of a batch, in pixels of its file, by descending score."""
         clock = clock_of(self.device)
         begin = clock()
-        with autocast(self.device, self.half):
+        with autocast(self.device, self.dtype):
             predictions = self.network(batch.images.to(self.device))
         middle = clock()
         height, width = batch.images.shape[-2:]
@@ -175,7 +175,8 @@ def load_finder(
 ) -> Finder:
     """The detector of a training's folder, of a checkpoint or of an exported file, ready to work. Raises InputError.
 
-    input_image_size: side of the network's input in pixels, instead of the trained one.
+    input_image_size: side of the network's input in pixels, instead of the trained one. half: mixed precision, bfloat16 on a
+    CPU, float16 on a GPU.
     """
     if is_exported(path):
         if device != "cpu" or half:
@@ -184,13 +185,13 @@ def load_finder(
             )
         export = load_exported(Path(path).expanduser(), postprocess, input_image_size)
         described = (export.network, export.settings, export.preprocessing, postprocess)
-        return Finder(*described, device, False, batch_size, export.tiles, read=export.read)
+        return Finder(*described, device, None, batch_size, export.tiles, read=export.read)
     loaded = load_detector(path, device)
     preprocessing = loaded.preprocessing
     if input_image_size is not None:
         preprocessing = replace(preprocessing, width=input_image_size, height=input_image_size)
     parts = (loaded.detector, loaded.settings, preprocessing, postprocess)
-    return Finder(*parts, device, half, batch_size, loaded.tiles)
+    return Finder(*parts, device, half_type(device) if half else None, batch_size, loaded.tiles)
 
 
 def as_results(found: Detections, target: Targets) -> ImageResults:

@@ -123,7 +123,7 @@ class DetectionTrainer(Trainer):
             self.preprocessing,
             self.postprocess,
             stepper.device,
-            half=stepper.precision.enabled,
+            dtype=stepper.precision.dtype,
         )
         found = of_all_processes(dict(self._found(finder, limit)))
         figures = evaluate_coco(self.truth, in_order(found, self.truth)).figures

@@ -82,7 +82,8 @@ def add_table_options(parser: OptionParser) -> None:
 def add_space_options(group: argparse._ArgumentGroup) -> None:
     """Which networks are measured."""
     group.add_argument("--search_space", metavar="FILE", help="of that search; --plainnet_struct is where it starts")
-    group.add_argument("--networks", type=positive_int, default=100, metavar="N", help="whose layers are measured")
+    group.add_argument("--networks", type=positive_int, default=100, metavar="N",
+                       help="whose layers are measured, beside one of each block type")  # fmt: skip
     group.add_argument("--calibration_networks", type=positive_int, default=40, metavar="N", help="timed whole")
     group.add_argument("--max_layers", type=positive_int, default=25, metavar="N", help="of those networks, at most")
     group.add_argument("--budget_flops", type=count, default=6e8, metavar="N", help="of those, at most")

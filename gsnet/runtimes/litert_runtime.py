@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import io
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +48,8 @@ class LiteRT(Runtime):
         self.refuse_half(half)
         import litert_torch
 
-        # It tells its progress on standard output, which may be a file of ours.
-        with contextlib.redirect_stdout(sys.stderr):
+        # It tells its progress in pages on standard output, which may be a file of ours.
+        with contextlib.redirect_stdout(io.StringIO()):
             litert_torch.convert(network, (torch.zeros(1, 3, *size),)).export(str(file))
 
     def open(self, file: Path, settings: Settings) -> Session:

@@ -40,7 +40,7 @@ from gsnet.training.layout import check_layout
 from gsnet.training.loop import Trainer
 from gsnet.training.losses import BinaryCrossEntropy
 from gsnet.training.networks import build_network
-from gsnet.training.precision import ApexPrecision, TorchPrecision
+from gsnet.training.precision import ApexPrecision, TorchPrecision, mixed_type
 from gsnet.training.repeatable import repeatable
 from gsnet.training.reporting import Report, report_reading, reported
 from gsnet.training.resuming import interrupted, restarted
@@ -275,9 +275,10 @@ def precision(options: Namespace, settings: TrainingSettings, device: str) -> To
 
     Raises InputError for a scale of the loss where none is scaled.
     """
-    by_torch = TorchPrecision(device, settings.amp, options.apex_loss_scale)
-    if settings.amp:
-        warn_of_slow_half(device)
+    dtype = mixed_type(settings, device)
+    by_torch = TorchPrecision(device, dtype, options.apex_loss_scale)
+    if dtype is not None:
+        warn_of_slow_half(device, dtype)
     if asks_for_apex(options):
         found = find_apex()
         if found.amp is not None and device.startswith("cuda"):
@@ -285,11 +286,16 @@ def precision(options: Namespace, settings: TrainingSettings, device: str) -> To
             return ApexPrecision(found.amp, options.apex_opt_level, options.apex_loss_scale)
         _LOG.info("%s", "Apex needs a GPU: torch.amp does its work" if found.amp is not None else found.message)
     if options.apex_loss_scale is not None and not by_torch.scaler.is_enabled():
-        why = (
-            "on a processor, whose half precision is bfloat16" if settings.amp else "with --apex_opt_level O0, float32"
-        )
-        raise InputError(f"--apex_loss_scale does nothing {why}: leave it out")
+        raise InputError(f"--apex_loss_scale does nothing {_why_unscaled(settings)}: leave it out")
     return by_torch
+
+
+def _why_unscaled(settings: TrainingSettings) -> str:
+    if not settings.amp:
+        return "with --apex_opt_level O0, float32"
+    if settings.amp_dtype is None:
+        return "on a processor, whose half precision is bfloat16"
+    return f"with --amp_dtype {settings.amp_dtype}, which has the range of float32"
 
 
 def _write_config(options: Namespace, caller: Caller) -> None:

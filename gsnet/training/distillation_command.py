@@ -164,6 +164,7 @@ def _what_decides_logits(options: Namespace, settings: TrainingSettings, data: D
         "mixup": settings.mixup,
         "cutmix": settings.cutmix,
         "amp": settings.amp,
+        **({"amp_dtype": settings.amp_dtype} if settings.amp_dtype else {}),
     }
     values |= {name: str(value) for name, value in vars(options).items() if name.startswith("teacher_")}
     for name in ("teacher_cache", "teacher_logit_weight", "teacher_temperature"):

@@ -17,13 +17,14 @@ def evaluate(
     network: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
     device: str,
-    amp: bool = False,
+    dtype: torch.dtype | None = None,
     limit: int | None = None,
     channels_last: bool = False,
 ) -> Accuracy:
-    """Classify batches of images (N, 3, H, W), of all processes together; limit: batches, for a dry run.
+    """Classify batches of images (N, 3, H, W), of all processes together.
 
-    The network is left in evaluation mode. Raises InputError where there are no images.
+    dtype: of mixed precision, None for float32. limit: batches, for a dry run. The network is left in evaluation mode.
+    Raises InputError where there are no images.
     """
     network.eval()
     layout = torch.channels_last if channels_last else torch.preserve_format
@@ -33,7 +34,7 @@ def evaluate(
             # Broken images were all that it held.
             continue
         labels = labels.to(device, non_blocking=True)
-        with autocast(device, amp):
+        with autocast(device, dtype):
             logits = network(images.to(device, memory_format=layout, non_blocking=True))
         tally.add(logits.float(), labels)
     return tally.accuracy()

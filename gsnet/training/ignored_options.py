@@ -64,8 +64,21 @@ def refuse_ignored_by_machine(parser: OptionParser, options: Namespace) -> None:
     apex = options.apex or options.dist_mode == "apex"
     if not apex:
         parser.refuse_ignored(options, "without --apex", ("apex_opt_level",))
+    if apex:
+        _refuse_format_beside_apex(parser, options)
+    if not options.fp16:
+        parser.refuse_ignored(options, "without --fp16", ("amp_dtype",))
     if not (apex or options.fp16):
         parser.refuse_ignored(options, "without --fp16 or --apex", ("apex_loss_scale",))
+
+
+def _refuse_format_beside_apex(parser: OptionParser, options: Namespace) -> None:
+    parser.leave_out(options, "with NVIDIA Apex", ("amp_dtype",))
+    if options.amp_dtype:
+        raise InputError(
+            f"--amp_dtype {options.amp_dtype} does nothing with NVIDIA Apex, whose levels are of float16: leave it out, or use "
+            f"{'--dist_mode ddp' if options.dist_mode == 'apex' else '--fp16'} in place of it"
+        )
 
 
 def refuse_ignored_by_optimiser(parser: OptionParser, options: Namespace) -> None:

@@ -75,7 +75,7 @@ class Trainer(TrainingState):
         stepper = self.stepper
         layout = self.settings.channels_last
         return evaluate(
-            stepper.validated, self.validation, stepper.device, stepper.precision.enabled, limit, channels_last=layout
+            stepper.validated, self.validation, stepper.device, stepper.precision.dtype, limit, channels_last=layout
         )
 
     def _validated(self) -> Any:

@@ -33,6 +33,7 @@ from gsnet.training.ending_options import add_ending
 from gsnet.training.fine_tuning_options import add_fine_tuning
 from gsnet.training.regularisation_options import add_regularisation
 from gsnet.training.retired_options import retire_published
+from gsnet.training.usual import AMP_TYPES
 from PlainNet import UNITS
 
 _LOG = logging.getLogger(__name__)
@@ -229,7 +230,13 @@ def add_machine(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--gpu", type=int, metavar="N", help="GPU of --dist_mode single (default 0)")
     group.add_argument("--sync_bn", action="store_true", help="normalise over all GPUs")
-    group.add_argument("--fp16", "--amp", action="store_true", help="mixed precision; bfloat16 on a CPU")
+    group.add_argument("--fp16", "--amp", action="store_true", help="mixed precision in 16 bits (--amp_dtype)")
+    group.add_argument(
+        "--amp_dtype",
+        choices=AMP_TYPES,
+        help="of --fp16: float16, whose loss is scaled, or bfloat16, with the range of float32 and fewer digits "
+        "(default: float16 on a GPU, bfloat16 on a CPU)",
+    )
     group.add_argument("--apex", action="store_true", help="the same, by an installed NVIDIA Apex that still has it")
     group.add_argument(
         "--apex_opt_level",

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gsnet.validation.precision import autocast
+from gsnet.training.settings import TrainingSettings
+from gsnet.validation.precision import autocast, half_type
 
 Task = TypeVar("Task", bound=nn.Module)
 
@@ -18,17 +19,23 @@ Task = TypeVar("Task", bound=nn.Module)
 _NEVER = 2**31 - 1
 
 
+def mixed_type(settings: TrainingSettings, device: str) -> torch.dtype | None:
+    """The 16-bit format of a training on a device: the one asked for, else the device's own; None without mixed precision."""
+    if not settings.amp:
+        return None
+    return half_type(device) if settings.amp_dtype is None else getattr(torch, settings.amp_dtype)
+
+
 class TorchPrecision:
-    """torch.amp: float16 with a scaled loss on a GPU, bfloat16 on a CPU, or float32 where not enabled.
+    """torch.amp in a 16-bit format: float16 with a scaled loss, or bfloat16, whose range is float32's; None is float32.
 
     loss_scale: None for a scale that adapts.
     """
 
-    def __init__(self, device: str, enabled: bool, loss_scale: float | None = None) -> None:
-        self.device, self.enabled = device, enabled
-        half = enabled and device.startswith("cuda")
+    def __init__(self, device: str, dtype: torch.dtype | None, loss_scale: float | None = None) -> None:
+        self.device, self.dtype = device, dtype
         scale: dict[str, Any] = {} if loss_scale is None else {"init_scale": loss_scale, "growth_interval": _NEVER}
-        self.scaler = torch.amp.GradScaler("cuda" if half else "cpu", enabled=half, **scale)
+        self.scaler = torch.amp.GradScaler(device.split(":")[0], enabled=dtype is torch.float16, **scale)
 
     def initialise(self, task: Task, optimiser: Optimizer) -> tuple[Task, Optimizer]:
         """The task and its optimiser, prepared; comes before they are coupled to other processes."""
@@ -36,7 +43,7 @@ class TorchPrecision:
 
     def forward(self) -> AbstractContextManager:
         """Around the forward pass."""
-        return autocast(self.device, self.enabled)
+        return autocast(self.device, self.dtype)
 
     def backward(self, loss: Tensor, optimiser: Optimizer, last: bool) -> None:
         """Gradients of the loss; last: of the parts of a step."""
@@ -67,7 +74,8 @@ class ApexPrecision:
     Source: the documentation of apex.amp, release 25.05. loss_scale: None for a scale that adapts.
     """
 
-    enabled = False
+    # What validation computes in has been changed with all other functions.
+    dtype: torch.dtype | None = None
 
     def __init__(self, amp: ModuleType, opt_level: str, loss_scale: float | None = None) -> None:
         self.amp, self.opt_level = amp, opt_level

@@ -33,12 +33,12 @@ class TrainingSettings:
     0 without; bce: binary cross-entropy instead of cross-entropy, for which targets above bce_threshold count as 1 and
     others as 0. grad_clip and grad_norm: bounds of each gradient value and of the norm of all. grad_checkpointing: the
     network computes maps again in the backward pass. accumulate: parts that a batch is computed in. ema: decay of averaged
-    weights, which are then the ones that are validated. amp: mixed precision (float16 on a GPU, bfloat16 on a CPU).
-    fp16_allreduce: gradients travel between processes in float16. save_freq in epochs, print_freq in steps. patience:
-    epochs without a better validation after which the training ends; time_limit: seconds after which a run of it saves and
-    leaves; keep_best: how many of the best epochs are kept, in files of their own where there are several. log: trackers
-    beside log.csv and TensorBoard (`gsnet.tracking`). seed: everything random in a step follows from it, the epoch, the step
-    and the process.
+    weights, which are then the ones that are validated. amp: mixed precision, in the format of amp_dtype (`usual.AMP_TYPES`;
+    None: float16 on a GPU, bfloat16 on a CPU). fp16_allreduce: gradients travel between processes in float16. save_freq in
+    epochs, print_freq in steps. patience: epochs without a better validation after which the training ends; time_limit:
+    seconds after which a run of it saves and leaves; keep_best: how many of the best epochs are kept, in files of their own
+    where there are several. log: trackers beside log.csv and TensorBoard (`gsnet.tracking`). seed: everything random in a
+    step follows from it, the epoch, the step and the process.
     """
 
     schedule: Rates
@@ -55,6 +55,7 @@ class TrainingSettings:
     accumulate: int = 1
     ema: float | None = None
     amp: bool = False
+    amp_dtype: str | None = None
     fp16_allreduce: bool = False
     channels_last: bool = False
     compile: bool = False

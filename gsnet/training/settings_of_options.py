@@ -19,8 +19,8 @@ from gsnet.validation.processes import place
 _LOG = logging.getLogger(__name__)
 # What options and `TrainingSettings` call alike, of classifiers and detectors.
 _OF_MACHINE_AND_RUN = (
-    *("fp16_allreduce", "channels_last", "compile", "save_freq", "print_freq", "patience", "time_limit", "keep_best"),
-    *("log", "seed"),
+    *("amp_dtype", "fp16_allreduce", "channels_last", "compile", "save_freq", "print_freq", "patience", "time_limit"),
+    *("keep_best", "log", "seed"),
 )
 
 

@@ -17,7 +17,7 @@ from gsnet.training.coupling import coupling
 from gsnet.training.fine_tuning import rate_scales
 from gsnet.training.losses import cutmix, mixup, smoothed_targets
 from gsnet.training.optimisers import optimiser
-from gsnet.training.precision import ApexPrecision, TorchPrecision
+from gsnet.training.precision import ApexPrecision, TorchPrecision, mixed_type
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.tasks import Classification, Place
 from gsnet.validation.processes import copy_buffers_from_first, place
@@ -40,7 +40,7 @@ class Stepper:
     ) -> None:
         self.settings, self.device = settings, device
         self.layout = torch.channels_last if settings.channels_last else torch.preserve_format
-        self.precision = precision or TorchPrecision(device, settings.amp)
+        self.precision = precision or TorchPrecision(device, mixed_type(settings, device))
         scales = rate_scales(
             task.network, settings.classes, settings.optimiser.head_scale, settings.optimiser.layer_decay
         )

@@ -8,3 +8,5 @@ SMOOTHING, ERASING = 0.1, 0.5
 OF_TIMM = ("lamb", "lion", "muon")
 OPTIMISERS = ("sgd", "adam", "adamw", "rmsprop", "adadelta", *OF_TIMM)
 WITH_MOMENTUM, WITH_NESTEROV = ("sgd", "rmsprop", "muon"), ("sgd", "muon")
+# What --fp16 computes in, as torch and timm call it.
+AMP_TYPES = ("float16", "bfloat16")

@@ -87,13 +87,13 @@ def validate(
     kind = half_type(device) if precision is Precision.HALF else torch.float32
     if precision is not Precision.SINGLE and half_type(device) is torch.bfloat16:
         _LOG.info("Half precision on a CPU is bfloat16")
-        warn_of_slow_half(device)
+        warn_of_slow_half(device, torch.bfloat16)
     layout = torch.channels_last if channels_last else torch.preserve_format
     network = network.eval().to(device, kind).to(memory_format=layout)
     while True:
         try:
             batches = loader(images, batch_size, workers, limit)
-            with autocast(device, precision is Precision.MIXED):
+            with autocast(device, half_type(device) if precision is Precision.MIXED else None):
                 return _pass(network, batches, resolution, device, kind, layout)
         except torch.OutOfMemoryError:
             if batch_size == 1:

@@ -33,15 +33,22 @@ def sum_type(device: str) -> torch.dtype:
     return torch.float32 if device.startswith("mps") else torch.float64
 
 
-def warn_of_slow_half(device: str) -> None:
-    """Say that bfloat16 takes longer than float32 on a processor that has no arithmetic in it."""
-    if device.startswith("cpu") and torch.backends.cpu.get_cpu_capability() in _WITHOUT_BFLOAT16:
+def warn_of_slow_half(device: str, dtype: torch.dtype) -> None:
+    """Say that a 16-bit format takes longer than another one on a device that has no arithmetic in it."""
+    if device.startswith("cuda"):
+        if dtype is torch.bfloat16 and not torch.cuda.is_bf16_supported(including_emulation=False):
+            _LOG.warning("This GPU has no arithmetic in bfloat16: float16 is faster here")
+    elif dtype is torch.float16:
+        # Where torch is built without oneDNN, as for Apple's processors, nothing tells.
+        if torch.backends.mkldnn.is_available() and not torch.ops.mkldnn._is_mkldnn_fp16_supported():
+            _LOG.warning("This processor has no arithmetic in float16: it takes longer than float32 and bfloat16 here")
+    elif torch.backends.cpu.get_cpu_capability() in _WITHOUT_BFLOAT16:
         _LOG.warning("This processor has no arithmetic in bfloat16: half precision takes longer than float32 here")
 
 
-def autocast(device: str, enabled: bool) -> torch.autocast:
-    """Mixed precision in the device's 16-bit format."""
-    return torch.autocast("cuda" if device.startswith("cuda") else "cpu", half_type(device), enabled=enabled)
+def autocast(device: str, dtype: torch.dtype | None) -> torch.autocast:
+    """Mixed precision in a 16-bit format; None is float32."""
+    return torch.autocast("cuda" if device.startswith("cuda") else "cpu", dtype, enabled=dtype is not None)
 
 
 def mixed(network: nn.Module, device: str) -> tuple[nn.Module, Precision]:

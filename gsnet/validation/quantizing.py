@@ -13,7 +13,7 @@ from torch import nn
 from torchvision.datasets.folder import IMG_EXTENSIONS, has_file_allowed_extension
 
 from gsnet.data.class_folder import ClassFolder, folder_of_network
-from gsnet.data.data_sets import TRAINING, VALIDATION
+from gsnet.data.data_sets import CIFAR_FOLDERS, TRAINING, VALIDATION
 from gsnet.data.passed_over import is_hidden
 from gsnet.data.pictures import read_picture
 from gsnet.interface.options import InputError
@@ -87,6 +87,7 @@ def read_pictures(folder: Path, expected: ExpectedInput, names: tuple[str, ...] 
     ]
     labelled = not files
     if labelled:
+        _refuse_archive(folder)
         _refuse_splits(folder, names)
         classes = folder_of_network(folder, None, names) if names else ClassFolder(folder, None)
         if len(classes.class_to_idx) != expected.classes:
@@ -104,6 +105,15 @@ def read_pictures(folder: Path, expected: ExpectedInput, names: tuple[str, ...] 
     ]
     labels = np.array([label for _, label in files]) if labelled else None
     return Pictures(torch.cat(images).numpy(), labels)
+
+
+def _refuse_archive(folder: Path) -> None:
+    """Raise InputError for CIFAR as torchvision keeps it, whose images are no files."""
+    if folder.name in CIFAR_FOLDERS or any((folder / name).is_dir() for name in CIFAR_FOLDERS):
+        raise InputError(
+            f"{folder} holds CIFAR in torchvision's own files: --calibration takes pictures, such as some hundred of its "
+            "test images, each written as a PNG file"
+        )
 
 
 def _refuse_splits(folder: Path, names: tuple[str, ...]) -> None:
