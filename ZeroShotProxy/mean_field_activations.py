@@ -17,6 +17,23 @@ SQRT_2PI = math.sqrt(2 * math.pi)
 # Trapezoidal rule on [-9, 9]; for a Gaussian weight its error falls faster than any power of the step.
 NODES, NODE_STEP = 385, 18 / 384
 HERMITE_TERMS = 40
+NODES_AT = np.array([(node - NODES // 2) * NODE_STEP for node in range(NODES)])
+WEIGHTS = np.array([NODE_STEP * math.exp(-0.5 * z * z) / SQRT_2PI for z in NODES_AT])
+
+
+def _hermite_polynomials() -> np.ndarray:
+    """Normalised Hermite polynomials at the nodes: (nodes, orders from 1). sqrt(n + 1) h_{n+1} = z h_n - sqrt(n) h_{n-1}."""
+    found = np.empty((NODES, HERMITE_TERMS))
+    before, polynomial = np.ones(NODES), NODES_AT
+    for order in range(1, HERMITE_TERMS + 1):
+        found[:, order - 1] = polynomial
+        after = (NODES_AT * polynomial - math.sqrt(order) * before) / math.sqrt(order + 1)
+        before, polynomial = polynomial, after
+    return found
+
+
+# Roots and quotients took nearly all of the time of a gate.
+POLYNOMIALS = _hermite_polynomials()
 # Third and fourth central moments of max(z, 0), z standard normal.
 HALF_NORMAL_THIRD = 1 / SQRT_2PI**3 * 2 + 2 / SQRT_2PI - 1.5 / SQRT_2PI
 HALF_NORMAL_FOURTH = 1.5 - 8 / SQRT_2PI**2 + 3 / SQRT_2PI**2 - 3 / SQRT_2PI**4
@@ -165,31 +182,24 @@ def evaluated_moments(function: int, mean: float, variance: float) -> np.ndarray
     is lost, over 1 - rho: of sum a_n^2 (1 - rho^n) / (1 - rho), a polynomial in rho. At SLOPE those of the derivative.
     """
     result = np.zeros(SLOPE + HERMITE_TERMS)
-    z = (np.arange(NODES) - NODES // 2) * NODE_STEP
-    weight = NODE_STEP * np.exp(-0.5 * z * z) / SQRT_2PI
     around = np.zeros((3, 2))
-    value = z
+    value = NODES_AT
     for side in (-1, 1, 0):
-        x = mean + math.sqrt(variance * (1 + side * VARIANCE_STEP)) * z
+        x = mean + math.sqrt(variance * (1 + side * VARIANCE_STEP)) * NODES_AT
         sigmoid = 1 / (1 + np.exp(-x))
         hard_swish = x * np.minimum(np.maximum(x + 3, 0.0), 6.0) / 6
         value = hard_swish if function == 0 else x * sigmoid if function == 1 else sigmoid
-        around[side, 0], around[side, 1] = (weight * value).sum(), (weight * value * value).sum()
+        around[side, 0], around[side, 1] = (WEIGHTS * value).sum(), (WEIGHTS * value * value).sum()
     first, second = around[0, 0], around[0, 1]
     result[FIRST], result[SECOND] = first, second
-    result[CENTRAL_THIRD] = (weight * (value - first) ** 3).sum()
-    result[CENTRAL_FOURTH] = (weight * (value - first) ** 4).sum()
+    result[CENTRAL_THIRD] = (WEIGHTS * (value - first) ** 3).sum()
+    result[CENTRAL_FOURTH] = (WEIGHTS * (value - first) ** 4).sum()
     result[FIRST_CURVATURE] = (around[1, 0] + around[-1, 0] - 2 * first) / (2 * VARIANCE_STEP**2)
     result[SECOND_CURVATURE] = (around[1, 1] + around[-1, 1] - 2 * second) / (2 * VARIANCE_STEP**2)
-    # Normalised Hermite polynomials: sqrt(n + 1) h_{n+1} = z h_n - sqrt(n) h_{n-1}.
-    before: np.ndarray = np.ones(NODES)
-    polynomial: np.ndarray = z
     for order in range(1, HERMITE_TERMS + 1):
-        share = (weight * value * polynomial).sum() ** 2
+        share = (WEIGHTS * value * POLYNOMIALS[:, order - 1]).sum() ** 2
         result[LOSS : LOSS + order] += share
         result[SLOPE + order - 1] = order * share
-        after = (z * polynomial - math.sqrt(order) * before) / math.sqrt(order + 1)
-        before, polynomial = polynomial, after
     return result
 
 
@@ -211,9 +221,7 @@ def moments(function: int, mean: float, variance: float, result: np.ndarray) -> 
     for side in (-1, 1, 0):
         scale, first, second = math.sqrt(variance * (1 + side * VARIANCE_STEP)), 0.0, 0.0
         for node in range(NODES):
-            z = (node - NODES // 2) * NODE_STEP
-            weight = NODE_STEP * math.exp(-0.5 * z * z) / SQRT_2PI
-            value = evaluated(function, mean + scale * z)
+            weight, value = WEIGHTS[node], evaluated(function, mean + scale * NODES_AT[node])
             first += weight * value
             second += weight * value * value
         if side:
@@ -226,17 +234,12 @@ def moments(function: int, mean: float, variance: float, result: np.ndarray) -> 
     result[SECOND_CURVATURE] = (result[SECOND_CURVATURE] - 2 * second) / (2 * VARIANCE_STEP**2)
     scale = math.sqrt(variance)
     for node in range(NODES):
-        z = (node - NODES // 2) * NODE_STEP
-        weight = NODE_STEP * math.exp(-0.5 * z * z) / SQRT_2PI
-        value = evaluated(function, mean + scale * z)
+        weight, value = WEIGHTS[node], evaluated(function, mean + scale * NODES_AT[node])
         result[CENTRAL_THIRD] += weight * (value - first) ** 3
         result[CENTRAL_FOURTH] += weight * (value - first) ** 4
-        # As in `evaluated_moments`.
-        before, polynomial = 1.0, z
-        for order in range(1, HERMITE_TERMS + 1):
-            result[SLOPE + order - 1] += weight * value * polynomial
-            after = (z * polynomial - math.sqrt(order) * before) / math.sqrt(order + 1)
-            before, polynomial = polynomial, after
+        weighted = weight * value
+        for order in range(HERMITE_TERMS):
+            result[SLOPE + order] += weighted * POLYNOMIALS[node, order]
     for order in range(1, HERMITE_TERMS + 1):
         share = result[SLOPE + order - 1] ** 2
         for lower in range(LOSS, LOSS + order):
