@@ -72,47 +72,51 @@ def infer_layers(
         )
     times = np.array(seconds, dtype=np.float64)
     layers = sorted({layer for network in [*networks, *(dict(one) for one in told)] for layer in network})
-    coefficients, beyond, base, sums = _rooflines(networks, layers, times)
-    place = {layer: index for index, layer in enumerate(layers)}
-    shares = np.zeros((len(networks), len(layers)))
-    for row, network in enumerate(networks):
-        for layer in network:
-            shares[row, place[layer]] += base[place[layer]] / times[row]
-    of_sums = _Sums(shares, 1.0 - sums / times)
-    found = _posterior(layers, of_sums, _told_layers(layers, base, {}))
-    if own := _without_weights(networks, told, beyond):
-        found = max(
-            found, _posterior(layers, of_sums, _told_layers(layers, base, own)), key=lambda one: one.probability
-        )
+    fit = _rooflines(networks, layers, times)
+    sums = _Sums(_shares(networks, layers, fit.of_layers) / times[:, None], 1.0 - fit.of_networks / times)
+    tellings = [{}, *filter(None, [_without_weights(networks, told, fit.beyond)])]
+    candidates = [_posterior(layers, sums, _told_layers(layers, fit.of_layers, one)) for one in tellings]
+    found = max(candidates, key=lambda one: one.probability)
     pulls, deviations = found.pulls.tolist(), found.deviations.tolist()
-    return InferredLayers(coefficients, float(base.min()), layers, pulls, deviations, beyond=beyond)
+    return InferredLayers(fit.coefficients, float(fit.of_layers.min()), layers, pulls, deviations, beyond=fit.beyond)
 
 
-def _rooflines(
-    networks: Sequence[Sequence[Layer]], layers: Sequence[Layer], times: np.ndarray
-) -> tuple[Mapping[str, float], list[tuple[float, float]], np.ndarray, np.ndarray]:
-    """Coefficients of `roofline_parts`, what weights take besides beyond each of _FEWER, each layer's roofline, and for each
-    network the sum of its layers' with all that it takes besides.
+class _Rooflines(NamedTuple):
+    """coefficients: of `roofline_parts`; beyond: as `InferredLayers` has it; of_layers: (layers,) seconds of each; of_networks:
+    (networks,) the sum of its layers' with all that it takes besides.
     """
-    columns = sorted({key for layer in layers for key in roofline_parts(layer)})
-    of_layers = np.zeros((len(networks), len(columns)))
-    place = {key: column for column, key in enumerate(columns)}
-    for row, network in enumerate(networks):
-        for layer in network:
-            for key, value in roofline_parts(layer).items():
-                of_layers[row, place[key]] += value
+
+    coefficients: Mapping[str, float]
+    beyond: Sequence[tuple[float, float]]
+    of_layers: np.ndarray
+    of_networks: np.ndarray
+
+
+def _rooflines(networks: Sequence[Sequence[Layer]], layers: Sequence[Layer], times: np.ndarray) -> _Rooflines:
+    parts = [roofline_parts(layer) for layer in layers]
+    names = sorted({name for one in parts for name in one})
+    of_layers = np.array([[one.get(name, 0.0) for name in names] for one in parts])
     weights = np.array([weights_of(network) for network in networks])
-    beyond = np.maximum(weights[:, None] - np.array(_FEWER), 0.0)
-    rows = np.hstack((of_layers, beyond, np.ones((len(networks), 1))))
+    more = np.maximum(weights[:, None] - np.array(_FEWER), 0.0)
+    rows = np.hstack((_shares(networks, layers, np.ones(len(layers))) @ of_layers, more, np.ones((len(networks), 1))))
     relative = rows / times[:, None]
     scale = np.array([np.median(column[column > 0]) if column.any() else 1.0 for column in relative.T])
     found = non_negative_least_squares(relative / scale, np.ones(len(times))) / scale
-    coefficients = {key: float(found[column]) for key, column in place.items()}
-    besides = [(fewer, float(more)) for fewer, more in zip(_FEWER, found[len(columns) :], strict=False) if more > 0]
-    base = np.array(
-        [sum(coefficients[key] * value for key, value in roofline_parts(layer).items()) for layer in layers]
-    )
-    return coefficients, besides, np.maximum(base, base[base > 0].min() if base.any() else 0.0), rows @ found
+    prices, of_weights = found[: len(names)], found[len(names) : -1]
+    beyond = [(fewer, float(price)) for fewer, price in zip(_FEWER, of_weights, strict=True) if price > 0]
+    base = of_layers @ prices
+    least = base[base > 0].min() if base.any() else 0.0
+    return _Rooflines(dict(zip(names, prices.tolist(), strict=True)), beyond, np.maximum(base, least), rows @ found)
+
+
+def _shares(networks: Sequence[Sequence[Layer]], layers: Sequence[Layer], values: np.ndarray) -> np.ndarray:
+    """(networks, layers): a layer's value as often as a network has the layer."""
+    place = {layer: index for index, layer in enumerate(layers)}
+    found = np.zeros((len(networks), len(layers)))
+    for row, network in enumerate(networks):
+        for layer in network:
+            found[row, place[layer]] += values[place[layer]]
+    return found
 
 
 def _without_weights(
