@@ -62,7 +62,7 @@ OF_NORMS: dict[str, Callable[[np.ndarray], float]] = {
 
 
 def accuracy_row(space: str, case: str, quantity: str, found: Sequence[Measured]) -> str:
-    """How the closed form and means over backward passes agree on networks of one space. quantity: of `QUANTITIES`."""
+    """How the closed form and means over backward passes agree on networks of one space. quantity: of `OF_NORMS`."""
     closed_form = GradientGrowth(32, PASSES[case].style)
     computed = [OF_NORMS[quantity](closed_form.log_norms(one.network)) for one in found]
     passes = [getattr(one, quantity) for one in found]

@@ -74,9 +74,10 @@ def infer_layers(
     layers = sorted({layer for network in [*networks, *(dict(one) for one in told)] for layer in network})
     fit = _rooflines(networks, layers, times)
     sums = _Sums(_shares(networks, layers, fit.of_layers) / times[:, None], 1.0 - fit.of_networks / times)
-    tellings = [{}, *filter(None, [_without_weights(networks, told, fit.beyond)])]
-    candidates = [_posterior(layers, sums, _told_layers(layers, fit.of_layers, one)) for one in tellings]
-    found = max(candidates, key=lambda one: one.probability)
+    found = _posterior(layers, sums, _told_layers(layers, fit.of_layers, {}))
+    if single := _without_weights(networks, told, fit.beyond):
+        also = _posterior(layers, sums, _told_layers(layers, fit.of_layers, single))
+        found = max(found, also, key=lambda one: one.probability)
     pulls, deviations = found.pulls.tolist(), found.deviations.tolist()
     return InferredLayers(fit.coefficients, float(fit.of_layers.min()), layers, pulls, deviations, beyond=fit.beyond)
 
