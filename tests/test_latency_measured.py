@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 
 import PlainNet
+from gsnet.interface.description import KEY, NetworkDescription
 from gsnet.latency.layers import list_layers
 from gsnet.latency.probe import measure_chain
 from gsnet.latency.records import Origin
 from gsnet.latency.table import LatencyTable
+from gsnet.models.exporting import export
+from Masternet import MasterNet
 from PlainNet import Style
 
 pytestmark = pytest.mark.usefixtures("warm_python")
@@ -56,6 +59,21 @@ def test_timing_a_network():
     wrong = script("benchmark_network_latency.py", *options, "--backend", "onnxruntime", "--fp16")
     said = ["timing in onnxruntime", "benchmark_network_latency.py: onnxruntime runs fp32 here, not bf16"]
     assert (wrong.returncode, wrong.stderr.splitlines()) == (2, said)
+
+
+@pytest.mark.parametrize("backend", ("torch", "onnxruntime"))
+def test_an_exported_file_is_no_module_that_is_timed(tmp_path, backend):
+    file = tmp_path / "network.onnx"
+    described = NetworkDescription(structure=STRUCTURE, resolution=32, classes=5)
+    export(
+        MasterNet(num_classes=5, plainnet_struct=STRUCTURE), file, "onnx", (32, 32), metadata={KEY: described.to_json()}
+    )
+    options = ["--arch", file, "--backend", backend, "--repeat_times", 2]
+    wrong = script("benchmark_network_latency.py", *options)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
+    assert f"{file} is exported already" in wrong.stderr
+    # What the sentence says to do.
+    assert benchmark(*options, "--untrained")["classes"] == 5
 
 
 def test_a_table_is_built_continued_calibrated_and_searched_by(tmp_path):

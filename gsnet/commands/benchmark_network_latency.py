@@ -161,6 +161,7 @@ def time_network(options: Namespace, arch: str) -> dict:
     from gsnet.models import expected_input, load_model, source_of
     from gsnet.models.exporting import export
     from gsnet.models.module_costs import width_of
+    from gsnet.models.onnx_network import OnnxNetwork
 
     torch.set_num_threads(options.threads)
     if options.weights and options.untrained:
@@ -176,6 +177,11 @@ def time_network(options: Namespace, arch: str) -> dict:
         use_se=options.use_se,
         unit=options.unit,
     ).eval()
+    if isinstance(network, OnnxNetwork):
+        raise InputError(
+            f"{network.file} is exported already, and is no module that runtimes are given here: give the checkpoint or the "
+            "training that it was made from, or --untrained, which times the structure that a file says"
+        )
     own_side = expected_input(arch, options.weights).resolution
     resolution = resolution_of(arch, options.input_image_size, options.weights) or own_side
     seen = {"resolution": resolution, "classes": width_of(network, resolution), "images": "standard normal noise"}

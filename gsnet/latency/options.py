@@ -32,7 +32,9 @@ def add_timing_options(parser: OptionParser) -> None:
                         help="float32 where half precision is usual (torch.cudagraph; torch.compile on a GPU)")  # fmt: skip
     timing.add_argument("--channels_last", action="store_true", help="maps with channels innermost")
     timing.add_argument(
-        "--channels_first", action="store_true", help="maps as images lie where channels last is usual: there"
+        "--channels_first",
+        action="store_true",
+        help="maps channel by channel, as images lie, where a backend takes channels last by itself",
     )
     add_device_options(timing)
     timing.add_argument("--threads", type=positive_int, default=1, metavar="N", help="of the processor")
