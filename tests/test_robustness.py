@@ -359,24 +359,34 @@ import os, runpy, signal, sys
 sys.path.insert(0, {str(ROOT)!r})
 signal.signal(signal.SIGINT, signal.default_int_handler)
 class Interrupting:
-    left = int(sys.argv[2])
+    left, loses = int(sys.argv[2]), sys.argv[3]
     def find_spec(self, name, path=None, target=None):
         if "_other_errors" in vars(sys.modules.get("gsnet.interface.interrupts", os)):
-            if self.left == 0:
-                os.kill(os.getpid(), signal.SIGINT)
             self.left -= 1
+            if self.left == -1:
+                self.interrupt()
+    def interrupt(self):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            if self.loses == "nothing":
+                raise
+        if self.loses == "the interrupt":
+            raise SyntaxError("unknown escape")
 sys.meta_path.insert(0, Interrupting())
-del sys.argv[2], sys.argv[0]
+del sys.argv[2:4], sys.argv[0]
 """
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_an_interrupt_while_a_script_imports(script, tmp_path):
-    for skipped in (0, random.randrange(1, 15)):
-        command = [sys.executable, "-c", AT_AN_IMPORT + FROM_FILE, script, str(skipped)]
+    """What it interrupts may hand it on, fail in a way of its own (as Python's parser does), or go on."""
+    loses = random.choice(["nothing", "the interrupt", "the interrupt and its failure"])
+    for skipped, lost in ((0, "nothing"), (random.randrange(1, 15), loses)):
+        command = [sys.executable, "-c", AT_AN_IMPORT + FROM_FILE, script, str(skipped), lost]
         command += arguments_of(good(script, tmp_path))
         result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-        assert (result.returncode, result.stderr) == (130, ""), (skipped, result.stderr)
+        assert (result.returncode, result.stderr) == (130, ""), (skipped, lost, result.stderr)
         assert not result.stdout
 
 

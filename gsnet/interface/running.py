@@ -6,16 +6,13 @@ Scripts import this before anything else of the project, so that an interrupt wh
 from __future__ import annotations
 
 # First of all, for the rest may be interrupted.
-from gsnet.interface.interrupts import INTERRUPTED  # isort: skip
+from gsnet.interface.interrupts import INTERRUPTED, noted_interrupts  # isort: skip
 
 import os
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from gsnet.interface.options import BAD_INPUT, InputError
 
@@ -36,31 +33,9 @@ def run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...] =
 
 def _run(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...]) -> int:
     threading.excepthook = _thread_failed
-    with _noticed() as interrupts:
-        return _ended(main, bad_input, interrupts)
-
-
-@contextmanager
-def _noticed() -> Iterator[list[int]]:
-    """Interrupts that come within, also those that get lost: libraries written in C that are loading may swallow one."""
-    came: list[int] = []
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-
-    def notice(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-        signal.default_int_handler(number, frame)
-
-    if not ours:
-        yield came
-        return
-    signal.signal(signal.SIGINT, notice)
-    try:
-        yield came
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with noted_interrupts() as interrupts:
+        # One that came while the script was imported, and got lost there.
+        return INTERRUPTED if interrupts else _ended(main, bad_input, interrupts)
 
 
 def _ended(main: Callable[[], int | None], bad_input: tuple[type[Exception], ...], interrupts: list[int]) -> int:
