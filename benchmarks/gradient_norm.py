@@ -2,9 +2,9 @@
 
     python -m benchmarks.gradient_norm            # prints the tables, in seconds
     python -m benchmarks.gradient_norm --write    # and puts them into docs/gradient_norm.md
-    python -m benchmarks.gradient_norm --measure  # first makes what the file lacks of passes: an hour on one core
+    python -m benchmarks.gradient_norm --measure  # first makes what the file lacks of passes: three hours on one core
 
-Every third of the sixty networks a space on which growth is compared (benchmarks.gradient_passes), at 32 x 32 pixels.
+The sixty networks a space on which growth is compared (benchmarks.gradient_passes), at 32 x 32 pixels. A stopped run goes on.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Measured(NamedTuple):
 
 def networks_of(space: str) -> list[Network]:
     """Those that are measured."""
-    return sample_networks(CASES[f"{space}_32"], 60, seed=0)[::3]
+    return sample_networks(CASES[f"{space}_32"], 60, seed=0)
 
 
 def measured(rows: Rows) -> Iterator[tuple[str, list[Measured]]]:
@@ -88,9 +88,11 @@ def _measured_of(row: dict[str, str]) -> Measured:
 
 def measure(rows: Rows, file: Path, seeds: int) -> None:
     """Add the passes that are missing."""
+    networks = {space: networks_of(space) for space in BATCHES}
+    order = [(space, network.text) for space in BATCHES for network in networks[space]]
     for space, batch in BATCHES.items():
         settings = ScoringSettings(batch_size=batch)
-        for network in networks_of(space):
+        for network in networks[space]:
             key = space, network.text
             lists = [rows[key][kind].split() if key in rows else [] for kind in KINDS]
             for seed in range(len(lists[0]), seeds):
@@ -98,7 +100,7 @@ def measure(rows: Rows, file: Path, seeds: int) -> None:
                     squares.append(f"{square:.4g}")
             kept = (" ".join(squares) for squares in lists)
             rows[key] = dict(zip(FIELDS, (*key, str(batch), *kept), strict=True))
-            save_rows(file, FIELDS, rows, rows)
+            save_rows(file, FIELDS, rows, order)
 
 
 def squares_of_pass(network: Network, settings: ScoringSettings, seed: int) -> list[float]:
