@@ -6,7 +6,7 @@
 
 Each network is trained from the same seeds by SGD (momentum .9, Nesterov, weight decay 5e-4, cosine, no warm-up, no
 augmentation) at each learning rate, on the sample of 2,000 CIFAR-10 images in GSNET_DATA. Shown is the best learning rate
-of each. Those without links are trained with smaller and larger batches, too, for as many steps.
+of each. Those without links are trained with smaller and larger batches, too, for as many steps, and on as many images.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch.nn import functional
 from gsnet.interface.running import run
 from benchmarks.data_folder import data_file
 from benchmarks.pages import replace_section
-from benchmarks.saved_rows import Rows, read_rows, save_rows
+from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
 from Masternet import MasterNet
 from PlainNet import parse
 from ZeroShotProxy.gradient_growth import GradientGrowth
@@ -37,11 +37,12 @@ from ZeroShotProxy.gradient_growth import GradientGrowth
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/gradient_growth.md"
 SAMPLE = "cifar10_jpeg_2000_1000.tar.gz"
-KEY = ("kind", "layers", "rate", "batch", "seed")
+KEY = ("kind", "layers", "rate", "batch", "steps", "seed")
 FIELDS = (*KEY, "growth", "loss", "train", "test")
 LAYERS = (8, 16, 24, 32, 40, 48, 64)
 RATES = (0.01, 0.03, 0.1, 0.3)
 BATCH = 64
+STEPS = 300
 # Of networks without links, up to where the ladder's end at chance begins.
 OTHER_BATCHES = (16, 256)
 LAYERS_OF_BATCHES = (8, 16, 24, 32)
@@ -106,27 +107,33 @@ def accuracy(network: torch.nn.Module, images: Images) -> float:
     return float((found == images[1]).float().mean()) * 100
 
 
+def steps_of_batch(batch: int) -> tuple[int, ...]:
+    """Lengths of trainings without links: as many steps as the ladder has, and as many images."""
+    return tuple(sorted({STEPS, STEPS * BATCH // batch}))
+
+
 def trainings(seeds: int) -> list[tuple[str, ...]]:
     """Keys of all trainings: the first seed of the ladder, the short networks first, the other batches, further seeds."""
 
     def of_a_seed(seed: int) -> list[tuple[str, ...]]:
         return [
-            (kind, str(layers), str(rate), str(BATCH), str(seed))
+            (kind, str(layers), str(rate), str(BATCH), str(STEPS), str(seed))
             for layers in LAYERS
             for kind in ("plain", "residual")
             for rate in RATES
         ]
 
     batches = [
-        ("plain", str(layers), str(rate), str(batch), "0")
+        ("plain", str(layers), str(rate), str(batch), str(steps), "0")
         for layers in LAYERS_OF_BATCHES
         for batch in OTHER_BATCHES
+        for steps in steps_of_batch(batch)
         for rate in RATES
     ]
     return [*of_a_seed(0), *batches, *(key for seed in range(1, seeds) for key in of_a_seed(seed))]
 
 
-def climb(rows: Rows, file: Path, archive: Path, seeds: int, steps: int) -> None:
+def climb(rows: Rows, file: Path, archive: Path, seeds: int) -> None:
     """Train what the rows lack."""
     train, test = sample(archive)
     growth = GradientGrowth(32)
@@ -134,9 +141,9 @@ def climb(rows: Rows, file: Path, archive: Path, seeds: int, steps: int) -> None
     for key in order:
         if key in rows:
             continue
-        kind, layers, rate, batch, seed = key
+        kind, layers, rate, batch, steps, seed = key
         text = structure(kind, int(layers))
-        network, loss = trained(text, train, float(rate), int(batch), int(seed), steps)
+        network, loss = trained(text, train, float(rate), int(batch), int(seed), int(steps))
         figures = (growth.growth(parse(text)), loss, accuracy(network, train), accuracy(network, test))
         shown = dict(zip(FIELDS[len(KEY) :], (f"{figure:.4g}" for figure in figures), strict=True))
         rows[key] = dict(zip(KEY, key, strict=True)) | shown
@@ -144,42 +151,44 @@ def climb(rows: Rows, file: Path, archive: Path, seeds: int, steps: int) -> None
         print(*rows[key].values(), flush=True)
 
 
-def table(rows: Rows, steps: int) -> str:
+def table(rows: Rows) -> str:
     """A line a network that was trained at all rates: its growth, and loss and accuracies at the rate with the least loss."""
     lines = [
-        f"{steps} steps of {BATCH} images, the best of learning rates {', '.join(map(str, RATES))}:",
+        f"{STEPS} steps of {BATCH} images, the best of learning rates {', '.join(map(str, RATES))}:",
         "",
         "| links | convolutions | growth | learning rate | loss | training images | test images |",
         "|---|---|---|---|---|---|---|",
     ]
     for kind, links in (("plain", "none"), ("residual", "kept")):
         for layers in LAYERS:
-            if figures := _figures(rows, kind, layers, BATCH):
+            if figures := _figures(rows, kind, layers, BATCH, STEPS):
                 lines.append(f"| {links} | {layers} | {figures} |")
     return "\n".join(lines)
 
 
-def table_of_batches(rows: Rows, steps: int) -> str:
-    """The same of networks without links, a line a batch."""
+def table_of_batches(rows: Rows) -> str:
+    """The same of networks without links, a line for each batch and length."""
     lines = [
-        f"{steps} steps without links, the best of learning rates {', '.join(map(str, RATES))}:",
+        f"Without links, the best of learning rates {', '.join(map(str, RATES))}:",
         "",
-        "| batch | convolutions | growth | learning rate | loss | training images | test images |",
-        "|---|---|---|---|---|---|---|",
+        "| batch | steps | convolutions | growth | learning rate | loss | training images | test images |",
+        "|---" * 8 + "|",
     ]
-    for layers in LAYERS_OF_BATCHES:
-        for batch in sorted((BATCH, *OTHER_BATCHES)):
-            if figures := _figures(rows, "plain", layers, batch):
-                lines.append(f"| {batch} | {layers} | {figures} |")
+    lengths = [(batch, steps) for batch in sorted((BATCH, *OTHER_BATCHES)) for steps in steps_of_batch(batch)]
+    for batch, steps in lengths:
+        for layers in LAYERS_OF_BATCHES:
+            if figures := _figures(rows, "plain", layers, batch, steps):
+                lines.append(f"| {batch} | {steps} | {layers} | {figures} |")
     return "\n".join(lines)
 
 
-def _figures(rows: Rows, kind: str, layers: int, batch: int) -> str:
+def _figures(rows: Rows, kind: str, layers: int, batch: int, steps: int) -> str:
     """Cells of the rate with the least loss; empty where one is missing."""
-    found = {
-        rate: [row for key, row in rows.items() if key[:4] == (kind, str(layers), str(rate), str(batch))]
-        for rate in RATES
-    }
+    key = {"kind": kind, "layers": str(layers), "batch": str(batch), "steps": str(steps)}
+    found: dict[float, list[Row]] = {rate: [] for rate in RATES}
+    for row in rows.values():
+        if key.items() <= row.items() and float(row["rate"]) in found:
+            found[float(row["rate"])].append(row)
     if not all(found.values()):
         return ""
     rate = min(RATES, key=lambda rate: fmean(float(row["loss"]) for row in found[rate]))
@@ -196,7 +205,6 @@ def main() -> int:
     """Train, print, and write where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=300, help="steps of each (default: %(default)s)")
     parser.add_argument(
         "--file", type=Path, default=ROOT / "docs/growth_ladder.csv", help="rows (default: %(default)s)"
     )
@@ -205,8 +213,8 @@ def main() -> int:
     options = parser.parse_args()
     rows = read_rows(options.file, KEY)
     if not options.trained:
-        climb(rows, options.file, data_file(SAMPLE), options.seeds, options.steps)
-    sections = {"ladder": table(rows, options.steps), "batches": table_of_batches(rows, options.steps)}
+        climb(rows, options.file, data_file(SAMPLE), options.seeds)
+    sections = {"ladder": table(rows), "batches": table_of_batches(rows)}
     print(*sections.values(), sep="\n\n")
     if options.write:
         for name, found in sections.items():

@@ -124,7 +124,7 @@ def test_the_page_shows_the_ladder_that_was_trained():
         blocks = network.blocks[1:-1]
         assert sum(block.sub_layers for block in blocks) * (1 if kind == "plain" else 2) == int(layers)
     page = (ROOT / "docs/gradient_growth.md").read_text(encoding="utf-8")
-    assert growth_ladder.table(rows, 300) in page and growth_ladder.table_of_batches(rows, 300) in page
+    assert growth_ladder.table(rows) in page and growth_ladder.table_of_batches(rows) in page
 
 
 def without_links(settings):
