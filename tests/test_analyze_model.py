@@ -53,6 +53,8 @@ def test_ptflops_agrees_but_for_what_it_counts_in_addition(identity, options):
     assert result.returncode == 0, result.stderr
     assert "in BN" in result.stdout
     assert "the rest agrees exactly" in result.stdout
+    # Not the figure of --explain's row, and so not under its name alone.
+    assert "ptflops, default backend, modules alone (count_functional=False), counts" in result.stdout
 
 
 @pytest.mark.parametrize(

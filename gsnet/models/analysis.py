@@ -70,7 +70,7 @@ class Analysis:
 
     @property
     def peak_feature_map(self) -> int:
-        """Elements of the largest map."""
+        """Elements of the largest output of a convolution or linear layer; `memory` knows of joined maps, too."""
         return self.total.peak_feature_map
 
     @property
@@ -96,7 +96,9 @@ class Analysis:
         lines.append(_table_row(line, "total", self.total, self.blocks[-1].output_shape))
         layers = "" if self.layers is None else f"{self.layers} layers, "
         sizes = f"at {size_text(self.resolution)} (however normalised), {classes_text(self.num_classes)}"
-        lines.append(f"{layers}largest feature map {self.peak_feature_map:,} elements; {sizes}")
+        lines.append(
+            f"{layers}largest output of a convolution or linear layer {self.peak_feature_map:,} elements; {sizes}"
+        )
         if self.not_counted:
             lines.append(f"FLOPs and MAC leave these operations out: {', '.join(self.not_counted)}")
         grown = f"unknown, as {self.found_growth.reason}" if self.growth is None else f"{self.growth:.2f}"
