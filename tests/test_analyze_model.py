@@ -136,6 +136,23 @@ def test_growth_is_that_which_a_search_limits(capsys):
     assert "unknown, as gradient growth is that of networks with batch normalisation" in str(without)
 
 
+def test_an_analysis_says_what_its_structure_is_built_with(capsys):
+    asked = [
+        "--plainnet_struct",
+        STRUCTURES["init_XX_cifar"]["string"],
+        "--input_image_size",
+        "32",
+        "--num_classes",
+        "10",
+    ]
+    asked += ["--use_se", "--no_BN"]
+    assert analyze_model.main([*asked, "--no_ptflops"]) == 0
+    assert "10 classes, with squeeze-and-excitation, without batch normalisation\n" in capsys.readouterr().out
+    assert analyze_model.main([*asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["use_se"], found["no_BN"], found["no_reslink"]) == (True, True, False)
+
+
 def test_growth_of_a_module_is_by_a_backward_pass(capsys, tmp_path):
     """A deep chain without links, and what has one map alone, which has no growth."""
     file = tmp_path / "net.py"
