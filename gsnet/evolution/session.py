@@ -146,6 +146,12 @@ class Session:
         """Say in a log how the rounds are run. callback: whether a function is called after each of them."""
         why = self._why_in_python or ("a function is called after every round" if callback else "")
         log.info("%s", f"the loop runs in Python: {why}" if why else "the loop of this search runs as machine code")
+        if aggregate_of(self.settings) is not None:
+            log.info(
+                "scores of %s are ranks among the members of the population at each moment: max_score moves with them where "
+                "the best structure stays; results rank all candidates among the last population",
+                self.settings.zero_shot_score,
+            )
         if is_no_better_than_random(self.settings):
             log.info(
                 "winners of %s that were trained were no better than random networks, those of the usual Ensemble with a "
