@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from gsnet.interface.running import run
 from benchmarks.data_folder import data_file
-from benchmarks.pages import replace_section
+from benchmarks.pages import show_sections
 from benchmarks.saved_rows import Rows, read_rows, save_rows
 from Masternet import MasterNet
 from PlainNet import parse
@@ -207,10 +207,7 @@ def main() -> int:
     if not options.trained:
         climb(rows, options.file, data_file(SAMPLE), options.seeds, options.steps)
     sections = {"ladder": table(rows, options.steps), "batches": table_of_batches(rows, options.steps)}
-    print(*sections.values(), sep="\n\n")
-    if options.write:
-        for name, found in sections.items():
-            replace_section(PAGE, name, found)
+    show_sections(PAGE, sections, write=options.write)
     return 0
 
 
