@@ -33,7 +33,7 @@ def is_timed_as_it_is(options: Namespace) -> bool:
 
 def time_file(options: Namespace, file: Path) -> dict:
     """Latency of an exported file on this device, as it is, in each runtime of --backend that reads it."""
-    for name in ("weights", "plainnet_struct", "use_se", "unit", "num_classes", "export_onnx"):
+    for name in ("weights", "weights_url", "plainnet_struct", "use_se", "unit", "num_classes", "export_onnx"):
         if getattr(options, name):
             raise InputError(f"{file} is exported already, and is timed as it is: leave --{name} out")
 
