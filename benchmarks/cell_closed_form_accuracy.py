@@ -39,7 +39,7 @@ from benchmarks.nas_bench_201 import (
     random_cell,
     read_table,
 )
-from benchmarks.pages import replace_section
+from benchmarks.pages import show_sections
 from benchmarks.report_benchmarks import DISCONNECTED, GROWTH, GROWTH_BATCH, SETTINGS
 from benchmarks.report_output import markdown
 from benchmarks.score_tables import ScoreTable
@@ -212,16 +212,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     tables = {"worth": worth_table(rows, forward, backward), "limits": limits_table(rows, forward, backward)}
     tables["cost"] = f"All {len(rows):,} cells take {seconds:.0f} s of one core, forward and back."
     tables["measured"] = measured_table(backward)
-    for table in tables.values():
-        print(table, end="\n\n", flush=True)
+    # Passes take long, and may be interrupted.
+    show_sections(PAGE, tables, write=options.write)
     passes = accuracy_table(
         connected_cells(options.cells), options.seeds, options.batch_size, lambda line: print(line, file=sys.stderr)
     )
-    tables["accuracy"] = f"{options.seeds} passes a cell, batch {options.batch_size}, 32 x 32 pixels.\n\n{passes}"
-    print(tables["accuracy"])
-    if options.write:
-        for name, table in tables.items():
-            replace_section(PAGE, name, table)
+    accuracy = f"{options.seeds} passes a cell, batch {options.batch_size}, 32 x 32 pixels.\n\n{passes}"
+    show_sections(PAGE, {"accuracy": accuracy}, write=options.write)
     return 0
 
 

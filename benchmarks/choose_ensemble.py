@@ -26,7 +26,7 @@ from gsnet.interface.running import run
 from benchmarks import nas_bench_macro, score_tables
 from benchmarks.data_folder import data_file
 from benchmarks.nas_bench_201 import FILE
-from benchmarks.pages import replace_section
+from benchmarks.pages import show_sections
 from benchmarks.report_benchmarks import MODULE_PROXIES
 from benchmarks.report_output import markdown, winners_columns
 from benchmarks.report_winners import LENGTHS, ORACLE, RANDOM
@@ -238,10 +238,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tables["winners"] = "\n\n".join(sections)
     tables["many draws"] = certain_table(cells, compared)
     tables["macro"] = macro_table(macro, compared, options.seeds)
-    for name, text in tables.items():
-        print(text, end="\n\n", flush=True)
-        if options.write:
-            replace_section(PAGE, name, text)
+    show_sections(PAGE, tables, write=options.write)
     return 0
 
 

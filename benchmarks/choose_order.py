@@ -26,7 +26,7 @@ from benchmarks import nas_bench_201, nas_bench_macro
 from benchmarks.choose_ensemble import ROOT, halves, parser_of
 from benchmarks.data_folder import data_file
 from benchmarks.nas_bench_201 import FILE
-from benchmarks.pages import replace_section
+from benchmarks.pages import show_sections
 from benchmarks.report_benchmarks import CLOSED_FORM_PROXIES
 from benchmarks.report_output import markdown
 from benchmarks.scored_networks import Networks, read_cells, read_macro
@@ -165,10 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "both": table_of_both,
         "benchmarks": benchmarks_table(cells, live_cells(data_file(FILE)), macro, compared),
     }
-    for name, text in tables.items():
-        sys.stdout.write(f"{text}\n\n")
-        if options.write:
-            replace_section(PAGE, name, text)
+    show_sections(PAGE, tables, write=options.write)
     return 0
 
 

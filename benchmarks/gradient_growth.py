@@ -30,7 +30,7 @@ from benchmarks.gradient_passes import BATCHES, KEY, Measured, measured
 from benchmarks.gradient_passes import CASES as PASSES
 from benchmarks.gradient_passes import FILE as PASSES_FILE
 from benchmarks.nas_bench_201 import FILE, read_table
-from benchmarks.pages import replace_section
+from benchmarks.pages import show_sections
 from benchmarks.saved_rows import read_rows
 from benchmarks.zen_closed_form_networks import CASES, sample_networks
 from gsnet.evolution.array_choice import make_loop
@@ -211,10 +211,7 @@ def main() -> int:
     if not options.accuracy:
         cells = cells_table(data_folder())
         tables |= {"cells": cells, "cost": cost_table(20), "search": search_table(12_000)}
-    print(*tables.values(), sep="\n\n", flush=True)
-    if options.write:
-        for name, table in tables.items():
-            replace_section(PAGE, name, table)
+    show_sections(PAGE, tables, write=options.write)
     return 0
 
 

@@ -24,7 +24,7 @@ from torch import nn
 from torch.nn import functional
 
 from gsnet.interface.running import run
-from benchmarks.pages import replace_section
+from benchmarks.pages import show_sections
 from benchmarks.saved_rows import Rows, read_rows, save_rows
 from benchmarks.zen_closed_form_networks import CASES, sample_networks
 from PlainNet import Network, parse
@@ -188,10 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.measure:
         measure(rows, options.file, options.seeds)
     tables = {"accuracy": accuracy_table(rows), "kinds": kinds_table(rows)}
-    print(*tables.values(), sep="\n\n", flush=True)
-    if options.write:
-        for name, table in tables.items():
-            replace_section(PAGE, name, table)
+    show_sections(PAGE, tables, write=options.write)
     return 0
 
 

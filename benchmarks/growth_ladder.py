@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from gsnet.interface.running import run
 from benchmarks.data_folder import data_file
-from benchmarks.pages import replace_section
+from benchmarks.pages import show_sections
 from benchmarks.saved_rows import Row, Rows, read_rows, save_rows
 from Masternet import MasterNet
 from PlainNet import parse
@@ -214,11 +214,7 @@ def main() -> int:
     rows = read_rows(options.file, KEY)
     if not options.trained:
         climb(rows, options.file, data_file(SAMPLE), options.seeds)
-    sections = {"ladder": table(rows), "batches": table_of_batches(rows)}
-    print(*sections.values(), sep="\n\n")
-    if options.write:
-        for name, found in sections.items():
-            replace_section(PAGE, name, found)
+    show_sections(PAGE, {"ladder": table(rows), "batches": table_of_batches(rows)}, write=options.write)
     return 0
 
 

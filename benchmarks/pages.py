@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from gsnet.interface.files import write_text
@@ -17,3 +19,12 @@ def replace_section(page: Path, name: str, text: str) -> None:
     if not (found and closed):
         raise InputError(f"{page} has no section between {begin} and {end}")
     write_text(page, f"{before}{begin}\n{text.strip()}\n{end}{after}")
+
+
+def show_sections(page: Path, sections: Mapping[str, str], *, write: bool) -> None:
+    """Print the texts of a page's sections, and put them there where that is asked for. Raises InputError."""
+    for name, text in sections.items():
+        sys.stdout.write(f"{text.strip()}\n\n")
+        sys.stdout.flush()
+        if write:
+            replace_section(page, name, text)

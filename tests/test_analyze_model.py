@@ -53,6 +53,8 @@ def test_ptflops_agrees_but_for_what_it_counts_in_addition(identity, options):
     assert result.returncode == 0, result.stderr
     assert "in BN" in result.stdout
     assert "the rest agrees exactly" in result.stdout
+    # Not the figure of --explain's row, and so not under its name alone.
+    assert "ptflops, default backend, modules alone (count_functional=False), counts" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,23 @@ def test_growth_is_that_which_a_search_limits(capsys):
     without = analyze_network(network, 32, 10, Style(no_BN=True))
     assert without.growth is None and "growth" not in without.to_dict()
     assert "unknown, as gradient growth is that of networks with batch normalisation" in str(without)
+
+
+def test_an_analysis_says_what_its_structure_is_built_with(capsys):
+    asked = [
+        "--plainnet_struct",
+        STRUCTURES["init_XX_cifar"]["string"],
+        "--input_image_size",
+        "32",
+        "--num_classes",
+        "10",
+    ]
+    asked += ["--use_se", "--no_BN"]
+    assert analyze_model.main([*asked, "--no_ptflops"]) == 0
+    assert "10 classes, with squeeze-and-excitation, without batch normalisation\n" in capsys.readouterr().out
+    assert analyze_model.main([*asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["use_se"], found["no_BN"], found["no_reslink"]) == (True, True, False)
 
 
 def test_growth_of_a_module_is_by_a_backward_pass(capsys, tmp_path):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.pages import show_sections
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -85,3 +87,15 @@ def test_bad_input(name, tmp_path, warm_python):
 def test_bad_lists(name, option, text, tmp_path, warm_python):
     check_one_sentence(name, [option, text], f"{option} {text}: ", tmp_path, warm_python)
     assert not list(tmp_path.iterdir()), "nothing was begun"
+
+
+def test_the_sections_of_a_page_are_shown_once_and_written_where_asked_for(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    before = "head\n<!-- one -->\nold\n<!-- end of one -->\n<!-- two -->\nold\n<!-- end of two -->\n"
+    page.write_text(before)
+    sections = {"one": "| 1 |", "two": "| 2 |\n"}
+    show_sections(page, sections, write=False)
+    assert (capsys.readouterr().out, page.read_text()) == ("| 1 |\n\n| 2 |\n\n", before)
+    show_sections(page, sections, write=True)
+    assert capsys.readouterr().out == "| 1 |\n\n| 2 |\n\n"
+    assert page.read_text() == before.replace("old", "| 1 |", 1).replace("old", "| 2 |", 1)

@@ -63,6 +63,13 @@ def folders(tmp_path_factory):
     return root
 
 
+def test_rows_that_failed_name_keywords():
+    """A program has no flags: of the command line this is --arch resnet18, and --unit deployed."""
+    found = gsnet.compare("resnet18", unit="deployed")
+    assert found["error"] == ["network resnet18 is fixed: unit deployed is for structures"]
+    assert found.to_dict()["networks"][0]["error"] == found["error"][0] and "--" not in str(found)
+
+
 def test_costs_are_those_that_one_works_out_by_hand():
     found = gsnet.compare(STRUCTURE, resolution=8, num_classes=10)
     # A convolution of 8 x 3 x 3 x 3 weights on 8 x 8 places, BN, and a classifier of 8 x 10 weights and 10 offsets.

@@ -36,7 +36,9 @@ def test_repeats_are_independent_and_their_mean_and_spread_are_printed():
     settings = ScoringSettings(resolution=16, batch_size=4, keep_links=True)
     scores = [score(PlainNet.parse(STRUCTURE), "Zen", settings, seed) for seed in (5, 6, 7)]
     keys = {"proxy", "score", "std", "repeats", "structure", "resolution", "classes", "images"}
-    assert set(result) == keys | {"seconds_per_score", "seconds_first_score"}
+    seen = {"batch_size": 4, "seed": 5, "gamma": 0.01, "use_se": False, "no_BN": False, "no_reslink": False}
+    assert set(result) == keys | {"seconds_per_score", "seconds_first_score"} | set(seen)
+    assert {name: result[name] for name in seen} == seen
     assert (result["resolution"], result["classes"], result["images"]) == (16, 10, "standard normal noise")
     assert result["score"] == pytest.approx(statistics.fmean(scores), abs=1e-3)
     assert result["std"] == pytest.approx(statistics.stdev(scores), abs=1e-3)
@@ -145,6 +147,24 @@ def test_without_batch_normalisation(capsys):
         assert compute_score.main(asked) == 1
         error = capsys.readouterr().err
         assert told in error and error.count(STRUCTURE) == 1
+
+
+@pytest.mark.parametrize(
+    ("proxy", "options", "words"),
+    [
+        ("Params", ["--no_BN"], "10 classes, without batch normalisation: "),
+        ("Params", ["--use_se", "--no_reslink"], "10 classes, with squeeze-and-excitation, without residual links: "),
+        ("Params", [], "10 classes: "),
+        ("ZenClosedForm", [], "10 classes, without residual links: "),
+        ("ZenClosedForm", ["--gamma", "0.1", "--keep_reslink"], "at 16 x 16 pixels, gamma 0.1, 10 classes: "),
+        ("NASWOT", ["--seed", "3"], "standard normal noise, batch 4, seed 3, 10 classes: "),
+    ],
+)
+def test_a_result_says_what_it_is_of(capsys, proxy, options, words):
+    """What options leave out or add, and what the proxy leaves out by itself: else two runs that differ look alike."""
+    asked = ("--zero_shot_score", proxy, "--plainnet_struct", STRUCTURE, *SMALL, *options)
+    assert compute_score.main(asked) == 0
+    assert f"{words}{STRUCTURE}" in capsys.readouterr().out
 
 
 def test_several_proxies_and_networks_in_one_table(tmp_path, capsys):

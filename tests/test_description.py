@@ -25,6 +25,7 @@ from gsnet.commands import (
 from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError, device_name
 from gsnet.models import described, expected_input, load_model, structure_of
+from gsnet.models.described import Described, chosen
 
 START = (
     "SuperConvK3BNRELU(3,8,1,1)SuperGhostShuffleK3(8,16,2,8,1)SuperGhostShuffleK3(16,16,2,16,1)"
@@ -165,9 +166,13 @@ def test_a_search_of_before_is_known_by_its_settings(folder, tmp_path):
 def test_what_is_given_wins_and_is_said(folder, caplog, capsys):
     found = told(capsys, analyze_model, "--arch", folder, "--input_image_size", 32, "--num_classes", 5)
     assert (found["resolution"], found["classes"]) == (32, 5)
-    assert "a side of 32 pixels as given, where it says 24" in caplog.text
+    assert "at 32 x 32 pixels, as asked for: it says itself that its images are 24 x 24 pixels" in caplog.text
     structure_of(str(folder), unit="deployed")
-    assert "unit deployed as given, where it says unit searched" in caplog.text
+    words = "with the deployed GhostShuffle unit, as asked for: it says itself that it is with the searched GhostShuffle unit"
+    assert words in caplog.text
+    chosen(Described(NetworkDescription(START, resolution=32, classes=10), folder), use_se=True)
+    words = "with squeeze-and-excitation, as asked for: it says itself that it is without squeeze-and-excitation"
+    assert words in caplog.text
 
 
 def test_errors_are_one_sentence(folder, tmp_path, capsys):

@@ -267,6 +267,9 @@ def test_a_search_says_where_trained_winners_were_no_better_than_random_ones(tmp
     log = (tmp_path / "evolution_search.log").read_text()
     assert ("that were trained were no better than random networks" in log) is bool(told)
     assert told is None or f"winners of {told} that were trained" in log
+    # A program has keywords.
+    assert told is None or "limit on growth were: proxy Ensemble and budgets['growth'] 3.5" in log
+    assert "--" not in log
 
 
 def test_more_networks_are_tried_than_there_was_room_for(monkeypatch):

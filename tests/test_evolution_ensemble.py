@@ -15,9 +15,11 @@ import pytest
 from scipy.stats import rankdata
 
 import PlainNet
+from gsnet.evolution import plots
 from gsnet.evolution.ensemble import EnsemblePopulation, aggregate_of, last_population, log_rank_sums, rank_sums
 from gsnet.evolution.options import ensemble_from
 from gsnet.evolution.population import Member
+from gsnet.evolution.scatter import Scatter
 from gsnet.evolution.settings import SearchSettings
 from ZeroShotProxy import list_proxies
 from ZeroShotProxy.compute_te_nas_score import rank_combine
@@ -132,6 +134,8 @@ def test_a_search_survives_by_ranks_and_resumes_the_same(tmp_path):
         more = ("--resume",) if iterations == 120 and folder == "parts" else ()
         result = search(tmp_path / folder, *options, *more, iterations=iterations)
         assert result.returncode == 0, result.stderr
+        said = "scores of Ensemble are ranks among the members of the population at each moment"
+        assert said in (tmp_path / folder / "evolution_search.log").read_text()
     for name in ("history.csv", "best.json", "pareto.csv"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
     rows = [r for r in csv.DictReader((tmp_path / "whole/history.csv").open()) if r["outcome"] == "scored"]
@@ -141,6 +145,18 @@ def test_a_search_survives_by_ranks_and_resumes_the_same(tmp_path):
     best = json.loads((tmp_path / "whole/best.json").read_text())
     assert best["score"] == max(float(r["score"]) for r in rows)
     assert [float(r["score"]) for r in rows] == pytest.approx(log_rank_sums(table, last))
+
+
+@pytest.mark.parametrize(
+    ("proxy", "label"), [("Ensemble", "Ensemble score: ranks among the last population"), ("Params", "Params score")]
+)
+def test_pictures_say_among_whom_scores_are_ranks(proxy, label, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "_save", lambda figure, path: drawn.append([axis.get_ylabel() for axis in figure.axes]))
+    scored = Scatter()
+    scored.add(np.arange(2), np.array([-2.0, -1.0]), np.array([1e5, 2e5]))
+    plots.plot_search(tmp_path / "search.png", scored, [], SearchSettings(proxy, ensemble=("Params", "Flops")))
+    assert drawn == [[label, label]]
 
 
 def test_te_nas_ranks_its_terms_and_workers_change_nothing(tmp_path):

@@ -12,6 +12,7 @@ from torch import nn
 
 import gsnet.latency.command as latency
 from gsnet.commands import benchmark_network_latency, evolution_search
+from gsnet.comparing.timed_networks import settings_of
 from gsnet.interface.options import InputError
 from gsnet.latency import device, timed_networks
 from gsnet.latency.device import is_tuned, precision_of
@@ -117,7 +118,7 @@ def test_on_a_gpu_recorded_and_compiled_passes_are_half_and_channels_last_unless
     options |= {"channels_last": False, "channels_first": False}
 
     def settings(backend, **more):
-        return benchmark_network_latency.settings_of(SimpleNamespace(**(options | more)), backend)
+        return settings_of(SimpleNamespace(**(options | more)), backend)
 
     for backend in ("torch.cudagraph", "torch.compile"):
         usual = settings(backend)

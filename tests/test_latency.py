@@ -348,13 +348,18 @@ def test_fits_of_two_coefficients_find_them():
 def test_a_fit_is_told_to_a_person_in_a_line():
     ratio = 1.0123456789
     assert described(Calibration((ratio, ratio, ratio, 0.0, 1.42345678e-05), 0.0532109, 40)) == (
-        "fitted to 40 networks: one takes 1.01 times the table's seconds of its layers and 14.2 us besides; "
-        "others are off by 5.3% (leave-one-out)"
+        "calibrated on 40 networks, by which a network takes 1.01 times the sum of its layers' seconds in the table and "
+        "14.2 us besides; a network that was not timed takes +- 5.3% of that (leave-one-out)"
+    )
+    # As where layers were inferred from networks: no factor that says nothing.
+    assert described(Calibration((0.9999, 0.9999, 0.9999, 0.0, 0.0), 0.02, 6)) == (
+        "calibrated on 6 networks, by which a network takes the sum of its layers' seconds in the table; "
+        "a network that was not timed takes +- 2.0% of that (leave-one-out)"
     )
     assert described(Calibration((0.98765432, 1.5, 0.7654321, 2.3456e-06, 0.0), 0.1, 6)) == (
-        "fitted to 6 networks: one takes 0.988 times the table's seconds of its dense convolutions, 1.5 times those of "
-        "depth-wise ones, 0.765 times those of what lies between them and 2.35 us a layer; "
-        "others are off by 10.0% (leave-one-out)"
+        "calibrated on 6 networks, by which a network takes 0.988 times the table's seconds for its dense convolutions, "
+        "1.5 times those for depth-wise ones, 0.765 times those for what lies between them and 2.35 us a layer; "
+        "a network that was not timed takes +- 10.0% of that (leave-one-out)"
     )
 
 

@@ -8,14 +8,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import torch
 
 import PlainNet
+from gsnet import runtimes
+from gsnet.commands import benchmark_network_latency
 from gsnet.interface.description import KEY, NetworkDescription
+from gsnet.interface.options import InputError
 from gsnet.latency.layers import list_layers
 from gsnet.latency.probe import measure_chain
 from gsnet.latency.records import Origin
 from gsnet.latency.table import LatencyTable
 from gsnet.models.exporting import export
+from gsnet.runtimes.formats import readers
 from Masternet import MasterNet
 from PlainNet import Style
 
@@ -61,19 +66,94 @@ def test_timing_a_network():
     assert (wrong.returncode, wrong.stderr.splitlines()) == (2, said)
 
 
-@pytest.mark.parametrize("backend", ("torch", "onnxruntime"))
-def test_an_exported_file_is_no_module_that_is_timed(tmp_path, backend):
-    file = tmp_path / "network.onnx"
-    described = NetworkDescription(structure=STRUCTURE, resolution=32, classes=5)
-    export(
-        MasterNet(num_classes=5, plainnet_struct=STRUCTURE), file, "onnx", (32, 32), metadata={KEY: described.to_json()}
-    )
-    options = ["--arch", file, "--backend", backend, "--repeat_times", 2]
-    wrong = script("benchmark_network_latency.py", *options)
-    assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
-    assert f"{file} is exported already" in wrong.stderr
-    # What the sentence says to do.
-    assert benchmark(*options, "--untrained")["classes"] == 5
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A folder with the same network in several formats, which say what they are of."""
+    folder = tmp_path_factory.mktemp("exported")
+    texts = {KEY: NetworkDescription(structure=STRUCTURE, resolution=32, classes=5).to_json()}
+    network = MasterNet(num_classes=5, plainnet_struct=STRUCTURE).eval()
+    for name, kind, half in (
+        ("net.onnx", "onnx", False),
+        ("net.pt", "torchscript", True),
+        ("net.param", "ncnn", False),
+    ):
+        export(network, folder / name, kind, (32, 32), metadata=texts, half=half)
+    fixed = runtimes.runtime("onnxruntime")
+    fixed.write_to_time(network, folder / "four.onnx", (32, 32), 4)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        # Side and classes are the file's own, the runtime that of its suffix, the precision what it was written in.
+        ("net.onnx", [], {"backend": "onnxruntime", "precision": "fp32", "resolution": 32, "classes": 5}),
+        ("net.onnx", ["--backend", "opencv"], {"backend": "opencv", "resolution": 32, "classes": 5}),
+        ("net.pt", [], {"backend": "torch", "precision": "fp16", "resolution": 32, "classes": 5}),
+        ("net.pt", ["--input_image_size", 48], {"backend": "torch", "resolution": 48}),
+        ("net.param", ["--threads", 1], {"backend": "ncnn", "precision": "fp32", "resolution": 32}),
+        # It says nothing but the shape that it takes: four images.
+        ("four.onnx", [], {"backend": "onnxruntime", "resolution": 32, "classes": None}),
+    ],
+)
+def test_an_exported_file_is_timed_as_it_is(exported, capsys, monkeypatch, name, options, expected):
+    # Nothing is built.
+    monkeypatch.setattr("gsnet.models.load_model", lambda *of, **how: pytest.fail("a module was built"))
+    arguments = ["--arch", exported / name, "--repeat_times", 2, *options, "--json"]
+    assert benchmark_network_latency.main([*map(str, arguments)]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["arch"] == str(exported / name) and report["max_difference"] is None
+    assert {key: report[key] for key in expected} == expected
+    (row,) = report["rows"]
+    assert row["batch"] == (4 if name == "four.onnx" else 1) and 0 < row["median"] < 1
+
+
+def test_an_exported_file_in_all_runtimes_that_read_it(exported, capsys):
+    options = [
+        "--arch",
+        str(exported / "net.onnx"),
+        "--backend",
+        "all",
+        "--batch_size_list",
+        "1,2",
+        "--repeat_times",
+        "2",
+    ]
+    assert benchmark_network_latency.main([*options, "--json"]) == 0
+    reports = json.loads(capsys.readouterr().out)["backends"]
+    assert {"onnxruntime", "opencv"} <= {report["backend"] for report in reports} <= {*readers(".onnx")}
+    assert all([row["batch"] for row in report["rows"]] == [1, 2] for report in reports)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("net.onnx", ["--backend", "ncnn"], "is read by onnxruntime, opencv or openvino, not by ncnn"),
+        ("net.onnx", ["--use_se"], "is exported already, and is timed as it is: leave --use_se out"),
+        ("net.onnx", ["--input_image_size", "64"], "takes images of 32 x 32 pixels alone"),
+        ("four.onnx", ["--batch_size", "2"], "takes 4 images at a time: give --batch_size 4"),
+        ("torn.onnx", [], "onnxruntime cannot run"),
+    ],
+)
+def test_what_an_exported_file_does_not_bear_is_said(exported, name, options, words):
+    (exported / "torn.onnx").write_text("torn")
+    with pytest.raises(InputError, match=words):
+        benchmark_network_latency.main(["--arch", str(exported / name), *options])
+
+
+def test_a_file_that_does_not_say_its_side_asks_for_it(tmp_path, capsys):
+    file = tmp_path / "net.pt"
+    torch.jit.save(torch.jit.trace(torch.nn.Conv2d(3, 2, 3), torch.zeros(1, 3, 8, 8)), str(file))
+    with pytest.raises(InputError, match=r"does not say how large its images are: give --input_image_size"):
+        benchmark_network_latency.main(["--arch", str(file)])
+    options = ["--arch", str(file), "--input_image_size", "8", "--repeat_times", "2", "--json"]
+    assert benchmark_network_latency.main(options) == 0
+    assert json.loads(capsys.readouterr().out)["resolution"] == 8
+
+
+def test_the_structure_that_an_exported_file_says_is_timed_too(exported):
+    report = benchmark("--arch", exported / "net.onnx", "--untrained", "--repeat_times", 2)
+    assert (report["backend"], report["classes"]) == ("torch", 5)
 
 
 def test_a_table_is_built_continued_calibrated_and_searched_by(tmp_path):

@@ -87,6 +87,57 @@ def test_a_module_costs_what_its_structure_says():
     assert module.total == value.total
 
 
+ENCODER = """
+import torch
+from torch import nn
+
+
+class Layer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.ways = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU())
+
+    def forward(self, maps):
+        return maps + self.ways(maps)
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.place = nn.Parameter(torch.zeros(8, 1, 1))
+        self.layers = nn.Sequential(Layer(), Layer(), Layer())
+
+    def forward(self, maps):
+        return torch.cat([self.layers(maps + self.place), maps], 1)
+
+
+class Own(nn.Module):
+    def __init__(self, num_classes=5):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 1)
+        self.encoder = Encoder()
+        self.head = nn.Linear(16, num_classes)
+
+    def forward(self, images):
+        return self.head(self.encoder(self.stem(images)).mean((2, 3)))
+"""
+
+
+def test_what_holds_most_of_a_network_has_a_row_for_each_of_its_layers(capsys, tmp_path):
+    """As torchvision's ViT, whose encoder has all layers; a layer, which has a container too, stays whole."""
+    own = tmp_path / "own.py"
+    own.write_text(ENCODER)
+    options = ("--arch", f"{own}:Own", "--input_image_size", 4, "--no_growth", "--no_ptflops")
+    text = said(capsys, analyze_model, *options).out
+    rows = [line.split()[:2] for line in text.splitlines()[1:7]]
+    layers = [[f"encoder.layers.{i}", "Layer"] for i in range(3)]
+    assert rows == [["stem", "Conv2d"], *layers, ["head", "Linear"], ["outside", "its"]]
+    # The map of 16 channels that is joined is no layer's output.
+    assert f"largest output of a convolution or linear layer {8 * 4 * 4} elements" in text
+    found = json.loads(said(capsys, analyze_model, *options, "--json").out)
+    assert [block["params"] for block in found["blocks"]] == [32, 72, 72, 72, 85, 8]
+
+
 # One image of three patches of sixteen numbers: their map, four projections, and twice three times three products a head.
 ATTENTION = """
 import torch

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import logging
 import multiprocessing
 import os
 import random
@@ -401,7 +402,15 @@ def test_what_writes_nothing_needs_no_folder(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("given", "side", "told"),
     [
-        ({"arch": STRUCTURE}, 224, "images of 32 x 32 pixels are brought to 224 x 224 pixels, as neither"),
+        ({"arch": STRUCTURE}, 32, "images are 32 x 32 pixels, as cifar10 has them: neither options nor network"),
+        (
+            {"arch": "mine.py:Network"},
+            32,
+            "images are 32 x 32 pixels, as cifar10 has them: neither options nor network",
+        ),
+        ({"arch": STRUCTURE, "dataset": "fake"}, 224, "images are brought to 224 x 224 pixels, as neither"),
+        # A library's network is made for a side.
+        ({"arch": "resnet18"}, 224, "images of 32 x 32 pixels are brought to 224 x 224 pixels, as neither"),
         ({"arch": STRUCTURE, "input_image_size": 32}, 32, ""),
         ({"arch": "zennet_cifar10_model_size05M_res32"}, 32, ""),
     ],
@@ -409,6 +418,7 @@ def test_what_writes_nothing_needs_no_folder(tmp_path, monkeypatch, capsys):
 def test_the_side_of_images_is_as_asked_for_or_said(given, side, told, caplog):
     asked = {"dataset": "cifar10", "save_dir": "none", **given}
     options = option_parser("", asked).parse_args(asked)
+    caplog.set_level(logging.INFO)
     complete(options)
     assert options.input_image_size == side
     assert (told in caplog.text) and bool(caplog.text) == bool(told)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gsnet.api.callables import ProxyLike, proxy_of, several
 from gsnet.api.loading import LoadedNetwork
-from gsnet.api.naming import Named, said_in_python, source_of
+from gsnet.api.naming import Named, in_words_of_python, said_in_python, source_of
 from gsnet.comparing.comparison import Comparison
 from gsnet.comparing.comparison import compare as compare_all
 from gsnet.comparing.measuring import Questions
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 # What the command line calls otherwise.
-_KEYWORDS = {"input_image_size": "resolution", "zero_shot_score": "proxies"}
+_KEYWORDS = {"input_image_size": "resolution", "zero_shot_score": "proxies", "arch": "network"}
 
 
 def compare(
@@ -86,7 +86,17 @@ def compare(
         fp16=fp16,
         threads=threads,
     )
-    return compare_all([_with_results(network) for network in networks], questions)
+    return _in_words_of_python(compare_all([_with_results(network) for network in networks], questions))
+
+
+def _in_words_of_python(found: Comparison) -> Comparison:
+    """What is said of networks that have failed, and of the conditions, with keywords in place of flags."""
+    for row in found.rows:
+        row.failures = {name: in_words_of_python(reason, _KEYWORDS) for name, reason in row.failures.items()}
+        row.error = row.error and in_words_of_python(row.error, _KEYWORDS)
+    found["error"] = [row.reasons() for row in found.rows]
+    found.notes = [in_words_of_python(note, _KEYWORDS) for note in found.notes]
+    return found
 
 
 def _with_results(network: object) -> object:

@@ -16,12 +16,13 @@ from gsnet.models.expected import classes_text
 from gsnet.models.module_costs import as_logits
 from gsnet.models.onnx_network import cannot_run
 from gsnet.runtimes import Session, Settings, runtime
-from gsnet.runtimes.contract import FP16, FP32, Texts
+from gsnet.runtimes.contract import Texts
+from gsnet.runtimes.formats import readers
 
 _TORCHSCRIPT = ".pt"
 # Suffix -> the runtime of such files. ONNX files are read by gsnet.models, as checkpoints are.
 RUNTIMES = MappingProxyType(
-    {".xml": "openvino", ".param": "ncnn", ".pte": "executorch", ".tflite": "litert", _TORCHSCRIPT: "torch"}
+    {suffix: readers(suffix)[0] for suffix in (".xml", ".param", ".pte", ".tflite", _TORCHSCRIPT)}
 )
 # What a file of a detector says of itself.
 _OF_DETECTORS = "detector"
@@ -70,24 +71,13 @@ def load_exported(path: str | Path, device: str) -> tuple[RuntimeNetwork, Networ
         raise InputError(
             f"There is no file {file}: a results folder, a checkpoint, an exported file or a name was expected"
         )
-    network = RuntimeNetwork(_opened(file, device, FP32), file)
+    settings = Settings(threads=torch.get_num_threads(), device=device)
+    network = RuntimeNetwork(runtime(RUNTIMES[file.suffix]).load(file, settings), file)
     description = _said_by(file, network.texts)
-    try:
-        classes = _classes(network, description)
-    except InputError:
-        if file.suffix != _TORCHSCRIPT:
-            raise
-        # Half precision is a part of a trace.
-        network = RuntimeNetwork(_opened(file, device, FP16), file)
-        classes = _classes(network, description)
+    classes = _classes(network, description)
     if classes != description.classes:
         raise InputError(f"{file} has {classes_text(classes)}, and is said to have {description.classes}")
     return network, description
-
-
-def _opened(file: Path, device: str, precision: str) -> Session:
-    settings = Settings(threads=torch.get_num_threads(), precision=precision, device=device)
-    return runtime(RUNTIMES[file.suffix]).load(file, settings)
 
 
 def _classes(network: RuntimeNetwork, description: NetworkDescription) -> int:

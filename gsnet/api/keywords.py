@@ -10,6 +10,7 @@ from typing import TypedDict
 from gsnet.api.callables import BUDGETS, Budget, ProxyLike
 from gsnet.evolution.functions import Figure
 from gsnet.evolution.recorded import Row
+from gsnet.evolution.settings import KNOWN_FIGURES
 from PlainNet import Network
 from SearchSpace import HasListing, Listing
 
@@ -40,7 +41,10 @@ SETTINGS = {
         )
     },
 }
-FLAGS = {setting: f"budgets[{name!r}]" for name, setting in BUDGETS.items()} | {
+_BUDGET_FLAGS = {setting: name for name, setting in BUDGETS.items()} | {
+    f"budget_{name}": name for name in KNOWN_FIGURES
+}
+FLAGS = {flag: f"budgets[{name!r}]" for flag, name in _BUDGET_FLAGS.items()} | {
     **{setting: name for name, setting in SETTINGS.items()},
     "resume": "resume=True",
     "overwrite": "overwrite=True",

@@ -251,10 +251,17 @@ def _in_words_of_python() -> Iterator[None]:
         raise (SearchError if isinstance(error, SearchError) else InputError)(said) from error
 
 
+def _with_keywords(record: logging.LogRecord) -> bool:
+    """A filter that has messages name keywords in place of flags."""
+    record.msg, record.args = in_words_of_python(record.getMessage(), FLAGS), None
+    return True
+
+
 @contextmanager
 def _logger(plan: Plan) -> Iterator[logging.Logger]:
     """What writes the log of the results folder, and nothing else: the program's own logging stays as it is."""
     log = logging.Logger("gsnet.search", logging.INFO)
+    log.addFilter(_with_keywords)
     if plan.folder is None:
         log.addHandler(logging.NullHandler())
         yield log

@@ -46,8 +46,9 @@ def train(
 
     network: a structure, a network, a candidate or the result of a search, a results folder, a checkpoint, a published name or
     FILE.py:Class; none where `start_from`, `config` or another option says it. resolution: side of the images in pixels, by
-    default the network's own, else 224. teacher: learn from it, as ts_train_image_classification.py does: a training's folder
-    or a checkpoint, or a published name, whose published weights are taken. options: `TrainingOptions`.
+    default the network's own; of a structure 32 with CIFAR; else 224. teacher: learn from it, as
+    ts_train_image_classification.py does: a training's folder or a checkpoint, or a published name, whose published weights are
+    taken. options: `TrainingOptions`.
 
     What is finished in save_dir by the same options is not trained again. Messages go to the folder's log, and to the logger
     "gsnet" for whoever listens (`logging.basicConfig(level=logging.INFO)`). Trainings of several threads come one after the

@@ -2,6 +2,7 @@
 
     python benchmark_network_latency.py --arch zennet_imagenet1k_flops400M_SE_res224 --batch_size_list 1,8
     python benchmark_network_latency.py --arch save_dir/my_search
+    python benchmark_network_latency.py --arch network.onnx --backend all
     python benchmark_network_latency.py --arch Masternet.py:MasterNet --plainnet_struct TEXT --input_image_size 32
     python benchmark_network_latency.py --build_table --calibrate --search_space SearchSpace/search_space_ghostshuffle.py \\
         --plainnet_struct TEXT --input_image_size 32
@@ -15,36 +16,27 @@ Times are of a forward pass in evaluation mode: after a warm-up, repeats until t
 from __future__ import annotations
 
 import json
-import logging
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from gsnet.interface.running import run
-from gsnet import runtimes
+from gsnet.comparing.timed_networks import is_timed_as_it_is, time_network
 from gsnet.interface.logs import log_to
 from gsnet.interface.options import BAD_INPUT, InputError, device_name
 from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
-from gsnet.interface.words import first_line
 from gsnet.latency import command as latency
 from gsnet.latency.calibration import described
-from gsnet.latency.device import FP32, TORCH, device_identity, is_tuned, precision_of
 from gsnet.latency.options import add_table_options, add_timing_options, mode_of
 from gsnet.latency.other_devices import import_device, import_library
 from gsnet.latency.records import Calibration
-from gsnet.latency.runtime_report import ERROR, PACKAGES, comparison_table, operation_lines, operation_rows, reasons
+from gsnet.latency.runtime_report import PACKAGES, comparison_table, operation_lines, operation_rows
 from gsnet.latency.space import CLASSES as TABLE_CLASSES
 from gsnet.models.named import names_of, structure_of
-from gsnet.models.options import add_network_options, network_named, resolution_of, size_and_classes
+from gsnet.models.options import add_network_options, network_named, size_and_classes
 from PlainNet import StructureError
 from SearchSpace import SearchSpaceError
 
-if TYPE_CHECKING:
-    from torch import nn
-
-_LOG = logging.getLogger(__name__)
 # Of a report, what is not of a row of --csv.
 _NO_COLUMNS = ("rows", "backends", "operations", "no_operations", PACKAGES, latency.LAUNCHES)
 # What a report says of a fit.
@@ -92,9 +84,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise InputError(
             "--arch names the network to time; --build_table, --import_tinynas and --import_timings need none"
         )
-    else:
+    elif options.predict or options.measure_missing:
         options.arch = network_named(options)
-        return of_networks(options, predict if options.predict or options.measure_missing else time_network)
+        return of_networks(options, predict)
+    else:
+        options.arch = options.arch if is_timed_as_it_is(options) else network_named(options)
+        return of_networks(options, time_network)
     return 0
 
 
@@ -151,92 +146,6 @@ def predict(options: Namespace, arch: str) -> dict:
     resolution, classes = size_and_classes(arch, options.input_image_size, options.num_classes)
     report = latency.predict(options, network, classes, style, resolution)
     return {"arch": arch, "resolution": resolution, "classes": classes} | report
-
-
-def time_network(options: Namespace, arch: str) -> dict:
-    """Latency of the network on this device in each runtime of --backend, and its ONNX file where asked for."""
-    backends = runtimes.runtimes_named(options.backend or (TORCH,))
-    import torch
-
-    from gsnet.models import expected_input, load_model, source_of
-    from gsnet.models.exporting import export
-    from gsnet.models.module_costs import width_of
-    from gsnet.models.onnx_network import OnnxNetwork
-
-    torch.set_num_threads(options.threads)
-    if options.weights and options.untrained:
-        raise InputError("--untrained and --weights contradict each other: use one of them")
-    found = source_of(arch, options.weights, options.plainnet_struct)
-    own_weights = options.weights is None and not options.untrained and found is not None and found.weights is not None
-    network = load_model(
-        arch,
-        num_classes=options.num_classes,
-        pretrained=own_weights,
-        weights=options.weights,
-        plainnet_struct=options.plainnet_struct,
-        use_se=options.use_se,
-        unit=options.unit,
-    ).eval()
-    if isinstance(network, OnnxNetwork):
-        raise InputError(
-            f"{network.file} is exported already, and is no module that runtimes are given here: give the checkpoint or the "
-            "training that it was made from, or --untrained, which times the structure that a file says"
-        )
-    own_side = expected_input(arch, options.weights).resolution
-    resolution = resolution_of(arch, options.input_image_size, options.weights) or own_side
-    seen = {"resolution": resolution, "classes": width_of(network, resolution), "images": "standard normal noise"}
-    if options.export_onnx:
-        seen["onnx_max_difference"] = export(network, options.export_onnx, "onnx", (resolution, resolution))
-    if len(backends) == 1:
-        return {"arch": arch, **time_backend(options, backends[0], network, resolution), **seen}
-    reports = []
-    for backend in backends:
-        try:
-            reports.append(time_backend(options, backend, network, resolution))
-        except runtimes.MissingLibraryError as error:
-            reports.append({"backend": backend, ERROR: str(error), PACKAGES: list(error.packages)})
-        except runtimes.RuntimesError as error:
-            reports.append({"backend": backend, ERROR: str(error)})
-    if all(ERROR in report for report in reports):
-        raise InputError("; ".join(reasons(reports)))
-    return {"arch": arch, "device": device_identity(options.device, options.threads), "backends": reports, **seen}
-
-
-def time_backend(options: Namespace, backend: str, network: nn.Module, resolution: int) -> dict:
-    """Latency of a network in one runtime, and by how much its outputs differ from torch's. Raises RuntimesError."""
-    from gsnet.runtimes.comparison import checked_session
-    from gsnet.runtimes.formats import FORMATS
-
-    settings = settings_of(options, backend)
-    _LOG.info("timing in %s", backend)
-    # What other runtimes would load of it is not what is exported for them.
-    written = options.export_onnx if backend == FORMATS["onnx"] else None
-    try:
-        session, difference = checked_session(backend, network, (resolution, resolution), settings, file=written)
-        report = latency.time_session(options, backend, session, resolution) | {"max_difference": difference}
-        if options.operations:
-            report |= operations_of(options, backend, session, resolution)
-    except RuntimeError as error:
-        # A library's own: an operator that it does not know, a compiler that is missing, too little memory.
-        raise runtimes.RuntimesError(f"{backend} cannot run the network: {first_line(error)}") from error
-    return report
-
-
-def settings_of(options: Namespace, backend: str) -> runtimes.Settings:
-    """How a runtime runs the network: as is usual for it, unless the options say otherwise."""
-    usual = FP32 if options.fp32 else precision_of(options.device, options.fp16, backend)
-    precision = "own" if options.own_precision else usual
-    last = options.channels_last or (is_tuned(backend, options.device) and not options.channels_first)
-    return runtimes.Settings(options.threads, precision, options.device, last)
-
-
-def operations_of(options: Namespace, backend: str, session: runtimes.Session, resolution: int) -> dict:
-    """Times of a session's operations at the first batch size, or why there are none: the network has been timed either way."""
-    images = latency.noise(latency.batch_sizes(options)[0], resolution)
-    try:
-        return {"operations": [asdict(operation) for operation in session.operations(images)]}
-    except runtimes.RuntimesError as error:
-        return {"no_operations": f"{backend}: {error}"}
 
 
 def show(report: dict, as_json: bool) -> None:

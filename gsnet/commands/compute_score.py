@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from gsnet.interface.running import run
 from gsnet.comparing.measuring import FAILURES, Answers
+from gsnet.comparing.score_words import as_text, built_with
 from gsnet.comparing.timed_score import prepare, timed_score
 from gsnet.evolution.ensemble import refuse_ensembles
 from gsnet.interface.options import (
@@ -38,7 +39,6 @@ from gsnet.interface.path_options import new_file, path, structure
 from gsnet.interface.rows import write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.models.described import described
-from gsnet.models.expected import classes_text, size_text
 from gsnet.models.named import BUILT_AS, MASTER_NET, names_of, read_structures, structure_of
 from gsnet.models.options import ARCH_HELP, CLASSES, RESOLUTION, size_and_classes
 from PlainNet import Network, Style
@@ -189,20 +189,12 @@ def score_network(candidate: Candidate, network: Network | nn.Module, proxy: str
         "resolution": settings.resolution,
         "classes": settings.num_classes,
         "images": "standard normal noise" if looks else None,
+        "batch_size": settings.batch_size if looks else None,
+        "seed": seeds[0],
+        "gamma": settings.gamma,
+        **built_with(network, proxy, settings),
         "structure": candidate.name,
     }
-
-
-def as_text(result: dict) -> str:
-    """The result for a person."""
-    spread = f" +- {result['std']:.2g} over {result['repeats']} repeats" if result["repeats"] > 1 else ""
-    # The first has what a process, and a closed form, does once for a network.
-    first = f"{result['seconds_first_score']:.3g} s for the first score"
-    seconds = f"{result['seconds_per_score']:.3g} s a score after {first}" if result["repeats"] > 1 else first
-    head = f"{result['proxy']} {result['score']:.6g}{spread}, {seconds}"
-    noise = f", {result['images']}" if result["images"] else ""
-    seen = f"at {size_text(result['resolution'])}{noise}, {classes_text(result['classes'])}"
-    return f"{head} {seen}: {result['structure']}"
 
 
 def chosen_proxies(options: Namespace) -> list[str]:

@@ -31,7 +31,7 @@ COSTS = (
     Column("parameters", "parameters", "M", 1e6, -1, COST),
     Column("flops", "FLOPs", "M", 1e6, -1, COST),
     Column("memory_access", "memory access", "M", 1e6, -1, COST),
-    Column("peak_feature_map", "largest map", "k", 1e3, -1, COST),
+    Column("peak_feature_map", "largest layer output", "k", 1e3, -1, COST),
     Column("layers", "layers", "", 1.0, -1, COST),
 )
 # Known of structures alone.

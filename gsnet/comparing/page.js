@@ -265,7 +265,8 @@ byId("title").textContent = `${count} network${count === 1 ? "" : "s"} compared`
 document.title = byId("title").textContent;
 byId("notes").append(...data.notes.map((note) => element("li", note)));
 byId("footer").textContent = `Made by gsnet ${data.version}. Costs are of one image: FLOPs are multiply-accumulates, memory access is ` +
-  "elements read and written plus weights, largest map is elements, peak memory that of all maps at once. Latencies are of one image.";
+  "elements read and written plus weights, largest layer output is elements of one convolution or linear layer, " +
+  "peak memory bytes of all maps at once, joined ones too. Latencies are of one image.";
 drawTable();
 drawFronts();
 drawSearches();

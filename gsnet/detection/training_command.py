@@ -31,7 +31,7 @@ from gsnet.detection.training import DetectionStepper, DetectionTrainer
 from gsnet.detection.windows import Windows
 from gsnet.interface.options import InputError, named_few
 from gsnet.models.described import checkpoint_of
-from gsnet.training.command import kept_options, placed, precision, results_folder, resumed, run_training
+from gsnet.training.command import kept_options, placed, precision, resumed, run_training
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.settings import TrainingSettings
 from gsnet.training.settings_of_options import of_machine_and_run
@@ -71,7 +71,7 @@ def _trainer(options: Namespace, device: str) -> DetectionTrainer:
         settings,
         training,
         detection_evaluation_loader(truth, loading),
-        results_folder(options),
+        options.save_dir,
         kept_options(options),
         truth=truth,
         preprocessing=loading.preprocessing,

@@ -22,7 +22,8 @@ LARGEST_FIGURE = 2**62
 
 
 class NetworkCosts(NamedTuple):
-    """What one network costs: layers, then parameters, flops, memory access and the largest feature map in elements.
+    """What one network costs: layers, then parameters, flops, memory access and the elements of its largest output
+    of a convolution or linear layer.
 
     `latency` is in seconds an image, and NaN where it is not known. figures: as in a row of the history.
     """

@@ -56,7 +56,8 @@ def parse_options(argv: Sequence[str] | None, description: str) -> Namespace:
                         f"or an ensemble of them: {', '.join(NAMED_ENSEMBLES)}, or {ENSEMBLE}")  # fmt: skip
     search.add_argument("--ensemble", default="", metavar="A,B",
                         help="with Ensemble: the proxies whose log ranks in the population add up "
-                        f"(default: {','.join(DEFAULT_MEMBERS)}, chosen together with --budget_growth 3.5)")  # fmt: skip
+                        f"(default: {','.join(DEFAULT_MEMBERS)}, chosen together with --budget_growth 3.5); "
+                        "scores in the log are of the population at each moment, in results of the last one")  # fmt: skip
     search.add_argument(
         "--evolution_max_iter",
         type=positive_int,

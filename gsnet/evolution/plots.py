@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from gsnet.evolution.digest import figures_of
+from gsnet.evolution.ensemble import aggregate_of
 from gsnet.evolution.history import Row
 from gsnet.evolution.scatter import Scatter
 from gsnet.evolution.settings import GROWTH, IN_BYTES, PEAK_MEMORY, WEIGHTS, SearchSettings
@@ -40,7 +41,7 @@ def plot_search(path: Path, scored: Scatter, front: Sequence[Row], settings: Sea
         label="best so far",
     )
     left.set_xlabel("iteration")
-    left.set_ylabel(f"{settings.zero_shot_score} score")
+    left.set_ylabel(_score_label(settings))
     right.scatter(millions, scores, s=3, color=_GREY, label="candidate")
     right.step(
         *_front_in([(row.parameters or 0) / 1e6 for row in front], [row.score or 0.0 for row in front]),
@@ -54,7 +55,7 @@ def plot_search(path: Path, scored: Scatter, front: Sequence[Row], settings: Sea
         right.axvline(settings.budget_model_size / 1e6, color="0.3", linestyle=":", label="budget")
     right.set_xlabel("parameters (millions)")
     _spread_out(right, millions.tolist())
-    right.set_ylabel(f"{settings.zero_shot_score} score")
+    right.set_ylabel(_score_label(settings))
     _legend_below(figure, left, right)
     figure.suptitle(f"{scored.count:,} candidates scored, best {settings.zero_shot_score} score {scored.best:.4g}")
     left.xaxis.set_major_formatter("{x:,.0f}")
@@ -87,9 +88,15 @@ def plot_pareto(path: Path, front: Sequence[Row], settings: SearchSettings) -> N
             whole_numbers(axis)
         else:
             _spread_out(axis, values)
-    axes[0].set_ylabel(f"{settings.zero_shot_score} score")
+    axes[0].set_ylabel(_score_label(settings))
     figure.suptitle(f"Pareto archive over score and all costs: {len(front):,} networks (red: front in one cost alone)")
     _save(figure, path)
+
+
+def _score_label(settings: SearchSettings) -> str:
+    """The axis of scores; those of an ensemble are not what the log said on the way, but of one population."""
+    ranked = "" if aggregate_of(settings) is None else ": ranks among the last population"
+    return f"{settings.zero_shot_score} score{ranked}"
 
 
 def _front_in(costs: Sequence[float], scores: Sequence[float]) -> tuple[list[float], list[float]]:

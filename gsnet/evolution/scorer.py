@@ -76,9 +76,7 @@ class Scorer:
         return Scored(values[0], "", latency, time.perf_counter() - start, values if len(values) > 1 else ())
 
 
-def measured_latency(
-    settings: SearchSettings, network: Network, precision: float = 0.0, *, undisturbed: bool = False
-) -> float:
+def measured_latency(settings: SearchSettings, network: Network) -> float:
     """Seconds an image on the search's device, on a processor with one thread; see `gsnet.latency.measurement`."""
     from gsnet.latency.measurement import measure_latency
 
@@ -92,11 +90,24 @@ def measured_latency(
             style=Style(settings.use_se, False, settings.no_BN),
             device=settings.device,
             half_precision=settings.fp16,
-            precision=precision,
             backend=settings.latency_backend or TORCH,
-            undisturbed=undisturbed,
         )
     return figures.median / conditions.batch
+
+
+def latency_as_tables_have_it(settings: SearchSettings, network: Network) -> float:
+    """The same as tables time their networks, the least of several rounds, to be compared with what a table predicts.
+
+    A median would be longer wherever other programs share caches and memory. Raises LatencyError, RuntimesError.
+    """
+    from gsnet.latency.rounds import seconds_of_one
+    from gsnet.latency.setting import Setting
+
+    conditions, style = latency_conditions(settings), Style(settings.use_se, False, settings.no_BN)
+    backend = settings.latency_backend or TORCH
+    with one_thread:
+        seconds = seconds_of_one(network, Setting(conditions, settings.num_classes, style, settings.device, backend))
+    return seconds / conditions.batch
 
 
 def latency_conditions(settings: SearchSettings) -> Conditions:

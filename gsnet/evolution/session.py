@@ -25,7 +25,7 @@ from gsnet.evolution.parts import latency_model
 from gsnet.evolution.proposals import make_proposer
 from gsnet.evolution.recorded import IN_MEMORY
 from gsnet.evolution.report import write_config, write_outputs
-from gsnet.evolution.scorer import measured_latency
+from gsnet.evolution.scorer import latency_as_tables_have_it
 from gsnet.evolution.search import Search
 from gsnet.evolution.settings import GROWTH, TOLD, SearchError, SearchSettings
 from gsnet.evolution.verification import verify_top
@@ -146,10 +146,16 @@ class Session:
         """Say in a log how the rounds are run. callback: whether a function is called after each of them."""
         why = self._why_in_python or ("a function is called after every round" if callback else "")
         log.info("%s", f"the loop runs in Python: {why}" if why else "the loop of this search runs as machine code")
+        if aggregate_of(self.settings) is not None:
+            log.info(
+                "scores of %s are ranks among the members of the population at each moment: max_score moves with them where "
+                "the best structure stays; results rank all candidates among the last population",
+                self.settings.zero_shot_score,
+            )
         if is_no_better_than_random(self.settings):
             log.info(
                 "winners of %s that were trained were no better than random networks, those of the usual Ensemble with a "
-                "limit on growth were: --zero_shot_score Ensemble --budget_growth 3.5 (docs/results.md)",
+                "limit on growth were: --zero_shot_score Ensemble and --budget_growth 3.5 (docs/results.md)",
                 " with ".join(trained_in_place_of(self.settings)),
             )
         for warning in latency_model(self.settings).warnings() if self.settings.latency_table else ():
@@ -271,9 +277,8 @@ def measure_winner(settings: SearchSettings, history: History, winner: Network) 
             )
             return
     try:
-        # By the table's clock: other programs on this computer are no error of the prediction.
-        seconds = measured_latency(settings, winner, precision=0.02, undisturbed=True)
-        history.add_measured_latency(winner.text, seconds)
+        # Other programs on this computer are no error of the prediction.
+        history.add_measured_latency(winner.text, latency_as_tables_have_it(settings, winner))
     except InputError as error:
         # The runtime of the table need not be installed here.
         log.info("the winner's latency was not measured: %s", error)

@@ -39,7 +39,7 @@ def verify_top(folder: Path, history: History, count: int) -> list[Verified]:
     best = history.best(count)
     # It takes minutes. A program that does not listen to the log has no bar either.
     quiet = not log.isEnabledFor(logging.INFO)
-    with progress(len(best) * len(_SEEDS), 0, f"re-scoring the best by {_PROXY}", quiet) as bar:
+    with progress(len(best) * len(_SEEDS), 0, f"re-scoring the best by {_PROXY}", quiet, "score") as bar:
         for row in best:
             result = None
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from gsnet.latency.table import LatencyTable
 from gsnet.latency.visited import covering_networks, drawn_networks
 from PlainNet import Network
 
+_LOG = logging.getLogger(__name__)
 # One network in so many may turn out not to run, and another is drawn in its place.
 _IN_PLACE = 4
 
@@ -55,6 +57,18 @@ def networks_of_layers(options: Namespace, setting: Setting) -> Drawn:
 def networks_to_calibrate(options: Namespace, setting: Setting) -> Drawn:
     """As many random networks as --calibration_networks says, or all that there are."""
     return _drawn(options, setting, "calibration_networks", 2 * options.seed + 1, CALIBRATION)
+
+
+def say_networks(drawn: Drawn) -> None:
+    """How many networks are timed, which are more than were asked for where block types have one each."""
+    if drawn.types:
+        _LOG.info(
+            "%s: one for each of %s and %d random ones (--%s)",
+            counted(len(drawn.networks), "network"),
+            counted(drawn.types, "block type"),
+            drawn.random,
+            drawn.option,
+        )
 
 
 def check_enough(

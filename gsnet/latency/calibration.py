@@ -39,18 +39,21 @@ def described(found: Calibration) -> str:
     """What was fitted, in a line for a person: what a network takes, and how far off that is."""
     dense, depthwise, between, layer, network = found.coefficients
     if dense == depthwise == between:
-        parts = [f"{dense:.3g} times the table's seconds of its layers"]
+        times = f"{dense:.3g}"
+        # Layers that were inferred from networks already add up to them.
+        parts = [f"{'' if times == '1' else f'{times} times '}the sum of its layers' seconds in the table"]
     else:
         parts = [
-            f"{dense:.3g} times the table's seconds of its dense convolutions",
-            f"{depthwise:.3g} times those of depth-wise ones",
-            f"{between:.3g} times those of what lies between them",
+            f"{dense:.3g} times the table's seconds for its dense convolutions",
+            f"{depthwise:.3g} times those for depth-wise ones",
+            f"{between:.3g} times those for what lies between them",
         ]
     parts += [f"{layer * 1e6:.3g} us a layer"] if layer else []
     parts += [f"{network * 1e6:.3g} us besides"] if network else []
     takes = ", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0]
     return (
-        f"fitted to {found.networks} networks: one takes {takes}; others are off by {found.spread:.1%} (leave-one-out)"
+        f"calibrated on {found.networks} networks, by which a network takes {takes}; "
+        f"a network that was not timed takes +- {found.spread:.1%} of that (leave-one-out)"
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gsnet.interface.logs import saying_when_interrupted
 from gsnet.interface.options import InputError
-from gsnet.latency.asked_networks import check_enough, networks_of_layers, networks_to_calibrate
+from gsnet.latency.asked_networks import check_enough, networks_of_layers, networks_to_calibrate, say_networks
 from gsnet.latency.building import calibrate, infer_layers, measure_layers, measure_missing, open_at_hand
 from gsnet.latency.device import TORCH, default_table, device_identity, precision_of
 from gsnet.latency.predictor import LatencyModel
@@ -44,6 +44,8 @@ def build_table(options: Namespace) -> dict:
     layers = networks_of_layers(options, setting) if options.build_table else None
     whole = networks_to_calibrate(options, setting) if options.calibrate else None
     check_enough(options, setting, (layers, whole), path)
+    if layers:
+        say_networks(layers)
     kept = f"what was measured so far is kept in {path}, and the same command goes on from there"
     with open_at_hand(path, options.device, setting.backend, options.threads) as table, saying_when_interrupted(kept):
         say_what_it_is_of(table)

@@ -31,13 +31,11 @@ def measure_latency(
     repeats: int = REPEATS,
     precision: float = 0.0,
     backend: str = TORCH,
-    undisturbed: bool = False,
 ) -> LatencyFigures:
     """Time forward passes of a network in evaluation mode, after a warm-up; see `time_calls`.
 
     half_precision: float16 on a GPU, bfloat16 on a CPU; see `precision_of`. Residual links are part of the timed network.
-    backend: a runtime, with one thread of a processor. undisturbed: on a processor, by the clock that tables go by
-    (`undisturbed_clock`).
+    backend: a runtime, with one thread of a processor.
     Raises RuntimesError for what it has not, and LatencyError for a network that cannot run.
     """
     with telling(backend, network):
@@ -51,13 +49,11 @@ def measure_latency(
         images = torch.randn(batch_size, network.in_channels, resolution, resolution)
         if backend == TORCH:
             dtype = dtype_of(device, half_precision)
-            clock = undisturbed_clock(device) if undisturbed and device == "cpu" else None
-            return time_forward(model.to(device, dtype), images.to(device, dtype), repeats, precision, clock)
+            return time_forward(model.to(device, dtype), images.to(device, dtype), repeats, precision)
         kind, tuned = precision_of(device, half_precision, backend), is_tuned(backend, device)
         settings = Settings(precision=kind, device=device, channels_last=tuned)
         session = runtime(backend).make_to_time(model, (resolution, resolution), batch_size, settings)
-        clock = process_clock("cpu", settings.threads) if undisturbed and session.device == "cpu" else None
-        return session.time(images.numpy(), repeats, precision, clock)
+        return session.time(images.numpy(), repeats, precision)
 
 
 def dtype_of(device: str, half_precision: bool) -> torch.dtype:

@@ -10,7 +10,7 @@ from pathlib import Path
 from gsnet.interface.logs import saying_when_interrupted
 from gsnet.interface.options import InputError, named_few
 from gsnet.interface.words import either
-from gsnet.latency.asked_networks import check_enough, networks_of_layers, networks_to_calibrate
+from gsnet.latency.asked_networks import check_enough, networks_of_layers, networks_to_calibrate, say_networks
 from gsnet.latency.building import calibrate
 from gsnet.latency.bundle import FORMATS, Bundled, write_bundle
 from gsnet.latency.device import FP32
@@ -39,6 +39,7 @@ def write_device_bundle(options: Namespace) -> dict:
     say_start(options)
     layers, whole = networks_of_layers(options, setting), networks_to_calibrate(options, setting)
     check_enough(options, setting, (layers, whole))
+    say_networks(layers)
     parts = (Bundled(TABLE, layers.networks), Bundled(CALIBRATION, whole.networks))
     folder = options.device_bundle
     with saying_when_interrupted(f"the networks in {folder} are kept, and the same command writes the others"):

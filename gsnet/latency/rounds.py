@@ -8,9 +8,11 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import PlainNet
+from gsnet.interface.words import counted
 from gsnet.latency.errors import LatencyError
 from gsnet.latency.layer import Layer
 from gsnet.latency.profiled import convolution_shares
@@ -59,7 +61,8 @@ def time_networks(
             timed = TimedNetwork(network.text, setting.num_classes, setting.style.use_se, role, seconds)
             table.add_network(setting.conditions, timed, number)
 
-    return _left_of(waiting, time, more, progress(len(turns), len(turns) - len(waiting), "timing networks", quiet))
+    what = f"timing {counted(len(networks), 'network')} in {counted(rounds, 'round')}"
+    return _left_of(waiting, time, more, progress(len(turns), len(turns) - len(waiting), what, quiet, "timing"))
 
 
 def settle_networks(
@@ -85,7 +88,10 @@ def settle_networks(
 
     while left := _unsettled(table, setting, role):
         number = 1 + min(left.values())
-        what = f"timing again where times differ by over {AGREEMENT:.0%}, round {number} of at most {MOST_ROUNDS}"
+        again = counted(len(left), "network")
+        what = (
+            f"timing {again} again whose times differ by over {AGREEMENT:.0%}, round {number} of at most {MOST_ROUNDS}"
+        )
         if remaining := _left_of(_shuffled(left.items(), passes), time, more, progress(len(left), 0, what, quiet)):
             return remaining
         passes += 1
@@ -138,13 +144,30 @@ def layers_of(timed: TimedNetwork, setting: Setting, table: LatencyTable) -> lis
     return setting.of(timed).layers(PlainNet.parse(timed.structure), table.fuses, table.rewrites)
 
 
+def seconds_of_one(network: Network, setting: Setting) -> float:
+    """Seconds of a network for one batch, as a table has those of its own: the least of rounds, until two agree.
+
+    On a processor with one thread by a clock that stands still for other programs. Raises LatencyError, RuntimesError.
+    """
+    with TemporaryDirectory(prefix="gsnet-") as folder:
+        seconds_of = timer_of(setting, Path(folder))
+        rounds = [seconds_of(network) for _ in range(ROUNDS)]
+        while not _is_settled(rounds):
+            rounds.append(seconds_of(network))
+    return min(rounds)
+
+
+def _is_settled(rounds: Sequence[float]) -> bool:
+    """Whether the two least times of a network agree, or it was timed often enough."""
+    least = sorted(rounds)[:2]
+    return len(rounds) >= MOST_ROUNDS or (len(least) == 2 and least[1] <= least[0] * (1 + AGREEMENT))
+
+
 def _unsettled(table: LatencyTable, setting: Setting, role: str) -> dict[TimedNetwork, int]:
     """Networks of this setting that are to be timed again, with the number of their next round."""
     found = {}
     for network, seconds in table.timings(setting.conditions, role).items():
-        least = sorted(seconds)[:2]
-        settled = len(seconds) >= MOST_ROUNDS or (len(least) == 2 and least[1] <= least[0] * (1 + AGREEMENT))
-        if not settled and setting.of(network) == setting:
+        if not _is_settled(seconds) and setting.of(network) == setting:
             found[network] = len(seconds)
     return found
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from gsnet.models.expected import classes_text, size_text
+from gsnet.models.expected import classes_text, size_text, style_text
 from gsnet.models.growth import Growth, growth_of_structure
 from PlainNet import PLAIN, BlockReport, Cost, Network, StructureError, Style
 from PlainNet.memory import PRECISIONS, Memory, memory_of
@@ -70,7 +70,7 @@ class Analysis:
 
     @property
     def peak_feature_map(self) -> int:
-        """Elements of the largest map."""
+        """Elements of the largest output of a convolution or linear layer; `memory` knows of joined maps, too."""
         return self.total.peak_feature_map
 
     @property
@@ -85,7 +85,7 @@ class Analysis:
         grown = {} if self.growth is None else {"growth": self.growth}
         missed = {"not_counted": self.not_counted} if self.not_counted else {}
         head = {**named, **_figures(self.total), "layers": self.layers, **grown, **missed, **self._bytes()}
-        seen = {"resolution": self.resolution, "classes": self.num_classes}
+        seen = {"resolution": self.resolution, "classes": self.num_classes} | self._style()
         return head | {"output_shape": self.output_shape, **seen, "blocks": blocks}
 
     def __str__(self) -> str:
@@ -96,7 +96,10 @@ class Analysis:
         lines.append(_table_row(line, "total", self.total, self.blocks[-1].output_shape))
         layers = "" if self.layers is None else f"{self.layers} layers, "
         sizes = f"at {size_text(self.resolution)} (however normalised), {classes_text(self.num_classes)}"
-        lines.append(f"{layers}largest feature map {self.peak_feature_map:,} elements; {sizes}")
+        sizes += style_text(self.style)
+        lines.append(
+            f"{layers}largest output of a convolution or linear layer {self.peak_feature_map:,} elements; {sizes}"
+        )
         if self.not_counted:
             lines.append(f"FLOPs and MAC leave these operations out: {', '.join(self.not_counted)}")
         grown = f"unknown, as {self.found_growth.reason}" if self.growth is None else f"{self.growth:.2f}"
@@ -104,6 +107,12 @@ class Analysis:
         if self.memory is not None:
             lines += [f"{name}: {values}" for name, values in self.memory.in_words().items()]
         return "\n".join(lines)
+
+    def _style(self) -> dict[str, bool]:
+        """What a structure is built with beside its string."""
+        if self.network is None:
+            return {}
+        return {name: getattr(self.style, name) for name in ("use_se", "no_BN", "no_reslink")}
 
     def _bytes(self) -> dict[str, dict[str, int]]:
         """Maps that live at once, and weights, by precision."""

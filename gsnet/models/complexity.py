@@ -98,7 +98,9 @@ def describe(comparison: Comparison, total: Cost) -> str:
     unseen = " (ptflops leaves out products that are functions and no modules)" * (comparison.comparable < total.flops)
     differs = f"the rest differs: {comparison.comparable:,}, here {total.flops:,}{unseen}"
     verdict = "the rest agrees exactly" if agree else differs
+    # Its default setting counts the function within a module once more (docs/counters.md).
     return (
-        f"ptflops counts {comparison.total:,} multiply-accumulates and {comparison.parameters:,} parameters. "
+        f"ptflops, default backend, modules alone (count_functional=False), counts {comparison.total:,} "
+        f"multiply-accumulates and {comparison.parameters:,} parameters. "
         f"It includes {parts or 'nothing else'}, which budgets leave out; {verdict}."
     )

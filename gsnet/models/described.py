@@ -82,10 +82,17 @@ def chosen(found: Described, *, use_se: bool = False, unit: str | None = None) -
         changed["unit"] = unit
     if not changed:
         return own
-    said = ("use_se" if name == "use_se" else f"{name} {value}" for name, value in changed.items())
-    recorded = (f"{name} {getattr(own, name)}" for name in changed)
-    _LOG.warning("%s: %s as given, where it says %s", found.file, ", ".join(said), ", ".join(recorded))
+    given = " and ".join(_in_words(name, value) for name, value in changed.items())
+    recorded = " and ".join(_in_words(name, getattr(own, name)) for name in changed)
+    _LOG.warning("%s is taken %s, as asked for: it says itself that it is %s", found.file, given, recorded)
     return replace(own, **changed)
+
+
+def _in_words(name: str, value: Any) -> str:
+    """A choice that a description has, or that was given in its place."""
+    if name == "use_se":
+        return f"{'with' if value else 'without'} squeeze-and-excitation"
+    return f"with the {value} GhostShuffle unit"
 
 
 def of_file(path: Path) -> Described | None:

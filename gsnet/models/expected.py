@@ -8,6 +8,7 @@ from typing import Any
 
 from gsnet.data.settings import CIFAR_MEAN, CIFAR_STD, IMAGENET_MEAN, IMAGENET_STD
 from gsnet.interface.description import CENTRE, WHOLE, NetworkDescription
+from PlainNet import Style
 from ZenNet import published
 
 CROP_FRACTION = 0.875
@@ -67,6 +68,17 @@ def size_text(resolution: int) -> str:
 def classes_text(classes: int) -> str:
     """The width of the logits in words."""
     return f"{classes} class{'es' * (classes != 1)}"
+
+
+def style_text(style: Style) -> str:
+    """What a structure is built with beside its string, in words, each behind a comma; nothing where nothing is chosen."""
+    chosen = {
+        "with squeeze-and-excitation": style.use_se,
+        "without batch normalisation": style.no_BN,
+        "without residual links": style.no_reslink,
+        "deployed GhostShuffle unit": style.shuffle_always,
+    }
+    return "".join(f", {words}" for words, holds in chosen.items() if holds)
 
 
 def centre_crop(resolution: int, crop: int | None = None, classes: int = 1000) -> ExpectedInput:

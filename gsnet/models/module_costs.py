@@ -29,7 +29,7 @@ _UNSEEN = {torch.ops.aten.mkldnn_rnn_layer}
 
 
 class _Meter(TorchDispatchMode):
-    """Running sums while a module works: multiply-accumulates of all products, memory accesses, the largest map."""
+    """Running sums while a module works: multiply-accumulates of all products, memory accesses, a layer's largest output."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,8 +84,7 @@ def analyze_module(module: nn.Module, arch: str, resolution: int) -> Analysis:
     finally:
         for handle in handles:
             handle.remove()
-    parameters = sum(p.numel() for p in module.parameters())
-    total = Cost(parameters, *meter.sums(), meter.peak)
+    total = Cost(_parameters(module), *meter.sums(), meter.peak)
     rest = _rest(total, list(rows.values()), _shape(output))
     # The first number is classes, or channels of a map.
     classes = next(iter(_shape(output)), 0)
@@ -125,18 +124,31 @@ def as_logits(output: object, classes: int | None = None, who: str = "The networ
     return output
 
 
-def _parts(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The module's children, containers opened."""
+def _parts(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The module's children, containers opened, and what holds most of it: an encoder, a network within a class of a user's."""
+    yield from _opened(module, "", _parameters(module) / 2)
+
+
+def _opened(module: nn.Module, prefix: str, most: float) -> Iterator[tuple[str, nn.Module]]:
     for name, child in module.named_children():
-        if isinstance(child, _CONTAINERS) and len(child):
-            yield from _parts(child, f"{prefix}{name}.")
+        holds_most = _parameters(child) > most and any(map(_is_container, child.children()))
+        if _is_container(child) or holds_most:
+            yield from _opened(child, f"{prefix}{name}.", most)
         else:
             yield prefix + name, child
 
 
+def _is_container(module: nn.Module) -> bool:
+    return isinstance(module, _CONTAINERS) and len(module) > 0
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
 def _watched(name: str, part: nn.Module, meter: _Meter, rows: dict[str, BlockReport]) -> list[_Handle]:
     before: list[tuple[int, int]] = []
-    parameters = sum(p.numel() for p in part.parameters())
+    parameters = _parameters(part)
 
     def begin(*_: object) -> None:
         before.append(meter.sums())

@@ -92,7 +92,8 @@ def resolution_of(arch: str, given: int | None, weights: str | None = None) -> i
         return known.resolution if known else None
     found = described(weights or arch)
     if known and found and given != known.resolution:
-        _LOG.warning("%s: a side of %d pixels as given, where it says %d", found.file, given, known.resolution)
+        told = "%s is taken at %s, as asked for: it says itself that its images are %s"
+        _LOG.warning(told, found.file, size_text(given), size_text(known.resolution))
     return given
 
 

@@ -89,12 +89,14 @@ class Operation:
 class Session(abc.ABC):
     """A network in a runtime. `precision` is what it computes in: "fp32", "fp16", "bf16", "int8" or the runtime's word.
 
-    texts: what its file holds beside the network, by name.
+    texts: what its file holds beside the network, by name. shape: of the images that a file takes, each number None where it is
+    free; None as a whole where the file does not say it.
     """
 
     precision: str = FP32
     device: str = "cpu"
     texts: Texts = NO_TEXTS
+    shape: tuple[int | None, ...] | None = None
 
     @abc.abstractmethod
     def run(self, images: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -133,4 +134,7 @@ class Torch(TorchRuntime):
     def open(self, file: Path, settings: Settings) -> Session:
         with _unadvised():
             module = torch.jit.load(str(file), map_location=settings.device)
-        return self.session(module.eval(), settings)
+        # Half precision is a part of a trace.
+        kinds = {parameter.dtype for parameter in module.parameters()}
+        own = next((name for name, dtype in _TYPES.items() if dtype in kinds), settings.precision)
+        return self.session(module.eval(), replace(settings, precision=own))

@@ -21,7 +21,9 @@ class LiteRTSession(Session):
 
         self._interpreter = Interpreter(model_content=file.read_bytes(), num_threads=settings.threads)
         self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]["index"]
+        images = self._interpreter.get_input_details()[0]
+        self._input = images["index"]
+        self.shape = (None, *(int(size) for size in images["shape"][1:]))
         self._output = self._interpreter.get_output_details()[0]["index"]
 
     def run(self, images: np.ndarray) -> np.ndarray:

@@ -26,7 +26,10 @@ class OnnxRuntimeSession(Session):
         self._model = model
         self._settings = settings
         self._session = self._open()
-        self._input = self._session.get_inputs()[0].name
+        images = self._session.get_inputs()[0]
+        self._input = images.name
+        # What is free has a name, and no number.
+        self.shape = tuple(size if isinstance(size, int) else None for size in images.shape)
         self.texts = self._session.get_modelmeta().custom_metadata_map
         self.precision = self.texts.get(onnx_file.PRECISION, FP32)
 

@@ -68,6 +68,9 @@ class OpenVinoSession(Session):
         self._model = self._core.read_model(file)
         self._settings = settings
         self.texts = {name: str(self._model.get_rt_info([name]).value) for name in self._model.get_rt_info()}
+        # It is compiled for any number of images.
+        shape = self._model.input(0).partial_shape
+        self.shape = (None, *(None if size.is_dynamic else size.get_length() for size in list(shape)[1:]))
         # By the number of images.
         self._requests: dict[int, Any] = {}
         if self._model.input(0).partial_shape[0].is_dynamic:

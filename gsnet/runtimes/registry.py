@@ -70,6 +70,11 @@ def runtime_names() -> tuple[str, ...]:
     return (*_OURS, *_registered)
 
 
+def registered_for(suffix: str) -> tuple[str, ...]:
+    """The names of runtimes of one's own whose files have this suffix."""
+    return tuple(name for name, made in _registered.items() if made.suffixes[:1] == (suffix,))
+
+
 def way_of_rewriting(name: str) -> int:
     """In which way networks are rewritten for a runtime, whose library is not imported; AS_IT_IS where they are not."""
     rewritten = _registered[name].multiple is not None if name in _registered else name in MULTIPLES

@@ -224,9 +224,7 @@ def _trainer(options: Namespace, device: str, build_task: TaskBuilder, side: int
     task = placed(task, options, device)
     task.frozen = freeze(task.network, options.freeze, settings.classes)
     stepper = Stepper(task, settings, device, precision(options, settings, device))
-    trainer = Trainer(
-        stepper, settings, training, validation, results_folder(options), kept_options(options), description
-    )
+    trainer = Trainer(stepper, settings, training, validation, options.save_dir, kept_options(options), description)
     if seen.kind.folders or seen.data_dir:
         trainer.data_dir = seen.folder.resolve()
     trainer = resumed(trainer, options)
@@ -248,11 +246,6 @@ def placed(task: Task, options: Namespace, device: str) -> Task:
         check_layout(task, device)
         task = task.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return with_synchronised_norms(task, device) if options.sync_bn else task
-
-
-def results_folder(options: Namespace) -> Path:
-    """--save_dir; where nothing is written and none was given, a place that holds no file."""
-    return options.save_dir or Path(os.devnull)
 
 
 def kept_options(options: Namespace) -> dict[str, Any]:

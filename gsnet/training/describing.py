@@ -11,6 +11,7 @@ from torch import nn
 from gsnet.data import DataSettings
 from gsnet.data.settings import CIFAR_SIDE
 from gsnet.interface.description import CENTRE, WHOLE, NetworkDescription, versions
+from gsnet.interface.network_names import holds_structure
 from gsnet.interface.options import InputError
 from gsnet.models import described
 from gsnet.models.described import checkpoint_of
@@ -54,7 +55,8 @@ def complete(options: Namespace) -> None:
     if found is None and of_weights is not None:
         found, weights = of_weights, str(file)
     if found is None:
-        options.input_image_size = resolution_of(options.arch, options.input_image_size) or _usual_side(options.dataset)
+        side = resolution_of(options.arch, options.input_image_size)
+        options.input_image_size = side or _usual_side(options.arch, options.dataset)
         options.unit = options.unit or SEARCHED
         return
     options.input_image_size = resolution_of(options.arch, options.input_image_size, weights) or RESOLUTION
@@ -67,9 +69,18 @@ def complete(options: Namespace) -> None:
                 setattr(options, name, getattr(of_weights.description, name))
 
 
-def _usual_side(dataset: str) -> int:
-    """Side of images where neither the options nor the network say one, which is told: 224 pixels."""
+def _usual_side(arch: str, dataset: str) -> int:
+    """Side of images where neither the options nor the network say one, which is told.
+
+    A structure and a class of the user's are made for no side: they see the data set's own. A library's network is made for 224
+    pixels, to which it brings smaller images, as timm does.
+    """
     small = dataset in ("cifar10", "cifar100")
+    made_for_none = holds_structure(arch) or arch in BUILT_AS or ".py:" in arch
+    if small and made_for_none:
+        told = "images are %d x %d pixels, as %s has them: neither options nor network name another side"
+        _LOG.info(told, CIFAR_SIDE, CIFAR_SIDE, dataset)
+        return CIFAR_SIDE
     _LOG.log(
         logging.WARNING if small else logging.INFO,
         "images%s are brought to %d x %d pixels, as neither options nor network name another side",

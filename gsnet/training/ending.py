@@ -73,22 +73,29 @@ class Ending:
         )
 
 
-def check_loss(loss: float, epoch: int, latest: Path) -> None:
-    """Raise TrainingFailed where a loss is no longer a number. epoch: from 0. latest: where the latest checkpoint would be."""
+def check_loss(loss: float, epoch: int, latest: Path | None) -> None:
+    """Raise TrainingFailed where a loss is no longer a number. epoch: from 0.
+
+    latest: where the latest checkpoint would be; None without a results folder.
+    """
     if math.isfinite(loss):
         return
     raise TrainingFailed(f"The loss is no longer a number in epoch {epoch + 1}: {_what_remains(latest)}")
 
 
-def check_weights(trained: nn.Module, epoch: int, latest: Path) -> None:
+def check_weights(trained: nn.Module, epoch: int, latest: Path | None) -> None:
     """The same where weights are no longer numbers, as after a last step whose loss still was one: they would be saved."""
     if torch.stack([weight.isfinite().all() for weight in trained.parameters()]).all():
         return
     raise TrainingFailed(f"The weights are no longer numbers in epoch {epoch + 1}: {_what_remains(latest)}")
 
 
-def _what_remains(latest: Path) -> str:
-    kept = f"the last good state is in {latest}" if latest.exists() else "no epoch was finished, nothing is kept"
+def _what_remains(latest: Path | None) -> str:
+    kept = (
+        f"the last good state is in {latest}"
+        if latest and latest.exists()
+        else "no epoch was finished, nothing is kept"
+    )
     return f"lower --lr or use --grad_norm; {kept}"
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gsnet.interface.words import duration
 from gsnet.tracking import TrackedRun
-from gsnet.training import checkpoints, curves, record
+from gsnet.training import curves, record
 from gsnet.training.ending import Ending, check_loss, check_weights, has_no_progress, say_no_progress
 from gsnet.training.evaluation import evaluate
 from gsnet.training.state import TrainingState
@@ -147,12 +147,12 @@ class Trainer(TrainingState):
 
     def check(self, loss: float) -> None:
         """Raise TrainingFailed where a loss is no longer a number."""
-        check_loss(loss, self.epoch, self.folder / checkpoints.LATEST)
+        check_loss(loss, self.epoch, self.latest)
 
     def _check_state(self, total: Tensor) -> None:
         """The same of a state that is about to be saved."""
         self.check(float(total[0]))
-        check_weights(self.stepper.task.trained, self.epoch, self.folder / checkpoints.LATEST)
+        check_weights(self.stepper.task.trained, self.epoch, self.latest)
 
     def _end_epoch(self, speed: float) -> None:
         # Loss and hits of the epoch's images in all processes.

@@ -147,7 +147,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--input_image_size",
         type=positive_int,
         metavar="PIXELS",
-        help="side of the images (default: the network's own, else 224)",
+        help="side of the images (default: the network's own; of a structure or a class of yours 32 with CIFAR; else 224)",
     )
     group.add_argument(
         "--input_image_crop", type=positive_float, default=0.875, metavar="X", help="share that tests keep"

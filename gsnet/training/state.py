@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class TrainingState:
-    """A training in a results folder, between two steps.
+    """A training in a results folder, or in none where nothing is written, between two steps.
 
     stepper holds the network, training and validation the batches of this process. options: plain values that the
     checkpoint keeps, so that a continued training can say what differs. description: what checkpoints say of the network;
@@ -47,13 +47,13 @@ class TrainingState:
         settings: TrainingSettings,
         training: DataLoader,
         validation: DataLoader,
-        folder: Path,
+        folder: Path | None,
         options: dict[str, Any] | None = None,
         description: NetworkDescription | None = None,
     ) -> None:
         self.description = description
         self.data_dir: Path | None = None
-        self.stepper, self.settings, self.folder = stepper, settings, folder
+        self.stepper, self.settings, self._folder = stepper, settings, folder
         self.training, self.validation = training, validation
         self.options = options or {}
         self.epoch = self.steps_done = 0
@@ -62,6 +62,18 @@ class TrainingState:
         times = {"training_elasped_time": 0.0, "validation_elasped_time": 0.0}
         best = {"best_acc1": 0.0, "best_acc5": 0.0, "best_acc1_at_epoch": 0, "best_acc5_at_epoch": 0}
         self.status: dict[str, Any] = best | times
+
+    @property
+    def folder(self) -> Path:
+        """The results folder. Raises RuntimeError for what has none, and so writes nothing: an evaluation, a trial."""
+        if self._folder is None:
+            raise RuntimeError("nothing is written without a results folder")
+        return self._folder
+
+    @property
+    def latest(self) -> Path | None:
+        """Where the latest checkpoint is, or will be; None without a results folder."""
+        return self._folder and self._folder / checkpoints.LATEST
 
     def resume(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises InputError where it belongs to another training."""
