@@ -1,5 +1,6 @@
 """Trainings in several processes: coupled, stopped, killed, restarted, and equal to one process."""
 
+import copy
 import csv
 import importlib.util
 import multiprocessing
@@ -22,11 +23,11 @@ from gsnet.data import DataSettings, validation_loader
 from gsnet.interface.options import InputError
 from gsnet.models import load_model
 from gsnet.training import checkpoints
-from gsnet.training.coupling import _with_horovod_norms
 from gsnet.training.evaluation import evaluate
 from gsnet.training.options import parse, parser
 from gsnet.training.precision import ApexPrecision
 from gsnet.training.resuming import interrupted
+from gsnet.training.synchronised import synchronised
 from gsnet.validation.processes import Vote, copy_buffers_from_first, place, process_group, summed, told_by_first
 
 ROOT = Path(__file__).parent.parent
@@ -301,11 +302,35 @@ def test_horovod_s_norms_take_the_tensors_of_torch_s():
     network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4, eps=1e-3, momentum=0.01)))
     before = network.state_dict()
     weight = network[1][0].weight
-    network = _with_horovod_norms(network, horovod)
+    network = synchronised(network, horovod.SyncBatchNorm)
     norm = network[1][0]
     assert isinstance(norm, horovod.SyncBatchNorm) and norm.weight is weight
     assert (norm.eps, norm.momentum) == (1e-3, 0.01)
     assert network.state_dict().keys() == before.keys()
+
+
+def test_norms_over_several_gpus_keep_the_activations_of_timm_s_layers():
+    timm = pytest.importorskip("timm", reason="timm is not installed")
+    torch.manual_seed(0)
+    network = timm.create_model("mobilenetv3_small_050").eval()
+    images, before = torch.randn(2, 3, 64, 64), network.state_dict()
+    with torch.no_grad():
+        expected = network(images)
+        changed = copy.deepcopy(synchronised(network, nn.SyncBatchNorm))
+        # torch's layer takes other devices' tensors where it does not train.
+        torch.testing.assert_close(changed(images), expected, rtol=0, atol=0)
+    assert changed.state_dict().keys() == before.keys()
+    norms = [layer for layer in changed.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    assert norms and all(isinstance(layer, nn.SyncBatchNorm) for layer in norms)
+
+
+def test_norms_that_do_more_are_refused_over_several_gpus():
+    class Doubled(nn.BatchNorm2d):
+        def forward(self, maps):
+            return 2 * super().forward(maps)
+
+    with pytest.raises(InputError, match=r"Doubled does more than batch normalisation.*without --sync_bn"):
+        synchronised(nn.Sequential(nn.Conv2d(3, 4, 1), Doubled(4)), nn.SyncBatchNorm)
 
 
 PUBLISHED_APEX = ("--dist_mode", "apex", "--apex", "--apex_opt_level", "O1", "--apex_loss_scale", "dynamic")

@@ -31,7 +31,6 @@ from gsnet.models.expected import of_description
 from gsnet.training import checkpoints, record
 from gsnet.training.caller import Caller, command_line
 from gsnet.training.class_weights import weights_of
-from gsnet.training.coupling import with_synchronised_norms
 from gsnet.training.describing import complete, describe
 from gsnet.training.fine_tuning import freeze
 from gsnet.training.finished import check_no_search, check_not_interrupted, is_done, recorded_options
@@ -54,6 +53,7 @@ from gsnet.training.settings_of_options import (
 )
 from gsnet.training.starting import say_other_names
 from gsnet.training.step import Stepper
+from gsnet.training.synchronised import with_synchronised_norms
 from gsnet.training.tasks import Classification
 from gsnet.validation.horovod import horovod_group
 from gsnet.validation.precision import warn_of_slow_half

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import cast
 
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import fp16_compress_hook
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from gsnet.training.precision import Task
 from gsnet.validation.horovod import running
 from gsnet.validation.processes import place
-
-_LOG = logging.getLogger(__name__)
 
 
 class Coupling:
@@ -97,29 +92,3 @@ def coupling(device: str, half: bool, parts: int) -> Coupling:
     if horovod is not None:
         return Horovod(horovod, half, parts)
     return DataParallel(device, half) if place()[1] > 1 else Coupling()
-
-
-def with_synchronised_norms(task: Task, device: str) -> Task:
-    """Batch normalisation over the images of all GPUs; on a CPU, where neither engine has it, the task as it is."""
-    if place()[1] == 1 or not device.startswith("cuda"):
-        _LOG.warning("sync_bn has no effect here: it needs several GPUs")
-        return task
-    horovod = running()
-    if horovod is None:
-        return cast(Task, nn.SyncBatchNorm.convert_sync_batchnorm(task))
-    return cast(Task, _with_horovod_norms(task, horovod))
-
-
-def _with_horovod_norms(module: nn.Module, horovod: ModuleType) -> nn.Module:
-    """The module with every BatchNorm2d replaced by Horovod's, which holds the same tensors."""
-    if isinstance(module, nn.BatchNorm2d):
-        norm = horovod.SyncBatchNorm(
-            module.num_features, module.eps, module.momentum, module.affine, module.track_running_stats
-        )
-        norm.weight, norm.bias = module.weight, module.bias
-        for name, buffer in module.named_buffers(recurse=False):
-            norm.register_buffer(name, buffer)
-        return norm.train(module.training)
-    for name, child in module.named_children():
-        module.add_module(name, _with_horovod_norms(child, horovod))
-    return module
