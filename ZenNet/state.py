@@ -15,7 +15,7 @@ from ZenNet.unpickling import load_plain
 State = dict[str, Tensor]
 _LOG = logging.getLogger(__name__)
 # Where trainings keep weights: timm's order, then torchvision's, ours and others' names.
-_AVERAGED = ("state_dict_ema", "model_ema", "ema")
+_AVERAGED = ("state_dict_ema", "model_ema", "ema", "ema_state_dict")
 _RAW = ("state_dict", "model", "model_state_dict", "net")
 _LIGHTNING = "pytorch-lightning_version"
 _COMPILED = "_orig_mod."
@@ -33,10 +33,11 @@ def is_safetensors(file: Path) -> bool:
 def read_state(file: Path, own: Iterable[str] = ()) -> State:
     """The weights in a checkpoint: key to tensor on the CPU. own: keys of the network that they are for, where it is there.
 
-    Understands safetensors, and torch checkpoints that hold the dictionary itself or hold it as timm's, torchvision's,
-    Lightning's and others' trainings do. Averaged weights are preferred, as timm does, and a warning says so. Prefixes of what
-    was wrapped around the network (parallel training, torch.compile, Lightning) are taken off, unless the network's own keys
-    begin so. Nothing is executed (`load_plain`). Raises WeightsError.
+    Understands safetensors, and torch checkpoints that hold the dictionary itself, hold it as trainings of timm, torchvision,
+    Lightning and others do, or hold no other dictionary of tensors. Averaged weights are preferred, as timm does, and a warning
+    says so. Prefixes of what was wrapped around the network (parallel training, torch.compile, Lightning) are taken off,
+    unless the network's own keys begin so; of a larger module the part with the network's keys is taken. Nothing is executed
+    (`load_plain`). Raises WeightsError.
     """
     fault = foreign(file)
     if fault is not None:
@@ -53,8 +54,8 @@ def read_state(file: Path, own: Iterable[str] = ()) -> State:
         )
     wanted = set(own)
     state = _without_wrappers(state, wanted)
-    if _LIGHTNING in content and not wanted & state.keys():
-        return _network_of_lightning(state, wanted, file)
+    if not wanted & state.keys() and (wanted or _LIGHTNING in content):
+        return _network_inside(state, wanted, file, _LIGHTNING in content)
     return state
 
 
@@ -65,9 +66,18 @@ def _weights_in(content: Any, file: Path) -> State | None:
         return content
     found = [key for key in (*_AVERAGED, *_RAW) if _is_state(content.get(key))]
     if not found:
-        return None
+        return _under_another_name(content, file)
     if found[0] in _AVERAGED and found[-1] in _RAW:
         _LOG.warning("%s: its averaged weights (%s) are used, not those beside them", file, found[0])
+    return content[found[0]]
+
+
+def _under_another_name(content: dict, file: Path) -> State | None:
+    """The one dictionary of tensors that a training of somebody's own has left under a name of its own."""
+    found = [key for key, value in content.items() if _is_state(value) and all(isinstance(name, str) for name in value)]
+    if len(found) != 1:
+        return None
+    _LOG.info("%s: the weights under %s are used", file, found[0])
     return content[found[0]]
 
 
@@ -93,13 +103,17 @@ def _without_wrappers(state: State, own: set[str]) -> State:
     return state
 
 
-def _network_of_lightning(state: State, own: set[str], file: Path) -> State:
-    """A LightningModule has its network under a name of the user's, beside losses and metrics with tensors of their own."""
+def _network_inside(state: State, own: set[str], file: Path, lightning: bool) -> State:
+    """The part of a larger module that is the network, by its keys; without them Lightning's customary `model`.
+
+    A LightningModule has its network under a name of the user's, beside losses and metrics with tensors of their own; other
+    trainings have it beside projections and decoders. Where several parts fit, none is chosen, but the first of Lightning's.
+    """
     names = dict.fromkeys(f"{key.partition('.')[0]}." for key in state)
     parts = {name: {key.removeprefix(name): v for key, v in state.items() if key.startswith(name)} for name in names}
-    fitting = (name for name, part in parts.items() if own and own <= part.keys())
-    name = next(fitting, "model.")
-    if name not in parts:
+    fitting = [name for name, part in parts.items() if own and own <= part.keys()]
+    name = fitting[0] if len(fitting) == 1 or (fitting and lightning) else "model."
+    if name not in parts or not (fitting or lightning):
         return state
     if others := [key for key in state if not key.startswith(name)]:
         _LOG.warning("%s: %d tensors beside the network's are left out (%s, …)", file, len(others), others[0])
@@ -120,8 +134,8 @@ def load_into(network: nn.Module, state: State, source: str, new_classes: int | 
     """Copy weights into a network; every key and shape must agree. Returns the keys of those that kept their values.
 
     new_classes: the width of the network's logits where it may differ from the checkpoint's. Tensors of that width whose
-    counterpart has another first dimension are the classifier, if they are of one layer, and keep their values. Raises
-    WeightsError, whose sentence begins with `source`.
+    counterpart has another first dimension, or is the only one that is not there, are the classifier, if they are of one layer,
+    and keep their values. Raises WeightsError, whose sentence begins with `source`.
     """
     own = network.state_dict()
     kept = [
@@ -129,16 +143,34 @@ def load_into(network: nn.Module, state: State, source: str, new_classes: int | 
         for key, value in own.items()
         if new_classes is not None and key in state and _is_classifier(value, state[key], new_classes)
     ]
+    missing = [key for key in own if key not in state]
+    if not kept and all(own[key].dim() and own[key].shape[0] == new_classes for key in missing):
+        # Weights that were learnt without labels come without a classifier.
+        kept = missing
     if len({key.rpartition(".")[0] for key in kept}) > 1:
         # Several layers of that width are another network's.
         kept = []
-    missing = [key for key in own if key not in state]
+    missing = [key for key in missing if key not in kept]
     surplus = [key for key in state if key not in own]
     other = [key for key in own if key in state and key not in kept and own[key].shape != state[key].shape]
     if missing or surplus or other:
         raise WeightsError(f"{source} does not fit: {_misfit(own, state, missing, surplus, other)}")
-    network.load_state_dict({key: own[key] if key in kept else value for key, value in state.items()}, strict=True)
+    network.load_state_dict({**state, **{key: own[key] for key in kept}}, strict=True)
     return kept
+
+
+def classes_in(own: State, state: State) -> int | None:
+    """How many classes a checkpoint has where a network has another number of them and all else agrees; None otherwise.
+
+    own: the network's tensors. state: the checkpoint's. Auxiliary classifiers, such as Inception's, have as many.
+    """
+    if own.keys() != state.keys():
+        return None
+    other = [(own[key], state[key]) for key in own if own[key].shape != state[key].shape]
+    if any(a.dim() != b.dim() or not a.dim() or a.shape[1:] != b.shape[1:] for a, b in other):
+        return None
+    numbers = {(a.shape[0], b.shape[0]) for a, b in other}
+    return numbers.pop()[1] if len(numbers) == 1 else None
 
 
 def _is_classifier(own: Tensor, theirs: Tensor, classes: int) -> bool:
@@ -156,4 +188,6 @@ def _misfit(own: State, state: State, missing: list[str], surplus: list[str], ot
         key = other[0]
         shapes = f"{tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
         parts.append(f"{len(other)} have another shape (the first is {key}, {shapes})")
+    if classes := classes_in(own, state):
+        parts.append(f"it has {classes} classes, not {own[other[0]].shape[0]}")
     return "; ".join(parts)

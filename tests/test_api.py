@@ -359,6 +359,18 @@ def test_an_analysis_has_figures_and_a_table():
     assert total.split()[1] == "2,354"
 
 
+def test_a_module_of_a_programs_own_is_analysed_and_stays_as_it_is():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+    analysis = gsnet.analyze(module.double(), resolution=16)
+    # 3 x 4 x 9 + 4 and 4 x 10 + 10; 14 x 14 pixels of 3 x 4 x 9 products, and 4 x 10.
+    assert (analysis.parameters, analysis.flops, analysis.num_classes) == (162, 14 * 14 * 108 + 40, 10)
+    assert module.training and module[0].weight.dtype is torch.float64 and module[0].weight.grad is None
+    assert gsnet.analyze(module).resolution == 224
+    for option in ({"num_classes": 3}, {"use_se": True}, {"no_reslink": True}):
+        with pytest.raises(gsnet.InputError, match=f"^{next(iter(option))} is for structures"):
+            gsnet.analyze(module, **option)
+
+
 def test_several_structures_are_candidates_themselves_and_then_parents(tmp_path):
     first = gsnet.search(START, **SMALL)
     starts = first.pareto[:5]

@@ -107,10 +107,32 @@ def test_a_compiled_part_of_a_network(tmp_path):
     assert_all(read_state(saved(tmp_path, network.state_dict()), Small().state_dict()), 3)
 
 
-@pytest.mark.parametrize("key", ["state_dict", "model", "net", "model_state_dict", "state_dict_ema", "model_ema"])
+@pytest.mark.parametrize(
+    "key", ["state_dict", "model", "net", "model_state_dict", "state_dict_ema", "model_ema", "ema_state_dict"]
+)
 def test_names_under_which_trainings_keep_weights(tmp_path, key):
     content = {"epoch": 3, "optimizer": {"state": {}, "param_groups": [{"lr": 0.1}]}, key: small(4).state_dict()}
     assert_all(read_state(saved(tmp_path, content)), 4)
+
+
+def test_weights_under_a_name_that_only_their_training_knows(tmp_path, caplog):
+    caplog.set_level("INFO")
+    optimizer = {"state": {0: {"momentum_buffer": torch.ones(3)}}, "param_groups": [{"lr": 0.1}]}
+    content = {"epoch": 3, "optim": optimizer, "my_network": small(4).state_dict()}
+    assert_all(read_state(saved(tmp_path, content)), 4)
+    assert "checkpoint.pth: the weights under my_network are used" in caplog.text
+    # Which of two it is, nobody knows.
+    with pytest.raises(WeightsError, match=r"holds no weights: .*it has epoch, optim, my_network, critic"):
+        read_state(saved(tmp_path, content | {"critic": small(1).state_dict()}))
+
+
+def test_the_part_of_a_larger_module_that_is_the_network(tmp_path, caplog):
+    whole = nn.ModuleDict({"backbone": small(3), "projector": nn.Linear(2, 2)})
+    assert_all(read_state(saved(tmp_path, {"state_dict": whole.state_dict()}), Small().state_dict()), 3)
+    assert "2 tensors beside the network's are left out (projector.weight, …)" in caplog.text
+    # Which of two networks is meant, is not guessed.
+    both = nn.ModuleDict({"student": small(3), "teacher": small(2)}).state_dict()
+    assert read_state(saved(tmp_path, both), Small().state_dict()).keys() == both.keys()
 
 
 def test_no_averaged_weights_where_a_training_had_none(tmp_path):
@@ -170,6 +192,25 @@ def test_a_whole_network_of_torchvision_from_its_references(tmp_path):
     content = {"model": network.state_dict(), "model_ema": average.state_dict(), "args": args, "epoch": 1}
     loaded = load_model("resnet18", num_classes=3, weights=str(saved(tmp_path, content)))
     assert torch.equal(loaded.fc.weight, network.fc.weight)
+
+
+@pytest.mark.parametrize("arch", ["resnet18", "SuperConvK3BNRELU(3,8,2,1)", "mine"])
+def test_a_checkpoint_says_how_many_classes_its_network_has(tmp_path, arch):
+    if arch == "mine":
+        (tmp_path / "mine.py").write_text(
+            "from torch import nn\ndef network(num_classes=10):\n"
+            "    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, num_classes))\n"
+        )
+        arch = f"{tmp_path / 'mine.py'}:network"
+    trained = load_model(arch, num_classes=7).eval()
+    file = str(saved(tmp_path, trained.state_dict()))
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    loaded = load_model(arch, weights=file).eval()
+    with torch.no_grad():
+        assert torch.equal(loaded(images), trained(images))
+    assert loaded(images).shape == (2, 7)
+    with pytest.raises(WeightsError, match=r"; it has 7 classes, not 5$"):
+        load_model(arch, num_classes=5, weights=file)
 
 
 def test_harmless_objects_beside_the_weights(tmp_path):

@@ -63,6 +63,22 @@ def test_a_picture_a_file_and_an_array_are_the_same_image(data, trained, name):
     assert [one["label"] for one in found.top()] == np.argsort(-wanted).tolist()
 
 
+def test_a_module_of_a_programs_own_sees_the_same_image(data, trained):
+    module = gsnet.load(trained).module().train()
+    names = ["green", "red", "sky blue"]
+    found = gsnet.Classifier.load(module, resolution=8, class_names=names)(data / "val" / "red" / "0.png")
+    assert found.probabilities == pytest.approx(by_hand(trained, COLOURS["red"]), abs=1e-6)
+    assert module.training and found.class_names == tuple(names)
+    assert gsnet.Classifier.load(module, resolution=8).class_names == ("class 0", "class 1", "class 2")
+    for options, sentence in (
+        ({}, "A module does not say which images it takes: give resolution"),
+        ({"resolution": 8, "weights": "best.pth"}, "A module holds its own weights: leave weights out"),
+        ({"resolution": 8, "class_names": ["one"]}, "class_names has 1 names, and the module 3 classes"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            gsnet.Classifier.load(module, **options)
+
+
 def test_a_picture_is_what_its_file_is(trained, tmp_path):
     """16 bits, of which Pillow's own conversion makes white, and a picture that lies on its side."""
     thermal = tmp_path / "thermal.png"

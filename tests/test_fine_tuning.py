@@ -22,6 +22,7 @@ from gsnet.training.losses import smoothed_targets
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.schedules import Schedule
 from gsnet.training.settings import TrainingSettings
+from gsnet.training.starting import load_start
 from gsnet.training.step import Stepper
 from gsnet.training.tasks import Classification
 from gsnet.validation.mirrored import Mirrored
@@ -91,6 +92,21 @@ def test_a_published_network_begins_a_training(tmp_path, monkeypatch, capsys):
     torch.save(whole.state_dict(), tmp_path / CIFAR / "best-params_rank0.pth")
     train(tmp_path / "out", "--start_from", CIFAR, "--input_image_size", 8, "--dry_run", classes=3, images=32)
     assert f"{CIFAR}: the classifier starts anew, with 3 classes instead of 10" in capsys.readouterr().err
+
+
+def test_weights_without_a_classifier_begin_a_training(tmp_path, caplog):
+    """What was learnt without labels has none; a layer elsewhere that is missing is another network's."""
+    caplog.set_level("INFO")
+    source, network = (torchvision.models.resnet18(num_classes=3) for _ in range(2))
+    weights = {key: value for key, value in source.state_dict().items() if not key.startswith("fc.")}
+    before = network.fc.weight.clone()
+    torch.save(weights, tmp_path / "backbone.pth")
+    load_start(network, tmp_path / "backbone.pth", "resnet18", 3)
+    assert torch.equal(network.conv1.weight, source.conv1.weight) and torch.equal(network.fc.weight, before)
+    assert "the classifier starts anew, with 3 classes, for these weights have none" in caplog.text
+    torch.save({key: value for key, value in weights.items() if key != "bn1.weight"}, tmp_path / "torn.pth")
+    with pytest.raises(InputError, match=r"3 of 122 tensors are missing \(the first is bn1.weight\)"):
+        load_start(network, tmp_path / "torn.pth", "resnet18", 3)
 
 
 @pytest.mark.parametrize(

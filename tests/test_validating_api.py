@@ -90,6 +90,22 @@ def test_a_structure_with_weights_and_names_of_its_own(trained, colours):
     assert by_name.per_class == (0, 100, 25)
 
 
+def test_another_number_of_folders_than_of_classes_is_said(colours, caplog):
+    class Four(Brightest):
+        def forward(self, images):
+            logits = super().forward(images)
+            return torch.cat((logits, logits[:, :1]), dim=1)
+
+    gsnet.validate(Four(), colours, resolution=8, workers=0, limit=2)
+    assert (
+        "Four has 4 classes, and there are 3 folders of pictures, which count as its first ones (class 0 is blue)"
+        in (caplog.text)
+    )
+    caplog.clear()
+    gsnet.validate(Brightest(), colours, resolution=8, workers=0, limit=2)
+    assert "folders" not in caplog.text
+
+
 def test_a_programs_random_numbers_stay_its_own(trained):
     before = torch.random.get_rng_state()
     gsnet.validate(trained, workers=0)

@@ -231,7 +231,8 @@ def test_a_torn_file_and_a_pickle_that_runs_code_are_refused(tmp_path, checkpoin
 def test_loading_is_strict(tmp_path, checkpoint):
     with pytest.raises(
         WeightsError,
-        match=r"2 have another shape \(the first is fc_linear.netblock.weight, \(10, 512\) instead of \(100, 512\)",
+        match=r"2 have another shape \(the first is fc_linear.netblock.weight, \(10, 512\) instead of \(100, 512\)\); "
+        "it has 10 classes, not 100",
     ):
         ZenNet.get_ZenNet("zennet_cifar100_model_size05M_res32", weights=checkpoint)
     weights = state.read_state(checkpoint)

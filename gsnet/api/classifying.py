@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from gsnet.data.pictures import read_picture
 from gsnet.interface.options import InputError, device_name, named_few
 from gsnet.interface.values import check_counts
 from gsnet.models import ExpectedInput, expected_input, load_model, source_of
-from gsnet.models.expected import at_side, classes_text, of_description, size_text
+from gsnet.models.expected import at_side, centre_crop, classes_text, of_description, size_text
 from gsnet.models.module_costs import width_of
 from gsnet.validation.class_names import class_names as usual_names
 from gsnet.validation.class_names import data_set_in
@@ -97,7 +98,7 @@ class Classifier:
     @classmethod
     def load(
         cls,
-        path: str | Path | TrainingResult | LoadedNetwork,
+        path: str | Path | TrainingResult | LoadedNetwork | nn.Module,
         *,
         weights: str | Path | TrainingResult | LoadedNetwork | None = None,
         device: str | None = None,
@@ -107,13 +108,18 @@ class Classifier:
     ) -> Classifier:
         """The classifier of a training or its folder, a checkpoint, a file that gsnet export wrote, or a published name.
 
+        A torch module must be told its resolution, stays as it is, and sees images as `gsnet.validate` shows them to it.
+
         An exported file is run by its runtime (ONNX Runtime, OpenVINO, ncnn, ExecuTorch, LiteRT, torch for TorchScript).
         weights: a checkpoint of the network that `path` names, where it holds none itself. device: name of torch's, the CPU by
         default. class_names: in the order of the logits, for a network that does not say them. resolution: side in
         pixels, instead of the trained one. flip: the mean of what it says of an image and of its mirror image. Raises
         InputError.
         """
-        _check(path_of(path), class_names, resolution)
+        is_module = hasattr(path, "modules")
+        _check("a module" if is_module else path_of(path), class_names, resolution)
+        if is_module:
+            return cls._of_module(path, weights, device, class_names, resolution, flip)  # type: ignore[arg-type]
         arch, own = str(path_of(path)), None if weights is None else str(path_of(weights))
         with _in_words_of_python():
             if is_exported(arch):
@@ -164,6 +170,28 @@ class Classifier:
             raise InputError(f"class_names has {len(names)} names, and {arch} has {classes_text(classes)}")
         asked = Mirrored(network) if flip else network
         return cls(asked, replace(expected, classes=classes), names, device_name(None, device))
+
+    @classmethod
+    def _of_module(
+        cls,
+        module: nn.Module,
+        weights: object,
+        device: str | None,
+        class_names: Sequence[str] | None,
+        side: int | None,
+        flip: bool,
+    ) -> Classifier:
+        if weights is not None:
+            raise InputError("A module holds its own weights: leave weights out")
+        if side is None:
+            raise InputError("A module does not say which images it takes: give resolution")
+        network = copy.deepcopy(module).cpu().float()
+        classes = width_of(network, side)
+        names = [f"class {i}" for i in range(classes)] if class_names is None else list(class_names)
+        if len(names) != classes:
+            raise InputError(f"class_names has {len(names)} names, and the module {classes_text(classes)}")
+        asked = Mirrored(network) if flip else network
+        return cls(asked, centre_crop(side, None, classes), names, device_name(None, device))
 
     def __call__(self, image: str | Path | np.ndarray | Image) -> Classification:
         """What is in an image: a file, an array (H, W, 3) uint8 of RGB, or a picture of Pillow's. Raises InputError."""

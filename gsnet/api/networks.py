@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +51,7 @@ def parse(structure: Named) -> Network:
     if isinstance(source, str) and _NAME.fullmatch(source):
         raise InputError(
             f"{source} is no structure, and no file or folder is called so: gsnet.compare takes names of networks, "
-            "gsnet.score their modules"
+            "gsnet.analyze and gsnet.score their modules"
         )
     if isinstance(source, Path) or source.endswith(".txt"):
         return PlainNet.read_structure_file(Path(source).expanduser())
@@ -58,7 +59,7 @@ def parse(structure: Named) -> Network:
 
 
 def analyze(
-    network: Named,
+    network: Named | nn.Module,
     *,
     resolution: int | None = None,
     num_classes: int | None = None,
@@ -69,9 +70,13 @@ def analyze(
     """Parameters, FLOPs, memory access and shapes, block by block, as `gsnet analyze_model` counts them.
 
     resolution, num_classes: by default what a results folder or file says of itself, else 224 pixels and 1000 classes. use_se:
-    with squeeze-and-excitation in super-blocks. no_BN: without batch normalisation. no_reslink: without residual links. Raises
-    StructureError, InputError.
+    with squeeze-and-excitation in super-blocks. no_BN: without batch normalisation. no_reslink: without residual links. A torch
+    module is counted part by part for an image of that resolution, and stays as it is; the other options are for structures.
+    Raises StructureError, InputError.
     """
+    if hasattr(network, "modules"):
+        structural = {"num_classes": num_classes, "use_se": use_se, "no_BN": no_BN, "no_reslink": no_reslink}
+        return _module_analysis(network, resolution, [name for name, value in structural.items() if value])
     style = _style(network, use_se, no_BN, no_reslink)
     return analyze_network(parse(network), *_size_and_classes(network, resolution, num_classes), style)
 
@@ -118,6 +123,18 @@ def score(
     # A module has these; torch need not be there to tell.
     value: Network | nn.Module = network if hasattr(network, "modules") else parse(network)  # type: ignore[assignment, arg-type]
     return score_by(value, proxy_of(proxy, gets_module=not isinstance(value, Network)), settings, seed)
+
+
+def _module_analysis(module: nn.Module, resolution: int | None, ignored: list[str]) -> Analysis:
+    from gsnet.models.growth import growth_of_module
+    from gsnet.models.module_costs import analyze_module
+
+    if ignored:
+        raise InputError(f"{ignored[0]} is for structures, and a module is what it is: leave it out")
+    side, _ = _size_and_classes(None, resolution, None)
+    copied = copy.deepcopy(module).cpu().float()
+    found = analyze_module(copied, type(module).__name__, side)
+    return replace(found, measured_growth=growth_of_module(copied, side))
 
 
 def _told(network: object) -> Described | None:

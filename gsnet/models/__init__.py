@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,9 +63,10 @@ def load_model(
 ) -> nn.Module:
     """The network that --arch names, on the CPU.
 
-    num_classes: width of the logits, by default the network's own (1000 where it has none); together with pretrained
-    weights of another width the classifier stays random. pretrained: with published weights, or those of a results folder or
-    file. weights: a checkpoint instead, of which every tensor must fit; what it says of its network need not be given.
+    num_classes: width of the logits, by default that of `weights`, else the network's own (1000 where it has none); together
+    with pretrained weights of another width the classifier stays random. pretrained: with published weights, or those of a
+    results folder or file. weights: a checkpoint instead, of which every tensor must fit; what it says of its network need not
+    be given.
     weights_url: a mirror of the published networks. plainnet_struct: the structure for "PlainNet" and for classes that take it;
     use_se: with squeeze-and-excitation in structures; unit: their GhostShuffle units, "searched" or "deployed" as in the
     detector (`PlainNet.UNITS`), which always has it; None: as the network says itself, else searched.
@@ -73,7 +75,7 @@ def load_model(
     """
     from gsnet.models import own
     from gsnet.models.loading import load_described
-    from ZenNet.state import load_into, read_state
+    from ZenNet.state import classes_in, load_into, read_state
 
     check_structure_options(arch, plainnet_struct, use_se=use_se, unit=unit)
     if weights_url is not None and (arch not in ZenNet.list_models() or not pretrained or weights is not None):
@@ -87,9 +89,13 @@ def load_model(
         num_classes = found.description.classes
     if arch in ZenNet.list_models():
         return own.published_network(arch, num_classes, pretrained, weights, weights_url, unit, use_se)
-    network = _build(arch, num_classes, pretrained and file is None, plainnet_struct, style_of(unit, use_se))
+    build = partial(_build, arch, plainnet_struct=plainnet_struct, style=style_of(unit, use_se))
+    network = build(num_classes, pretrained=pretrained and file is None)
     if file is not None:
-        load_into(network, read_state(file, network.state_dict()), f"{file} as {arch}")
+        state = read_state(file, network.state_dict())
+        if num_classes is None and (classes := classes_in(network.state_dict(), state)):
+            network = build(classes, pretrained=False)
+        load_into(network, state, f"{file} as {arch}")
     if found is not None:
         own.set_batch_norm(network, found.description.bn_momentum, found.description.bn_eps)
     return network

@@ -13,7 +13,7 @@ from gsnet.interface.options import InputError
 from gsnet.models import libraries, own
 from gsnet.models.described import ONNX_SUFFIX, Described, checkpoint_in, chosen
 from ZenNet.files import NoWeightsError
-from ZenNet.state import load_into, read_state
+from ZenNet.state import classes_in, load_into, read_state
 
 _LOG = logging.getLogger(__name__)
 
@@ -46,7 +46,8 @@ def load_described(
     """The network that a file or a results folder describes, on the CPU.
 
     pretrained: with the weights found there; where num_classes is another number, the classifier starts anew, which is said.
-    weights: a checkpoint instead. num_classes, use_se and unit, where given, win. Raises InputError.
+    weights: a checkpoint instead, whose number of classes counts. num_classes, use_se and unit, where given, win. Raises
+    InputError.
     """
     own_weights = found.weights if pretrained and weights is None else None
     if pretrained and weights is None and own_weights is None:
@@ -64,7 +65,10 @@ def load_described(
     new_classes = description.classes if own_weights is not None and description.classes != told else None
     network = _built(description, found.file, weights_follow=new_classes is None)
     source = f"{file} as {description.arch}" if description.structure is None else str(file)
-    load_into(network, read_state(file, network.state_dict()), source, new_classes)
+    state = read_state(file, network.state_dict())
+    if num_classes is None and weights is not None and (classes := classes_in(network.state_dict(), state)):
+        network = _built(replace(description, classes=classes), found.file, weights_follow=True)
+    load_into(network, state, source, new_classes)
     if new_classes is not None:
         _LOG.info("%s: the classifier starts anew, with %d classes instead of %d", file, new_classes, told)
     return network

@@ -61,7 +61,8 @@ def load_start(network: nn.Module, file: Path, arch: str, classes: int) -> None:
     state = read_state(file, network.state_dict())
     fresh = load_into(network, state, f"{file} as {arch}", new_classes=classes)
     if fresh:
-        _LOG.info("%s: %s", file, anew(classes, state[fresh[0]].shape[0]))
+        before = state[fresh[0]].shape[0] if fresh[0] in state else None
+        _LOG.info("%s: %s", file, anew(classes, before))
     else:
         _LOG.info("Begins with the weights of %s", file)
 
@@ -91,6 +92,7 @@ def say_kept_classes(file: Path | str | None, before: Sequence[str], names: Sequ
         )
 
 
-def anew(classes: int, before: int) -> str:
-    """What becomes of a classifier whose classes are others."""
-    return f"the classifier starts anew, with {classes} classes instead of {before}"
+def anew(classes: int, before: int | None) -> str:
+    """What becomes of a classifier whose classes are others, or that the weights lack (before None)."""
+    instead = ", for these weights have none" if before is None else f" instead of {before}"
+    return f"the classifier starts anew, with {classes} classes{instead}"

@@ -13,6 +13,7 @@ from gsnet.data.class_folder import class_folders
 from gsnet.data.data_sets import TRAINING, VALIDATION
 from gsnet.data.sharded import shard_classes, shards_in
 from gsnet.interface.options import named_few
+from gsnet.models.expected import classes_text
 
 _LOG = logging.getLogger(__name__)
 _IN_NAMES = ("cifar10", "cifar100")
@@ -60,6 +61,17 @@ def say_order_of_folders(names: Sequence[str], arch: str) -> None:
         "%s does not say its classes, so that the folders count in the order of the alphabet: %s. timm has another: %s. Where "
         "it was trained by timm on such folders, give a file with a name a line as class_names",
         *(arch, named_few(names), named_few(theirs)),
+    )
+
+
+def say_other_number(folders: Sequence[str], classes: int, arch: str) -> None:
+    """Warn where a network that does not say its classes has another number of them than there are folders."""
+    if len(folders) == classes:
+        return
+    _LOG.warning(
+        "%s has %s, and there are %d folders of pictures, which count as its first ones (class 0 is %s): give the names of all "
+        "of them, one a line, in a file as class_names, where they are others",
+        *(arch, classes_text(classes), len(folders), folders[0]),
     )
 
 

@@ -23,7 +23,7 @@ from gsnet.models.module_costs import output_of
 from gsnet.models.named import fault_of_path, is_several
 from gsnet.models.onnx_network import OnnxNetwork
 from gsnet.models.options import network_named, network_of, resolution_of
-from gsnet.validation.class_names import class_names, data_set_in, say_order_of_folders
+from gsnet.validation.class_names import class_names, data_set_in, say_order_of_folders, say_other_number
 from gsnet.validation.images import test_images
 from gsnet.validation.measured import Asked, Validated, figures_of, measured
 from gsnet.validation.mirrored import Mirrored
@@ -230,7 +230,10 @@ def validated(options: Namespace, arch: str, device: str) -> Validated:
         options.batch_size or _batch_size(options, arch),
         lambda classes: _names(options, arch, dataset, classes),
     )
-    return measured(options, asked, network, images, device)
+    found = measured(options, asked, network, images, device)
+    if isinstance(images, ClassFolder) and not own_names and not options.untrained:
+        say_other_number(images.classes, len(found.names), arch)
+    return found
 
 
 def _batch_size(options: Namespace, arch: str) -> int:

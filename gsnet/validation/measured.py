@@ -11,13 +11,14 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from gsnet.data import DATASETS
+from gsnet.data.class_folder import ClassFolder
 from gsnet.data.loaders import WholeImages
 from gsnet.data.skipping import BrokenImages
 from gsnet.interface.options import InputError
 from gsnet.models import ExpectedInput
 from gsnet.models.expected import centre_crop, whole_image
 from gsnet.models.module_costs import width_of
-from gsnet.validation.class_names import class_names
+from gsnet.validation.class_names import class_names, say_other_number
 from gsnet.validation.images import test_images
 from gsnet.validation.measure import Result, validate
 from gsnet.validation.mirrored import Mirrored
@@ -94,6 +95,8 @@ def validated_module(options: Namespace, network: nn.Module, device: str) -> Val
         raise InputError(f"--class_names has {len(names)} names, and the module {classes} classes")
     expected = whole_image(side, classes) if DATASETS[dataset].cifar else centre_crop(side, None, classes)
     images = test_images(dataset, expected, options.data_dir, options.download, names)
+    if isinstance(images, ClassFolder) and not names:
+        say_other_number(images.classes, classes, type(network).__name__)
     asked = Asked(
         type(network).__name__,
         dataset,
