@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional
 
 from gsnet.data import DataSettings, training_loader, validation_loader
@@ -174,7 +174,7 @@ def test_operations_are_those_of_torchvision(name):
     ours = OPERATIONS[name](images, torch.tensor(values)).int()
     theirs = torch.stack(
         [
-            auto._apply_image_or_video_transform(image, name, value, "nearest", auto._fill)
+            auto._apply_image_or_video_transform(image, name, value, InterpolationMode.NEAREST, auto._fill)
             for image, value in zip(images, values, strict=True)
         ]
     ).int()

@@ -17,6 +17,8 @@ from gsnet.runtimes.contract import NO_TEXTS, Runtime, Texts
 PRECISION = "gsnet.precision"
 # Of a free side, which torch wants bounded.
 _MOST_BLOCKS = 4096
+# At least so many blocks a free side has in the image that is traced.
+_TRACED_BLOCKS = 8
 WRITES_WITH = MappingProxyType({"onnx": "onnx", "onnxscript": "onnxscript"})
 
 
@@ -36,6 +38,8 @@ def write_onnx(
     if multiple is not None:
         rows, columns = (torch.export.Dim(name, min=1, max=_MOST_BLOCKS) for name in ("rows", "columns"))
         free |= {2: multiple * rows, 3: multiple * columns}
+        # torch takes a side of one, as the smallest maps of small images have, for a special case as well.
+        size = (max(size[0], _TRACED_BLOCKS * multiple), max(size[1], _TRACED_BLOCKS * multiple))
     try:
         torch.onnx.export(
             network,
