@@ -195,7 +195,7 @@ def log_norms(
     calls, rows: of a `PlainNet.step_table.StepTable`, a call for each block. image: the first map. stack, gradients, records:
     room to work.
     """
-    failure, at = forward(calls, rows, image, stack, gradients[STACK + 2], records)
+    failure, at = forward(calls, rows, image, stack, gradients[STACK + 2], records, False)
     if failure:
         return failure
     order = stack[STACK + 1]
@@ -235,7 +235,9 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     return kept_on_disk(run)
 
 
-_PARTS = ("activations", "convolutions", "layout", "machine", "map", "norms", "records", "slopes", "steady", "windows")
+_PARTS = ("activations", "convolutions", "excess", "layout", "machine", "map", "norms", "records", "slopes", "steady")
 # The files on which machine code depends that calls `log_norms`.
-SOURCES = [Path(__file__).with_name(f"gradient_{part}.py") for part in _PARTS] + mean_field_machine.SOURCES
+SOURCES = [
+    Path(__file__).with_name(f"gradient_{part}.py") for part in (*_PARTS, "windows")
+] + mean_field_machine.SOURCES
 run = _kept_on_disk(source_version(*SOURCES))

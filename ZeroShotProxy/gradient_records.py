@@ -7,6 +7,7 @@ import numpy as np
 from PlainNet.compiling import compiled, unfolded
 from PlainNet.mean_field import Step
 from PlainNet.step_table import CALL_WIDTH, numbers_of
+from ZeroShotProxy.gradient_excess import note_excess
 from ZeroShotProxy.gradient_layout import (
     BEFORE,
     BETWEEN,
@@ -44,24 +45,7 @@ from ZeroShotProxy.mean_field_map import (
     STACK,
     VARIANCE,
 )
-from ZeroShotProxy.mean_field_windows import averaged
-
-
-@compiled
-def dense_excess(overlap: float, inputs: float) -> float:
-    """E of w'w / w'Cw for normal weights w and inputs' covariance C of mean eigenvalue 1, to second order in C - 1.
-
-    Channels whose weights make a small output are enlarged by BN, and so is their gradient. overlap: tr C^2 / (tr C)^2,
-    which is 1 / inputs where C is 1; E (u'Au)^2 = 2 tr A^2 / (n (n + 2)) for a direction u and A of trace 0.
-    """
-    return 1 + 2 * max(0.0, overlap - 1 / inputs) * inputs / (inputs + 2)
-
-
-@compiled
-def depthwise_excess(overlap: float, lag: float, kernel: int) -> float:
-    """The same of a window over one channel, whose taps are alike as far as channels overlap."""
-    taps = float(kernel * kernel)
-    return 1 + 2 * overlap * max(0.0, averaged(lag, kernel) - 1 / taps) * taps / (taps + 2)
+from ZeroShotProxy.mean_field_map import NORM as MAP_NORM
 
 
 @compiled
@@ -117,7 +101,10 @@ def share_of_lower(below: np.ndarray, state: np.ndarray) -> float:
 
 @unfolded
 def write_normalisation(record: np.ndarray, before: np.ndarray, state: np.ndarray) -> int:
-    """What BN multiplies the squared gradient of each group of channels by."""
+    """What BN multiplies the squared gradient of each group of channels by.
+
+    Besides, by how much the squared norms of what its convolution reads vary.
+    """
     first = other = 1.0
     if is_convolution(int(before[KIND])):
         first, other = before[FIRST], before[OTHER]
@@ -127,15 +114,22 @@ def write_normalisation(record: np.ndarray, before: np.ndarray, state: np.ndarra
         factor = first if index == 0 else other
         record[PAIRS + 2 * index] = state[base + CHANNELS]
         record[PAIRS + 2 * index + 1] = factor / (state[base + VARIANCE] + record[NUMBER])
+    record[FIRST] = state[MAP_NORM]
     return count
 
 
 @unfolded
-def write_slopes(record: np.ndarray, kind: int, state: np.ndarray) -> int:
-    """The same of an activation, and the chance that it lets a gradient through, over all channels.
+def write_profile(record: np.ndarray, count: int, state: np.ndarray) -> None:
+    """The profile of a map's variance, behind so many pairs."""
+    size, end = int(state[SIZE]), PAIRS + 2 * count
+    for position in range(size):
+        record[end + position] = state[PROFILE + position]
+    record[HEIGHT] = size
 
-    Slopes of others than the rectifier follow the variance at a position: its profile comes behind the pairs.
-    """
+
+@unfolded
+def write_slopes(record: np.ndarray, kind: int, state: np.ndarray) -> int:
+    """The same of an activation, and the chance that it lets a gradient through, over all channels."""
     function = RECTIFIER if kind == Step.RECTIFY else int(record[NUMBER])
     chance = channels = 0.0
     count = int(state[COUNT])
@@ -146,11 +140,6 @@ def write_slopes(record: np.ndarray, kind: int, state: np.ndarray) -> int:
         chance += state[base + CHANNELS] * slope
         channels += state[base + CHANNELS]
     record[FIRST] = chance / channels
-    if kind == Step.SMOOTH:
-        size, end = int(state[SIZE]), PAIRS + 2 * count
-        for position in range(size):
-            record[end + position] = state[PROFILE + position]
-        record[HEIGHT] = size
     return count
 
 
@@ -203,30 +192,6 @@ def what_is_followed(calls: np.ndarray, rows: np.ndarray) -> tuple[bool, bool]:
 
 
 @unfolded
-def note_excess(kind: int, record: np.ndarray, state: np.ndarray, overlap: float, lag: float) -> None:
-    """After a convolution: what it does to the gradient through the BN behind it.
-
-    overlap, lag: of the map before the step.
-    """
-    height = record[HEIGHT]
-    if kind == Step.DENSE:
-        reached = min(record[NUMBER + 1], height)
-        first = other = dense_excess(state[OVERLAP], record[WIDTH] * reached * reached / record[NUMBER + 3])
-    elif kind == Step.DEPTHWISE:
-        reached = min(record[NUMBER], height)
-        first = other = depthwise_excess(overlap, lag, int(reached))
-    else:
-        reached = min(record[NUMBER + 1], height)
-        cheap = int(min(record[NUMBER + 3], state[SIZE]))
-        # The header is the mean of both halves: taken back to the first one's.
-        lag = state[OVERLAP_LAG] - (cheap * cheap - 1) / 12
-        overlap = state[OVERLAP] / (0.5 + 0.5 * averaged(lag, cheap))
-        first = dense_excess(overlap, record[WIDTH] * reached * reached)
-        other = first * depthwise_excess(overlap, lag, cheap)
-    record[FIRST], record[OTHER] = first, other
-
-
-@unfolded
 def note_variances(record: np.ndarray, state: np.ndarray) -> None:
     """After a convolution, in place of a pair: mean variance of its channels; of a ghost convolution, that of either half."""
     if int(record[KIND]) == Step.GHOST:
@@ -243,10 +208,12 @@ def forward(
     stack: np.ndarray,
     positive: np.ndarray,
     records: np.ndarray,
+    parameters: bool,
 ) -> tuple[int, int]:
     """(failure, where the last record begins) of a forward pass that writes down what gradients need.
 
-    positive: room for four numbers for each map of the stack. records: room for one after the other.
+    positive: room for four numbers for each map of the stack. records: room for one after the other. parameters: whether
+    gradients of BN's and of weights are asked for, too.
     """
     order = stack[STACK + 1]
     for place in range(STACK):
@@ -269,6 +236,10 @@ def forward(
                 pairs = write_down(record, kind, records[latest:], stack, order, top, positive)
                 record[KIND], record[BEFORE], record[PAIR_COUNT] = kind, latest, pairs
                 state = stack[int(order[top])]
+                # Slopes of others than the rectifier follow the variance at a position, and so do squares of parameters.
+                profiled = kind == Step.SMOOTH or (parameters and kind == Step.NORMALISE)
+                if profiled:
+                    write_profile(record, pairs, state)
                 overlap, lag = state[OVERLAP], state[OVERLAP_LAG]
                 if norms:
                     write_norms(kind, record, stack, order, top, notes)
@@ -286,7 +257,7 @@ def forward(
                     note_excess(kind, record, state, overlap, lag)
                     note_variances(record, state)
                 latest = used
-                used += PAIRS + 2 * pairs + (int(record[HEIGHT]) if kind == Step.SMOOTH else 0)
+                used += PAIRS + 2 * pairs + (int(record[HEIGHT]) if profiled else 0)
         if top:
             return NOT_JOINED, latest
         records[used + KIND], records[used + BEFORE] = BETWEEN, latest

@@ -11,16 +11,17 @@ import numpy as np
 
 from PlainNet.compiling import compiled
 from PlainNet.mean_field import Step
-from ZeroShotProxy.gradient_layout import FIRST, KIND, NUMBER
-from ZeroShotProxy.gradient_map import SIZE, sum_over_channels
+from ZeroShotProxy.gradient_layout import FIRST, KIND, NUMBER, PAIR_COUNT, PAIRS
+from ZeroShotProxy.gradient_map import NORMED, PROFILE, SIZE, sum_over_channels
 from ZeroShotProxy.gradient_map import scale_all as scale_gradient
 from ZeroShotProxy.gradient_slopes import BESIDE_PARAMETERS
 
 # A row of shares. SAME, ABROAD: covariance of the gradients at two positions of an image, and in two images. *_OUT: that of
 # their products with the output of the BN before, behind an activation; OWN_OUT: the mean square of such a product.
 # ALONG_SHIFT, ALONG_SCALE: what a gradient with respect to BN's shift and scale misses since a window over one channel follows.
-SAME, ABROAD, SAME_OUT, ABROAD_OUT, OWN_OUT, ALONG_SHIFT, ALONG_SCALE = range(7)
-SHARES = 7
+# TOGETHER: in front of BN, the mean over positions and images of squared gradient times squared map, over the product of means.
+SAME, ABROAD, SAME_OUT, ABROAD_OUT, OWN_OUT, ALONG_SHIFT, ALONG_SCALE, TOGETHER = range(8)
+SHARES = 8
 # Squares by kind of parameter.
 CONVOLUTIONS, DEPTHWISE, SCALES, SHIFTS = range(4)
 _RECTIFIER, _BISECTIONS = 3, 40
@@ -50,24 +51,42 @@ def mean_squares(gradient: np.ndarray, shares: np.ndarray, images: float) -> tup
 
 
 @compiled
-def normalise_shares(gradient: np.ndarray, shares: np.ndarray, images: float, squares: np.ndarray) -> None:
+def centred(gradient: np.ndarray, profile: np.ndarray) -> float:
+    """Zero padding makes both gradient and map smaller at a border; by how much the mean of their product is larger for it.
+
+    profile: of the map's variance along an axis, of mean 1 like that of the squared gradient.
+    """
+    size = int(gradient[SIZE])
+    total = 0.0
+    for position in range(size):
+        total += gradient[PROFILE + position] * profile[position]
+    mean = total / size
+    return mean * mean
+
+
+@compiled
+def normalise_shares(
+    gradient: np.ndarray, shares: np.ndarray, record: np.ndarray, images: float, squares: np.ndarray
+) -> None:
     """Before a gradient goes back through BN: squares of scale and shift, and what BN takes from what all have in common."""
     shift, scale = mean_squares(gradient, shares, images)
+    together = centred(gradient, record[PAIRS + 2 * int(record[PAIR_COUNT]) :]) * math.exp(gradient[NORMED])
     size = gradient[SIZE] * gradient[SIZE]
     square, values = images * size * sum_over_channels(gradient), images * size
     squares[SHIFTS] += square * max(0.0, shift - shares[ALONG_SHIFT])
-    squares[SCALES] += square * max(0.0, scale - shares[ALONG_SCALE])
-    # What a value has in common with itself alone is made up for by the overlap of a batch.
+    squares[SCALES] += square * together * max(0.0, scale - shares[ALONG_SCALE])
+    # What a value has in common with itself alone is made up for by the overlap of a batch, which is larger where norms vary.
     left = 1 - (shift - 1 + scale - shares[OWN_OUT]) / values
-    scale_gradient(gradient, left)
+    scale_gradient(gradient, left * (1 + 2 * record[FIRST] / values))
     same = (shares[SAME] - shift / values) / left
     set_shares(shares, same, -(1 + (size - 1) * same) / (size * max(1.0, images - 1)))
+    shares[TOGETHER] = together
 
 
 @compiled
 def set_shares(shares: np.ndarray, same: float, abroad: float) -> None:
     """Of a gradient that no activation follows."""
-    shares[SAME], shares[ABROAD], shares[OWN_OUT] = same, abroad, 1.0
+    shares[SAME], shares[ABROAD], shares[OWN_OUT], shares[TOGETHER] = same, abroad, 1.0, 1.0
     shares[SAME_OUT] = shares[ABROAD_OUT] = shares[ALONG_SHIFT] = shares[ALONG_SCALE] = 0.0
 
 

@@ -35,6 +35,7 @@ from ZeroShotProxy.gradient_shares import (
     DEPTHWISE,
     SAME,
     SHARES,
+    TOGETHER,
     activate_shares,
     blend_shares,
     divide_shares,
@@ -145,15 +146,15 @@ def share_step(
     kind, row = int(record[KIND]), int(order[top])
     gradient, mine = gradients[row], shares[row]
     if kind == Step.NORMALISE:
-        normalise_shares(gradient, mine, images, squares)
+        normalise_shares(gradient, mine, record, images, squares)
     elif kind == Step.RECTIFY or kind == Step.SMOOTH:
         activate_shares(mine, record)
     elif kind == Step.DENSE or kind == Step.DEPTHWISE or kind == Step.GHOST:
         if kind == Step.GHOST:
-            if not add_ghost(gradients, row, record, images, squares):
+            if not add_ghost(gradients, row, record, images * mine[TOGETHER], squares):
                 return TOO_MANY_GROUPS
         else:
-            add_convolution(gradient, record, images, squares)
+            add_convolution(gradient, record, images * mine[TOGETHER], squares)
         first = NUMBER if kind == Step.DEPTHWISE else NUMBER + 1
         kept = window_shares(int(record[HEIGHT]), int(gradient[SIZE]), int(record[first]), int(record[first + 1]))[1]
         set_shares(mine, mine[SAME] * kept, mine[ABROAD] * kept)
@@ -195,7 +196,7 @@ def add_squares(
     the batch; 0: only the last map is asked for. abroad: the covariance of the gradients of two images at the last map, whose
     gradient has a mean square of 1.
     """
-    failure, at = forward(calls, rows, image, stack, gradients[STACK + 2], records)
+    failure, at = forward(calls, rows, image, stack, gradients[STACK + 2], records, True)
     if failure:
         return failure
     order = stack[STACK + 1]
