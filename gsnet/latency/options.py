@@ -40,7 +40,7 @@ def add_timing_options(parser: OptionParser) -> None:
     timing.add_argument("--threads", type=positive_int, default=1, metavar="N", help="of the processor")
     timing.add_argument("--backend", type=names, metavar="NAME,NAME",
                         help=f"what runs the network, its outputs compared with torch's first: {', '.join(runtime_names())}, "
-                        "several for one table, or all for those that are installed (default: torch; of an exported file, which is "
+                        "several for one table, or all for those that are installed (default: torch; of an exported file, "
                         "timed as it is, what it was exported for); with --build_table, --calibrate and --predict: the one "
                         "whose latency table is meant")  # fmt: skip
     timing.add_argument("--own_precision", action="store_true",
