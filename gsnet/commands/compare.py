@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # Where nobody watches, what is done within seconds needs no word.
         rare = 0 if sys.stderr.isatty() else 15
-        with tqdm(desc="compared", unit="", leave=False, mininterval=rare or 1, delay=rare) as bar:
+        with tqdm(desc="compared", unit=" networks", leave=False, mininterval=rare or 1, delay=rare) as bar:
             found = compare(options.networks, questions, lambda done, of, name: _show_progress(bar, done, of, name))
     except Interrupted as interrupted:
         tell(interrupted.found, options)

@@ -42,7 +42,13 @@ def time_file(options: Namespace, file: Path) -> dict:
         asked = Namespace(**vars(options))
         side, asked.batch_size = side_of(file, session, options.input_image_size), batch_of(options, file, session)
         said = described_by(file, session)
-        report = time_session_of(asked, backend, session, side) | {"max_difference": None, "resolution": side}
+        try:
+            report = time_session_of(asked, backend, session, side) | {"max_difference": None, "resolution": side}
+        except InputError:
+            raise
+        # Each library has errors of its own for a file that takes something else.
+        except Exception as error:
+            raise runtimes.RuntimesError(f"{backend} cannot run {file}: {first_line(error)}") from error
         return report | {"classes": said and said.classes, "images": _IMAGES}
 
     return {"arch": str(file), **time_backends(options, runtimes_of(file, options.backend), time)}

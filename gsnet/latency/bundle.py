@@ -110,7 +110,7 @@ def write_bundle(folder: Path, parts: Iterable[Bundled], setting: Setting, *, qu
     if not (folder / device_script.NETWORKS).is_file():
         write_text(folder / device_script.NETWORKS, json.dumps({**told, "networks": []}, indent=1) + "\n")
     try:
-        for role, network in tqdm(listed, desc="writing networks", unit="", disable=quiet):
+        for role, network in tqdm(listed, desc="writing networks", unit=" networks", disable=quiet):
             with telling(program.name, f"{network} at {setting.conditions}"):
                 file = written(network, setting, program, folder)
             entries.append({"file": file.name, "structure": network.text, "role": role})

@@ -41,8 +41,8 @@ def add_timing_options(parser: OptionParser) -> None:
     timing.add_argument("--backend", type=names, metavar="NAME,NAME",
                         help=f"what runs the network, its outputs compared with torch's first: {', '.join(runtime_names())}, "
                         "several for one table, or all for those that are installed (default: torch; of an exported file, "
-                        "which is timed as it is, what it was exported for); with --build_table, --calibrate and --predict: "
-                        "the one whose latency table is meant")  # fmt: skip
+                        "timed as it is, what it was exported for); with --build_table, --calibrate and --predict: the one "
+                        "whose latency table is meant")  # fmt: skip
     timing.add_argument("--own_precision", action="store_true",
                         help="in the precision that a runtime chooses by itself, which may be below float32")  # fmt: skip
     timing.add_argument("--operations", action="store_true",
