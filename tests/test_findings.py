@@ -64,6 +64,21 @@ def test_ground_truth_may_number_its_annotations_from_zero(tmp_path):
     assert result.figures["AP"] == pytest.approx(100)
 
 
+def test_objects_to_be_ignored_count_as_in_pycocotools_and_the_log_says_so(tmp_path, caplog):
+    boxes = [[0, 0, 10, 10], [20, 20, 10, 10]]
+    found = ImageResults(np.array(boxes[:1], dtype=float), np.array([0.9]), np.array([0]))
+    # pycocotools on the same files: 50.5 and 100.
+    for mark, figure, said in (({"ignore": 1}, 50.5, 1), ({"ignore": 1, "iscrowd": 1}, 100, 0)):
+        rows = [{"id": i, "image_id": 1, "category_id": 1, "bbox": box, "area": 100} for i, box in enumerate(boxes, 1)]
+        rows[1] |= mark
+        content = {"images": [{"id": 1, "width": 64, "height": 64, "file_name": "1.jpg"}], "annotations": rows}
+        (tmp_path / "truth.json").write_text(json.dumps(content | {"categories": [{"id": 1, "name": "car"}]}))
+        caplog.clear()
+        result = evaluate_coco(read_coco(tmp_path / "truth.json"), [found])
+        assert result.figures["AP"] == pytest.approx(figure, abs=0.05)
+        assert [record.getMessage().count("1 annotations that have it") for record in caplog.records] == [1] * said
+
+
 def test_pictures_of_16_bits_keep_their_high_byte(tmp_path):
     greys = np.array([[0, 200, 256, 5140, 25700, 65535]], dtype=np.uint16)
     cv2.imwrite(str(tmp_path / "thermal.png"), greys)

@@ -6,6 +6,7 @@ Ids are whole numbers by the format. Files that went through other tools have so
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,7 @@ from typing import Any
 
 from gsnet.interface.options import InputError
 
+_LOG = logging.getLogger(__name__)
 _KEYS = {
     "images": ("file_name",),
     "annotations": ("id", "image_id", "category_id", "bbox"),
@@ -126,6 +128,18 @@ def crowd_of(file: Path, place: str, entry: dict[str, Any]) -> bool:
     if value not in (0, 1, None):
         raise InputError(f"{file}: {place}: iscrowd is 0 or 1, not {json.dumps(value)}")
     return bool(value)
+
+
+def say_passed_over(file: Path, annotations: Sequence[dict[str, Any]]) -> None:
+    """Log how many annotations have a key `ignore` that counts for nothing, as in pycocotools; iscrowd is what counts."""
+    number = sum(bool(entry.get("ignore")) and not entry.get("iscrowd") for entry in annotations)
+    if number:
+        _LOG.warning(
+            "%s: `ignore` is no key of COCO, which pycocotools passes over too: %d annotations that have it are trained on and "
+            'judged as any others. An object that shall count neither way has "iscrowd": 1',
+            file,
+            number,
+        )
 
 
 def path_of(file: Path, number: int, image: dict[str, Any]) -> PurePosixPath:

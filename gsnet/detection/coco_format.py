@@ -26,6 +26,7 @@ from gsnet.detection.coco_entries import (
     path_of,
     read_entries,
     read_json,
+    say_passed_over,
     side_of,
 )
 from gsnet.detection.image_files import read_header
@@ -82,6 +83,7 @@ def _by_image(file: Path, lists: dict[str, list], labels: dict[int, int]) -> tup
     """Annotations, with box, label and crowd checked, and regions of each image; labels: by the place of the category."""
     images, categories = Ids(file, "images", lists["images"], "file_name"), Ids(file, "categories", lists["categories"])
     check_once(file, lists["annotations"])
+    say_passed_over(file, lists["annotations"])
     rows: list[list[dict]] = [[] for _ in lists["images"]]
     regions: list[list] = [[] for _ in lists["images"]]
     for number, entry in enumerate(lists["annotations"]):
