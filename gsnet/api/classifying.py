@@ -16,7 +16,7 @@ from torch import nn
 
 from gsnet.api.exported_classifier import is_exported, load_exported
 from gsnet.api.loading import LoadedNetwork
-from gsnet.api.naming import in_words_of_python, path_of
+from gsnet.api.naming import arch_of, in_words_of_python, is_module, path_of
 from gsnet.api.pictures import pixels_of
 from gsnet.api.trained import TrainingResult
 from gsnet.data.pictures import read_picture
@@ -98,7 +98,7 @@ class Classifier:
     @classmethod
     def load(
         cls,
-        path: str | Path | TrainingResult | LoadedNetwork | nn.Module,
+        path: str | Path | TrainingResult | LoadedNetwork | nn.Module | type,
         *,
         weights: str | Path | TrainingResult | LoadedNetwork | None = None,
         device: str | None = None,
@@ -116,9 +116,11 @@ class Classifier:
         pixels, instead of the trained one. flip: the mean of what it says of an image and of its mirror image. Raises
         InputError.
         """
-        is_module = hasattr(path, "modules")
-        _check("a module" if is_module else path_of(path), class_names, resolution)
-        if is_module:
+        own_module = is_module(path)
+        if isinstance(path, type):
+            path = arch_of(path)
+        _check("a module" if own_module else path_of(path), class_names, resolution)
+        if own_module:
             return cls._of_module(path, weights, device, class_names, resolution, flip)  # type: ignore[arg-type]
         arch, own = str(path_of(path)), None if weights is None else str(path_of(weights))
         with _in_words_of_python():
