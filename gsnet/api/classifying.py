@@ -203,6 +203,10 @@ class Classifier:
         """The same of one image after the other, of which so many are looked at together. Raises InputError."""
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"batch_size is {batch_size!r}: at least one image is looked at together")
+        if isinstance(images, str | Path):
+            raise InputError(
+                f"{images} is one path: give a list of files, such as sorted(Path({str(images)!r}).iterdir())"
+            )
         left = iter(images)
         while batch := list(itertools.islice(left, batch_size)):
             ready = torch.stack([self._prepare(_picture(image)) for image in batch])
