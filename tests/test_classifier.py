@@ -223,6 +223,8 @@ def test_wrong_input_is_one_sentence(trained, tmp_path):
         classifier(np.zeros((8, 8, 3), np.uint8)).top(-1)
     with pytest.raises(InputError, match="batch_size is 0"):
         next(classifier.each([], batch_size=0))
+    with pytest.raises(InputError, match=r"^pictures is one path: give a list of files"):
+        next(classifier.each("pictures"))
 
 
 def test_a_detector_is_read_by_another(tmp_path):

@@ -213,6 +213,27 @@ def test_the_folders_of_coco_itself(tmp_path):
     assert read_data_set(tmp_path).scenes[0].image == tmp_path / "train2017" / "a.jpg"
 
 
+@pytest.mark.parametrize(
+    ("file", "folder"), [("val.json", "val"), ("flight 3.json", "flight 3"), ("my_val.json", "val")]
+)
+def test_images_in_a_folder_beside_the_file_that_is_called_like_it(tmp_path, file, folder):
+    image = picture(tmp_path / folder / "a.jpg")
+    picture(tmp_path / "train" / "a.jpg")
+    coco(tmp_path).rename(tmp_path / file)
+    assert read_data_set(tmp_path / file).scenes[0].image == image
+
+
+def test_files_of_coco_for_each_split_beside_folders_of_images(tmp_path):
+    for split in ("train", "val"):
+        picture(tmp_path / split / "a.jpg")
+        coco(tmp_path).rename(tmp_path / f"{split}.json")
+    assert read_data_set(tmp_path, split="val").scenes[0].image == tmp_path / "val" / "a.jpg"
+    assert read_data_set(tmp_path).scenes[0].image == tmp_path / "train" / "a.jpg"
+    # A folder that is a data set itself is read as one, as a converted file beside it is not asked.
+    text(tmp_path / "val" / "a.txt", "0 .5 .5 .2 .2")
+    assert len(read_data_set(tmp_path, split="val").scenes[0].boxes) == 1
+
+
 # Pascal VOC
 
 

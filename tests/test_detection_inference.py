@@ -352,6 +352,12 @@ def test_from_python_it_finds_what_the_script_finds(scenes, checkpoint, tmp_path
     name = found.names[0]
     chosen = detector(image, tile=96, classes=[name])
     assert set(chosen.names) == {name} and json.loads(json.dumps(chosen.as_dicts()))[0]["name"] == name
+    one, other = detector.each([image, scenes.scenes[1].image], tile=96, classes=[name])
+    assert one.as_dicts() == chosen.as_dicts() and other.image.shape == one.image.shape
+    with pytest.raises(gsnet.InputError, match=r"is one path: give a list of files, such as sorted\(Path\("):
+        list(detector.each(tmp_path))
+    with pytest.raises(gsnet.InputError, match=f"^{tmp_path} is a folder, and an image was expected$"):
+        detector(tmp_path)
     for wrong in (np.zeros((4, 4)), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8), [[[0, 0, 0]]], None):
         with pytest.raises(gsnet.InputError, match="uint8"):
             detector(wrong)

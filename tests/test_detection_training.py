@@ -124,8 +124,8 @@ def test_it_learns_eight_scenes_by_heart_and_is_validated_in_the_tiles_that_it_w
     assert logged["val_AP50"] > 10
     capsys.readouterr()
 
-    def scored(*options):
-        argv = ("--weights", tmp_path / "tiled", "--data_dir", scenes, "--protocol", "coco", "--json", *options)
+    def scored(*options, data=("--data_dir", scenes)):
+        argv = ("--weights", tmp_path / "tiled", *data, "--protocol", "coco", "--json", *options)
         assert val_detection.main([str(value) for value in argv]) == 0
         figures = json.loads(capsys.readouterr().out)
         return {f"val_{name}": figures[f"{name}_500"] for name in ("AP", "AP50", "AP75")}
@@ -133,6 +133,8 @@ def test_it_learns_eight_scenes_by_heart_and_is_validated_in_the_tiles_that_it_w
     as_trained = scored()
     assert as_trained == pytest.approx(logged, abs=1e-9) and scored("--tile", 64) == as_trained
     assert scored("--tile", 0) != as_trained
+    # The training's folder says on which data.
+    assert scored(data=()) == as_trained
     assert val_detection.main(["--weights", str(tmp_path / "tiled"), "--data_dir", str(scenes), "--limit", "1"]) == 0
     assert "in tiles of 64 pixels, as the detector was trained" in capsys.readouterr().err
     with pytest.raises(InputError, match="--overlap does nothing without --tile"):

@@ -1,6 +1,7 @@
 """`gsnet.train`: the folders that the training scripts leave, from Python."""
 
 import csv
+import importlib
 import json
 import logging
 import re
@@ -72,7 +73,7 @@ def rows(folder):
 
 def untimed(text):
     """Lines of a log without speeds and times, and without the folder's name."""
-    return [re.sub(r" \([\d.]+ s\)$|, [\d,]+ images/s.*", "", line) for line in text.splitlines()]
+    return [re.sub(r" \([\d.]+ s\)$|, [\d,]+ images/s.*|(?<=weights are ).*", "", line) for line in text.splitlines()]
 
 
 def check_same_folders(one, other, name):
@@ -207,6 +208,28 @@ def test_options_of_files_give_way_to_keywords(tmp_path):
     assert (own.epochs, own.warmup, own.weight_init) == (taken.epochs + 1, 2, taken.weight_init)
 
 
+def test_a_class_of_a_programs_own_is_a_network_by_itself(data, tmp_path, monkeypatch):
+    (tmp_path / "my_network.py").write_text(
+        "from torch import nn\nclass Mine(nn.Sequential):\n    def __init__(self, num_classes=10):\n"
+        "        super().__init__(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = importlib.import_module("my_network").Mine
+    by_class = gsnet.train(mine, data_dir=data, save_dir=tmp_path / "one", **HOW)
+    by_name = gsnet.train(f"{tmp_path / 'my_network.py'}:Mine", data_dir=data, save_dir=tmp_path / "two", **HOW)
+    assert rows(tmp_path / "one") == rows(tmp_path / "two")
+    assert by_class.best["val_loss"] == pytest.approx(gsnet.validate(mine, weights=by_class, workers=0).loss)
+    assert gsnet.export(mine, tmp_path / "mine.pt", weights=by_name, format="torchscript").input["classes"] == 3
+    assert gsnet.Classifier.load(mine, weights=by_name)(data / "val" / "red" / "0.png").class_names == tuple(COLOURS)
+
+    class Here(nn.Module):
+        pass
+
+    for own, sentence in ((Here, "Here stands in no file of its own"), (nn.Flatten, "Flatten is of the package torch")):
+        with pytest.raises(gsnet.InputError, match=sentence):
+            gsnet.train(own, data_dir=data, save_dir=tmp_path / "three", **HOW)
+
+
 def test_what_is_evaluated_has_the_weights_that_are_meant(trained, data, tmp_path):
     how = {**HOW, "data_dir": data, "save_dir": tmp_path, "evaluate_only": True}
     with pytest.raises(gsnet.InputError, match="not its weights: evaluate these with start_from in its place"):
@@ -280,7 +303,11 @@ def test_every_flag_of_both_commands_is_a_keyword():
         (STRUCTURE, {"optimizer": {"name": "sgd"}}, "^optimizer is .*: an option is a number, a text"),
         (None, {}, "^Name a network: by network, or by start_from"),
         ("missing/folder", {}, "There is no file or folder missing/folder"),
-        (nn.Flatten(), {}, "^A training builds its network itself: name the class of Flatten as FILE.py:Class$"),
+        (
+            nn.Flatten(),
+            {},
+            "^A training builds its network itself: give a name, the class Flatten, or FILE.py:Flatten$",
+        ),
         (STRUCTURE, {"teacher": "missing.pth", "teacher_logit_weight": 1}, "There is no network 'missing.pth'"),
         (STRUCTURE, {"teacher": STRUCTURE, "teacher_untrained": True}, "the teacher teaches nothing"),
         (STRUCTURE, {"teacher_logit_weight": 1}, "teacher_pretrained=True"),

@@ -397,6 +397,10 @@ def test_what_writes_nothing_needs_no_folder(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         script.main([*BASE[2:], *NETWORK])
     assert "the following arguments are required: --dataset, --save_dir" in capsys.readouterr().err
+    # A folder of pictures needs no name.
+    for data in (["--data_dir", "nowhere"], ["--data_dir=nowhere"]):
+        with pytest.raises(InputError, match=r"^There is no folder nowhere: --data_dir takes one"):
+            script.main([*BASE[2:], *NETWORK, *data, "--save_dir", "out"])
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import shlex
 
 import pytest
+from PIL import Image
 
 from gsnet.commands import train_image_classification, ts_train_image_classification
 from gsnet.interface.options import InputError
@@ -65,6 +66,13 @@ def test_a_folder_without_classes_is_named(tmp_path):
     for folder in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(InputError, match=f"^{folder} has no train/CLASS/IMAGE"):
             train_image_classification.main([*given, "--data_dir", str(folder)])
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "0.JPG")
+    with pytest.raises(
+        InputError, match=r"but folders of pictures itself \(cats, dogs\): move them into .*/train, and of"
+    ):
+        train_image_classification.main([*given, "--data_dir", str(tmp_path)])
 
 
 @pytest.mark.parametrize("script", [train_image_classification, ts_train_image_classification])

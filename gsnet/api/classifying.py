@@ -16,7 +16,7 @@ from torch import nn
 
 from gsnet.api.exported_classifier import is_exported, load_exported
 from gsnet.api.loading import LoadedNetwork
-from gsnet.api.naming import in_words_of_python, path_of
+from gsnet.api.naming import arch_of, in_words_of_python, is_module, path_of
 from gsnet.api.pictures import pixels_of
 from gsnet.api.trained import TrainingResult
 from gsnet.data.pictures import read_picture
@@ -98,7 +98,7 @@ class Classifier:
     @classmethod
     def load(
         cls,
-        path: str | Path | TrainingResult | LoadedNetwork | nn.Module,
+        path: str | Path | TrainingResult | LoadedNetwork | nn.Module | type,
         *,
         weights: str | Path | TrainingResult | LoadedNetwork | None = None,
         device: str | None = None,
@@ -116,9 +116,11 @@ class Classifier:
         pixels, instead of the trained one. flip: the mean of what it says of an image and of its mirror image. Raises
         InputError.
         """
-        is_module = hasattr(path, "modules")
-        _check("a module" if is_module else path_of(path), class_names, resolution)
-        if is_module:
+        own_module = is_module(path)
+        if isinstance(path, type):
+            path = arch_of(path)
+        _check("a module" if own_module else path_of(path), class_names, resolution)
+        if own_module:
             return cls._of_module(path, weights, device, class_names, resolution, flip)  # type: ignore[arg-type]
         arch, own = str(path_of(path)), None if weights is None else str(path_of(weights))
         with _in_words_of_python():
@@ -201,6 +203,10 @@ class Classifier:
         """The same of one image after the other, of which so many are looked at together. Raises InputError."""
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"batch_size is {batch_size!r}: at least one image is looked at together")
+        if isinstance(images, str | Path):
+            raise InputError(
+                f"{images} is one path: give a list of files, such as sorted(Path({str(images)!r}).iterdir())"
+            )
         left = iter(images)
         while batch := list(itertools.islice(left, batch_size)):
             ready = torch.stack([self._prepare(_picture(image)) for image in batch])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,6 +150,21 @@ class Detector:
         if classes is not None:
             found = only(found, [classes] if isinstance(classes, str) else list(classes), self.class_names)
         return Detections(corners(found.boxes), found.scores, found.labels, self.class_names, pixels)
+
+    def each(
+        self,
+        images: Iterable[str | Path | np.ndarray | Image],
+        *,
+        tile: int | None = None,
+        overlap: float | None = None,
+        classes: Collection[str] | None = None,
+    ) -> Iterator[Detections]:
+        """The same of one image after the other, such as the files of a folder or the frames of a video. Raises InputError."""
+        if isinstance(images, str | Path):
+            raise InputError(
+                f"{images} is one path: give a list of files, such as sorted(Path({str(images)!r}).iterdir())"
+            )
+        return (self(image, tile=tile, overlap=overlap, classes=classes) for image in images)
 
 
 def _pixels(image: str | Path | np.ndarray | Image) -> np.ndarray:

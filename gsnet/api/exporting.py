@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from gsnet.api.loading import LoadedNetwork
-from gsnet.api.naming import Named, arch_of, check_names, check_switches, keywords_of, path_of, said_in_python
+from gsnet.api.naming import (
+    Named,
+    arch_of,
+    check_names,
+    check_switches,
+    is_module,
+    keywords_of,
+    path_of,
+    said_in_python,
+)
 from gsnet.api.trained import TrainingResult
 from gsnet.detection.export_either import add_export_options, check_export_options, exported
 from gsnet.interface.script_options import script_parser
@@ -92,7 +101,7 @@ class Exported:
 
 
 def export(
-    network: Named | nn.Module,
+    network: Named | nn.Module | type,
     file: str | Path | None = None,
     *,
     format: str = "onnx",
@@ -137,14 +146,14 @@ def export(
 
 
 def _written(network: Any, given: dict[str, Any]) -> dict[str, Any]:
-    is_module = hasattr(network, "modules")
-    if not is_module:
+    own = is_module(network)
+    if not own:
         given = {"arch": arch_of(network), **given}
     parser = script_parser("", given)
     add_export_options(parser)
     parsed = parser.parse_args(given)
     check_export_options(parser, parsed)
-    if is_module:
+    if own:
         parser.refuse_all_but(parsed, "with a module, which is all that it is", _OF_MODULES)
         return write_module(parsed, network)
     (written,) = exported(parsed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,8 +82,18 @@ def source_of(given: Any) -> Any:
     return _of_search(given) if isinstance(given, SearchResult) else path_of(given)
 
 
-def arch_of(network: Named) -> str:
-    """What --arch calls a network of a program. A search is its results folder, where it has one. Raises InputError."""
+def is_module(network: object) -> bool:
+    """Whether something is a torch module, and no class of them; torch need not be there to tell."""
+    return hasattr(network, "modules") and not isinstance(network, type)
+
+
+def arch_of(network: Named | type) -> str:
+    """What --arch calls a network of a program: a search is its results folder, where it has one, a class FILE.py:Class.
+
+    Raises InputError.
+    """
+    if isinstance(network, type) and hasattr(network, "modules"):
+        return _class_in_file(network)
     if isinstance(network, SearchResult | TrainingResult | LoadedNetwork):
         return str(source_of(network))
     if isinstance(network, Row):
@@ -95,6 +106,22 @@ def arch_of(network: Named) -> str:
     if is_several(named):
         raise InputError(f"{named} names several networks: give one after the other")
     return named
+
+
+def _class_in_file(module: type) -> str:
+    """FILE.py:Class of a class of the user's, whose file is run anew. Raises InputError where it has none of its own."""
+    name, home = module.__name__, sys.modules.get(module.__module__)
+    file = getattr(home, "__file__", None)
+    if module.__module__ == "__main__" or file is None or getattr(home, name, None) is not module:
+        raise InputError(
+            f"{name} stands in no file of its own, which could be run anew: write it into one, and import it from there"
+        )
+    if "." in module.__module__:
+        raise InputError(
+            f"{name} is of the package {module.__module__.partition('.')[0]}: give the name that it has there, or a class in a "
+            "file of your own that makes it"
+        )
+    return f"{Path(file).resolve()}:{name}"
 
 
 def _of_search(result: SearchResult) -> str | Path:

@@ -6,11 +6,11 @@ import copy
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import PlainNet
 from gsnet.api.callables import ProxyLike, proxy_of
-from gsnet.api.naming import Named, source_of
+from gsnet.api.naming import Named, is_module, source_of
 from gsnet.evolution.recorded import Row
 from gsnet.interface.options import InputError, device_name
 from gsnet.interface.values import check_counts, check_scoring, plain
@@ -74,9 +74,11 @@ def analyze(
     module is counted part by part for an image of that resolution, and stays as it is; the other options are for structures.
     Raises StructureError, InputError.
     """
-    if hasattr(network, "modules"):
+    if is_module(network):
         structural = {"num_classes": num_classes, "use_se": use_se, "no_BN": no_BN, "no_reslink": no_reslink}
-        return _module_analysis(network, resolution, [name for name, value in structural.items() if value])
+        ignored = [name for name, value in structural.items() if value]
+        return _module_analysis(cast("nn.Module", network), resolution, ignored)
+    network = cast(Named, network)
     style = _style(network, use_se, no_BN, no_reslink)
     return analyze_network(parse(network), *_size_and_classes(network, resolution, num_classes), style)
 
@@ -121,7 +123,7 @@ def score(
         style=_style(network, use_se, no_BN),
     )
     # A module has these; torch need not be there to tell.
-    value: Network | nn.Module = network if hasattr(network, "modules") else parse(network)  # type: ignore[assignment, arg-type]
+    value: Network | nn.Module = network if is_module(network) else parse(network)  # type: ignore[assignment, arg-type]
     return score_by(value, proxy_of(proxy, gets_module=not isinstance(value, Network)), settings, seed)
 
 

@@ -16,6 +16,7 @@ from gsnet.api.naming import (
     check_names,
     check_switches,
     in_words_of_python,
+    is_module,
     keywords_of,
     path_of,
     said_in_python,
@@ -36,19 +37,19 @@ _NO_CHECKPOINTS = (".txt", ".py", ".onnx")
 
 
 def train(
-    network: Named | None = None,
+    network: Named | type | None = None,
     *,
     resolution: int | None = None,
-    teacher: Named | None = None,
+    teacher: Named | type | None = None,
     **options: Unpack[TrainingOptions],
 ) -> TrainingResult:
     """Train an image classifier in this process: the folder that train_image_classification.py leaves of the same options.
 
-    network: a structure, a network, a candidate or the result of a search, a results folder, a checkpoint, a published name or
-    FILE.py:Class; none where `start_from`, `config` or another option says it. resolution: side of the images in pixels, by
-    default the network's own; of a structure 32 with CIFAR; else 224. teacher: learn from it, as
-    ts_train_image_classification.py does: a training's folder or a checkpoint, or a published name, whose published weights are
-    taken. options: `TrainingOptions`.
+    network: a structure, a network, a candidate or the result of a search, a results folder, a checkpoint, a published name,
+    FILE.py:Class or that class itself; none where `start_from`, `config` or another option says it. resolution: side of the
+    images in pixels, by default the network's own; of a structure or a class 32 with CIFAR; else 224. teacher: learn from it,
+    as ts_train_image_classification.py does: a training's folder or a checkpoint, or a published name, whose published weights
+    are taken. options: `TrainingOptions`.
 
     What is finished in save_dir by the same options is not trained again. Messages go to the folder's log, and to the logger
     "gsnet" for whoever listens (`logging.basicConfig(level=logging.INFO)`). Trainings of several threads come one after the
@@ -112,10 +113,9 @@ def _random_numbers_kept(options: Namespace) -> Iterator[None]:
 
 
 def _arch(network: Any) -> str:
-    if hasattr(network, "modules"):
-        raise InputError(
-            f"A training builds its network itself: name the class of {type(network).__name__} as FILE.py:Class"
-        )
+    if is_module(network):
+        name = type(network).__name__
+        raise InputError(f"A training builds its network itself: give a name, the class {name}, or FILE.py:{name}")
     return arch_of(network)
 
 

@@ -41,10 +41,10 @@ class TeacherOptions(TypedDict, total=False):
 class TrainingOptions(TeacherOptions, total=False):
     """What a training may be told, as `gsnet train_image_classification --help` has it, with the same defaults.
 
-    dataset, save_dir: are needed; the latter not with evaluate_only and dry_run. recipe: a published training by name, or a
-    TOML file; config: a TOML file of options, or a training's folder, whose options are taken: what is given here counts more.
-    auto_resume: go on with what save_dir holds. Of options with a usual value, such as mixup, random_erase and
-    label_smoothing, True takes it. What is None is not given.
+    dataset, save_dir: are needed, but with data_dir, which alone is "image_folder", and with evaluate_only and dry_run.
+    recipe: a published training by name, or a TOML file; config: a TOML file of options, or a training's folder, whose options
+    are taken: what is given here counts more. auto_resume: go on with what save_dir holds. Of options with a usual value, such
+    as mixup, random_erase and label_smoothing, True takes it. What is None is not given.
     """
 
     plugin: Texts | Sequence[Path]

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from gsnet.api.loading import LoadedNetwork
-from gsnet.api.naming import Named, arch_of, check_names, check_switches, keywords_of, path_of, said_in_python
+from gsnet.api.naming import (
+    Named,
+    arch_of,
+    check_names,
+    check_switches,
+    is_module,
+    keywords_of,
+    path_of,
+    said_in_python,
+)
 from gsnet.api.trained import TrainingResult
 from gsnet.data.name_options import distinct
 from gsnet.interface.options import InputError, device_name
@@ -86,7 +95,7 @@ class Validation:
 
 
 def validate(
-    network: Named | nn.Module,
+    network: Named | nn.Module | type,
     data_dir: str | Path | None = None,
     *,
     dataset: str | None = None,
@@ -134,10 +143,10 @@ def validate(
 
 
 def _validated(network: Any, given: dict[str, Any], names: str | Path | Sequence[str] | None) -> Validated:
-    is_module = hasattr(network, "modules")
-    if not is_module:
+    own = is_module(network)
+    if not own:
         given = {"arch": arch_of(network), **given}
-    options = _options(given, names, is_module)
+    options = _options(given, names, own)
     import torch
 
     from gsnet.models.options import network_named
@@ -147,12 +156,12 @@ def _validated(network: Any, given: dict[str, Any], names: str | Path | Sequence
 
     # Weights are drawn, by the processor, before the network's own take their place.
     with torch.random.fork_rng([]), process_group(device_name(None, options.device)) as on:
-        if is_module:
+        if own:
             return validated_module(options, copy.deepcopy(network), on)
         return validated(options, network_named(options), on)
 
 
-def _options(given: dict[str, Any], names: str | Path | Sequence[str] | None, is_module: bool) -> Namespace:
+def _options(given: dict[str, Any], names: str | Path | Sequence[str] | None, own: bool) -> Namespace:
     file = names if isinstance(names, str | Path) else None
     given = {**given, "class_names": file}
     parser = folder_parser("", given)
@@ -161,7 +170,7 @@ def _options(given: dict[str, Any], names: str | Path | Sequence[str] | None, is
         if wrong := next((name for name in names if not isinstance(name, str)), None):
             raise InputError(f"class_names has {wrong!r}, which is no name")
         options.class_names = distinct(tuple(names), "class_names")
-    if is_module:
+    if own:
         parser.refuse_ignored(options, "with a module, which is all that it is", _OF_NAMED)
     return checked(parser, options)
 

@@ -161,12 +161,13 @@ def _coco_file(path: Path) -> Path:
 
 
 def _coco_images(file: Path) -> list[Path]:
-    """Where images of a COCO file may be: in `images/`, in a folder called like its split, or beside it."""
+    """Where images of a COCO file may be: in a folder called like it or its split, in `images/`, or beside it."""
     root = file.parent.parent
-    candidates = [file.parent / "images", root / "images"]
+    candidates = [file.parent / file.stem, file.parent / "images", root / "images"]
     split = split_of(file.stem)
     if split is not None:
-        named = [folder for base in (root, *candidates) for folder in _folders(base) if split_of(folder.name) == split]
+        bases = (file.parent, root, file.parent / "images", root / "images")
+        named = [folder for base in bases for folder in _folders(base) if split_of(folder.name) == split]
         candidates = [folder for folder in named if file.stem.endswith(folder.name)] + named + candidates
     return [folder for folder in candidates if folder.is_dir()] or [file.parent]
 

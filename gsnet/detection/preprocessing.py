@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from gsnet.data.broken import BrokenImageError
 from gsnet.detection.image_files import Header, broken, check_whole, header_of, turned
 from gsnet.detection.tiles import Tile
 from gsnet.interface.options import InputError
@@ -135,6 +136,8 @@ def read_picture(file: Path, size: tuple[int, int] | None = None, scale: float =
         content = file.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"There is no image {file}") from error
+    except IsADirectoryError as error:
+        raise BrokenImageError(f"{file} is a folder, and an image was expected", file, "a folder") from error
     except OSError as error:
         raise broken(file, error.strerror or f"{error}") from error
     return _picture(file, content, size, scale)

@@ -13,6 +13,7 @@ _NAME = re.compile(
     r"(?:.*[-_.])?(?:(?P<train>train|training)|(?P<val>val|valid|validation)|(?P<test>test|testing))(?:[-_]?dev)?(?:[-_]?\d{4})?",
     re.IGNORECASE,
 )
+_ANNOTATIONS = (".txt", ".xml", ".csv", ".json")
 
 
 def split_of(name: str) -> str | None:
@@ -24,8 +25,9 @@ def split_of(name: str) -> str | None:
 def splits_of(path: Path) -> dict[str, Path]:
     """What to read for each split of a data set; empty where the path is one set of images, or none.
 
-    Looked for: a data.yaml, itself or in the folder; `images/SPLIT`; folders called like splits; `annotations/*_SPLIT.json`.
-    Raises InputError where two of them could be one split.
+    Looked for: a data.yaml, itself or in the folder; `images/SPLIT`; `annotations/*_SPLIT.json`; folders called like splits,
+    or, where these have images alone or are not there, `*_SPLIT.json` in the folder itself. Raises InputError where two of them
+    could be one split.
     """
     if path.suffix.lower() in DESCRIPTION_SUFFIXES and path.is_file():
         return dict.fromkeys(read_data_yaml(path).splits, path)
@@ -39,7 +41,14 @@ def splits_of(path: Path) -> dict[str, Path]:
     files = [file for file in (path / "annotations").glob("*.json") if split_of(file.stem)]
     if files:
         return _one_each([file for file in files if file.name.startswith("instances")] or files)
-    return _called_like_splits(path)
+    folders = _called_like_splits(path)
+    files = [file for file in path.glob("*.json") if split_of(file.stem)]
+    return _one_each(files) if files and not any(map(_is_annotated, folders.values())) else folders
+
+
+def _is_annotated(folder: Path) -> bool:
+    """Whether a folder may be a data set by itself: it holds folders, as images/ and labels/, or files of annotations."""
+    return any(entry.suffix.lower() in _ANNOTATIONS or entry.is_dir() for entry in folder.iterdir())
 
 
 def _there(file: Path) -> bool:

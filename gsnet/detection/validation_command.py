@@ -16,6 +16,7 @@ from gsnet.detection.report import PROTOCOLS, as_text, evaluated
 from gsnet.detection.score_files import read_files
 from gsnet.detection.score_limits import ScoreLimits, score_limits
 from gsnet.detection.tiles import JOINS
+from gsnet.detection.trained_data import take_data_of_training
 from gsnet.interface.logs import log_to
 from gsnet.interface.options import (
     InputError,
@@ -61,7 +62,9 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
         "--max_detections", type=positive_int, default=500, metavar="N", help="detections of an image or of a tile"
     )
     data = parser.add_argument_group("data")
-    data.add_argument("--data_dir", type=path, metavar="PATH", help="data set to evaluate on")
+    data.add_argument(
+        "--data_dir", type=path, metavar="PATH", help="data set to evaluate on (default: that of its training)"
+    )
     data.add_argument("--data_format", choices=FORMATS, default="auto", help="format of the data set")
     data.add_argument("--split", choices=SPLITS, help="which of several splits (default: val, or the only one)")
     data.add_argument(
@@ -205,6 +208,8 @@ def report(options: Namespace) -> int:
             write_page(options.html, title, figures, data, results, options.regions)
         print_figures(figures, options.json)
         return 0
+    if options.data_dir is None and options.predict is None:
+        take_data_of_training(options)
     if (options.data_dir is None) == (options.predict is None):
         raise InputError("--weights needs either --data_dir, to be evaluated, or --predict, to look at pictures")
     if (options.draw or options.predict) and options.save_dir is None:

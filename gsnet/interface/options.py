@@ -19,7 +19,7 @@ FAILED, BAD_INPUT = 1, 2
 # Options whose values other programs take without them, and what is none of these.
 _NAMING = "--arch", "--weights", "--data_dir"
 _WORDS_OF_SWITCHES = re.compile(r"[\d.,e+-]+|true|false|yes|no|on|off", re.IGNORECASE)
-# Of an option, the switches with which it is not required.
+# Of an option, the others with which it is not required.
 _UNLESS = "unless"
 # Of torch, whose seeds are signed.
 _LEAST_SEED = -(2**63)
@@ -65,9 +65,10 @@ class OptionParser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None):  # type: ignore[no-untyped-def, override]
         arguments = sys.argv[1:] if args is None else list(args)
+        given = {argument.split("=")[0] for argument in arguments}
         for action in self._actions:
             if without := getattr(action, _UNLESS, ()):
-                action.required = not set(without) & set(arguments)
+                action.required = not set(without) & given
         # Before argparse complains that a required option is missing, which a mistyped one is.
         for argument in itertools.takewhile(lambda a: a != "--", arguments):
             if argument.startswith("--") and argument.split("=")[0] not in self._option_string_actions:
@@ -124,7 +125,7 @@ class OptionParser(argparse.ArgumentParser):
 
 
 def require_unless(option: argparse.Action, *switches: str) -> None:
-    """An option that is required where none of these switches is given."""
+    """An option that is required where none of these others is given."""
     setattr(option, _UNLESS, switches)
 
 

@@ -46,6 +46,9 @@ class Trainer(TrainingState):
                 self._end_epoch(speed)
         if self.epoch < self.settings.epochs:
             say_no_progress(self.epoch, self.settings.epochs, self.settings.patience or 0)
+        _LOG.info(
+            "Epoch %d was the best; its weights are %s", self.status[self.best_at] + 1, self.folder / checkpoints.BEST
+        )
         return self.status
 
     def _has_no_progress(self) -> bool:

@@ -37,6 +37,8 @@ from gsnet.training.usual import AMP_TYPES
 from PlainNet import UNITS
 
 _LOG = logging.getLogger(__name__)
+# The data set that a folder of pictures is.
+_OF_FOLDERS = "image_folder"
 OPT_LEVELS = ("O0", "O1", "O2", "O3")
 RECIPES = Path(__file__).parent.parent / "recipes"
 DIST_MODES = ("cpu", "single", "ddp", "horovod", "apex")
@@ -77,6 +79,7 @@ def parser(description: str, argv: Given = ()) -> ScriptParser:
 def parse(parser: ScriptParser, argv: Given) -> Namespace:
     """Parsed options; a retired one costs a warning that names what stands for it."""
     options = parser.parse_args(argv)
+    options.dataset = options.dataset or _OF_FOLDERS
     for warning in options.retired:
         _LOG.warning("%s", warning)
     return options
@@ -129,7 +132,13 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--dataset", type=data_set_name, required=True, metavar="NAME", help=", ".join(DATASETS))
+    dataset = group.add_argument(
+        "--dataset",
+        type=data_set_name,
+        metavar="NAME",
+        help=f"{', '.join(DATASETS)} (default: with --data_dir {_OF_FOLDERS})",
+    )
+    require_unless(dataset, "--data_dir")
     group.add_argument("--data_dir", type=path, metavar="FOLDER", help="its folder (default: below ~/data)")
     group.add_argument("--download", action="store_true", help="fetch CIFAR where it is missing")
     group.add_argument("--fake_images", type=positive_int, default=256, metavar="N", help="images of --dataset fake")

@@ -7,9 +7,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
 from gsnet.data import DATASETS, DataSettings
-from gsnet.data.class_folder import training_classes
-from gsnet.interface.options import InputError
+from gsnet.data.class_folder import class_folders, training_classes
+from gsnet.interface.options import InputError, named_few
 from gsnet.interface.words import counted
 from gsnet.training.optimisers import OptimiserSettings
 from gsnet.training.schedules import Schedule
@@ -125,16 +127,30 @@ def training_side(options: Namespace) -> int:
     return side or validated
 
 
+def _without_training_folder(folder: Path) -> str:
+    """The sentence about --data_dir without train/CLASS/IMAGE."""
+    why = f"{folder} has no train/CLASS/IMAGE, whose folders say how many classes there are"
+    names = class_folders(folder) if folder.is_dir() else []
+    found = [name for name in names if _has_pictures(folder / name)]
+    if {"val", "test"} & set(names) or not found:
+        return f"{why}: name another folder with --data_dir"
+    return (
+        f"{why}, but folders of pictures itself ({named_few(found)}): move them into {folder / 'train'}, and of each class "
+        f"some pictures, such as every fifth, into {folder / 'val'}/CLASS"
+    )
+
+
+def _has_pictures(folder: Path) -> bool:
+    return any(entry.suffix.lower() in IMG_EXTENSIONS for entry in folder.iterdir())
+
+
 def _classes(options: Namespace) -> int:
     kind = DATASETS.get(options.dataset)
     classes = options.num_classes or (kind.classes if kind else 1)
     if not classes:
         classes = len(training_classes(Path(options.data_dir).expanduser()) or ()) if options.data_dir else 0
     if not classes and options.data_dir:
-        raise InputError(
-            f"{options.data_dir} has no train/CLASS/IMAGE, whose folders say how many classes there are: name another "
-            "folder with --data_dir"
-        )
+        raise InputError(_without_training_folder(Path(options.data_dir).expanduser()))
     if not classes:
         raise InputError(
             f"--dataset {options.dataset} can have any number of classes: name the folder whose train/ counts them with "
