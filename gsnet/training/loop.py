@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gsnet.interface.words import duration
 from gsnet.tracking import TrackedRun
-from gsnet.training import curves, record
+from gsnet.training import checkpoints, curves, record
 from gsnet.training.ending import Ending, check_loss, check_weights, has_no_progress, say_no_progress
 from gsnet.training.evaluation import evaluate
 from gsnet.training.state import TrainingState
