@@ -27,6 +27,9 @@ from ZeroShotProxy.scoring import ScoringContext, build
 _SPEC = importlib.util.spec_from_file_location("pretended_gpu", Path(__file__).parent / "pretended_gpu.py")
 pretended = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(pretended)
+pytestmark = pytest.mark.skipif(
+    not pretended.can_be_pretended(), reason="this torch pretends no GPU where there is none"
+)
 
 STRUCTURE = "SuperConvK3BNRELU(3,16,1,1)SuperGhostShuffleK3(16,32,2,16,1)SuperResIDWE4K5(32,64,2,64,1)"
 CHANGES = [
