@@ -174,13 +174,32 @@ def test_several_proxies_and_networks_in_one_table(tmp_path, capsys):
     status, results, _ = scored(capsys, *chosen, *SMALL, "--csv", str(table))
     assert status == 0
     rows = list(csv.DictReader(table.read_text().splitlines()))
-    assert list(rows[0]) == ["arch", "resolution", "classes", "Params", "NASWOT", "TE-NAS-LR", "error"]
+    made_with = ["batch_size", "seed", "gamma", "use_se", "no_BN", "no_reslink"]
+    columns = ["arch", "resolution", "classes", *made_with, "Params", "NASWOT", "TE-NAS-LR", "error"]
+    assert list(rows[0]) == columns
+    assert [rows[0][name] for name in made_with] == ["4", "0", "0.01", "False", "False", "False"]
     assert [row["arch"] for row in rows] == [TABLE, STRUCTURE]
     assert [float(row["Params"]) for row in rows] == [322, 2354]
     # What each proxy says alone, from the same seeds.
     alone = [scored(capsys, "--zero_shot_score", "NASWOT", *chosen[2:], *SMALL)[1][i]["score"] for i in (0, 1)]
     assert [float(row["NASWOT"]) for row in rows] == alone
     assert [result["proxy"] for result in results] == ["Params", "NASWOT", "TE-NAS-LR"] * 2
+
+
+def test_a_table_says_how_each_proxy_scored(tmp_path, capsys):
+    """Zen leaves residual links out by itself; a proxy that looks at no images has no batch."""
+    table = tmp_path / "scores.csv"
+    asked = ("--plainnet_struct", STRUCTURE, *SMALL, "--csv", str(table))
+    for proxies, batch, links in (
+        ("Zen,NASWOT", "4", '{"Zen": true, "NASWOT": false}'),
+        ("Params,ZenClosedForm", "", '{"Params": false, "ZenClosedForm": true}'),
+    ):
+        options = ("--zero_shot_score", proxies, "--use_se", "--gamma", "0.1", "--seed", "3")
+        assert compute_score.main([*asked, *options]) == 0
+        assert capsys.readouterr().err == f"{table}: the table\n"
+        (row,) = csv.DictReader(table.read_text().splitlines())
+        assert (row["batch_size"], row["no_reslink"]) == (batch, links)
+        assert (row["seed"], row["gamma"], row["use_se"], row["no_BN"]) == ("3", "0.1", "True", "False")
 
 
 def test_a_table_says_why_there_is_no_score(tmp_path, capsys):

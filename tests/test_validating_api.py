@@ -59,6 +59,8 @@ def test_figures_worked_out_by_hand(colours, tmp_path):
     right, wrong = math.log(1 + 2 / math.e**2), math.log(math.e**2 + 2)
     assert found.loss == pytest.approx((8 * right + 3 * wrong) / 11, rel=1e-5)
     assert found.class_names == ("blue", "green", "red")
+    # Nothing names the data set.
+    assert found.dataset == "image_folder"
     assert found.per_class == (75, 100, 60)
     np.testing.assert_array_equal(found.confusion, [[3, 0, 1], [0, 2, 0], [0, 2, 3]])
     assert module.training and module.scale.dtype is torch.float64

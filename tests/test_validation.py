@@ -28,6 +28,7 @@ from gsnet.validation import test_images as images_of
 from gsnet.validation import validate
 from gsnet.validation.class_names import class_names, say_order_of_folders
 from gsnet.validation.command import _expected
+from gsnet.validation.images import data_set_seen
 from gsnet.validation.options import option_parser
 from gsnet.validation.precision import warn_of_slow_half
 from gsnet.validation.predict import predict
@@ -152,13 +153,25 @@ def test_the_training_folder_names_the_classes(tmp_path):
 def test_text_report(colours, capsys):
     arch = f"{colours / 'brightest.py'}:Brightest"
     options = ["--arch", arch, "--untrained", "--data", str(colours / "data"), "--workers", "0", "--per_class"]
-    assert val.main(options) == 0
-    lines = capsys.readouterr().out.splitlines()
+    table, picture = colours / "rows.csv", colours / "c.png"
+    assert val.main([*options, "--csv", str(table), "--confusion", str(picture)]) == 0
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == [f"{picture}: true against predicted classes", f"{table}: the table"]
+    assert table.is_file() and picture.is_file()
+    lines = printed.out.splitlines()
     assert lines[0].startswith(f"*** arch={arch}, top1 72.727%, top5 100.000%, loss ")
-    assert "11 images of imagenet" in lines[0]
+    assert "11 images of image_folder" in lines[0]
     seen = "shorter side to 256 (bicubic), centre 224 x 224; mean 0.485 0.456 0.406, deviation 0.229 0.224 0.225; 3 classes"
     assert lines[1] == f"at 224 x 224 pixels: {seen}"
     assert lines[2:] == ["blue: 75.00%", "green: 100.00%", "red: 60.00%"]
+
+
+def test_a_folder_that_nothing_names_is_imagenet_by_its_classes_alone(colours):
+    expected = expected_input("zennet_imagenet1k_latency01ms_res224")
+    names = ["blue", "green", "red", *(f"other {i}" for i in range(997))]
+    of_three, of_thousand = (images_of("imagenet", expected, colours / "data", known=known) for known in ((), names))
+    assert data_set_seen("imagenet", of_three) == "image_folder"
+    assert data_set_seen("imagenet", of_thousand) == "imagenet"
 
 
 def test_imagenet_images_are_resized_cropped_and_interpolated(tmp_path):

@@ -115,11 +115,11 @@ def validate(
     network: the folder of a training, a checkpoint, an exported ONNX or safetensors file, what `gsnet.load` gave of them, a
     published name, a structure, a network or a candidate of a search with `weights`, or a torch module, which must be told its
     resolution and stays as it is. data_dir: folder with val/CLASS/IMAGE, by default that of the network's training; dataset: of
-    `gsnet.data.DATASETS`, by default that of its training, else "imagenet", which stands for any folder. resolution (pixels),
-    num_classes: instead of the network's own. class_names: in the order of the logits, or a file with one a line, where the
-    network does not say them. limit: only so many images, evenly spread. batch_size: as in its training, else 128. device: name
-    of torch's, the CPU by default. half: half precision. flip: the mean of an image and of its mirror image. options:
-    `ValidationOptions`.
+    `gsnet.data.DATASETS`, by default that of its training, else "imagenet" where the folder has its 1000 classes, or
+    "image_folder". resolution (pixels), num_classes: instead of the network's own. class_names: in the order of the logits, or
+    a file with one a line, where the network does not say them. limit: only so many images, evenly spread. batch_size: as in
+    its training, else 128. device: name of torch's, the CPU by default. half: half precision. flip: the mean of an image and of
+    its mirror image. options: `ValidationOptions`.
 
     Raises InputError, TypeError for an option that there is not, StructureError.
     """

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import PlainNet
 from gsnet.interface.running import run
+from gsnet.interface.logs import log_to
 from gsnet.interface.network_names import existing_path
 from gsnet.interface.options import BAD_INPUT, InputError, positive_int
 from gsnet.interface.path_options import path, structure
-from gsnet.interface.rows import add_csv_option, write_csv
+from gsnet.interface.rows import add_csv_option, say_csv, write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.models.analysis import Analysis, analyze_network, summary
 from gsnet.models.counters import explain
@@ -230,12 +231,14 @@ def show_several(options: Namespace, names: Sequence[str]) -> int:
         print(json.dumps({"networks": found}))
     else:
         print(summary(names, rows))
+    say_csv(options.csv)
     return BAD_INPUT if all(isinstance(row, str) for row in rows) else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Analyse one network block by block, or several in a table; returns the exit status."""
     options = parse_options(argv)
+    log_to(quiet=options.json)
     detector = is_detector(options.arch)
     if options.explain and (options.json or detector):
         raise InputError("--explain prints a table for a classifier: leave --json and detectors out")
@@ -262,6 +265,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Before anything is written: it may be refused.
     explanation = explained() if options.explain else None
     write_csv(options.csv, [table_row(names[0], analysis)])
+    say_csv(options.csv)
     if options.json:
         print(json.dumps(analysis.to_dict()))
         return 0

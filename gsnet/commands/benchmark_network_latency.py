@@ -23,7 +23,7 @@ from gsnet.interface.running import run
 from gsnet.comparing.timed_networks import is_timed_as_it_is, time_network
 from gsnet.interface.logs import log_to
 from gsnet.interface.options import BAD_INPUT, InputError, device_name
-from gsnet.interface.rows import write_csv
+from gsnet.interface.rows import say_csv, write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.latency import command as latency
 from gsnet.latency.calibration import described
@@ -100,6 +100,7 @@ def of_networks(options: Namespace, work: Callable[[Namespace, str], dict]) -> i
         report = work(options, names[0])
         write_tables(options, [report])
         show(report, options.json)
+        say_tables(options)
         return 0
     if options.weights or options.export_onnx:
         raise InputError("--weights and --export_onnx belong to a single network: --arch must name one")
@@ -114,6 +115,7 @@ def of_networks(options: Namespace, work: Callable[[Namespace, str], dict]) -> i
             show(dict(reports[-1]), options.json)
     if options.json:
         print(json.dumps({"networks": reports}))
+    say_tables(options)
     return BAD_INPUT if all("error" in report for report in reports) else 0
 
 
@@ -121,6 +123,12 @@ def write_tables(options: Namespace, reports: Sequence[dict]) -> None:
     """What --csv and --operations_csv ask for. Raises OSError."""
     write_csv(options.csv, rows_of(reports))
     write_csv(options.operations_csv, operation_rows(reports))
+
+
+def say_tables(options: Namespace) -> None:
+    """Where the tables are that were asked for."""
+    say_csv(options.csv)
+    say_csv(options.operations_csv)
 
 
 def rows_of(reports: Sequence[dict]) -> list[dict]:

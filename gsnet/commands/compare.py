@@ -40,6 +40,7 @@ from gsnet.interface.options import (
     seed,
 )
 from gsnet.interface.path_options import new_file, path
+from gsnet.interface.rows import say_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.runtimes import runtime_names, runtimes_named
 from PlainNet import UNITS
@@ -188,7 +189,7 @@ def tell(found: Comparison, options: Namespace) -> None:
     print(json.dumps(found.to_dict(), allow_nan=False) if options.json else found)
     if options.csv is not None:
         found.to_csv(options.csv)
-        _LOG.info("%s: the table", options.csv)
+        say_csv(options.csv)
     if options.html is not None:
         found.to_html(options.html)
         _LOG.info("%s: a page for a browser", options.html)

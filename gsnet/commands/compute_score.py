@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING
 
 from gsnet.interface.running import run
 from gsnet.comparing.measuring import FAILURES, Answers
-from gsnet.comparing.score_words import as_text, built_with
+from gsnet.comparing.score_words import MADE_WITH, as_text, built_with, made_with
 from gsnet.comparing.timed_score import prepare, timed_score
 from gsnet.evolution.ensemble import refuse_ensembles
+from gsnet.interface.logs import log_to
 from gsnet.interface.options import (
     FAILED,
     InputError,
@@ -36,7 +37,7 @@ from gsnet.interface.options import (
     seed,
 )
 from gsnet.interface.path_options import new_file, path, structure
-from gsnet.interface.rows import write_csv
+from gsnet.interface.rows import say_csv, write_csv
 from gsnet.interface.script_options import script_parser
 from gsnet.models.described import described
 from gsnet.models.named import BUILT_AS, MASTER_NET, names_of, read_structures, structure_of
@@ -105,7 +106,7 @@ def parse_options(argv: Sequence[str] | None) -> Namespace:
         "--csv",
         type=new_file,
         metavar="FILE",
-        help="table: a row a network, a column a proxy, and why there is no score",
+        help="table: a row a network, how it was scored, a column a proxy, and why there is no score",
     )
     return parser.parse_args(argv)
 
@@ -228,6 +229,7 @@ def score_all(
             row.failures |= dict.fromkeys(proxies, say_failure(name, proxies, error))
             status = FAILED
             continue
+        results = []
         for proxy in proxies:
             if (one := (proxy, candidate.settings)) not in prepared:
                 # Once, and not in the seconds of the first score.
@@ -241,7 +243,8 @@ def score_all(
                 row.failures[proxy] = say_failure(candidate.name, (proxy,), failure)
                 status = FAILED
                 continue
-            row.figures |= {proxy: result["score"], deviation(proxy): result["std"]}
+            results.append(result)
+            row.figures |= {proxy: result["score"], deviation(proxy): result["std"], **made_with(results)}
             sys.stdout.write((json.dumps(result) if options.json else as_text(result)) + "\n")
             sys.stdout.flush()
     return status
@@ -261,9 +264,9 @@ def deviation(proxy: str) -> str:
 
 
 def table_of(rows: Sequence[Answers], proxies: Sequence[str], repeats: int) -> list[dict[str, object]]:
-    """A row a network, a column a proxy, with repeats one of deviations too, and last the reasons of what failed."""
+    """A row a network: how it was scored, a column a proxy, with repeats one of deviations too, and last why some failed."""
     scores = [name for proxy in proxies for name in ((proxy, deviation(proxy)) if repeats > 1 else (proxy,))]
-    columns = ("resolution", "classes", *scores)
+    columns = ("resolution", "classes", *MADE_WITH, *scores)
     return [
         {"arch": row.name, **{name: row.figures.get(name) for name in columns}, "error": row.reasons()} for row in rows
     ]
@@ -272,6 +275,7 @@ def table_of(rows: Sequence[Answers], proxies: Sequence[str], repeats: int) -> l
 def main(argv: Sequence[str] | None = None) -> int:
     """Score every network; a network that cannot be scored is reported, and the others are scored all the same."""
     options = parse_options(argv)
+    log_to(quiet=options.json)
     proxies = chosen_proxies(options)
     several = attempts(options)
     rows: list[Answers] = []
@@ -281,6 +285,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # After an interrupt too: what was scored until then. A refusal before any leaves an older table as it is.
         if any(row.figures or row.failures for row in rows):
             write_csv(options.csv, table_of(rows, proxies, options.repeat_times))
+            say_csv(options.csv)
 
 
 def command() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gsnet.models.expected import classes_text, size_text, style_text
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 _CHOICES = ("use_se", "no_BN", "no_reslink")
+# What a table has of how scores were made.
+MADE_WITH = ("batch_size", "seed", "gamma", *_CHOICES)
 _GAMMA = ScoringSettings().gamma
 
 
@@ -22,6 +24,20 @@ def built_with(network: Network | nn.Module, proxy: str, settings: ScoringSettin
         return {}
     style = settings.style_for(get_proxy(proxy))
     return {name: getattr(style, name) for name in _CHOICES}
+
+
+def made_with(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How a network was scored, of its results by all proxies: one value, or by proxy where they differ.
+
+    What a proxy does not read, such as the batch of one that looks at no images, and what none of them says is left out.
+    """
+    found: dict[str, Any] = {}
+    for name in MADE_WITH:
+        told = {result["proxy"]: result[name] for result in results if result.get(name) is not None}
+        values = set(told.values())
+        if values:
+            found[name] = told if len(values) > 1 else values.pop()
+    return found
 
 
 def as_text(result: Mapping[str, Any]) -> str:

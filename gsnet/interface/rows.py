@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 from argparse import _ActionsContainer
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from gsnet.interface.files import written_whole
 from gsnet.interface.path_options import new_file
 
+_LOG = logging.getLogger(__name__)
 _FIRST, _LAST = "arch", "error"
 
 
@@ -42,3 +44,9 @@ def write_csv(file: Path | None, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | tuple | dict) else value
+
+
+def say_csv(file: Path | None) -> None:
+    """Say once all rows are there where the table is; None says nothing."""
+    if file is not None:
+        _LOG.info("%s: the table", file)

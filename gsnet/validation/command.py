@@ -16,7 +16,7 @@ from gsnet.data.class_folder import ClassFolder
 from gsnet.interface.description import other_names
 from gsnet.interface.logs import log_to
 from gsnet.interface.options import InputError, device_name
-from gsnet.interface.rows import write_csv
+from gsnet.interface.rows import say_csv, write_csv
 from gsnet.models import Described, ExpectedInput, expected_input, names_of, source_of
 from gsnet.models.expected import at_side, centre_crop, classes_text, whole_image
 from gsnet.models.module_costs import output_of
@@ -24,7 +24,7 @@ from gsnet.models.named import fault_of_path, is_several
 from gsnet.models.onnx_network import OnnxNetwork
 from gsnet.models.options import network_named, network_of, resolution_of
 from gsnet.validation.class_names import class_names, data_set_in, say_order_of_folders, say_other_number
-from gsnet.validation.images import test_images
+from gsnet.validation.images import data_set_seen, test_images
 from gsnet.validation.measured import Asked, Validated, figures_of, measured
 from gsnet.validation.mirrored import Mirrored
 from gsnet.validation.options import names_text
@@ -46,15 +46,13 @@ def report(options: Namespace) -> int:
     rows = validate_all(options)
     if is_first():
         print(text_of(rows, options.json))
+        say_csv(options.csv)
     return status_of(rows)
 
 
 def dataset_of(options: Namespace, arch: str) -> str:
     """--dataset, else the one that the network was trained on, or in its name. Raises InputError where there is none."""
-    if options.dataset:
-        return options.dataset
-    told = _source(options, arch)
-    named = (told.description.dataset if told else None) or (options.usual_dataset or data_set_in(arch))
+    named = _said_dataset(options, arch) or options.usual_dataset
     if named is None:
         raise InputError(f"The name {arch} does not say which data set: give --dataset")
     if named not in DATASETS:
@@ -62,6 +60,13 @@ def dataset_of(options: Namespace, arch: str) -> str:
             f"{arch} was trained on {named}, which is not known here: load its --plugin, or give --dataset"
         )
     return named
+
+
+def _said_dataset(options: Namespace, arch: str) -> str | None:
+    """What --dataset, the network itself or, without a usual one, its name says of the data set; None where nothing does."""
+    found = _source(options, arch)
+    said = options.dataset or (found.description.dataset if found else None)
+    return said or (None if options.usual_dataset else data_set_in(arch))
 
 
 def _source(options: Namespace, arch: str) -> Described | None:
@@ -225,7 +230,7 @@ def validated(options: Namespace, arch: str, device: str) -> Validated:
     network = _network(options, arch, dataset, expected)
     asked = Asked(
         arch,
-        dataset,
+        _said_dataset(options, arch) or data_set_seen(dataset, images),
         expected,
         options.batch_size or _batch_size(options, arch),
         lambda classes: _names(options, arch, dataset, classes),

@@ -10,10 +10,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from gsnet.data import DataSettings, data_set
+from gsnet.data import DATASETS, DataSettings, data_set
+from gsnet.data.class_folder import ClassFolder
+from gsnet.data.sharded import ShardedPictures
 from gsnet.data.transforms import RGB
 from gsnet.interface.description import WHOLE
 from gsnet.models import ExpectedInput
+
+# What a folder of pictures of one's own is called as a data set.
+IMAGE_FOLDER = "image_folder"
 
 
 def transform(expected: ExpectedInput) -> v2.Transform:
@@ -58,3 +63,10 @@ def test_images(
         fake_classes=expected.classes,
     )
     return data_set(settings, train=False, transform=transform(expected), known=known)
+
+
+def data_set_seen(usual: str, images: Dataset) -> str:
+    """What images are of that nothing says the data set of: `usual` where they have its classes, else a folder of one's own."""
+    if not isinstance(images, ClassFolder | ShardedPictures):
+        return usual
+    return usual if len(images.classes) == DATASETS[usual].classes else IMAGE_FOLDER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,12 +20,14 @@ from gsnet.models import ExpectedInput
 from gsnet.models.expected import centre_crop, whole_image
 from gsnet.models.module_costs import width_of
 from gsnet.validation.class_names import class_names, say_other_number
-from gsnet.validation.images import test_images
+from gsnet.validation.images import data_set_seen, test_images
 from gsnet.validation.measure import Result, validate
 from gsnet.validation.mirrored import Mirrored
 from gsnet.validation.precision import Precision, mixed
 from gsnet.validation.processes import is_first
 from gsnet.validation.report import draw_confusion
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ def measured(options: Namespace, asked: Asked, network: nn.Module, images: Datas
     names = tuple(asked.names(len(result.confusion)))
     if options.confusion and is_first():
         draw_confusion(options.confusion, result.confusion, names)
+        _LOG.info("%s: true against predicted classes", options.confusion)
     seen = replace(asked.expected, classes=len(result.confusion))
     used = "mixed" if options.apex else precision.value
     return Validated(asked.arch, asked.dataset, seen, result, names, device, used, options.flip)
@@ -99,7 +103,7 @@ def validated_module(options: Namespace, network: nn.Module, device: str) -> Val
         say_other_number(images.classes, classes, type(network).__name__)
     asked = Asked(
         type(network).__name__,
-        dataset,
+        options.dataset or data_set_seen(dataset, images),
         expected,
         options.batch_size or options.usual_batch_size,
         lambda found: names or class_names(found, options.data_dir, dataset),

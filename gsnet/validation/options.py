@@ -25,7 +25,7 @@ from gsnet.models.options import add_network_options, refuse_ignored_mirror
 def folder_parser(description: str, argv: Given = ()) -> ScriptParser:
     """The options of a validation on ImageNet or on any folder of pictures, for a command line."""
     parser = option_parser(description, batch_size=128, argv=argv)
-    help_text = f"{', '.join(DATASETS)} (default: the one that it was trained on, else imagenet)"
+    help_text = f"{', '.join(DATASETS)} (default: that of its training, else imagenet or image_folder, by the classes)"
     parser.add_argument("--dataset", type=data_set_name, metavar="NAME", help=help_text)
     parser.set_defaults(usual_dataset="imagenet")
     return parser
