@@ -269,7 +269,7 @@ def test_pictures_and_videos(scenes, checkpoint, tmp_path, run_script):
     assert cv2.imread(str(out / f"{image.stem}.png")) is not None
 
 
-def test_pictures_are_upright_and_broken_ones_are_named(checkpoint, tmp_path, run_script):
+def test_pictures_are_upright_and_broken_ones_are_named(checkpoint, tmp_path, monkeypatch, run_script):
     for name in ("exif_orientation_6", "truncated"):
         shutil.copy(Path(__file__).parent / "detection_inputs" / f"{name}.jpg", tmp_path)
     out = tmp_path / "out"
@@ -291,6 +291,11 @@ def test_pictures_are_upright_and_broken_ones_are_named(checkpoint, tmp_path, ru
     before = (tmp_path / "one" / "b.png").read_bytes()
     done = run_script("--weights", checkpoint, "--predict", tmp_path / "one", "--save_dir", tmp_path / "one")
     assert done.returncode == 2 and "would replace" in done.err and (tmp_path / "one" / "b.png").read_bytes() == before
+    # Without a place of their own results go into the working folder, and it is said where.
+    monkeypatch.chdir(tmp_path)
+    done = run_script("--weights", checkpoint, "--predict", files[0])
+    assert done.returncode == 0 and done.err.splitlines()[-1].startswith("detections: "), done.err
+    assert (tmp_path / "detections/a.png").is_file() and (tmp_path / "detections/results/a.txt").is_file()
     # A legend may stand below the picture, which is 40 pixels high.
     assert width == 32 and height >= 40
 
@@ -316,7 +321,7 @@ def test_a_split_of_fewer_classes_is_scored_by_name(checkpoint, tmp_path, run_sc
     ("arguments", "message"),
     [
         (["--predict", "/nowhere.jpg", "--save_dir", "out"], "There is no file /nowhere.jpg"),
-        (["--predict", "a.jpg"], "--save_dir"),
+        (["--predict", "a.jpg"], "There is no file a.jpg"),
         ([], "needs either --data_dir"),
         (["--data_dir", "/nowhere"], "There is no data set /nowhere"),
         (["--data_dir", "/nowhere", "--draw", "1", "--draw_threshold", "0.001"], "is below --score_threshold 0.005"),
@@ -331,6 +336,7 @@ def test_bad_input_ends_in_one_sentence(checkpoint, arguments, message, tmp_path
     monkeypatch.chdir(tmp_path)
     done = run_script("--weights", checkpoint, *arguments)
     assert done.returncode == 2 and message in done.err and len(done.err.strip().splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 def test_from_python_it_finds_what_the_script_finds(scenes, checkpoint, tmp_path, run_script):

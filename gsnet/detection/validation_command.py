@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
 from gsnet.data.name_options import ClassNames
 from gsnet.detection.coco_format import REGIONS
@@ -30,6 +32,10 @@ from gsnet.interface.options import (
 )
 from gsnet.interface.path_options import new_file, path
 from gsnet.interface.script_options import script_parser
+
+_LOG = logging.getLogger(__name__)
+# Where pictures and results go that are given no place.
+_USUAL_FOLDER = Path("detections")
 
 
 def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
@@ -109,7 +115,12 @@ def parser(description: str, argv: Sequence[str] | None = ()) -> OptionParser:
         help="one page: curves, confusions, kinds of errors, counts, the worst images",
     )
     output.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    output.add_argument("--save_dir", type=path, metavar="FOLDER", help="result files and pictures go here")
+    output.add_argument(
+        "--save_dir",
+        type=path,
+        metavar="FOLDER",
+        help=f"result files and pictures go here (default: {_USUAL_FOLDER}, with --predict and --draw)",
+    )
     output.add_argument("--draw", type=not_negative, default=0, metavar="N", help="draw the detections of N images")
     output.add_argument(
         "--save_as",
@@ -212,12 +223,15 @@ def report(options: Namespace) -> int:
         take_data_of_training(options)
     if (options.data_dir is None) == (options.predict is None):
         raise InputError("--weights needs either --data_dir, to be evaluated, or --predict, to look at pictures")
-    if (options.draw or options.predict) and options.save_dir is None:
-        raise InputError("Pictures and results need a place: give --save_dir FOLDER")
+    drawn = bool(options.draw or options.predict)
+    if drawn and options.save_dir is None:
+        options.save_dir = _USUAL_FOLDER
     from gsnet.detection.validation import run_model
 
     figures = run_model(options)
     print_figures(figures, options.json)
+    if drawn:
+        _LOG.info("%s: what was found, drawn and as result files", options.save_dir)
     return 0
 
 
