@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -206,6 +208,29 @@ def test_errors_are_one_sentence(folder, tmp_path, capsys):
     torch.save({"description": replace(DESCRIPTION, structure=None, arch="x.py:Net").to_dict()}, tmp_path / "own.pth")
     with pytest.raises(InputError, match="run only where it is named"):
         load_model(str(tmp_path / "own.pth"))
+
+
+def test_a_training_of_ones_own_class_says_what_to_give_beside_it(tmp_path):
+    """The class's file is run only where it is named: each function says the very arguments that do it."""
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self, num_classes=10):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(3, num_classes)\n\n    def forward(self, x):\n        return self.fc(x.mean((2, 3)))\n"
+    )
+    name, file = f"{tmp_path}/mine.py:Net", tmp_path / "own.pth"
+    network = load_model(name)
+    description = replace(DESCRIPTION, structure=None, use_se=False, arch=name, bn_eps=None, bn_momentum=None)
+    torch.save({"state_dict": network.state_dict(), "description": description.to_dict()}, file)
+    words = f"only where it is named: give the class, or {name!r}, in its place, with weights={str(file)!r}"
+    validate = partial(gsnet.validate, dataset="fake", workers=0, limit=4)
+    for function in (validate, gsnet.export, gsnet.Classifier.load):
+        with pytest.raises(InputError, match=re.escape(words) + "$"):
+            function(str(file))
+    assert validate(name, weights=str(file)).images == 4
+    with pytest.raises(InputError, match=re.escape(f"named: give --arch {name} and --weights {file}") + "$"):
+        val.main(["--arch", str(file), "--dataset", "fake"])
+    (tmp_path / "mine.py").unlink()
+    with pytest.raises(InputError, match=re.escape("give the class, or 'FILE.py:Net', in its place")):
+        validate(str(file))
 
 
 def test_a_description_comes_back_from_its_text():

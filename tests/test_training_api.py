@@ -308,6 +308,12 @@ def test_every_flag_of_both_commands_is_a_keyword():
             {},
             "^A training builds its network itself: give a name, the class Flatten, or FILE.py:Flatten$",
         ),
+        (
+            STRUCTURE,
+            {"teacher": nn.Flatten(), "teacher_logit_weight": 1},
+            "^A training builds its teacher itself: give a name, the class Flatten, or FILE.py:Flatten, and as "
+            "teacher_load_parameters_from the file of its weights",
+        ),
         (STRUCTURE, {"teacher": "missing.pth", "teacher_logit_weight": 1}, "There is no network 'missing.pth'"),
         (STRUCTURE, {"teacher": STRUCTURE, "teacher_untrained": True}, "the teacher teaches nothing"),
         (STRUCTURE, {"teacher_logit_weight": 1}, "teacher_pretrained=True"),

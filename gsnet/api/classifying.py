@@ -16,7 +16,7 @@ from torch import nn
 
 from gsnet.api.exported_classifier import is_exported, load_exported
 from gsnet.api.loading import LoadedNetwork
-from gsnet.api.naming import arch_of, in_words_of_python, is_module, path_of
+from gsnet.api.naming import arch_of, is_module, path_of, said_in_python
 from gsnet.api.pictures import pixels_of
 from gsnet.api.trained import TrainingResult
 from gsnet.data.pictures import read_picture
@@ -229,12 +229,11 @@ def _check(path: object, class_names: object, resolution: int | None) -> None:
 @contextmanager
 def _in_words_of_python() -> Iterator[None]:
     """Errors name the keywords of `Classifier.load` in place of a script's options."""
-    try:
-        yield
-    except NoWeightsError as error:
-        raise InputError(error.told("weights")) from error
-    except InputError as error:
-        raise InputError(in_words_of_python(str(error), _KEYWORDS)) from error
+    with said_in_python(_KEYWORDS):
+        try:
+            yield
+        except NoWeightsError as error:
+            raise InputError(error.told("weights")) from error
 
 
 def _picture(image: str | Path | np.ndarray | Image) -> Image:

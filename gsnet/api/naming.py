@@ -17,6 +17,7 @@ from gsnet.interface.options import InputError
 from gsnet.interface.result_files import BEST_JSON
 from gsnet.interface.suggestions import option_meant
 from gsnet.interface.words import shown
+from gsnet.models.described import UnnamedClassError
 from gsnet.models.named import is_several
 from PlainNet import Network
 
@@ -41,6 +42,8 @@ def said_in_python(keywords: Mapping[str, str]) -> Iterator[None]:
     """Within it, errors of input name the keywords of a function in place of a script's options."""
     try:
         yield
+    except UnnamedClassError as error:
+        raise InputError(error.told_in_python()) from error
     except InputError as error:
         raise InputError(in_words_of_python(str(error), keywords)) from error
 

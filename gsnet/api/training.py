@@ -114,14 +114,24 @@ def _random_numbers_kept(options: Namespace) -> Iterator[None]:
 
 def _arch(network: Any) -> str:
     if is_module(network):
-        name = type(network).__name__
-        raise InputError(f"A training builds its network itself: give a name, the class {name}, or FILE.py:{name}")
+        raise InputError(f"A training builds its network itself: give {_instead_of(network)}")
     return arch_of(network)
+
+
+def _instead_of(module: object) -> str:
+    """What names a network of which there is a module."""
+    name = type(module).__name__
+    return f"a name, the class {name}, or FILE.py:{name}"
 
 
 def _of_teacher(teacher: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """What names the teacher, and its weights."""
-    named = _arch(teacher)
+    if is_module(teacher):
+        raise InputError(
+            f"A training builds its teacher itself: give {_instead_of(teacher)}, and as teacher_load_parameters_from the file "
+            "of its weights, which torch.save(module.state_dict(), file) writes"
+        )
+    named = arch_of(teacher)
     if options.get("teacher_load_parameters_from") or options.get("teacher_untrained"):
         return {"teacher_arch": named}
     path = existing_path(named)

@@ -53,6 +53,38 @@ class Described:
     data_dir: Path | None = None
 
 
+class UnnamedClassError(InputError):
+    """A file holds weights of a class of the user's, which nobody has named: the message is for most scripts.
+
+    name: FILE.py:Class, as the training was given it.
+    """
+
+    def __init__(self, file: Path, name: str) -> None:
+        self.file, self.name = file, name
+        super().__init__(self.told("--weights"))
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.file, self.name)
+
+    def told(self, option: str, arch: str = "--arch") -> str:
+        """The message for a script that takes a checkpoint, and its network, by other options."""
+        return f"{self._why}: give {arch} {self._named} and {option} {self.file}"
+
+    def told_in_python(self) -> str:
+        """The same for the functions of a program, which all take the class in the place of the path."""
+        return f"{self._why}: give the class, or {self._named!r}, in its place, with weights={str(self.file)!r}"
+
+    @property
+    def _why(self) -> str:
+        return f"{self.file} is of the class {self.name}, whose file is run only where it is named"
+
+    @property
+    def _named(self) -> str:
+        """What names the class: as it was, where its file is still there."""
+        file, _, member = self.name.rpartition(":")
+        return self.name if Path(file).is_file() else f"FILE.py:{member}"
+
+
 def described(name: str | Path) -> Described | None:
     """What a path says of its network; None where `name` is none, and for a file or folder that says nothing.
 

@@ -11,27 +11,11 @@ from torch import nn
 from gsnet.interface.description import NetworkDescription
 from gsnet.interface.options import InputError
 from gsnet.models import libraries, own
-from gsnet.models.described import ONNX_SUFFIX, Described, checkpoint_in, chosen
+from gsnet.models.described import ONNX_SUFFIX, Described, UnnamedClassError, checkpoint_in, chosen
 from ZenNet.files import NoWeightsError
 from ZenNet.state import classes_in, load_into, read_state
 
 _LOG = logging.getLogger(__name__)
-
-
-class UnnamedClassError(InputError):
-    """A file holds weights of a class of the user's, which nobody has named: the message is for most scripts."""
-
-    def __init__(self, file: Path, name: str) -> None:
-        self.file, self.name = file, name
-        super().__init__(self.told("--weights"))
-
-    def __reduce__(self) -> tuple:
-        return type(self), (self.file, self.name)
-
-    def told(self, option: str) -> str:
-        """The message for a script that takes a checkpoint by another option."""
-        why = f"{self.file} is of the class {self.name}, whose file is run only where it is named"
-        return f"{why}: give --arch FILE.py:Class and {option} {self.file}"
 
 
 def load_described(

@@ -11,7 +11,7 @@ from torch import nn
 import PlainNet
 from gsnet.interface.options import InputError
 from gsnet.models import described, load_model
-from gsnet.models.loading import UnnamedClassError
+from gsnet.models.described import UnnamedClassError
 from gsnet.models.module_costs import output_of
 from gsnet.models.own import set_batch_norm
 from gsnet.training.initialisers import initialise
@@ -82,8 +82,10 @@ def _made(other: str, *named: Any, **how: Any) -> nn.Module:
     """`load_model`, whose errors name the option that this script has for weights of one's own, and none that it lacks."""
     try:
         return load_model(*named, **how)
-    except (NoWeightsError, UnnamedClassError) as error:
+    except NoWeightsError as error:
         raise InputError(error.told(other)) from error
+    except UnnamedClassError as error:
+        raise InputError(error.told(other, other.replace("load_parameters_from", "arch"))) from error
 
 
 def _structure(text: str | None, file: Path | None) -> str | None:
