@@ -126,6 +126,46 @@ def test_int8_has_a_table_of_both_forms(network, pictures, tmp_path):
     assert "output error" in str(found)
 
 
+@pytest.mark.parametrize("ending", [".onnx", ".pt"])
+def test_the_file_of_a_module_says_its_classes_and_how_images_reach_it(network, pictures, tmp_path, ending):
+    """Names are the given ones in the order of the logits, which are those of the image normalised by hand."""
+    said = {"class_names": ["ant", "bee", "cat"], "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.3, 0.4]}
+    form = "onnx" if ending == ".onnx" else "torchscript"
+    file = gsnet.export(network, tmp_path / f"net{ending}", format=form, resolution=16, **said).file
+    classifier = gsnet.Classifier.load(file)
+    assert classifier.class_names == ("ant", "bee", "cat")
+    assert (classifier.expected.mean, classifier.expected.std) == ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    # An image of one colour stays one, however it is cut.
+    colour = np.full((16, 16, 3), (200, 100, 50), np.uint8)
+    means, deviations = (torch.tensor(said[name])[None, :, None, None] for name in ("mean", "std"))
+    image = (torch.tensor(colour).permute(2, 0, 1)[None] / 255 - means) / deviations
+    expected = network(image).softmax(1)[0].detach().numpy()
+    np.testing.assert_allclose(classifier(colour).probabilities, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"class_names": ["a", "b"]}, "^class_names has 2 names, and the module 3 classes$"),
+        ({"class_names": ["a", "b", "a"]}, "^class_names has a more than once$"),
+        ({"class_names": "names.txt"}, "^class_names is 'names.txt': it must be a sequence of names$"),
+        ({"mean": [0.5, 0.5, 0.5]}, "^mean goes with std: give both$"),
+        ({"mean": 0.5, "std": 0.5}, "^mean is 0.5: it must be three numbers"),
+        ({"class_names": ["a", "b", "c"], "format": "litert"}, "^class_names does nothing with format litert"),
+    ],
+)
+def test_what_is_wrongly_said_of_a_module_is_one_sentence(network, tmp_path, monkeypatch, options, sentence):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(gsnet.InputError, match=sentence):
+        gsnet.export(network, resolution=16, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_that_says_itself_what_it_is_takes_no_class_names(weights, tmp_path):
+    with pytest.raises(gsnet.InputError, match=r"^class_names is of torch modules, and Super.* is none: leave it out"):
+        gsnet.export(STRUCTURE, tmp_path / "net.onnx", weights=weights, resolution=16, class_names=["a", "b", "c"])
+
+
 def test_what_is_exported_already_is_no_network_to_export(weights, tmp_path):
     file = gsnet.export(STRUCTURE, tmp_path / "net.onnx", weights=weights, resolution=16, num_classes=3).file
     for named in (file, gsnet.load(file), gsnet.load(file).module()):
@@ -139,7 +179,7 @@ def test_every_flag_of_the_command_is_a_keyword():
     add_export_options(parser)
     flags = {name.lstrip("-") for action in parser._actions for name in action.option_strings}
     flags -= {"h", "help", "plugin", "config", *RENAMED, "num_classes", "weights", "int8", "calibration", "format"}
-    assert flags == set(ExportOptions.__annotations__)
+    assert flags == set(ExportOptions.__annotations__) - {"class_names", "mean", "std"}
 
 
 @pytest.mark.parametrize(

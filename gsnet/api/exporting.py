@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -19,9 +19,11 @@ from gsnet.api.naming import (
     said_in_python,
 )
 from gsnet.api.trained import TrainingResult
+from gsnet.data.name_options import distinct
 from gsnet.detection.export_either import add_export_options, check_export_options, exported
+from gsnet.interface.options import InputError
 from gsnet.interface.script_options import script_parser
-from gsnet.validation.export_command import write_module
+from gsnet.validation.export_command import OfModule, write_module
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +35,8 @@ class ExportOptions(TypedDict, total=False):
     untrained: with random weights. use_se, unit ("searched", "deployed"), plainnet_struct: how a structure is built.
     weights_url: mirror of published weights. folder: with format "safetensors", all that timm's local-dir: reads; license: of
     these weights. top1_loss, ap_loss (points), output_error: what int8 may cost.
+
+    Of torch modules alone: class_names, in the order of the logits; mean and std of pixels in [0, 1] by channel.
 
     Of detectors alone: decode, nms (with score_threshold, nms_threshold, max_detections), dynamic, input_image_height.
     """
@@ -54,6 +58,9 @@ class ExportOptions(TypedDict, total=False):
     max_detections: int | None
     dynamic: bool
     input_image_height: int | None
+    class_names: Sequence[str] | None
+    mean: Sequence[float] | None
+    std: Sequence[float] | None
 
 
 class _Switches(ExportOptions, total=False):
@@ -70,6 +77,8 @@ RENAMED = {
     "fp16": "half=True",
     "no_fuse": "fuse=False",
 }
+# What is said of modules: all other networks say it themselves.
+_SAID_OF_MODULES = ("class_names", "mean", "std")
 # What an export of a module reads; a module is all that the other options could say.
 _OF_MODULES = (
     *("format", "output", "folder", "license", "input_image_size", "fp16", "no_fuse"),
@@ -147,6 +156,11 @@ def export(
 
 def _written(network: Any, given: dict[str, Any]) -> dict[str, Any]:
     own = is_module(network)
+    said = {name: value for name in _SAID_OF_MODULES if (value := given.pop(name, None)) is not None}
+    if said and not own:
+        raise InputError(
+            f"{next(iter(said))} is of torch modules, and {arch_of(network)} is none: leave it out, or give its module"
+        )
     if not own:
         given = {"arch": arch_of(network), **given}
     parser = script_parser("", given)
@@ -155,9 +169,29 @@ def _written(network: Any, given: dict[str, Any]) -> dict[str, Any]:
     check_export_options(parser, parsed)
     if own:
         parser.refuse_all_but(parsed, "with a module, which is all that it is", _OF_MODULES)
-        return write_module(parsed, network)
+        return write_module(parsed, network, _of_module(**said))
     (written,) = exported(parsed)
     return written
+
+
+def _of_module(
+    class_names: Sequence[str] = (), mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+) -> OfModule:
+    """What is said of a module. Raises InputError where it is nothing of the kind."""
+    if isinstance(class_names, str) or not all(isinstance(name, str) for name in class_names):
+        raise InputError(f"class_names is {class_names!r:.60}: it must be a sequence of names")
+    names = distinct(tuple(class_names), "class_names") if class_names else ()
+    return OfModule(names, _channels("mean", mean), _channels("std", std))
+
+
+def _channels(name: str, values: Sequence[float] | None) -> tuple[float, float, float] | None:
+    if values is None:
+        return None
+    try:
+        red, green, blue = map(float, values)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is {values!r:.60}: it must be three numbers, of red, green and blue") from error
+    return red, green, blue
 
 
 def _result(written: dict[str, Any]) -> Exported:

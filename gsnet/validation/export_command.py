@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,8 @@ _SUFFIXES = {
 FORMATS = tuple(_SUFFIXES)
 # Endings of what --arch names that are no part of a network's name.
 _OF_FILES = (".txt", ".py", ".onnx", ".safetensors", ".pth", ".pt", ".tar")
+# Formats whose files have no place for what they are of.
+_WITHOUT_TEXTS = ("executorch", "litert")
 # Formats of which a file has the suffix of another one's, or a second file has.
 _SHARING = ("opencv", "openvino", "ncnn")
 
@@ -113,7 +115,33 @@ def write(options: Namespace, arch: str) -> dict[str, Any]:
     return {"arch": arch} | written
 
 
-def write_module(options: Namespace, network: nn.Module) -> dict[str, Any]:
+@dataclass(frozen=True)
+class OfModule:
+    """What a program knows of a module of its own, and the exported file says.
+
+    class_names: in the order of the logits, empty where unknown. mean, std: of pixels in [0, 1] by channel, both or neither.
+    Raises InputError.
+    """
+
+    class_names: tuple[str, ...] = ()
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.mean is None) != (self.std is None):
+            given, lacking = ("mean", "std") if self.std is None else ("std", "mean")
+            raise InputError(f"{given} goes with {lacking}: give both")
+
+    def check(self, form: str, classes: int) -> None:
+        """Raise InputError where a file of a format cannot say it, or a network has another number of classes."""
+        told = [name for name in ("class_names", "mean", "std") if getattr(self, name)]
+        if told and form in _WITHOUT_TEXTS:
+            raise InputError(f"{told[0]} does nothing with --format {form}, whose files hold no texts: leave it out")
+        if self.class_names and len(self.class_names) != classes:
+            raise InputError(f"class_names has {len(self.class_names)} names, and the module {classes_text(classes)}")
+
+
+def write_module(options: Namespace, network: nn.Module, told: OfModule) -> dict[str, Any]:
     """Export a module of a program's own, which stays as it is; the options name no network. Raises InputError."""
     from gsnet.models.describing import structure_description, with_input
     from gsnet.models.module_costs import width_of
@@ -124,9 +152,13 @@ def write_module(options: Namespace, network: nn.Module) -> dict[str, Any]:
     _refuse_exported(network)
     network = copy.deepcopy(network).eval().cpu().float()
     usual = centre_crop(options.input_image_size)
-    expected = replace(usual, classes=width_of(network, usual.resolution), assumed=True)
+    expected = replace(usual, classes=width_of(network, usual.resolution), assumed=told.mean is None)
+    told.check(options.format, expected.classes)
+    if told.mean is not None and told.std is not None:
+        expected = replace(expected, mean=told.mean, std=told.std)
     name = type(network).__name__
-    description = with_input(structure_description(network, name), expected, expected.classes)
+    own = replace(structure_description(network, name), classes=expected.classes, class_names=told.class_names)
+    description = with_input(own, expected, expected.classes)
     file = options.output or usual_name(options, "network")
     return {"arch": name} | _written(options, network, expected, description, file)
 
