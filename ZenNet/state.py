@@ -103,16 +103,29 @@ def _without_wrappers(state: State, own: set[str]) -> State:
     return state
 
 
+def _inside(state: State) -> list[str]:
+    """What names of tensors begin with, up to a dot: the modules that hold them, the outer ones first."""
+    paths = (key.split(".")[:-1] for key in state)
+    prefixes = {"".join(f"{name}." for name in path[:depth]) for path in paths for depth in range(1, len(path) + 1)}
+    order = {name: place for place, name in enumerate(dict.fromkeys(key.partition(".")[0] for key in state))}
+    return sorted(prefixes, key=lambda name: (name.count("."), order[name.partition(".")[0]], name))
+
+
 def _network_inside(state: State, own: set[str], file: Path, lightning: bool) -> State:
     """The part of a larger module that is the network, by its keys; without them Lightning's customary `model`.
 
     A LightningModule has its network under a name of the user's, beside losses and metrics with tensors of their own; other
-    trainings have it beside projections and decoders. Where several parts fit, none is chosen, but the first of Lightning's.
+    trainings have it beside projections and decoders, or deeper inside. Raises WeightsError where several parts fit, but takes
+    the first of Lightning's.
     """
-    names = dict.fromkeys(f"{key.partition('.')[0]}." for key in state)
-    parts = {name: {key.removeprefix(name): v for key, v in state.items() if key.startswith(name)} for name in names}
+    parts = {
+        name: {key.removeprefix(name): v for key, v in state.items() if key.startswith(name)} for name in _inside(state)
+    }
     fitting = [name for name, part in parts.items() if own and own <= part.keys()]
-    name = fitting[0] if len(fitting) == 1 or (fitting and lightning) else "model."
+    if len(fitting) > 1 and not lightning:
+        several = " and ".join(name.rstrip(".") for name in fitting)
+        raise WeightsError(f"{file} holds the network's weights more than once, as {several}: save one of them alone")
+    name = fitting[0] if fitting else "model."
     if name not in parts or not (fitting or lightning):
         return state
     if others := [key for key in state if not key.startswith(name)]:

@@ -546,6 +546,8 @@ def test_a_candidate_is_its_network_and_other_things_are_none():
         for function in (gsnet.parse, gsnet.analyze, gsnet.score):
             with pytest.raises(gsnet.InputError, match="is no network"):
                 function(wrong)
+    with pytest.raises(gsnet.InputError, match=r"^ReLU is a class: give a network that it makes, ReLU\(\.\.\.\)$"):
+        gsnet.analyze(nn.ReLU)
 
 
 def test_what_is_wrong_with_a_comparison_is_said_before_it():

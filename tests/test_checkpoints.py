@@ -130,9 +130,14 @@ def test_the_part_of_a_larger_module_that_is_the_network(tmp_path, caplog):
     whole = nn.ModuleDict({"backbone": small(3), "projector": nn.Linear(2, 2)})
     assert_all(read_state(saved(tmp_path, {"state_dict": whole.state_dict()}), Small().state_dict()), 3)
     assert "2 tensors beside the network's are left out (projector.weight, …)" in caplog.text
+    deeper = nn.ModuleDict({"encoder": nn.ModuleDict({"net": small(4)}), "head": nn.Linear(2, 2)})
+    assert_all(read_state(saved(tmp_path, deeper.state_dict()), Small().state_dict()), 4)
     # Which of two networks is meant, is not guessed.
-    both = nn.ModuleDict({"student": small(3), "teacher": small(2)}).state_dict()
-    assert read_state(saved(tmp_path, both), Small().state_dict()).keys() == both.keys()
+    both = nn.ModuleDict({"student": small(3), "teacher": small(2)})
+    with pytest.raises(
+        WeightsError, match=r"pth holds the network's weights more than once, as student and teacher: save one"
+    ):
+        read_state(saved(tmp_path, both.state_dict()), Small().state_dict())
 
 
 def test_no_averaged_weights_where_a_training_had_none(tmp_path):

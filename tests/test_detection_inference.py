@@ -323,6 +323,10 @@ def test_a_split_of_fewer_classes_is_scored_by_name(checkpoint, tmp_path, run_sc
         (["--predict", "/nowhere.jpg", "--save_dir", "out"], "There is no file /nowhere.jpg"),
         (["--predict", "a.jpg"], "There is no file a.jpg"),
         ([], "needs either --data_dir"),
+        (
+            ["--weights", "nowhere"],
+            "There is no file nowhere: a checkpoint of train_detection.py or its folder was expected",
+        ),
         (["--data_dir", "/nowhere"], "There is no data set /nowhere"),
         (["--data_dir", "/nowhere", "--draw", "1", "--draw_threshold", "0.001"], "is below --score_threshold 0.005"),
         (

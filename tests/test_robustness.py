@@ -409,6 +409,19 @@ def test_an_interrupt_that_a_library_loses_while_it_loads(capsys):
         running.run(lambda: 1 // 0)
 
 
+def test_an_interrupt_while_python_ends():
+    """Libraries may be at work then, and would show where they were."""
+    program = """
+import atexit, os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from gsnet.interface.running import run
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+assert run(lambda: 0) == 0
+"""
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (-signal.SIGINT, "")
+
+
 WRITING = {
     "evolution_search": (
         "--origin",

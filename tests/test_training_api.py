@@ -306,12 +306,12 @@ def test_every_flag_of_both_commands_is_a_keyword():
         (
             nn.Flatten(),
             {},
-            "^A training builds its network itself: give a name, the class Flatten, or FILE.py:Flatten$",
+            "^A training builds its network itself: give a name, or a class of your own that makes it, in a file$",
         ),
         (
             STRUCTURE,
             {"teacher": nn.Flatten(), "teacher_logit_weight": 1},
-            "^A training builds its teacher itself: give a name, the class Flatten, or FILE.py:Flatten, and as "
+            "^A training builds its teacher itself: give a name, or a class of your own that makes it, in a file, and as "
             "teacher_load_parameters_from the file of its weights",
         ),
         (STRUCTURE, {"teacher": "missing.pth", "teacher_logit_weight": 1}, "There is no network 'missing.pth'"),

@@ -40,6 +40,8 @@ def parse(structure: Named) -> Network:
         return source
     if isinstance(source, Row):
         return source.network
+    if isinstance(source, type):
+        raise InputError(f"{source.__name__} is a class: give a network that it makes, {source.__name__}(...)")
     if not isinstance(source, str | Path):
         raise InputError(
             f"{shown(source)} is no network: give a structure, a Path, a network or a candidate of a search"

@@ -120,8 +120,10 @@ def _arch(network: Any) -> str:
 
 def _instead_of(module: object) -> str:
     """What names a network of which there is a module."""
-    name = type(module).__name__
-    return f"a name, the class {name}, or FILE.py:{name}"
+    kind = type(module)
+    if kind.__module__.partition(".")[0] == "torch":
+        return "a name, or a class of your own that makes it, in a file"
+    return f"a name, the class {kind.__name__}, or FILE.py:{kind.__name__}"
 
 
 def _of_teacher(teacher: Any, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -93,7 +93,7 @@ class Analysed(NamedTuple):
 
     analysis: Analysis
     by_ptflops: Callable[[], Comparison]
-    explained: Callable[[], str]
+    explained: Callable[[], str] | None
 
 
 def analysis_of(options: Namespace, arch: str) -> Analysed:
@@ -125,6 +125,8 @@ def module_analysis(options: Namespace, arch: str, structure: str | None, unit: 
     """The same of a class of the user's, or of a network of torchvision or timm."""
     if options.no_reslink or options.no_BN:
         raise InputError(f"--arch {arch} is fixed: --no_reslink and --no_BN are for structures")
+    if options.explain:
+        raise InputError(f"--explain counts structures, and {arch} has none")
     from gsnet.models import expected_input, load_model
     from gsnet.models.growth import growth_of_module
     from gsnet.models.module_costs import analyze_module
@@ -141,10 +143,7 @@ def module_analysis(options: Namespace, arch: str, structure: str | None, unit: 
 
         return compare_module_with_ptflops(module, resolution)
 
-    def explained() -> str:
-        raise InputError(f"--explain counts structures, and {arch} has none")
-
-    return Analysed(analysis, by_ptflops, explained)
+    return Analysed(analysis, by_ptflops, None)
 
 
 def structure_text(options: Namespace) -> str | None:
@@ -263,7 +262,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return show_several(options, names)
     analysis, by_ptflops, explained = analysis_of(options, names[0])
     # Before anything is written: it may be refused.
-    explanation = explained() if options.explain else None
+    explanation = explained() if options.explain and explained else None
     write_csv(options.csv, [table_row(names[0], analysis)])
     say_csv(options.csv)
     if options.json:

@@ -222,6 +222,7 @@ def report(options: Namespace) -> int:
     if options.data_dir is None and options.predict is None:
         take_data_of_training(options)
     if (options.data_dir is None) == (options.predict is None):
+        _check_is_detector(options.weights)
         raise InputError("--weights needs either --data_dir, to be evaluated, or --predict, to look at pictures")
     drawn = bool(options.draw or options.predict)
     if drawn and options.save_dir is None:
@@ -233,6 +234,14 @@ def report(options: Namespace) -> int:
     if drawn:
         _LOG.info("%s: what was found, drawn and as result files", options.save_dir)
     return 0
+
+
+def _check_is_detector(weights: Path) -> None:
+    """What is no training of a detector needs no data, either. Raises InputError."""
+    if not weights.is_file():
+        from gsnet.detection.checkpoint import read_checkpoint
+
+        read_checkpoint(weights)
 
 
 def print_figures(figures: dict, as_json: bool) -> None:

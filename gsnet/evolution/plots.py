@@ -95,7 +95,8 @@ def plot_pareto(path: Path, front: Sequence[Row], settings: SearchSettings) -> N
 
 def _score_label(settings: SearchSettings) -> str:
     """The axis of scores; those of an ensemble are not what the log said on the way, but of one population."""
-    ranked = "" if aggregate_of(settings) is None else ": ranks among the last population"
+    # In a line of its own: an axis is as long as the one line.
+    ranked = "" if aggregate_of(settings) is None else "\n(ranks among the last population)"
     return f"{settings.zero_shot_score} score{ranked}"
 
 

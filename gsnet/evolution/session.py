@@ -277,6 +277,7 @@ def measure_winner(settings: SearchSettings, history: History, winner: Network) 
             )
             return
     try:
+        log.info("timing the winner, in several rounds as the networks of the table")
         # Other programs on this computer are no error of the prediction.
         history.add_measured_latency(winner.text, latency_as_tables_have_it(settings, winner))
     except InputError as error:

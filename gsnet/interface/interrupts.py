@@ -6,6 +6,7 @@ what they interrupt may lose them, as Python's parser and libraries written in C
 
 from __future__ import annotations
 
+import atexit
 import signal
 import sys
 from collections.abc import Iterator
@@ -38,6 +39,9 @@ def noted_interrupts() -> Iterator[list[int]]:
         if ours:
             signal.signal(signal.SIGINT, signal.default_int_handler)
             _noted.clear()
+            # Once more, so that it comes before what libraries do at the end.
+            atexit.unregister(_end_at_once)
+            atexit.register(_end_at_once)
 
 
 def _note_interrupts() -> bool:
@@ -49,6 +53,11 @@ def _note_interrupts() -> bool:
     except ValueError:
         return False
     return True
+
+
+def _end_at_once() -> None:
+    """While Python ends, an interrupt ends it: there is nothing of ours to finish, and libraries would show where they were."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _note(number: int, frame: FrameType | None) -> None:
