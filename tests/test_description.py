@@ -165,16 +165,18 @@ def test_a_search_of_before_is_known_by_its_settings(folder, tmp_path):
     assert before.search["command"] == command
 
 
-def test_what_is_given_wins_and_is_said(folder, caplog, capsys):
-    found = told(capsys, analyze_model, "--arch", folder, "--input_image_size", 32, "--num_classes", 5)
+def test_what_is_given_wins_and_is_said(folder, capsys):
+    analyze_model.main(["--arch", str(folder), "--json", "--input_image_size", "32", "--num_classes", "5"])
+    written = capsys.readouterr()
+    found = json.loads(written.out)
     assert (found["resolution"], found["classes"]) == (32, 5)
-    assert "at 32 x 32 pixels, as asked for: it says itself that its images are 24 x 24 pixels" in caplog.text
+    assert "at 32 x 32 pixels, as asked for: it says itself that its images are 24 x 24 pixels" in written.err
     structure_of(str(folder), unit="deployed")
     words = "with the deployed GhostShuffle unit, as asked for: it says itself that it is with the searched GhostShuffle unit"
-    assert words in caplog.text
+    assert words in capsys.readouterr().err
     chosen(Described(NetworkDescription(START, resolution=32, classes=10), folder), use_se=True)
     words = "with squeeze-and-excitation, as asked for: it says itself that it is without squeeze-and-excitation"
-    assert words in caplog.text
+    assert words in capsys.readouterr().err
 
 
 def test_errors_are_one_sentence(folder, tmp_path, capsys):
