@@ -148,7 +148,7 @@ def test_a_search_survives_by_ranks_and_resumes_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("proxy", "label"), [("Ensemble", "Ensemble score: ranks among the last population"), ("Params", "Params score")]
+    ("proxy", "label"), [("Ensemble", "Ensemble score\n(ranks among the last population)"), ("Params", "Params score")]
 )
 def test_pictures_say_among_whom_scores_are_ranks(proxy, label, tmp_path, monkeypatch):
     drawn = []
