@@ -235,9 +235,10 @@ def _kept_on_disk(version: int):  # type: ignore[no-untyped-def]
     return kept_on_disk(run)
 
 
-_PARTS = ("activations", "convolutions", "excess", "layout", "machine", "map", "norms", "records", "slopes", "steady")
+_PARTS = (
+    *("activations", "convolutions", "excess", "layout", "machine", "map", "norms", "records", "slopes", "steady"),
+    "windows",
+)
 # The files on which machine code depends that calls `log_norms`.
-SOURCES = [
-    Path(__file__).with_name(f"gradient_{part}.py") for part in (*_PARTS, "windows")
-] + mean_field_machine.SOURCES
+SOURCES = [Path(__file__).with_name(f"gradient_{part}.py") for part in _PARTS] + mean_field_machine.SOURCES
 run = _kept_on_disk(source_version(*SOURCES))

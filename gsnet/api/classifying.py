@@ -17,7 +17,7 @@ from torch import nn
 from gsnet.api.exported_classifier import is_exported, load_exported
 from gsnet.api.loading import LoadedNetwork
 from gsnet.api.naming import arch_of, is_module, path_of, said_in_python
-from gsnet.api.pictures import pixels_of
+from gsnet.api.pictures import check_is_several, pixels_of
 from gsnet.api.trained import TrainingResult
 from gsnet.data.pictures import read_picture
 from gsnet.interface.options import InputError, device_name, named_few
@@ -203,10 +203,7 @@ class Classifier:
         """The same of one image after the other, of which so many are looked at together. Raises InputError."""
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"batch_size is {batch_size!r}: at least one image is looked at together")
-        if isinstance(images, str | Path):
-            raise InputError(
-                f"{images} is one path: give a list of files, such as sorted(Path({str(images)!r}).iterdir())"
-            )
+        check_is_several(images)
         left = iter(images)
         while batch := list(itertools.islice(left, batch_size)):
             ready = torch.stack([self._prepare(_picture(image)) for image in batch])

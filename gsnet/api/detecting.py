@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gsnet.api.naming import said_in_python
-from gsnet.api.pictures import pixels_of
+from gsnet.api.pictures import check_is_several, pixels_of
 from gsnet.detection.classes import only
 from gsnet.detection.drawing import drawn
 from gsnet.detection.inference import Finder, load_finder
@@ -160,10 +160,7 @@ class Detector:
         classes: Collection[str] | None = None,
     ) -> Iterator[Detections]:
         """The same of one image after the other, such as the files of a folder or the frames of a video. Raises InputError."""
-        if isinstance(images, str | Path):
-            raise InputError(
-                f"{images} is one path: give a list of files, such as sorted(Path({str(images)!r}).iterdir())"
-            )
+        check_is_several(images)
         return (self(image, tile=tile, overlap=overlap, classes=classes) for image in images)
 
 

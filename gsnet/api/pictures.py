@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
@@ -20,3 +22,9 @@ def pixels_of(image: np.ndarray | Image.Image) -> np.ndarray:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         raise InputError(f"an image is an array (H, W, 3) uint8 of RGB, not {pixels.shape} {pixels.dtype}")
     return pixels
+
+
+def check_is_several(images: object) -> None:
+    """Raise InputError for a path where several images are looked at: a text is letters, one after the other."""
+    if isinstance(images, str | Path):
+        raise InputError(f"{images} is one path: give a list of files, such as sorted(Path({str(images)!r}).iterdir())")

@@ -45,10 +45,12 @@ def _below(*names: str) -> tuple[Path, ...]:
     return tuple(Path("~/data", name) for name in names)
 
 
+# Any folder of pictures of one's own.
+IMAGE_FOLDER = "image_folder"
 DATASETS = {
     "imagenet": Kind(_below("imagenet/images", "imagenet/imagenet-torch", "imagenet"), 1000),
     "myimagenet100": Kind(_below("myimagenet100"), 100),
-    "image_folder": Kind((), 0),
+    IMAGE_FOLDER: Kind((), 0),
     "cifar10": Kind(_below("pytorch_cifar10"), 10, cifar=True),
     "cifar100": Kind(_below("pytorch_cifar100"), 100, cifar=True),
     "fake": Kind((), 10),

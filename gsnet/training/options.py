@@ -8,7 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from gsnet.data import DATASETS, data_set_name
-from gsnet.data.settings import CACHES, NONE
+from gsnet.data.settings import CACHES, IMAGE_FOLDER, NONE
 from gsnet.interface.config import options_of_training
 from gsnet.interface.options import (
     add_skip_broken,
@@ -37,8 +37,6 @@ from gsnet.training.usual import AMP_TYPES
 from PlainNet import UNITS
 
 _LOG = logging.getLogger(__name__)
-# The data set that a folder of pictures is.
-_OF_FOLDERS = "image_folder"
 OPT_LEVELS = ("O0", "O1", "O2", "O3")
 RECIPES = Path(__file__).parent.parent / "recipes"
 DIST_MODES = ("cpu", "single", "ddp", "horovod", "apex")
@@ -79,7 +77,7 @@ def parser(description: str, argv: Given = ()) -> ScriptParser:
 def parse(parser: ScriptParser, argv: Given) -> Namespace:
     """Parsed options; a retired one costs a warning that names what stands for it."""
     options = parser.parse_args(argv)
-    options.dataset = options.dataset or _OF_FOLDERS
+    options.dataset = options.dataset or IMAGE_FOLDER
     for warning in options.retired:
         _LOG.warning("%s", warning)
     return options
@@ -136,7 +134,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--dataset",
         type=data_set_name,
         metavar="NAME",
-        help=f"{', '.join(DATASETS)} (default: with --data_dir {_OF_FOLDERS})",
+        help=f"{', '.join(DATASETS)} (default: with --data_dir {IMAGE_FOLDER})",
     )
     require_unless(dataset, "--data_dir")
     group.add_argument("--data_dir", type=path, metavar="FOLDER", help="its folder (default: below ~/data)")

@@ -12,13 +12,11 @@ from torchvision.transforms import v2
 
 from gsnet.data import DATASETS, DataSettings, data_set
 from gsnet.data.class_folder import ClassFolder
+from gsnet.data.settings import IMAGE_FOLDER
 from gsnet.data.sharded import ShardedPictures
 from gsnet.data.transforms import RGB
 from gsnet.interface.description import WHOLE
 from gsnet.models import ExpectedInput
-
-# What a folder of pictures of one's own is called as a data set.
-IMAGE_FOLDER = "image_folder"
 
 
 def transform(expected: ExpectedInput) -> v2.Transform:
