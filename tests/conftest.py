@@ -6,6 +6,7 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -43,17 +44,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name != "test_scripts.py")
 
 
+def _beside(name: str) -> ModuleType:
+    """A module of this folder that holds no tests."""
+    spec = importlib.util.spec_from_file_location(name, _HERE / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def pretended() -> ModuleType:
+    """The module pretended_gpu, where torch can pretend a GPU."""
+    module = _beside("pretended_gpu")
+    if not module.can_be_pretended():
+        pytest.skip("this torch pretends no GPU where there is none")
+    return module
+
+
 @pytest.fixture(scope="session")
 def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A command like `python` whose processes have torch in memory from the start: for tests that start many of them.
 
     Functions of tests that are no fixtures find it by the environment, as WARM_PYTHON.
     """
-    spec = importlib.util.spec_from_file_location("warm_python", _HERE / "warm_python.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.WarmPython(tmp_path_factory.mktemp("warm")) as python:
+    with _beside("warm_python").WarmPython(tmp_path_factory.mktemp("warm")) as python:
         os.environ["WARM_PYTHON"] = str(python.command)
         yield python.command
 

@@ -1,6 +1,5 @@
 """On a pretended GPU: nothing lies on another device than its neighbours, and nobody waits in the middle of a step."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,6 @@ from ZeroShotProxy import ScoringSettings, get_proxy
 from ZeroShotProxy.compute_wrcor_score import _Responses
 from ZeroShotProxy.scoring import ScoringContext, build
 
-_SPEC = importlib.util.spec_from_file_location("pretended_gpu", Path(__file__).parent / "pretended_gpu.py")
-pretended = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(pretended)
-pytestmark = pytest.mark.skipif(
-    not pretended.can_be_pretended(), reason="this torch pretends no GPU where there is none"
-)
-
 STRUCTURE = "SuperConvK3BNRELU(3,16,1,1)SuperGhostShuffleK3(16,32,2,16,1)SuperResIDWE4K5(32,64,2,64,1)"
 CHANGES = [
     {},
@@ -47,7 +39,7 @@ STEPS = [
 
 @pytest.mark.parametrize("more", CHANGES)
 @pytest.mark.parametrize("kind", ["cifar10", "imagenet"])
-def test_held_images_are_changed_without_waiting(kind, more):
+def test_held_images_are_changed_without_waiting(pretended, kind, more):
     settings = DataSettings(kind, Path(), batch_size=8, workers=0, input_image_size=32, **more)
     changed = ChangedImages(HeldImages(None, torch.empty(0), torch.empty(0), settings))
     with pretended.pretended_gpu():
@@ -77,9 +69,9 @@ def without_backward_pass(monkeypatch):
 
 
 @pytest.mark.parametrize("more", STEPS, ids=str)
-def test_a_step_is_made_without_waiting(more, without_backward_pass):
+def test_a_step_is_made_without_waiting(pretended, more, without_backward_pass):
     """But for the backward pass."""
-    found, places = two_steps(more)
+    found, places = two_steps(pretended, more)
     assert places == [] and found.device.type == "cuda"
 
 
@@ -90,21 +82,21 @@ def autocast_on_the_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
 
 
-def test_a_step_in_bfloat16_is_made_without_waiting(without_backward_pass, autocast_on_the_gpu, monkeypatch):
+def test_a_step_in_bfloat16_is_made_without_waiting(pretended, without_backward_pass, autocast_on_the_gpu, monkeypatch):
     """One in float16 asks, for the optimiser's part of it, whether a gradient has overflowed."""
     seen = []
     forward = torch.nn.Linear.forward
     monkeypatch.setattr(torch.nn.Linear, "forward", lambda self, x: seen.append(y := forward(self, x)) or y)
-    found, places = two_steps({"amp": True, "amp_dtype": "bfloat16"})
+    found, places = two_steps(pretended, {"amp": True, "amp_dtype": "bfloat16"})
     assert places == [] and found.device.type == "cuda"
     assert {logits.dtype for logits in seen} == {torch.bfloat16}
     seen.clear()
     with pytest.raises(DataDependentOutputException):
-        two_steps({"amp": True})
+        two_steps(pretended, {"amp": True})
     assert {logits.dtype for logits in seen} == {torch.float16}
 
 
-def two_steps(more):
+def two_steps(pretended, more):
     """What the second returns, and where the GPU would be waited for."""
     images, labels = torch.zeros(8, 3, 32, 32), torch.zeros(8, dtype=torch.int64)
     settings = TrainingSettings(
@@ -120,7 +112,7 @@ def two_steps(more):
     return found, places
 
 
-def test_a_validation_counts_without_waiting():
+def test_a_validation_counts_without_waiting(pretended):
     with pretended.pretended_gpu():
         tally, confusion = Tally("cuda"), measure._Confusion(10, "cuda")
         logits, labels = torch.zeros(8, 10, device="cuda"), torch.zeros(8, dtype=torch.int64, device="cuda")
@@ -132,7 +124,7 @@ def test_a_validation_counts_without_waiting():
 
 # Those without a backward pass, which a pretended GPU has not; whose first number is read layer by layer are not among them.
 @pytest.mark.parametrize("name", ["Zen", "Perturbation", "NASWOT", "TE-NAS-LR"])
-def test_scores_wait_for_their_figures_alone(name):
+def test_scores_wait_for_their_figures_alone(pretended, name):
     proxy, settings = get_proxy(name), ScoringSettings(batch_size=4, device="cuda")
     with pretended.pretended_gpu(), torch.no_grad():
         context = ScoringContext(settings, settings.style_for(proxy), 0, few_launches=True)
@@ -143,7 +135,7 @@ def test_scores_wait_for_their_figures_alone(name):
     assert places == []
 
 
-def test_wrcor_adds_up_where_maps_lie(monkeypatch):
+def test_wrcor_adds_up_where_maps_lie(pretended, monkeypatch):
     """torch's own correlations look at a number inside: they stand aside."""
     monkeypatch.setattr(torch, "corrcoef", lambda values: values @ values.T)
     with pretended.pretended_gpu():
@@ -154,7 +146,7 @@ def test_wrcor_adds_up_where_maps_lie(monkeypatch):
     assert places == [] and responses.total.device.type == "cuda"
 
 
-def test_parts_of_partners_are_pasted_without_waiting():
+def test_parts_of_partners_are_pasted_without_waiting(pretended):
     with pretended.pretended_gpu():
         images, targets = torch.zeros(8, 3, 32, 32, device="cuda"), torch.zeros(8, 10, device="cuda")
         with pretended.waits() as places:

@@ -1,10 +1,8 @@
 """Networks built for a score: what they are copied from, where their tensors lie, how many operators they take."""
 
 import copy
-import importlib.util
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
@@ -24,10 +22,6 @@ from ZeroShotProxy.flat_tensors import allocate, draw_at_once
 from ZeroShotProxy.registry import Weights
 from ZeroShotProxy.scored_network import LeanNetwork, ScoredNetwork, is_of_own_layers
 from ZeroShotProxy.scoring import ScoringContext, build
-
-_SPEC = importlib.util.spec_from_file_location("pretended_gpu", Path(__file__).parent / "pretended_gpu.py")
-pretended = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(pretended)
 
 STRUCTURES = {
     "residual": "SuperConvK3BNRELU(3,8,1,1)SuperResK3K3(8,16,2,8,2)SuperResIDWE4K5(16,32,2,64,1)SuperResK1K3K1(32,64,2,16,1)",
@@ -200,8 +194,7 @@ def test_how_many_operators_a_score_takes():
     assert (calls.calls["zero_"], calls.calls["fill_"]) == (1, 1)
 
 
-@pytest.mark.skipif(not pretended.can_be_pretended(), reason="this torch pretends no GPU where there is none")
-def test_on_a_gpu_nothing_lies_elsewhere():
+def test_on_a_gpu_nothing_lies_elsewhere(pretended):
     """On a pretended one, where tensors have a device and no numbers."""
     network = LeanNetwork(parsed("ghost"), PLAIN, 10)
     with torch.no_grad(), pretended.pretended_gpu():
